@@ -1,0 +1,14 @@
+//! From bytes to pixels. Pure and blocking: called on a thread that may block.
+
+use bytes::Bytes;
+
+use crate::image::{Frame, Rejection};
+
+/// Decodes images as far as the detector needs.
+pub trait Decoder: Send + Sync {
+    /// Upright pixels at the smallest scale that covers the detector's input. Dimensions are checked
+    /// before any pixel is allocated.
+    fn decode(&self, source: Bytes) -> Result<Frame, Rejection>;
+    /// Quality, 0 to 1, of the thumbnail in an image's header; `None` where there is none to judge.
+    fn judge_header(&self, head: &[u8]) -> Option<f32>;
+}

@@ -1,0 +1,67 @@
+//! One device with its models: detects, aligns, scores and embeds a batch of frames.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::{Class, class::Classified};
+use crate::face::{BBox, Landmarks, Quality};
+use crate::image::{Frame, Rejection};
+
+/// A face as a device found it: a [`crate::face::Face`] without its ids.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundFace {
+    /// In pixels of the full upright image.
+    pub bbox: BBox,
+    /// In pixels of the full upright image.
+    pub landmarks: Landmarks,
+    /// How good.
+    pub quality: Quality,
+    /// Unit length.
+    pub embedding: Vec<f32>,
+    /// A square JPEG of the face.
+    pub thumbnail: Vec<u8>,
+}
+
+/// Faces of one frame by descending detector score, or why this frame alone cannot be analysed.
+pub type Analysis = Result<Vec<FoundFace>, Rejection>;
+
+/// A whole batch failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The device has too little memory for this batch.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+    /// The model thread is gone (a closed reply).
+    #[error("the model's thread is gone")]
+    Gone,
+    /// The device or runtime is in a state that only a rebuild mends.
+    #[error("engine: {0}")]
+    Sticky(String),
+    /// The machine is broken.
+    #[error("device lost: {0}")]
+    DeviceLost(String),
+    /// The model files or the runtime library are wrong.
+    #[error("model: {0}")]
+    Misconfigured(String),
+}
+
+impl Classified for EngineError {
+    fn class(&self) -> Class {
+        match self {
+            Self::OutOfMemory(_) => Class::Overload,
+            Self::Gone | Self::Sticky(_) => Class::Engine,
+            Self::DeviceLost(_) => Class::HostFault,
+            Self::Misconfigured(_) => Class::Misconfigured,
+        }
+    }
+}
+
+/// One device. Batched results equal single results.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Analyses a batch: one [`Analysis`] a frame, in order.
+    async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError>;
+    /// Throws the models away and loads them again.
+    async fn rebuild(&self) -> Result<(), EngineError>;
+}

@@ -1,0 +1,53 @@
+//! Where results go, and where the grouper reads them.
+
+use async_trait::async_trait;
+
+use crate::error::{Class, class::Classified};
+use crate::face::Face;
+use crate::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::image::ImageRecord;
+
+/// One image's result, written as a whole: its faces replace what was there before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    /// The image.
+    pub image: ImageRecord,
+    /// All its faces.
+    pub faces: Vec<Face>,
+}
+
+/// A write or read failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FacesError {
+    /// The gallery changed since the snapshot: read again and reconcile again.
+    #[error("the gallery changed meanwhile")]
+    Conflict,
+    /// Something else failed.
+    #[error("store: {message}")]
+    Failed {
+        /// Its class.
+        class: Class,
+        /// For a person.
+        message: String,
+    },
+}
+
+impl Classified for FacesError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Conflict => Class::Transient,
+            Self::Failed { class, .. } => *class,
+        }
+    }
+}
+
+/// A durable store of images, faces and groups. Writes are idempotent by key.
+#[async_trait]
+pub trait Faces: Send + Sync {
+    /// Writes results durably; one outcome a commit, in order. `Ok` means it will survive a crash.
+    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError>;
+    /// Everything the grouper needs of a gallery.
+    async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError>;
+    /// Saves a partition if the gallery's generation still is `generation`, else [`FacesError::Conflict`].
+    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError>;
+}

@@ -1,0 +1,1 @@
+//! From bytes to pixels to aligned, scored faces: pure, no I/O.
