@@ -4,4 +4,5 @@ pub mod faiss;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod onnx;
+pub mod settings;
 pub mod vision;

