@@ -1,5 +1,10 @@
 //! Model packs, sessions over ONNX Runtime, and the OS thread that owns a model.
 
 pub mod graph;
+pub mod home;
+pub mod manifest;
+pub mod pack;
 mod prelu;
+pub mod pull;
+pub mod wheel;
 pub mod wire;
