@@ -1,1 +1,39 @@
 //! The embedded ends: a scanned folder as queue and objects, and a library as store.
+//!
+//! ```text
+//! PATH… ─► scan ─► FolderQueue          FolderObjects ◄─ places ─► photo on disk
+//!            │ compares, removes gone                  
+//!            ▼
+//!        library.db ◄─ SqliteFaces (one writer thread, group commit) ◄─ Writer, Grouper
+//!            │
+//!            └─► view ─► people, export, report         forget ─► receipt
+//! ```
+
+pub mod decisions;
+pub mod error;
+pub mod faces;
+pub mod forget;
+pub mod groups;
+pub mod key;
+pub mod library;
+pub mod lock;
+pub mod objects;
+pub mod queue;
+mod rows;
+pub mod scan;
+pub mod schema;
+mod stamp;
+pub mod tombstones;
+pub mod view;
+pub mod write;
+
+pub use error::LibraryError;
+pub use faces::SqliteFaces;
+pub use key::Places;
+pub use library::Library;
+pub use objects::FolderObjects;
+pub use queue::FolderQueue;
+pub use scan::{ScanOptions, ScanReport};
+
+/// The one gallery of a library.
+pub const GALLERY: &str = "local";

@@ -1,1 +1,14 @@
 //! Model packs, sessions over ONNX Runtime, and the OS thread that owns a model.
+
+pub mod classify;
+pub mod graph;
+pub mod home;
+pub mod manifest;
+pub mod pack;
+mod prelu;
+pub mod pull;
+pub mod runtime;
+pub mod session;
+pub mod thread;
+pub mod wheel;
+pub mod wire;

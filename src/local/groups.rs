@@ -1,0 +1,147 @@
+//! A gallery as the grouper reads it, and the partition it writes back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_actors::face::FaceId;
+use muster_actors::gallery::{
+    FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled,
+};
+use muster_actors::image::ImageId;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::write::{bump, gallery_number};
+use super::{LibraryError, decisions, rows};
+
+/// Everything of a gallery in one consistent read. A gallery nobody wrote to is empty, generation 0.
+pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnapshot, LibraryError> {
+    // One transaction: faces, decisions and groups of one moment.
+    let moment = db.transaction()?;
+    let found = moment
+        .query_row("SELECT n, generation FROM galleries WHERE name = ?1", [&gallery.0], |row| {
+            Ok((row.get::<_, i64>(0)?, rows::unsigned(row, 1)?))
+        })
+        .optional()?;
+    let Some((number, generation)) = found else { return Ok(GallerySnapshot::default()) };
+    // In the order of the file, then sorted here: by id each row would be a seek.
+    let mut faces = Vec::new();
+    let mut select = moment.prepare_cached(
+        "SELECT f.id, i.id, f.embedding, f.overall FROM faces f JOIN images i ON i.n = f.image WHERE f.gallery = ?1",
+    )?;
+    for face in select.query_map([number], |row| {
+        Ok(FaceVector {
+            id: FaceId(rows::id(row, 0)?),
+            image: ImageId(rows::id(row, 1)?),
+            embedding: rows::floats(row, 2)?,
+            quality: row.get(3)?,
+        })
+    })? {
+        faces.push(face?);
+    }
+    faces.sort_unstable_by_key(|face| face.id);
+    Ok(GallerySnapshot {
+        generation,
+        faces,
+        decisions: decisions::list(&moment, number)?,
+        previous: partition(&moment, number)?,
+    })
+}
+
+/// The partition that was saved last. May name faces that are gone since.
+pub(super) fn partition(db: &Connection, gallery: i64) -> Result<Partition, LibraryError> {
+    let mut members: BTreeMap<GroupId, Vec<FaceId>> = BTreeMap::new();
+    for (face, group) in pairs(db, "SELECT face, grp FROM members WHERE gallery = ?1", gallery)? {
+        members.entry(GroupId(group)).or_default().push(FaceId(face));
+    }
+    let mut select =
+        db.prepare_cached("SELECT id, cover, centroid, name FROM groups WHERE gallery = ?1 ORDER BY id")?;
+    let groups = select.query_map([gallery], |row| {
+        let id = GroupId(rows::id(row, 0)?);
+        let mut faces = members.remove(&id).unwrap_or_default();
+        faces.sort_unstable();
+        let cover = FaceId(rows::id(row, 1)?);
+        Ok(Group { id, faces, cover, centroid: rows::floats(row, 2)?, name: row.get(3)? })
+    })?;
+    let groups = groups.collect::<Result<_, _>>()?;
+    let redirects = pairs(db, "SELECT source, target FROM redirects WHERE gallery = ?1", gallery)?;
+    Ok(Partition { groups, redirects: redirects.into_iter().map(|(a, b)| (GroupId(a), GroupId(b))).collect() })
+}
+
+type Id = [u8; 16];
+
+fn pairs(db: &Connection, sql: &str, gallery: i64) -> Result<Vec<(Id, Id)>, LibraryError> {
+    let mut select = db.prepare_cached(sql)?;
+    let read = |row: &Row<'_>| Ok((rows::id(row, 0)?, rows::id(row, 1)?));
+    Ok(select.query_map([gallery], read)?.collect::<Result<_, _>>()?)
+}
+
+/// Saves a partition, if the gallery's generation still is `generation`; only what differs is written.
+pub fn save(
+    db: &mut Connection,
+    gallery: &GalleryId,
+    generation: u64,
+    reconciled: &Reconciled,
+) -> Result<(), LibraryError> {
+    let whole = db.transaction()?;
+    let number = gallery_number(&whole, gallery)?;
+    let now = whole.query_row("SELECT generation FROM galleries WHERE n = ?1", [number], |row| rows::unsigned(row, 0))?;
+    if now != generation {
+        return Err(LibraryError::Conflict);
+    }
+    let before = partition(&whole, number)?;
+    if before == reconciled.partition && reconciled.lineage.is_empty() {
+        // Nothing to tell anybody: the generation stays, so a repeated wake-up ends here.
+        return Ok(());
+    }
+    save_groups(&whole, number, &before, &reconciled.partition)?;
+    let old: BTreeSet<_> = before.redirects.into_iter().collect();
+    let new: BTreeSet<_> = reconciled.partition.redirects.iter().map(|(a, b)| (*a, *b)).collect();
+    for (source, _) in old.difference(&new) {
+        whole.execute("DELETE FROM redirects WHERE gallery = ?1 AND source = ?2", params![number, source.0])?;
+    }
+    for (source, target) in new.difference(&old) {
+        whole.execute("INSERT INTO redirects VALUES (?1, ?2, ?3)", params![number, source.0, target.0])?;
+    }
+    for event in &reconciled.lineage {
+        let (name, subject, other) = match event {
+            Lineage::Born { group } => ("born", group, None),
+            Lineage::Merged { from, into } => ("merged", from, Some(into.0)),
+            Lineage::Split { from, part } => ("split", from, Some(part.0)),
+            Lineage::Died { group } => ("died", group, None),
+        };
+        whole
+            .prepare_cached("INSERT INTO lineage (gallery, event, subject, other) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![number, name, subject.0, other])?;
+    }
+    bump(&whole, number)?;
+    whole.commit()?;
+    Ok(())
+}
+
+fn save_groups(db: &Connection, gallery: i64, before: &Partition, after: &Partition) -> Result<(), LibraryError> {
+    let old: BTreeMap<GroupId, &Group> = before.groups.iter().map(|g| (g.id, g)).collect();
+    let new: BTreeMap<GroupId, &Group> = after.groups.iter().map(|g| (g.id, g)).collect();
+    let place = |groups: &BTreeMap<GroupId, &Group>| -> BTreeMap<FaceId, GroupId> {
+        groups.values().flat_map(|g| g.faces.iter().map(|face| (*face, g.id))).collect()
+    };
+    let (from, to) = (place(&old), place(&new));
+    for id in old.keys().filter(|id| !new.contains_key(id)) {
+        db.prepare_cached("DELETE FROM groups WHERE gallery = ?1 AND id = ?2")?.execute(params![gallery, id.0])?;
+    }
+    for face in from.keys().filter(|face| !to.contains_key(face)) {
+        db.prepare_cached("DELETE FROM members WHERE gallery = ?1 AND face = ?2")?.execute(params![gallery, face.0])?;
+    }
+    for (id, group) in new.iter().filter(|(id, group)| old.get(*id) != Some(*group)) {
+        db.prepare_cached(
+            "INSERT INTO groups (gallery, id, cover, centroid, name) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT DO UPDATE SET cover = ?3, centroid = ?4, name = ?5",
+        )?
+        .execute(params![gallery, id.0, group.cover.0, rows::floats_to_bytes(&group.centroid), group.name])?;
+    }
+    for (face, group) in to.iter().filter(|(face, group)| from.get(*face) != Some(*group)) {
+        db.prepare_cached(
+            "INSERT INTO members (gallery, face, grp) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET grp = ?3",
+        )?
+        .execute(params![gallery, face.0, group.0])?;
+    }
+    Ok(())
+}

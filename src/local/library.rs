@@ -1,0 +1,226 @@
+//! A library folder: where it is, how it is opened, by one writer or any number of readers.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::key::Places;
+use super::lock::WriterLock;
+use super::{LibraryError, schema};
+
+/// Name of the library folder inside a photo folder.
+pub const FOLDER: &str = ".muster";
+/// Name of the page of people inside a library folder.
+pub const REPORT: &str = "people.html";
+const DATABASE: &str = "library.db";
+const BUSY: Duration = Duration::from_secs(10);
+
+/// An open library. Dropping the one that writes gives its lock back.
+#[derive(Debug)]
+pub struct Library {
+    folder: PathBuf,
+    places: Places,
+    pub(super) db: Connection,
+    // After the connection: it must be closed before another writer may come.
+    lock: Option<WriterLock>,
+}
+
+impl Library {
+    /// Where `muster index PATH…` keeps its library when nobody says: `.muster` in the first path that
+    /// is a folder, else beside the first file.
+    pub fn default_folder(paths: &[PathBuf]) -> PathBuf {
+        let first = paths.iter().find(|path| path.is_dir()).map(PathBuf::as_path);
+        let beside = || paths.first().and_then(|path| path.parent()).filter(|p| !p.as_os_str().is_empty());
+        first.or_else(beside).unwrap_or(Path::new(".")).join(FOLDER)
+    }
+
+    /// Finds an existing library: `given` may be the library's folder or the photo folder it lies in;
+    /// without it, `./.muster` or the current folder.
+    pub fn find(given: Option<&Path>) -> Result<PathBuf, LibraryError> {
+        let start = given.unwrap_or(Path::new("."));
+        [start.join(FOLDER), start.to_path_buf()]
+            .into_iter()
+            .find(|folder| folder.join(DATABASE).is_file())
+            .ok_or_else(|| LibraryError::NotFound(start.to_path_buf()))
+    }
+
+    /// Opens for writing, and makes the folder and its database where there is none.
+    pub fn create(folder: &Path) -> Result<Self, LibraryError> {
+        fs::create_dir_all(folder).map_err(|e| LibraryError::io(folder, &e))?;
+        Self::writer(folder)
+    }
+
+    /// Opens an existing library for writing.
+    pub fn open(folder: &Path) -> Result<Self, LibraryError> {
+        if !folder.join(DATABASE).is_file() {
+            return Err(LibraryError::NotFound(folder.to_path_buf()));
+        }
+        Self::writer(folder)
+    }
+
+    fn writer(folder: &Path) -> Result<Self, LibraryError> {
+        let folder = folder.canonicalize().map_err(|e| LibraryError::io(folder, &e))?;
+        let lock = WriterLock::take(&folder)?;
+        let mut db = connect(&folder, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        // Before anything is written into a file that may not be ours.
+        schema::version(&db)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        // What is deleted is overwritten: see `forget`.
+        db.pragma_update(None, "secure_delete", true)?;
+        schema::migrate(&mut db)?;
+        Ok(Self { places: places(&folder), folder, db, lock: Some(lock) })
+    }
+
+    /// Opens an existing library for reading, beside whoever writes to it.
+    pub fn read(folder: &Path) -> Result<Self, LibraryError> {
+        if !folder.join(DATABASE).is_file() {
+            return Err(LibraryError::NotFound(folder.to_path_buf()));
+        }
+        let folder = folder.canonicalize().map_err(|e| LibraryError::io(folder, &e))?;
+        // Readers of a WAL need its shared memory: on a read-only disk SQLite is told so.
+        let db = match reader(&folder, OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            Err(LibraryError::Denied { .. }) => reader(&folder, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+            other => other?,
+        };
+        if schema::version(&db)? < schema::newest() {
+            drop(db);
+            // Made by an older muster: a writer migrates it, if there is no other just now.
+            drop(Self::writer(&folder)?);
+            return Self::read(&folder);
+        }
+        Ok(Self { places: places(&folder), folder, db, lock: None })
+    }
+
+    /// The library's folder, absolute.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where its photos are.
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Its database.
+    pub fn db(&self) -> &Connection {
+        &self.db
+    }
+
+    /// Its database, for a transaction.
+    pub fn db_mut(&mut self) -> &mut Connection {
+        &mut self.db
+    }
+
+    /// Whether this one may write.
+    pub fn is_writer(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// A note that was left in the library, such as the settings it was grouped with.
+    pub fn note(&self, name: &str) -> Result<Option<String>, LibraryError> {
+        Ok(self.db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()?)
+    }
+
+    /// Leaves a note in the library.
+    pub fn set_note(&self, name: &str, value: &str) -> Result<(), LibraryError> {
+        self.db.execute(
+            "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2 WHERE value <> ?2",
+            [name, value],
+        )?;
+        Ok(())
+    }
+
+    /// Bytes of the database and its journal on disk.
+    pub fn bytes(&self) -> u64 {
+        let size = |name: &str| fs::metadata(self.folder.join(name)).map_or(0, |m| m.len());
+        size(DATABASE) + size("library.db-wal")
+    }
+
+    /// Moves what is in the journal into the database and empties the journal. `false` while a reader
+    /// is in its way.
+    pub fn checkpoint(&self) -> Result<bool, LibraryError> {
+        let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    }
+}
+
+fn connect(folder: &Path, flags: OpenFlags) -> Result<Connection, LibraryError> {
+    let path = folder.join(DATABASE);
+    let db = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| at(&path, e))?;
+    db.busy_timeout(BUSY)?;
+    Ok(db)
+}
+
+fn reader(folder: &Path, flags: OpenFlags) -> Result<Connection, LibraryError> {
+    let db = connect(folder, flags)?;
+    db.pragma_update(None, "query_only", true)?;
+    // The first read shows whether the journal can be used.
+    schema::version(&db).map_err(|error| match error {
+        LibraryError::Denied { message, .. } => LibraryError::Denied { path: folder.to_path_buf(), message },
+        other => other,
+    })?;
+    Ok(db)
+}
+
+/// SQLite's errors do not say which file.
+fn at(path: &Path, error: rusqlite::Error) -> LibraryError {
+    match LibraryError::from(error) {
+        LibraryError::Denied { message, .. } => LibraryError::Denied { path: path.to_path_buf(), message },
+        LibraryError::Io { message, .. } => LibraryError::Io { path: path.to_path_buf(), message },
+        other => other,
+    }
+}
+
+fn places(folder: &Path) -> Places {
+    // A library that is the root folder itself has no parent; its photos are named from the root then.
+    Places::new(folder.parent().unwrap_or(Path::new("/")))
+}
+
+/// Whether a folder is a library: never searched for photos.
+pub(super) fn is_library(folder: &Path) -> bool {
+    folder.file_name() == Some(OsStr::new(FOLDER)) || folder.join(DATABASE).is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_found_from_its_folder_and_from_the_photos() {
+        let photos = tempfile::tempdir().unwrap();
+        let folder = Library::default_folder(&[photos.path().join("nope.jpg"), photos.path().to_path_buf()]);
+        assert_eq!(folder, photos.path().join(".muster"));
+        assert!(matches!(Library::find(Some(photos.path())), Err(LibraryError::NotFound(_))));
+        drop(Library::create(&folder).unwrap());
+        assert_eq!(Library::find(Some(photos.path())).unwrap(), folder);
+        assert_eq!(Library::find(Some(&folder)).unwrap(), folder);
+    }
+
+    #[test]
+    fn one_writes_while_others_read() {
+        let photos = tempfile::tempdir().unwrap();
+        let folder = photos.path().join(FOLDER);
+        let writer = Library::create(&folder).unwrap();
+        writer.set_note("colour", "blue").unwrap();
+        assert!(matches!(Library::open(&folder), Err(LibraryError::Locked { .. })));
+        let reader = Library::read(&folder).unwrap();
+        assert_eq!(reader.note("colour").unwrap().as_deref(), Some("blue"));
+        assert!(reader.set_note("colour", "red").is_err());
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_file_is_told_apart() {
+        let photos = tempfile::tempdir().unwrap();
+        let folder = photos.path().join(FOLDER);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(DATABASE), "not a database at all, but long enough to be looked at".repeat(40)).unwrap();
+        let error = Library::open(&folder).unwrap_err();
+        assert!(matches!(error, LibraryError::Corrupt(_)), "{error}");
+        assert!(error.to_string().contains(".recover"));
+    }
+}

@@ -1,0 +1,59 @@
+//! One writer at a time: an advisory lock on a file that says who holds it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use super::LibraryError;
+
+const NAME: &str = "writer.lock";
+
+/// The right to write to a library. Ends with the value, or with the process however it ends.
+#[derive(Debug)]
+pub struct WriterLock {
+    // The system gives the lock back when this is closed.
+    _file: File,
+}
+
+impl WriterLock {
+    /// Takes the lock of a library folder, or says who has it.
+    pub fn take(folder: &Path) -> Result<Self, LibraryError> {
+        let path = folder.join(NAME);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| LibraryError::io(&path, &e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let _ = file.take(32).read_to_string(&mut text);
+                return Err(LibraryError::Locked { folder: folder.to_path_buf(), holder: text.trim().parse().ok() });
+            }
+            Err(TryLockError::Error(e)) => return Err(LibraryError::io(&path, &e)),
+        }
+        // Only a help to people: the lock holds whether or not its holder could be written.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_writer_hears_who_the_first_is_and_gets_in_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = WriterLock::take(folder.path()).unwrap();
+        match WriterLock::take(folder.path()) {
+            Err(LibraryError::Locked { holder, .. }) => assert_eq!(holder, Some(std::process::id())),
+            other => panic!("{other:?}"),
+        }
+        drop(first);
+        WriterLock::take(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,108 @@
+//! The library's schema: numbered migrations, each applied once in its own transaction.
+
+use rusqlite::Connection;
+
+use super::LibraryError;
+
+/// Marks a SQLite file as muster's (`PRAGMA application_id`, "MSTR").
+const APPLICATION: i64 = 0x4D53_5452;
+
+/// Position + 1 is the version it leads to. Never change one that was released: add another.
+///
+/// Vectors and boxes are little-endian float32. Figures are REAL: every float32 is exact in it.
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE galleries (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, generation INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE images (
+  n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE CHECK (length(id) = 16), gallery INTEGER NOT NULL REFERENCES galleries,
+  bucket TEXT NOT NULL, key TEXT NOT NULL, etag TEXT NOT NULL, bytes INTEGER NOT NULL, width INTEGER NOT NULL,
+  height INTEGER NOT NULL, orientation INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT, detail TEXT, quality REAL,
+  face_count INTEGER NOT NULL, model TEXT NOT NULL, UNIQUE (gallery, bucket, key));
+CREATE TABLE faces (
+  n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+  image INTEGER NOT NULL REFERENCES images ON DELETE CASCADE, gallery INTEGER NOT NULL REFERENCES galleries,
+  bbox BLOB NOT NULL CHECK (length(bbox) = 16), landmarks BLOB NOT NULL CHECK (length(landmarks) = 40),
+  sharpness REAL NOT NULL, level REAL NOT NULL, contrast REAL NOT NULL, unevenness REAL NOT NULL, yaw REAL NOT NULL,
+  pitch REAL NOT NULL, roll REAL NOT NULL, occlusion REAL NOT NULL, size REAL NOT NULL, score REAL NOT NULL,
+  norm REAL NOT NULL, overall REAL NOT NULL, reasons TEXT NOT NULL, embedding BLOB NOT NULL);
+CREATE INDEX faces_of_image ON faces (image);
+CREATE TABLE thumbnails (face INTEGER PRIMARY KEY REFERENCES faces ON DELETE CASCADE, jpeg BLOB NOT NULL);
+CREATE TABLE groups (
+  gallery INTEGER NOT NULL REFERENCES galleries, id BLOB NOT NULL, cover BLOB NOT NULL, centroid BLOB NOT NULL,
+  name TEXT, PRIMARY KEY (gallery, id));
+CREATE TABLE members (
+  gallery INTEGER NOT NULL REFERENCES galleries, face BLOB NOT NULL, grp BLOB NOT NULL, PRIMARY KEY (gallery, face)
+) WITHOUT ROWID;
+CREATE INDEX members_of_group ON members (gallery, grp);
+CREATE TABLE redirects (
+  gallery INTEGER NOT NULL REFERENCES galleries, source BLOB NOT NULL, target BLOB NOT NULL,
+  PRIMARY KEY (gallery, source)) WITHOUT ROWID;
+CREATE TABLE lineage (
+  n INTEGER PRIMARY KEY, gallery INTEGER NOT NULL REFERENCES galleries, event TEXT NOT NULL, subject BLOB NOT NULL,
+  other BLOB);
+CREATE TABLE decisions (
+  gallery INTEGER NOT NULL REFERENCES galleries, seq INTEGER NOT NULL, batch INTEGER NOT NULL, say TEXT NOT NULL,
+  a BLOB NOT NULL, b BLOB, name TEXT, PRIMARY KEY (gallery, seq)) WITHOUT ROWID;
+CREATE TABLE problems (bucket TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+  PRIMARY KEY (bucket, key)) WITHOUT ROWID;
+CREATE TABLE forgotten_paths (bucket TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
+CREATE TABLE forgotten_faces (n INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, image BLOB NOT NULL,
+  bbox BLOB NOT NULL CHECK (length(bbox) = 16));
+CREATE INDEX forgotten_faces_of_image ON forgotten_faces (image);
+"];
+
+/// The newest version this program knows.
+pub fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// The version of an open database; an error where it is newer than this program or not muster's.
+pub fn version(db: &Connection) -> Result<i64, LibraryError> {
+    let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION && (application != 0 || found != 0 || tables != 0) {
+        return Err(LibraryError::Foreign(db.path().unwrap_or_default().into()));
+    }
+    if found > newest() {
+        return Err(LibraryError::Newer { found, known: newest() });
+    }
+    Ok(found)
+}
+
+/// Brings a database to the newest version. Needs the writer's lock.
+pub fn migrate(db: &mut Connection) -> Result<(), LibraryError> {
+    let found = usize::try_from(version(db)?).unwrap_or(0);
+    for (done, sql) in MIGRATIONS.iter().enumerate().skip(found) {
+        let step = db.transaction()?;
+        step.execute_batch(sql)?;
+        step.pragma_update(None, "application_id", APPLICATION)?;
+        step.pragma_update(None, "user_version", i64::try_from(done + 1).unwrap_or(i64::MAX))?;
+        step.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        migrate(&mut db).unwrap();
+        assert_eq!(version(&db).unwrap(), newest());
+    }
+
+    #[test]
+    fn a_newer_or_foreign_file_is_refused() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        db.pragma_update(None, "user_version", 99).unwrap();
+        assert_eq!(migrate(&mut db), Err(LibraryError::Newer { found: 99, known: newest() }));
+        let mut other = Connection::open_in_memory().unwrap();
+        other.execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+        assert!(matches!(migrate(&mut other), Err(LibraryError::Foreign(_))));
+    }
+}

@@ -1,0 +1,316 @@
+//! Read models: what people, export and report show.
+
+use muster_actors::face::{BBox, FaceId, Landmarks, Quality};
+use muster_actors::gallery::GroupId;
+use muster_actors::image::{ImageId, ImageState, RejectReason};
+use rusqlite::{Connection, Row, params};
+use serde::Serialize;
+
+use super::{GALLERY, LibraryError, key, rows};
+
+/// A group as it is listed. Faces that are gone since the last grouping are not counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Person {
+    /// Stable id.
+    pub id: GroupId,
+    /// What people call it.
+    pub name: Option<String>,
+    /// Number of faces.
+    pub faces: u64,
+    /// Number of photos they are in.
+    pub photos: u64,
+    /// The face that shows the group best.
+    pub cover: FaceId,
+    /// The photo of the cover.
+    pub cover_path: String,
+}
+
+/// A face with all that is shown of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaceRow {
+    /// Row in the store, for [`thumbnail`] and [`embedding`].
+    pub n: i64,
+    /// Stable id.
+    pub id: FaceId,
+    /// Its photo, as [`key::shown`].
+    pub path: String,
+    /// Where the photo is.
+    pub bucket: String,
+    /// Where the photo is.
+    pub key: String,
+    /// Where in the photo.
+    pub bbox: BBox,
+    /// Its five points.
+    pub landmarks: Landmarks,
+    /// How good.
+    pub quality: Quality,
+    /// Its group, if it is in one.
+    pub group: Option<GroupId>,
+    /// What people call the group.
+    pub name: Option<String>,
+}
+
+/// An image with all that is shown of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageRow {
+    /// Row in the store, for [`faces_of_image`].
+    pub n: i64,
+    /// Deterministic id.
+    pub id: ImageId,
+    /// As [`key::shown`].
+    pub path: String,
+    /// Encoded size in bytes.
+    pub bytes: u64,
+    /// Full upright width in pixels.
+    pub width: u32,
+    /// Full upright height in pixels.
+    pub height: u32,
+    /// EXIF orientation, 1 to 8.
+    pub orientation: u8,
+    /// How it ended.
+    pub state: ImageState,
+    /// Why, when rejected.
+    pub reason: Option<RejectReason>,
+    /// One sentence for a person, when rejected.
+    pub detail: Option<String>,
+    /// The prefilter's score.
+    pub quality: Option<f32>,
+    /// Id of the model pack.
+    pub model: String,
+}
+
+/// What could not be used, and why: images and folders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// As [`key::shown`].
+    pub path: String,
+    /// `TRUNCATED`, …
+    pub reason: String,
+    /// One sentence for a person.
+    pub detail: String,
+}
+
+const MINE: &str = "(SELECT n FROM galleries WHERE name = 'local')";
+
+/// All groups, the largest first, then by id.
+pub fn people(db: &Connection) -> Result<Vec<Person>, LibraryError> {
+    debug_assert!(MINE.contains(GALLERY));
+    // Where the saved cover is gone, the best face that is left.
+    let sql = format!(
+        "WITH there AS (SELECT m.grp, f.id, f.image, f.overall FROM members m JOIN faces f ON f.id = m.face \
+         WHERE m.gallery = {MINE}), \
+         counts AS (SELECT grp, count(*) AS faces, count(DISTINCT image) AS photos FROM there GROUP BY grp) \
+         SELECT g.id, g.name, c.faces, c.photos, t.id, i.bucket, i.key FROM groups g JOIN counts c ON c.grp = g.id \
+         JOIN there t ON t.grp = g.id AND t.id = coalesce( \
+           (SELECT s.id FROM there s WHERE s.grp = g.id AND s.id = g.cover), \
+           (SELECT s.id FROM there s WHERE s.grp = g.id ORDER BY s.overall DESC, s.id LIMIT 1)) \
+         JOIN images i ON i.n = t.image WHERE g.gallery = {MINE} ORDER BY c.faces DESC, g.id"
+    );
+    let mut select = db.prepare(&sql)?;
+    let rows = select.query_map([], |row| {
+        Ok(Person {
+            id: GroupId(rows::id(row, 0)?),
+            name: row.get(1)?,
+            faces: rows::unsigned(row, 2)?,
+            photos: rows::unsigned(row, 3)?,
+            cover: FaceId(rows::id(row, 4)?),
+            cover_path: key::shown(&row.get::<_, String>(5)?, &row.get::<_, String>(6)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Which faces.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// All, by path, then id.
+    All,
+    /// Those of a group, the best first.
+    Group(GroupId),
+    /// Those in no group, the best first.
+    Ungrouped,
+    /// This one.
+    One(FaceId),
+}
+
+/// Hands faces out one by one.
+pub fn faces(
+    db: &Connection,
+    which: Which,
+    mut each: impl FnMut(FaceRow) -> Result<(), LibraryError>,
+) -> Result<(), LibraryError> {
+    let (filter, order, id) = match which {
+        Which::All => ("1 OR ?1", "i.bucket, i.key, f.id", None),
+        Which::Group(id) => ("m.grp = ?1", "f.overall DESC, f.id", Some(id.0)),
+        Which::Ungrouped => ("m.grp IS NULL OR ?1", "f.overall DESC, f.id", None),
+        Which::One(id) => ("f.id = ?1", "f.id", Some(id.0)),
+    };
+    let mut select = db.prepare_cached(&face_sql(filter, order))?;
+    let mut found = select.query(params![id])?;
+    while let Some(row) = found.next()? {
+        each(face_row(row)?)?;
+    }
+    Ok(())
+}
+
+/// The faces of one image, by id.
+pub fn faces_of_image(db: &Connection, image: i64) -> Result<Vec<FaceRow>, LibraryError> {
+    let mut select = db.prepare_cached(&face_sql("f.image = ?1", "f.id"))?;
+    Ok(select.query_map([image], face_row)?.collect::<Result<_, _>>()?)
+}
+
+fn face_sql(filter: &str, order: &str) -> String {
+    format!(
+        "SELECT f.n, f.id, i.bucket, i.key, f.bbox, f.landmarks, m.grp, g.name, {} FROM faces f \
+         JOIN images i ON i.n = f.image LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id \
+         LEFT JOIN groups g ON g.gallery = m.gallery AND g.id = m.grp \
+         WHERE f.gallery = {MINE} AND ({filter}) ORDER BY {order}",
+        rows::QUALITY
+    )
+}
+
+fn face_row(row: &Row<'_>) -> rusqlite::Result<FaceRow> {
+    let (bucket, key): (String, String) = (row.get(2)?, row.get(3)?);
+    Ok(FaceRow {
+        n: row.get(0)?,
+        id: FaceId(rows::id(row, 1)?),
+        path: key::shown(&bucket, &key),
+        bucket,
+        key,
+        bbox: rows::bbox(row, 4)?,
+        landmarks: rows::landmarks(row, 5)?,
+        group: rows::maybe_id(row, 6)?.map(GroupId),
+        name: row.get(7)?,
+        quality: rows::quality(row, 8)?,
+    })
+}
+
+/// A face's square JPEG.
+pub fn thumbnail(db: &Connection, face: i64) -> Result<Vec<u8>, LibraryError> {
+    let mut select = db.prepare_cached("SELECT jpeg FROM thumbnails WHERE face = ?1")?;
+    Ok(select.query_row([face], |row| row.get(0))?)
+}
+
+/// A face's embedding.
+pub fn embedding(db: &Connection, face: i64) -> Result<Vec<f32>, LibraryError> {
+    let mut select = db.prepare_cached("SELECT embedding FROM faces WHERE n = ?1")?;
+    Ok(select.query_row([face], |row| rows::floats(row, 0))?)
+}
+
+/// Hands images out one by one, by path.
+pub fn images(
+    db: &Connection,
+    mut each: impl FnMut(ImageRow) -> Result<(), LibraryError>,
+) -> Result<(), LibraryError> {
+    let mut select = db.prepare(&format!(
+        "SELECT n, id, bucket, key, bytes, width, height, orientation, state, reason, detail, quality, model \
+         FROM images WHERE gallery = {MINE} ORDER BY bucket, key"
+    ))?;
+    let mut found = select.query([])?;
+    while let Some(row) = found.next()? {
+        each(ImageRow {
+            n: row.get(0)?,
+            id: ImageId(rows::id(row, 1)?),
+            path: key::shown(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?),
+            bytes: rows::unsigned(row, 4)?,
+            width: row.get(5)?,
+            height: row.get(6)?,
+            orientation: row.get(7)?,
+            state: rows::state(row, 8)?,
+            reason: rows::reject_reason(row, 9)?,
+            detail: row.get(10)?,
+            quality: row.get(11)?,
+            model: row.get(12)?,
+        })?;
+    }
+    Ok(())
+}
+
+/// Rejected images and folders that could not be looked into, by path.
+pub fn rejected(db: &Connection) -> Result<Vec<Rejected>, LibraryError> {
+    let mut select = db.prepare(&format!(
+        "SELECT bucket, key, reason, detail FROM images WHERE gallery = {MINE} AND state = 'rejected' \
+         UNION ALL SELECT bucket, key, reason, detail FROM problems ORDER BY 1, 2, 3"
+    ))?;
+    let rows = select.query_map([], |row| {
+        Ok(Rejected {
+            path: key::shown(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?),
+            reason: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            detail: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Folders that could not be looked into, by path.
+pub fn problems(db: &Connection) -> Result<Vec<Rejected>, LibraryError> {
+    let mut select = db.prepare("SELECT bucket, key, reason, detail FROM problems ORDER BY 1, 2")?;
+    let rows = select.query_map([], |row| {
+        let path = key::shown(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?);
+        Ok(Rejected { path, reason: row.get(2)?, detail: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many images ended in each state, how many faces there are, and how many are in a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// All images.
+    pub images: u64,
+    /// With faces.
+    pub indexed: u64,
+    /// Without.
+    pub no_faces: u64,
+    /// Judged too poor by the prefilter.
+    pub low_quality: u64,
+    /// Not usable.
+    pub rejected: u64,
+    /// All faces.
+    pub faces: u64,
+    /// Faces in no group.
+    pub ungrouped: u64,
+    /// Groups that have a face.
+    pub groups: u64,
+}
+
+/// Counts everything once.
+pub fn totals(db: &Connection) -> Result<Totals, LibraryError> {
+    let mut totals = Totals::default();
+    let mut select = db.prepare(&format!("SELECT state, count(*) FROM images WHERE gallery = {MINE} GROUP BY state"))?;
+    for count in select.query_map([], |row| Ok((rows::state(row, 0)?, rows::unsigned(row, 1)?)))? {
+        let (state, count) = count?;
+        totals.images += count;
+        match state {
+            ImageState::Indexed => totals.indexed = count,
+            ImageState::NoFaces => totals.no_faces = count,
+            ImageState::LowQuality => totals.low_quality = count,
+            ImageState::Rejected => totals.rejected = count,
+        }
+    }
+    let sql = format!(
+        "SELECT count(*), count(*) - count(m.grp), count(DISTINCT m.grp) FROM faces f \
+         LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id WHERE f.gallery = {MINE}"
+    );
+    (totals.faces, totals.ungrouped, totals.groups) =
+        db.query_row(&sql, [], |row| Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?, rows::unsigned(row, 2)?)))?;
+    Ok(totals)
+}
+
+/// Ids that begin with these hexadecimal digits: of groups (with those that a merge redirects, as where
+/// they lead), ascending.
+pub fn groups_like(db: &Connection, prefix: &str) -> Result<Vec<GroupId>, LibraryError> {
+    let mut select = db.prepare(&format!(
+        "SELECT DISTINCT id FROM (SELECT id, id AS said FROM groups WHERE gallery = {MINE} \
+         UNION SELECT target, source FROM redirects WHERE gallery = {MINE}) \
+         WHERE hex(said) LIKE upper(?1) || '%' ORDER BY id LIMIT 9"
+    ))?;
+    Ok(select.query_map([prefix], |row| Ok(GroupId(rows::id(row, 0)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Ids of faces that begin with these hexadecimal digits, ascending.
+pub fn faces_like(db: &Connection, prefix: &str) -> Result<Vec<FaceId>, LibraryError> {
+    let mut select = db.prepare(&format!(
+        "SELECT id FROM faces WHERE gallery = {MINE} AND hex(id) LIKE upper(?1) || '%' ORDER BY id LIMIT 9"
+    ))?;
+    Ok(select.query_map([prefix], |row| Ok(FaceId(rows::id(row, 0)?)))?.collect::<Result<_, _>>()?)
+}

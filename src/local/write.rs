@@ -1,0 +1,206 @@
+//! Writes of whole images: an image, its faces and their thumbnails change together or not at all.
+
+use std::collections::BTreeSet;
+
+use muster_actors::face::{BBox, Face};
+use muster_actors::gallery::GalleryId;
+use muster_actors::image::{ImageId, ImageRecord, ImageState};
+use muster_actors::ports::faces::Commit;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::rows::{self, signed};
+use super::{LibraryError, tombstones};
+
+/// The number of a gallery, which is made where it is new.
+pub(super) fn gallery_number(db: &Connection, gallery: &GalleryId) -> Result<i64, LibraryError> {
+    db.prepare_cached("INSERT INTO galleries (name) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([&gallery.0])?;
+    Ok(db.prepare_cached("SELECT n FROM galleries WHERE name = ?1")?.query_row([&gallery.0], |row| row.get(0))?)
+}
+
+/// Says that faces, decisions or groups of a gallery changed.
+pub(super) fn bump(db: &Connection, gallery: i64) -> Result<(), LibraryError> {
+    db.prepare_cached("UPDATE galleries SET generation = generation + 1 WHERE n = ?1")?.execute([gallery])?;
+    Ok(())
+}
+
+/// Writes results in one transaction; one outcome a result, in order. A result that is not storable
+/// fails alone; any other error fails all, and nothing of them is written.
+pub fn commit(db: &mut Connection, batch: &[Commit]) -> Result<Vec<Result<(), LibraryError>>, LibraryError> {
+    let mut whole = db.transaction()?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for result in batch {
+        let part = whole.savepoint()?;
+        let outcome = replace(&part, result);
+        match outcome {
+            Ok(()) => part.commit()?,
+            Err(error) if error.is_fatal() => return Err(error),
+            // Dropped: rolled back to where the part began.
+            Err(_) => drop(part),
+        }
+        outcomes.push(outcome);
+    }
+    whole.commit()?;
+    Ok(outcomes)
+}
+
+fn replace(db: &Connection, Commit { image, faces }: &Commit) -> Result<(), LibraryError> {
+    check(image, faces)?;
+    let gallery = gallery_number(db, &image.locator.gallery)?;
+    let forgotten = tombstones::of_image(db, &image.locator)?;
+    if tombstones::covers(db, &image.locator)? {
+        // Somebody forgot this photo while it was on its way: nothing of it is kept.
+        return Ok(());
+    }
+    let mut seen = BTreeSet::new();
+    let kept: Vec<&Face> = faces
+        .iter()
+        .filter(|face| seen.insert(face.id) && !forgotten.iter().any(|gone| overlap(gone, &face.bbox) > 0.5))
+        .collect();
+    let state = if kept.is_empty() && image.state == ImageState::Indexed { ImageState::NoFaces } else { image.state };
+    let number: i64 = db
+        .prepare_cached(
+            "INSERT INTO images (id, gallery, bucket, key, etag, bytes, width, height, orientation, state, reason, \
+             detail, quality, face_count, model) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15) \
+             ON CONFLICT (id) DO UPDATE SET etag = ?5, bytes = ?6, width = ?7, height = ?8, orientation = ?9, \
+             state = ?10, reason = ?11, detail = ?12, quality = ?13, face_count = ?14, model = ?15 RETURNING n",
+        )?
+        .query_row(
+            params![
+                image.id.0,
+                gallery,
+                image.locator.bucket,
+                image.locator.key,
+                image.etag,
+                signed(image.bytes),
+                image.width,
+                image.height,
+                image.orientation,
+                rows::word(&state)?,
+                image.rejection.as_ref().map(|r| r.reason.as_str()),
+                image.rejection.as_ref().map(|r| &r.detail),
+                image.quality,
+                signed(kept.len() as u64),
+                image.model,
+            ],
+            |row| row.get(0),
+        )?;
+    let gone = db.prepare_cached("DELETE FROM faces WHERE image = ?1")?.execute([number])?;
+    for face in &kept {
+        insert(db, gallery, number, face)?;
+    }
+    if gone > 0 || !kept.is_empty() {
+        bump(db, gallery)?;
+    }
+    Ok(())
+}
+
+fn insert(db: &Connection, gallery: i64, image: i64, face: &Face) -> Result<(), LibraryError> {
+    let q = &face.quality;
+    let number: i64 = db
+        .prepare_cached(
+            "INSERT INTO faces (id, image, gallery, bbox, landmarks, sharpness, level, contrast, unevenness, yaw, \
+             pitch, roll, occlusion, size, score, norm, overall, reasons, embedding) VALUES \
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19) RETURNING n",
+        )?
+        .query_row(
+            params![
+                face.id.0,
+                image,
+                gallery,
+                rows::bbox_to_bytes(&face.bbox),
+                rows::landmarks_to_bytes(&face.landmarks),
+                q.sharpness,
+                q.level,
+                q.contrast,
+                q.unevenness,
+                q.yaw,
+                q.pitch,
+                q.roll,
+                q.occlusion,
+                q.size,
+                q.score,
+                q.norm,
+                q.overall,
+                rows::reasons_to_text(&q.reasons)?,
+                rows::floats_to_bytes(&face.embedding),
+            ],
+            |row| row.get(0),
+        )?;
+    db.prepare_cached("INSERT INTO thumbnails (face, jpeg) VALUES (?1, ?2)")?
+        .execute(params![number, face.thumbnail])?;
+    Ok(())
+}
+
+/// SQLite stores NaN as NULL, so what is not finite could never be read back.
+fn check(image: &ImageRecord, faces: &[Face]) -> Result<(), LibraryError> {
+    if image.id != image.locator.id() {
+        return Err(LibraryError::Invalid("the image's id is not its locator's".to_owned()));
+    }
+    for face in faces {
+        let q = &face.quality;
+        let box_ = [face.bbox.x, face.bbox.y, face.bbox.width, face.bbox.height];
+        let figures = [q.sharpness, q.level, q.contrast, q.unevenness, q.yaw, q.pitch, q.roll, q.occlusion];
+        let more = [q.size, q.score, q.norm, q.overall];
+        let points = face.landmarks.as_flattened();
+        let mut all = [&box_[..], points, &figures, &more, &face.embedding].into_iter().flatten();
+        if face.image != image.id {
+            return Err(LibraryError::Invalid(format!("face {} is of another image", face.id)));
+        }
+        if face.embedding.is_empty() || !all.all(|v| v.is_finite()) {
+            return Err(LibraryError::Invalid(format!("face {} has a figure that is not finite", face.id)));
+        }
+    }
+    Ok(())
+}
+
+/// Intersection over union of two boxes, 0 to 1.
+fn overlap(a: &BBox, b: &BBox) -> f32 {
+    let width = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
+    let height = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
+    let both = width.max(0.0) * height.max(0.0);
+    let union = a.width * a.height + b.width * b.height - both;
+    if union > 0.0 { both / union } else { 0.0 }
+}
+
+/// Removes images with their faces. Ids that are not stored are passed over. Returns how many were.
+pub fn remove(db: &mut Connection, images: &[ImageId]) -> Result<usize, LibraryError> {
+    let whole = db.transaction()?;
+    let removed = remove_in(&whole, images)?;
+    whole.commit()?;
+    Ok(removed)
+}
+
+pub(super) fn remove_in(db: &Transaction<'_>, images: &[ImageId]) -> Result<usize, LibraryError> {
+    let mut removed = 0;
+    let mut changed = BTreeSet::new();
+    for image in images {
+        let gallery: Option<i64> = db
+            .prepare_cached("DELETE FROM images WHERE id = ?1 RETURNING gallery")?
+            .query_row([image.0], |row| row.get(0))
+            .optional()?;
+        removed += usize::from(gallery.is_some());
+        changed.extend(gallery);
+    }
+    for gallery in changed {
+        bump(db, gallery)?;
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlap_is_intersection_over_union() {
+        let of = |x, width| BBox { x, y: 0.0, width, height: 10.0 };
+        for (a, b, want) in [
+            (of(0.0, 10.0), of(0.0, 10.0), 1.0),
+            (of(0.0, 10.0), of(5.0, 10.0), 1.0 / 3.0),
+            (of(0.0, 10.0), of(10.0, 10.0), 0.0),
+            (of(0.0, 0.0), of(0.0, 0.0), 0.0),
+        ] {
+            assert!((overlap(&a, &b) - want).abs() < 1e-6, "{a:?} {b:?}");
+        }
+    }
+}

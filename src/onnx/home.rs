@@ -1,0 +1,69 @@
+//! Where models and the runtime library are kept.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// muster's data folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    root: PathBuf,
+}
+
+/// No data folder can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no data folder: set MUSTER_HOME to a folder that muster may write models to")]
+pub struct NoHome;
+
+impl Home {
+    /// A data folder at `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// `$MUSTER_HOME`, else `$XDG_DATA_HOME/muster`, else `~/.local/share/muster`.
+    pub fn from_env() -> Result<Self, NoHome> {
+        Self::find(|name| std::env::var_os(name))
+    }
+
+    fn find(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NoHome> {
+        let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        folder("MUSTER_HOME")
+            .or_else(|| folder("XDG_DATA_HOME").filter(|path| path.is_absolute()).map(|path| path.join("muster")))
+            .or_else(|| folder("HOME").map(|path| path.join(".local/share/muster")))
+            .map(Self::at)
+            .ok_or(NoHome)
+    }
+
+    /// Holds one folder a model pack.
+    pub fn models(&self) -> PathBuf {
+        self.root.join("models")
+    }
+
+    /// Holds one folder a build of ONNX Runtime.
+    pub fn runtimes(&self) -> PathBuf {
+        self.root.join("runtime")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_set_variable_wins() {
+        type Row = (&'static [(&'static str, &'static str)], Option<&'static str>);
+        let table: [Row; 6] = [
+            (&[("MUSTER_HOME", "/m"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")], Some("/m")),
+            (&[("XDG_DATA_HOME", "/x"), ("HOME", "/h")], Some("/x/muster")),
+            (&[("MUSTER_HOME", ""), ("XDG_DATA_HOME", ""), ("HOME", "/h")], Some("/h/.local/share/muster")),
+            // The XDG specification: a relative path is to be ignored.
+            (&[("XDG_DATA_HOME", "x"), ("HOME", "/h")], Some("/h/.local/share/muster")),
+            (&[("HOME", "")], None),
+            (&[], None),
+        ];
+        for (variables, expected) in table {
+            let found = Home::find(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into()));
+            assert_eq!(found, expected.map(Home::at).ok_or(NoHome), "{variables:?}");
+        }
+    }
+}
