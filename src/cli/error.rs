@@ -1,0 +1,50 @@
+//! Why a command failed, with the exit code that says so.
+
+use muster_actors::ports::index::IndexError;
+
+use crate::local::LibraryError;
+use crate::settings::SettingsError;
+
+/// A command failed. The message names the cause and the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The command line asks for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Something that was named is not there.
+    #[error("{0}")]
+    Missing(String),
+    /// Settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The library cannot be opened, read or written.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// Grouping failed; what was decided before is kept and holds from the next `muster index` on.
+    #[error("grouping failed ({0}): what you said is kept, `muster index` applies it")]
+    Grouping(#[from] IndexError),
+    /// Reading or writing a file or the terminal failed.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl CliError {
+    /// The process exit code (sysexits where one fits; docs/errors.md).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Missing(_) => 66,
+            Self::Io(_) => 74,
+            Self::Library(error) => match error {
+                LibraryError::NotFound(_) | LibraryError::Absent(_) => 66,
+                LibraryError::Locked { .. } | LibraryError::Busy | LibraryError::Conflict => 75,
+                LibraryError::Full | LibraryError::Io { .. } => 74,
+                LibraryError::Denied { .. } => 77,
+                LibraryError::Foreign(_) | LibraryError::Newer { .. } | LibraryError::Corrupt(_) => 78,
+                LibraryError::Invalid(_) | LibraryError::Broken(_) => 70,
+            },
+            Self::Grouping(_) => 70,
+            Self::Settings(_) => 78,
+        }
+    }
+}
