@@ -3,7 +3,21 @@
 mod check;
 mod config;
 mod error;
+#[cfg(feature = "local")]
+pub mod export;
+#[cfg(feature = "local")]
+pub mod forget;
+#[cfg(feature = "local")]
+pub mod library;
 mod manual;
+#[cfg(feature = "local")]
+pub mod people;
+#[cfg(feature = "local")]
+mod people_change;
+#[cfg(feature = "local")]
+pub mod report;
+#[cfg(feature = "local")]
+mod report_page;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -58,6 +58,19 @@ pub struct Receipt {
     pub rewritten: bool,
 }
 
+/// Whether a library holds anything at or under an absolute path.
+pub fn knows(library: &Library, path: &Path) -> Result<bool, LibraryError> {
+    let mut select = library.db.prepare("SELECT bucket, key FROM images")?;
+    let mut found = select.query([])?;
+    while let Some(row) = found.next()? {
+        let (bucket, key): (String, String) = (row.get(0)?, row.get(1)?);
+        if library.places().path(&bucket, &key).is_ok_and(|photo| photo.starts_with(path)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Forgets, and rewrites the library's file. Safe to repeat: what is gone stays gone.
 pub fn forget(library: &mut Library, target: &Target) -> Result<Receipt, LibraryError> {
     let mut receipt = Receipt { bytes_before: library.bytes(), ..Receipt::default() };

@@ -53,8 +53,6 @@ pub struct FaceRow {
 /// An image with all that is shown of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageRow {
-    /// Row in the store, for [`faces_of_image`].
-    pub n: i64,
     /// Deterministic id.
     pub id: ImageId,
     /// As [`key::shown`].
@@ -75,6 +73,8 @@ pub struct ImageRow {
     pub detail: Option<String>,
     /// The prefilter's score.
     pub quality: Option<f32>,
+    /// Number of faces stored with it.
+    pub face_count: u64,
     /// Id of the model pack.
     pub model: String,
 }
@@ -123,7 +123,7 @@ pub fn people(db: &Connection) -> Result<Vec<Person>, LibraryError> {
 /// Which faces.
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
-    /// All, by path, then id.
+    /// All, by path, then by descending detector score.
     All,
     /// Those of a group, the best first.
     Group(GroupId),
@@ -140,7 +140,7 @@ pub fn faces(
     mut each: impl FnMut(FaceRow) -> Result<(), LibraryError>,
 ) -> Result<(), LibraryError> {
     let (filter, order, id) = match which {
-        Which::All => ("1 OR ?1", "i.bucket, i.key, f.id", None),
+        Which::All => ("1 OR ?1", "i.bucket, i.key, f.score DESC, f.id", None),
         Which::Group(id) => ("m.grp = ?1", "f.overall DESC, f.id", Some(id.0)),
         Which::Ungrouped => ("m.grp IS NULL OR ?1", "f.overall DESC, f.id", None),
         Which::One(id) => ("f.id = ?1", "f.id", Some(id.0)),
@@ -151,12 +151,6 @@ pub fn faces(
         each(face_row(row)?)?;
     }
     Ok(())
-}
-
-/// The faces of one image, by id.
-pub fn faces_of_image(db: &Connection, image: i64) -> Result<Vec<FaceRow>, LibraryError> {
-    let mut select = db.prepare_cached(&face_sql("f.image = ?1", "f.id"))?;
-    Ok(select.query_map([image], face_row)?.collect::<Result<_, _>>()?)
 }
 
 fn face_sql(filter: &str, order: &str) -> String {
@@ -203,13 +197,13 @@ pub fn images(
     mut each: impl FnMut(ImageRow) -> Result<(), LibraryError>,
 ) -> Result<(), LibraryError> {
     let mut select = db.prepare(&format!(
-        "SELECT n, id, bucket, key, bytes, width, height, orientation, state, reason, detail, quality, model \
+        "SELECT face_count, id, bucket, key, bytes, width, height, orientation, state, reason, detail, quality, model \
          FROM images WHERE gallery = {MINE} ORDER BY bucket, key"
     ))?;
     let mut found = select.query([])?;
     while let Some(row) = found.next()? {
         each(ImageRow {
-            n: row.get(0)?,
+            face_count: rows::unsigned(row, 0)?,
             id: ImageId(rows::id(row, 1)?),
             path: key::shown(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?),
             bytes: rows::unsigned(row, 4)?,

@@ -1,0 +1,231 @@
+//! `muster people`: who was found, and what you say about them.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use muster_actors::face::FaceId;
+use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::ports::index::IndexError;
+use serde_json::{Value, json};
+
+use super::CliError;
+use super::library::{LibraryArgs, count, face, group, print, printable, short};
+use super::people_change::{self as change, Change};
+use crate::local::view::{self, FaceRow, Which};
+use crate::local::{GALLERY, Library, decisions, groups};
+
+/// Arguments of `muster people`.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = false,
+    after_help = "\
+An id may be shortened to its first digits, as long as only one begins so.
+
+Examples:
+  muster people
+  muster people show 3f2a91c4
+  muster people name 3f2a91c4 'Ada Lovelace'
+  muster people merge 3f2a91c4 b07755e1     these are one person
+  muster people split 3f2a91c4 9d1c 77aa    these faces are somebody else
+  muster people undo                        take the last of these back"
+)]
+pub struct Args {
+    #[command(flatten)]
+    library: LibraryArgs,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List the people (the default)
+    List,
+    /// List the faces of a group
+    Show {
+        /// The group
+        group: String,
+    },
+    /// Give a group a name; an empty one takes it away
+    Name {
+        /// The group
+        group: String,
+        /// What the person is called
+        name: String,
+    },
+    /// Say that groups, or faces in none, are one person
+    Merge {
+        /// Groups or faces
+        #[arg(required = true, num_args = 2.., value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Say that faces of a group are another person
+    Split {
+        /// The group
+        group: String,
+        /// The faces that leave it
+        #[arg(required = true, value_name = "FACE")]
+        faces: Vec<String>,
+    },
+    /// Say that two faces are two people
+    NotSame {
+        /// One face
+        a: String,
+        /// The other face
+        b: String,
+    },
+    /// Take back the last name, merge, split or not-same
+    Undo,
+    /// Say why two faces are together or apart
+    Explain {
+        /// One face
+        a: String,
+        /// The other face
+        b: String,
+    },
+}
+
+/// Why two faces are together or apart, for people and for programs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// One line a step.
+    pub text: String,
+    /// The same as JSON.
+    pub json: Value,
+}
+
+impl Args {
+    /// Runs the command. `reconcile` groups a gallery anew, `explain` tells why two faces are where they are.
+    pub fn run(
+        self,
+        reconcile: impl Fn(GallerySnapshot) -> Result<Reconciled, IndexError>,
+        explain: impl Fn(GallerySnapshot, FaceId, FaceId) -> Result<Explanation, IndexError>,
+    ) -> Result<ExitCode, CliError> {
+        let json = self.json;
+        match self.action.unwrap_or(Action::List) {
+            Action::List => list(&self.library.read()?, json)?,
+            Action::Show { group: id } => {
+                let library = self.library.read()?;
+                show(&library, &id, json)?;
+            }
+            Action::Explain { a, b } => {
+                let mut library = self.library.read()?;
+                let (a, b) = two_faces(&library, &a, &b)?;
+                let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
+                let why = explain(snapshot, a, b)?;
+                print(|out| Ok(if json { writeln!(out, "{:#}", why.json)? } else { writeln!(out, "{}", why.text)? }))?;
+            }
+            action => {
+                let mut library = self.library.write()?;
+                let before = groups::snapshot(library.db_mut(), &gallery())?;
+                let said = match action {
+                    Action::Undo => {
+                        let undone = decisions::undo(library.db_mut(), &gallery())?;
+                        if undone.is_empty() {
+                            return Err(CliError::Missing("nothing to take back".to_owned()));
+                        }
+                        Change::undone(undone)
+                    }
+                    action => {
+                        let said = change::verdicts(&library, &before, action.into())?;
+                        decisions::append(library.db_mut(), &gallery(), &said.verdicts)?;
+                        said
+                    }
+                };
+                let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
+                let generation = snapshot.generation;
+                let after = reconcile(snapshot)?;
+                groups::save(library.db_mut(), &gallery(), generation, &after)?;
+                let (text, value) = said.told(&before.previous, &after);
+                print(|out| Ok(if json { writeln!(out, "{value:#}")? } else { write!(out, "{text}")? }))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl From<Action> for change::Request {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Name { group, name } => Self::Name { group, name },
+            Action::Merge { ids } => Self::Merge { ids },
+            Action::Split { group, faces } => Self::Split { group, faces },
+            Action::NotSame { a, b } => Self::NotSame { a, b },
+            // These say nothing; they were handled before.
+            Action::List | Action::Show { .. } | Action::Undo | Action::Explain { .. } => Self::Nothing,
+        }
+    }
+}
+
+fn gallery() -> GalleryId {
+    GalleryId(GALLERY.to_owned())
+}
+
+pub(super) fn two_faces(library: &Library, a: &str, b: &str) -> Result<(FaceId, FaceId), CliError> {
+    let (a, b) = (face(library, a)?, face(library, b)?);
+    if a == b { Err(CliError::Usage("both are the same face".to_owned())) } else { Ok((a, b)) }
+}
+
+fn list(library: &Library, json: bool) -> Result<(), CliError> {
+    let people = view::people(library.db())?;
+    let totals = view::totals(library.db())?;
+    print(|out| {
+        if json {
+            let list: Vec<Value> = people
+                .iter()
+                .map(|p| {
+                    json!({ "id": p.id, "name": p.name, "faces": p.faces, "photos": p.photos,
+                            "cover": { "face": p.cover, "path": p.cover_path } })
+                })
+                .collect();
+            return Ok(writeln!(out, "{:#}", Value::Array(list))?);
+        }
+        if people.is_empty() {
+            return Ok(writeln!(out, "No groups yet. {} in {}.", count(totals.faces, "face"), count(totals.images, "photo"))?);
+        }
+        let width = people.iter().filter_map(|p| p.name.as_ref()).map(|n| n.chars().count()).max().unwrap_or(0).clamp(4, 40);
+        writeln!(out, "{:8}  {:width$}  {:>6}  {:>6}  COVER", "ID", "NAME", "FACES", "PHOTOS")?;
+        for p in &people {
+            let name = printable(p.name.as_deref().unwrap_or("-"));
+            let cover = format!("{} in {}", short(p.cover), printable(&p.cover_path));
+            writeln!(out, "{:8}  {name:width$}  {:>6}  {:>6}  {cover}", short(p.id), p.faces, p.photos)?;
+        }
+        let (groups, alone) = (count(totals.groups, "group"), count(totals.ungrouped, "face"));
+        Ok(writeln!(out, "\n{groups}, {alone} in none.")?)
+    })
+}
+
+fn show(library: &Library, id: &str, json: bool) -> Result<(), CliError> {
+    let id = group(library, id)?;
+    let mut faces: Vec<FaceRow> = Vec::new();
+    view::faces(library.db(), Which::Group(id), |face| {
+        faces.push(face);
+        Ok(())
+    })?;
+    let name = faces.first().and_then(|face| face.name.clone());
+    let person = view::people(library.db())?.into_iter().find(|p| p.id == id);
+    print(|out| {
+        if json {
+            let list: Vec<Value> = faces
+                .iter()
+                .map(|f| json!({ "id": f.id, "path": f.path, "box": f.bbox, "quality": f.quality }))
+                .collect();
+            let cover = person.as_ref().map(|p| p.cover);
+            return Ok(writeln!(out, "{:#}", json!({ "id": id, "name": name, "cover": cover, "faces": list }))?);
+        }
+        let photos = person.as_ref().map_or(0, |p| p.photos);
+        let title = name.as_deref().map_or_else(|| "No name".to_owned(), printable);
+        writeln!(out, "{title}  {id}\n{} in {}\n", count(faces.len() as u64, "face"), count(photos, "photo"))?;
+        writeln!(out, "{:8}  {:>7}  {:>21}  PHOTO", "FACE", "QUALITY", "BOX")?;
+        for f in &faces {
+            let b = f.bbox;
+            let place = format!("{:.0}x{:.0} at {:.0},{:.0}", b.width, b.height, b.x, b.y);
+            let cover = if person.as_ref().is_some_and(|p| p.cover == f.id) { "  (cover)" } else { "" };
+            let quality = f.quality.overall * 100.0;
+            writeln!(out, "{:8}  {quality:>6.0}%  {place:>21}  {}{cover}", short(f.id), printable(&f.path))?;
+        }
+        Ok(())
+    })
+}
