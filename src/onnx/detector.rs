@@ -82,12 +82,12 @@ impl DetectorModel {
 }
 
 /// Outputs by position: both kinds list one head after the other, three strides each.
-struct Heads<'a> {
-    outputs: &'a Outputs<'a>,
+struct Heads<'a, 'o> {
+    outputs: &'a Outputs<'o>,
     names: &'a [String],
 }
 
-impl Heads<'_> {
+impl Heads<'_, '_> {
     fn get(&self, head: usize, level: usize) -> Result<&[f32], EngineError> {
         let name = self.names.get(head * STRIDES.len() + level).map_or("", String::as_str);
         Ok(self.outputs.tensor(name)?.1)

@@ -1,8 +1,11 @@
 //! Model packs, sessions over ONNX Runtime, and the OS thread that owns a model.
 
+pub mod analyser;
 pub mod bench;
 pub mod classify;
+pub mod detector;
 pub mod embedder;
+pub mod engine;
 pub mod graph;
 pub mod home;
 pub mod manifest;
