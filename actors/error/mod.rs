@@ -1,5 +1,11 @@
-//! Typed errors: what went wrong ([`class`]) and what to do about it.
+//! Typed errors: what went wrong ([`class`]), what to do about it ([`route`]), and how long to wait ([`backoff`]).
 
+pub mod backoff;
 pub mod class;
+mod failure;
+pub(crate) mod retry;
+pub mod route;
 
 pub use class::Class;
+pub use failure::Failure;
+pub use route::{History, Strategy, route};

@@ -6,3 +6,27 @@ pub mod faces;
 pub mod index;
 pub mod objects;
 pub mod queue;
+
+use std::sync::Arc;
+
+use crate::gallery::{GallerySnapshot, Reconciled};
+
+/// The pure function that groups a gallery's faces. Blocking: runs off the actors' thread.
+pub type Reconcile = Arc<dyn Fn(GallerySnapshot) -> Result<Reconciled, index::IndexError> + Send + Sync>;
+
+/// The ends of the pipeline.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where work comes from.
+    pub queue: Arc<dyn queue::Queue>,
+    /// Where bytes come from.
+    pub objects: Arc<dyn objects::Objects>,
+    /// From bytes to pixels.
+    pub decoder: Arc<dyn decoder::Decoder>,
+    /// One a device.
+    pub engines: Vec<Arc<dyn engine::Engine>>,
+    /// Where results go.
+    pub faces: Arc<dyn faces::Faces>,
+    /// Groups a gallery.
+    pub reconcile: Reconcile,
+}

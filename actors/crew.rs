@@ -1,0 +1,186 @@
+//! What every actor has in hand: settings, ports, counters, leases, credits, and where the others stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Context, Message};
+
+use crate::batcher::Batcher;
+use crate::book::Book;
+use crate::credit::Credits;
+use crate::device::Device;
+use crate::downloader::Downloader;
+use crate::drain::Mode;
+use crate::error::backoff::Jitter;
+use crate::error::retry::{GaveUp, Retrier};
+use crate::error::route::{Leave, Strategy};
+use crate::exit::{Exit, Mend};
+use crate::fetcher::Fetcher;
+use crate::grouper::{Dirty, Grouper};
+use crate::item::{Finished, Item, Source};
+use crate::keeper::Keeper;
+use crate::ledger::Ledger;
+use crate::outlet::Outlet;
+use crate::ports::Ports;
+use crate::prefilter::Prefilter;
+use crate::progress::Stage;
+use crate::settings::Settings;
+use crate::supervisor::guard::ExitGuard;
+use crate::supervisor::heart::Heart;
+use crate::supervisor::{Fault, Supervisor};
+use crate::writer::Writer;
+
+/// Shared by all actors of one pipeline.
+pub(crate) struct Crew {
+    pub(crate) settings: Settings,
+    pub(crate) ports: Ports,
+    pub(crate) ledger: Ledger,
+    pub(crate) book: Arc<Book>,
+    pub(crate) credits: Credits,
+    pub(crate) jitter: Arc<Jitter>,
+    pub(crate) dirty: Dirty,
+    pub(crate) supervisor: Outlet<Supervisor>,
+    pub(crate) fetcher: Outlet<Fetcher>,
+    pub(crate) prefilter: Outlet<Prefilter>,
+    pub(crate) downloader: Outlet<Downloader>,
+    pub(crate) batcher: Outlet<Batcher>,
+    pub(crate) devices: Vec<Outlet<Device>>,
+    pub(crate) writer: Outlet<Writer>,
+    pub(crate) grouper: Outlet<Grouper>,
+    pub(crate) keeper: Outlet<Keeper>,
+}
+
+impl Crew {
+    pub(crate) fn new(ports: Ports, settings: Settings) -> Self {
+        let ledger = Ledger::new(settings.max_rejections);
+        let credits = settings.credits;
+        Self {
+            book: Book::new(ports.queue.visibility(), settings.drop_delay, ledger.clone()),
+            credits: Credits::new(credits.count, credits.bytes),
+            jitter: Arc::new(Jitter::new(settings.seed)),
+            dirty: Dirty::new(&settings.grouper.always),
+            devices: ports.engines.iter().map(|_| Outlet::default()).collect(),
+            supervisor: Outlet::default(),
+            fetcher: Outlet::default(),
+            prefilter: Outlet::default(),
+            downloader: Outlet::default(),
+            batcher: Outlet::default(),
+            writer: Outlet::default(),
+            grouper: Outlet::default(),
+            keeper: Outlet::default(),
+            settings,
+            ports,
+            ledger,
+        }
+    }
+
+    /// Asks the Supervisor to end the run.
+    pub(crate) fn fault(&self, exit: Exit) {
+        tracing::error!(%exit, "supervisor.fault");
+        // Without a supervisor the run has ended already.
+        let _ = self.supervisor.tell(Fault(exit));
+    }
+
+    /// Asks the Supervisor to end the run because a call of `stage` was given up for good.
+    pub(crate) fn leave(&self, leave: Leave, stage: Stage, message: &str) {
+        let detail = format!("{}: {message}", stage.as_str());
+        self.fault(match leave {
+            Leave::DependencyDown => Exit::DependencyDown(detail),
+            Leave::Engine => Exit::Engine(detail),
+            Leave::HostFault => Exit::HostFault(detail),
+            Leave::Hang => Exit::Hang(detail),
+            Leave::Misconfigured if stage == Stage::Device => Exit::Misconfigured(Mend::Model, detail),
+            Leave::Misconfigured => Exit::Misconfigured(Mend::Settings, detail),
+        });
+    }
+
+    /// A delay under full jitter for an image that is given back.
+    pub(crate) fn release_delay(&self) -> Duration {
+        self.jitter.full(self.settings.release_delay)
+    }
+
+    /// Hands a result to the Writer; when nobody stands there any more, the image is released.
+    pub(crate) async fn finish(&self, finished: Finished) {
+        drop(self.writer.send(finished).await);
+    }
+
+    /// What becomes of an item whose call in `stage` was given up.
+    pub(crate) async fn give_up(&self, item: Item, source: &Source, gave_up: GaveUp, stage: Stage) {
+        let GaveUp { failure, strategy } = gave_up;
+        match (strategy, failure.rejection) {
+            (Strategy::Reject, Some(rejection)) => {
+                self.finish(item.rejected(source, rejection, &self.settings.model)).await;
+            }
+            (Strategy::Drop, _) => drop(item),
+            (Strategy::Leave(leave), _) => {
+                item.lease.release(self.release_delay());
+                self.leave(leave, stage, &failure.message);
+            }
+            (
+                Strategy::Reject
+                | Strategy::Retry
+                | Strategy::Brake(_)
+                | Strategy::Release
+                | Strategy::Halve
+                | Strategy::Rebuild
+                | Strategy::SetAside
+                | Strategy::Isolate
+                | Strategy::RunAlone
+                | Strategy::Restart,
+                _,
+            ) => item.lease.release(self.release_delay()),
+        }
+    }
+}
+
+/// What every child is given at its birth.
+pub(crate) struct Post {
+    pub(crate) crew: Arc<Crew>,
+    pub(crate) guard: ExitGuard,
+    pub(crate) heart: Heart,
+    /// Set by the Supervisor's [`Leaving`].
+    pub(crate) leaving: Option<Mode>,
+    /// Pieces of work that were spawned and have not ended.
+    pub(crate) in_flight: usize,
+}
+
+impl Post {
+    pub(crate) fn new(crew: Arc<Crew>, guard: ExitGuard, heart: Heart) -> Self {
+        Self { crew, guard, heart, leaving: None, in_flight: 0 }
+    }
+
+    /// Retries for the calls of this child.
+    pub(crate) fn retrier(&self) -> Retrier {
+        Retrier::new(self.crew.settings.retry, Arc::clone(&self.crew.jitter), self.heart.clone())
+    }
+
+    /// Stops the actor in good order.
+    pub(crate) fn stop<A: Actor<Context = Context<A>>>(&mut self, ctx: &mut Context<A>) {
+        use actix::ActorContext;
+        self.guard.drained();
+        ctx.stop();
+    }
+}
+
+/// To a child: everything in front of you has ended; end too, in this mode.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Leaving(pub(crate) Mode);
+
+/// To a child: your time is over.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Abort;
+
+/// Every child can be stopped at once: what it holds is dropped, and so released.
+macro_rules! abortable {
+    ($actor:ty) => {
+        impl actix::Handler<$crate::crew::Abort> for $actor {
+            type Result = ();
+            fn handle(&mut self, _: $crate::crew::Abort, ctx: &mut actix::Context<Self>) {
+                actix::ActorContext::terminate(ctx);
+            }
+        }
+    };
+}
+pub(crate) use abortable;

@@ -1,0 +1,157 @@
+//! What follows from an error: the table of DESIGN 5 as one pure function.
+
+use std::time::Duration;
+
+use crate::error::Class;
+
+/// What is known when an error is routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Attempts made on this item in this stage, this one included.
+    pub attempts: u32,
+    /// Attempts that an item has in a stage.
+    pub max_attempts: u32,
+    /// The stage's retry budget has a retry left.
+    pub budget: bool,
+    /// Items in the batch that failed.
+    pub batch: usize,
+    /// The engine was rebuilt since the trouble began.
+    pub rebuilt: bool,
+    /// A known good image ran on the rebuilt engine: the engine works, so this item is at fault.
+    pub proven: bool,
+    /// The item was received too often without an end.
+    pub suspect: bool,
+    /// How often the item was received.
+    pub receive_count: u32,
+    /// Receives after which a suspect is rejected.
+    pub max_receives: u32,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            attempts: 1,
+            max_attempts: 1,
+            budget: true,
+            batch: 1,
+            rebuilt: false,
+            proven: false,
+            suspect: false,
+            receive_count: 1,
+            max_receives: 5,
+        }
+    }
+}
+
+/// Why the whole program leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Leave {
+    /// A dependency is down.
+    DependencyDown,
+    /// The engine stayed broken.
+    Engine,
+    /// The machine is broken.
+    HostFault,
+    /// No progress.
+    Hang,
+    /// A person must mend something.
+    Misconfigured,
+}
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// Wait (backoff with full jitter), then try again.
+    Retry,
+    /// The whole stage waits; the item loses no attempt.
+    Brake(Option<Duration>),
+    /// Give the item back to the queue, visible after a jittered delay.
+    Release,
+    /// Halve the batch and run the same items again.
+    Halve,
+    /// Load the models again, then run the same items again, one by one.
+    Rebuild,
+    /// Load the models again and try other items before this one.
+    SetAside,
+    /// Record that this image makes an engine fail, and reject it.
+    Isolate,
+    /// Record the rejection, dead-letter, delete.
+    Reject,
+    /// Run the item alone, in a batch of one.
+    RunAlone,
+    /// The lease is no longer ours: forget the item, settle nothing.
+    Drop,
+    /// Release everything and leave.
+    Leave(Leave),
+    /// Let the child die; its supervisor starts another.
+    Restart,
+}
+
+/// The table. No wildcard: a new class does not compile until somebody decides.
+pub fn route(class: Class, history: &History) -> Strategy {
+    match class {
+        Class::Transient if history.attempts < history.max_attempts && history.budget => Strategy::Retry,
+        Class::Transient => Strategy::Release,
+        Class::Throttled { retry_after } => Strategy::Brake(retry_after),
+        Class::Overload if history.batch > 1 => Strategy::Halve,
+        Class::Overload if !history.rebuilt => Strategy::Rebuild,
+        Class::Overload => Strategy::Isolate,
+        Class::Poison => Strategy::Reject,
+        Class::Suspect if history.receive_count > history.max_receives => Strategy::Reject,
+        Class::Suspect => Strategy::RunAlone,
+        Class::LeaseLost => Strategy::Drop,
+        Class::DependencyDown => Strategy::Leave(Leave::DependencyDown),
+        Class::Engine if !history.rebuilt => Strategy::Rebuild,
+        Class::Engine if history.batch == 1 && history.attempts < 2 => Strategy::SetAside,
+        Class::Engine if history.batch == 1 && (history.suspect || history.proven) => Strategy::Isolate,
+        Class::Engine => Strategy::Leave(Leave::Engine),
+        Class::HostFault => Strategy::Leave(Leave::HostFault),
+        Class::Hang => Strategy::Leave(Leave::Hang),
+        Class::Misconfigured => Strategy::Leave(Leave::Misconfigured),
+        Class::Bug => Strategy::Restart,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_is_routed_as_the_error_table_says() {
+        let new = History { max_attempts: 3, ..History::default() };
+        let worn = History { attempts: 3, ..new };
+        let broke = History { budget: false, ..new };
+        let eight = History { batch: 8, ..new };
+        let rebuilt = History { rebuilt: true, ..new };
+        let after = Some(Duration::from_secs(7));
+        for (class, history, expected) in [
+            (Class::Transient, new, Strategy::Retry),
+            (Class::Transient, worn, Strategy::Release),
+            (Class::Transient, broke, Strategy::Release),
+            (Class::Throttled { retry_after: after }, worn, Strategy::Brake(after)),
+            (Class::Throttled { retry_after: None }, broke, Strategy::Brake(None)),
+            (Class::Overload, eight, Strategy::Halve),
+            (Class::Overload, History { rebuilt: true, ..eight }, Strategy::Halve),
+            (Class::Overload, new, Strategy::Rebuild),
+            (Class::Overload, rebuilt, Strategy::Isolate),
+            (Class::Poison, new, Strategy::Reject),
+            (Class::Suspect, History { receive_count: 3, ..new }, Strategy::RunAlone),
+            (Class::Suspect, History { receive_count: 5, ..new }, Strategy::RunAlone),
+            (Class::Suspect, History { receive_count: 6, ..new }, Strategy::Reject),
+            (Class::LeaseLost, new, Strategy::Drop),
+            (Class::DependencyDown, new, Strategy::Leave(Leave::DependencyDown)),
+            (Class::Engine, eight, Strategy::Rebuild),
+            (Class::Engine, rebuilt, Strategy::SetAside),
+            (Class::Engine, History { attempts: 2, ..rebuilt }, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, History { attempts: 2, proven: true, ..rebuilt }, Strategy::Isolate),
+            (Class::Engine, History { attempts: 2, suspect: true, ..rebuilt }, Strategy::Isolate),
+            (Class::Engine, History { batch: 8, proven: true, ..rebuilt }, Strategy::Leave(Leave::Engine)),
+            (Class::HostFault, new, Strategy::Leave(Leave::HostFault)),
+            (Class::Hang, new, Strategy::Leave(Leave::Hang)),
+            (Class::Misconfigured, new, Strategy::Leave(Leave::Misconfigured)),
+            (Class::Bug, new, Strategy::Restart),
+        ] {
+            assert_eq!(route(class, &history), expected, "{class:?} {history:?}");
+        }
+    }
+}

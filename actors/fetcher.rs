@@ -1,0 +1,250 @@
+//! Takes credits, receives as many messages as it has credit for, reads them, opens their leases.
+
+use actix::{Actor, AsyncContext, Context, Handler, Message as ActixMessage, WrapFuture};
+use actix::{ActorFutureExt, SpawnHandle};
+use std::sync::Arc;
+use tokio::time::{Instant, sleep};
+use tracing::Instrument;
+
+use crate::credit::Credit;
+use crate::crew::{Crew, Leaving, Post, abortable};
+use crate::error::Class;
+use crate::error::retry::{GaveUp, Retrier};
+use crate::error::route::{History, Leave, Strategy, route};
+use crate::image::{RejectReason, Rejection};
+use crate::item::{Item, Source};
+use crate::message::{Message, parse};
+use crate::ports::queue::{Delivery, Received};
+use crate::progress::Stage;
+use crate::supervisor::AllDone;
+
+/// The front of the pipeline.
+pub(crate) struct Fetcher {
+    post: Post,
+    retrier: Retrier,
+    polling: Option<SpawnHandle>,
+    empty: u32,
+}
+
+/// The grace of a receive that was on its way when a drain began is over.
+#[derive(ActixMessage)]
+#[rtype(result = "()")]
+struct GraceOver;
+
+/// One round: wait for credit, then receive.
+async fn poll(crew: Arc<Crew>, retrier: Retrier) -> Result<(Received, Vec<Credit>, u64), GaveUp> {
+    let settings = &crew.settings;
+    loop {
+        let left = crew.book.left.notified();
+        if crew.book.unsettled() <= settings.keeper.backlog {
+            break;
+        }
+        left.await;
+    }
+    let credits = crew.credits.acquire(settings.fetcher.receive, settings.credits.estimate).await;
+    let released = crew.book.released();
+    let asked = Instant::now();
+    let working = crew.ledger.begin(Stage::Fetcher, 0);
+    let received = retrier
+        .run("receive", settings.timeouts.queue, || crew.ports.queue.receive(credits.len()))
+        .instrument(tracing::debug_span!("fetcher.receive"))
+        .await;
+    match received {
+        Ok(received) => {
+            drop(working);
+            if received.deliveries.is_empty() && !received.finished && asked.elapsed() < settings.fetcher.pause {
+                sleep(settings.fetcher.pause).await;
+            }
+            Ok((received, credits, released))
+        }
+        Err(gave_up) => {
+            working.failed();
+            Err(gave_up)
+        }
+    }
+}
+
+impl Fetcher {
+    pub(crate) fn new(post: Post) -> Self {
+        let retrier = post.retrier();
+        Self { post, retrier, polling: None, empty: 0 }
+    }
+
+    fn poll(&mut self, ctx: &mut Context<Self>) {
+        if self.polling.is_some() || self.post.leaving.is_some() {
+            return;
+        }
+        let polled = poll(Arc::clone(&self.post.crew), self.retrier.clone());
+        self.polling = Some(ctx.spawn(polled.into_actor(self).map(|polled, fetcher, ctx| {
+            fetcher.polling = None;
+            match polled {
+                Ok((received, credits, released)) => {
+                    fetcher.received(received, credits, released, ctx);
+                    fetcher.poll(ctx);
+                }
+                // The run ends: there is nothing to poll for.
+                Err(gave_up) => fetcher.failed(&gave_up),
+            }
+            fetcher.leave_if_idle(ctx);
+        })));
+    }
+
+    fn failed(&self, gave_up: &GaveUp) {
+        let leave = match gave_up.strategy {
+            Strategy::Leave(leave) => leave,
+            // Without a queue there is no work: whatever the class, the dependency is down for us.
+            _ => Leave::DependencyDown,
+        };
+        self.post.crew.leave(leave, Stage::Fetcher, &gave_up.failure.message);
+    }
+
+    fn received(&mut self, received: Received, credits: Vec<Credit>, released: u64, ctx: &mut Context<Self>) {
+        self.post.crew.settings.probe.pass(Stage::Fetcher);
+        let none = received.deliveries.is_empty();
+        let mut credits = credits.into_iter();
+        let items: Vec<Item> =
+            received.deliveries.into_iter().flat_map(|delivery| self.open(delivery, &mut credits)).collect();
+        drop(credits);
+        self.forward(items, ctx);
+        if received.finished && none {
+            self.settle_down(released, ctx);
+        } else if none {
+            self.empty += 1;
+            if self.post.crew.settings.fetcher.leave_after_empty.is_some_and(|limit| self.empty >= limit) {
+                self.settle_down(released, ctx);
+            }
+        } else {
+            self.empty = 0;
+        }
+    }
+
+    /// Opens a message's leases. What needs no pipeline ends here.
+    fn open(&self, delivery: Delivery, credits: &mut impl Iterator<Item = Credit>) -> Vec<Item> {
+        let crew = &self.post.crew;
+        let settings = &crew.settings;
+        crew.ledger.stage(Stage::Fetcher, |s| {
+            s.done += 1;
+            s.bytes += delivery.body.len() as u64;
+        });
+        let message = parse(&delivery.body, &settings.default_gallery, settings.fetcher.message_bytes);
+        let locators = match message {
+            Ok(Message::Images(locators)) => locators,
+            Ok(Message::Ignored(why)) => {
+                tracing::debug!(why, "fetcher.ignore");
+                crew.ledger.note(|p| p.ignored_messages += 1);
+                crew.book.open(delivery.handle, Vec::new());
+                return Vec::new();
+            }
+            Err(rejection) => {
+                let leases = crew.book.open(delivery.handle, vec![None]);
+                leases.into_iter().for_each(|lease| lease.reject(rejection.clone()));
+                return Vec::new();
+            }
+        };
+        let suspect = delivery.receive_count >= settings.fetcher.suspect_at;
+        let leases = crew.book.open(delivery.handle, locators.iter().cloned().map(Some).collect());
+        locators
+            .into_iter()
+            .zip(leases)
+            .map(|(locator, lease)| Item {
+                locator,
+                lease,
+                credit: credits.next().unwrap_or_else(|| crew.credits.overdraw(settings.credits.estimate)),
+                suspect,
+                receive_count: delivery.receive_count,
+                trace: delivery.trace.clone(),
+                quality: None,
+            })
+            .collect()
+    }
+
+    /// Sends items on; those received too often go straight to the Writer, as rejected.
+    fn forward(&mut self, items: Vec<Item>, ctx: &mut Context<Self>) {
+        if items.is_empty() {
+            return;
+        }
+        let crew = Arc::clone(&self.post.crew);
+        self.post.in_flight += 1;
+        let forwarded = async move {
+            let max_receives = crew.settings.fetcher.max_receives;
+            for item in items {
+                let history = History { receive_count: item.receive_count, max_receives, ..History::default() };
+                if item.suspect && route(Class::Suspect, &history) == Strategy::Reject {
+                    let detail = format!("received {} times without an end", item.receive_count);
+                    let rejection = Rejection::new(RejectReason::TooManyAttempts, detail);
+                    crew.finish(item.rejected(&Source::default(), rejection, &crew.settings.model)).await;
+                } else {
+                    // Nobody there any more: dropped, and so released.
+                    drop(crew.prefilter.send(item).await);
+                }
+            }
+        };
+        ctx.spawn(forwarded.into_actor(self).map(|(), fetcher, ctx| {
+            fetcher.post.in_flight -= 1;
+            fetcher.leave_if_idle(ctx);
+        }));
+    }
+
+    /// The queue has nothing more. When all work is settled and nothing went back to the queue meanwhile, that was all.
+    fn settle_down(&mut self, released: u64, ctx: &mut Context<Self>) {
+        let crew = Arc::clone(&self.post.crew);
+        let settled = async move {
+            loop {
+                let left = crew.book.left.notified();
+                if crew.book.is_empty() {
+                    return crew.book.released() == released;
+                }
+                left.await;
+            }
+        };
+        self.polling = Some(ctx.spawn(settled.into_actor(self).map(|all, fetcher, ctx| {
+            fetcher.polling = None;
+            if all && fetcher.post.leaving.is_none() {
+                // Without a supervisor the run has ended already.
+                let _ = fetcher.post.crew.supervisor.tell(AllDone);
+            } else {
+                fetcher.poll(ctx);
+            }
+            fetcher.leave_if_idle(ctx);
+        })));
+    }
+
+    fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
+        if self.post.leaving.is_some() && self.polling.is_none() && self.post.in_flight == 0 {
+            self.post.stop(ctx);
+        }
+    }
+}
+
+impl Actor for Fetcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.poll(ctx);
+    }
+}
+
+impl Handler<Leaving> for Fetcher {
+    type Result = ();
+
+    fn handle(&mut self, Leaving(mode): Leaving, ctx: &mut Self::Context) {
+        self.post.leaving = Some(mode);
+        if self.polling.is_some() {
+            ctx.notify_later(GraceOver, self.post.crew.settings.fetcher.grace);
+        }
+        self.leave_if_idle(ctx);
+    }
+}
+
+impl Handler<GraceOver> for Fetcher {
+    type Result = ();
+
+    fn handle(&mut self, _: GraceOver, ctx: &mut Self::Context) {
+        if let Some(polling) = self.polling.take() {
+            ctx.cancel_future(polling);
+        }
+        self.leave_if_idle(ctx);
+    }
+}
+
+abortable!(Fetcher);

@@ -1,0 +1,253 @@
+//! Groups the faces of galleries that changed. A wake-up carries no data, so a lost or repeated one is harmless.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+use tracing::Instrument;
+
+use crate::crew::{Crew, Leaving, Post, abortable};
+use crate::drain::Mode;
+use crate::error::retry::Retrier;
+use crate::error::route::{Leave, Strategy};
+use crate::exit::Exit;
+use crate::gallery::GalleryId;
+use crate::ports::faces::FacesError;
+use crate::progress::Stage;
+use crate::settings::Wake;
+use crate::supervisor::heart::Heart;
+
+/// From the Writer: results of this gallery are in the store.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct FacesWritten(pub(crate) GalleryId);
+
+/// Galleries that must be reconciled. Outlives the Grouper: a crash forgets none.
+#[derive(Clone, Debug)]
+pub(crate) struct Dirty(Arc<Mutex<BTreeSet<GalleryId>>>);
+
+impl Dirty {
+    pub(crate) fn new(always: &[GalleryId]) -> Self {
+        Self(Arc::new(Mutex::new(always.iter().cloned().collect())))
+    }
+
+    /// The gallery changed.
+    pub(crate) fn mark(&self, gallery: &GalleryId) {
+        let mut dirty = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !dirty.contains(gallery) {
+            dirty.insert(gallery.clone());
+        }
+    }
+
+    fn clear(&self, gallery: &GalleryId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(gallery);
+    }
+
+    fn first(&self) -> Option<GalleryId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
+    }
+}
+
+/// The actor that groups.
+pub(crate) struct Grouper {
+    post: Post,
+    retrier: Retrier,
+    alarm: Option<SpawnHandle>,
+    running: bool,
+    failed: bool,
+}
+
+/// Why a gallery could not be reconciled.
+enum Trouble {
+    /// The store failed; may be tried again later.
+    Later(String),
+    /// The run must end.
+    Leave(Exit),
+    Fault(Leave, String),
+}
+
+/// Reads a gallery, groups it, saves it; reads again when it changed meanwhile.
+async fn reconcile(crew: Arc<Crew>, retrier: Retrier, heart: Heart, gallery: GalleryId) -> Result<(), Trouble> {
+    let limit = crew.settings.timeouts.store;
+    let give_up = |gave_up: crate::error::retry::GaveUp| match gave_up.strategy {
+        Strategy::Leave(leave) => Trouble::Fault(leave, gave_up.failure.message),
+        _ => Trouble::Later(gave_up.failure.message),
+    };
+    for _ in 0..=crew.settings.grouper.conflicts {
+        let working = crew.ledger.begin(Stage::Grouper, 1);
+        let snapshot = retrier.run("gallery", limit, || crew.ports.faces.gallery(&gallery)).await.map_err(give_up)?;
+        let generation = snapshot.generation;
+        let function = Arc::clone(&crew.ports.reconcile);
+        // Not under the watchdog: the time it takes depends on the gallery.
+        let reconciled = match crew.settings.blocking.run(move || function(snapshot)).await {
+            Ok(Ok(reconciled)) => reconciled,
+            Ok(Err(error)) => return Err(Trouble::Leave(Exit::Bug(format!("grouper: {error}")))),
+            Err(panicked) => return Err(Trouble::Leave(Exit::Bug(format!("grouper: {panicked}")))),
+        };
+        // A conflict is an answer, not a failure: it is not retried here.
+        let saved = retrier
+            .run("save", limit, || {
+                let busy = heart.busy();
+                let save = crew.ports.faces.save(&gallery, generation, &reconciled);
+                async move {
+                    let _busy = busy;
+                    match save.await {
+                        Ok(()) => Ok(true),
+                        Err(FacesError::Conflict) => Ok(false),
+                        Err(error) => Err(error),
+                    }
+                }
+            })
+            .await
+            .map_err(give_up)?;
+        if saved {
+            working.done(0);
+            crew.ledger.note(|p| p.reconciliations += 1);
+            return Ok(());
+        }
+        working.failed();
+        tracing::debug!("grouper.conflict");
+    }
+    Err(Trouble::Later(String::from("the gallery changed again and again")))
+}
+
+impl Grouper {
+    pub(crate) fn new(post: Post) -> Self {
+        let retrier = post.retrier();
+        Self { post, retrier, alarm: None, running: false, failed: false }
+    }
+
+    /// Reconciles the next gallery that changed.
+    fn next(&mut self, ctx: &mut Context<Self>) {
+        if self.running {
+            return;
+        }
+        let Some(gallery) = self.post.crew.dirty.first().filter(|_| !self.failed) else {
+            self.leave_if_idle(ctx);
+            return;
+        };
+        self.running = true;
+        // Cleared before the read: what is written from now on marks it again.
+        self.post.crew.dirty.clear(&gallery);
+        let mark = Remark { crew: Arc::clone(&self.post.crew), gallery: Some(gallery.clone()) };
+        let (crew, retrier, heart) = (Arc::clone(&self.post.crew), self.retrier.clone(), self.post.heart.clone());
+        let done = reconcile(crew, retrier, heart, gallery).instrument(tracing::debug_span!("grouper.reconcile"));
+        ctx.spawn(done.into_actor(self).map(move |done, grouper, ctx| {
+            grouper.running = false;
+            match done {
+                Ok(()) => mark.done(),
+                Err(trouble) => {
+                    drop(mark);
+                    grouper.failed(trouble, ctx);
+                }
+            }
+            grouper.go_on(ctx);
+        }));
+    }
+
+    /// After a reconciliation: at once when leaving, else when the next wake-up is due.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        if self.post.leaving.is_some() {
+            self.next(ctx);
+        } else if self.post.crew.dirty.first().is_some() {
+            self.wake(ctx);
+        }
+    }
+
+    fn failed(&mut self, trouble: Trouble, ctx: &mut Context<Self>) {
+        let crew = &self.post.crew;
+        crew.ledger.stage(Stage::Grouper, |s| s.errors += 1);
+        match trouble {
+            Trouble::Later(message) if self.post.leaving.is_none() => {
+                tracing::warn!(message, "grouper.later");
+                self.wake(ctx);
+            }
+            // The last chance is gone: the groups are older than the faces, and the exit says so.
+            Trouble::Later(message) => {
+                self.failed = true;
+                crew.leave(Leave::DependencyDown, Stage::Grouper, &message);
+            }
+            Trouble::Leave(exit) => {
+                self.failed = true;
+                crew.fault(exit);
+            }
+            Trouble::Fault(leave, message) => {
+                self.failed = true;
+                crew.leave(leave, Stage::Grouper, &message);
+            }
+        }
+    }
+
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        if let (Wake::Debounced(wait), None) = (self.post.crew.settings.grouper.wake, self.alarm) {
+            self.alarm = Some(ctx.run_later(wait, |grouper, ctx| {
+                grouper.alarm = None;
+                grouper.next(ctx);
+            }));
+        }
+    }
+
+    fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
+        match self.post.leaving {
+            Some(Mode::Finish) if self.failed || (!self.running && self.post.crew.dirty.first().is_none()) => {
+                self.post.stop(ctx);
+            }
+            // The next worker wakes its own Grouper.
+            Some(Mode::HandBack) => self.post.stop(ctx),
+            Some(Mode::Finish) | None => {}
+        }
+    }
+}
+
+/// Marks the gallery again unless its reconciliation was done: also when the actor dies.
+struct Remark {
+    crew: Arc<Crew>,
+    gallery: Option<GalleryId>,
+}
+
+impl Remark {
+    fn done(mut self) {
+        self.gallery = None;
+    }
+}
+
+impl Drop for Remark {
+    fn drop(&mut self) {
+        if let Some(gallery) = &self.gallery {
+            self.crew.dirty.mark(gallery);
+        }
+    }
+}
+
+impl Actor for Grouper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // A Grouper that follows a dead one finds what that one left.
+        self.go_on(ctx);
+    }
+}
+
+impl Handler<FacesWritten> for Grouper {
+    type Result = ();
+
+    fn handle(&mut self, FacesWritten(gallery): FacesWritten, ctx: &mut Self::Context) {
+        self.post.crew.settings.probe.pass(Stage::Grouper);
+        tracing::trace!(%gallery, "grouper.wake");
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Leaving> for Grouper {
+    type Result = ();
+
+    fn handle(&mut self, Leaving(mode): Leaving, ctx: &mut Self::Context) {
+        self.post.leaving = Some(mode);
+        if mode == Mode::Finish {
+            self.next(ctx);
+        }
+        self.leave_if_idle(ctx);
+    }
+}
+
+abortable!(Grouper);

@@ -1,0 +1,57 @@
+//! A lease ties an item's fate to its message: it ends exactly once, and dropped = released.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::book::{Book, End};
+use crate::image::{ImageState, Locator, Rejection};
+
+/// Our claim on one image of one received message. A panic anywhere drops it, which gives the image back.
+#[derive(Debug)]
+pub struct Lease {
+    book: Arc<Book>,
+    entry: u64,
+    locator: Option<Locator>,
+    ended: bool,
+}
+
+impl Lease {
+    /// Only the book opens leases.
+    pub(crate) fn new(book: Arc<Book>, entry: u64, locator: Option<Locator>) -> Self {
+        Self { book, entry, locator, ended: false }
+    }
+
+    fn end(&mut self, end: End) {
+        self.ended = true;
+        self.book.end(self.entry, self.locator.take(), end);
+    }
+
+    /// The result is stored: delete the message.
+    pub fn ack(mut self, state: ImageState) {
+        self.end(End::Ack(state));
+    }
+
+    /// Give the message back, visible again after `delay`.
+    pub fn release(mut self, delay: Duration) {
+        self.end(End::Release(delay));
+    }
+
+    /// Dead-letter the message with its reason, then delete it.
+    pub fn reject(mut self, rejection: Rejection) {
+        self.end(End::Reject(rejection));
+    }
+
+    /// Whether the lease is known to have ended under us: more work on the item is wasted.
+    pub fn lost(&self) -> bool {
+        self.book.lost(self.entry)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.ended {
+            let delay = self.book.drop_delay();
+            self.end(End::Release(delay));
+        }
+    }
+}

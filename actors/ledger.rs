@@ -1,0 +1,131 @@
+//! The counters behind [`Progress`], shared by all actors: a crash loses none.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::image::{ImageState, Locator, Rejection};
+use crate::progress::{Progress, Rejected, Stage, StageProgress};
+
+/// How an image's lease ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Stored and acknowledged.
+    Acked(ImageState),
+    /// Dead-lettered.
+    Rejected(Rejection),
+    /// Given back.
+    Released,
+    /// The lease ended before the work did.
+    LeaseLost,
+}
+
+/// Shared counters.
+#[derive(Clone, Debug)]
+pub struct Ledger(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    started: Instant,
+    max_rejections: usize,
+    progress: Mutex<Progress>,
+}
+
+impl Ledger {
+    /// All zero. Lists at most `max_rejections` rejected images.
+    pub fn new(max_rejections: usize) -> Self {
+        let stages = Stage::ALL.into_iter().map(|stage| (stage, StageProgress::default())).collect();
+        let progress = Mutex::new(Progress { stages, ..Progress::default() });
+        Self(Arc::new(Inner { started: Instant::now(), max_rejections, progress }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of all counters.
+    pub fn progress(&self) -> Progress {
+        let mut progress = self.lock().clone();
+        progress.seconds = self.0.started.elapsed().as_secs_f64();
+        progress
+    }
+
+    /// Changes the counters.
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.lock());
+    }
+
+    /// Changes the counters of one stage.
+    pub(crate) fn stage(&self, stage: Stage, change: impl FnOnce(&mut StageProgress)) {
+        change(self.lock().stages.entry(stage).or_default());
+    }
+
+    /// Says how many items wait in a stage's queue.
+    pub(crate) fn waiting(&self, stage: Stage, waiting: usize) {
+        self.stage(stage, |s| s.waiting = waiting);
+    }
+
+    /// `items` are being worked on until the guard is dropped.
+    pub(crate) fn begin(&self, stage: Stage, items: usize) -> Working {
+        self.stage(stage, |s| s.in_flight += items);
+        Working { ledger: self.clone(), stage, items, since: Instant::now() }
+    }
+
+    /// An image ended.
+    pub(crate) fn ended(&self, locator: Option<Locator>, fate: Fate) {
+        let mut progress = self.lock();
+        let counts = &mut progress.counts;
+        match fate {
+            Fate::Acked(ImageState::Indexed) => counts.indexed += 1,
+            Fate::Acked(ImageState::NoFaces) => counts.no_faces += 1,
+            Fate::Acked(ImageState::LowQuality) => counts.low_quality += 1,
+            // A rejected image is never acked: it goes to the dead letters.
+            Fate::Acked(ImageState::Rejected) => counts.rejected += 1,
+            Fate::Released => counts.released += 1,
+            Fate::LeaseLost => counts.lease_lost += 1,
+            Fate::Rejected(rejection) => {
+                counts.rejected += 1;
+                if progress.rejections.len() < self.0.max_rejections {
+                    progress.rejections.push(Rejected { locator, rejection });
+                } else {
+                    progress.rejections_omitted += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Items being worked on in a stage. Counts them out when dropped, also by a panic.
+#[derive(Debug)]
+pub(crate) struct Working {
+    ledger: Ledger,
+    stage: Stage,
+    items: usize,
+    since: Instant,
+}
+
+impl Working {
+    /// The work is done; `bytes` went through.
+    pub(crate) fn done(self, bytes: u64) {
+        let items = self.items as u64;
+        self.ledger.stage(self.stage, |s| {
+            s.done += items;
+            s.bytes += bytes;
+        });
+    }
+
+    /// The work failed.
+    pub(crate) fn failed(self) {
+        self.ledger.stage(self.stage, |s| s.errors += 1);
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let seconds = self.since.elapsed().as_secs_f64();
+        self.ledger.stage(self.stage, |s| {
+            s.in_flight = s.in_flight.saturating_sub(self.items);
+            s.busy_seconds += seconds;
+        });
+    }
+}

@@ -1,0 +1,105 @@
+//! What must always hold.
+
+use crate::exit::Exit;
+use crate::image::{ImageState, RejectReason};
+use crate::progress::Summary;
+use crate::sim::images::faces;
+use crate::sim::queue::{Fate, SimQueue};
+use crate::sim::scenario::Kind;
+use crate::sim::store::SimFaces;
+use crate::sim::world::World;
+
+/// After each worker.
+pub(super) fn worker(world: &World, exit: &Exit, summary: &Summary, (credits, leases): (usize, usize)) {
+    if summary.fetched != summary.counts.ended() {
+        world.violation(format!(
+            "{} fetched, but {} ended: {:?}",
+            summary.fetched,
+            summary.counts.ended(),
+            summary.counts
+        ));
+    }
+    if credits > 0 {
+        world.violation(format!("{credits} credits did not come back"));
+    }
+    if leases > 0 {
+        world.violation(format!("{leases} leases were not settled"));
+    }
+    if summary.stages.values().any(|stage| stage.in_flight > 0) {
+        world.violation("a stage still counts items in flight");
+    }
+    if matches!(exit, Exit::Bug(_)) {
+        // Only panics may end so, and only many of them.
+        let panics: usize = world.look(|s| s.panics.values().map(Vec::len).sum());
+        if panics < 2 {
+            world.violation(format!("{exit} without cause"));
+        }
+    } else if !world.allows(exit.code()) {
+        world.violation(format!("exit {} ({exit}) does not follow from what happened", exit.code()));
+    }
+}
+
+/// How an image may be stored in the end: by what it is, and by how often it was received.
+fn expected(kind: Kind, prefilter: bool) -> (ImageState, Option<RejectReason>) {
+    match kind {
+        Kind::Faces(0) => (ImageState::NoFaces, None),
+        Kind::Faces(_) => (ImageState::Indexed, None),
+        Kind::Poor if prefilter => (ImageState::LowQuality, None),
+        Kind::Poor => (ImageState::Indexed, None),
+        Kind::Corrupt => (ImageState::Rejected, Some(RejectReason::Corrupt)),
+        Kind::Missing => (ImageState::Rejected, Some(RejectReason::Missing)),
+        Kind::BadMessage => (ImageState::Rejected, Some(RejectReason::BadMessage)),
+        Kind::DecoderPanic => (ImageState::Rejected, Some(RejectReason::TooManyAttempts)),
+        Kind::Poison | Kind::Huge => (ImageState::Rejected, Some(RejectReason::Isolated)),
+    }
+}
+
+/// After the last worker: the store holds what a run without faults would have stored, once.
+pub(super) fn end(world: &World, queue: &SimQueue, store: &SimFaces) {
+    let scenario = world.scenario();
+    let mut settings = crate::Settings::default();
+    (scenario.tune)(&mut settings);
+    let mut stored = 0;
+    for (number, kind) in scenario.images.iter().enumerate() {
+        let (state, reason) = expected(*kind, settings.prefilter.is_some());
+        let fate = queue.fate(number);
+        let commit = store.stored(number);
+        stored += usize::from(commit.is_some());
+        let worn = queue.receives(number) > settings.fetcher.max_receives;
+        match (&fate, &commit) {
+            (Fate::Queued, _) => world.violation(format!("message {number} is still in the queue")),
+            (Fate::Dead(rejection), None) if rejection.reason == RejectReason::BadMessage => {}
+            (Fate::Dead(rejection), Some(commit)) => {
+                let why = commit.image.rejection.as_ref().map(|r| r.reason);
+                // Two receipts of one message may end for two reasons.
+                let too_many = worn && rejection.reason == RejectReason::TooManyAttempts;
+                if Some(rejection.reason) != reason && !too_many {
+                    world.violation(format!("image {number}, {kind:?}, is dead as {rejection}"));
+                }
+                if why != Some(rejection.reason) && !worn {
+                    world.violation(format!("image {number} is dead as {rejection} and stored as {why:?}"));
+                }
+            }
+            (Fate::Dead(rejection), None) => {
+                world.violation(format!("image {number} is dead as {rejection} and not stored"));
+            }
+            (Fate::Deleted, Some(commit)) => {
+                let image = &commit.image;
+                if image.state != state || image.face_count as usize != commit.faces.len() {
+                    world.violation(format!("image {number}, {kind:?}, is stored as {:?}", image.state));
+                }
+                let count = if state == ImageState::Indexed { faces(number, *kind).len() } else { 0 };
+                if commit.faces.len() != count {
+                    world.violation(format!("image {number} has {} faces, not {count}", commit.faces.len()));
+                }
+            }
+            (Fate::Deleted, None) => world.violation(format!("image {number} is deleted and not stored")),
+        }
+    }
+    if store.len() != stored {
+        world.violation(format!("{} images are stored, but only {stored} were sent", store.len()));
+    }
+    for gallery in store.stale() {
+        world.violation(format!("the groups of gallery {gallery} are older than its faces"));
+    }
+}

@@ -1,0 +1,156 @@
+//! Fakes of objects, decoder and engines. What an image is follows from its number alone.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Class;
+use crate::face::{BBox, Quality};
+use crate::image::{Frame, Locator, Pixels, RejectReason, Rejection};
+use crate::ports::decoder::Decoder;
+use crate::ports::engine::{Analysis, Engine, EngineError, FoundFace};
+use crate::ports::objects::{Object, Objects, ObjectsError};
+use crate::sim::scenario::Kind;
+use crate::sim::world::{Injected, World, number};
+
+/// Objects, decoder and engine in one.
+#[derive(Clone)]
+pub struct SimImages {
+    world: World,
+    broken: Arc<AtomicBool>,
+    batches: Arc<AtomicU32>,
+}
+
+/// The faces that every engine finds in image `number`.
+pub(super) fn faces(number: usize, kind: Kind) -> Vec<FoundFace> {
+    let count = match kind {
+        Kind::Faces(count) => count,
+        _ => 1,
+    };
+    let face = |n: u8| FoundFace {
+        bbox: BBox { x: f32::from(n) * 50.0, y: number as f32, width: 40.0, height: 40.0 },
+        landmarks: [[0.0; 2]; 5],
+        quality: Quality { overall: 0.5, ..Quality::default() },
+        embedding: vec![1.0, 0.0],
+        thumbnail: vec![n; 8],
+    };
+    (0..count).map(face).collect()
+}
+
+impl SimImages {
+    /// A device of its own, sound.
+    pub fn new(world: &World) -> Self {
+        Self { world: world.clone(), broken: Arc::default(), batches: Arc::default() }
+    }
+
+    fn kind(&self, number: usize) -> Kind {
+        self.world.look(|s| s.images.get(number).copied().unwrap_or(Kind::Missing))
+    }
+
+    /// The bytes of image `number` are its number in eight bytes.
+    async fn object(&self, locator: &Locator) -> Result<Object, ObjectsError> {
+        self.world.latency(Duration::from_millis(40)).await;
+        let failed = |class| ObjectsError::Failed { class, message: String::from("simulated") };
+        if self.world.chance(|s| s.object_errors) {
+            return Err(failed(Class::Transient));
+        }
+        if self.world.chance(|s| s.object_throttled) {
+            return Err(failed(Class::Throttled { retry_after: None }));
+        }
+        let number = number(locator);
+        if self.kind(number) == Kind::Missing {
+            return Err(ObjectsError::Rejected(Rejection::new(RejectReason::Missing, "simulated")));
+        }
+        let bytes = Bytes::copy_from_slice(&(number as u64).to_le_bytes());
+        Ok(Object { size: bytes.len() as u64, etag: format!("v{number}"), bytes })
+    }
+}
+
+/// The number of the image that these bytes begin.
+fn read(bytes: &[u8]) -> usize {
+    bytes.iter().take(8).rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+}
+
+#[async_trait]
+impl Objects for SimImages {
+    async fn get(&self, locator: &Locator, _limit: u64) -> Result<Object, ObjectsError> {
+        self.object(locator).await
+    }
+
+    async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError> {
+        let mut object = self.object(locator).await?;
+        object.bytes.truncate(bytes as usize);
+        Ok(object)
+    }
+}
+
+impl Decoder for SimImages {
+    fn decode(&self, source: Bytes) -> Result<Frame, Rejection> {
+        match self.kind(read(&source)) {
+            Kind::Corrupt => Err(Rejection::new(RejectReason::Corrupt, "simulated")),
+            Kind::DecoderPanic => resume_unwind(Box::new(Injected)),
+            _ => {
+                let pixels = Pixels { width: 4, height: 4, data: vec![0; 48] };
+                Ok(Frame { pixels, width: 400, height: 400, orientation: 1, source })
+            }
+        }
+    }
+
+    fn judge_header(&self, head: &[u8]) -> Option<f32> {
+        match self.kind(read(head)) {
+            Kind::Poor => Some(0.1),
+            Kind::Faces(0) => None,
+            _ => Some(0.9),
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for SimImages {
+    async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError> {
+        let world = &self.world;
+        let (time, memory, dead, lost, hang) =
+            world.look(|s| (s.batch_time, s.memory, s.dead_after, s.lost_after, s.hang_after));
+        let ran = self.batches.fetch_add(1, Ordering::Relaxed);
+        let numbers: Vec<usize> = frames.iter().map(|frame| read(&frame.source)).collect();
+        world.note(|| format!("engine.analyse {numbers:?}"));
+        world.latency(time).await;
+        let kinds: Vec<Kind> = numbers.iter().map(|number| self.kind(*number)).collect();
+        if hang.is_some_and(|after| ran >= after) {
+            world.allow(83, true);
+            std::future::pending::<()>().await;
+        }
+        if lost.is_some_and(|after| ran >= after) {
+            world.allow(82, true);
+            return Err(EngineError::DeviceLost(String::from("simulated")));
+        }
+        let poison = kinds.contains(&Kind::Poison);
+        let dead = dead.is_some_and(|after| ran >= after);
+        if poison || dead || world.chance(|s| s.sticky) {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        if self.broken.load(Ordering::Relaxed) {
+            world.allow(84, dead);
+            return Err(if ran.is_multiple_of(2) {
+                EngineError::Gone
+            } else {
+                EngineError::Sticky("simulated".into())
+            });
+        }
+        if memory.is_some_and(|most| frames.len() > most) || kinds.contains(&Kind::Huge) {
+            return Err(EngineError::OutOfMemory(String::from("simulated")));
+        }
+        Ok(numbers.iter().zip(kinds).map(|(number, kind)| Ok(faces(*number, kind))).collect())
+    }
+
+    async fn rebuild(&self) -> Result<(), EngineError> {
+        self.world.latency(Duration::from_millis(200)).await;
+        self.world.note(|| String::from("engine.rebuild"));
+        self.broken.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+}

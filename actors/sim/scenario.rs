@@ -1,0 +1,219 @@
+//! What goes wrong in a simulated run, and how often.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::Rng;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::drain::Mode;
+use crate::progress::Stage;
+use crate::settings::Settings;
+
+/// What an image is, and so how it must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Has so many faces.
+    Faces(u8),
+    /// Its header looks poor: low quality where the prefilter is on, one face where it is not.
+    Poor,
+    /// Its bytes do not decode.
+    Corrupt,
+    /// Its object is not there.
+    Missing,
+    /// Its message cannot be read.
+    BadMessage,
+    /// Decoding it panics, every time.
+    DecoderPanic,
+    /// Breaks any engine that runs it.
+    Poison,
+    /// Runs out of memory even alone.
+    Huge,
+}
+
+/// The faults of one run. Probabilities are per call.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The images; image `n` is message `n`.
+    pub images: Vec<Kind>,
+    /// Lease time of the queue.
+    pub visibility: Duration,
+    /// Devices.
+    pub devices: usize,
+    /// Queue calls that fail.
+    pub queue_errors: f64,
+    /// Entries of a batch call that fail alone.
+    pub queue_partial: f64,
+    /// Messages delivered again while they are leased.
+    pub duplicates: f64,
+    /// Object reads that fail with a 503.
+    pub object_errors: f64,
+    /// Object reads that are throttled.
+    pub object_throttled: f64,
+    /// Calls that take longer than they may.
+    pub slow: f64,
+    /// Bulks of which the store does only a part.
+    pub store_partial: f64,
+    /// Store calls that fail.
+    pub store_errors: f64,
+    /// Calls, of the store or the queue, that are done but answered with an error.
+    pub lost_replies: f64,
+    /// Store calls refused because it is overloaded.
+    pub store_overload: f64,
+    /// The store fails over at this time, for this long.
+    pub failover: Option<(Duration, Duration)>,
+    /// The store is gone for good at this time.
+    pub store_down: Option<Duration>,
+    /// Batches larger than this run out of memory.
+    pub memory: Option<usize>,
+    /// Batches that break the engine until it is rebuilt.
+    pub sticky: f64,
+    /// After so many batches the engine stays broken.
+    pub dead_after: Option<u32>,
+    /// After so many batches the device is lost.
+    pub lost_after: Option<u32>,
+    /// After so many batches the engine does not answer.
+    pub hang_after: Option<u32>,
+    /// How long a batch takes.
+    pub batch_time: Duration,
+    /// How long a bulk takes.
+    pub bulk_time: Duration,
+    /// At which passes through a stage's handler a panic strikes.
+    pub panics: BTreeMap<Stage, Vec<u32>>,
+    /// When a drain is asked for, in which mode, with which deadline.
+    pub drain: Option<(Duration, Mode, Duration)>,
+    /// Changes to the settings.
+    pub tune: fn(&mut Settings),
+}
+
+impl Scenario {
+    /// Nothing goes wrong with `count` images of two faces.
+    pub fn calm(count: usize) -> Self {
+        Self {
+            images: vec![Kind::Faces(2); count],
+            visibility: Duration::from_secs(30),
+            devices: 1,
+            queue_errors: 0.0,
+            queue_partial: 0.0,
+            duplicates: 0.0,
+            object_errors: 0.0,
+            object_throttled: 0.0,
+            slow: 0.0,
+            store_partial: 0.0,
+            store_errors: 0.0,
+            lost_replies: 0.0,
+            store_overload: 0.0,
+            failover: None,
+            store_down: None,
+            memory: None,
+            sticky: 0.0,
+            dead_after: None,
+            lost_after: None,
+            hang_after: None,
+            batch_time: Duration::from_millis(100),
+            bulk_time: Duration::from_millis(10),
+            panics: BTreeMap::new(),
+            drain: None,
+            tune: |_| {},
+        }
+    }
+
+    /// The same images in a world where nothing goes wrong any more.
+    pub fn calmed(&self) -> Self {
+        Self {
+            images: self.images.clone(),
+            visibility: self.visibility,
+            devices: self.devices,
+            tune: self.tune,
+            ..Self::calm(0)
+        }
+    }
+
+    /// Whatever `seed` makes of it: every fault is in a third of the runs or less, so that they meet in all pairs.
+    pub fn random(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5EED);
+        let rng = &mut rng;
+        let mut scenario = Self::calm(0);
+        let count = rng.random_range(1..40);
+        let oddities = if rng.random_bool(0.5) { 0.15 } else { 0.0 };
+        scenario.images = (0..count).map(|_| kind(rng, oddities)).collect();
+        scenario.visibility = Duration::from_secs([5, 30, 120][rng.random_range(0..3)]);
+        scenario.devices = rng.random_range(1..=3);
+        for chance in [
+            &mut scenario.queue_errors,
+            &mut scenario.queue_partial,
+            &mut scenario.duplicates,
+            &mut scenario.object_errors,
+            &mut scenario.object_throttled,
+            &mut scenario.store_partial,
+            &mut scenario.store_errors,
+            &mut scenario.lost_replies,
+            &mut scenario.store_overload,
+        ] {
+            if rng.random_bool(0.3) {
+                *chance = rng.random_range(0.01..0.3);
+            }
+        }
+        if rng.random_bool(0.15) {
+            scenario.slow = rng.random_range(0.01..0.1);
+        }
+        let mut sometimes = |chance: f64| rng.random_bool(chance).then(|| rng.random_range(0..20u32));
+        let memory = sometimes(0.3);
+        let [dead, lost, hang] = [sometimes(0.05), sometimes(0.05), sometimes(0.05)];
+        (scenario.dead_after, scenario.lost_after, scenario.hang_after) = (dead, lost, hang);
+        scenario.memory = memory.map(|n| (n % 8 + 1) as usize);
+        let [failover, down] = [sometimes(0.15), sometimes(0.05)];
+        scenario.failover = failover.map(|s| (Duration::from_millis(u64::from(s) * 100), Duration::from_secs(4)));
+        scenario.store_down = down.map(|s| Duration::from_millis(u64::from(s) * 200));
+        if rng.random_bool(0.15) {
+            scenario.sticky = rng.random_range(0.01..0.2);
+        }
+        scenario.batch_time = Duration::from_millis(rng.random_range(1..1_500));
+        scenario.bulk_time = Duration::from_millis(rng.random_range(1..500));
+        for stage in Stage::ALL {
+            if rng.random_bool(0.1) {
+                let strikes = (0..rng.random_range(1..4)).map(|_| rng.random_range(1..20)).collect();
+                scenario.panics.insert(stage, strikes);
+            }
+        }
+        if rng.random_bool(0.4) {
+            let mode = if rng.random_bool(0.5) { Mode::Finish } else { Mode::HandBack };
+            let at = Duration::from_millis(rng.random_range(0..8_000));
+            scenario.drain = Some((at, mode, Duration::from_millis(rng.random_range(500..20_000))));
+        }
+        scenario.tune = [|_: &mut Settings| {}, tight, eager][rng.random_range(0..3)];
+        scenario
+    }
+}
+
+/// Little room everywhere, and the prefilter on.
+fn tight(settings: &mut Settings) {
+    settings.credits.count = 3;
+    settings.batch.count = 2;
+    settings.writer.count = 2;
+    settings.keeper.batch = 2;
+    settings.keeper.backlog = 2;
+    settings.prefilter = Some(crate::settings::PrefilterSettings { threshold: 0.5, head_bytes: 4, at_once: 2 });
+}
+
+/// Groups while it indexes.
+fn eager(settings: &mut Settings) {
+    settings.grouper.wake = crate::settings::Wake::Debounced(Duration::from_millis(500));
+    settings.writer.at_once = 3;
+}
+
+fn kind(rng: &mut ChaCha8Rng, oddities: f64) -> Kind {
+    if !rng.random_bool(oddities) {
+        return Kind::Faces(rng.random_range(0..4));
+    }
+    match rng.random_range(0..7) {
+        0 => Kind::Poor,
+        1 => Kind::Corrupt,
+        2 => Kind::Missing,
+        3 => Kind::BadMessage,
+        4 => Kind::DecoderPanic,
+        5 => Kind::Poison,
+        _ => Kind::Huge,
+    }
+}

@@ -1,0 +1,104 @@
+//! Who owns whom, and how a pipeline is started.
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr};
+use tokio::sync::{oneshot, watch};
+
+use crate::batcher::Batcher;
+use crate::crew::{Crew, Post};
+use crate::device::Device;
+use crate::downloader::Downloader;
+use crate::drain::Drain;
+use crate::exit::Exit;
+use crate::fetcher::Fetcher;
+use crate::grouper::Grouper;
+use crate::keeper::Keeper;
+use crate::ports::Ports;
+use crate::prefilter::Prefilter;
+use crate::progress::{Progress, Summary};
+use crate::settings::Settings;
+use crate::supervisor::Supervisor;
+use crate::supervisor::child::{Child, Phase};
+use crate::writer::Writer;
+
+/// A pipeline that runs.
+pub struct Running {
+    crew: Arc<Crew>,
+    supervisor: Addr<Supervisor>,
+    progress: watch::Receiver<Progress>,
+    done: oneshot::Receiver<Exit>,
+}
+
+impl Running {
+    /// What was done so far; changes every [`Settings::progress_every`].
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Asks the pipeline to end. A later, tighter drain overtakes an earlier one.
+    pub fn drain(&self, drain: Drain) {
+        self.supervisor.do_send(drain);
+    }
+
+    /// Something that can ask the pipeline to end from elsewhere, a signal handler for one.
+    pub fn drainer(&self) -> impl Fn(Drain) + Clone + Send + Sync + 'static {
+        let supervisor = self.supervisor.clone();
+        move |drain| supervisor.do_send(drain)
+    }
+
+    /// Waits for the end: how it ended, and what was done.
+    pub async fn finished(self) -> (Exit, Summary) {
+        let exit = self.done.await.unwrap_or_else(|_| Exit::Bug(String::from("the supervisor died")));
+        (exit, self.crew.ledger.progress())
+    }
+
+    /// Whether every credit came back and every lease was settled: what the simulation checks.
+    #[cfg(feature = "sim")]
+    pub(crate) fn leftovers(&self) -> impl Fn() -> (usize, usize) + 'static {
+        let crew = Arc::clone(&self.crew);
+        move || {
+            let credits = if crew.credits.all_returned() { 0 } else { crew.credits.in_use().max(1) };
+            (credits, crew.book.len())
+        }
+    }
+}
+
+/// The children, front to end.
+fn children(crew: &Arc<Crew>) -> Vec<Child> {
+    /// A child whose actor is made from its post alone.
+    macro_rules! child {
+        ($name:literal, $phase:expr, $outlet:ident, $actor:ty) => {{
+            let its = Arc::clone(crew);
+            Child::new($name, $phase, crew.$outlet.clone(), move |guard, heart| {
+                <$actor>::new(Post::new(Arc::clone(&its), guard, heart))
+            })
+        }};
+    }
+    let mut children = vec![
+        // The Keeper first: leases must be kept from the first message on.
+        child!("keeper", Phase::Keep, keeper, Keeper),
+        child!("grouper", Phase::Group, grouper, Grouper),
+        child!("writer", Phase::Write, writer, Writer),
+        child!("batcher", Phase::Batch, batcher, Batcher),
+        child!("downloader", Phase::Download, downloader, Downloader),
+        child!("prefilter", Phase::Prefilter, prefilter, Prefilter),
+        child!("fetcher", Phase::Fetch, fetcher, Fetcher),
+    ];
+    for (number, outlet) in crew.devices.iter().enumerate() {
+        let its = Arc::clone(crew);
+        children.push(Child::new(format!("device {number}"), Phase::Device, outlet.clone(), move |guard, heart| {
+            Device::new(Post::new(Arc::clone(&its), guard, heart), number)
+        }));
+    }
+    children
+}
+
+/// Starts a pipeline. Must be called inside an actix `System` or a tokio `LocalSet`.
+pub fn start(ports: Ports, settings: Settings) -> Running {
+    let crew = Arc::new(Crew::new(ports, settings));
+    let (done, ended) = oneshot::channel();
+    let (publish, progress) = watch::channel(crew.ledger.progress());
+    let supervisor = Supervisor::new(Arc::clone(&crew), children(&crew), done, publish).start();
+    Running { crew, supervisor, progress, done: ended }
+}

@@ -1,0 +1,22 @@
+//! The whole pipeline in a world where nothing goes wrong.
+
+use muster_actors::Exit;
+use muster_actors::sim::{Kind, Scenario, run};
+
+#[test]
+fn every_image_of_a_calm_world_ends_in_its_state_and_the_run_drains_itself() {
+    let mut scenario = Scenario::calm(100);
+    scenario.images[3] = Kind::Faces(0);
+    scenario.images[5] = Kind::Corrupt;
+    scenario.images[7] = Kind::Missing;
+    scenario.images[11] = Kind::BadMessage;
+    let report = run(1, &scenario);
+    assert!(report.violations.is_empty(), "{:#?}\n{}", report.violations, report.trace.join("\n"));
+    let (exit, summary) = report.first();
+    assert_eq!(*exit, Exit::Drained);
+    let counts = summary.counts;
+    assert_eq!((summary.fetched, counts.indexed, counts.no_faces, counts.rejected), (100, 96, 1, 3));
+    assert_eq!(counts.released + counts.lease_lost + counts.low_quality, 0);
+    assert_eq!((summary.faces, summary.rejections.len(), summary.reconciliations), (192, 3, 2));
+    assert_eq!(*summary.batch_sizes.keys().max().unwrap_or(&0), 8, "{:?}", summary.batch_sizes);
+}

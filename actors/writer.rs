@@ -1,0 +1,224 @@
+//! Buffers results by count, bytes or age and writes them in bulks; every result's own outcome decides its lease.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
+
+use crate::crew::{Crew, Leaving, Post, abortable};
+use crate::error::Failure;
+use crate::error::retry::{Next, Retrier};
+use crate::error::route::Strategy;
+use crate::gallery::GalleryId;
+use crate::grouper::FacesWritten;
+use crate::image::{ImageState, RejectReason, Rejection};
+use crate::item::Finished;
+use crate::progress::Stage;
+use crate::supervisor::heart::Heart;
+
+/// The way into the store.
+pub(crate) struct Writer {
+    post: Post,
+    retrier: Retrier,
+    buffer: Vec<Finished>,
+    bytes: usize,
+    oldest: Option<Instant>,
+    alarm: Option<SpawnHandle>,
+}
+
+/// The result is in the store: tell the Grouper, then end the lease.
+fn written(crew: &Crew, finished: Finished) {
+    let Finished { item, commit } = finished;
+    let image = commit.image;
+    crew.ledger.note(|p| p.faces += commit.faces.len() as u64);
+    match (image.state, image.rejection) {
+        (ImageState::Rejected, rejection) => item.lease.reject(rejection.unwrap_or_else(|| {
+            // Every record in this state is made with its reason.
+            Rejection::new(RejectReason::Isolated, "no reason was recorded")
+        })),
+        (state @ (ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality), _) => item.lease.ack(state),
+    }
+}
+
+/// The result will not be in the store.
+fn given_up(crew: &Crew, finished: Finished, strategy: Strategy, failure: &Failure) {
+    let Finished { item, .. } = finished;
+    match strategy {
+        Strategy::Reject => {
+            let detail = format!("the store refuses the result: {}", failure.message);
+            item.lease.reject(Rejection::new(RejectReason::Isolated, detail));
+        }
+        Strategy::Drop => drop(item),
+        Strategy::Leave(leave) => {
+            item.lease.release(crew.release_delay());
+            crew.leave(leave, Stage::Writer, &failure.message);
+        }
+        Strategy::Retry
+        | Strategy::Brake(_)
+        | Strategy::Release
+        | Strategy::Halve
+        | Strategy::Rebuild
+        | Strategy::SetAside
+        | Strategy::Isolate
+        | Strategy::RunAlone
+        | Strategy::Restart => item.lease.release(crew.release_delay()),
+    }
+}
+
+/// Writes a bulk. What failed and may be tried again is written again, alone.
+async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Finished>) {
+    let limit = crew.settings.timeouts.store;
+    let mut rounds = retrier.rounds();
+    loop {
+        // Another worker has these now; what it writes is the same.
+        bulk.retain(|finished| !finished.item.lease.lost());
+        if bulk.is_empty() {
+            return;
+        }
+        retrier.unbraked().await;
+        let working = crew.ledger.begin(Stage::Writer, bulk.len());
+        let commits = bulk.iter().map(|finished| finished.commit.clone()).collect();
+        let busy = heart.busy();
+        let answer = timeout(limit, crew.ports.faces.commit(commits)).await;
+        drop(busy);
+        let outcomes: Vec<Result<(), Failure>> = match answer {
+            Ok(Ok(outcomes)) if outcomes.len() == bulk.len() => {
+                outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from)).collect()
+            }
+            Ok(Ok(outcomes)) => {
+                let message = format!("{} outcomes for {} results", outcomes.len(), bulk.len());
+                let failure = Failure { class: crate::error::Class::Bug, message, rejection: None };
+                vec![Err(failure); bulk.len()]
+            }
+            Ok(Err(error)) => vec![Err(Failure::from(error)); bulk.len()],
+            Err(_) => vec![Err(Failure::timeout("commit", limit)); bulk.len()],
+        };
+        drop(working);
+        let (mut failed, mut galleries) = (Vec::new(), BTreeSet::<GalleryId>::new());
+        for (finished, outcome) in bulk.drain(..).zip(outcomes) {
+            match outcome {
+                Ok(()) => {
+                    let bytes = finished.bytes() as u64;
+                    crew.ledger.stage(Stage::Writer, |s| {
+                        s.done += 1;
+                        s.bytes += bytes;
+                    });
+                    galleries.insert(finished.commit.image.locator.gallery.clone());
+                    // Marked before the lease ends, so that no crash lies between a written face and its grouping.
+                    crew.dirty.mark(&finished.commit.image.locator.gallery);
+                    written(&crew, finished);
+                }
+                Err(failure) => failed.push((finished, failure)),
+            }
+        }
+        for gallery in galleries {
+            // A lost wake-up is harmless: the gallery is marked.
+            let _ = crew.grouper.tell(FacesWritten(gallery));
+        }
+        // One wait for all: the first failure that may be tried again sets it.
+        let Some(worst) = failed.iter().map(|(_, failure)| failure.clone()).next() else {
+            rounds.succeeded();
+            return;
+        };
+        crew.ledger.stage(Stage::Writer, |s| s.errors += 1);
+        let mut decided = rounds.failed(&worst);
+        let mut wait = None;
+        for (finished, failure) in failed {
+            if failure.class != worst.class {
+                decided = rounds.failed(&failure);
+            }
+            match &decided {
+                Next::Wait(length) => {
+                    wait = wait.max(Some(*length));
+                    bulk.push(finished);
+                }
+                Next::Braked => bulk.push(finished),
+                Next::GiveUp(strategy) => given_up(&crew, finished, *strategy, &failure),
+            }
+        }
+        if let Some(wait) = wait {
+            sleep(wait).await;
+        }
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(post: Post) -> Self {
+        let retrier = post.retrier();
+        Self { post, retrier, buffer: Vec::new(), bytes: 0, oldest: None, alarm: None }
+    }
+
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        let settings = self.post.crew.settings.writer;
+        while self.post.in_flight < settings.at_once.max(1)
+            && let Some(oldest) = self.oldest
+        {
+            let full = self.buffer.len() >= settings.count || self.bytes >= settings.bytes;
+            let age = oldest.elapsed();
+            if !full && age < settings.age && self.post.leaving.is_none() {
+                self.set_alarm(settings.age - age, ctx);
+                break;
+            }
+            self.flush(ctx);
+        }
+        self.post.crew.ledger.waiting(Stage::Writer, self.buffer.len());
+        if self.post.leaving.is_some() && self.post.in_flight == 0 && self.buffer.is_empty() {
+            self.post.stop(ctx);
+        }
+    }
+
+    fn set_alarm(&mut self, wait: std::time::Duration, ctx: &mut Context<Self>) {
+        if self.alarm.is_none() {
+            self.alarm = Some(ctx.run_later(wait, |writer, ctx| {
+                writer.alarm = None;
+                writer.pump(ctx);
+            }));
+        }
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        let count = self.buffer.len().min(self.post.crew.settings.writer.count.max(1));
+        let bulk: Vec<Finished> = self.buffer.drain(..count).collect();
+        self.bytes -= bulk.iter().map(Finished::bytes).sum::<usize>();
+        self.oldest = (!self.buffer.is_empty()).then(Instant::now);
+        self.post.in_flight += 1;
+        let (crew, retrier, heart) = (Arc::clone(&self.post.crew), self.retrier.clone(), self.post.heart.clone());
+        let wrote = write(crew, retrier, heart, bulk).instrument(tracing::debug_span!("writer.commit"));
+        ctx.spawn(wrote.into_actor(self).map(|(), writer, ctx| {
+            writer.post.in_flight -= 1;
+            writer.pump(ctx);
+        }));
+    }
+}
+
+impl Actor for Writer {
+    type Context = Context<Self>;
+}
+
+impl Handler<Finished> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, mut finished: Finished, ctx: &mut Self::Context) {
+        self.post.crew.settings.probe.pass(Stage::Writer);
+        let bytes = finished.bytes();
+        // The pixels are gone; what is left is small.
+        finished.item.credit.resize(bytes);
+        self.bytes += bytes;
+        self.oldest.get_or_insert_with(Instant::now);
+        self.buffer.push(finished);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Leaving> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, Leaving(mode): Leaving, ctx: &mut Self::Context) {
+        self.post.leaving = Some(mode);
+        self.pump(ctx);
+    }
+}
+
+abortable!(Writer);
