@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::CliError;
+use super::{CliError, runner::lanes};
 use crate::local::{Library, LibraryError};
-use crate::onnx::engine::Lanes;
-use crate::onnx::{Home, Pack, runtime};
+use crate::onnx::home::Home;
+use crate::onnx::pack::Pack;
+use crate::onnx::runtime;
 use crate::settings::Layers;
 use crate::vision::decode::heif;
 
@@ -97,7 +98,7 @@ impl Args {
             Ok(pack) => {
                 findings.push(Finding::ok("models", format!("{}, every sha256 as pinned", pack.id())));
                 if findings.iter().all(|finding| finding.code == 0) {
-                    findings.push(match Lanes::start(&pack, &home, &settings) {
+                    findings.push(match lanes(&settings, &pack, &home) {
                         Ok(lanes) => Finding::ok("lanes", format!("{} loaded", lanes.engines().len())),
                         Err(error) => Finding::broken("lanes", &error, &pull, 66),
                     });

@@ -11,7 +11,8 @@ use super::signal::Signals;
 use super::watch::Changes;
 use super::{CliError, report};
 use crate::local::{Library, SqliteFaces};
-use crate::onnx::{Home, Pack};
+use crate::onnx::home::Home;
+use crate::onnx::pack::Pack;
 use crate::settings::{Layers, Origin};
 
 /// Arguments of `muster index`.

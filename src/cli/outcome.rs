@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::progress::span;
 use crate::local::ScanReport;
 use crate::local::view::Totals;
+use crate::onnx::tally::TensorRuns;
 
 /// Lines of a list that fit a terminal.
 const SHOWN: usize = 20;
@@ -63,18 +64,7 @@ pub struct Stage {
     batch_sizes: BTreeMap<usize, u64>,
     /// Every tensor shape the models ran, with its count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tensors: Vec<Tensors>,
-}
-
-/// A tensor shape that a model ran.
-#[derive(Debug, Clone, Serialize)]
-pub struct Tensors {
-    /// Model file.
-    pub model: String,
-    /// Input shape.
-    pub shape: Vec<usize>,
-    /// How often.
-    pub count: u64,
+    tensors: Vec<TensorRuns>,
 }
 
 /// A path with what is wrong with it.
@@ -90,7 +80,7 @@ pub struct Listed {
 
 impl Outcome {
     /// Puts together what the scan, the pipeline and the library say.
-    pub fn new(scan: &ScanReport, run: &Progress, totals: &Totals, seconds: f64, tensors: Vec<Tensors>) -> Self {
+    pub fn new(scan: &ScanReport, run: &Progress, totals: &Totals, seconds: f64, tensors: Vec<TensorRuns>) -> Self {
         let counts = run.counts;
         let done = counts.indexed + counts.no_faces + counts.low_quality + counts.rejected;
         let delivered = scan.new + scan.changed;

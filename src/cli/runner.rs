@@ -10,10 +10,10 @@ use muster_actors::concurrency::{Bounds, Limits};
 use muster_actors::drain::Drain;
 use muster_actors::exit::Exit;
 use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::cluster::Params;
-use muster_actors::grouper::reconcile;
+use muster_actors::grouper::params::Params;
+use muster_actors::grouper::reconcile::reconcile;
 use muster_actors::ports::Ports;
-use muster_actors::ports::engine::Engine;
+use muster_actors::ports::engine::EngineError;
 use muster_actors::settings::{
     CreditSettings, GrouperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts, WriterSettings,
 };
@@ -25,8 +25,10 @@ use super::progress::View;
 use super::signal::Signals;
 use crate::faiss::FaissFactory;
 use crate::local::{FolderObjects, FolderQueue, GALLERY, ScanOptions, SqliteFaces, view};
-use crate::onnx::engine::{Lanes, OnnxEngine};
-use crate::onnx::{Home, Pack};
+use crate::onnx::engine::Options;
+use crate::onnx::lanes::Lanes;
+use crate::onnx::home::Home;
+use crate::onnx::pack::Pack;
 use crate::settings::Settings;
 use crate::vision::decode::{Limits as DecodeLimits, VisionDecoder};
 
@@ -51,7 +53,7 @@ pub struct Round {
 impl Runner {
     /// Loads the models, one lane beside the other.
     pub fn new(settings: Settings, pack: Pack, home: &Home, store: Arc<SqliteFaces>) -> Result<Self, CliError> {
-        let lanes = Lanes::start(&pack, home, &settings)?;
+        let lanes = lanes(&settings, &pack, home)?;
         Ok(Self { settings, pack, lanes, store })
     }
 
@@ -159,11 +161,22 @@ impl Runner {
     }
 }
 
+/// The model lanes that the settings ask for.
+pub fn lanes(settings: &Settings, pack: &Pack, home: &Home) -> Result<Lanes, EngineError> {
+    let options = Options {
+        threads: settings.models.lane_threads,
+        provider: settings.models.provider,
+        max_faces: settings.limits.faces_per_image,
+        ..Options::default()
+    };
+    Lanes::start(pack, home, options, settings.models.lanes)
+}
+
 /// The grouping parameters in force: the settings', where they say so, else the pack's.
 pub fn params(settings: &Settings, pack: &Pack) -> Params {
-    let mut params = Params::with_threshold(pack.manifest().grouping.threshold);
+    let mut params = Params::around(pack.manifest().grouping.threshold);
     if settings.grouping.threshold > 0.0 {
-        params = Params::with_threshold(settings.grouping.threshold);
+        params = Params::around(settings.grouping.threshold);
     }
     params.min_size = settings.grouping.min_size;
     params

@@ -11,6 +11,7 @@ use super::detector::DetectorModel;
 use super::embedder::{Embedded, EmbedderModel};
 use super::engine::Options;
 use super::pack::Pack;
+use super::tally::Tally;
 use crate::vision::decode::{Region, closer_region};
 use crate::vision::quality::{Thresholds, assess};
 use crate::vision::{Detection, align, thumbnail};
@@ -37,11 +38,11 @@ struct Aligned {
 
 impl Analyser {
     /// Loads the models of a pack.
-    pub fn load(environment: &Environment, pack: &Pack, options: &Options) -> Result<Self, EngineError> {
+    pub fn load(environment: &Environment, pack: &Pack, options: &Options, tally: &Tally) -> Result<Self, EngineError> {
         let Options { threads, provider, chunk, .. } = *options;
         Ok(Self {
-            detector: DetectorModel::load(environment, pack, threads)?,
-            embedder: EmbedderModel::load(environment, pack, provider, threads, chunk)?,
+            detector: DetectorModel::load(environment, pack, threads)?.counted(tally),
+            embedder: EmbedderModel::load(environment, pack, provider, threads, chunk)?.counted(tally),
             thresholds: options.thresholds,
             max_faces: options.max_faces,
             crop_scale: options.crop_scale,

@@ -9,6 +9,7 @@ use super::manifest::{Detector, DetectorKind};
 use super::pack::Pack;
 use super::runtime::Provider;
 use super::session::{Model, Outputs, SessionOptions};
+use super::tally::Tally;
 use super::tensor::planes;
 use crate::vision::Detection;
 use crate::vision::detect::{HeadError, merge_passes, nms, scrfd, second_pass_side, yunet};
@@ -38,6 +39,12 @@ impl DetectorModel {
             return Err(EngineError::Misconfigured(fault));
         }
         Ok(Self { model, spec, input: Vec::new() })
+    }
+
+    /// Counts its runs in `tally`.
+    pub fn counted(mut self, tally: &Tally) -> Self {
+        self.model.count_in(tally.clone());
+        self
     }
 
     fn heads(kind: DetectorKind) -> usize {

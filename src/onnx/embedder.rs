@@ -9,6 +9,7 @@ use super::manifest::Embedder;
 use super::pack::Pack;
 use super::runtime::Provider;
 use super::session::{Model, SessionOptions};
+use super::tally::Tally;
 use super::tensor::planes;
 
 /// An embedding model.
@@ -46,6 +47,12 @@ impl EmbedderModel {
         let options = SessionOptions { threads, provider, rewrite };
         let model = Model::load(environment, &spec.file, &pack.read(&spec.file)?, options)?;
         Ok(Self { model, spec, chunk: if cpu { chunk.max(1) } else { 1 }, input: Vec::new() })
+    }
+
+    /// Counts its runs in `tally`.
+    pub fn counted(mut self, tally: &Tally) -> Self {
+        self.model.count_in(tally.clone());
+        self
     }
 
     /// One vector a face, in order. Every face is `side` × `side` pixels.

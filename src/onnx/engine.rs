@@ -10,6 +10,7 @@ use super::analyser::Analyser;
 use super::home::Home;
 use super::pack::Pack;
 use super::runtime::{Provider, environment, library};
+use super::tally::Tally;
 use super::thread::ModelThread;
 use crate::vision::quality::Thresholds;
 
@@ -51,15 +52,15 @@ pub struct OnnxEngine {
 }
 
 impl OnnxEngine {
-    /// Loads the models of `pack` on a thread of their own. Blocks until they are ready (tenths of a second).
+    /// Loads the models of `pack` on a thread of their own; their runs are counted in `tally`. Blocks until they are ready (tenths of a second).
     ///
     /// Fails as [`EngineError::Misconfigured`] where the runtime library or a model is missing or wrong; the message
     /// says how to mend it.
-    pub fn start(pack: &Pack, home: &Home, options: Options) -> Result<Self, EngineError> {
+    pub fn start(pack: &Pack, home: &Home, options: Options, tally: Tally) -> Result<Self, EngineError> {
         let options = Options { provider: options.provider.resolve(home), ..options };
         let environment = environment(&library(options.provider, home)?)?;
         let pack = pack.clone();
-        let load = move || Analyser::load(&environment, &pack, &options);
+        let load = move || Analyser::load(&environment, &pack, &options, &tally);
         Ok(Self { thread: ModelThread::start("muster-model", load)? })
     }
 

@@ -1,5 +1,7 @@
 //! One model, ready to run.
 
+use std::time::Instant;
+
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 use ort::ep::OpenVINO;
@@ -9,6 +11,7 @@ use ort::value::TensorRef;
 
 use super::classify::classify;
 use super::graph::{Rewrite, rewrite};
+use super::tally::Tally;
 use super::runtime::Provider;
 
 /// How a session runs.
@@ -29,6 +32,7 @@ pub struct Model {
     name: String,
     input: String,
     outputs: Vec<String>,
+    tally: Tally,
 }
 
 impl Model {
@@ -53,7 +57,12 @@ impl Model {
         };
         let input = input.name().to_string();
         let outputs = session.outputs().iter().map(|output| output.name().to_string()).collect();
-        Ok(Self { session, name: name.to_string(), input, outputs })
+        Ok(Self { session, name: name.to_string(), input, outputs, tally: Tally::default() })
+    }
+
+    /// Counts its runs in `tally`.
+    pub fn count_in(&mut self, tally: Tally) {
+        self.tally = tally;
     }
 
     /// Names of its outputs, in the model's order.
@@ -69,7 +78,9 @@ impl Model {
         read: impl FnOnce(&Outputs<'_>) -> Result<R, EngineError>,
     ) -> Result<R, EngineError> {
         let tensor = TensorRef::from_array_view((shape, data)).map_err(|error| named(&self.name, classify(&error)))?;
+        let started = Instant::now();
         let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]);
+        self.tally.add(&self.name, shape, started.elapsed());
         let outputs = outputs.map_err(|error| named(&self.name, classify(&error)))?;
         read(&Outputs { outputs, name: &self.name })
     }

@@ -1,0 +1,48 @@
+//! Which tensors the models ran, how often and for how long.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Counts runs by model and input shape; shared by the models of one or many lanes.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<Mutex<Runs>>);
+
+type Runs = BTreeMap<(String, [usize; 4]), (u64, Duration)>;
+
+/// All runs of one model with one input shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TensorRuns {
+    /// Model file.
+    pub model: String,
+    /// Batch, channels, height, width.
+    pub shape: [usize; 4],
+    /// How often it ran.
+    pub count: u64,
+    /// Wall seconds inside the runtime, summed over lanes.
+    pub seconds: f64,
+}
+
+impl Tally {
+    /// Counts one run.
+    pub fn add(&self, model: &str, shape: [usize; 4], took: Duration) {
+        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = runs.entry((model.to_owned(), shape)).or_default();
+        *entry = (entry.0 + 1, entry.1 + took);
+    }
+
+    /// All runs so far, by model and shape.
+    pub fn runs(&self) -> Vec<TensorRuns> {
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.iter()
+            .map(|((model, shape), (count, took))| TensorRuns {
+                model: model.clone(),
+                shape: *shape,
+                count: *count,
+                seconds: took.as_secs_f64(),
+            })
+            .collect()
+    }
+}
