@@ -13,5 +13,6 @@
 pub mod error;
 pub mod face;
 pub mod gallery;
+pub mod grouper;
 pub mod image;
 pub mod ports;
