@@ -1,5 +1,18 @@
 //! Groups the faces of galleries that changed. A wake-up carries no data, so a lost or repeated one is harmless.
 
+pub mod cluster;
+pub mod constraints;
+pub mod explain;
+pub mod graph;
+pub mod identity;
+pub mod linkage;
+pub mod params;
+pub mod reconcile;
+pub mod scan;
+
+pub use params::Params;
+pub use reconcile::reconcile;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -45,6 +45,21 @@ pub trait Index: Send {
     fn add(&mut self, vectors: &[f32]) -> Result<(), IndexError>;
     /// The `k` nearest of each query (flattened row-major), by descending similarity, ties by position.
     fn search(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Neighbour>>, IndexError>;
+    /// All vectors at least `similarity` near to each query, in the order of [`Index::search`]. `rows` is the number
+    /// of queries. This version widens a search until it has seen enough; an index with a range search has a better one.
+    fn range(&self, queries: &[f32], rows: usize, similarity: f32) -> Result<Vec<Vec<Neighbour>>, IndexError> {
+        let mut k = 64.min(self.len());
+        loop {
+            let mut found = self.search(queries, k)?;
+            let cut = k < self.len() && found.iter().any(|row| row.last().is_some_and(|n| n.similarity >= similarity));
+            if !cut {
+                found.resize(rows, Vec::new());
+                found.iter_mut().for_each(|row| row.retain(|n| n.similarity >= similarity));
+                return Ok(found);
+            }
+            k = (k * 4).min(self.len());
+        }
+    }
 }
 
 /// Makes empty indexes of a dimension: the grouper rebuilds one when faces went away.

@@ -1,1 +1,5 @@
 //! The index port over FAISS.
+
+mod flat;
+
+pub use flat::{FlatFactory, FlatIndex};

@@ -1,0 +1,282 @@
+//! The clustering of a gallery, kept up to date as faces and decisions come and go.
+//!
+//! The result is a function of the set of faces and of the decisions, never of their order: the graph is
+//! ([`crate::grouper::graph`]), and each connected component of it is clustered on its own, from scratch, in the order
+//! of face ids ([`crate::grouper::linkage`]). A change costs a search for the new faces and the clustering of the
+//! components they touch. Poor faces connect nothing: each claims the group it resembles most.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::face::FaceId;
+use crate::gallery::{Decision, FaceVector};
+use crate::grouper::constraints::Constraints;
+use crate::grouper::graph::{Graph, dot};
+use crate::grouper::linkage::{Item, agglomerate, weighted_sum};
+use crate::grouper::params::Params;
+use crate::image::ImageId;
+use crate::ports::index::{IndexError, IndexFactory};
+
+/// What a poor face wants: a place in a cluster.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Claim {
+    cluster: u32,
+    score: f32,
+}
+
+/// A clustering with its graph.
+pub struct Clustering {
+    params: Params,
+    graph: Graph,
+    constraints: Constraints,
+    /// Cluster of each slot; a cluster is called after its smallest slot.
+    cluster: Vec<Option<u32>>,
+    members: HashMap<u32, Vec<u32>>,
+    claims: HashMap<u32, Claim>,
+}
+
+impl Clustering {
+    /// An empty clustering of vectors of `dimensions`.
+    pub fn new(params: Params, dimensions: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
+        let graph = Graph::new(dimensions, params.threshold.min(params.attach_threshold), params.k, factory)?;
+        let (constraints, cluster) = (Constraints::default(), Vec::new());
+        Ok(Self { params, graph, constraints, cluster, members: HashMap::new(), claims: HashMap::new() })
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The constraints.
+    pub fn constraints(&self) -> &Constraints {
+        &self.constraints
+    }
+
+    /// The figures in use.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Adds faces. Ones that are here already change nothing; ones that differ replace what was here.
+    pub fn insert(&mut self, faces: Vec<FaceVector>, factory: &dyn IndexFactory) -> Result<(), IndexError> {
+        let ids: Vec<_> = faces.iter().map(|face| face.id).collect();
+        let mut touched = self.graph.insert(faces, factory)?;
+        self.cluster.resize(self.graph.slots(), None);
+        touched.extend(ids.iter().flat_map(|id| self.mates(*id)));
+        self.update(&touched);
+        Ok(())
+    }
+
+    /// Takes faces away. Ids that are not here are passed over.
+    pub fn remove(&mut self, ids: &[FaceId], factory: &dyn IndexFactory) -> Result<(), IndexError> {
+        let gone: Vec<_> = ids.iter().filter_map(|id| self.graph.slot(*id)).collect();
+        let mut touched = self.graph.remove(ids, factory)?;
+        for slot in gone {
+            self.claims.remove(&slot);
+            if let Some(key) = self.cluster[slot as usize].take() {
+                touched.extend(self.members.remove(&key).unwrap_or_default());
+            }
+        }
+        touched.extend(ids.iter().flat_map(|id| self.mates(*id)));
+        self.update(&touched);
+        Ok(())
+    }
+
+    /// Sets what people decided: the whole log.
+    pub fn decide(&mut self, decisions: &[Decision]) {
+        let constraints = Constraints::resolve(decisions);
+        if constraints != self.constraints {
+            let mut spoken = std::mem::replace(&mut self.constraints, constraints).faces();
+            spoken.extend(self.constraints.faces());
+            let touched: Vec<_> = spoken.into_iter().filter_map(|id| self.graph.slot(id)).collect();
+            self.update(&touched);
+        }
+    }
+
+    /// Groups of at least [`Params::min_size`] faces: members ascending, groups by their smallest member.
+    pub fn partition(&self) -> Vec<Vec<FaceId>> {
+        let mut groups: BTreeMap<u32, Vec<u32>> = self.members.iter().map(|(key, all)| (*key, all.clone())).collect();
+        let mut seats: BTreeSet<(u32, ImageId)> = BTreeSet::new();
+        let mut claims: Vec<_> = self.claims.iter().collect();
+        claims.sort_by(|(a, x), (b, y)| y.score.total_cmp(&x.score).then_with(|| self.id(**a).cmp(&self.id(**b))));
+        for (slot, claim) in claims {
+            let (Some(node), Some(group)) = (self.graph.node(*slot), groups.get_mut(&claim.cluster)) else { continue };
+            let apart = |other: &u32| self.id(*other).is_some_and(|id| self.constraints.said_apart(node.id, id));
+            if !group.iter().any(apart) && seats.insert((claim.cluster, node.image)) {
+                group.push(*slot);
+            }
+        }
+        let mut groups: Vec<Vec<FaceId>> = groups
+            .into_values()
+            .filter(|group| group.len() >= self.params.min_size.max(1))
+            .map(|group| group.into_iter().filter_map(|slot| self.id(slot)).collect())
+            .collect();
+        groups.iter_mut().for_each(|group| group.sort_unstable());
+        groups.sort_unstable();
+        groups
+    }
+
+    fn id(&self, slot: u32) -> Option<FaceId> {
+        self.graph.node(slot).map(|node| node.id)
+    }
+
+    /// Slots of the faces that a person tied to this one, itself included where it was spoken of.
+    fn mates(&self, id: FaceId) -> Vec<u32> {
+        self.constraints.unit(id).unwrap_or_default().iter().filter_map(|mate| self.graph.slot(*mate)).collect()
+    }
+
+    /// Whether the quality of a face lets it bridge.
+    pub fn is_core(&self, slot: u32) -> bool {
+        self.graph.node(slot).is_some_and(|node| node.quality >= self.params.core_quality)
+    }
+
+    /// Whether the vector of a face counts in clustering: it is good, or a person tied it to others none of which is.
+    pub fn is_voice(&self, slot: u32) -> bool {
+        self.is_core(slot)
+            || self.id(slot).is_some_and(|id| {
+                let mates = self.mates(id);
+                mates.len() > 1 && !mates.iter().any(|mate| self.is_core(*mate))
+            })
+    }
+
+    /// Whether another good face of the same photo looks like this one.
+    pub fn is_contested(&self, slot: u32) -> bool {
+        self.graph.node(slot).is_some_and(|node| {
+            let alike = |other: &u32| self.graph.similarity(slot, *other) >= self.params.contested;
+            self.is_core(slot)
+                && self.graph.photo(node.image).iter().any(|o| *o != slot && self.is_core(*o) && alike(o))
+        })
+    }
+
+    /// Neighbours through which faces connect.
+    fn links(&self, slot: u32) -> impl Iterator<Item = (u32, f32)> + '_ {
+        let voice = self.is_voice(slot);
+        let near = self.graph.edges(slot).filter(move |edge| voice && edge.similarity >= self.params.threshold);
+        near.filter(|edge| self.is_voice(edge.to)).map(|edge| (edge.to, edge.similarity))
+    }
+
+    fn is_free(&self, slot: u32) -> bool {
+        !self.is_voice(slot) && self.id(slot).is_none_or(|id| self.mates(id).len() < 2)
+    }
+
+    /// Clusters the components of the touched slots anew, and lets the poor faces near them claim again.
+    fn update(&mut self, touched: &[u32]) {
+        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        let mut poor: BTreeSet<u32> = BTreeSet::new();
+        let mut components = Vec::new();
+        for start in touched.iter().copied().filter(|slot| self.graph.node(*slot).is_some()) {
+            if self.is_free(start) {
+                poor.insert(start);
+            } else if seen.insert(start) {
+                components.push(self.component(start, &mut seen));
+            }
+        }
+        for slot in touched.iter().chain(&seen) {
+            self.claims.remove(slot);
+            if let Some(key) = self.cluster[*slot as usize].take() {
+                self.members.remove(&key);
+            }
+        }
+        for component in components {
+            for cluster in self.clusters(&component) {
+                let Some(key) = cluster.iter().min().copied() else { continue };
+                cluster.iter().for_each(|slot| self.cluster[*slot as usize] = Some(key));
+                self.members.insert(key, cluster);
+            }
+        }
+        let near = seen.iter().flat_map(|slot| self.graph.edges(*slot)).map(|edge| edge.to);
+        poor.extend(near.filter(|slot| self.is_free(*slot)));
+        let mut sums = HashMap::new();
+        for slot in poor {
+            match self.claim(slot, &mut sums) {
+                Some(claim) => self.claims.insert(slot, claim),
+                None => self.claims.remove(&slot),
+            };
+        }
+    }
+
+    fn component(&self, start: u32, seen: &mut BTreeSet<u32>) -> Vec<u32> {
+        let (mut all, mut open) = (Vec::new(), vec![start]);
+        while let Some(slot) = open.pop() {
+            all.push(slot);
+            let mates = self.id(slot).map(|id| self.mates(id)).unwrap_or_default();
+            for next in mates.into_iter().chain(self.links(slot).map(|(to, _)| to)) {
+                if seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        all.sort_by_cached_key(|slot| self.id(*slot));
+        all
+    }
+
+    /// Clusters of a component (ascending by face id), as slots.
+    fn clusters(&self, component: &[u32]) -> Vec<Vec<u32>> {
+        if let [alone] = component {
+            return vec![vec![*alone]];
+        }
+        let mut item_of: HashMap<u32, usize> = HashMap::with_capacity(component.len());
+        let mut items = Vec::new();
+        for slot in component {
+            if item_of.contains_key(slot) {
+                continue;
+            }
+            let mates = self.id(*slot).map(|id| self.mates(id)).unwrap_or_default();
+            let faces = if mates.is_empty() { vec![*slot] } else { mates };
+            faces.iter().for_each(|face| _ = item_of.insert(*face, items.len()));
+            let voices: Vec<_> = faces.iter().copied().filter(|face| self.is_voice(*face)).collect();
+            let bridges = voices.iter().any(|face| self.is_core(*face) && !self.is_contested(*face));
+            items.push(Item { faces, voices, bridges });
+        }
+        let mut edges = Vec::new();
+        let mut apart = Vec::new();
+        for slot in component {
+            let from = item_of[slot];
+            edges.extend(self.links(*slot).map(|(to, s)| (from, item_of[&to], s)).filter(|(a, b, _)| a < b));
+            if let Some(id) = self.id(*slot) {
+                let foes = self.constraints.apart.range((id, FaceId([0; 16]))..=(id, FaceId([255; 16])));
+                let foes = foes.filter_map(|(_, foe)| item_of.get(&self.graph.slot(*foe)?));
+                apart.extend(foes.map(|to| (from, *to)));
+            }
+        }
+        let clusters = agglomerate(&self.graph, &items, &edges, &apart, &self.params);
+        clusters.into_iter().map(|c| c.into_iter().flat_map(|item| items[item].faces.clone()).collect()).collect()
+    }
+
+    /// The cluster that a poor face resembles most, of those it may join.
+    fn claim(&self, slot: u32, sums: &mut HashMap<u32, (Vec<f32>, f32)>) -> Option<Claim> {
+        let node = self.graph.node(slot)?;
+        let mut strongest: BTreeMap<u32, f32> = BTreeMap::new();
+        for edge in self.graph.edges(slot).filter(|e| e.similarity >= self.params.attach_threshold) {
+            let voice = self.is_voice(edge.to).then(|| self.cluster[edge.to as usize]).flatten();
+            if let Some(key) = voice {
+                let best = strongest.entry(key).or_insert(edge.similarity);
+                *best = best.max(edge.similarity);
+            }
+        }
+        let claims = strongest.into_iter().filter_map(|(key, strongest)| {
+            let members = self.members.get(&key)?;
+            let barred = |m: &u32| {
+                self.graph
+                    .node(*m)
+                    .is_some_and(|other| other.image == node.image || self.constraints.said_apart(node.id, other.id))
+            };
+            if members.iter().any(barred) {
+                return None;
+            }
+            let (sum, weight) = sums.entry(key).or_insert_with(|| {
+                let mut voices: Vec<_> = members.iter().copied().filter(|m| self.is_voice(*m)).collect();
+                voices.sort_by_cached_key(|m| self.id(*m));
+                weighted_sum(&self.graph, &voices)
+            });
+            let average = dot(self.graph.vector(slot), sum) / *weight;
+            let claim = Claim { cluster: key, score: f32::midpoint(average, strongest) };
+            (average >= self.params.linkage).then_some(claim)
+        });
+        let smallest = |key: u32| self.members.get(&key).and_then(|m| m.iter().filter_map(|s| self.id(*s)).min());
+        claims.max_by(|a, b| {
+            a.score.total_cmp(&b.score).then_with(|| Reverse(smallest(a.cluster)).cmp(&Reverse(smallest(b.cluster))))
+        })
+    }
+}

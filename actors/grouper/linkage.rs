@@ -1,0 +1,285 @@
+//! Constrained agglomeration of one connected component of the similarity graph.
+//!
+//! Starts from single faces (or units that a person tied together) and joins the two most similar clusters, again and
+//! again. Similarity of two clusters is the mean of their quality-weighted average linkage (Sokal & Michener 1958) and
+//! of their strongest edge: the average alone lets two look-alike photos of two people join before either finds its own
+//! person, the strongest edge alone chains. Three rules stop a join: a constraint (one photo, a person's word), an
+//! average below [`Params::linkage`], and [`contrast`] between two established clusters.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use crate::grouper::graph::{Graph, dot};
+use crate::grouper::params::Params;
+use crate::image::ImageId;
+
+/// Faces that speak for a cluster in [`contrast`]: enough for a stable mean, few enough for a quick one.
+const SPEAKERS: usize = 24;
+/// Faces and pairs that [`contrast`] needs on either side to judge.
+const ESTABLISHED: usize = 3;
+
+/// What is joined: a face, or faces that a person tied together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Slots of all its faces.
+    pub faces: Vec<u32>,
+    /// Slots of the faces whose vectors count: the good ones, or all where none is good.
+    pub voices: Vec<u32>,
+    /// Whether it may bridge: false for contested faces, which only attach.
+    pub bridges: bool,
+}
+
+/// A finite figure with a total order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Score(f32);
+impl Eq for Score {}
+impl PartialOrd for Score {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Score {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// The weight of a face in averages: its quality, never nothing.
+pub fn weight(graph: &Graph, slot: u32) -> f32 {
+    graph.node(slot).map_or(0.0, |node| if node.quality > 0.05 { node.quality.min(1.0) } else { 0.05 })
+}
+
+/// Quality-weighted sum of vectors, and the sum of the weights.
+pub fn weighted_sum(graph: &Graph, slots: &[u32]) -> (Vec<f32>, f32) {
+    let (mut sum, mut total) = (vec![0.0; graph.dimensions()], 0.0);
+    for slot in slots {
+        let w = weight(graph, *slot);
+        total += w;
+        sum.iter_mut().zip(graph.vector(*slot)).for_each(|(s, v)| *s += w * v);
+    }
+    (sum, total)
+}
+
+/// The best faces of a cluster, best first.
+pub fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
+    let key = |slot: &u32| graph.node(*slot).map(|node| (Reverse(Score(node.quality)), node.id));
+    slots.sort_by_cached_key(key);
+    slots.truncate(SPEAKERS);
+    slots
+}
+
+/// How many standard deviations the similarities between two clusters lie below those within them (d' with pooled
+/// variance). `None` where either has too few faces that are not shots of one moment.
+pub fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Option<f32> {
+    if a.len().min(b.len()) < ESTABLISHED {
+        return None;
+    }
+    let within = |slots: &[u32]| {
+        let pairs = slots.iter().enumerate().flat_map(|(n, x)| slots[..n].iter().map(|y| graph.similarity(*x, *y)));
+        let pairs: Vec<f32> = pairs.filter(|s| *s < near_duplicate).collect();
+        (pairs.len() >= ESTABLISHED).then_some(pairs)
+    };
+    let mut inside = within(a)?;
+    inside.extend(within(b)?);
+    let between: Vec<f32> = a.iter().flat_map(|x| b.iter().map(|y| graph.similarity(*x, *y))).collect();
+    let moments = |values: &[f32]| {
+        let n = values.len() as f32;
+        let mean = values.iter().sum::<f32>() / n;
+        (mean, values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n)
+    };
+    let ((inner, inner_variance), (outer, outer_variance)) = (moments(&inside), moments(&between));
+    Some((inner - outer) / ((inner_variance + outer_variance) / 2.0).sqrt().max(1e-3))
+}
+
+struct Cluster {
+    items: Vec<usize>,
+    sum: Vec<f32>,
+    weight: f32,
+    photos: Vec<ImageId>,
+    speakers: Vec<u32>,
+    foes: Vec<usize>,
+    /// Holds an item that may bridge.
+    seeded: bool,
+    alive: bool,
+    version: u32,
+    /// Neighbouring clusters with the strongest edge to each.
+    near: BTreeMap<usize, f32>,
+}
+
+/// Which joins a pass makes.
+#[derive(Clone, Copy, PartialEq)]
+enum Pass {
+    /// Items that may bridge, among themselves.
+    Seeds,
+    /// Others to them: best first, one a photo.
+    Attach,
+    /// What resembles no cluster of the first pass, among itself.
+    Rest,
+}
+
+/// Joins items (ascending by their smallest face) and returns clusters as lists of item numbers, each ascending.
+/// `edges` are pairs of items with a similarity, each pair at most a few times; `apart` pairs never end together.
+pub fn agglomerate(
+    graph: &Graph,
+    items: &[Item],
+    edges: &[(usize, usize, f32)],
+    apart: &[(usize, usize)],
+    params: &Params,
+) -> Vec<Vec<usize>> {
+    let mut state = State { graph, params, owner: (0..items.len()).collect(), clusters: Vec::new() };
+    state.clusters = items.iter().enumerate().map(|(n, item)| cluster_of(graph, n, item)).collect();
+    for (a, b, similarity) in edges.iter().filter(|(a, b, _)| a != b) {
+        for (from, to) in [(*a, *b), (*b, *a)] {
+            let strongest = state.clusters[from].near.entry(to).or_insert(*similarity);
+            *strongest = strongest.max(*similarity);
+        }
+    }
+    for (a, b) in apart {
+        state.clusters[*a].foes.push(*b);
+        state.clusters[*b].foes.push(*a);
+    }
+    state.run(Pass::Seeds, &[]);
+    if items.iter().any(|item| !item.bridges) {
+        state.run(Pass::Attach, &[]);
+        let surplus = state.surplus();
+        state.run(Pass::Rest, &surplus);
+    }
+    let mut clusters: Vec<_> = state.clusters.into_iter().filter(|c| c.alive).map(|c| c.items).collect();
+    clusters.iter_mut().for_each(|items| items.sort_unstable());
+    clusters.sort();
+    clusters
+}
+
+fn cluster_of(graph: &Graph, number: usize, item: &Item) -> Cluster {
+    let (sum, weight) = weighted_sum(graph, &item.voices);
+    let mut photos: Vec<_> = item.faces.iter().filter_map(|slot| graph.node(*slot)).map(|node| node.image).collect();
+    photos.sort_unstable();
+    photos.dedup();
+    Cluster {
+        items: vec![number],
+        sum,
+        weight,
+        photos,
+        speakers: speakers(graph, item.voices.clone()),
+        foes: Vec::new(),
+        seeded: item.bridges,
+        alive: true,
+        version: 0,
+        near: BTreeMap::new(),
+    }
+}
+
+struct State<'a> {
+    graph: &'a Graph,
+    params: &'a Params,
+    owner: Vec<usize>,
+    clusters: Vec<Cluster>,
+}
+
+type Entry = (Score, Reverse<usize>, Reverse<usize>, u32, u32);
+
+impl State<'_> {
+    fn run(&mut self, pass: Pass, surplus: &[usize]) {
+        let mut heap = BinaryHeap::new();
+        for a in (0..self.clusters.len()).filter(|a| self.clusters[*a].alive) {
+            let after: Vec<_> = self.clusters[a].near.range(a + 1..).map(|(b, s)| (*b, *s)).collect();
+            heap.extend(after.into_iter().filter_map(|(b, strongest)| self.entry(pass, surplus, a, b, strongest)));
+        }
+        while let Some((_, Reverse(a), Reverse(b), version_a, version_b)) = heap.pop() {
+            let (left, right) = (&self.clusters[a], &self.clusters[b]);
+            if !left.alive || !right.alive || left.version != version_a || right.version != version_b {
+                continue;
+            }
+            let limit = self.params.contrast;
+            let between = contrast(self.graph, &left.speakers, &right.speakers, self.params.near_duplicate);
+            if between.is_some_and(|deviations| deviations > limit) {
+                continue;
+            }
+            self.join(a, b);
+            let near: Vec<_> = self.clusters[a].near.iter().map(|(c, s)| (*c, *s)).collect();
+            heap.extend(near.into_iter().filter_map(|(c, s)| self.entry(pass, surplus, a.min(c), a.max(c), s)));
+        }
+    }
+
+    fn entry(&self, pass: Pass, surplus: &[usize], a: usize, b: usize, strongest: f32) -> Option<Entry> {
+        let (left, right) = (&self.clusters[a], &self.clusters[b]);
+        let wanted = match pass {
+            Pass::Seeds => left.seeded && right.seeded,
+            Pass::Attach => left.seeded != right.seeded,
+            Pass::Rest => {
+                !left.seeded && !right.seeded && ![a, b].iter().any(|n| surplus.binary_search(n).is_ok())
+            }
+        };
+        if !wanted || self.opposed(left, b) || shared(&left.photos, &right.photos).is_some() {
+            return None;
+        }
+        let average = self.average(left, right);
+        (average >= self.params.linkage).then(|| {
+            let score = Score(f32::midpoint(average, strongest));
+            (score, Reverse(a), Reverse(b), left.version, right.version)
+        })
+    }
+
+    fn average(&self, a: &Cluster, b: &Cluster) -> f32 {
+        dot(&a.sum, &b.sum) / (a.weight * b.weight)
+    }
+
+    fn opposed(&self, a: &Cluster, b: usize) -> bool {
+        a.foes.iter().any(|item| self.owner[*item] == b)
+    }
+
+    /// Contested clusters that resemble a seeded one whose place for their photo is taken: the same person a second
+    /// time in one photo. They stay alone rather than make a second group of that person.
+    fn surplus(&self) -> Vec<usize> {
+        let lone = |n: &usize| self.clusters[*n].alive && !self.clusters[*n].seeded;
+        let taken = |n: &usize| {
+            let one = &self.clusters[*n];
+            one.near.keys().map(|m| &self.clusters[*m]).any(|other| {
+                other.seeded
+                    && shared(&one.photos, &other.photos).is_some()
+                    && self.average(one, other) >= self.params.linkage
+            })
+        };
+        (0..self.clusters.len()).filter(lone).filter(taken).collect()
+    }
+
+    /// `b` goes into `a`, which is the smaller number.
+    fn join(&mut self, a: usize, b: usize) {
+        let gone = &mut self.clusters[b];
+        gone.alive = false;
+        let (items, sum, weight) = (std::mem::take(&mut gone.items), std::mem::take(&mut gone.sum), gone.weight);
+        let (photos, foes) = (std::mem::take(&mut gone.photos), std::mem::take(&mut gone.foes));
+        let (voices, near, seeded) = (std::mem::take(&mut gone.speakers), std::mem::take(&mut gone.near), gone.seeded);
+        items.iter().for_each(|item| self.owner[*item] = a);
+        for (c, strongest) in near {
+            let other = &mut self.clusters[c].near;
+            other.remove(&b);
+            if c == a {
+                continue;
+            }
+            let known = other.entry(a).or_insert(strongest);
+            *known = known.max(strongest);
+            let strongest = *known;
+            self.clusters[a].near.insert(c, strongest);
+        }
+        let graph = self.graph;
+        let kept = &mut self.clusters[a];
+        kept.items.extend(items);
+        kept.sum.iter_mut().zip(&sum).for_each(|(s, v)| *s += v);
+        kept.weight += weight;
+        kept.photos.extend(photos);
+        kept.photos.sort_unstable();
+        kept.photos.dedup();
+        kept.foes.extend(foes);
+        kept.speakers.extend(voices);
+        kept.speakers = speakers(graph, std::mem::take(&mut kept.speakers));
+        kept.seeded |= seeded;
+        kept.version += 1;
+    }
+}
+
+/// A photo in both sorted lists.
+pub fn shared(a: &[ImageId], b: &[ImageId]) -> Option<ImageId> {
+    let (small, large) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    small.iter().find(|image| large.binary_search(image).is_ok()).copied()
+}
