@@ -1,8 +1,11 @@
 //! Why a command failed, with the exit code that says so.
 
+use muster_actors::ports::engine::EngineError;
 use muster_actors::ports::index::IndexError;
 
 use crate::local::LibraryError;
+use crate::onnx::home::NoHome;
+use crate::onnx::pack::PackError;
 use crate::settings::SettingsError;
 
 /// A command failed. The message names the cause and the mend.
@@ -23,6 +26,18 @@ pub enum CliError {
     /// Grouping failed; what was decided before is kept and holds from the next `muster index` on.
     #[error("grouping failed ({0}): what you said is kept, `muster index` applies it")]
     Grouping(#[from] IndexError),
+    /// No data folder for models.
+    #[error(transparent)]
+    Home(#[from] NoHome),
+    /// A model pack is missing or not what it says.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The models cannot be loaded.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A result cannot be written as JSON.
+    #[error("JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// Reading or writing a file or the terminal failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -33,7 +48,13 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Missing(_) => 66,
+            Self::Missing(_) | Self::Pack(_) => 66,
+            Self::Engine(error) => match error {
+                EngineError::Misconfigured(_) => 66,
+                EngineError::DeviceLost(_) => 82,
+                EngineError::OutOfMemory(_) | EngineError::Gone | EngineError::Sticky(_) => 84,
+            },
+            Self::Json(_) => 70,
             Self::Io(_) => 74,
             Self::Library(error) => match error {
                 LibraryError::NotFound(_) | LibraryError::Absent(_) => 66,
@@ -44,7 +65,7 @@ impl CliError {
                 LibraryError::Invalid(_) | LibraryError::Broken(_) => 70,
             },
             Self::Grouping(_) => 70,
-            Self::Settings(_) => 78,
+            Self::Settings(_) | Self::Home(_) => 78,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod forget;
 #[cfg(feature = "local")]
 pub mod library;
 mod manual;
+pub mod models;
 #[cfg(feature = "local")]
 pub mod people;
 #[cfg(feature = "local")]

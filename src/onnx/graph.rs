@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::manifest::Embedder;
 use super::prelu;
+use super::runtime::Provider;
 use super::wire::{Field, Value, WireError, fields, put_bytes, put_varint, varint};
 
 /// What to change in a graph.
@@ -21,6 +23,25 @@ pub struct Rewrite {
     pub batch_reshapes: bool,
     /// Writes PRelu as operators with fast kernels on the CPU; see [`prelu`].
     pub split_prelu: bool,
+}
+
+impl Rewrite {
+    /// For a detector on ONNX Runtime's own kernels: its input changes shape from image to image.
+    pub fn of_detector() -> Self {
+        Self { fold_weights: true, free_batch: true, free_size: true, batch_reshapes: false, split_prelu: true }
+    }
+
+    /// For an embedder. OpenVINO compiles for one shape, and has a kernel for PRelu.
+    pub fn of_embedder(spec: &Embedder, provider: Provider) -> Self {
+        let cpu = provider != Provider::OpenVino;
+        Self {
+            fold_weights: true,
+            free_batch: cpu,
+            free_size: false,
+            batch_reshapes: cpu && spec.batch_reshapes,
+            split_prelu: cpu,
+        }
+    }
 }
 
 /// A graph could not be rewritten.

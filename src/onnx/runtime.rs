@@ -13,7 +13,7 @@ use super::home::Home;
 use super::pull::Build;
 
 /// Who executes the models.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
     /// The quickest that is installed and gives the same embeddings. See docs/models.md for what was measured.

@@ -82,6 +82,15 @@ pub struct Outputs<'a> {
 }
 
 impl Outputs<'_> {
+    /// Shape and values of the one float output.
+    pub fn only(&self) -> Result<(&[i64], &[f32]), EngineError> {
+        let mut names = self.outputs.keys();
+        match (names.next(), names.next()) {
+            (Some(name), None) => self.tensor(name),
+            _ => Err(EngineError::Misconfigured(format!("{}: a model with one output is needed", self.name))),
+        }
+    }
+
     /// Shape and values of the float output `name`.
     pub fn tensor(&self, name: &str) -> Result<(&[i64], &[f32]), EngineError> {
         let value = self.outputs.get(name);

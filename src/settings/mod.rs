@@ -2,10 +2,10 @@
 
 mod layers;
 
-use std::path::PathBuf;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::onnx::runtime::Provider;
 
 pub use layers::{Layers, Origin, SettingsError};
 
@@ -37,18 +37,6 @@ pub struct Models {
     pub lanes: usize,
     /// Threads each lane computes with.
     pub lane_threads: usize,
-}
-
-/// What computes the models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    /// The fastest installed one.
-    Auto,
-    /// ONNX Runtime's own CPU kernels.
-    Cpu,
-    /// Intel OpenVINO.
-    Openvino,
 }
 
 /// What is too large.
@@ -138,14 +126,6 @@ impl Settings {
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Settings).to_value()
     }
-}
-
-/// Where muster keeps models and runtime libraries: `MUSTER_HOME`, else the user's data folder.
-pub fn home() -> Option<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    from("MUSTER_HOME")
-        .or_else(|| from("XDG_DATA_HOME").map(|data| data.join("muster")))
-        .or_else(|| from("HOME").map(|home| home.join(".local/share/muster")))
 }
 
 #[cfg(test)]

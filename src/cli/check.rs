@@ -1,0 +1,132 @@
+//! `muster check`: tries everything muster needs and says how to mend what is wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::CliError;
+use crate::local::{Library, LibraryError};
+use crate::onnx::engine::Lanes;
+use crate::onnx::{Home, Pack, runtime};
+use crate::settings::Layers;
+use crate::vision::decode::heif;
+
+/// Arguments of `muster check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Look at this library too
+    #[arg(long, value_name = "DIR", env = "MUSTER_LIBRARY")]
+    library: Option<PathBuf>,
+    /// Print one JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was tried.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    state: State,
+    /// What was found.
+    detail: String,
+    /// How to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+    #[serde(skip)]
+    code: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    /// muster works without it.
+    Missing,
+    Broken,
+}
+
+impl Finding {
+    fn ok(what: &'static str, detail: impl Into<String>) -> Self {
+        Self { what, state: State::Ok, detail: detail.into(), mend: None, code: 0 }
+    }
+
+    fn broken(what: &'static str, error: &dyn std::fmt::Display, mend: &str, code: u8) -> Self {
+        Self { what, state: State::Broken, detail: error.to_string(), mend: Some(mend.to_owned()), code }
+    }
+}
+
+impl Args {
+    pub(super) fn run(&self, layers: &Layers) -> Result<ExitCode, CliError> {
+        let findings = self.findings(layers);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&findings)?);
+        } else {
+            for finding in &findings {
+                let state = match finding.state {
+                    State::Ok => "ok",
+                    State::Missing => "missing",
+                    State::Broken => "BROKEN",
+                };
+                println!("{:<8} {:<10} {}", state, finding.what, finding.detail);
+                if let Some(mend) = &finding.mend {
+                    println!("{:<19} to mend it: {mend}", "");
+                }
+            }
+        }
+        Ok(ExitCode::from(findings.iter().map(|finding| finding.code).find(|code| *code != 0).unwrap_or(0)))
+    }
+
+    fn findings(&self, layers: &Layers) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let settings = match layers.settings() {
+            Ok(settings) => settings,
+            Err(error) => return vec![Finding::broken("settings", &error, "correct what is named", 78)],
+        };
+        findings.push(Finding::ok("settings", "valid"));
+        let home = match Home::from_env() {
+            Ok(home) => home,
+            Err(error) => return vec![Finding::broken("home", &error, "set MUSTER_HOME", 78)],
+        };
+        let pull = format!("muster models pull {}", settings.models.pack);
+        findings.push(match runtime::library(settings.models.provider, &home) {
+            Ok(path) => Finding::ok("runtime", path.display().to_string()),
+            Err(error) => Finding::broken("runtime", &error, &pull, 66),
+        });
+        match Pack::open(&settings.models.pack, &home).and_then(|pack| pack.verify().map(|()| pack)) {
+            Ok(pack) => {
+                findings.push(Finding::ok("models", format!("{}, every sha256 as pinned", pack.id())));
+                if findings.iter().all(|finding| finding.code == 0) {
+                    findings.push(match Lanes::start(&pack, &home, &settings) {
+                        Ok(lanes) => Finding::ok("lanes", format!("{} loaded", lanes.engines().len())),
+                        Err(error) => Finding::broken("lanes", &error, &pull, 66),
+                    });
+                }
+            }
+            Err(error) => findings.push(Finding::broken("models", &error, &pull, 66)),
+        }
+        findings.push(match heif::version() {
+            Ok(version) => Finding::ok("heic", format!("libheif {version}")),
+            Err(error) => Finding {
+                what: "heic",
+                state: State::Missing,
+                detail: error.to_string(),
+                mend: Some("apt-get install libheif1 (only HEIC photos need it)".into()),
+                code: 0,
+            },
+        });
+        if let Some(given) = &self.library {
+            findings.push(library(given));
+        }
+        findings
+    }
+}
+
+fn library(given: &Path) -> Finding {
+    let opened = Library::find(Some(given)).and_then(|folder| Library::open(&folder));
+    match opened {
+        Ok(library) => Finding::ok("library", library.folder().display().to_string()),
+        Err(error @ LibraryError::Locked { .. }) => Finding::ok("library", error.to_string()),
+        Err(error) => Finding::broken("library", &error, "see the message", CliError::from(error.clone()).exit_code()),
+    }
+}

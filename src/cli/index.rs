@@ -1,0 +1,88 @@
+//! `muster index`: find, score and group every face below some folders.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use muster_actors::exit::Exit;
+
+use super::runner::{Round, Runner};
+use super::signal::Signals;
+use super::watch::Changes;
+use super::{CliError, report};
+use crate::local::{Library, SqliteFaces};
+use crate::onnx::{Home, Pack};
+use crate::settings::{Layers, Origin};
+
+/// Arguments of `muster index`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Stop it any time (Ctrl-C, or pull the plug) and run it again: it goes on where it was.
+
+Examples:
+  muster index ~/Pictures
+  muster index ~/Pictures /media/card --library ~/faces
+  muster index ~/Pictures --watch
+  muster index ~/Pictures --json | jq .groups")]
+pub struct Args {
+    /// Folders and photos, searched with everything below them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Where results are kept [default: .muster in the first folder]
+    #[arg(long, value_name = "DIR", env = "MUSTER_LIBRARY")]
+    library: Option<PathBuf>,
+    /// Model pack: open, edgeface, insightface-s, or a folder with a manifest
+    #[arg(long, value_name = "PACK")]
+    model: Option<String>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+    /// Stay, and index again when something changes
+    #[arg(long)]
+    watch: bool,
+}
+
+impl Args {
+    pub(super) fn run(&self, layers: &mut Layers) -> Result<ExitCode, CliError> {
+        if let Some(pack) = &self.model {
+            layers.set("models.pack", pack.clone().into(), Origin::Flag("--model"))?;
+        }
+        let settings = layers.settings()?;
+        if let Some(missing) = self.paths.iter().find(|path| !path.exists()) {
+            return Err(CliError::Missing(format!("{} is not there: check the path", missing.display())));
+        }
+        let home = Home::from_env()?;
+        let pack = Pack::open(&settings.models.pack, &home)?;
+        pack.verify()?;
+        let folder = self.library.clone().unwrap_or_else(|| Library::default_folder(&self.paths));
+        let store = Arc::new(SqliteFaces::start(Library::create(&folder)?)?);
+        let runner = Runner::new(settings, pack, &home, store)?;
+
+        let signals = Signals::listen()?;
+        let mut changes = self.watch.then(|| Changes::watch(&self.paths, &folder)).transpose()?;
+        loop {
+            let round = runner.round(&self.paths, &signals)?;
+            self.tell(&folder, &round)?;
+            match &mut changes {
+                Some(changes) if round.exit == Exit::Drained && changes.wait(&signals) => {}
+                _ => return Ok(ExitCode::from(round.exit.code())),
+            }
+        }
+    }
+
+    fn tell(&self, folder: &Path, round: &Round) -> Result<(), CliError> {
+        let page = report::write(folder, None)?;
+        if self.json {
+            println!("{}", serde_json::to_string(&round.outcome)?);
+            eprint!("{}", round.outcome.lists());
+        } else {
+            print!("{}", round.outcome.text(Some(&page)));
+        }
+        match &round.exit {
+            Exit::Drained => {}
+            Exit::HandedBack => eprintln!("stopped; run the same command again to go on: nothing is lost or done twice"),
+            broken => eprintln!("muster: {broken}; what is done is kept, the same command goes on with the rest"),
+        }
+        Ok(())
+    }
+}

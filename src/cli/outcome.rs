@@ -1,0 +1,232 @@
+//! What `muster index` ends with: every image in exactly one state, as text and as one JSON object.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use muster_actors::progress::{Progress, StageProgress};
+use serde::Serialize;
+
+use super::progress::span;
+use crate::local::ScanReport;
+use crate::local::view::Totals;
+
+/// Lines of a list that fit a terminal.
+const SHOWN: usize = 20;
+
+/// The end of a run. `images` is the sum of the six states below it.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    /// Photos found under the paths.
+    pub images: u64,
+    /// Stored with faces, in this run.
+    pub indexed: u64,
+    /// Decoded, no face found, in this run.
+    pub no_faces: u64,
+    /// Judged too poor by their thumbnail, in this run.
+    pub low_quality: u64,
+    /// Rejected with a reason, in this run.
+    pub rejected: u64,
+    /// Not looked at: unchanged since the last run, or forgotten by a person.
+    pub skipped: u64,
+    /// Given back: the run was stopped before they were looked at.
+    pub left: u64,
+    /// Photos taken out of the library because their files are gone.
+    pub removed: u64,
+    /// Faces in the library now.
+    pub faces: u64,
+    /// Groups in the library now.
+    pub groups: u64,
+    /// Faces in no group now.
+    pub ungrouped: u64,
+    /// Wall time of the run, models loaded.
+    pub seconds: f64,
+    /// Images looked at a second.
+    pub images_per_second: f64,
+    /// Peak resident memory of this process, where the system tells.
+    pub peak_megabytes: Option<f64>,
+    /// What each stage did.
+    pub stages: BTreeMap<&'static str, Stage>,
+    /// Rejected photos of this run, with reasons.
+    pub rejections: Vec<Listed>,
+    /// Folders and links that could not be looked into.
+    pub problems: Vec<Listed>,
+    /// Actors restarted, by name.
+    pub restarts: BTreeMap<String, u64>,
+}
+
+/// What one stage did; a device also tells its batches.
+#[derive(Debug, Default, Serialize)]
+pub struct Stage {
+    #[serde(flatten)]
+    progress: StageProgress,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    batch_sizes: BTreeMap<usize, u64>,
+    /// Every tensor shape the models ran, with its count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tensors: Vec<Tensors>,
+}
+
+/// A tensor shape that a model ran.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tensors {
+    /// Model file.
+    pub model: String,
+    /// Input shape.
+    pub shape: Vec<usize>,
+    /// How often.
+    pub count: u64,
+}
+
+/// A path with what is wrong with it.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    /// The path, as people know it.
+    pub path: String,
+    /// `TRUNCATED`
+    pub reason: &'static str,
+    /// One sentence.
+    pub detail: String,
+}
+
+impl Outcome {
+    /// Puts together what the scan, the pipeline and the library say.
+    pub fn new(scan: &ScanReport, run: &Progress, totals: &Totals, seconds: f64, tensors: Vec<Tensors>) -> Self {
+        let counts = run.counts;
+        let done = counts.indexed + counts.no_faces + counts.low_quality + counts.rejected;
+        let delivered = scan.new + scan.changed;
+        let mut stages: BTreeMap<&'static str, Stage> = run
+            .stages
+            .iter()
+            .map(|(stage, progress)| (stage.as_str(), Stage { progress: progress.clone(), ..Stage::default() }))
+            .collect();
+        if let Some(device) = stages.get_mut("device") {
+            device.batch_sizes.clone_from(&run.batch_sizes);
+            device.tensors = tensors;
+        }
+        Self {
+            images: scan.found,
+            indexed: counts.indexed,
+            no_faces: counts.no_faces,
+            low_quality: counts.low_quality,
+            rejected: counts.rejected,
+            skipped: scan.unchanged + scan.forgotten,
+            left: delivered.saturating_sub(done),
+            removed: scan.removed,
+            faces: totals.faces,
+            groups: totals.groups,
+            ungrouped: totals.ungrouped,
+            seconds,
+            images_per_second: if seconds > 0.0 { done as f64 / seconds } else { 0.0 },
+            peak_megabytes: peak_megabytes(),
+            stages,
+            rejections: run
+                .rejections
+                .iter()
+                .map(|rejected| Listed {
+                    path: rejected.locator.as_ref().map_or_else(String::new, |l| crate::local::key::shown(&l.bucket, &l.key)),
+                    reason: rejected.rejection.reason.as_str(),
+                    detail: rejected.rejection.detail.clone(),
+                })
+                .collect(),
+            problems: scan
+                .problems
+                .iter()
+                .map(|problem| Listed {
+                    path: problem.path.clone(),
+                    reason: problem.rejection.reason.as_str(),
+                    detail: problem.rejection.detail.clone(),
+                })
+                .collect(),
+            restarts: run.restarts.clone(),
+        }
+    }
+
+    /// The summary for a person.
+    pub fn text(&self, page: Option<&Path>) -> String {
+        let mut lines = vec![format!(
+            "{} in {} ({:.1} images/s)",
+            plural(self.images, "image"),
+            span(self.seconds.round() as u64),
+            self.images_per_second
+        )];
+        let states = [
+            (self.indexed, "indexed"),
+            (self.no_faces, "without faces"),
+            (self.low_quality, "of low quality"),
+            (self.rejected, "rejected"),
+            (self.skipped, "unchanged"),
+            (self.left, "left for the next run"),
+        ];
+        for (count, state) in states.iter().filter(|(count, _)| *count > 0) {
+            lines.push(format!("  {count:>7} {state}"));
+        }
+        if self.removed > 0 {
+            lines.push(format!("{} taken out: their files are gone", plural(self.removed, "image")));
+        }
+        lines.push(format!(
+            "{} in {}, {} in no group",
+            plural(self.faces, "face"),
+            plural(self.groups, "group"),
+            self.ungrouped
+        ));
+        let mut text = lines.join("\n") + "\n" + &self.lists();
+        if let Some(page) = page {
+            text.push_str(&format!("people: {}\n", page.display()));
+        }
+        text
+    }
+
+    /// The rejected photos and the folders that could not be looked into, each with its reason.
+    pub fn lists(&self) -> String {
+        let mut text = String::new();
+        for (title, list) in [("rejected", &self.rejections), ("not looked into", &self.problems)] {
+            if list.is_empty() {
+                continue;
+            }
+            text.push_str(&format!("{title}:\n"));
+            for listed in list.iter().take(SHOWN) {
+                text.push_str(&format!("  {}: {} ({})\n", short(&listed.path), listed.detail, listed.reason));
+            }
+            if list.len() > SHOWN {
+                text.push_str(&format!("  and {} more; the page lists them all\n", list.len() - SHOWN));
+            }
+        }
+        text
+    }
+}
+
+/// The end of a long path says more than its start.
+fn short(path: &str) -> String {
+    let count = path.chars().count();
+    if count <= 160 { path.to_owned() } else { format!("…{}", path.chars().skip(count - 159).collect::<String>()) }
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `VmHWM` of Linux's /proc (proc(5)), in megabytes of 1,048,576 bytes.
+fn peak_megabytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_actors::progress::Counts;
+
+    #[test]
+    fn every_image_is_in_one_state() {
+        let scan = ScanReport { found: 20, new: 12, changed: 2, unchanged: 5, forgotten: 1, ..ScanReport::default() };
+        let counts = Counts { indexed: 7, no_faces: 2, rejected: 1, released: 3, ..Counts::default() };
+        let run = Progress { counts, ..Progress::default() };
+        let outcome = Outcome::new(&scan, &run, &Totals::default(), 2.0, Vec::new());
+        let states = outcome.indexed + outcome.no_faces + outcome.low_quality + outcome.rejected + outcome.skipped;
+        assert_eq!(states + outcome.left, outcome.images);
+        assert_eq!((outcome.left, outcome.images_per_second), (4, 5.0));
+        assert!(outcome.text(None).contains("4 left for the next run"));
+    }
+}

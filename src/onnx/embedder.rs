@@ -1,0 +1,94 @@
+//! Aligned faces to vectors.
+
+use muster_actors::image::Pixels;
+use muster_actors::ports::engine::EngineError;
+use ort::environment::Environment;
+
+use super::graph::Rewrite;
+use super::manifest::Embedder;
+use super::pack::Pack;
+use super::runtime::Provider;
+use super::session::{Model, SessionOptions};
+use super::tensor::planes;
+
+/// An embedding model.
+#[derive(Debug)]
+pub struct EmbedderModel {
+    model: Model,
+    spec: Embedder,
+    chunk: usize,
+    input: Vec<f32>,
+}
+
+/// A vector as the model gave it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedded {
+    /// Unit length; all zero where the model gave no length to divide by.
+    pub embedding: Vec<f32>,
+    /// Length before that.
+    pub norm: f32,
+}
+
+impl EmbedderModel {
+    /// Loads the embedder of a pack; it takes up to `chunk` faces in one run.
+    ///
+    /// OpenVINO compiles for one shape: there, faces go one by one.
+    pub fn load(
+        environment: &Environment,
+        pack: &Pack,
+        provider: Provider,
+        threads: usize,
+        chunk: usize,
+    ) -> Result<Self, EngineError> {
+        let spec = pack.manifest().embedder.clone();
+        let cpu = provider != Provider::OpenVino;
+        let rewrite = Rewrite::of_embedder(&spec, provider);
+        let options = SessionOptions { threads, provider, rewrite };
+        let model = Model::load(environment, &spec.file, &pack.read(&spec.file)?, options)?;
+        Ok(Self { model, spec, chunk: if cpu { chunk.max(1) } else { 1 }, input: Vec::new() })
+    }
+
+    /// One vector a face, in order. Every face is `side` × `side` pixels.
+    pub fn embed(&mut self, faces: &[Pixels]) -> Result<Vec<Embedded>, EngineError> {
+        let mut all = Vec::with_capacity(faces.len());
+        for faces in faces.chunks(self.chunk) {
+            self.run(faces, &mut all)?;
+        }
+        Ok(all)
+    }
+
+    fn run(&mut self, faces: &[Pixels], all: &mut Vec<Embedded>) -> Result<(), EngineError> {
+        let Self { model, spec, input, .. } = self;
+        let (side, dimensions) = (spec.side as usize, spec.dimensions as usize);
+        input.clear();
+        faces.iter().for_each(|face| planes(face, spec.normalisation(), input));
+        model.run([faces.len(), 3, side, side], input, |outputs| {
+            let (shape, values) = outputs.only()?;
+            if values.len() != faces.len() * dimensions {
+                let fault = format!("{}: its output is {shape:?}, not [{}, {dimensions}]", spec.file, faces.len());
+                return Err(EngineError::Misconfigured(fault));
+            }
+            all.extend(values.chunks_exact(dimensions).map(normalised));
+            Ok(())
+        })
+    }
+}
+
+fn normalised(raw: &[f32]) -> Embedded {
+    let norm = raw.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    let scale = if norm > 0.0 && norm.is_finite() { 1.0 / norm } else { 0.0 };
+    let unit = |value: &f32| if scale > 0.0 { (f64::from(*value) * scale) as f32 } else { 0.0 };
+    Embedded { embedding: raw.iter().map(unit).collect(), norm: norm as f32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_get_unit_length_and_keep_their_norm() {
+        assert_eq!(normalised(&[3.0, 4.0]), Embedded { embedding: vec![0.6, 0.8], norm: 5.0 });
+        assert_eq!(normalised(&[0.0, 0.0]), Embedded { embedding: vec![0.0, 0.0], norm: 0.0 });
+        assert_eq!(normalised(&[f32::INFINITY, 1.0]).embedding, [0.0, 0.0]);
+    }
+}

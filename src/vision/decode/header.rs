@@ -1,0 +1,107 @@
+//! What the first bytes of an image say, checked against the limits before any pixel is allocated.
+
+use std::io::Cursor;
+
+use image::ImageDecoder;
+use muster_actors::image::{RejectReason, Rejection};
+
+use super::{Limits, exif, heif, orient, raster, segments};
+
+/// The formats muster decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JPEG, ITU-T T.81.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// WebP, lossy or lossless; the first frame of an animation.
+    WebP,
+    /// HEIC or AVIF in an ISO base media file.
+    Heif,
+}
+
+impl Format {
+    /// The format the first bytes name.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0xFF, 0xD8, 0xFF, ..] => Some(Self::Jpeg),
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(Self::Png),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
+            _ => heif::is_heif(bytes).then_some(Self::Heif),
+        }
+    }
+
+    /// As people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Heif => "HEIC",
+        }
+    }
+}
+
+/// An image's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its format.
+    pub format: Format,
+    /// Full upright width in pixels. Of a HEIC its stored width: libheif turns it while decoding.
+    pub width: u32,
+    /// Full upright height in pixels.
+    pub height: u32,
+    /// EXIF orientation, 1 to 8; 1 for HEIC, whose decoder has applied it.
+    pub orientation: u8,
+}
+
+impl Header {
+    /// Size of the pixels as stored, before the orientation is applied.
+    pub fn stored_size(&self) -> (u32, u32) {
+        orient::upright_size(self.width, self.height, self.orientation)
+    }
+}
+
+/// Reads the header of a whole image. Allocates no pixels.
+///
+/// # Errors
+/// `Empty`, `TooManyBytes`, `UnknownFormat`, `TooManyPixels`, and `Truncated` or `Corrupt` where the
+/// header itself is.
+pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, Rejection> {
+    if bytes.is_empty() {
+        return Err(Rejection::new(RejectReason::Empty, "the file has no bytes"));
+    }
+    if bytes.len() as u64 > limits.bytes {
+        let detail = format!("{} bytes, the limit is {}", bytes.len(), limits.bytes);
+        return Err(Rejection::new(RejectReason::TooManyBytes, detail));
+    }
+    let Some(format) = Format::of(bytes) else {
+        let detail = "the first bytes are of no format muster reads (JPEG, PNG, WebP, HEIC)";
+        return Err(Rejection::new(RejectReason::UnknownFormat, detail));
+    };
+    let (stored, orientation) = match format {
+        Format::Jpeg => jpeg(bytes)?,
+        Format::Png => {
+            let mut decoder = raster::png(Cursor::new(bytes), limits)?;
+            (decoder.dimensions(), raster::orientation(&mut decoder))
+        }
+        Format::WebP => {
+            let mut decoder = raster::webp(Cursor::new(bytes), limits)?;
+            (decoder.dimensions(), raster::orientation(&mut decoder))
+        }
+        Format::Heif => (heif::stored_size(bytes)?, 1),
+    };
+    limits.check_pixels(stored.0, stored.1)?;
+    let (width, height) = orient::upright_size(stored.0, stored.1, orientation);
+    Ok(Header { format, width, height, orientation })
+}
+
+fn jpeg(bytes: &[u8]) -> Result<((u32, u32), u8), Rejection> {
+    let head = segments::walk(bytes);
+    match head.size {
+        Some((0, _) | (_, 0)) => Err(Rejection::new(RejectReason::Corrupt, "the JPEG header says zero pixels")),
+        Some(size) => Ok((size, exif::orientation(head.exif))),
+        None if head.broken => Err(Rejection::new(RejectReason::Corrupt, "the JPEG has no frame header")),
+        None => Err(Rejection::new(RejectReason::Truncated, "the file ends within the JPEG header")),
+    }
+}

@@ -1,0 +1,39 @@
+//! The prefilter's judgement of the thumbnail in a JPEG's header.
+
+use muster_actors::image::Pixels;
+
+use super::{exif, jpeg, segments};
+use crate::vision::luma::{Luma, moments};
+use crate::vision::quality::sharpness;
+
+/// A thumbnail is about 160 × 120; more than this is none.
+const MAX_PIXELS: u64 = 1_000_000;
+
+/// Quality, 0 to 1, of the EXIF thumbnail in the first bytes of a JPEG; `None` where there is none that decodes.
+pub fn thumbnail_quality(head: &[u8]) -> Option<f32> {
+    if !head.starts_with(&[0xFF, 0xD8, 0xFF]) {
+        return None;
+    }
+    let thumbnail = exif::thumbnail(segments::walk(head).exif?)?;
+    let (width, height) = segments::walk(&thumbnail).size?;
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return None;
+    }
+    judge(&jpeg::decode(&thumbnail, 1).ok()?)
+}
+
+/// Sharpness times exposure times contrast, each a ramp that is 1 for an ordinary photo: only an image that is
+/// hopeless even at thumbnail size comes near 0.
+///
+/// Sharpness: [`sharpness::of`], 0.15 to 0.35. Exposure: mean luma within 0.02..0.12 and 0.9..0.99. Contrast: standard
+/// deviation of luma 0.01 to 0.05.
+fn judge(pixels: &Pixels) -> Option<f32> {
+    if pixels.width < 16 || pixels.height < 16 {
+        return None;
+    }
+    let luma = Luma::of(pixels);
+    let (level, contrast) = moments(luma.data.iter().copied());
+    let ramp = |value: f32, none: f32, full: f32| ((value - none) / (full - none)).clamp(0.0, 1.0);
+    let exposure = ramp(level, 0.02, 0.12).min(ramp(level, 0.99, 0.9));
+    Some(ramp(sharpness::of(&luma), 0.15, 0.35) * exposure * ramp(contrast, 0.01, 0.05))
+}

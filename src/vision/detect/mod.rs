@@ -1,0 +1,169 @@
+//! From the tensors of a detector's heads to faces.
+
+pub mod scrfd;
+pub mod yunet;
+
+use muster_actors::face::BBox;
+
+use super::Detection;
+
+/// A head's tensors do not fit the input they are said to come from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// A stride of zero.
+    #[error("a detector head has stride 0")]
+    Stride,
+    /// A tensor of the wrong length.
+    #[error("the {tensor} tensor of stride {stride} has {got} values instead of {want}")]
+    Length {
+        /// Which tensor.
+        tensor: &'static str,
+        /// Of which level, in pixels.
+        stride: u32,
+        /// Its length.
+        got: usize,
+        /// The length that the input size asks for.
+        want: usize,
+    },
+}
+
+fn check(tensor: &'static str, stride: u32, got: usize, want: usize) -> Result<(), HeadError> {
+    if got == want { Ok(()) } else { Err(HeadError::Length { tensor, stride, got, want }) }
+}
+
+/// Columns and rows of a level's grid.
+fn grid(width: u32, height: u32, stride: u32) -> Result<(usize, usize), HeadError> {
+    if stride == 0 {
+        return Err(HeadError::Stride);
+    }
+    Ok((width.div_ceil(stride) as usize, height.div_ceil(stride) as usize))
+}
+
+fn is_finite(detection: &Detection) -> bool {
+    let b = &detection.bbox;
+    [b.x, b.y, b.width, b.height].iter().chain(detection.landmarks.as_flattened()).all(|v| v.is_finite())
+}
+
+/// Intersection over union of two boxes, 0 to 1.
+pub fn overlap(a: &BBox, b: &BBox) -> f32 {
+    let shared = intersection(a, b);
+    let union = a.width * a.height + b.width * b.height - shared;
+    if union > 0.0 { shared / union } else { 0.0 }
+}
+
+fn intersection(a: &BBox, b: &BBox) -> f32 {
+    let width = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
+    let height = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
+    width.max(0.0) * height.max(0.0)
+}
+
+/// Greedy non-maximum suppression: score descending, equal scores by position, so the order of the input does not
+/// matter. A face is dropped when it overlaps a kept one by more than `iou`.
+pub fn nms(mut found: Vec<Detection>, iou: f32) -> Vec<Detection> {
+    sort(&mut found);
+    let mut kept: Vec<Detection> = Vec::new();
+    for face in found {
+        if kept.iter().all(|other| overlap(&other.bbox, &face.bbox) <= iou) {
+            kept.push(face);
+        }
+    }
+    kept
+}
+
+fn sort(found: &mut [Detection]) {
+    found.sort_by(|a, b| {
+        let position = |d: &Detection| [d.bbox.x, d.bbox.y, d.bbox.width, d.bbox.height];
+        b.score.total_cmp(&a.score).then_with(|| {
+            let pairs = position(a).into_iter().zip(position(b));
+            pairs.map(|(x, y)| x.total_cmp(&y)).find(|o| o.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+        })
+    });
+}
+
+/// Adds to `main` the faces only the small second pass found; both in the same coordinates.
+///
+/// The first pass knows more of a face that both found, so its box stays. A face of the second pass that lies mostly
+/// inside one of the first is the same face seen smaller, or a part of it: it is dropped too. The opposite case, a
+/// first-pass "face" well inside a better-scored second-pass face (an eye or a mouth taken for a face), gives way.
+pub fn merge_passes(main: Vec<Detection>, second: Vec<Detection>, iou: f32) -> Vec<Detection> {
+    let inside = |inner: &BBox, outer: &BBox| {
+        let area = inner.width * inner.height;
+        area > 0.0 && intersection(inner, outer) / area > 0.8
+    };
+    let mut kept = nms(main, iou);
+    for face in nms(second, iou) {
+        let clashes = |other: &Detection| {
+            overlap(&other.bbox, &face.bbox) > iou
+                || inside(&face.bbox, &other.bbox)
+                || (inside(&other.bbox, &face.bbox) && other.score >= face.score)
+        };
+        if kept.iter().any(clashes) {
+            continue;
+        }
+        kept.retain(|other| !inside(&other.bbox, &face.bbox));
+        kept.push(face);
+    }
+    sort(&mut kept);
+    kept
+}
+
+/// The longer side, in pixels, of a second pass for faces that fill the frame, or `None` where the input
+/// (`width` × `height`, as letterboxed) is so small that the first pass covers them.
+///
+/// YuNet and SCRFD place faces up to about half of a 640-pixel input well and lose those that fill it: at a quarter
+/// of the side such a face is 80 to 160 pixels wide, the middle of their range, for a sixteenth of the cost.
+pub fn second_pass_side(width: u32, height: u32) -> Option<u32> {
+    let longer = width.max(height);
+    (longer >= 320).then(|| (longer / 4).next_multiple_of(32).max(160))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn face(x: f32, y: f32, side: f32, score: f32) -> Detection {
+        Detection { bbox: BBox { x, y, width: side, height: side }, landmarks: [[x, y]; 5], score }
+    }
+
+    #[test]
+    fn the_best_of_overlapping_faces_stays_whatever_the_order() {
+        let faces = vec![face(0.0, 0.0, 10.0, 0.8), face(1.0, 0.0, 10.0, 0.9), face(50.0, 0.0, 10.0, 0.7)];
+        let want = vec![faces[1], faces[2]];
+        let mut order = faces.clone();
+        for turn in 0..3 {
+            order.rotate_left(turn);
+            assert_eq!(nms(order.clone(), 0.3), want);
+        }
+        let mut equal = vec![face(2.0, 0.0, 10.0, 0.9), face(1.0, 0.0, 10.0, 0.9)];
+        let first = nms(equal.clone(), 0.3);
+        equal.reverse();
+        assert_eq!(nms(equal, 0.3), first, "ties are broken by position");
+    }
+
+    #[test]
+    fn the_second_pass_only_adds() {
+        let main = vec![face(100.0, 100.0, 40.0, 0.9)];
+        let same = face(102.0, 101.0, 42.0, 0.95);
+        let part = face(105.0, 105.0, 10.0, 0.95);
+        let far = face(300.0, 100.0, 200.0, 0.7);
+        let merged = merge_passes(main.clone(), vec![same, part, far], 0.3);
+        assert_eq!(merged, vec![main[0], far]);
+    }
+
+    #[test]
+    fn a_part_taken_for_a_face_gives_way_to_the_whole_face() {
+        let eye = face(200.0, 200.0, 50.0, 0.62);
+        let whole = face(20.0, 20.0, 550.0, 0.9);
+        assert_eq!(merge_passes(vec![eye], vec![whole], 0.3), vec![whole]);
+        let in_front = face(200.0, 200.0, 50.0, 0.95);
+        assert_eq!(merge_passes(vec![in_front], vec![whole], 0.3), vec![in_front], "a better face stays");
+    }
+
+    #[test]
+    fn a_small_input_has_no_second_pass() {
+        assert_eq!(second_pass_side(640, 480), Some(160));
+        assert_eq!(second_pass_side(480, 640), Some(160));
+        assert_eq!(second_pass_side(1280, 960), Some(320));
+        assert_eq!(second_pass_side(160, 120), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Brightness of pixels: what the quality measures look at.
+
+use muster_actors::image::Pixels;
+
+/// A plane of luma, 0 to 1, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Luma {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `width * height` values.
+    pub data: Vec<f32>,
+}
+
+impl Luma {
+    /// ITU-R BT.601 luma of gamma-coded RGB.
+    pub fn of(pixels: &Pixels) -> Self {
+        let luma = |&[r, g, b]: &[u8; 3]| (0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)) / 255.0;
+        let data: Vec<f32> = pixels.data.as_chunks::<3>().0.iter().map(luma).collect();
+        Self { width: pixels.width as usize, height: pixels.height as usize, data }
+    }
+
+    /// One value.
+    pub fn at(&self, x: usize, y: usize) -> f32 {
+        self.data[y * self.width + x]
+    }
+}
+
+/// Mean and standard deviation; zero of nothing.
+pub fn moments(values: impl Iterator<Item = f32> + Clone) -> (f32, f32) {
+    let count = values.clone().count().max(1) as f32;
+    let mean = values.clone().sum::<f32>() / count;
+    let variance = values.map(|v| (v - mean) * (v - mean)).sum::<f32>() / count;
+    (mean, variance.sqrt())
+}

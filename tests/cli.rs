@@ -1,0 +1,82 @@
+//! The command line as a person meets it: help, settings, errors that name the mend.
+
+mod support;
+
+use serde_json::Value;
+use support::{muster, run};
+
+fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn help_shows_examples() {
+    for arguments in [&["--help"][..], &["index", "--help"], &["people", "--help"]] {
+        let output = run(muster().args(arguments), 0);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Examples:"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn config_tells_each_value_with_its_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("muster.toml"), "[pipeline]\nbatch = 3\n").unwrap();
+    let output = run(
+        muster().args(["config", "--json"]).current_dir(folder.path()).env("MUSTER_PIPELINE__CREDITS", "12"),
+        0,
+    );
+    let values: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(values["pipeline.batch"]["value"], 3);
+    assert_eq!(values["pipeline.batch"]["origin"], "muster.toml");
+    assert_eq!(values["pipeline.credits"]["origin"], "environment MUSTER_PIPELINE__CREDITS");
+    assert_eq!(values["pipeline.decoders"]["origin"], "default");
+}
+
+#[test]
+fn a_wrong_setting_names_itself_and_exits_78() {
+    let output = run(muster().arg("config").env("MUSTER_PIPELINE__BACH", "12"), 78);
+    assert!(stderr(&output).contains("pipeline.bach"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_is_not_there_exits_66_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let table: [(&[&str], &str); 4] = [
+        (&["index", "nowhere"], "nowhere"),
+        (&["people"], "muster index"),
+        (&["export", "--json"], "muster index"),
+        (&["index", ".", "--model", "no-such-pack"], "no-such-pack"),
+    ];
+    for (arguments, told) in table {
+        let output = run(muster().args(arguments).current_dir(folder.path()), 66);
+        assert!(stderr(&output).contains(told), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn missing_models_say_how_to_get_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(muster().args(["index", "."]).current_dir(folder.path()).env("MUSTER_HOME", folder.path()), 66);
+    assert!(stderr(&output).contains("muster models pull open"), "{}", stderr(&output));
+}
+
+#[test]
+fn check_reports_every_dependency() {
+    let output = run(muster().args(["check", "--json"]), 0);
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for what in ["settings", "runtime", "models", "lanes"] {
+        let finding = findings.as_array().unwrap().iter().find(|finding| finding["what"] == what);
+        assert_eq!(finding.map(|finding| &finding["state"]), Some(&Value::from("ok")), "{what} in {findings:#}");
+    }
+}
+
+#[test]
+fn completions_and_the_manual_name_every_subcommand() {
+    for arguments in [&["completions", "bash"][..], &["man"]] {
+        let output = run(muster().args(arguments), 0);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        for subcommand in ["index", "people", "export", "report", "forget", "models", "check", "config"] {
+            assert!(text.contains(subcommand), "{subcommand} in {arguments:?}");
+        }
+    }
+}
