@@ -6,9 +6,9 @@ use muster_actors::face::FaceId;
 use muster_actors::gallery::{Decision, GalleryId, Verdict};
 use rusqlite::{Connection, params};
 
+use super::LibraryError;
 use super::rows::{self, signed};
 use super::write::{bump, gallery_number};
-use super::LibraryError;
 
 /// Appends verdicts as one batch; returns its number.
 pub fn append(db: &mut Connection, gallery: &GalleryId, verdicts: &[Verdict]) -> Result<u64, LibraryError> {
@@ -76,7 +76,12 @@ pub struct Side {
 }
 
 /// The pairs between two sides that were said to be the same (`true`) or not (`false`), as the log stands.
-fn crossing(log: &[Decision], one: &BTreeSet<FaceId>, other: &BTreeSet<FaceId>, same: bool) -> BTreeSet<(FaceId, FaceId)> {
+fn crossing(
+    log: &[Decision],
+    one: &BTreeSet<FaceId>,
+    other: &BTreeSet<FaceId>,
+    same: bool,
+) -> BTreeSet<(FaceId, FaceId)> {
     let mut pairs = BTreeSet::new();
     for decision in log {
         let (a, b, says) = match decision.verdict {
@@ -86,7 +91,11 @@ fn crossing(log: &[Decision], one: &BTreeSet<FaceId>, other: &BTreeSet<FaceId>, 
         };
         if (one.contains(&a) && other.contains(&b)) || (one.contains(&b) && other.contains(&a)) {
             let pair = (a.min(b), a.max(b));
-            if says == same { pairs.insert(pair) } else { pairs.remove(&pair) };
+            if says == same {
+                pairs.insert(pair)
+            } else {
+                pairs.remove(&pair)
+            };
         }
     }
     pairs

@@ -136,7 +136,10 @@ fn serve(mut library: Library, inbox: &Receiver<Job>) {
     let _ = library.checkpoint();
 }
 
-fn answer(waiting: Vec<(usize, oneshot::Sender<Result<Outcomes, LibraryError>>)>, result: Result<Outcomes, LibraryError>) {
+fn answer(
+    waiting: Vec<(usize, oneshot::Sender<Result<Outcomes, LibraryError>>)>,
+    result: Result<Outcomes, LibraryError>,
+) {
     match result {
         Ok(outcomes) => {
             let mut outcomes = outcomes.into_iter();

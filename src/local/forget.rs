@@ -116,7 +116,13 @@ fn rewrite(library: &Library) -> Result<bool, LibraryError> {
     }
 }
 
-fn delete(db: &Connection, receipt: &mut Receipt, table: &str, filter: &str, id: [u8; 16]) -> Result<u64, LibraryError> {
+fn delete(
+    db: &Connection,
+    receipt: &mut Receipt,
+    table: &str,
+    filter: &str,
+    id: [u8; 16],
+) -> Result<u64, LibraryError> {
     let count = db.prepare_cached(&format!("DELETE FROM {table} WHERE {filter}"))?.execute([id])? as u64;
     if count > 0 {
         *receipt.rows.entry(table.to_owned()).or_default() += count;
@@ -164,9 +170,8 @@ fn forget_path(
     let mut under = |sql: &str| -> Result<Vec<(String, String)>, LibraryError> {
         let mut select = db.prepare(sql)?;
         let mut found = Vec::new();
-        let names = select.query_map([], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, rows::maybe_id(row, 2)?))
-        })?;
+        let names = select
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, rows::maybe_id(row, 2)?)))?;
         for name in names {
             let (bucket, key, id) = name?;
             if places.path(&bucket, &key).is_ok_and(|photo| photo.starts_with(path)) {
@@ -217,9 +222,10 @@ fn forget_group(db: &Transaction<'_>, gallery: i64, group: GroupId, receipt: &mu
         "UPDATE images SET face_count = (SELECT count(*) FROM faces WHERE image = images.n) WHERE gallery = ?1",
         [gallery],
     )?;
-    db.execute("UPDATE images SET state = 'no_faces' WHERE gallery = ?1 AND state = 'indexed' AND face_count = 0", [
-        gallery,
-    ])?;
+    db.execute(
+        "UPDATE images SET state = 'no_faces' WHERE gallery = ?1 AND state = 'indexed' AND face_count = 0",
+        [gallery],
+    )?;
     Ok(())
 }
 
@@ -242,7 +248,10 @@ fn sweep(db: &Transaction<'_>, gallery: i64, receipt: &mut Receipt) -> Result<()
             receipt.groups.push(group.id);
             continue;
         };
-        if left.len() == group.faces.len() && left.iter().any(|(id, ..)| *id == group.cover.0) && !group.faces.is_empty() {
+        if left.len() == group.faces.len()
+            && left.iter().any(|(id, ..)| *id == group.cover.0)
+            && !group.faces.is_empty()
+        {
             continue;
         }
         let cover = if left.iter().any(|(id, ..)| *id == group.cover.0) { group.cover.0 } else { *best };
@@ -254,18 +263,15 @@ fn sweep(db: &Transaction<'_>, gallery: i64, receipt: &mut Receipt) -> Result<()
             |row| row.get::<_, bool>(0),
         )?;
         let name = group.name.filter(|_| named);
-        db.execute("UPDATE groups SET cover = ?3, centroid = ?4, name = ?5 WHERE gallery = ?1 AND id = ?2", params![
-            gallery,
-            group.id.0,
-            cover,
-            rows::floats_to_bytes(&centroid),
-            name
-        ])?;
+        db.execute(
+            "UPDATE groups SET cover = ?3, centroid = ?4, name = ?5 WHERE gallery = ?1 AND id = ?2",
+            params![gallery, group.id.0, cover, rows::floats_to_bytes(&centroid), name],
+        )?;
         // Members whose face is gone already.
-        db.execute("DELETE FROM members WHERE gallery = ?1 AND grp = ?2 AND face NOT IN (SELECT id FROM faces)", params![
-            gallery,
-            group.id.0
-        ])?;
+        db.execute(
+            "DELETE FROM members WHERE gallery = ?1 AND grp = ?2 AND face NOT IN (SELECT id FROM faces)",
+            params![gallery, group.id.0],
+        )?;
         receipt.recomputed.push(group.id);
     }
     Ok(())

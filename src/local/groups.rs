@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_actors::face::FaceId;
-use muster_actors::gallery::{
-    FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled,
-};
+use muster_actors::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled};
 use muster_actors::image::ImageId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -83,7 +81,8 @@ pub fn save(
 ) -> Result<(), LibraryError> {
     let whole = db.transaction()?;
     let number = gallery_number(&whole, gallery)?;
-    let now = whole.query_row("SELECT generation FROM galleries WHERE n = ?1", [number], |row| rows::unsigned(row, 0))?;
+    let now =
+        whole.query_row("SELECT generation FROM galleries WHERE n = ?1", [number], |row| rows::unsigned(row, 0))?;
     if now != generation {
         return Err(LibraryError::Conflict);
     }

@@ -160,7 +160,9 @@ mod tests {
         }
         let mut outside = objects.places.locate(&base.join("x"));
         outside.key = "../x".to_owned();
-        assert!(matches!(objects.get(&outside, 10).await, Err(ObjectsError::Rejected(r)) if r.reason == RejectReason::BadMessage));
+        assert!(
+            matches!(objects.get(&outside, 10).await, Err(ObjectsError::Rejected(r)) if r.reason == RejectReason::BadMessage)
+        );
         let secret = base.join("secret.jpg");
         std::fs::write(&secret, b"x").unwrap();
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0)).unwrap();

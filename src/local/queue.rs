@@ -319,10 +319,8 @@ impl Queue for FolderQueue {
                     state.lease(&handle, message, now + self.visibility);
                     received.deliveries.push(Delivery { handle, body, receive_count, trace: None });
                 }
-                received.finished = state.walked
-                    && state.ready.is_empty()
-                    && state.delayed.is_empty()
-                    && state.leased.is_empty();
+                received.finished =
+                    state.walked && state.ready.is_empty() && state.delayed.is_empty() && state.leased.is_empty();
                 if !received.deliveries.is_empty() || received.finished || now >= until || max == 0 {
                     return Ok(received);
                 }

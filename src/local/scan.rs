@@ -153,8 +153,8 @@ impl<'a> Scan<'a> {
             if !roots.iter().any(|root| path.starts_with(root)) {
                 continue;
             }
-            let open = rows::state(row, 5)? == ImageState::Rejected
-                && rows::reject_reason(row, 6)?.is_none_or(may_pass);
+            let open =
+                rows::state(row, 5)? == ImageState::Rejected && rows::reject_reason(row, 6)?.is_none_or(may_pass);
             let (etag, model): (String, String) = (row.get(3)?, row.get(4)?);
             // 0 is no version in practice: it says "look again".
             let version = if open { 0 } else { version(&etag, &model) };

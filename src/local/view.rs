@@ -192,10 +192,7 @@ pub fn embedding(db: &Connection, face: i64) -> Result<Vec<f32>, LibraryError> {
 }
 
 /// Hands images out one by one, by path.
-pub fn images(
-    db: &Connection,
-    mut each: impl FnMut(ImageRow) -> Result<(), LibraryError>,
-) -> Result<(), LibraryError> {
+pub fn images(db: &Connection, mut each: impl FnMut(ImageRow) -> Result<(), LibraryError>) -> Result<(), LibraryError> {
     let mut select = db.prepare(&format!(
         "SELECT face_count, id, bucket, key, bytes, width, height, orientation, state, reason, detail, quality, model \
          FROM images WHERE gallery = {MINE} ORDER BY bucket, key"
@@ -270,7 +267,8 @@ pub struct Totals {
 /// Counts everything once.
 pub fn totals(db: &Connection) -> Result<Totals, LibraryError> {
     let mut totals = Totals::default();
-    let mut select = db.prepare(&format!("SELECT state, count(*) FROM images WHERE gallery = {MINE} GROUP BY state"))?;
+    let mut select =
+        db.prepare(&format!("SELECT state, count(*) FROM images WHERE gallery = {MINE} GROUP BY state"))?;
     for count in select.query_map([], |row| Ok((rows::state(row, 0)?, rows::unsigned(row, 1)?)))? {
         let (state, count) = count?;
         totals.images += count;

@@ -1,0 +1,96 @@
+//! The suites over a folder and a library.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use muster::local::{FolderQueue, Library, ScanOptions, SqliteFaces};
+use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::image::Rejection;
+use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
+
+use super::{faces, queue};
+
+/// An adapter with the folder it lives in. The adapter goes first.
+struct Housed<T>(T, #[allow(dead_code)] tempfile::TempDir);
+
+#[async_trait]
+impl Queue for Housed<FolderQueue> {
+    fn visibility(&self) -> Duration {
+        self.0.visibility()
+    }
+    async fn receive(&self, max: usize) -> Result<Received, QueueError> {
+        self.0.receive(max).await
+    }
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        self.0.extend(handles).await
+    }
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        self.0.ack(handles).await
+    }
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+        self.0.release(handles, delay).await
+    }
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+        self.0.reject(entries).await
+    }
+}
+
+#[async_trait]
+impl Faces for Housed<SqliteFaces> {
+    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        self.0.commit(batch).await
+    }
+    async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+        self.0.gallery(gallery).await
+    }
+    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
+        self.0.save(gallery, generation, reconciled).await
+    }
+}
+
+fn store(folder: &Path) -> SqliteFaces {
+    SqliteFaces::start(Library::create(&folder.join(".muster")).unwrap()).unwrap()
+}
+
+async fn a_folder(messages: usize, visibility: Duration) -> Housed<FolderQueue> {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..messages {
+        std::fs::write(folder.path().join(format!("{n}.jpg")), [1]).unwrap();
+    }
+    let options = ScanOptions { paths: vec![folder.path().to_path_buf()], model: "test@1".to_owned() };
+    let queue = FolderQueue::start(Arc::new(store(folder.path())), options).unwrap();
+    Housed(queue.with_visibility(visibility), folder)
+}
+
+async fn a_library() -> Housed<SqliteFaces> {
+    let folder = tempfile::tempdir().unwrap();
+    Housed(store(folder.path()), folder)
+}
+
+macro_rules! hold {
+    ($suite:ident over $make:ident: $($name:ident)*) => {
+        mod $make {
+            $(#[tokio::test] async fn $name() { super::$suite::$name(super::$make).await; })*
+        }
+    };
+}
+
+hold! { queue over a_folder:
+    each_message_comes_once_while_it_is_leased
+    no_more_come_than_were_asked_for
+    a_body_is_json_with_bucket_key_and_gallery
+    a_released_message_comes_again_after_its_delay_and_is_counted
+    a_lease_that_ends_gives_the_message_back_and_an_extended_one_does_not
+    batches_answer_one_by_one_in_order
+    a_rejected_message_never_comes_again
+}
+hold! { faces over a_library:
+    faces_come_back_as_they_went_in_ascending_by_id
+    a_rerun_replaces_and_leaves_no_orphan
+    one_result_that_cannot_be_stored_fails_alone
+    a_partition_is_saved_only_onto_the_generation_it_was_made_from
+    many_writers_at_once_lose_nothing
+}

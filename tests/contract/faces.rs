@@ -1,0 +1,136 @@
+//! What the pipeline relies on of a store.
+
+use muster_actors::face::{BBox, Face, FaceId, Quality, QualityReason};
+use muster_actors::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled};
+use muster_actors::image::{ImageRecord, ImageState, Locator};
+use muster_actors::ports::faces::{Commit, Faces, FacesError};
+
+/// Makes an empty store.
+pub trait Make<F: Faces>: AsyncFn() -> F {}
+impl<F: Faces, M: AsyncFn() -> F> Make<F> for M {}
+
+pub fn gallery() -> GalleryId {
+    GalleryId("local".to_owned())
+}
+
+/// A result with `faces` faces at places of their own.
+pub fn result(key: &str, faces: u8) -> Commit {
+    let locator = Locator { gallery: gallery(), bucket: ".".to_owned(), key: key.to_owned() };
+    let id = locator.id();
+    let faces: Vec<Face> = (0..faces)
+        .map(|n| {
+            let bbox = BBox { x: f32::from(n) * 100.25, y: 3.0, width: 40.0, height: 50.0 };
+            Face {
+                id: FaceId::of(id, "test@1", &bbox),
+                image: id,
+                bbox,
+                landmarks: [[1.5, 2.5]; 5],
+                quality: Quality {
+                    overall: 0.1 + f32::from(n) / 300.0,
+                    reasons: vec![QualityReason::Blurred],
+                    ..Quality::default()
+                },
+                embedding: vec![0.6, 0.8, f32::from(n)],
+                thumbnail: format!("jpeg of {key} {n}").into_bytes(),
+            }
+        })
+        .collect();
+    let image = ImageRecord {
+        id,
+        locator,
+        etag: "1-2".to_owned(),
+        bytes: 1,
+        width: 10,
+        height: 20,
+        orientation: 6,
+        state: if faces.is_empty() { ImageState::NoFaces } else { ImageState::Indexed },
+        rejection: None,
+        quality: Some(0.5),
+        face_count: u32::try_from(faces.len()).unwrap(),
+        model: "test@1".to_owned(),
+    };
+    Commit { image, faces }
+}
+
+async fn commit(store: &impl Faces, batch: Vec<Commit>) {
+    for outcome in store.commit(batch).await.unwrap() {
+        outcome.unwrap();
+    }
+}
+
+pub async fn faces_come_back_as_they_went_in_ascending_by_id<F: Faces>(make: impl Make<F>) {
+    let store = make().await;
+    let batch = vec![result("a.jpg", 3), result("b.jpg", 0), result("c.jpg", 1)];
+    commit(&store, batch.clone()).await;
+    let snapshot = store.gallery(&gallery()).await.unwrap();
+    let mut want: Vec<&Face> = batch.iter().flat_map(|c| &c.faces).collect();
+    want.sort_by_key(|face| face.id);
+    assert_eq!(snapshot.faces.len(), 4);
+    for (got, want) in snapshot.faces.iter().zip(want) {
+        assert_eq!((got.id, got.image, got.quality), (want.id, want.image, want.quality.overall));
+        assert_eq!(got.embedding, want.embedding);
+    }
+    let other = store.gallery(&GalleryId("another".to_owned())).await.unwrap();
+    assert!(other.faces.is_empty());
+}
+
+pub async fn a_rerun_replaces_and_leaves_no_orphan<F: Faces>(make: impl Make<F>) {
+    let store = make().await;
+    commit(&store, vec![result("a.jpg", 5), result("b.jpg", 1)]).await;
+    commit(&store, vec![result("a.jpg", 2)]).await;
+    assert_eq!(store.gallery(&gallery()).await.unwrap().faces.len(), 3);
+    let before = store.gallery(&gallery()).await.unwrap().faces;
+    commit(&store, vec![result("a.jpg", 2), result("a.jpg", 2)]).await;
+    assert_eq!(store.gallery(&gallery()).await.unwrap().faces, before, "redelivery has no net effect");
+}
+
+pub async fn one_result_that_cannot_be_stored_fails_alone<F: Faces>(make: impl Make<F>) {
+    let store = make().await;
+    let mut broken = result("b.jpg", 1);
+    broken.faces[0].quality.sharpness = f32::NAN;
+    let outcomes = store.commit(vec![result("a.jpg", 1), broken, result("c.jpg", 1)]).await.unwrap();
+    let fates: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
+    assert_eq!(fates, [true, false, true]);
+    assert_eq!(store.gallery(&gallery()).await.unwrap().faces.len(), 2);
+}
+
+fn partition(faces: Vec<FaceId>) -> Reconciled {
+    let id = GroupId([7; 16]);
+    let group = Group { id, cover: faces[0], faces, centroid: vec![0.5, -0.0], name: Some("Ada".to_owned()) };
+    let redirects = [(GroupId([8; 16]), id)].into();
+    Reconciled { partition: Partition { groups: vec![group], redirects }, lineage: vec![Lineage::Born { group: id }] }
+}
+
+pub async fn a_partition_is_saved_only_onto_the_generation_it_was_made_from<F: Faces>(make: impl Make<F>) {
+    let store = make().await;
+    commit(&store, vec![result("a.jpg", 2)]).await;
+    let old = store.gallery(&gallery()).await.unwrap();
+    commit(&store, vec![result("b.jpg", 1)]).await;
+    let new = store.gallery(&gallery()).await.unwrap();
+    assert_ne!(old.generation, new.generation, "new faces change the generation");
+    let made = partition(old.faces.iter().map(|f| f.id).collect());
+    let refused = store.save(&gallery(), old.generation, &made).await;
+    assert!(matches!(refused, Err(FacesError::Conflict)), "{refused:?}");
+    assert!(store.gallery(&gallery()).await.unwrap().previous.groups.is_empty());
+    store.save(&gallery(), new.generation, &made).await.unwrap();
+    let saved = store.gallery(&gallery()).await.unwrap();
+    assert_eq!(saved.previous, made.partition);
+    let again = Reconciled { lineage: Vec::new(), ..made };
+    store.save(&gallery(), saved.generation, &again).await.unwrap();
+    assert_eq!(store.gallery(&gallery()).await.unwrap().generation, saved.generation, "nothing changed by it");
+    store.save(&gallery(), saved.generation, &Reconciled::default()).await.unwrap();
+    assert_eq!(store.gallery(&gallery()).await.unwrap().previous, Partition::default());
+}
+
+pub async fn many_writers_at_once_lose_nothing<F: Faces>(make: impl Make<F>) {
+    let store = make().await;
+    let bulks = (0..40).map(|bulk| {
+        let store = &store;
+        async move {
+            let batch = (0..5).map(|n| result(&format!("{bulk}/{n}.jpg"), 1)).collect();
+            commit(store, batch).await;
+        }
+    });
+    futures_util::future::join_all(bulks).await;
+    assert_eq!(store.gallery(&gallery()).await.unwrap().faces.len(), 200);
+}
