@@ -21,10 +21,8 @@ fn help_shows_examples() {
 fn config_tells_each_value_with_its_origin() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("muster.toml"), "[pipeline]\nbatch = 3\n").unwrap();
-    let output = run(
-        muster().args(["config", "--json"]).current_dir(folder.path()).env("MUSTER_PIPELINE__CREDITS", "12"),
-        0,
-    );
+    let output =
+        run(muster().args(["config", "--json"]).current_dir(folder.path()).env("MUSTER_PIPELINE__CREDITS", "12"), 0);
     let values: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(values["pipeline.batch"]["value"], 3);
     assert_eq!(values["pipeline.batch"]["origin"], "muster.toml");

@@ -125,7 +125,8 @@ fn changed_and_deleted_files_are_reconciled() {
     let summary = index(&pictures, &library);
     assert_eq!((count(&summary, "images"), count(&summary, "skipped"), count(&summary, "no_faces")), (2, 1, 1));
     let exported: Value = serde_json::from_slice(&export(&library)).unwrap();
-    let paths: BTreeSet<_> = exported["faces"].as_array().unwrap().iter().map(|f| f["path"].as_str().unwrap()).collect();
+    let paths: BTreeSet<_> =
+        exported["faces"].as_array().unwrap().iter().map(|f| f["path"].as_str().unwrap()).collect();
     assert_eq!(paths.len(), 1, "{paths:?}");
     assert!(paths.first().unwrap().ends_with("three.jpg"));
 }

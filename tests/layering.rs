@@ -5,8 +5,20 @@ use std::collections::BTreeSet;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 const ADAPTERS: [&str; 14] = [
-    "ort", "faiss", "rusqlite", "turbojpeg", "image", "kamadak-exif", "cudarc", "mongodb", "redis", "aws-sdk-sqs",
-    "aws-sdk-s3", "aws-sdk-batch", "notify", "clap",
+    "ort",
+    "faiss",
+    "rusqlite",
+    "turbojpeg",
+    "image",
+    "kamadak-exif",
+    "cudarc",
+    "mongodb",
+    "redis",
+    "aws-sdk-sqs",
+    "aws-sdk-s3",
+    "aws-sdk-batch",
+    "notify",
+    "clap",
 ];
 
 #[test]

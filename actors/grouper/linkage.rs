@@ -206,9 +206,7 @@ impl State<'_> {
         let wanted = match pass {
             Pass::Seeds => left.seeded && right.seeded,
             Pass::Attach => left.seeded != right.seeded,
-            Pass::Rest => {
-                !left.seeded && !right.seeded && ![a, b].iter().any(|n| surplus.binary_search(n).is_ok())
-            }
+            Pass::Rest => !left.seeded && !right.seeded && ![a, b].iter().any(|n| surplus.binary_search(n).is_ok()),
         };
         if !wanted || self.opposed(left, b) || shared(&left.photos, &right.photos).is_some() {
             return None;

@@ -80,7 +80,7 @@ enum Trouble {
 }
 
 /// Reads a gallery, groups it, saves it; reads again when it changed meanwhile.
-async fn reconcile(crew: Arc<Crew>, retrier: Retrier, heart: Heart, gallery: GalleryId) -> Result<(), Trouble> {
+async fn reconcile_gallery(crew: Arc<Crew>, retrier: Retrier, heart: Heart, gallery: GalleryId) -> Result<(), Trouble> {
     let limit = crew.settings.timeouts.store;
     let give_up = |gave_up: crate::error::retry::GaveUp| match gave_up.strategy {
         Strategy::Leave(leave) => Trouble::Fault(leave, gave_up.failure.message),
@@ -144,7 +144,8 @@ impl Grouper {
         self.post.crew.dirty.clear(&gallery);
         let mark = Remark { crew: Arc::clone(&self.post.crew), gallery: Some(gallery.clone()) };
         let (crew, retrier, heart) = (Arc::clone(&self.post.crew), self.retrier.clone(), self.post.heart.clone());
-        let done = reconcile(crew, retrier, heart, gallery).instrument(tracing::debug_span!("grouper.reconcile"));
+        let done =
+            reconcile_gallery(crew, retrier, heart, gallery).instrument(tracing::debug_span!("grouper.reconcile"));
         ctx.spawn(done.into_actor(self).map(move |done, grouper, ctx| {
             grouper.running = false;
             match done {

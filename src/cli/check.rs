@@ -106,8 +106,8 @@ impl Args {
             }
             Err(error) => findings.push(Finding::broken("models", &error, &pull, 66)),
         }
-        findings.push(match heif::version() {
-            Ok(version) => Finding::ok("heic", format!("libheif {version}")),
+        findings.push(match heif::is_installed() {
+            Ok(()) => Finding::ok("heic", "libheif is installed"),
             Err(error) => Finding {
                 what: "heic",
                 state: State::Missing,

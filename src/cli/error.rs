@@ -29,6 +29,9 @@ pub enum CliError {
     /// No data folder for models.
     #[error(transparent)]
     Home(#[from] NoHome),
+    /// `muster models` failed.
+    #[error(transparent)]
+    Models(#[from] super::models::ModelsError),
     /// A model pack is missing or not what it says.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -49,6 +52,7 @@ impl CliError {
         match self {
             Self::Usage(_) => 2,
             Self::Missing(_) | Self::Pack(_) => 66,
+            Self::Models(error) => error.exit_code(),
             Self::Engine(error) => match error {
                 EngineError::Misconfigured(_) => 66,
                 EngineError::DeviceLost(_) => 82,

@@ -4,11 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::ports::index::IndexError;
+use muster_actors::gallery::GalleryId;
 
 use super::library::{LibraryArgs, count, group, is_id_like, print, printable, short};
-use super::{CliError, report};
+use super::{CliError, grouping, report};
 use crate::local::forget::{Receipt, Target, forget, knows};
 use crate::local::library::REPORT;
 use crate::local::{GALLERY, Library, LibraryError, groups};
@@ -39,11 +38,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Runs the command. `reconcile` groups what is left anew.
-    pub fn run(
-        self,
-        reconcile: impl Fn(GallerySnapshot) -> Result<Reconciled, IndexError>,
-    ) -> Result<ExitCode, CliError> {
+    pub(super) fn run(self) -> Result<ExitCode, CliError> {
         let mut library = self.library.write()?;
         let target = target(&library, &self.target)?;
         let had_page = library.folder().join(REPORT).exists();
@@ -51,7 +46,8 @@ impl Args {
         let gallery = GalleryId(GALLERY.to_owned());
         let snapshot = groups::snapshot(library.db_mut(), &gallery)?;
         let generation = snapshot.generation;
-        groups::save(library.db_mut(), &gallery, generation, &reconcile(snapshot)?)?;
+        let after = grouping::group(snapshot, &grouping::recall(&library)?)?;
+        groups::save(library.db_mut(), &gallery, generation, &after)?;
         if had_page {
             report::write(&library, None)?;
         }

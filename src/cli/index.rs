@@ -64,15 +64,15 @@ impl Args {
         loop {
             let round = runner.round(&self.paths, &signals)?;
             self.tell(&folder, &round)?;
-            match &mut changes {
-                Some(changes) if round.exit == Exit::Drained && changes.wait(&signals) => {}
-                _ => return Ok(ExitCode::from(round.exit.code())),
+            let again = round.exit == Exit::Drained && changes.as_mut().is_some_and(|changes| changes.wait(&signals));
+            if !again {
+                return Ok(ExitCode::from(round.exit.code()));
             }
         }
     }
 
     fn tell(&self, folder: &Path, round: &Round) -> Result<(), CliError> {
-        let page = report::write(folder, None)?;
+        let page = report::write(&Library::read(folder)?, None)?;
         if self.json {
             println!("{}", serde_json::to_string(&round.outcome)?);
             eprint!("{}", round.outcome.lists());
@@ -81,7 +81,9 @@ impl Args {
         }
         match &round.exit {
             Exit::Drained => {}
-            Exit::HandedBack => eprintln!("stopped; run the same command again to go on: nothing is lost or done twice"),
+            Exit::HandedBack => {
+                eprintln!("stopped; run the same command again to go on: nothing is lost or done twice")
+            }
             broken => eprintln!("muster: {broken}; what is done is kept, the same command goes on with the rest"),
         }
         Ok(())

@@ -30,8 +30,7 @@ impl Man {
         let command = Cli::command();
         clap_mangen::Man::new(command.clone()).render(&mut out)?;
         for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-            let name = format!("muster-{}", sub.get_name());
-            clap_mangen::Man::new(sub.clone().name(name)).render(&mut out)?;
+            clap_mangen::Man::new(sub.clone()).title(format!("muster-{}", sub.get_name())).render(&mut out)?;
         }
         Ok(ExitCode::SUCCESS)
     }

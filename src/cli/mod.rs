@@ -8,17 +8,31 @@ pub mod export;
 #[cfg(feature = "local")]
 pub mod forget;
 #[cfg(feature = "local")]
+mod grouping;
+#[cfg(feature = "local")]
+pub mod index;
+#[cfg(feature = "local")]
 pub mod library;
 mod manual;
 pub mod models;
+#[cfg(feature = "local")]
+mod outcome;
 #[cfg(feature = "local")]
 pub mod people;
 #[cfg(feature = "local")]
 mod people_change;
 #[cfg(feature = "local")]
+mod progress;
+#[cfg(feature = "local")]
 pub mod report;
 #[cfg(feature = "local")]
 mod report_page;
+#[cfg(feature = "local")]
+mod runner;
+#[cfg(feature = "local")]
+mod signal;
+#[cfg(feature = "local")]
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +68,18 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Find, score and group every face below some folders
+    Index(index::Args),
+    /// List the people found, correct the groups, ask why
+    People(people::Args),
+    /// Every face with its box, quality and person
+    Export(export::Args),
+    /// Write the page of people
+    Report(report::Args),
+    /// Delete faces, crops and vectors of a photo, a folder or a group, with a receipt
+    Forget(forget::Args),
+    /// List, fetch, check and time model packs
+    Models(models::Models),
     /// Try every dependency and say how to mend what is wrong
     Check(check::Args),
     /// Show the settings in force and where each comes from
@@ -75,8 +101,17 @@ impl Cli {
 
     /// Runs the subcommand.
     pub fn run(self) -> Result<ExitCode, CliError> {
-        let layers = self.layers()?;
+        let mut layers = self.layers()?;
         match self.command {
+            Command::Index(args) => args.run(&mut layers),
+            Command::People(args) => args.run(),
+            Command::Export(args) => args.run(),
+            Command::Report(args) => args.run(),
+            Command::Forget(args) => args.run(),
+            Command::Models(models) => {
+                models::run(&models, &mut std::io::stdout().lock())?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Check(args) => args.run(&layers),
             Command::Config(args) => args.run(&layers),
             Command::Completions(args) => args.run(),
@@ -91,7 +126,9 @@ impl Cli {
             None if PathBuf::from("muster.toml").is_file() => layers.file("muster.toml".as_ref())?,
             None => {}
         }
-        layers.environment(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))?;
+        layers.environment(
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
+        )?;
         Ok(layers)
     }
 }

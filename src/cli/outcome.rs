@@ -113,7 +113,10 @@ impl Outcome {
                 .rejections
                 .iter()
                 .map(|rejected| Listed {
-                    path: rejected.locator.as_ref().map_or_else(String::new, |l| crate::local::key::shown(&l.bucket, &l.key)),
+                    path: rejected
+                        .locator
+                        .as_ref()
+                        .map_or_else(String::new, |l| crate::local::key::shown(&l.bucket, &l.key)),
                     reason: rejected.rejection.reason.as_str(),
                     detail: rejected.rejection.detail.clone(),
                 })

@@ -1,16 +1,14 @@
 //! `muster people`: who was found, and what you say about them.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use muster_actors::face::FaceId;
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::ports::index::IndexError;
+use muster_actors::gallery::GalleryId;
 use serde_json::{Value, json};
 
-use super::CliError;
 use super::library::{LibraryArgs, count, face, group, print, printable, short};
 use super::people_change::{self as change, Change};
+use super::{CliError, grouping};
 use crate::local::view::{self, FaceRow, Which};
 use crate::local::{GALLERY, Library, decisions, groups};
 
@@ -87,22 +85,8 @@ enum Action {
     },
 }
 
-/// Why two faces are together or apart, for people and for programs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Explanation {
-    /// One line a step.
-    pub text: String,
-    /// The same as JSON.
-    pub json: Value,
-}
-
 impl Args {
-    /// Runs the command. `reconcile` groups a gallery anew, `explain` tells why two faces are where they are.
-    pub fn run(
-        self,
-        reconcile: impl Fn(GallerySnapshot) -> Result<Reconciled, IndexError>,
-        explain: impl Fn(GallerySnapshot, FaceId, FaceId) -> Result<Explanation, IndexError>,
-    ) -> Result<ExitCode, CliError> {
+    pub(super) fn run(self) -> Result<ExitCode, CliError> {
         let json = self.json;
         match self.action.unwrap_or(Action::List) {
             Action::List => list(&self.library.read()?, json)?,
@@ -114,8 +98,8 @@ impl Args {
                 let mut library = self.library.read()?;
                 let (a, b) = two_faces(&library, &a, &b)?;
                 let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
-                let why = explain(snapshot, a, b)?;
-                print(|out| Ok(if json { writeln!(out, "{:#}", why.json)? } else { writeln!(out, "{}", why.text)? }))?;
+                let why = grouping::why(snapshot, &grouping::recall(&library)?, a, b)?;
+                print(|out| Ok(if json { writeln!(out, "{:#}", json!(why))? } else { writeln!(out, "{why}")? }))?;
             }
             action => {
                 let mut library = self.library.write()?;
@@ -136,7 +120,7 @@ impl Args {
                 };
                 let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
                 let generation = snapshot.generation;
-                let after = reconcile(snapshot)?;
+                let after = grouping::group(snapshot, &grouping::recall(&library)?)?;
                 groups::save(library.db_mut(), &gallery(), generation, &after)?;
                 let (text, value) = said.told(&before.previous, &after);
                 print(|out| Ok(if json { writeln!(out, "{value:#}")? } else { write!(out, "{text}")? }))?;
@@ -183,9 +167,15 @@ fn list(library: &Library, json: bool) -> Result<(), CliError> {
             return Ok(writeln!(out, "{:#}", Value::Array(list))?);
         }
         if people.is_empty() {
-            return Ok(writeln!(out, "No groups yet. {} in {}.", count(totals.faces, "face"), count(totals.images, "photo"))?);
+            return Ok(writeln!(
+                out,
+                "No groups yet. {} in {}.",
+                count(totals.faces, "face"),
+                count(totals.images, "photo")
+            )?);
         }
-        let width = people.iter().filter_map(|p| p.name.as_ref()).map(|n| n.chars().count()).max().unwrap_or(0).clamp(4, 40);
+        let width =
+            people.iter().filter_map(|p| p.name.as_ref()).map(|n| n.chars().count()).max().unwrap_or(0).clamp(4, 40);
         writeln!(out, "{:8}  {:width$}  {:>6}  {:>6}  COVER", "ID", "NAME", "FACES", "PHOTOS")?;
         for p in &people {
             let name = printable(p.name.as_deref().unwrap_or("-"));

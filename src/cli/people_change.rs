@@ -102,7 +102,9 @@ fn alone(now: &GallerySnapshot, face: FaceId) -> Result<Side, CliError> {
         None => Ok(Side { cover: face, faces: BTreeSet::from([face]) }),
         Some(group) => {
             let (face, group) = (short(face), short(group.id));
-            Err(CliError::Usage(format!("face {face} is in group {group}: merge the group, or split the face off first")))
+            Err(CliError::Usage(format!(
+                "face {face} is in group {group}: merge the group, or split the face off first"
+            )))
         }
     }
 }
@@ -122,7 +124,9 @@ impl Change {
             lines.push(match event {
                 Lineage::Born { group } => format!("New group {}.", called(&new, *group)),
                 Lineage::Merged { from, into } => format!("{} went into {}.", called(&old, *from), called(&new, *into)),
-                Lineage::Split { from, part } => format!("{} came out of {}.", called(&new, *part), called(&new, *from)),
+                Lineage::Split { from, part } => {
+                    format!("{} came out of {}.", called(&new, *part), called(&new, *from))
+                }
                 Lineage::Died { group } => format!("{} has no faces left.", called(&old, *group)),
             });
         }
@@ -161,7 +165,8 @@ impl Change {
             text
         });
         let (said, events) = (self.said, &after.lineage);
-        let value = json!({ "said": said, "verdicts": self.verdicts, "events": events, "renamed": renamed, "moved": moved });
+        let value =
+            json!({ "said": said, "verdicts": self.verdicts, "events": events, "renamed": renamed, "moved": moved });
         (text, value)
     }
 }
@@ -192,8 +197,10 @@ mod tests {
 
     #[test]
     fn what_came_of_it_names_groups_and_counts_faces() {
-        let before =
-            Partition { groups: vec![group_of(1, &[1, 2], Some("Ada")), group_of(2, &[3], None)], ..Partition::default() };
+        let before = Partition {
+            groups: vec![group_of(1, &[1, 2], Some("Ada")), group_of(2, &[3], None)],
+            ..Partition::default()
+        };
         let after = Reconciled {
             partition: Partition { groups: vec![group_of(1, &[1, 2, 3], Some("Ada"))], ..Partition::default() },
             lineage: vec![Lineage::Merged { from: GroupId([2; 16]), into: GroupId([1; 16]) }],

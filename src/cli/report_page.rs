@@ -56,7 +56,10 @@ pub(super) fn page(library: &Library, folder: &Path, out: &mut dyn Write) -> Res
             summary { h2 { "Faces in no group " span.tally { (totals.ungrouped) } } }
             p.hint { "Seen once, or too poor to be sure. `muster people merge GROUP FACE` puts one where it belongs." }
         };
-        put(PreEscaped(format!("<details class=\"more\" id=\"alone\">{}<div class=\"faces\">", summary.into_string())))?;
+        put(PreEscaped(format!(
+            "<details class=\"more\" id=\"alone\">{}<div class=\"faces\">",
+            summary.into_string()
+        )))?;
         view::faces(db, Which::Ungrouped, |face| {
             put(figure(library, folder, &face, false)?).map_err(|e| LibraryError::io(folder, &e))
         })?;

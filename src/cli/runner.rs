@@ -10,8 +10,7 @@ use muster_actors::concurrency::{Bounds, Limits};
 use muster_actors::drain::Drain;
 use muster_actors::exit::Exit;
 use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::params::Params;
-use muster_actors::grouper::reconcile::reconcile;
+use muster_actors::grouper::Params;
 use muster_actors::ports::Ports;
 use muster_actors::ports::engine::EngineError;
 use muster_actors::settings::{
@@ -19,15 +18,14 @@ use muster_actors::settings::{
 };
 use muster_actors::start;
 
-use super::CliError;
 use super::outcome::Outcome;
 use super::progress::View;
 use super::signal::Signals;
-use crate::faiss::FaissFactory;
+use super::{CliError, grouping};
 use crate::local::{FolderObjects, FolderQueue, GALLERY, ScanOptions, SqliteFaces, view};
 use crate::onnx::engine::Options;
-use crate::onnx::lanes::Lanes;
 use crate::onnx::home::Home;
+use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
 use crate::settings::Settings;
 use crate::vision::decode::{Limits as DecodeLimits, VisionDecoder};
@@ -61,6 +59,7 @@ impl Runner {
     pub fn round(&self, paths: &[PathBuf], signals: &Signals) -> Result<Round, CliError> {
         let started = Instant::now();
         let options = ScanOptions { paths: paths.to_vec(), model: self.pack.id() };
+        grouping::remember(&self.store, &self.params())?;
         let queue = Arc::new(FolderQueue::start(Arc::clone(&self.store), options)?);
         let ports = self.ports(&queue);
         let settings = self.pipeline();
@@ -113,7 +112,7 @@ impl Runner {
             decoder: Arc::new(VisionDecoder { limits: decode, side: self.pack.manifest().detector.side }),
             engines: self.lanes.engines(),
             faces: Arc::clone(&self.store) as _,
-            reconcile: Arc::new(move |snapshot| reconcile(snapshot, &params, &FaissFactory)),
+            reconcile: Arc::new(move |snapshot| grouping::group(snapshot, &params)),
         }
     }
 
@@ -174,7 +173,7 @@ pub fn lanes(settings: &Settings, pack: &Pack, home: &Home) -> Result<Lanes, Eng
 
 /// The grouping parameters in force: the settings', where they say so, else the pack's.
 pub fn params(settings: &Settings, pack: &Pack) -> Params {
-    let mut params = Params::around(pack.manifest().grouping.threshold);
+    let mut params = Params::around(pack.manifest().grouping.similarity);
     if settings.grouping.threshold > 0.0 {
         params = Params::around(settings.grouping.threshold);
     }

@@ -89,9 +89,8 @@ impl Layers {
     pub fn file(&mut self, path: &Path) -> Result<(), SettingsError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })?;
-        let table: Table = text
-            .parse()
-            .map_err(|error| SettingsError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
+        let table: Table =
+            text.parse().map_err(|error| SettingsError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
         let origin = Origin::File(path.to_owned());
         for (section, keys) in table {
             match keys {

@@ -51,7 +51,8 @@ pub fn index(folder: &Path, library: &Path) -> Value {
 
 /// Every image is in exactly one state.
 pub fn assert_states_add_up(summary: &Value) {
-    let sum: u64 = ["indexed", "no_faces", "low_quality", "rejected", "skipped"].iter().map(|key| count(summary, key)).sum();
+    let sum: u64 =
+        ["indexed", "no_faces", "low_quality", "rejected", "skipped"].iter().map(|key| count(summary, key)).sum();
     assert_eq!(count(summary, "images"), sum, "{summary:#}");
 }
 

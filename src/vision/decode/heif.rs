@@ -100,6 +100,11 @@ impl Fault {
     }
 }
 
+/// Whether HEIC can be decoded here: libheif is installed and has the functions used.
+pub fn is_installed() -> Result<(), Rejection> {
+    Heif::get().map(|_| ())
+}
+
 /// The functions used, with the library that keeps them loaded.
 struct Heif {
     context_alloc: unsafe extern "C" fn() -> *mut c_void,

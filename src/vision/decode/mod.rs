@@ -2,7 +2,7 @@
 
 mod exif;
 mod header;
-mod heif;
+pub mod heif;
 mod jpeg;
 mod judge;
 mod orient;
