@@ -20,13 +20,17 @@ fn ten_people_come_out_as_ten_groups_and_a_second_run_skips_everything() {
 
     let exported: Value = serde_json::from_slice(&export(&library)).unwrap();
     // Single portraits: every photo that is not a sheet of many. Its best face is the person.
-    let mut groups: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut best: BTreeMap<&str, &Value> = BTreeMap::new();
     for face in exported["faces"].as_array().unwrap() {
         let path = face["path"].as_str().unwrap();
-        if path.contains("/") && !path.contains("sheet") {
-            groups.entry(path.to_owned()).or_insert_with(|| face["group"].as_str().map(str::to_owned));
+        let known = best.entry(path).or_insert(face);
+        if face["score"].as_f64() > known["score"].as_f64() {
+            *known = face;
         }
     }
+    let is_single = |path: &str| path.contains("/P0") && !path.contains("sheet");
+    let groups: BTreeMap<&str, Option<&str>> =
+        best.iter().filter(|(path, _)| is_single(path)).map(|(path, face)| (*path, face["group"].as_str())).collect();
     assert_eq!(groups.len(), 40, "every single portrait has a face: {groups:#?}");
     let person = |path: &str| path.split('/').rev().nth(1).unwrap().to_owned();
     let entries: Vec<_> = groups.iter().collect();

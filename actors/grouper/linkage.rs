@@ -1,8 +1,8 @@
 //! Constrained agglomeration of one connected component of the similarity graph.
 //!
 //! Starts from single faces (or units that a person tied together) and joins the two most similar clusters, again and
-//! again. Similarity of two clusters is the mean of their quality-weighted average linkage (Sokal & Michener 1958) and
-//! of their strongest edge: the average alone lets two look-alike photos of two people join before either finds its own
+//! again. Similarity of two clusters is four parts their quality-weighted average linkage (Sokal & Michener 1958) and one
+//! part their strongest edge: the average alone lets two look-alike photos of two people join before either finds its own
 //! person, the strongest edge alone chains. Three rules stop a join: a constraint (one photo, a person's word), an
 //! average below [`Params::linkage`], and [`contrast`] between two established clusters.
 
@@ -15,8 +15,10 @@ use crate::image::ImageId;
 
 /// Faces that speak for a cluster in [`contrast`]: enough for a stable mean, few enough for a quick one.
 const SPEAKERS: usize = 24;
-/// Faces and pairs that [`contrast`] needs on either side to judge.
+/// Faces that [`contrast`] needs on either side to judge.
 const ESTABLISHED: usize = 3;
+/// Share of the average in the similarity of two clusters; the rest is their strongest edge.
+const AVERAGE: f32 = 0.8;
 
 /// What is joined: a face, or faces that a person tied together.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,18 +71,17 @@ pub fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
 }
 
 /// How many standard deviations the similarities between two clusters lie below those within them (d' with pooled
-/// variance). `None` where either has too few faces that are not shots of one moment.
+/// variance). Shots of one moment count as `near_duplicate` and no nearer. `None` where either has too few faces.
 pub fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Option<f32> {
     if a.len().min(b.len()) < ESTABLISHED {
         return None;
     }
     let within = |slots: &[u32]| {
         let pairs = slots.iter().enumerate().flat_map(|(n, x)| slots[..n].iter().map(|y| graph.similarity(*x, *y)));
-        let pairs: Vec<f32> = pairs.filter(|s| *s < near_duplicate).collect();
-        (pairs.len() >= ESTABLISHED).then_some(pairs)
+        pairs.map(|similarity| similarity.min(near_duplicate)).collect::<Vec<f32>>()
     };
-    let mut inside = within(a)?;
-    inside.extend(within(b)?);
+    let mut inside = within(a);
+    inside.extend(within(b));
     let between: Vec<f32> = a.iter().flat_map(|x| b.iter().map(|y| graph.similarity(*x, *y))).collect();
     let moments = |values: &[f32]| {
         let n = values.len() as f32;
@@ -213,7 +214,7 @@ impl State<'_> {
         }
         let average = self.average(left, right);
         (average >= self.params.linkage).then(|| {
-            let score = Score(f32::midpoint(average, strongest));
+            let score = Score(AVERAGE * average + (1.0 - AVERAGE) * strongest);
             (score, Reverse(a), Reverse(b), left.version, right.version)
         })
     }

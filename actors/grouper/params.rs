@@ -19,7 +19,8 @@ pub struct Params {
     /// Two groups of three faces or more stay apart when their mean similarity to each other lies this many standard
     /// deviations below the mean within them (d' of signal detection): look-alikes above the threshold.
     pub contrast: f32,
-    /// Pairs above this are shots of one moment; they say nothing of how alike a person's faces are ([`Self::contrast`]).
+    /// Pairs above this are shots of one moment: they say no more than this of how alike a person's faces are
+    /// ([`Self::contrast`]).
     pub near_duplicate: f32,
     /// Neighbours kept per face, nearest first.
     pub k: usize,
@@ -36,7 +37,7 @@ impl Params {
             attach_threshold: threshold + 0.02,
             core_quality: 0.35,
             contested: threshold + 0.17,
-            contrast: 1.5,
+            contrast: 1.1,
             near_duplicate: 0.85,
             k: 64,
             min_size: 2,
