@@ -86,7 +86,14 @@ fn settings(seed: u64, world: &World) -> Settings {
         ..Settings::default()
     };
     settings.batch.age = Duration::from_millis(50);
+    // A run that was interrupted before it grouped leaves this to the next.
+    settings.grouper.always = ["even", "odd"].map(|gallery| GalleryId(String::from(gallery))).to_vec();
     settings
+}
+
+/// How a worker is reported that did not end. It still runs: there is nothing to learn from another.
+fn did_not_end() -> Exit {
+    Exit::Hang(String::from("the simulated worker did not end"))
 }
 
 /// One worker, from start to end.
@@ -106,6 +113,7 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces) -> (
     (scenario.tune)(&mut settings);
     let running = crate::start(ports, settings);
     let leftovers = running.leftovers();
+    let progress = running.progress();
     let mut asked = None;
     let finished = {
         let drainer = running.drainer();
@@ -126,8 +134,9 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces) -> (
         limited.await
     };
     let Some((exit, summary)) = finished else {
-        world.violation("the worker did not end");
-        return (Exit::Hang(String::from("simulation")), Summary::default());
+        let seen = progress.borrow().clone();
+        world.violation(format!("the worker did not end: {:?} {:?}", leftovers(), seen.stages));
+        return (did_not_end(), Summary::default());
     };
     world.note(|| format!("ended: {exit}, {:?}", summary.counts));
     if let Some((since, deadline)) = asked
@@ -159,7 +168,8 @@ pub fn run(seed: u64, scenario: &Scenario) -> Report {
         let queue = SimQueue::new(&world, &store);
         let mut workers = vec![work(seed, &world, &queue, &store).await];
         world.begin(scenario.calmed());
-        while workers.len() < WORKERS {
+        let stuck = |workers: &[(Exit, Summary)]| workers.iter().any(|(exit, _)| *exit == did_not_end());
+        while workers.len() < WORKERS && !stuck(&workers) {
             world.note(|| String::from("a calm worker begins"));
             let (exit, summary) = work(seed, &world, &queue, &store).await;
             let done = exit == Exit::Drained;
