@@ -179,7 +179,7 @@ pub fn run(seed: u64, scenario: &Scenario) -> Report {
             }
             world.begin(scenario.calmed());
         }
-        check::end(&world, &queue, &store);
+        check::end(&world, &scenario, &queue, &store);
         let (trace, violations) = world.take();
         Report { seed, workers, violations, trace }
     })
