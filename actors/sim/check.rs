@@ -10,7 +10,18 @@ use crate::sim::store::SimFaces;
 use crate::sim::world::World;
 
 /// After each worker.
-pub(super) fn worker(world: &World, exit: &Exit, summary: &Summary, (credits, leases): (usize, usize)) {
+pub(super) fn worker(
+    world: &World,
+    store: &SimFaces,
+    exit: &Exit,
+    summary: &Summary,
+    (credits, leases): (usize, usize),
+) {
+    if *exit == Exit::Drained {
+        for gallery in store.stale() {
+            world.violation(format!("drained, and the groups of gallery {gallery} are older than its faces"));
+        }
+    }
     if summary.fetched != summary.counts.ended() {
         world.violation(format!(
             "{} fetched, but {} ended: {:?}",

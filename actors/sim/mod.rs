@@ -60,7 +60,7 @@ impl Report {
 }
 
 /// Settings that suit a simulated world.
-fn settings(seed: u64, world: &World) -> Settings {
+fn settings(seed: u64, world: &World, first: bool) -> Settings {
     let seconds = Duration::from_secs;
     let world = world.clone();
     let mut settings = Settings {
@@ -86,8 +86,10 @@ fn settings(seed: u64, world: &World) -> Settings {
         ..Settings::default()
     };
     settings.batch.age = Duration::from_millis(50);
-    // A run that was interrupted before it grouped leaves this to the next.
-    settings.grouper.always = ["even", "odd"].map(|gallery| GalleryId(String::from(gallery))).to_vec();
+    if !first {
+        // A run that was interrupted before it grouped leaves this to the next.
+        settings.grouper.always = ["even", "odd"].map(|gallery| GalleryId(String::from(gallery))).to_vec();
+    }
     settings
 }
 
@@ -97,7 +99,7 @@ fn did_not_end() -> Exit {
 }
 
 /// One worker, from start to end.
-async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces) -> (Exit, Summary) {
+async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces, first: bool) -> (Exit, Summary) {
     let scenario = world.scenario();
     let engines = (0..scenario.devices).map(|_| Arc::new(SimImages::new(world)) as Arc<dyn Engine>).collect();
     let images = Arc::new(SimImages::new(world));
@@ -109,7 +111,7 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces) -> (
         faces: Arc::new(store.clone()),
         reconcile: Arc::new(store::reconcile),
     };
-    let mut settings = settings(seed, world);
+    let mut settings = settings(seed, world, first);
     (scenario.tune)(&mut settings);
     let running = crate::start(ports, settings);
     let leftovers = running.leftovers();
@@ -146,7 +148,7 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces) -> (
     }
     // What dies with the actors is dropped a turn later.
     sleep(Duration::from_millis(1)).await;
-    check::worker(world, &exit, &summary, leftovers());
+    check::worker(world, store, &exit, &summary, leftovers());
     (exit, summary)
 }
 
@@ -166,12 +168,12 @@ pub fn run(seed: u64, scenario: &Scenario) -> Report {
         let world = World::new(seed, scenario.clone());
         let store = SimFaces::new(&world);
         let queue = SimQueue::new(&world, &store);
-        let mut workers = vec![work(seed, &world, &queue, &store).await];
+        let mut workers = vec![work(seed, &world, &queue, &store, true).await];
         world.begin(scenario.calmed());
         let stuck = |workers: &[(Exit, Summary)]| workers.iter().any(|(exit, _)| *exit == did_not_end());
         while workers.len() < WORKERS && !stuck(&workers) {
             world.note(|| String::from("a calm worker begins"));
-            let (exit, summary) = work(seed, &world, &queue, &store).await;
+            let (exit, summary) = work(seed, &world, &queue, &store, false).await;
             let done = exit == Exit::Drained;
             workers.push((exit, summary));
             if done {
