@@ -206,6 +206,8 @@ impl Book {
                 {
                     let (ending, attempts) = (ending.clone(), attempts + 1);
                     entry.state = State::Due { ending, attempts, not_before: Instant::now() + wait };
+                    // The Keeper may be asleep for longer than `wait`.
+                    self.due.notify_one();
                 }
             }
             (Settled::LeaseLost, _) | (Settled::Failed(_), None) => {

@@ -241,7 +241,8 @@ impl Default for Settings {
             retry: RetrySettings::default(),
             release_delay: seconds(10),
             drop_delay: seconds(1),
-            intensity: Intensity { max: 10, within: seconds(60), delay: Duration::from_millis(50) },
+            // Fewer than `max_receives`: a child that always dies must stop the run before its victims are rejected.
+            intensity: Intensity { max: 4, within: seconds(60), delay: Duration::from_millis(50) },
             watchdog: seconds(300),
             drain_deadline: seconds(20),
             finish_deadline: seconds(24 * 3600),

@@ -79,10 +79,15 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
         }
         retrier.unbraked().await;
         let working = crew.ledger.begin(Stage::Writer, bulk.len());
+        let mark = || bulk.iter().for_each(|finished| crew.dirty.mark(&finished.commit.image.locator.gallery));
+        // Before, so that no crash lies between a written face and its grouping; and after, whatever the answer: a
+        // reply may be lost, and a Grouper that ran meanwhile has taken the first mark away.
+        mark();
         let commits = bulk.iter().map(|finished| finished.commit.clone()).collect();
         let busy = heart.busy();
         let answer = timeout(limit, crew.ports.faces.commit(commits)).await;
         drop(busy);
+        mark();
         let outcomes: Vec<Result<(), Failure>> = match answer {
             Ok(Ok(outcomes)) if outcomes.len() == bulk.len() => {
                 outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from)).collect()
@@ -106,8 +111,6 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
                         s.bytes += bytes;
                     });
                     galleries.insert(finished.commit.image.locator.gallery.clone());
-                    // Marked before the lease ends, so that no crash lies between a written face and its grouping.
-                    crew.dirty.mark(&finished.commit.image.locator.gallery);
                     written(&crew, finished);
                 }
                 Err(failure) => failed.push((finished, failure)),

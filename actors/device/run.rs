@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::crew::Crew;
 use crate::device::batch_size::BatchSize;
 use crate::error::class::Classified;
-use crate::error::route::{Leave, Strategy, route};
+use crate::error::route::{ALONE, Leave, Strategy, route};
 use crate::error::{Class, History};
 use crate::exit::Exit;
 use crate::face::{Face, FaceId};
@@ -139,13 +139,13 @@ impl Runner {
             self.crew.ledger.note(|p| p.out_of_memory += 1);
         }
         let count = batch.len();
-        let (mut attempts, mut suspect) = (0, false);
-        if let [(tried, decoded)] = batch.as_mut_slice() {
+        let mut attempts = 0;
+        if let [(tried, _)] = batch.as_mut_slice() {
             *tried += u32::from(class == Class::Engine);
-            (attempts, suspect) = (*tried, decoded.item.suspect);
+            attempts = *tried;
         }
-        let mut history = History { attempts, batch: count, rebuilt: self.rebuilt, suspect, ..History::default() };
-        if class == Class::Engine && self.rebuilt && attempts >= 2 {
+        let mut history = History { attempts, batch: count, rebuilt: self.rebuilt, ..History::default() };
+        if class == Class::Engine && self.rebuilt && attempts >= ALONE {
             history.proven = self.prove().await?;
         }
         let strategy = route(class, &history);

@@ -19,8 +19,6 @@ pub struct History {
     pub rebuilt: bool,
     /// A known good image ran on the rebuilt engine: the engine works, so this item is at fault.
     pub proven: bool,
-    /// The item was received too often without an end.
-    pub suspect: bool,
     /// How often the item was received.
     pub receive_count: u32,
     /// Receives after which a suspect is rejected.
@@ -36,12 +34,14 @@ impl Default for History {
             batch: 1,
             rebuilt: false,
             proven: false,
-            suspect: false,
             receive_count: 1,
             max_receives: 5,
         }
     }
 }
+
+/// Times an image must break the engine alone before it is to blame: once or twice may be chance.
+pub const ALONE: u32 = 3;
 
 /// Why the whole program leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,8 +102,8 @@ pub fn route(class: Class, history: &History) -> Strategy {
         Class::LeaseLost => Strategy::Drop,
         Class::DependencyDown => Strategy::Leave(Leave::DependencyDown),
         Class::Engine if !history.rebuilt => Strategy::Rebuild,
-        Class::Engine if history.batch == 1 && history.attempts < 2 => Strategy::SetAside,
-        Class::Engine if history.batch == 1 && (history.suspect || history.proven) => Strategy::Isolate,
+        Class::Engine if history.batch == 1 && history.attempts < ALONE => Strategy::SetAside,
+        Class::Engine if history.batch == 1 && history.proven => Strategy::Isolate,
         Class::Engine => Strategy::Leave(Leave::Engine),
         Class::HostFault => Strategy::Leave(Leave::HostFault),
         Class::Hang => Strategy::Leave(Leave::Hang),
@@ -142,9 +142,9 @@ mod tests {
             (Class::DependencyDown, new, Strategy::Leave(Leave::DependencyDown)),
             (Class::Engine, eight, Strategy::Rebuild),
             (Class::Engine, rebuilt, Strategy::SetAside),
-            (Class::Engine, History { attempts: 2, ..rebuilt }, Strategy::Leave(Leave::Engine)),
-            (Class::Engine, History { attempts: 2, proven: true, ..rebuilt }, Strategy::Isolate),
-            (Class::Engine, History { attempts: 2, suspect: true, ..rebuilt }, Strategy::Isolate),
+            (Class::Engine, History { attempts: 2, ..rebuilt }, Strategy::SetAside),
+            (Class::Engine, History { attempts: 3, ..rebuilt }, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, History { attempts: 3, proven: true, ..rebuilt }, Strategy::Isolate),
             (Class::Engine, History { batch: 8, proven: true, ..rebuilt }, Strategy::Leave(Leave::Engine)),
             (Class::HostFault, new, Strategy::Leave(Leave::HostFault)),
             (Class::Hang, new, Strategy::Leave(Leave::Hang)),

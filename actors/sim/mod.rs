@@ -60,7 +60,7 @@ impl Report {
 }
 
 /// Settings that suit a simulated world.
-fn settings(seed: u64, world: &World) -> Settings {
+fn settings(seed: u64, world: &World, first: bool) -> Settings {
     let seconds = Duration::from_secs;
     let world = world.clone();
     let mut settings = Settings {
@@ -86,11 +86,20 @@ fn settings(seed: u64, world: &World) -> Settings {
         ..Settings::default()
     };
     settings.batch.age = Duration::from_millis(50);
+    if !first {
+        // A run that was interrupted before it grouped leaves this to the next.
+        settings.grouper.always = ["even", "odd"].map(|gallery| GalleryId(String::from(gallery))).to_vec();
+    }
     settings
 }
 
+/// How a worker is reported that did not end. It still runs: there is nothing to learn from another.
+fn did_not_end() -> Exit {
+    Exit::Hang(String::from("the simulated worker did not end"))
+}
+
 /// One worker, from start to end.
-async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces) -> (Exit, Summary) {
+async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces, first: bool) -> (Exit, Summary) {
     let scenario = world.scenario();
     let engines = (0..scenario.devices).map(|_| Arc::new(SimImages::new(world)) as Arc<dyn Engine>).collect();
     let images = Arc::new(SimImages::new(world));
@@ -102,10 +111,11 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces) -> (
         faces: Arc::new(store.clone()),
         reconcile: Arc::new(store::reconcile),
     };
-    let mut settings = settings(seed, world);
+    let mut settings = settings(seed, world, first);
     (scenario.tune)(&mut settings);
     let running = crate::start(ports, settings);
     let leftovers = running.leftovers();
+    let progress = running.progress();
     let mut asked = None;
     let finished = {
         let drainer = running.drainer();
@@ -126,8 +136,9 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces) -> (
         limited.await
     };
     let Some((exit, summary)) = finished else {
-        world.violation("the worker did not end");
-        return (Exit::Hang(String::from("simulation")), Summary::default());
+        let seen = progress.borrow().clone();
+        world.violation(format!("the worker did not end: {:?} {:?}", leftovers(), seen.stages));
+        return (did_not_end(), Summary::default());
     };
     world.note(|| format!("ended: {exit}, {:?}", summary.counts));
     if let Some((since, deadline)) = asked
@@ -137,7 +148,7 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces) -> (
     }
     // What dies with the actors is dropped a turn later.
     sleep(Duration::from_millis(1)).await;
-    check::worker(world, &exit, &summary, leftovers());
+    check::worker(world, store, &exit, &summary, leftovers());
     (exit, summary)
 }
 
@@ -157,11 +168,12 @@ pub fn run(seed: u64, scenario: &Scenario) -> Report {
         let world = World::new(seed, scenario.clone());
         let store = SimFaces::new(&world);
         let queue = SimQueue::new(&world, &store);
-        let mut workers = vec![work(seed, &world, &queue, &store).await];
+        let mut workers = vec![work(seed, &world, &queue, &store, true).await];
         world.begin(scenario.calmed());
-        while workers.len() < WORKERS {
+        let stuck = |workers: &[(Exit, Summary)]| workers.iter().any(|(exit, _)| *exit == did_not_end());
+        while workers.len() < WORKERS && !stuck(&workers) {
             world.note(|| String::from("a calm worker begins"));
-            let (exit, summary) = work(seed, &world, &queue, &store).await;
+            let (exit, summary) = work(seed, &world, &queue, &store, false).await;
             let done = exit == Exit::Drained;
             workers.push((exit, summary));
             if done {
@@ -169,7 +181,7 @@ pub fn run(seed: u64, scenario: &Scenario) -> Report {
             }
             world.begin(scenario.calmed());
         }
-        check::end(&world, &queue, &store);
+        check::end(&world, &scenario, &queue, &store);
         let (trace, violations) = world.take();
         Report { seed, workers, violations, trace }
     })

@@ -215,7 +215,10 @@ impl Queue for SimQueue {
         self.settle("reject", handles, |position, number, message| {
             let rejection = entries[position].1.clone();
             let stored = self.store.state_of(number);
-            if rejection.reason != RejectReason::BadMessage && stored != Some(ImageState::Rejected) {
+            // Another receipt of the same message may have ended well meanwhile: too many attempts, then, but stored.
+            let overtaken = rejection.reason == RejectReason::TooManyAttempts && stored.is_some();
+            let unread = rejection.reason == RejectReason::BadMessage;
+            if !unread && !overtaken && stored != Some(ImageState::Rejected) {
                 self.world.violation(format!("image {number} was rejected while stored as {stored:?}"));
             }
             message.fate = Fate::Dead(rejection);
