@@ -142,10 +142,7 @@ fn orphan_name(group: &Group, decisions: &[Decision], home: &BTreeMap<FaceId, us
 
 /// The cover (the face whose quality times nearness to the centroid is highest; ties to the smaller id) and the
 /// centroid (unit length).
-fn picture<'a>(
-    faces: &[FaceId],
-    portrait: &impl Fn(FaceId) -> Option<Portrait<'a>>,
-) -> Option<(FaceId, Vec<f32>)> {
+fn picture<'a>(faces: &[FaceId], portrait: &impl Fn(FaceId) -> Option<Portrait<'a>>) -> Option<(FaceId, Vec<f32>)> {
     let members: Vec<_> = faces.iter().filter_map(|face| portrait(*face).map(|p| (*face, p))).collect();
     let mut sum = vec![0.0_f64; members.first()?.1.0.len()];
     for (_, (vector, quality)) in &members {

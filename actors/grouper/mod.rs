@@ -12,3 +12,6 @@ pub mod scan;
 
 pub use params::Params;
 pub use reconcile::reconcile;
+
+#[cfg(test)]
+mod tests;
