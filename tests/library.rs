@@ -141,7 +141,8 @@ async fn a_hostile_folder_is_listed_with_reasons() {
     std::os::unix::fs::symlink("nowhere", photos.join("broken.jpg")).unwrap();
     assert!(Command::new("mkfifo").arg(photos.join("pipe.jpg")).status().unwrap().success());
     // A path longer than any call takes: made step by step.
-    let deep = "import os\nfor _ in range(26): os.mkdir('x' * 200); os.chdir('x' * 200)\nopen('deep.jpg', 'w').write('hi')";
+    let deep =
+        "import os\nfor _ in range(26): os.mkdir('x' * 200); os.chdir('x' * 200)\nopen('deep.jpg', 'w').write('hi')";
     assert!(Command::new("python3").args(["-c", deep]).current_dir(&photos).status().unwrap().success());
 
     let (report, delivered) = index(std::slice::from_ref(&photos), &library).await;

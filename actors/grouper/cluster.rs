@@ -12,7 +12,7 @@ use crate::face::FaceId;
 use crate::gallery::{Decision, FaceVector};
 use crate::grouper::constraints::Constraints;
 use crate::grouper::graph::{Graph, dot};
-use crate::grouper::linkage::{Item, agglomerate, weighted_sum};
+use crate::grouper::linkage::{Item, agglomerate, likeness, weighted_sum};
 use crate::grouper::params::Params;
 use crate::image::ImageId;
 use crate::ports::index::{IndexError, IndexFactory};
@@ -63,7 +63,7 @@ impl Clustering {
         let ids: Vec<_> = faces.iter().map(|face| face.id).collect();
         let mut touched = self.graph.insert(faces, factory)?;
         self.cluster.resize(self.graph.slots(), None);
-        touched.extend(ids.iter().flat_map(|id| self.mates(*id)));
+        touched.extend(ids.iter().flat_map(|id| self.reach(*id)));
         self.update(&touched);
         Ok(())
     }
@@ -78,7 +78,7 @@ impl Clustering {
                 touched.extend(self.members.remove(&key).unwrap_or_default());
             }
         }
-        touched.extend(ids.iter().flat_map(|id| self.mates(*id)));
+        touched.extend(ids.iter().flat_map(|id| self.reach(*id)));
         self.update(&touched);
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Clustering {
         if constraints != self.constraints {
             let mut spoken = std::mem::replace(&mut self.constraints, constraints).faces();
             spoken.extend(self.constraints.faces());
-            let touched: Vec<_> = spoken.into_iter().filter_map(|id| self.graph.slot(id)).collect();
+            let touched: Vec<_> = spoken.into_iter().flat_map(|id| self.reach(id)).collect();
             self.update(&touched);
         }
     }
@@ -124,6 +124,14 @@ impl Clustering {
     /// Slots of the faces that a person tied to this one, itself included where it was spoken of.
     fn mates(&self, id: FaceId) -> Vec<u32> {
         self.constraints.unit(id).unwrap_or_default().iter().filter_map(|mate| self.graph.slot(*mate)).collect()
+    }
+
+    /// A face and its mates, whose voices may have changed, with all their neighbours.
+    fn reach(&self, id: FaceId) -> Vec<u32> {
+        let mut slots = self.mates(id);
+        slots.extend(self.graph.slot(id));
+        let near: Vec<_> = slots.iter().flat_map(|slot| self.graph.edges(*slot)).map(|edge| edge.to).collect();
+        slots.into_iter().chain(near).collect()
     }
 
     /// Whether the quality of a face lets it bridge.
@@ -244,7 +252,7 @@ impl Clustering {
         clusters.into_iter().map(|c| c.into_iter().flat_map(|item| items[item].faces.clone()).collect()).collect()
     }
 
-    /// The cluster that a poor face resembles most, of those it may join.
+    /// The cluster that a poor face resembles most; none where its photo has a face in it already.
     fn claim(&self, slot: u32, sums: &mut HashMap<u32, (Vec<f32>, f32)>) -> Option<Claim> {
         let node = self.graph.node(slot)?;
         let mut strongest: BTreeMap<u32, f32> = BTreeMap::new();
@@ -257,12 +265,8 @@ impl Clustering {
         }
         let claims = strongest.into_iter().filter_map(|(key, strongest)| {
             let members = self.members.get(&key)?;
-            let barred = |m: &u32| {
-                self.graph
-                    .node(*m)
-                    .is_some_and(|other| other.image == node.image || self.constraints.said_apart(node.id, other.id))
-            };
-            if members.iter().any(barred) {
+            let foe = |m: &u32| self.id(*m).is_some_and(|id| self.constraints.said_apart(node.id, id));
+            if members.iter().any(foe) {
                 return None;
             }
             let (sum, weight) = sums.entry(key).or_insert_with(|| {
@@ -271,12 +275,14 @@ impl Clustering {
                 weighted_sum(&self.graph, &voices)
             });
             let average = dot(self.graph.vector(slot), sum) / *weight;
-            let claim = Claim { cluster: key, score: f32::midpoint(average, strongest) };
+            let claim = Claim { cluster: key, score: likeness(average, strongest) };
             (average >= self.params.linkage).then_some(claim)
         });
         let smallest = |key: u32| self.members.get(&key).and_then(|m| m.iter().filter_map(|s| self.id(*s)).min());
-        claims.max_by(|a, b| {
+        let best = claims.max_by(|a, b| {
             a.score.total_cmp(&b.score).then_with(|| Reverse(smallest(a.cluster)).cmp(&Reverse(smallest(b.cluster))))
-        })
+        })?;
+        let taken = |m: &u32| self.graph.node(*m).is_some_and(|other| other.image == node.image);
+        (!self.members.get(&best.cluster)?.iter().any(taken)).then_some(best)
     }
 }

@@ -16,7 +16,7 @@ use crate::image::ImageId;
 /// Faces that speak for a cluster in [`contrast`]: enough for a stable mean, few enough for a quick one.
 const SPEAKERS: usize = 24;
 /// Faces that [`contrast`] needs on either side to judge.
-const ESTABLISHED: usize = 3;
+const ESTABLISHED: usize = 4;
 /// Share of the average in the similarity of two clusters; the rest is their strongest edge.
 const AVERAGE: f32 = 0.8;
 
@@ -112,7 +112,9 @@ struct Cluster {
 enum Pass {
     /// Items that may bridge, among themselves.
     Seeds,
-    /// Others to them: best first, one a photo.
+    /// Each of the others to the one cluster it resembles most, one a photo, best first. Who finds the place of its
+    /// photo taken stays alone: it is the same person a second time in one photo, and neither the second-likest person
+    /// nor a second group of that person.
     Attach,
     /// What resembles no cluster of the first pass, among itself.
     Rest,
@@ -139,11 +141,11 @@ pub fn agglomerate(
         state.clusters[*a].foes.push(*b);
         state.clusters[*b].foes.push(*a);
     }
-    state.run(Pass::Seeds, &[]);
+    state.run(Pass::Seeds, &vec![None; items.len()]);
     if items.iter().any(|item| !item.bridges) {
-        state.run(Pass::Attach, &[]);
-        let surplus = state.surplus();
-        state.run(Pass::Rest, &surplus);
+        let likest = state.likest();
+        state.run(Pass::Attach, &likest);
+        state.run(Pass::Rest, &likest);
     }
     let mut clusters: Vec<_> = state.clusters.into_iter().filter(|c| c.alive).map(|c| c.items).collect();
     clusters.iter_mut().for_each(|items| items.sort_unstable());
@@ -180,11 +182,11 @@ struct State<'a> {
 type Entry = (Score, Reverse<usize>, Reverse<usize>, u32, u32);
 
 impl State<'_> {
-    fn run(&mut self, pass: Pass, surplus: &[usize]) {
+    fn run(&mut self, pass: Pass, likest: &[Option<usize>]) {
         let mut heap = BinaryHeap::new();
         for a in (0..self.clusters.len()).filter(|a| self.clusters[*a].alive) {
             let after: Vec<_> = self.clusters[a].near.range(a + 1..).map(|(b, s)| (*b, *s)).collect();
-            heap.extend(after.into_iter().filter_map(|(b, strongest)| self.entry(pass, surplus, a, b, strongest)));
+            heap.extend(after.into_iter().filter_map(|(b, strongest)| self.entry(pass, likest, a, b, strongest)));
         }
         while let Some((_, Reverse(a), Reverse(b), version_a, version_b)) = heap.pop() {
             let (left, right) = (&self.clusters[a], &self.clusters[b]);
@@ -198,25 +200,29 @@ impl State<'_> {
             }
             self.join(a, b);
             let near: Vec<_> = self.clusters[a].near.iter().map(|(c, s)| (*c, *s)).collect();
-            heap.extend(near.into_iter().filter_map(|(c, s)| self.entry(pass, surplus, a.min(c), a.max(c), s)));
+            heap.extend(near.into_iter().filter_map(|(c, s)| self.entry(pass, likest, a.min(c), a.max(c), s)));
         }
     }
 
-    fn entry(&self, pass: Pass, surplus: &[usize], a: usize, b: usize, strongest: f32) -> Option<Entry> {
+    fn entry(&self, pass: Pass, likest: &[Option<usize>], a: usize, b: usize, strongest: f32) -> Option<Entry> {
         let (left, right) = (&self.clusters[a], &self.clusters[b]);
         let wanted = match pass {
             Pass::Seeds => left.seeded && right.seeded,
-            Pass::Attach => left.seeded != right.seeded,
-            Pass::Rest => !left.seeded && !right.seeded && ![a, b].iter().any(|n| surplus.binary_search(n).is_ok()),
+            Pass::Attach => {
+                let (lone, seeded) = if left.seeded { (b, a) } else { (a, b) };
+                left.seeded != right.seeded && likest[lone].is_some_and(|item| self.owner[item] == seeded)
+            }
+            Pass::Rest => {
+                let new = |n: usize| !self.clusters[n].seeded && likest[n].is_none();
+                new(a) && new(b)
+            }
         };
         if !wanted || self.opposed(left, b) || shared(&left.photos, &right.photos).is_some() {
             return None;
         }
         let average = self.average(left, right);
-        (average >= self.params.linkage).then(|| {
-            let score = Score(AVERAGE * average + (1.0 - AVERAGE) * strongest);
-            (score, Reverse(a), Reverse(b), left.version, right.version)
-        })
+        (average >= self.params.linkage)
+            .then(|| (Score(likeness(average, strongest)), Reverse(a), Reverse(b), left.version, right.version))
     }
 
     fn average(&self, a: &Cluster, b: &Cluster) -> f32 {
@@ -227,19 +233,19 @@ impl State<'_> {
         a.foes.iter().any(|item| self.owner[*item] == b)
     }
 
-    /// Contested clusters that resemble a seeded one whose place for their photo is taken: the same person a second
-    /// time in one photo. They stay alone rather than make a second group of that person.
-    fn surplus(&self) -> Vec<usize> {
-        let lone = |n: &usize| self.clusters[*n].alive && !self.clusters[*n].seeded;
-        let taken = |n: &usize| {
-            let one = &self.clusters[*n];
-            one.near.keys().map(|m| &self.clusters[*m]).any(|other| {
-                other.seeded
-                    && shared(&one.photos, &other.photos).is_some()
-                    && self.average(one, other) >= self.params.linkage
-            })
+    /// For each item that may not bridge, an item of the seeded cluster that it resembles most.
+    fn likest(&self) -> Vec<Option<usize>> {
+        let best = |n: usize| {
+            let one = &self.clusters[n];
+            let seeded = one.near.iter().filter(|(m, _)| self.clusters[**m].seeded && !self.opposed(one, **m));
+            let scored = seeded.filter_map(|(m, strongest)| {
+                let average = self.average(one, &self.clusters[*m]);
+                (average >= self.params.linkage).then(|| (Score(likeness(average, *strongest)), Reverse(*m)))
+            });
+            scored.max().map(|(_, Reverse(m))| m)
         };
-        (0..self.clusters.len()).filter(lone).filter(taken).collect()
+        let lone = |n: usize| self.clusters[n].alive && !self.clusters[n].seeded;
+        (0..self.clusters.len()).map(|n| if lone(n) { best(n) } else { None }).collect()
     }
 
     /// `b` goes into `a`, which is the smaller number.
@@ -275,6 +281,11 @@ impl State<'_> {
         kept.seeded |= seeded;
         kept.version += 1;
     }
+}
+
+/// By which the likest clusters join first.
+pub fn likeness(average: f32, strongest: f32) -> f32 {
+    AVERAGE * average + (1.0 - AVERAGE) * strongest
 }
 
 /// A photo in both sorted lists.

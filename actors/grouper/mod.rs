@@ -9,6 +9,8 @@ pub mod linkage;
 pub mod params;
 pub mod reconcile;
 pub mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use params::Params;
 pub use reconcile::reconcile;

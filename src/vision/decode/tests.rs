@@ -91,16 +91,8 @@ fn letters(pixels: &Pixels) -> String {
     [at(w / 4, h / 4), at(3 * w / 4, h / 4), at(w / 4, 3 * h / 4), at(3 * w / 4, 3 * h / 4)].iter().collect()
 }
 
-const UPRIGHT: [(u8, &str); 8] = [
-    (1, "rgbw"),
-    (2, "grwb"),
-    (3, "wbgr"),
-    (4, "bwrg"),
-    (5, "rbgw"),
-    (6, "brwg"),
-    (7, "wgbr"),
-    (8, "gwrb"),
-];
+const UPRIGHT: [(u8, &str); 8] =
+    [(1, "rgbw"), (2, "grwb"), (3, "wbgr"), (4, "bwrg"), (5, "rbgw"), (6, "brwg"), (7, "wgbr"), (8, "gwrb")];
 
 #[test]
 fn a_jpeg_of_every_orientation_is_turned_upright_at_every_scale() {
@@ -386,7 +378,8 @@ fn a_header_is_judged_by_its_thumbnail() {
     let photo = jpeg_of(&quarters(64, 64));
     assert_eq!(decoder(64).judge_header(&photo), None, "no thumbnail");
     assert_eq!(decoder(64).judge_header(b"no image"), None);
-    let checks: Vec<u8> = (0..160 * 120u32).flat_map(|i| [if (i % 160 / 4 + i / 640) % 2 == 0 { 60 } else { 190 }; 3]).collect();
+    let checks: Vec<u8> =
+        (0..160 * 120u32).flat_map(|i| [if (i % 160 / 4 + i / 640) % 2 == 0 { 60 } else { 190 }; 3]).collect();
     let thumbnail = |data: Vec<u8>| jpeg_of(&Pixels { width: 160, height: 120, data });
     let judged = |thumbnail: Vec<u8>| {
         let head = with_exif(&photo, &exif_block(1, &thumbnail));

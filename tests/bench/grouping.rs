@@ -1,0 +1,254 @@
+//! How long grouping takes, how good it is and what it costs in memory: `cargo bench --bench grouping`.
+//!
+//! Synthetic galleries: people on the unit sphere in sizes by Zipf's law, faces spread around them so that two faces of
+//! one person have a cosine near 0.6, strangers that appear once (15 %), poor faces (15 %, spread wider), photos of one
+//! to three people. Vectors fill a subspace whose size gives two strangers the spread measured on real embeddings
+//! (SFace, 128-d: standard deviation 0.092; 512-d models: about 0.06). Each case runs in a process of its own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use muster::faiss::FlatFactory;
+use muster_actors::face::FaceId;
+use muster_actors::gallery::{FaceVector, GallerySnapshot};
+use muster_actors::grouper::cluster::Clustering;
+use muster_actors::grouper::{Params, reconcile};
+use muster_actors::image::ImageId;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const SEED: u64 = 20_240_601;
+const TRIALS: usize = 300;
+
+type Failure = Box<dyn std::error::Error>;
+
+struct World {
+    rng: ChaCha8Rng,
+    dimensions: usize,
+    used: usize,
+    people: Vec<Vec<f32>>,
+    made: u128,
+}
+
+impl World {
+    fn new(dimensions: usize) -> Self {
+        let used = if dimensions >= 512 { 280 } else { dimensions * 118 / 128 };
+        Self { rng: ChaCha8Rng::seed_from_u64(SEED), dimensions, used, people: Vec::new(), made: 0 }
+    }
+
+    fn direction(&mut self) -> Vec<f32> {
+        let mut gauss = || (0..12).map(|_| self.rng.random::<f32>()).sum::<f32>() - 6.0;
+        let mut vector: Vec<f32> = (0..self.used).map(|_| gauss()).collect();
+        vector.resize(self.dimensions, 0.0);
+        unit(vector)
+    }
+
+    fn face(&mut self, person: Option<usize>) -> FaceVector {
+        let poor = self.rng.random_bool(0.15);
+        let quality = if poor { self.rng.random_range(0.05..0.35) } else { self.rng.random_range(0.35..1.0) };
+        let alike: f32 = if poor { self.rng.random_range(0.3..0.6) } else { self.rng.random_range(0.45..0.75) };
+        let noise = self.direction();
+        let embedding = match person {
+            Some(person) => {
+                let mixed = self.people[person].iter().zip(&noise);
+                unit(mixed.map(|(p, n)| p * alike.sqrt() + n * (1.0 - alike).sqrt()).collect())
+            }
+            None => noise,
+        };
+        self.made += 1;
+        let id = FaceId(self.rng.random());
+        FaceVector { id, image: ImageId(self.made.to_le_bytes()), embedding, quality }
+    }
+
+    /// Faces in shuffled order, and who each one is.
+    fn gallery(&mut self, count: usize) -> (Vec<FaceVector>, HashMap<FaceId, usize>) {
+        let (mut faces, mut truth) = (Vec::with_capacity(count), HashMap::new());
+        let mut stranger = usize::MAX;
+        while faces.len() < count * 85 / 100 {
+            let person = self.people.len();
+            let direction = self.direction();
+            self.people.push(direction);
+            // Zipf's law: half of the people have fewer than four faces, one in a hundred more than two hundred.
+            let size = ((2.0 / self.rng.random_range(0.005_f64..1.0)) as usize).min(count * 85 / 100 - faces.len());
+            for _ in 0..size.max(1) {
+                let face = self.face(Some(person));
+                truth.insert(face.id, person);
+                faces.push(face);
+            }
+        }
+        while faces.len() < count {
+            let face = self.face(None);
+            truth.insert(face.id, stranger);
+            stranger -= 1;
+            faces.push(face);
+        }
+        faces.shuffle(&mut self.rng);
+        let mut at = 0;
+        while at < faces.len() {
+            let end = (at + self.rng.random_range(1..=3)).min(faces.len());
+            let image = faces[at].image;
+            let mut seen = vec![truth[&faces[at].id]];
+            for face in &mut faces[at + 1..end] {
+                let person = truth[&face.id];
+                if !seen.contains(&person) {
+                    seen.push(person);
+                    face.image = image;
+                }
+            }
+            at = end;
+        }
+        (faces, truth)
+    }
+}
+
+fn unit(vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
+    vector.into_iter().map(|v| v / length).collect()
+}
+
+/// B-cubed precision, recall and F (Bagga & Baldwin 1998); an ungrouped face is a group of its own.
+fn b_cubed(groups: &[Vec<FaceId>], truth: &HashMap<FaceId, usize>) -> (f64, f64, f64) {
+    let mut sizes: HashMap<usize, f64> = HashMap::new();
+    truth.values().for_each(|person| *sizes.entry(*person).or_default() += 1.0);
+    let grouped: usize = groups.iter().map(Vec::len).sum();
+    let (mut precision, mut recall) = ((truth.len() - grouped) as f64, 0.0);
+    let mut alone = truth.clone();
+    for group in groups {
+        let mut people: BTreeMap<usize, f64> = BTreeMap::new();
+        for face in group {
+            alone.remove(face);
+            *people.entry(truth[face]).or_default() += 1.0;
+        }
+        for (person, count) in people {
+            precision += count * count / group.len() as f64;
+            recall += count * count / sizes[&person];
+        }
+    }
+    recall += alone.values().map(|person| 1.0 / sizes[person]).sum::<f64>();
+    let (precision, recall) = (precision / truth.len() as f64, recall / truth.len() as f64);
+    (precision, recall, 2.0 * precision * recall / (precision + recall))
+}
+
+/// Resident bytes: now, and the most there ever were.
+fn resident() -> (f64, f64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let of = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).map_or(0.0, |kb| kb * 1024.0)
+    };
+    (of("VmRSS:"), of("VmHWM:"))
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn case(count: usize, dimensions: usize) -> Result<(), Failure> {
+    let mut world = World::new(dimensions);
+    let (faces, truth) = world.gallery(count);
+    let params = Params::around(if dimensions >= 512 { 0.42 } else { 0.38 });
+    let before = resident().0;
+    let input = faces.iter().map(|face| face.embedding.capacity() * 4 + size_of::<FaceVector>()).sum::<usize>() as f64;
+
+    let start = Instant::now();
+    let mut kept = Clustering::new(params.clone(), dimensions, &FlatFactory)?;
+    kept.insert(faces.clone(), &FlatFactory)?;
+    let clustered = start.elapsed();
+    let groups = kept.partition();
+    let whole = start.elapsed();
+    // The copy that was handed over is gone; what is left over `before` is the clustering itself.
+    let held = (resident().0 - before) / count as f64;
+    let (precision, recall, f) = b_cubed(&groups, &truth);
+    println!(
+        "{count} faces x {dimensions}: {:.2} s (graph and clusters {:.2} s), {} groups of {} people; B-cubed \
+         precision {precision:.4}, recall {recall:.4}, F {f:.4}; {:.1} KB a face (the vector alone {:.1} KB)",
+        whole.as_secs_f64(),
+        clustered.as_secs_f64(),
+        groups.len(),
+        world.people.len(),
+        held / 1024.0,
+        input / count as f64 / 1024.0,
+    );
+
+    let (mut inserts, mut partitions) = (Vec::new(), Vec::new());
+    for _ in 0..TRIALS {
+        let fresh: Vec<_> = (0..5)
+            .map(|_| {
+                let known = faces[world.rng.random_range(0..faces.len())].id;
+                let person = Some(truth[&known]).filter(|person| *person < world.people.len());
+                world.face(person)
+            })
+            .collect();
+        let start = Instant::now();
+        kept.insert(fresh, &FlatFactory)?;
+        inserts.push(start.elapsed());
+        if partitions.len() < 20 {
+            let start = Instant::now();
+            let groups = kept.partition();
+            partitions.push(start.elapsed());
+            assert!(!groups.is_empty());
+        }
+    }
+    inserts.sort_unstable();
+    partitions.sort_unstable();
+    println!(
+        "  five new faces into them: p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms ({TRIALS} times); reading all groups {:.1} ms",
+        ms(inserts[TRIALS / 2]),
+        ms(inserts[TRIALS * 99 / 100]),
+        ms(inserts[TRIALS - 1]),
+        ms(partitions[partitions.len() / 2]),
+    );
+    drop(kept);
+    let mut faces = faces;
+    faces.sort_by_key(|face| face.id);
+    let start = Instant::now();
+    let snapshot = GallerySnapshot { faces, ..Default::default() };
+    let first = reconcile(snapshot, &params, &FlatFactory)?;
+    println!(
+        "  reconcile, with ids, covers and centroids: {:.2} s; same groups: {}; peak memory {:.0} MB",
+        start.elapsed().as_secs_f64(),
+        {
+            let mut sets: Vec<_> = first.partition.groups.into_iter().map(|group| group.faces).collect();
+            sets.sort_unstable();
+            sets == groups
+        },
+        resident().1 / 1e6,
+    );
+    Ok(())
+}
+
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    format!(
+        "{cores} cores, {}; load {}",
+        model.trim_start_matches([' ', '\t', ':']),
+        load.split(' ').next().unwrap_or("?")
+    )
+}
+
+fn main() -> ExitCode {
+    let figures: Vec<usize> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
+    if let [count, dimensions] = figures[..] {
+        return match case(count, dimensions) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("{failure}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    println!("machine: {}; seed {SEED}", machine());
+    let Ok(program) = std::env::current_exe() else { return ExitCode::FAILURE };
+    for (count, dimensions) in [(10_000, 512), (10_000, 128), (100_000, 512), (100_000, 128)] {
+        let done = Command::new(&program).args([count.to_string(), dimensions.to_string()]).status();
+        if !done.is_ok_and(|status| status.success()) {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
