@@ -265,6 +265,10 @@ impl Clustering {
         }
         let claims = strongest.into_iter().filter_map(|(key, strongest)| {
             let members = self.members.get(&key)?;
+            // The same person a second time in a photo is alone, and no start of another group of that person.
+            if members.len() == 1 && members.iter().all(|m| self.is_contested(*m)) {
+                return None;
+            }
             let foe = |m: &u32| self.id(*m).is_some_and(|id| self.constraints.said_apart(node.id, id));
             if members.iter().any(foe) {
                 return None;

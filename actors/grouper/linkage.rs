@@ -16,7 +16,9 @@ use crate::image::ImageId;
 /// Faces that speak for a cluster in [`contrast`]: enough for a stable mean, few enough for a quick one.
 const SPEAKERS: usize = 24;
 /// Faces that [`contrast`] needs on either side to judge.
-const ESTABLISHED: usize = 4;
+const ESTABLISHED: usize = 3;
+/// A small side says little: [`contrast`] is less by this over the number of its pairs.
+const SMALL_SIDE: f32 = 1.5;
 /// Share of the average in the similarity of two clusters; the rest is their strongest edge.
 const AVERAGE: f32 = 0.8;
 
@@ -71,7 +73,7 @@ pub fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
 }
 
 /// How many standard deviations the similarities between two clusters lie below those within them (d' with pooled
-/// variance). Shots of one moment count as `near_duplicate` and no nearer. `None` where either has too few faces.
+/// variance), less where a side is small. Shots of one moment count as `near_duplicate` and no nearer. `None` where either has too few faces.
 pub fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Option<f32> {
     if a.len().min(b.len()) < ESTABLISHED {
         return None;
@@ -80,8 +82,9 @@ pub fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Opt
         let pairs = slots.iter().enumerate().flat_map(|(n, x)| slots[..n].iter().map(|y| graph.similarity(*x, *y)));
         pairs.map(|similarity| similarity.min(near_duplicate)).collect::<Vec<f32>>()
     };
-    let mut inside = within(a);
-    inside.extend(within(b));
+    let (mut inside, others) = (within(a), within(b));
+    let pairs = inside.len().min(others.len()) as f32;
+    inside.extend(others);
     let between: Vec<f32> = a.iter().flat_map(|x| b.iter().map(|y| graph.similarity(*x, *y))).collect();
     let moments = |values: &[f32]| {
         let n = values.len() as f32;
@@ -89,7 +92,8 @@ pub fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Opt
         (mean, values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n)
     };
     let ((inner, inner_variance), (outer, outer_variance)) = (moments(&inside), moments(&between));
-    Some((inner - outer) / ((inner_variance + outer_variance) / 2.0).sqrt().max(1e-3))
+    let deviation = ((inner_variance + outer_variance) / 2.0).sqrt().max(1e-3);
+    Some((inner - outer) / deviation * (1.0 - SMALL_SIDE / pairs))
 }
 
 struct Cluster {

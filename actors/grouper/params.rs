@@ -16,7 +16,7 @@ pub struct Params {
     /// Two faces of one photo this near are contested (a collage, a mirror, twins): nobody can tell which of them is the
     /// person, so they attach to groups and never bridge them.
     pub contested: f32,
-    /// Two groups of four faces or more stay apart when their mean similarity to each other lies this many standard
+    /// Two groups of three faces or more stay apart when their mean similarity to each other lies this many standard
     /// deviations below the mean within them (d' of signal detection): look-alikes above the threshold.
     pub contrast: f32,
     /// Pairs above this are shots of one moment: they say no more than this of how alike a person's faces are
@@ -37,7 +37,7 @@ impl Params {
             attach_threshold: threshold + 0.02,
             core_quality: 0.35,
             contested: threshold + 0.17,
-            contrast: 1.5,
+            contrast: 1.3,
             near_duplicate: 0.85,
             k: 64,
             min_size: 2,
