@@ -109,6 +109,7 @@ fn vectors(state: &State, gallery: &GalleryId) -> Vec<FaceVector> {
 }
 
 /// Groups all faces of a gallery as one person: what matters here is that no face is forgotten.
+#[allow(clippy::needless_pass_by_value, reason = "the port hands it over")]
 pub fn reconcile(snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
     let faces: Vec<_> = snapshot.faces.iter().map(|face| face.id).collect();
     let groups = faces.first().map(|cover| Group {

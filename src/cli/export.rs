@@ -164,7 +164,7 @@ impl<'a> List<'a> {
 }
 
 fn json(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
-    write!(out, "{{\"format\": 1,\n")?;
+    writeln!(out, "{{\"format\": 1,")?;
     let mut list = List::open(out, "images")?;
     let mut images: Vec<ImageRow> = Vec::new();
     view::images(library.db(), |image| {

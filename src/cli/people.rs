@@ -99,7 +99,7 @@ impl Args {
                 let (a, b) = two_faces(&library, &a, &b)?;
                 let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
                 let why = grouping::why(snapshot, &grouping::recall(&library)?, a, b)?;
-                print(|out| Ok(if json { writeln!(out, "{:#}", json!(why))? } else { writeln!(out, "{why}")? }))?;
+                print(|out| Ok(writeln!(out, "{}", if json { format!("{:#}", json!(why)) } else { why.to_string() })?))?;
             }
             action => {
                 let mut library = self.library.write()?;
@@ -123,7 +123,7 @@ impl Args {
                 let after = grouping::group(snapshot, &grouping::recall(&library)?)?;
                 groups::save(library.db_mut(), &gallery(), generation, &after)?;
                 let (text, value) = said.told(&before.previous, &after);
-                print(|out| Ok(if json { writeln!(out, "{value:#}")? } else { write!(out, "{text}")? }))?;
+                print(|out| Ok(write!(out, "{}", if json { format!("{value:#}\n") } else { text })?))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -84,7 +84,7 @@ impl Index for FlatIndex {
         if rows == 0 || k == 0 {
             return Ok(vec![Vec::new(); rows]);
         }
-        let found = (&self.native).search(queries, k).map_err(failed)?;
+        let found = self.native.search(queries, k).map_err(failed)?;
         if found.labels.len() != rows * k || found.distances.len() != rows * k {
             return Err(IndexError::Failed(format!("{} answers to {rows} queries of {k}", found.labels.len())));
         }
@@ -100,7 +100,7 @@ impl Index for FlatIndex {
             return Ok(vec![Vec::new(); rows]);
         }
         // FAISS takes what is strictly above its radius.
-        let found = (&self.native).range_search(queries, similarity.next_down()).map_err(failed)?;
+        let found = self.native.range_search(queries, similarity.next_down()).map_err(failed)?;
         let limits = found.lims();
         if found.nq() != rows || limits.windows(2).any(|pair| pair[0] > pair[1]) {
             return Err(IndexError::Failed(format!("a range search of {rows} queries answered {}", found.nq())));

@@ -220,11 +220,14 @@ fn value_info(message: &[u8], axes: Axes) -> Result<Vec<u8>, WireError> {
     })
 }
 
+/// Makes one message out of another.
+type Change<'a> = &'a dyn Fn(&[u8]) -> Result<Vec<u8>, WireError>;
+
 /// Replaces every field `number` of a message by what `change` makes of it.
 fn within(
     message: &[u8],
     number: u64,
-    change: &dyn Fn(&[u8]) -> Result<Vec<u8>, WireError>,
+    change: Change<'_>,
 ) -> Result<Vec<u8>, WireError> {
     let mut out = Vec::with_capacity(message.len() + 16);
     for field in fields(message) {

@@ -14,10 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 /// Calls that may wait before the sender does.
 const WAITING: usize = 2;
 
+type Call<S> = Box<dyn FnOnce(&mut State<S>) + Send>;
 type Factory<S> = dyn Fn() -> Result<S, EngineError> + Send + Sync;
 
 enum Message<S> {
-    Run(Box<dyn FnOnce(&mut State<S>) + Send>),
+    Run(Call<S>),
     Stop,
 }
 

@@ -39,8 +39,7 @@ pub fn decode(levels: &[Level<'_>], width: u32, height: u32, min_score: f32) -> 
         let stride = level.stride as f32;
         let (boxes, points) = (level.bbox.as_chunks::<4>().0, level.kps.as_chunks::<10>().0);
         for (anchor, &score) in level.score.iter().enumerate() {
-            // Written so that a NaN is refused.
-            if !(score >= min_score) {
+            if score.is_nan() || score < min_score {
                 continue;
             }
             let cell = anchor / ANCHORS;

@@ -41,8 +41,7 @@ pub fn decode(levels: &[Level<'_>], width: u32, height: u32, min_score: f32) -> 
         let (boxes, points) = (level.bbox.as_chunks::<4>().0, level.kps.as_chunks::<10>().0);
         for (cell, (cls, obj)) in level.cls.iter().zip(level.obj).enumerate() {
             let score = (cls.clamp(0.0, 1.0) * obj.clamp(0.0, 1.0)).sqrt();
-            // Written so that a NaN is refused.
-            if !(score >= min_score) {
+            if score.is_nan() || score < min_score {
                 continue;
             }
             let (column, row) = ((cell % columns) as f32, (cell / columns) as f32);
