@@ -14,6 +14,7 @@ use muster::onnx::home::Home;
 use muster::onnx::pack::Pack;
 use muster::onnx::runtime::{Provider, environment, library};
 use muster::onnx::session::{Model, SessionOptions};
+use muster::onnx::tally::Tally;
 use muster::vision::decode::{Limits, VisionDecoder};
 use muster::vision::letterbox;
 use muster_actors::image::{Frame, Pixels};
@@ -39,7 +40,8 @@ fn open() -> (Pack, Environment) {
 
 fn engine() -> OnnxEngine {
     let (pack, _) = open();
-    OnnxEngine::start(&pack, &home(), Options { provider: Provider::Cpu, ..Options::default() }).unwrap()
+    OnnxEngine::start(&pack, &home(), Options { provider: Provider::Cpu, ..Options::default() }, Tally::default())
+        .unwrap()
 }
 
 fn photo(person: u32, name: &str) -> Arc<Frame> {
@@ -101,7 +103,7 @@ fn rewriting_the_graph_keeps_its_outputs() {
 fn batched_vectors_equal_single_ones() {
     let (pack, environment) = open();
     let faces = pictures(11, 9, 112);
-    let mut embed =
+    let embed =
         |chunk| EmbedderModel::load(&environment, &pack, Provider::Cpu, 1, chunk).unwrap().embed(&faces).unwrap();
     let single = embed(1);
     for chunk in [2, 4, 32] {
@@ -212,7 +214,9 @@ fn custom(folder: &Path, detector: &[u8], sha256: Option<&str>) -> Pack {
 }
 
 fn start(pack: &Pack) -> String {
-    match OnnxEngine::start(pack, &home(), Options { provider: Provider::Cpu, ..Options::default() }).err() {
+    match OnnxEngine::start(pack, &home(), Options { provider: Provider::Cpu, ..Options::default() }, Tally::default())
+        .err()
+    {
         Some(EngineError::Misconfigured(text)) => text,
         other => panic!("{other:?}"),
     }

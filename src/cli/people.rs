@@ -99,7 +99,9 @@ impl Args {
                 let (a, b) = two_faces(&library, &a, &b)?;
                 let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
                 let why = grouping::why(snapshot, &grouping::recall(&library)?, a, b)?;
-                print(|out| Ok(writeln!(out, "{}", if json { format!("{:#}", json!(why)) } else { why.to_string() })?))?;
+                print(|out| {
+                    Ok(writeln!(out, "{}", if json { format!("{:#}", json!(why)) } else { why.to_string() })?)
+                })?;
             }
             action => {
                 let mut library = self.library.write()?;

@@ -165,7 +165,7 @@ mod tests {
         );
         let secret = base.join("secret.jpg");
         std::fs::write(&secret, b"x").unwrap();
-        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o000)).unwrap();
         if std::fs::File::open(&secret).is_err() {
             // Not when run as root, who may read everything.
             assert_eq!(reason(&objects, &secret).await, RejectReason::Unreadable);

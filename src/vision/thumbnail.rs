@@ -16,7 +16,10 @@ const LARGEST: f32 = 2048.0;
 /// A 160 × 160 JPEG of the face with some room around it; past the image's edge the edge goes on. Empty where the
 /// box or the pixels have no area.
 pub fn jpeg(pixels: &Pixels, bbox: &BBox) -> Vec<u8> {
-    cut(pixels, bbox).and_then(|square| letterbox::resize(&square, SIDE, SIDE)).map(|pixels| encode(&pixels)).unwrap_or_default()
+    cut(pixels, bbox)
+        .and_then(|square| letterbox::resize(&square, SIDE, SIDE))
+        .map(|pixels| encode(&pixels))
+        .unwrap_or_default()
 }
 
 /// The square around the box at its own resolution.

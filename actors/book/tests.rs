@@ -1,0 +1,79 @@
+use super::*;
+use crate::gallery::GalleryId;
+use crate::image::RejectReason;
+
+const VISIBILITY: Duration = Duration::from_secs(30);
+
+fn book() -> (Arc<Book>, Ledger) {
+    let ledger = Ledger::new(10);
+    (Book::new(VISIBILITY, Duration::from_secs(1), ledger.clone()), ledger)
+}
+
+fn open(book: &Arc<Book>, images: usize) -> Vec<Lease> {
+    let locator = |n: usize| Locator { gallery: GalleryId("g".into()), bucket: "b".into(), key: n.to_string() };
+    book.open(Handle("h".into()), (0..images).map(|n| Some(locator(n))).collect())
+}
+
+fn rejection() -> Rejection {
+    Rejection::new(RejectReason::Corrupt, "a test")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_lease_is_released_and_an_ended_one_ends_once() {
+    let (book, ledger) = book();
+    drop(open(&book, 1));
+    open(&book, 1).into_iter().for_each(|lease| lease.ack(ImageState::NoFaces));
+    let released = book.take_due(10);
+    assert_eq!(released.iter().map(|(_, _, e)| e.clone()).collect::<Vec<_>>(), [Ending::Release(VISIBILITY / 30)]);
+    let acked = book.take_due(10);
+    assert_eq!(acked.iter().map(|(_, _, e)| e.clone()).collect::<Vec<_>>(), [Ending::Ack]);
+    for (id, _, _) in released.iter().chain(&acked) {
+        book.settled(*id, &Settled::Done, None);
+    }
+    let counts = ledger.progress().counts;
+    assert_eq!((counts.released, counts.no_faces, counts.ended(), book.is_empty()), (1, 1, 2, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_with_several_images_ends_when_the_last_does_and_by_the_worst() {
+    let (book, ledger) = book();
+    let mut leases = open(&book, 3);
+    leases.remove(0).ack(ImageState::Indexed);
+    leases.remove(0).reject(rejection());
+    assert!(book.take_due(10).is_empty());
+    leases.remove(0).ack(ImageState::NoFaces);
+    let due = book.take_due(10);
+    assert!(matches!(due[0].2, Ending::Reject(_)));
+    book.settled(due[0].0, &Settled::Done, None);
+    let progress = ledger.progress();
+    assert_eq!((progress.counts.indexed, progress.counts.no_faces, progress.counts.rejected), (1, 1, 1));
+    assert_eq!(progress.rejections[0].rejection, rejection());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ran_out_is_counted_lost_and_never_settled() {
+    let (book, ledger) = book();
+    let mut leases = open(&book, 1);
+    tokio::time::advance(VISIBILITY).await;
+    assert!(book.take_stale(VISIBILITY / 3, 10).is_empty());
+    assert!(leases[0].lost());
+    leases.remove(0).ack(ImageState::Indexed);
+    assert!(book.take_due(10).is_empty() && book.is_empty());
+    assert_eq!(ledger.progress().counts.lease_lost, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_settlement_is_due_again_after_its_wait_and_survives_the_keeper() {
+    let (book, ledger) = book();
+    open(&book, 1).into_iter().for_each(|lease| lease.ack(ImageState::Indexed));
+    let due = book.take_due(10);
+    book.settled(due[0].0, &Settled::Failed(crate::error::Class::Transient), Some(Duration::from_secs(1)));
+    assert!(book.take_due(10).is_empty());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let again = book.take_due(10);
+    assert_eq!((again.len(), book.attempts(again[0].0)), (1, 1));
+    book.reclaim();
+    assert_eq!(book.take_due(10).len(), 1);
+    book.settled(again[0].0, &Settled::Done, None);
+    assert_eq!(ledger.progress().counts.indexed, 1);
+}
