@@ -1,5 +1,5 @@
 //! The real models on real photos. `make test` fetches both and sets MUSTER_HOME (where `muster models pull open` put
-//! the pack and the runtime) and MUSTER_PHOTOS (the folder of `openpeople`'s people, `P001` and so on).
+//! the pack and the runtime) and MUSTER_PHOTOS (which holds `demo`, the ten people of `openpeople`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,8 +45,8 @@ fn engine() -> OnnxEngine {
 }
 
 fn photo(person: u32, name: &str) -> Arc<Frame> {
-    let root = std::env::var_os("MUSTER_PHOTOS").expect("set MUSTER_PHOTOS to openpeople's folder of people");
-    let path = PathBuf::from(root).join(format!("P{person:03}/assets/{name}.jpg"));
+    let root = std::env::var_os("MUSTER_PHOTOS").expect("set MUSTER_PHOTOS to the folder that `make setup` filled");
+    let path = PathBuf::from(root).join(format!("demo/P{person:03}/{name}.jpg"));
     let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let decoder = VisionDecoder { limits: Limits::default(), side: 640 };
     Arc::new(decoder.decode(Bytes::from(bytes)).unwrap())

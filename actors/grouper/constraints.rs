@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn later_decisions_win_over_earlier_ones() {
-        let table: &[(&str, &[&[u8]], &[(u8, u8)])] = &[
+        type Row<'a> = (&'a str, &'a [&'a [u8]], &'a [(u8, u8)]);
+        let table: &[Row] = &[
             ("", &[], &[]),
             ("+ab", &[b"ab"], &[]),
             ("+ab -ba", &[], &[(b'a', b'b')]),

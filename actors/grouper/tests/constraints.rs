@@ -50,7 +50,7 @@ fn constraints_hold_whatever_the_gallery() {
             assert!(home.get(a).is_none_or(|home_a| Some(home_a) != home.get(b)), "seed {seed}: {a} {b}");
         }
         for unit in &constraints.units {
-            assert!(unit.iter().all(|f| home.get(f).is_some() && home.get(f) == home.get(&unit[0])), "seed {seed}");
+            assert!(unit.iter().all(|f| home.contains_key(f) && home.get(f) == home.get(&unit[0])), "seed {seed}");
         }
         for (n, a) in faces.iter().enumerate() {
             for b in faces[..n].iter().filter(|b| b.image == a.image && home.contains_key(&a.id)) {
@@ -97,7 +97,8 @@ fn a_photo_with_one_person_twice_does_not_tear_that_person_apart() {
 fn explain_names_the_rule_and_the_way() {
     let faces =
         [at(0, 0, 0.0, 0.9), at(1, 1, 8.0, 0.9), at(2, 2, 120.0, 0.9), at(3, 0, -2.0, 0.9), at(4, 4, 64.0, 0.9)];
-    let table: &[(&[Verdict], usize, usize, bool, fn(&Rule) -> bool)] = &[
+    type Row<'a> = (&'a [Verdict], usize, usize, bool, fn(&Rule) -> bool);
+    let table: &[Row] = &[
         (&[], 0, 1, true, |rule| matches!(rule, Rule::Connected)),
         (&[same(0, 2)], 0, 2, true, |rule| matches!(rule, Rule::SaidSame)),
         (&[not_same(0, 1)], 0, 1, false, |rule| matches!(rule, Rule::SaidNotSame { .. })),
