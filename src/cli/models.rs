@@ -1,6 +1,8 @@
 //! `muster models`: which model packs there are, fetching and checking them, and how fast they are here.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use muster_actors::ports::engine::EngineError;
@@ -11,6 +13,7 @@ use crate::onnx::home::{Home, NoHome};
 use crate::onnx::pack::{CUSTOM_PACK, DEFAULT_PACK, Pack, PackError};
 use crate::onnx::pull::{self, Build, PullError, Pulled};
 use crate::onnx::runtime::Provider;
+use crate::onnx::tally::TensorRuns;
 
 /// Lists, fetches, checks and times model packs.
 #[derive(Args, Clone, Debug)]
@@ -55,6 +58,9 @@ enum Command {
         /// Threads within one operation.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
         threads: u16,
+        /// Times these tensors: a file with `stages.device.tensors` of what `muster index --json` printed.
+        #[arg(long, value_name = "FILE")]
+        tensors: Option<PathBuf>,
         /// Prints one JSON object a line.
         #[arg(long)]
         json: bool,
@@ -76,6 +82,14 @@ pub enum ModelsError {
     /// A model could not be run.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The file with tensors to time cannot be read.
+    #[error("{}: {source}: give it the value of stages.device.tensors from `muster index --json`", path.display())]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Nothing could be printed.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
@@ -91,7 +105,7 @@ impl ModelsError {
             Self::Pull(PullError::Wheel(_) | PullError::Machine) => 69,
             Self::Pull(PullError::Licence { .. }) => 77,
             Self::Pull(PullError::Own(_)) => 78,
-            Self::Engine(_) => 66,
+            Self::Engine(_) | Self::Tensors { .. } => 66,
             Self::Print(_) => 74,
         }
     }
@@ -113,12 +127,18 @@ pub fn run(models: &Models, out: &mut dyn Write) -> Result<(), ModelsError> {
             Ok(())
         }
         Command::Verify { pack } => verify(&home, pack.as_deref(), out),
-        Command::Bench { pack, provider, threads, json } => {
+        Command::Bench { pack, provider, threads, tensors, json } => {
             let pack = Pack::open(pack, &home)?;
-            let rows = bench::models(&pack, &home, *provider, usize::from(*threads))?;
+            let tensors = tensors.as_deref().map(read_tensors).transpose()?;
+            let rows = bench::models(&pack, &home, *provider, usize::from(*threads), tensors.as_deref())?;
             if *json { print_lines(&rows, out) } else { print_table(&rows, out) }
         }
     }
+}
+
+fn read_tensors(path: &Path) -> Result<Vec<TensorRuns>, ModelsError> {
+    let tensors = File::open(path).and_then(|file| Ok(serde_json::from_reader(BufReader::new(file))?));
+    tensors.map_err(|source| ModelsError::Tensors { path: path.to_path_buf(), source })
 }
 
 fn report(out: &mut dyn Write, what: &str, pulled: &Pulled) -> io::Result<()> {

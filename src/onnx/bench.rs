@@ -11,6 +11,7 @@ use super::home::Home;
 use super::pack::Pack;
 use super::runtime::{Provider, environment, library};
 use super::session::{Model, SessionOptions};
+use super::tally::TensorRuns;
 
 /// One measurement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,19 +40,32 @@ const BATCHES: [usize; 4] = [1, 2, 8, 32];
 const MAX_RUNS: usize = 200;
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// Times every model of the pack as the engine runs it.
-pub fn models(pack: &Pack, home: &Home, provider: Provider, threads: usize) -> Result<Vec<Row>, EngineError> {
+/// Times every model of the pack as the engine runs it: on the tensors given, or else on a few common ones.
+pub fn models(
+    pack: &Pack,
+    home: &Home,
+    provider: Provider,
+    threads: usize,
+    tensors: Option<&[TensorRuns]>,
+) -> Result<Vec<Row>, EngineError> {
     let provider = provider.resolve(home);
     let environment = environment(&library(provider, home)?)?;
     let (detector, embedder) = (&pack.manifest().detector, &pack.manifest().embedder);
     let side = embedder.side as usize;
     let batches: &[usize] = if provider == Provider::OpenVino { &[1] } else { &BATCHES };
     let faces: Vec<[usize; 4]> = batches.iter().map(|batch| [*batch, 3, side, side]).collect();
+    let shapes = |file: &str, usual: &[[usize; 4]]| match tensors {
+        None => usual.iter().map(|shape| (*shape, MAX_RUNS)).collect(),
+        Some(tensors) => {
+            let of_file = tensors.iter().filter(|runs| runs.model == file);
+            of_file.map(|runs| (runs.shape, runs.count.clamp(5, 40) as usize)).collect::<Vec<_>>()
+        }
+    };
     let on_cpu = SessionOptions { threads, provider: Provider::Cpu, rewrite: Rewrite::of_detector() };
     let embedding = SessionOptions { threads, provider, rewrite: Rewrite::of_embedder(embedder, provider) };
     let mut rows = Vec::new();
-    for (file, options, shapes) in [(&detector.file, on_cpu, &DETECTOR[..]), (&embedder.file, embedding, &faces[..])] {
-        time(&environment, file, &pack.read(file)?, options, shapes, &mut rows)?;
+    for (file, options, usual) in [(&detector.file, on_cpu, &DETECTOR[..]), (&embedder.file, embedding, &faces[..])] {
+        time(&environment, file, &pack.read(file)?, options, &shapes(file, usual), &mut rows)?;
     }
     Ok(rows)
 }
@@ -61,13 +75,13 @@ fn time(
     file: &str,
     bytes: &[u8],
     options: SessionOptions,
-    shapes: &[[usize; 4]],
+    shapes: &[([usize; 4], usize)],
     rows: &mut Vec<Row>,
 ) -> Result<(), EngineError> {
     let started = Instant::now();
     let mut model = Model::load(environment, file, bytes, options)?;
     let load = started.elapsed();
-    for &shape in shapes {
+    for &(shape, most) in shapes {
         // Values all over the range of a byte; a constant input would flatter kernels that skip zeros.
         let input: Vec<f32> =
             (0..shape.iter().product()).map(|i: usize| ((i * 2_654_435_761) >> 7 & 0xff) as f32).collect();
@@ -79,7 +93,7 @@ fn time(
             run()?;
         }
         let (started, mut times) = (Instant::now(), Vec::new());
-        while times.len() < MAX_RUNS && (started.elapsed() < BUDGET || times.len() < 5) {
+        while times.len() < most && (started.elapsed() < BUDGET || times.len() < 5) {
             times.push(run()?);
         }
         times.sort();

@@ -2,7 +2,7 @@
 """The service muster replaces, as faithfully as one file can be: OpenCV full decode, letterbox to
 640x640, ONNX Runtime with the same ONNX files, one face at a time, sequential, one insert a face into SQLite.
 
-    reference.py --models DIR --photos DIR --out DB [--threads N] [--raw]
+    reference.py --models DIR --photos DIR --out DB [--threads N]
 
 Prints one JSON object: images, faces, seconds, model_seconds (time inside the runtime), peak_mb. `DB` holds every face
 with its embedding, for the equality gate.

@@ -1,6 +1,8 @@
 //! The real models on real photos. `make test` fetches both and sets MUSTER_HOME (where `muster models pull open` put
 //! the pack and the runtime) and MUSTER_PHOTOS (which holds `demo`, the ten people of `openpeople`).
 
+mod degradations;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,12 +46,15 @@ fn engine() -> OnnxEngine {
         .unwrap()
 }
 
-fn photo(person: u32, name: &str) -> Arc<Frame> {
+fn photo_bytes(person: u32, name: &str) -> Bytes {
     let root = std::env::var_os("MUSTER_PHOTOS").expect("set MUSTER_PHOTOS to the folder that `make setup` filled");
     let path = PathBuf::from(root).join(format!("demo/P{person:03}/{name}.jpg"));
-    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
+}
+
+fn photo(person: u32, name: &str) -> Arc<Frame> {
     let decoder = VisionDecoder { limits: Limits::default(), side: 640 };
-    Arc::new(decoder.decode(Bytes::from(bytes)).unwrap())
+    Arc::new(decoder.decode(photo_bytes(person, name)).unwrap())
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
