@@ -109,7 +109,7 @@ def main():
         for box, points, score in detect(detector, image):
             vector = embed(embedder, image, points)
             store.execute("INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?)",
-                          (str(path.relative_to(arguments.photos)), *map(float, box), score, vector.tobytes()))
+                          (str(path.relative_to(arguments.photos.parent)), *map(float, box), score, vector.tobytes()))
             store.commit()
             faces += 1
     end = time.perf_counter()
