@@ -106,9 +106,34 @@ struct Cluster {
     /// Holds an item that may bridge.
     seeded: bool,
     alive: bool,
-    version: u32,
-    /// Neighbouring clusters with the strongest edge to each.
-    near: BTreeMap<usize, f32>,
+    /// Neighbouring clusters.
+    near: BTreeMap<usize, Link>,
+    /// The likest of the neighbours with larger numbers that it may join.
+    best: Option<(Score, Reverse<usize>)>,
+}
+
+/// What is known of two neighbouring clusters; for a join it is the sum of what was known of the parts.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    /// The strongest edge between them.
+    strongest: f32,
+    /// Quality-weighted sum over all their pairs.
+    total: f32,
+    /// Whether a photo or a person's word keeps them apart.
+    barred: bool,
+    /// Whether [`contrast`] refused them as they are.
+    refused: bool,
+}
+
+impl Link {
+    fn with(self, other: Self) -> Self {
+        Self {
+            strongest: self.strongest.max(other.strongest),
+            total: self.total + other.total,
+            barred: self.barred || other.barred,
+            refused: false,
+        }
+    }
 }
 
 /// Which joins a pass makes.
@@ -135,15 +160,16 @@ pub fn agglomerate(
 ) -> Vec<Vec<usize>> {
     let mut state = State { graph, params, owner: (0..items.len()).collect(), clusters: Vec::new() };
     state.clusters = items.iter().enumerate().map(|(n, item)| cluster_of(graph, n, item)).collect();
-    for (a, b, similarity) in edges.iter().filter(|(a, b, _)| a != b) {
-        for (from, to) in [(*a, *b), (*b, *a)] {
-            let strongest = state.clusters[from].near.entry(to).or_insert(*similarity);
-            *strongest = strongest.max(*similarity);
-        }
-    }
     for (a, b) in apart {
         state.clusters[*a].foes.push(*b);
         state.clusters[*b].foes.push(*a);
+    }
+    for (a, b, similarity) in edges.iter().filter(|(a, b, _)| a != b) {
+        let known = state.clusters[*a].near.get(b).copied();
+        let mut link = known.unwrap_or_else(|| state.stranger(*a, *b));
+        link.strongest = link.strongest.max(*similarity);
+        state.clusters[*a].near.insert(*b, link);
+        state.clusters[*b].near.insert(*a, link);
     }
     state.run(Pass::Seeds, &vec![None; items.len()]);
     if items.iter().any(|item| !item.bridges) {
@@ -171,8 +197,8 @@ fn cluster_of(graph: &Graph, number: usize, item: &Item) -> Cluster {
         foes: Vec::new(),
         seeded: item.bridges,
         alive: true,
-        version: 0,
         near: BTreeMap::new(),
+        best: None,
     }
 }
 
@@ -183,32 +209,65 @@ struct State<'a> {
     clusters: Vec<Cluster>,
 }
 
-type Entry = (Score, Reverse<usize>, Reverse<usize>, u32, u32);
-
 impl State<'_> {
+    /// Joins the likest pair until none may join. A heap holds the best partner of each cluster; an entry that is no
+    /// longer its cluster's best is passed over.
     fn run(&mut self, pass: Pass, likest: &[Option<usize>]) {
         let mut heap = BinaryHeap::new();
-        for a in (0..self.clusters.len()).filter(|a| self.clusters[*a].alive) {
-            let after: Vec<_> = self.clusters[a].near.range(a + 1..).map(|(b, s)| (*b, *s)).collect();
-            heap.extend(after.into_iter().filter_map(|(b, strongest)| self.entry(pass, likest, a, b, strongest)));
+        for a in 0..self.clusters.len() {
+            self.choose(pass, likest, a, &mut heap);
         }
-        while let Some((_, Reverse(a), Reverse(b), version_a, version_b)) = heap.pop() {
+        while let Some((score, Reverse(a), Reverse(b))) = heap.pop() {
             let (left, right) = (&self.clusters[a], &self.clusters[b]);
-            if !left.alive || !right.alive || left.version != version_a || right.version != version_b {
+            if !left.alive || left.best != Some((score, Reverse(b))) {
                 continue;
             }
-            let limit = self.params.contrast;
             let between = contrast(self.graph, &left.speakers, &right.speakers, self.params.near_duplicate);
-            if between.is_some_and(|deviations| deviations > limit) {
+            if between.is_some_and(|deviations| deviations > self.params.contrast) {
+                for (from, to) in [(a, b), (b, a)] {
+                    self.clusters[from].near.entry(to).and_modify(|link| link.refused = true);
+                }
+                self.choose(pass, likest, a, &mut heap);
                 continue;
             }
             self.join(a, b);
-            let near: Vec<_> = self.clusters[a].near.iter().map(|(c, s)| (*c, *s)).collect();
-            heap.extend(near.into_iter().filter_map(|(c, s)| self.entry(pass, likest, a.min(c), a.max(c), s)));
+            self.choose(pass, likest, a, &mut heap);
+            let before: Vec<_> = self.clusters[a].near.range(..a).map(|(c, link)| (*c, *link)).collect();
+            for (c, link) in before {
+                let new = self.score(pass, likest, c, a, &link).map(|score| (score, Reverse(a)));
+                match self.clusters[c].best {
+                    Some((_, Reverse(old))) if old == a || old == b => self.choose(pass, likest, c, &mut heap),
+                    best if new > best => self.prefer(c, new, &mut heap),
+                    _ => {}
+                }
+            }
+            let between: Vec<_> = self.clusters[a].near.range(a + 1..b).map(|(c, _)| *c).collect();
+            for c in between {
+                if self.clusters[c].best.is_some_and(|(_, Reverse(old))| old == b) {
+                    self.choose(pass, likest, c, &mut heap);
+                }
+            }
         }
     }
 
-    fn entry(&self, pass: Pass, likest: &[Option<usize>], a: usize, b: usize, strongest: f32) -> Option<Entry> {
+    /// Finds the best partner of a cluster among its neighbours with larger numbers.
+    fn choose(&mut self, pass: Pass, likest: &[Option<usize>], a: usize, heap: &mut BinaryHeap<Entry>) {
+        let after = self.clusters[a].near.range(a + 1..);
+        let scored = after.filter_map(|(b, link)| Some((self.score(pass, likest, a, *b, link)?, Reverse(*b))));
+        let best = scored.max();
+        self.prefer(a, best, heap);
+    }
+
+    fn prefer(&mut self, a: usize, best: Option<(Score, Reverse<usize>)>, heap: &mut BinaryHeap<Entry>) {
+        self.clusters[a].best = best;
+        heap.extend(best.map(|(score, b)| (score, Reverse(a), b)));
+    }
+
+    /// How much two clusters want to join in a pass; `None` where they may not.
+    fn score(&self, pass: Pass, likest: &[Option<usize>], a: usize, b: usize, link: &Link) -> Option<Score> {
+        if link.barred || link.refused {
+            return None;
+        }
         let (left, right) = (&self.clusters[a], &self.clusters[b]);
         let wanted = match pass {
             Pass::Seeds => left.seeded && right.seeded,
@@ -221,16 +280,19 @@ impl State<'_> {
                 new(a) && new(b)
             }
         };
-        if !wanted || self.opposed(left, b) || shared(&left.photos, &right.photos).is_some() {
-            return None;
-        }
-        let average = self.average(left, right);
-        (average >= self.params.linkage)
-            .then(|| (Score(likeness(average, strongest)), Reverse(a), Reverse(b), left.version, right.version))
+        let average = link.total / (left.weight * right.weight);
+        (wanted && average >= self.params.linkage).then(|| Score(likeness(average, link.strongest)))
     }
 
-    fn average(&self, a: &Cluster, b: &Cluster) -> f32 {
-        dot(&a.sum, &b.sum) / (a.weight * b.weight)
+    /// Two clusters without an edge.
+    fn stranger(&self, a: usize, b: usize) -> Link {
+        let (left, right) = (&self.clusters[a], &self.clusters[b]);
+        Link {
+            strongest: f32::NEG_INFINITY,
+            total: dot(&left.sum, &right.sum),
+            barred: self.opposed(left, b) || shared(&left.photos, &right.photos).is_some(),
+            refused: false,
+        }
     }
 
     fn opposed(&self, a: &Cluster, b: usize) -> bool {
@@ -242,9 +304,9 @@ impl State<'_> {
         let best = |n: usize| {
             let one = &self.clusters[n];
             let seeded = one.near.iter().filter(|(m, _)| self.clusters[**m].seeded && !self.opposed(one, **m));
-            let scored = seeded.filter_map(|(m, strongest)| {
-                let average = self.average(one, &self.clusters[*m]);
-                (average >= self.params.linkage).then(|| (Score(likeness(average, *strongest)), Reverse(*m)))
+            let scored = seeded.filter_map(|(m, link)| {
+                let average = link.total / (one.weight * self.clusters[*m].weight);
+                (average >= self.params.linkage).then(|| (Score(likeness(average, link.strongest)), Reverse(*m)))
             });
             scored.max().map(|(_, Reverse(m))| m)
         };
@@ -254,25 +316,30 @@ impl State<'_> {
 
     /// `b` goes into `a`, which is the smaller number.
     fn join(&mut self, a: usize, b: usize) {
+        let mut near = std::mem::take(&mut self.clusters[a].near);
+        let mut joined = std::mem::take(&mut self.clusters[b].near);
+        near.remove(&b);
+        joined.remove(&a);
+        for (c, link) in &mut near {
+            *link = link.with(joined.remove(c).unwrap_or_else(|| self.stranger(b, *c)));
+            self.clusters[*c].near.remove(&b);
+            self.clusters[*c].near.insert(a, *link);
+        }
+        for (c, link) in joined {
+            let link = link.with(self.stranger(a, c));
+            self.clusters[c].near.remove(&b);
+            self.clusters[c].near.insert(a, link);
+            near.insert(c, link);
+        }
         let gone = &mut self.clusters[b];
         gone.alive = false;
         let (items, sum, weight) = (std::mem::take(&mut gone.items), std::mem::take(&mut gone.sum), gone.weight);
         let (photos, foes) = (std::mem::take(&mut gone.photos), std::mem::take(&mut gone.foes));
-        let (voices, near, seeded) = (std::mem::take(&mut gone.speakers), std::mem::take(&mut gone.near), gone.seeded);
+        let (voices, seeded) = (std::mem::take(&mut gone.speakers), gone.seeded);
         items.iter().for_each(|item| self.owner[*item] = a);
-        for (c, strongest) in near {
-            let other = &mut self.clusters[c].near;
-            other.remove(&b);
-            if c == a {
-                continue;
-            }
-            let known = other.entry(a).or_insert(strongest);
-            *known = known.max(strongest);
-            let strongest = *known;
-            self.clusters[a].near.insert(c, strongest);
-        }
         let graph = self.graph;
         let kept = &mut self.clusters[a];
+        kept.near = near;
         kept.items.extend(items);
         kept.sum.iter_mut().zip(&sum).for_each(|(s, v)| *s += v);
         kept.weight += weight;
@@ -283,9 +350,10 @@ impl State<'_> {
         kept.speakers.extend(voices);
         kept.speakers = speakers(graph, std::mem::take(&mut kept.speakers));
         kept.seeded |= seeded;
-        kept.version += 1;
     }
 }
+
+type Entry = (Score, Reverse<usize>, Reverse<usize>);
 
 /// By which the likest clusters join first.
 pub fn likeness(average: f32, strongest: f32) -> f32 {
