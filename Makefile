@@ -7,7 +7,10 @@ PHOTOS       := $(CACHE)/photos
 export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
 export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
 APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv
-MUSTER       := target/release/muster
+# What a newcomer waits for: quick to build, and quick enough to run. The bench and an installed muster are release builds.
+MUSTER       := target/debug/muster
+RELEASED     := target/release/muster
+FUZZED       := header jpeg png webp heif
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -19,9 +22,7 @@ help: ## this list
 demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people in real photos
 	$(MUSTER) index $(PHOTOS)/demo --library $(CACHE)/demo-library
 
-test: $(CACHE)/apt.done $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
-	cargo build --workspace --locked
-	target/debug/muster models pull open
+test: models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
 	cargo test --workspace --locked --no-fail-fast
 
 check: lint deny doc test ## formatting, clippy, licences, docs and all tests
@@ -30,15 +31,20 @@ lint: $(CACHE)/apt.done ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-deny: $(CACHE)/deny/bin/cargo-deny ## bans, licences and sources of dependencies
+deny: $(CACHE)/tools/bin/cargo-deny ## bans, licences and sources of dependencies
 	$< --offline check bans licenses sources
 
 doc: ## build the API docs without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-bench: $(MUSTER) models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure beside the Python service it replaces
-	$(VENV)/bin/python tests/bench/run.py --muster $(MUSTER) --photos $(PHOTOS) --work $(CACHE)/bench
+bench: $(RELEASED) models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure beside the Python service it replaces
+	$(VENV)/bin/python tests/bench/run.py --muster $(RELEASED) --photos $(PHOTOS) --work $(CACHE)/bench
 	cargo bench --locked --bench grouping
+
+fuzz: $(CACHE)/tools/bin/cargo-fuzz $(VENV)/done $(PHOTOS)/demo ## each decoder a minute with mutated images
+	$(VENV)/bin/python tests/fuzz/seeds.py $(PHOTOS)/demo/astronaut.png tests/fuzz/corpus
+	for target in $(FUZZED); do RUSTC_BOOTSTRAP=1 $< run --fuzz-dir tests/fuzz $$target -- \
+	  -max_total_time=60 -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1; done
 
 setup: $(CACHE)/apt.done $(VENV)/done models $(PHOTOS)/demo $(PHOTOS)/gallery ## everything that demo, test and bench need
 
@@ -49,7 +55,10 @@ clean: ## remove what was built and installed here
 	rm -rf target $(CACHE)
 
 $(MUSTER): $(CACHE)/apt.done FORCE
-	cargo build --release --locked --bin muster
+	cargo build --locked
+
+$(RELEASED): $(CACHE)/apt.done FORCE
+	cargo build --release --locked
 
 $(CACHE)/apt.done: Makefile
 	@mkdir -p $(CACHE)
@@ -67,8 +76,11 @@ $(VENV)/done: tests/requirements.txt | $(CACHE)/apt.done
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
-$(CACHE)/deny/bin/cargo-deny:
-	cargo install cargo-deny --version 0.20.2 --locked --quiet --root $(CACHE)/deny
+$(CACHE)/tools/bin/cargo-deny:
+	cargo install cargo-deny --version 0.20.2 --locked --quiet --root $(CACHE)/tools
+
+$(CACHE)/tools/bin/cargo-fuzz:
+	cargo install cargo-fuzz --version 0.13.2 --locked --quiet --root $(CACHE)/tools
 
 $(PHOTOS)/demo:
 	$(PYTHON) tests/photos.py $(PHOTOS) demo

@@ -1,0 +1,7 @@
+//! Heif bytes through the decoder.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use muster::vision::decode::Format;
+
+fuzz_target!(|data: &[u8]| muster_fuzz::decode(Format::Heif, data));
