@@ -30,6 +30,7 @@ check: lint deny doc test ## formatting, clippy, licences, docs and all tests
 lint: $(CACHE)/apt.done ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --no-default-features --locked -- -D warnings
 
 deny: $(CACHE)/tools/bin/cargo-deny ## bans, licences and sources of dependencies
 	$< --offline check bans licenses sources

@@ -20,9 +20,11 @@ const SLACK: f32 = 1e-3;
 /// A position of the index whose face is gone.
 const GONE: u32 = u32::MAX;
 
-/// Inner product with a fixed order of summation: `dot(a, b)` and `dot(b, a)` are the same to the last bit.
+/// Inner product with a fixed order of summation: `dot(a, b)` and `dot(b, a)` are the same to the last bit. Always inlined, so
+/// that a caller compiled for wider registers has it in them.
+#[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
+    const LANES: usize = 32;
     let (left, right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(x, y)| x * y).sum();
     let mut lanes = [0.0_f32; LANES];

@@ -1,12 +1,11 @@
 //! `muster check`: tries everything muster needs and says how to mend what is wrong.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{CliError, runner::lanes};
-use crate::local::{Library, LibraryError};
+use super::CliError;
+use super::models::lanes;
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;
 use crate::onnx::runtime;
@@ -17,8 +16,9 @@ use crate::vision::decode::heif;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Look at this library too
+    #[cfg(feature = "local")]
     #[arg(long, value_name = "DIR", env = "MUSTER_LIBRARY")]
-    library: Option<PathBuf>,
+    library: Option<std::path::PathBuf>,
     /// Print one JSON array
     #[arg(long)]
     json: bool,
@@ -116,6 +116,7 @@ impl Args {
                 code: 0,
             },
         });
+        #[cfg(feature = "local")]
         if let Some(given) = &self.library {
             findings.push(library(given));
         }
@@ -123,7 +124,9 @@ impl Args {
     }
 }
 
-fn library(given: &Path) -> Finding {
+#[cfg(feature = "local")]
+fn library(given: &std::path::Path) -> Finding {
+    use crate::local::{Library, LibraryError};
     let opened = Library::find(Some(given)).and_then(|folder| Library::open(&folder));
     match opened {
         Ok(library) => Finding::ok("library", library.folder().display().to_string()),

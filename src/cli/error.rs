@@ -3,6 +3,7 @@
 use muster_actors::ports::engine::EngineError;
 use muster_actors::ports::index::IndexError;
 
+#[cfg(feature = "local")]
 use crate::local::LibraryError;
 use crate::onnx::home::NoHome;
 use crate::onnx::pack::PackError;
@@ -21,6 +22,7 @@ pub enum CliError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The library cannot be opened, read or written.
+    #[cfg(feature = "local")]
     #[error(transparent)]
     Library(#[from] LibraryError),
     /// Grouping failed; what was decided before is kept and holds from the next `muster index` on.
@@ -60,6 +62,7 @@ impl CliError {
             },
             Self::Json(_) => 70,
             Self::Io(_) => 74,
+            #[cfg(feature = "local")]
             Self::Library(error) => match error {
                 LibraryError::NotFound(_) | LibraryError::Absent(_) => 66,
                 LibraryError::Locked { .. } | LibraryError::Busy | LibraryError::Conflict => 75,

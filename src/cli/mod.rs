@@ -1,38 +1,12 @@
-//! The command line: one file a subcommand.
+//! The command line: one file a subcommand; those on a folder of photos are in `folder`.
 
 mod check;
 mod config;
 mod error;
 #[cfg(feature = "local")]
-pub mod export;
-#[cfg(feature = "local")]
-pub mod forget;
-#[cfg(feature = "local")]
-mod grouping;
-#[cfg(feature = "local")]
-pub mod index;
-#[cfg(feature = "local")]
-pub mod library;
+mod folder;
 mod manual;
-pub mod models;
-#[cfg(feature = "local")]
-mod outcome;
-#[cfg(feature = "local")]
-pub mod people;
-#[cfg(feature = "local")]
-mod people_change;
-#[cfg(feature = "local")]
-mod progress;
-#[cfg(feature = "local")]
-pub mod report;
-#[cfg(feature = "local")]
-mod report_page;
-#[cfg(feature = "local")]
-mod runner;
-#[cfg(feature = "local")]
-mod signal;
-#[cfg(feature = "local")]
-mod watch;
+mod models;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,16 +42,9 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find, score and group every face below some folders
-    Index(index::Args),
-    /// List the people found, correct the groups, ask why
-    People(people::Args),
-    /// Every face with its box, quality and person
-    Export(export::Args),
-    /// Write the page of people
-    Report(report::Args),
-    /// Delete faces, crops and vectors of a photo, a folder or a group, with a receipt
-    Forget(forget::Args),
+    #[cfg(feature = "local")]
+    #[command(flatten)]
+    Folder(folder::Command),
     /// List, fetch, check and time model packs
     Models(models::Models),
     /// Try every dependency and say how to mend what is wrong
@@ -103,11 +70,8 @@ impl Cli {
     pub fn run(self) -> Result<ExitCode, CliError> {
         let mut layers = self.layers()?;
         match self.command {
-            Command::Index(args) => args.run(&mut layers),
-            Command::People(args) => args.run(),
-            Command::Export(args) => args.run(),
-            Command::Report(args) => args.run(),
-            Command::Forget(args) => args.run(),
+            #[cfg(feature = "local")]
+            Command::Folder(command) => command.run(&mut layers),
             Command::Models(models) => {
                 models::run(&models, &mut std::io::stdout().lock())?;
                 Ok(ExitCode::SUCCESS)

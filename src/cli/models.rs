@@ -9,11 +9,14 @@ use muster_actors::ports::engine::EngineError;
 use serde_json::json;
 
 use crate::onnx::bench::{self, Row};
+use crate::onnx::engine::Options;
 use crate::onnx::home::{Home, NoHome};
+use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::{CUSTOM_PACK, DEFAULT_PACK, Pack, PackError};
 use crate::onnx::pull::{self, Build, PullError, Pulled};
 use crate::onnx::runtime::Provider;
 use crate::onnx::tally::TensorRuns;
+use crate::settings::Settings;
 
 /// Lists, fetches, checks and times model packs.
 #[derive(Args, Clone, Debug)]
@@ -212,4 +215,15 @@ fn print_lines(rows: &[Row], out: &mut dyn Write) -> Result<(), ModelsError> {
         writeln!(out, "{}", json!(row))?;
     }
     Ok(())
+}
+
+/// The model lanes that the settings ask for.
+pub fn lanes(settings: &Settings, pack: &Pack, home: &Home) -> Result<Lanes, EngineError> {
+    let options = Options {
+        threads: settings.models.lane_threads,
+        provider: settings.models.provider,
+        max_faces: settings.limits.faces_per_image,
+        ..Options::default()
+    };
+    Lanes::start(pack, home, options, settings.models.lanes)
 }

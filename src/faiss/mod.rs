@@ -1,5 +1,6 @@
 //! The index port over FAISS.
 
 mod flat;
+mod sweep;
 
 pub use flat::{FlatFactory, FlatIndex};

@@ -3,7 +3,8 @@
 //! Synthetic galleries: people on the unit sphere in sizes by Zipf's law, faces spread around them so that two faces of
 //! one person have a cosine near 0.6, strangers that appear once (15 %), poor faces (15 %, spread wider), photos of one
 //! to three people. Vectors fill a subspace whose size gives two strangers the spread measured on real embeddings
-//! (SFace, 128-d: standard deviation 0.092; 512-d models: about 0.06). Each case runs in a process of its own.
+//! (SFace, 128-d: standard deviation 0.092; 512-d models: about 0.06). Each case runs in a process of its own; one alone,
+//! with other parameters: `cargo bench --bench grouping -- 10000 512 contrast=1.0 trials=0`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::{Command, ExitCode};
@@ -21,6 +22,8 @@ use rand_chacha::ChaCha8Rng;
 
 const SEED: u64 = 20_240_601;
 const TRIALS: usize = 300;
+/// Look-alikes tie 100,000 faces of 128 dimensions into one component (docs/grouping.md): seconds an insertion.
+const SLOW_TRIALS: usize = 20;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -145,10 +148,20 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-fn case(count: usize, dimensions: usize) -> Result<(), Failure> {
+/// Parameters with some set by hand (`name=value`).
+fn tuned(params: Params, settings: &[(String, f64)]) -> Result<Params, Failure> {
+    let mut all = serde_json::to_value(&params)?;
+    for (name, value) in settings {
+        let known = all.get_mut(name).ok_or_else(|| format!("{name} is no parameter of grouping"))?;
+        *known = if known.is_f64() { (*value).into() } else { (*value as u64).into() };
+    }
+    Ok(serde_json::from_value(all)?)
+}
+
+fn case(count: usize, dimensions: usize, trials: usize, settings: &[(String, f64)]) -> Result<(), Failure> {
     let mut world = World::new(dimensions);
     let (faces, truth) = world.gallery(count);
-    let params = Params::around(if dimensions >= 512 { 0.42 } else { 0.38 });
+    let params = tuned(Params::around(if dimensions >= 512 { 0.42 } else { 0.38 }), settings)?;
     let before = resident().0;
     let input = faces.iter().map(|face| face.embedding.capacity() * 4 + size_of::<FaceVector>()).sum::<usize>() as f64;
 
@@ -173,7 +186,7 @@ fn case(count: usize, dimensions: usize) -> Result<(), Failure> {
     );
 
     let (mut inserts, mut partitions) = (Vec::new(), Vec::new());
-    for _ in 0..TRIALS {
+    for _ in 0..trials {
         let fresh: Vec<_> = (0..5)
             .map(|_| {
                 let known = faces[world.rng.random_range(0..faces.len())].id;
@@ -193,13 +206,15 @@ fn case(count: usize, dimensions: usize) -> Result<(), Failure> {
     }
     inserts.sort_unstable();
     partitions.sort_unstable();
-    println!(
-        "  five new faces into them: p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms ({TRIALS} times); reading all groups {:.1} ms",
-        ms(inserts[TRIALS / 2]),
-        ms(inserts[TRIALS * 99 / 100]),
-        ms(inserts[TRIALS - 1]),
-        ms(partitions[partitions.len() / 2]),
-    );
+    if trials > 0 {
+        println!(
+            "  five new faces into them: p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms ({trials} times); reading all groups {:.1} ms",
+            ms(inserts[trials / 2]),
+            ms(inserts[trials * 99 / 100]),
+            ms(inserts[trials - 1]),
+            ms(partitions[partitions.len() / 2]),
+        );
+    }
     drop(kept);
     let mut faces = faces;
     faces.sort_by_key(|face| face.id);
@@ -231,24 +246,37 @@ fn machine() -> String {
     )
 }
 
-fn main() -> ExitCode {
-    let figures: Vec<usize> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
-    if let [count, dimensions] = figures[..] {
-        return match case(count, dimensions) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => {
-                eprintln!("{failure}");
-                ExitCode::FAILURE
-            }
-        };
+/// Runs one case that the command line names, or all.
+fn run() -> Result<(), Failure> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let [count, dimensions, settings @ ..] = &words[..] {
+        let split =
+            |word: &String| Some(word.split_once('=')?).and_then(|(n, v)| Some((n.to_owned(), v.parse().ok()?)));
+        let settings = settings.iter().map(|word| split(word).ok_or_else(|| format!("{word}: not name=value").into()));
+        let mut settings: Vec<(String, f64)> = settings.collect::<Result<_, Failure>>()?;
+        let trials = settings.iter().position(|(name, _)| name == "trials").map(|at| settings.remove(at).1 as usize);
+        return case(count.parse()?, dimensions.parse()?, trials.unwrap_or(TRIALS), &settings);
     }
     println!("machine: {}; seed {SEED}", machine());
-    let Ok(program) = std::env::current_exe() else { return ExitCode::FAILURE };
-    for (count, dimensions) in [(10_000, 512), (10_000, 128), (100_000, 512), (100_000, 128)] {
-        let done = Command::new(&program).args([count.to_string(), dimensions.to_string()]).status();
-        if !done.is_ok_and(|status| status.success()) {
-            return ExitCode::FAILURE;
+    let program = std::env::current_exe()?;
+    for (count, dimensions, trials) in
+        [(10_000, 512, TRIALS), (10_000, 128, TRIALS), (100_000, 512, TRIALS), (100_000, 128, SLOW_TRIALS)]
+    {
+        let words = [count.to_string(), dimensions.to_string(), format!("trials={trials}")];
+        let done = Command::new(&program).args(words).status()?;
+        if !done.success() {
+            return Err(format!("{count} faces x {dimensions}: {done}").into());
         }
     }
-    ExitCode::SUCCESS
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
 }

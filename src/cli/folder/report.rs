@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::CliError;
 use super::library::{LibraryArgs, output, print};
 use super::report_page::page;
+use crate::cli::CliError;
 use crate::local::library::REPORT;
 use crate::local::{Library, LibraryError};
 

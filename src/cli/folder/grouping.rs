@@ -6,7 +6,7 @@ use muster_actors::grouper::explain::{Explanation, explain};
 use muster_actors::grouper::{Params, reconcile};
 use muster_actors::ports::index::IndexError;
 
-use super::CliError;
+use crate::cli::CliError;
 use crate::faiss::FlatFactory;
 use crate::local::{Library, SqliteFaces};
 

@@ -12,18 +12,18 @@ use muster_actors::exit::Exit;
 use muster_actors::gallery::GalleryId;
 use muster_actors::grouper::Params;
 use muster_actors::ports::Ports;
-use muster_actors::ports::engine::EngineError;
 use muster_actors::settings::{
     CreditSettings, GrouperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts, WriterSettings,
 };
 use muster_actors::start;
 
+use super::grouping;
 use super::outcome::Outcome;
 use super::progress::View;
 use super::signal::Signals;
-use super::{CliError, grouping};
+use crate::cli::CliError;
+use crate::cli::models::lanes;
 use crate::local::{FolderObjects, FolderQueue, GALLERY, ScanOptions, SqliteFaces, view};
-use crate::onnx::engine::Options;
 use crate::onnx::home::Home;
 use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
@@ -158,17 +158,6 @@ impl Runner {
             ..defaults
         }
     }
-}
-
-/// The model lanes that the settings ask for.
-pub fn lanes(settings: &Settings, pack: &Pack, home: &Home) -> Result<Lanes, EngineError> {
-    let options = Options {
-        threads: settings.models.lane_threads,
-        provider: settings.models.provider,
-        max_faces: settings.limits.faces_per_image,
-        ..Options::default()
-    };
-    Lanes::start(pack, home, options, settings.models.lanes)
 }
 
 /// The grouping parameters in force: the settings', where they say so, else the pack's.

@@ -7,9 +7,9 @@ use muster_actors::face::FaceId;
 use muster_actors::gallery::{Decision, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled, Verdict};
 use serde_json::{Value, json};
 
-use super::CliError;
 use super::library::{count, face, group, printable, short};
 use super::people::two_faces;
+use crate::cli::CliError;
 use crate::local::decisions::{Side, merge, split};
 use crate::local::{Library, view};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use muster_actors::face::FaceId;
 use muster_actors::gallery::GroupId;
 
-use super::CliError;
+use crate::cli::CliError;
 use crate::local::{Library, LibraryError, view};
 
 /// Which library.

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use muster_actors::gallery::GalleryId;
 
 use super::library::{LibraryArgs, count, group, is_id_like, print, printable, short};
-use super::{CliError, grouping, report};
+use super::{grouping, report};
+use crate::cli::CliError;
 use crate::local::forget::{Receipt, Target, forget, knows};
 use crate::local::library::REPORT;
 use crate::local::{GALLERY, Library, LibraryError, groups};

@@ -157,8 +157,9 @@ impl Outcome {
             lines.push(format!("{} taken out: their files are gone", plural(self.removed, "image")));
         }
         lines.push(format!(
-            "{} in {}, {} in no group",
+            "{}: {} in {}, {} in none",
             plural(self.faces, "face"),
+            self.faces.saturating_sub(self.ungrouped),
             plural(self.groups, "group"),
             self.ungrouped
         ));

@@ -9,8 +9,8 @@ use ndarray_npy::WriteNpyExt;
 use serde::Serialize;
 use serde_json::json;
 
-use super::CliError;
 use super::library::{LibraryArgs, output};
+use crate::cli::CliError;
 use crate::local::view::{self, FaceRow, ImageRow, Which};
 use crate::local::{Library, LibraryError};
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use muster_actors::exit::Exit;
 
+use super::report;
 use super::runner::{Round, Runner};
 use super::signal::Signals;
 use super::watch::Changes;
-use super::{CliError, report};
+use crate::cli::CliError;
 use crate::local::{Library, SqliteFaces};
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;

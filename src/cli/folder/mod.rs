@@ -1,0 +1,51 @@
+//! The commands that work on a folder of photos and its library.
+
+mod export;
+mod forget;
+mod grouping;
+mod index;
+mod library;
+mod outcome;
+mod people;
+mod people_change;
+mod progress;
+mod report;
+mod report_page;
+mod runner;
+mod signal;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::cli::CliError;
+use crate::settings::Layers;
+
+/// A command on a folder of photos.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find, score and group every face below some folders
+    Index(index::Args),
+    /// List the people found, correct the groups, ask why
+    People(people::Args),
+    /// Every face with its box, quality and person
+    Export(export::Args),
+    /// Write the page of people
+    Report(report::Args),
+    /// Delete faces, crops and vectors of a photo, a folder or a group, with a receipt
+    Forget(forget::Args),
+}
+
+impl Command {
+    /// Runs the command.
+    pub fn run(self, layers: &mut Layers) -> Result<ExitCode, CliError> {
+        match self {
+            Self::Index(args) => args.run(layers),
+            Self::People(args) => args.run(),
+            Self::Export(args) => args.run(),
+            Self::Report(args) => args.run(),
+            Self::Forget(args) => args.run(),
+        }
+    }
+}
