@@ -12,8 +12,9 @@ use crate::face::FaceId;
 use crate::gallery::{Decision, FaceVector};
 use crate::grouper::constraints::Constraints;
 use crate::grouper::graph::{Graph, dot};
-use crate::grouper::linkage::{Item, agglomerate, likeness, weighted_sum};
+use crate::grouper::linkage::{Item, agglomerate, likeness};
 use crate::grouper::params::Params;
+use crate::grouper::voices::weighted_sum;
 use crate::image::ImageId;
 use crate::ports::index::{IndexError, IndexFactory};
 
@@ -33,14 +34,19 @@ pub struct Clustering {
     cluster: Vec<Option<u32>>,
     members: HashMap<u32, Vec<u32>>,
     claims: HashMap<u32, Claim>,
+    /// While an update runs: which slots were reached, then the item of each. [`UNSEEN`] all over between times.
+    place: Vec<u32>,
 }
+
+/// A slot that was not reached.
+const UNSEEN: u32 = u32::MAX;
 
 impl Clustering {
     /// An empty clustering of vectors of `dimensions`.
     pub fn new(params: Params, dimensions: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
         let graph = Graph::new(dimensions, params.threshold.min(params.attach_threshold), params.k, factory)?;
-        let (constraints, cluster) = (Constraints::default(), Vec::new());
-        Ok(Self { params, graph, constraints, cluster, members: HashMap::new(), claims: HashMap::new() })
+        let (constraints, members, claims) = (Constraints::default(), HashMap::new(), HashMap::new());
+        Ok(Self { params, graph, constraints, cluster: Vec::new(), members, claims, place: Vec::new() })
     }
 
     /// The graph.
@@ -170,31 +176,35 @@ impl Clustering {
 
     /// Clusters the components of the touched slots anew, and lets the poor faces near them claim again.
     fn update(&mut self, touched: &[u32]) {
-        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        let mut place = std::mem::take(&mut self.place);
+        place.resize(self.graph.slots(), UNSEEN);
         let mut poor: BTreeSet<u32> = BTreeSet::new();
         let mut components = Vec::new();
         for start in touched.iter().copied().filter(|slot| self.graph.node(*slot).is_some()) {
             if self.is_free(start) {
                 poor.insert(start);
-            } else if seen.insert(start) {
-                components.push(self.component(start, &mut seen));
+            } else if place[start as usize] == UNSEEN {
+                components.push(self.component(start, &mut place));
             }
         }
-        for slot in touched.iter().chain(&seen) {
+        for slot in touched.iter().chain(components.iter().flatten()) {
+            place[*slot as usize] = UNSEEN;
             self.claims.remove(slot);
             if let Some(key) = self.cluster[*slot as usize].take() {
                 self.members.remove(&key);
             }
         }
-        for component in components {
-            for cluster in self.clusters(&component) {
+        for component in &components {
+            for cluster in self.clusters(component, &mut place) {
                 let Some(key) = cluster.iter().min().copied() else { continue };
                 cluster.iter().for_each(|slot| self.cluster[*slot as usize] = Some(key));
                 self.members.insert(key, cluster);
             }
         }
-        let near = seen.iter().flat_map(|slot| self.graph.edges(*slot)).map(|edge| edge.to);
-        poor.extend(near.filter(|slot| self.is_free(*slot)));
+        for slot in components.iter().flatten() {
+            poor.extend(self.graph.edges(*slot).map(|edge| edge.to).filter(|slot| self.is_free(*slot)));
+        }
+        self.place = place;
         let mut sums = HashMap::new();
         for slot in poor {
             match self.claim(slot, &mut sums) {
@@ -204,14 +214,17 @@ impl Clustering {
         }
     }
 
-    fn component(&self, start: u32, seen: &mut BTreeSet<u32>) -> Vec<u32> {
-        let (mut all, mut open) = (Vec::new(), vec![start]);
-        while let Some(slot) = open.pop() {
-            all.push(slot);
+    fn component(&self, start: u32, place: &mut [u32]) -> Vec<u32> {
+        place[start as usize] = 0;
+        let mut all = vec![start];
+        let mut next = 0;
+        while let Some(slot) = all.get(next).copied() {
+            next += 1;
             let mates = self.id(slot).map(|id| self.mates(id)).unwrap_or_default();
-            for next in mates.into_iter().chain(self.links(slot).map(|(to, _)| to)) {
-                if seen.insert(next) {
-                    open.push(next);
+            for other in mates.into_iter().chain(self.links(slot).map(|(to, _)| to)) {
+                if place[other as usize] == UNSEEN {
+                    place[other as usize] = 0;
+                    all.push(other);
                 }
             }
         }
@@ -220,34 +233,35 @@ impl Clustering {
     }
 
     /// Clusters of a component (ascending by face id), as slots.
-    fn clusters(&self, component: &[u32]) -> Vec<Vec<u32>> {
+    fn clusters(&self, component: &[u32], place: &mut [u32]) -> Vec<Vec<u32>> {
         if let [alone] = component {
             return vec![vec![*alone]];
         }
-        let mut item_of: HashMap<u32, usize> = HashMap::with_capacity(component.len());
         let mut items = Vec::new();
         for slot in component {
-            if item_of.contains_key(slot) {
-                continue;
+            if place[*slot as usize] != UNSEEN {
+                continue; // It came with a mate.
             }
             let mates = self.id(*slot).map(|id| self.mates(id)).unwrap_or_default();
             let faces = if mates.is_empty() { vec![*slot] } else { mates };
-            faces.iter().for_each(|face| _ = item_of.insert(*face, items.len()));
+            faces.iter().for_each(|face| place[*face as usize] = items.len() as u32);
             let voices: Vec<_> = faces.iter().copied().filter(|face| self.is_voice(*face)).collect();
             let bridges = voices.iter().any(|face| self.is_core(*face) && !self.is_contested(*face));
             items.push(Item { faces, voices, bridges });
         }
+        let item = |slot: u32| Some(place[slot as usize]).filter(|item| *item != UNSEEN).map(|item| item as usize);
         let mut edges = Vec::new();
         let mut apart = Vec::new();
         for slot in component {
-            let from = item_of[slot];
-            edges.extend(self.links(*slot).map(|(to, s)| (from, item_of[&to], s)).filter(|(a, b, _)| a < b));
+            let Some(from) = item(*slot) else { continue };
+            let near = self.links(*slot).filter_map(|(to, similarity)| Some((from, item(to)?, similarity)));
+            edges.extend(near.filter(|(from, to, _)| from < to));
             if let Some(id) = self.id(*slot) {
                 let foes = self.constraints.apart.range((id, FaceId([0; 16]))..=(id, FaceId([255; 16])));
-                let foes = foes.filter_map(|(_, foe)| item_of.get(&self.graph.slot(*foe)?));
-                apart.extend(foes.map(|to| (from, *to)));
+                apart.extend(foes.filter_map(|(_, foe)| Some((from, item(self.graph.slot(*foe)?)?))));
             }
         }
+        component.iter().for_each(|slot| place[*slot as usize] = UNSEEN);
         let clusters = agglomerate(&self.graph, &items, &edges, &apart, &self.params);
         clusters.into_iter().map(|c| c.into_iter().flat_map(|item| items[item].faces.clone()).collect()).collect()
     }

@@ -10,9 +10,10 @@ use crate::face::FaceId;
 use crate::gallery::GallerySnapshot;
 use crate::grouper::cluster::Clustering;
 use crate::grouper::graph::dot;
-use crate::grouper::linkage::{contrast, shared, speakers, weighted_sum};
+use crate::grouper::linkage::shared;
 use crate::grouper::params::Params;
 use crate::grouper::reconcile::gather;
+use crate::grouper::voices::{contrast, speakers, weighted_sum};
 use crate::image::ImageId;
 use crate::ports::index::{IndexError, IndexFactory};
 

@@ -7,18 +7,14 @@
 //! average below [`Params::linkage`], and [`contrast`] between two established clusters.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use crate::grouper::graph::{Graph, dot};
+use crate::grouper::links::{Link, Links};
 use crate::grouper::params::Params;
+use crate::grouper::voices::{Score, contrast, speakers, weighted_sum};
 use crate::image::ImageId;
 
-/// Faces that speak for a cluster in [`contrast`]: enough for a stable mean, few enough for a quick one.
-const SPEAKERS: usize = 24;
-/// Faces that [`contrast`] needs on either side to judge.
-const ESTABLISHED: usize = 3;
-/// A small side says little: [`contrast`] is less by this over the number of its pairs.
-const SMALL_SIDE: f32 = 1.5;
 /// Share of the average in the similarity of two clusters; the rest is their strongest edge.
 const AVERAGE: f32 = 0.8;
 
@@ -33,69 +29,6 @@ pub struct Item {
     pub bridges: bool,
 }
 
-/// A finite figure with a total order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Score(f32);
-impl Eq for Score {}
-impl PartialOrd for Score {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Score {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-/// The weight of a face in averages: its quality, never nothing.
-pub fn weight(graph: &Graph, slot: u32) -> f32 {
-    graph.node(slot).map_or(0.0, |node| if node.quality > 0.05 { node.quality.min(1.0) } else { 0.05 })
-}
-
-/// Quality-weighted sum of vectors, and the sum of the weights.
-pub fn weighted_sum(graph: &Graph, slots: &[u32]) -> (Vec<f32>, f32) {
-    let (mut sum, mut total) = (vec![0.0; graph.dimensions()], 0.0);
-    for slot in slots {
-        let w = weight(graph, *slot);
-        total += w;
-        sum.iter_mut().zip(graph.vector(*slot)).for_each(|(s, v)| *s += w * v);
-    }
-    (sum, total)
-}
-
-/// The best faces of a cluster, best first.
-pub fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
-    let key = |slot: &u32| graph.node(*slot).map(|node| (Reverse(Score(node.quality)), node.id));
-    slots.sort_by_cached_key(key);
-    slots.truncate(SPEAKERS);
-    slots
-}
-
-/// How many standard deviations the similarities between two clusters lie below those within them (d' with pooled
-/// variance), less where a side is small. Shots of one moment count as `near_duplicate` and no nearer. `None` where either has too few faces.
-pub fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Option<f32> {
-    if a.len().min(b.len()) < ESTABLISHED {
-        return None;
-    }
-    let within = |slots: &[u32]| {
-        let pairs = slots.iter().enumerate().flat_map(|(n, x)| slots[..n].iter().map(|y| graph.similarity(*x, *y)));
-        pairs.map(|similarity| similarity.min(near_duplicate)).collect::<Vec<f32>>()
-    };
-    let (mut inside, others) = (within(a), within(b));
-    let pairs = inside.len().min(others.len()) as f32;
-    inside.extend(others);
-    let between: Vec<f32> = a.iter().flat_map(|x| b.iter().map(|y| graph.similarity(*x, *y))).collect();
-    let moments = |values: &[f32]| {
-        let n = values.len() as f32;
-        let mean = values.iter().sum::<f32>() / n;
-        (mean, values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n)
-    };
-    let ((inner, inner_variance), (outer, outer_variance)) = (moments(&inside), moments(&between));
-    let deviation = ((inner_variance + outer_variance) / 2.0).sqrt().max(1e-3);
-    Some((inner - outer) / deviation * (1.0 - SMALL_SIDE / pairs))
-}
-
 struct Cluster {
     items: Vec<usize>,
     sum: Vec<f32>,
@@ -107,33 +40,9 @@ struct Cluster {
     seeded: bool,
     alive: bool,
     /// Neighbouring clusters.
-    near: BTreeMap<usize, Link>,
+    near: Links,
     /// The likest of the neighbours with larger numbers that it may join.
     best: Option<(Score, Reverse<usize>)>,
-}
-
-/// What is known of two neighbouring clusters; for a join it is the sum of what was known of the parts.
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    /// The strongest edge between them.
-    strongest: f32,
-    /// Quality-weighted sum over all their pairs.
-    total: f32,
-    /// Whether a photo or a person's word keeps them apart.
-    barred: bool,
-    /// Whether [`contrast`] refused them as they are.
-    refused: bool,
-}
-
-impl Link {
-    fn with(self, other: Self) -> Self {
-        Self {
-            strongest: self.strongest.max(other.strongest),
-            total: self.total + other.total,
-            barred: self.barred || other.barred,
-            refused: false,
-        }
-    }
 }
 
 /// Which joins a pass makes.
@@ -164,13 +73,17 @@ pub fn agglomerate(
         state.clusters[*a].foes.push(*b);
         state.clusters[*b].foes.push(*a);
     }
+    let mut near = vec![Vec::new(); items.len()];
     for (a, b, similarity) in edges.iter().filter(|(a, b, _)| a != b) {
-        let known = state.clusters[*a].near.get(b).copied();
-        let mut link = known.unwrap_or_else(|| state.stranger(*a, *b));
-        link.strongest = link.strongest.max(*similarity);
-        state.clusters[*a].near.insert(*b, link);
-        state.clusters[*b].near.insert(*a, link);
+        let link = match (&items[*a].voices[..], &items[*b].voices[..]) {
+            // One pair, and its similarity is known.
+            ([_], [_]) => state.pair(*a, *b, *similarity),
+            _ => Link { strongest: *similarity, ..state.stranger(*a, *b) },
+        };
+        near[*a].push((*b, link));
+        near[*b].push((*a, link));
     }
+    state.clusters.iter_mut().zip(near).for_each(|(cluster, near)| cluster.near = Links::new(near));
     state.run(Pass::Seeds, &vec![None; items.len()]);
     if items.iter().any(|item| !item.bridges) {
         let likest = state.likest();
@@ -197,7 +110,7 @@ fn cluster_of(graph: &Graph, number: usize, item: &Item) -> Cluster {
         foes: Vec::new(),
         seeded: item.bridges,
         alive: true,
-        near: BTreeMap::new(),
+        near: Links::default(),
         best: None,
     }
 }
@@ -224,16 +137,14 @@ impl State<'_> {
             }
             let between = contrast(self.graph, &left.speakers, &right.speakers, self.params.near_duplicate);
             if between.is_some_and(|deviations| deviations > self.params.contrast) {
-                for (from, to) in [(a, b), (b, a)] {
-                    self.clusters[from].near.entry(to).and_modify(|link| link.refused = true);
-                }
+                self.clusters[a].near.refuse(b);
+                self.clusters[b].near.refuse(a);
                 self.choose(pass, likest, a, &mut heap);
                 continue;
             }
             self.join(a, b);
             self.choose(pass, likest, a, &mut heap);
-            let before: Vec<_> = self.clusters[a].near.range(..a).map(|(c, link)| (*c, *link)).collect();
-            for (c, link) in before {
+            for (c, link) in self.clusters[a].near.before(a).to_vec() {
                 let new = self.score(pass, likest, c, a, &link).map(|score| (score, Reverse(a)));
                 match self.clusters[c].best {
                     Some((_, Reverse(old))) if old == a || old == b => self.choose(pass, likest, c, &mut heap),
@@ -241,9 +152,8 @@ impl State<'_> {
                     _ => {}
                 }
             }
-            let between: Vec<_> = self.clusters[a].near.range(a + 1..b).map(|(c, _)| *c).collect();
-            for c in between {
-                if self.clusters[c].best.is_some_and(|(_, Reverse(old))| old == b) {
+            for (c, _) in self.clusters[a].near.after(a).to_vec() {
+                if c < b && self.clusters[c].best.is_some_and(|(_, Reverse(old))| old == b) {
                     self.choose(pass, likest, c, &mut heap);
                 }
             }
@@ -252,7 +162,7 @@ impl State<'_> {
 
     /// Finds the best partner of a cluster among its neighbours with larger numbers.
     fn choose(&mut self, pass: Pass, likest: &[Option<usize>], a: usize, heap: &mut BinaryHeap<Entry>) {
-        let after = self.clusters[a].near.range(a + 1..);
+        let after = self.clusters[a].near.after(a).iter();
         let scored = after.filter_map(|(b, link)| Some((self.score(pass, likest, a, *b, link)?, Reverse(*b))));
         let best = scored.max();
         self.prefer(a, best, heap);
@@ -286,13 +196,19 @@ impl State<'_> {
 
     /// Two clusters without an edge.
     fn stranger(&self, a: usize, b: usize) -> Link {
+        let total = dot(&self.clusters[a].sum, &self.clusters[b].sum);
+        Link { strongest: f32::NEG_INFINITY, total, barred: self.barred(a, b), refused: false }
+    }
+
+    /// Two faces with an edge.
+    fn pair(&self, a: usize, b: usize, similarity: f32) -> Link {
+        let total = self.clusters[a].weight * self.clusters[b].weight * similarity;
+        Link { strongest: similarity, total, barred: self.barred(a, b), refused: false }
+    }
+
+    fn barred(&self, a: usize, b: usize) -> bool {
         let (left, right) = (&self.clusters[a], &self.clusters[b]);
-        Link {
-            strongest: f32::NEG_INFINITY,
-            total: dot(&left.sum, &right.sum),
-            barred: self.opposed(left, b) || shared(&left.photos, &right.photos).is_some(),
-            refused: false,
-        }
+        self.opposed(left, b) || shared(&left.photos, &right.photos).is_some()
     }
 
     fn opposed(&self, a: &Cluster, b: usize) -> bool {
@@ -303,7 +219,7 @@ impl State<'_> {
     fn likest(&self) -> Vec<Option<usize>> {
         let best = |n: usize| {
             let one = &self.clusters[n];
-            let seeded = one.near.iter().filter(|(m, _)| self.clusters[**m].seeded && !self.opposed(one, **m));
+            let seeded = one.near.all().iter().filter(|(m, _)| self.clusters[*m].seeded && !self.opposed(one, *m));
             let scored = seeded.filter_map(|(m, link)| {
                 let average = link.total / (one.weight * self.clusters[*m].weight);
                 (average >= self.params.linkage).then(|| (Score(likeness(average, link.strongest)), Reverse(*m)))
@@ -316,20 +232,12 @@ impl State<'_> {
 
     /// `b` goes into `a`, which is the smaller number.
     fn join(&mut self, a: usize, b: usize) {
-        let mut near = std::mem::take(&mut self.clusters[a].near);
-        let mut joined = std::mem::take(&mut self.clusters[b].near);
-        near.remove(&b);
-        joined.remove(&a);
-        for (c, link) in &mut near {
-            *link = link.with(joined.remove(c).unwrap_or_else(|| self.stranger(b, *c)));
-            self.clusters[*c].near.remove(&b);
-            self.clusters[*c].near.insert(a, *link);
-        }
-        for (c, link) in joined {
-            let link = link.with(self.stranger(a, c));
-            self.clusters[c].near.remove(&b);
-            self.clusters[c].near.insert(a, link);
-            near.insert(c, link);
+        let (kept, joined) = (std::mem::take(&mut self.clusters[a].near), std::mem::take(&mut self.clusters[b].near));
+        let mut near = Vec::with_capacity(kept.all().len() + joined.all().len());
+        for (c, left, right) in kept.merged(joined).filter(|(c, ..)| ![a, b].contains(c)) {
+            let link = left.unwrap_or_else(|| self.stranger(a, c)).with(right.unwrap_or_else(|| self.stranger(b, c)));
+            self.clusters[c].near.moved(b, a, link);
+            near.push((c, link));
         }
         let gone = &mut self.clusters[b];
         gone.alive = false;
@@ -339,7 +247,7 @@ impl State<'_> {
         items.iter().for_each(|item| self.owner[*item] = a);
         let graph = self.graph;
         let kept = &mut self.clusters[a];
-        kept.near = near;
+        kept.near = Links::new(near);
         kept.items.extend(items);
         kept.sum.iter_mut().zip(&sum).for_each(|(s, v)| *s += v);
         kept.weight += weight;

@@ -6,11 +6,13 @@ pub mod explain;
 pub mod graph;
 pub mod identity;
 pub mod linkage;
+pub mod links;
 pub mod params;
 pub mod reconcile;
 pub mod scan;
 #[cfg(test)]
 mod tests;
+pub mod voices;
 
 pub use params::Params;
 pub use reconcile::reconcile;
