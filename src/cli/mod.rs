@@ -68,10 +68,10 @@ impl Cli {
 
     /// Runs the subcommand.
     pub fn run(self) -> Result<ExitCode, CliError> {
-        let mut layers = self.layers()?;
+        let layers = self.layers()?;
         match self.command {
             #[cfg(feature = "local")]
-            Command::Folder(command) => command.run(&mut layers),
+            Command::Folder(command) => command.run(layers),
             Command::Models(models) => {
                 models::run(&models, &mut std::io::stdout().lock())?;
                 Ok(ExitCode::SUCCESS)

@@ -149,8 +149,8 @@ fn ms(duration: Duration) -> f64 {
 }
 
 /// Parameters with some set by hand (`name=value`).
-fn tuned(params: Params, settings: &[(String, f64)]) -> Result<Params, Failure> {
-    let mut all = serde_json::to_value(&params)?;
+fn tuned(params: &Params, settings: &[(String, f64)]) -> Result<Params, Failure> {
+    let mut all = serde_json::to_value(params)?;
     for (name, value) in settings {
         let known = all.get_mut(name).ok_or_else(|| format!("{name} is no parameter of grouping"))?;
         *known = if known.is_f64() { (*value).into() } else { (*value as u64).into() };
@@ -161,7 +161,7 @@ fn tuned(params: Params, settings: &[(String, f64)]) -> Result<Params, Failure> 
 fn case(count: usize, dimensions: usize, trials: usize, settings: &[(String, f64)]) -> Result<(), Failure> {
     let mut world = World::new(dimensions);
     let (faces, truth) = world.gallery(count);
-    let params = tuned(Params::around(if dimensions >= 512 { 0.42 } else { 0.38 }), settings)?;
+    let params = tuned(&Params::around(if dimensions >= 512 { 0.42 } else { 0.38 }), settings)?;
     let before = resident().0;
     let input = faces.iter().map(|face| face.embedding.capacity() * 4 + size_of::<FaceVector>()).sum::<usize>() as f64;
 

@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) fn run(&self, layers: &mut Layers) -> Result<ExitCode, CliError> {
+    pub(super) fn run(&self, mut layers: Layers) -> Result<ExitCode, CliError> {
         if let Some(pack) = &self.model {
             layers.set("models.pack", pack.clone().into(), Origin::Flag("--model"))?;
         }

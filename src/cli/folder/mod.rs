@@ -39,7 +39,7 @@ pub enum Command {
 
 impl Command {
     /// Runs the command.
-    pub fn run(self, layers: &mut Layers) -> Result<ExitCode, CliError> {
+    pub fn run(self, layers: Layers) -> Result<ExitCode, CliError> {
         match self {
             Self::Index(args) => args.run(layers),
             Self::People(args) => args.run(),
