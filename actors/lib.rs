@@ -15,7 +15,7 @@
 //! the [`Exit`] and the [`Summary`].
 //!
 //! What holds it together: work is bounded by [credits](credit), an item's fate is tied to its [lease], senders
-//! follow a restart through an [outlet], and what follows from an error is decided by one [table](error::route).
+//! follow a restart through an [outlet], and what follows from an error is decided by one [table](mod@error::route).
 
 pub mod batcher;
 pub mod blocking;

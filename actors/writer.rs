@@ -1,4 +1,4 @@
-//! Buffers results by count, bytes or age and writes them in bulks; every result's own outcome decides its lease.
+//! Buffers results by count, bytes or age, or until nothing else is on its way, and writes them in bulks; every result's own outcome decides its lease.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -160,7 +160,9 @@ impl Writer {
         {
             let full = self.buffer.len() >= settings.count || self.bytes >= settings.bytes;
             let age = oldest.elapsed();
-            if !full && age < settings.age && self.post.leaving.is_none() {
+            // Everything on its way is here: nothing comes while it waits.
+            let complete = self.post.in_flight == 0 && self.buffer.len() >= self.post.crew.book.open_images();
+            if !full && !complete && age < settings.age && self.post.leaving.is_none() {
                 self.set_alarm(settings.age - age, ctx);
                 break;
             }

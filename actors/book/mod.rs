@@ -306,6 +306,11 @@ impl Book {
         self.lock().entries.is_empty()
     }
 
+    /// Images in the pipeline.
+    pub(crate) fn open_images(&self) -> usize {
+        self.lock().entries.values().map(|entry| entry.open).sum()
+    }
+
     /// Settlements that are not done.
     pub(crate) fn unsettled(&self) -> usize {
         self.lock().entries.values().filter(|entry| !matches!(entry.state, State::Held)).count()

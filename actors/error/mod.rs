@@ -1,4 +1,4 @@
-//! Typed errors: what went wrong ([`class`]), what to do about it ([`route`]), and how long to wait ([`backoff`]).
+//! Typed errors: what went wrong ([`class`]), what to do about it ([`route`](mod@route)), and how long to wait ([`backoff`]).
 
 pub mod backoff;
 pub mod class;

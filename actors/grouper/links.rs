@@ -9,7 +9,7 @@ pub struct Link {
     pub total: f32,
     /// Whether a photo or a person's word keeps them apart.
     pub barred: bool,
-    /// Whether [`contrast`] refused them as they are.
+    /// Whether [`contrast`](super::voices::contrast) refused them as they are.
     pub refused: bool,
 }
 

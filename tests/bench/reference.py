@@ -78,8 +78,17 @@ def detect(model, image):
     return [(np.array(boxes[i]) / scale, points[i] / scale, float(scores[i])) for i in np.array(keep).flatten()]
 
 
+def similarity(points):
+    """The least-squares similarity onto the template (Umeyama 1991), as InsightFace's norm_crop fits it."""
+    centre, goal = points.mean(0), TEMPLATE.mean(0)
+    a, b = (points - centre) @ [1, 1j], (TEMPLATE - goal) @ [1, 1j]
+    turn = (a.conj() @ b) / (a.conj() @ a).real
+    linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
+    return np.column_stack([linear, goal - linear @ centre])
+
+
 def embed(model, image, points):
-    matrix, _ = cv2.estimateAffinePartial2D(points.astype(np.float32), TEMPLATE, method=cv2.LMEDS)
+    matrix = similarity(points)
     crop = cv2.warpAffine(image, matrix, (112, 112), borderValue=0)
     vector = next(iter(model(crop[:, :, ::-1].astype(np.float32).transpose(2, 0, 1)[None]).values()))[0]
     return vector / np.linalg.norm(vector)

@@ -13,7 +13,8 @@ use muster_actors::gallery::GalleryId;
 use muster_actors::grouper::Params;
 use muster_actors::ports::Ports;
 use muster_actors::settings::{
-    CreditSettings, GrouperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts, WriterSettings,
+    CreditSettings, GrouperSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
+    WriterSettings,
 };
 use muster_actors::start;
 
@@ -151,6 +152,8 @@ impl Runner {
                 age: Duration::from_millis(ours.write_milliseconds),
                 ..defaults.writer
             },
+            // To settle a lease of a folder costs nothing: nothing to gather for.
+            keeper: KeeperSettings { linger: Duration::ZERO, ..defaults.keeper },
             // Deletions, decisions and other settings change groups too, so a round always reconciles.
             grouper: GrouperSettings { always: vec![GalleryId(GALLERY.to_owned())], ..defaults.grouper.clone() },
             timeouts: Timeouts { engine: hang, rebuild: hang, ..defaults.timeouts },

@@ -26,7 +26,7 @@ pub struct Rewrite {
     pub free_size: bool,
     /// Turns constant Reshape targets `[1, …]` into `[0, …]`, which keeps the batch the input had.
     pub batch_reshapes: bool,
-    /// Writes PRelu as operators with fast kernels on the CPU; see [`prelu`].
+    /// Writes PRelu as operators with fast kernels on the CPU; see `prelu.rs`.
     pub split_prelu: bool,
 }
 
