@@ -198,6 +198,9 @@ impl fmt::Debug for Pixels {
 pub struct Frame {
     /// Upright pixels, at the smallest scale that covers the detector's input.
     pub pixels: Pixels,
+    /// Pixels of `pixels` per pixel of the full image along a side: 1, 1/2, 1/4 or 1/8. Not the quotient of the sizes, which
+    /// are rounded up.
+    pub scale: f32,
     /// Full upright width in pixels.
     pub width: u32,
     /// Full upright height in pixels.

@@ -95,7 +95,7 @@ impl Decoder for SimImages {
             Kind::DecoderPanic => resume_unwind(Box::new(Injected)),
             _ => {
                 let pixels = Pixels { width: 4, height: 4, data: vec![0; 48] };
-                Ok(Frame { pixels, width: 400, height: 400, orientation: 1, source })
+                Ok(Frame { pixels, scale: 1.0, width: 400, height: 400, orientation: 1, source })
             }
         }
     }

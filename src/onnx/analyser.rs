@@ -68,14 +68,14 @@ impl Analyser {
     fn detect(&mut self, frame: &Frame) -> Result<Vec<Detection>, EngineError> {
         let mut faces = self.detector.find(&frame.pixels)?;
         faces.truncate(self.max_faces);
-        let full = 1.0 / scale_of(frame);
+        let full = 1.0 / frame.scale;
         Ok(faces.iter().map(|face| face.scaled(full)).collect())
     }
 
     /// Cuts every face out. Where some would be magnified although the image has more pixels, the part of the image
     /// that holds them is decoded again, once. Faces whose points are no face's are dropped.
     fn align(&self, frame: &Frame, faces: &[Detection], crops: &mut Vec<Pixels>) -> Result<Vec<Aligned>, Rejection> {
-        let scale = scale_of(frame);
+        let scale = frame.scale;
         let wanted = |face: &Detection| (self.crop_scale / align::scale(&face.landmarks)).min(1.0);
         // A decode that adds less than a twentieth is not worth its time.
         let is_short = |face: &&Detection| scale * 1.05 < wanted(face);
@@ -108,12 +108,6 @@ impl Analyser {
         let quality = assess(crop, &bbox, &landmarks, score, vector.norm, &self.thresholds);
         FoundFace { bbox, landmarks, quality, embedding: vector.embedding, thumbnail }
     }
-}
-
-/// Pixels of the frame per pixel of the full image.
-fn scale_of(frame: &Frame) -> f32 {
-    let (small, full) = (frame.pixels.width.max(frame.pixels.height), frame.width.max(frame.height));
-    if full > 0 && small > 0 { small as f32 / full as f32 } else { 1.0 }
 }
 
 /// Pixels with their place in the full image.

@@ -59,13 +59,13 @@ impl Decoder for VisionDecoder {
         let header = probe(&source, &self.limits)?;
         let longer = header.width.max(header.height);
         let covers = |denominator: u32| jpeg::scaled(longer, denominator) >= self.side;
-        let pixels = pixels_of(&source, &header, covers, &self.limits)?;
+        let (pixels, scale) = pixels_of(&source, &header, covers, &self.limits)?;
         let (width, height) = match header.format {
             // libheif has turned the image; only now its upright size is known.
             Format::Heif => (pixels.width, pixels.height),
             _ => (header.width, header.height),
         };
-        Ok(Frame { pixels, width, height, orientation: header.orientation, source })
+        Ok(Frame { pixels, scale, width, height, orientation: header.orientation, source })
     }
 
     fn judge_header(&self, head: &[u8]) -> Option<f32> {
@@ -73,34 +73,23 @@ impl Decoder for VisionDecoder {
     }
 }
 
-/// Upright pixels at the smallest DCT scale that is `enough`; formats without DCT scales come whole.
+/// Upright pixels at the smallest DCT scale that is `enough`, and that scale; formats without DCT scales come whole.
 fn pixels_of(
     source: &[u8],
     header: &Header,
     enough: impl Fn(u32) -> bool,
     limits: &Limits,
-) -> Result<Pixels, Rejection> {
-    let stored = match header.format {
+) -> Result<(Pixels, f32), Rejection> {
+    let (stored, denominator) = match header.format {
         Format::Jpeg => {
             let denominator = jpeg::DENOMINATORS.into_iter().find(|&d| enough(d)).unwrap_or(1);
-            jpeg::decode(source, denominator)?
+            (jpeg::decode(source, denominator)?, denominator)
         }
-        Format::Png => raster::decode_png(source, limits)?,
-        Format::WebP => raster::decode_webp(source, limits)?,
-        Format::Heif => heif::decode(source, limits)?,
+        Format::Png => (raster::decode_png(source, limits)?, 1),
+        Format::WebP => (raster::decode_webp(source, limits)?, 1),
+        Format::Heif => (heif::decode(source, limits)?, 1),
     };
-    Ok(orient::upright(stored, header.orientation))
-}
-
-/// Decodes a frame's source again, upright and whole, at the smallest scale that is at least `scale` (1.0 = full
-/// size). The scale that came out is `width / frame.width`.
-///
-/// # Errors
-/// As [`Decoder::decode`], though a source that made a frame decodes again.
-pub fn closer(frame: &Frame, scale: f32) -> Result<Pixels, Rejection> {
-    let limits = Limits { bytes: u64::MAX, pixels: u64::MAX };
-    let header = probe(&frame.source, &limits)?;
-    pixels_of(&frame.source, &header, |denominator| covers(denominator, scale), &limits)
+    Ok((orient::upright(stored, header.orientation), 1.0 / denominator as f32))
 }
 
 /// Part of a full image at some scale.
@@ -129,12 +118,12 @@ impl Region {
 /// kept, which costs half of a whole decode or less; other formats are decoded whole and cut.
 ///
 /// # Errors
-/// As [`closer`].
+/// As [`Decoder::decode`], though a source that made a frame decodes again.
 pub fn closer_region(frame: &Frame, scale: f32, around: &BBox) -> Result<Region, Rejection> {
     let limits = Limits { bytes: u64::MAX, pixels: u64::MAX };
     let header = probe(&frame.source, &limits)?;
     if header.format != Format::Jpeg {
-        let whole = pixels_of(&frame.source, &header, |_| false, &limits)?;
+        let (whole, _) = pixels_of(&frame.source, &header, |_| false, &limits)?;
         let rect = clip(around, 1.0, whole.width, whole.height);
         return Ok(Region { pixels: crop(&whole, rect), x: rect.x, y: rect.y, scale: 1.0 });
     }

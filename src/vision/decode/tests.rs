@@ -67,6 +67,13 @@ fn decoder(side: u32) -> VisionDecoder {
     VisionDecoder { limits: Limits::default(), side }
 }
 
+/// The whole image, decoded again at the smallest scale that is at least `scale`.
+fn closer(frame: &Frame, scale: f32) -> Result<Pixels, Rejection> {
+    let limits = Limits { bytes: u64::MAX, pixels: u64::MAX };
+    let header = probe(&frame.source, &limits)?;
+    pixels_of(&frame.source, &header, |denominator| covers(denominator, scale), &limits).map(|(pixels, _)| pixels)
+}
+
 fn frame(bytes: Vec<u8>, side: u32) -> Frame {
     decoder(side).decode(bytes.into()).unwrap()
 }

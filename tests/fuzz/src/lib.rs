@@ -1,7 +1,7 @@
 //! What every decoder owes, whatever the bytes: an image whose pixels have the size it names, or a rejection.
 
 use bytes::Bytes;
-use muster::vision::decode::{Format, Limits, VisionDecoder, closer, closer_region};
+use muster::vision::decode::{Format, Limits, VisionDecoder, closer_region};
 use muster_actors::face::BBox;
 use muster_actors::image::Pixels;
 use muster_actors::ports::decoder::Decoder;
@@ -14,7 +14,7 @@ fn whole(pixels: &Pixels) {
     assert_eq!(pixels.data.len(), pixels.width as usize * pixels.height as usize * 3, "pixels of another size");
 }
 
-/// Decodes bytes that claim to be of a format, then a part of them and the whole at full size.
+/// Decodes bytes that claim to be of a format, then a part of them again.
 pub fn decode(format: Format, data: &[u8]) {
     if Format::of(data) != Some(format) {
         return;
@@ -27,8 +27,5 @@ pub fn decode(format: Format, data: &[u8]) {
     let around = BBox { x: last(0) - 8.0, y: last(1) - 8.0, width: last(2), height: last(3) };
     if let Ok(region) = closer_region(&frame, last(4) / 128.0, &around) {
         whole(&region.pixels);
-    }
-    if let Ok(pixels) = closer(&frame, 1.0) {
-        whole(&pixels);
     }
 }
