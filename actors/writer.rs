@@ -1,4 +1,5 @@
-//! Buffers results by count, bytes or age, or until nothing else is on its way, and writes them in bulks; every result's own outcome decides its lease.
+//! Buffers results by count, bytes or age, or until nothing else is on its way, and writes them in bulks; every result's own
+//! outcome decides its lease.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -82,7 +82,7 @@ pub fn scale(landmarks: &Landmarks) -> f32 {
 ///
 /// Large faces are sampled without a low-pass before, on purpose: the embedders were trained and are served on such
 /// crops, a low-pass changes SFace's embedding of a face four or more times the template to cosine 0.957 of the
-/// reference and separates people no better (docs/quality.md).
+/// reference and separates people no better.
 pub fn to_template(pixels: &Pixels, landmarks: &Landmarks) -> Option<Pixels> {
     let map = Similarity::to_template(landmarks)?.inverse();
     let (width, height) = (pixels.width as usize, pixels.height as usize);
