@@ -79,3 +79,13 @@ fn completions_and_the_manual_name_every_subcommand() {
         }
     }
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_fault() {
+    for arguments in ["config", "config --schema", "check", "check --json", "completions bash", "man", "models list"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = muster().args(arguments.split(' ')).stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{arguments}");
+    }
+}

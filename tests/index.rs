@@ -5,9 +5,19 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use muster::local::{Library, view};
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use support::{assert_states_add_up, count, export, index, link_some, muster, photos, run};
+
+/// Waits for what another process does; a minute is more than it takes anywhere.
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "a minute passed before {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 #[test]
 fn ten_people_come_out_as_ten_groups_and_a_second_run_skips_everything() {
@@ -92,7 +102,7 @@ fn an_index_killed_fifty_times_ends_as_if_undisturbed() {
 fn ctrl_c_hands_back_and_the_next_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (pictures, library) = (folder.path().join("pictures"), folder.path().join("library"));
-    link_some(&photos("gallery"), &pictures, 3);
+    link_some(&photos("gallery"), &pictures, 1);
     let child = muster()
         .arg("index")
         .arg(&pictures)
@@ -103,12 +113,8 @@ fn ctrl_c_hands_back_and_the_next_run_goes_on() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // A second of work from when the library is there, of the eight or so that it takes.
-    let begun = Instant::now();
-    while !library.join("library.db").exists() && begun.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::thread::sleep(Duration::from_secs(1));
+    let stored = || view::totals(Library::read(&library).ok()?.db()).ok().map(|totals| totals.images);
+    wait_until("the first results are stored", || stored().is_some_and(|images| images > 0));
     run(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]), 0);
     let output = child.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
@@ -144,17 +150,19 @@ fn changed_and_deleted_files_are_reconciled() {
 fn a_second_writer_is_told_who_holds_the_library() {
     let folder = tempfile::tempdir().unwrap();
     let (pictures, library) = (folder.path().join("pictures"), folder.path().join("library"));
-    link_some(&photos("gallery"), &pictures, 6);
+    link_some(&photos("demo").join("P001"), &pictures, 1);
     let mut first = muster()
         .arg("index")
         .arg(&pictures)
+        .arg("--watch")
         .arg("--library")
         .arg(&library)
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_secs(2));
+    let holder = || std::fs::read_to_string(library.join("writer.lock")).unwrap_or_default();
+    wait_until("the first holds the lock", || holder().trim() == first.id().to_string());
     let second = run(muster().arg("index").arg(&pictures).arg("--library").arg(&library), 75);
     let told = String::from_utf8_lossy(&second.stderr);
     assert!(told.contains(&first.id().to_string()), "names the process: {told}");

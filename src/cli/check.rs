@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::models::lanes;
+use super::print::print;
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;
 use crate::onnx::runtime;
@@ -60,21 +61,23 @@ impl Finding {
 impl Args {
     pub(super) fn run(&self, layers: &Layers) -> Result<ExitCode, CliError> {
         let findings = self.findings(layers);
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&findings)?);
-        } else {
+        print(|out| {
+            if self.json {
+                return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?);
+            }
             for finding in &findings {
                 let state = match finding.state {
                     State::Ok => "ok",
                     State::Missing => "missing",
                     State::Broken => "BROKEN",
                 };
-                println!("{:<8} {:<10} {}", state, finding.what, finding.detail);
+                writeln!(out, "{:<8} {:<10} {}", state, finding.what, finding.detail)?;
                 if let Some(mend) = &finding.mend {
-                    println!("{:<19} to mend it: {mend}", "");
+                    writeln!(out, "{:<19} to mend it: {mend}", "")?;
                 }
             }
-        }
+            Ok(())
+        })?;
         Ok(ExitCode::from(findings.iter().map(|finding| finding.code).find(|code| *code != 0).unwrap_or(0)))
     }
 

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::CliError;
-use crate::settings::{Layers, Settings};
+use super::print::print;
+use crate::settings::{Layers, Origin, Settings};
 
 /// Arguments of `muster config`.
 #[derive(Debug, clap::Args)]
@@ -20,22 +21,25 @@ pub struct Args {
 
 impl Args {
     pub(super) fn run(&self, layers: &Layers) -> Result<ExitCode, CliError> {
-        if self.schema {
-            println!("{:#}", Settings::schema());
-            return Ok(ExitCode::SUCCESS);
+        if !self.schema {
+            layers.settings()?;
         }
-        layers.settings()?;
-        if self.json {
-            let values: serde_json::Map<_, _> = layers
-                .iter()
-                .map(|(key, value, origin)| (key.to_owned(), json!({ "value": value, "origin": origin.to_string() })))
-                .collect();
-            println!("{:#}", serde_json::Value::Object(values));
-        } else {
-            for (key, value, origin) in layers.iter() {
-                println!("{:<36}# {origin}", format!("{key} = {value}"));
+        print(|out| {
+            if self.schema {
+                return Ok(writeln!(out, "{:#}", Settings::schema())?);
             }
-        }
+            if self.json {
+                let value = |(key, value, origin): (&str, &_, &Origin)| {
+                    (key.to_owned(), json!({ "value": value, "origin": origin.to_string() }))
+                };
+                let values: serde_json::Map<_, _> = layers.iter().map(value).collect();
+                return Ok(writeln!(out, "{:#}", serde_json::Value::Object(values))?);
+            }
+            for (key, value, origin) in layers.iter() {
+                writeln!(out, "{:<36}# {origin}", format!("{key} = {value}"))?;
+            }
+            Ok(())
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

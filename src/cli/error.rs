@@ -43,6 +43,14 @@ pub enum CliError {
     /// A result cannot be written as JSON.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A file cannot be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Reading or writing a file or the terminal failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -61,7 +69,7 @@ impl CliError {
                 EngineError::OutOfMemory(_) | EngineError::Gone | EngineError::Sticky(_) => 84,
             },
             Self::Json(_) => 70,
-            Self::Io(_) => 74,
+            Self::Io(_) | Self::File { .. } => 74,
             #[cfg(feature = "local")]
             Self::Library(error) => match error {
                 LibraryError::NotFound(_) | LibraryError::Absent(_) => 66,

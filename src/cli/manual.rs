@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
+use super::print::print;
 use super::{Cli, CliError};
 
 /// Arguments of `muster completions`.
@@ -15,7 +16,10 @@ pub struct Completions {
 
 impl Completions {
     pub(super) fn run(&self) -> Result<ExitCode, CliError> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "muster", &mut std::io::stdout());
+        // Into memory: the generator panics where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "muster", &mut script);
+        print(|out| Ok(out.write_all(&script)?))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -26,12 +30,15 @@ pub struct Man {}
 
 impl Man {
     pub(super) fn run(&self) -> Result<ExitCode, CliError> {
-        let mut out = std::io::stdout();
         let command = Cli::command();
-        clap_mangen::Man::new(command.clone()).render(&mut out)?;
-        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-            clap_mangen::Man::new(sub.clone()).title(format!("muster-{}", sub.get_name())).render(&mut out)?;
-        }
+        print(|mut out| {
+            clap_mangen::Man::new(command.clone()).render(&mut out)?;
+            for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+                let title = format!("muster-{}", sub.get_name());
+                clap_mangen::Man::new(sub.clone()).title(title).render(&mut out)?;
+            }
+            Ok(())
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

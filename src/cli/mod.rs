@@ -7,6 +7,7 @@ mod error;
 mod folder;
 mod manual;
 mod models;
+pub mod print;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,7 +74,7 @@ impl Cli {
             #[cfg(feature = "local")]
             Command::Folder(command) => command.run(layers),
             Command::Models(models) => {
-                models::run(&models, &mut std::io::stdout().lock())?;
+                print::print_lines(|mut out| Ok(models::run(&models, &mut out)?))?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Check(args) => args.run(&layers),

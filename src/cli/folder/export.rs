@@ -9,8 +9,9 @@ use ndarray_npy::WriteNpyExt;
 use serde::Serialize;
 use serde_json::json;
 
-use super::library::{LibraryArgs, output};
+use super::library::LibraryArgs;
 use crate::cli::CliError;
+use crate::cli::print::output;
 use crate::local::view::{self, FaceRow, ImageRow, Which};
 use crate::local::{Library, LibraryError};
 

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use muster_actors::gallery::GalleryId;
 
-use super::library::{LibraryArgs, count, group, is_id_like, print, printable, short};
+use super::library::{LibraryArgs, count, group, is_id_like, printable, short};
 use super::{grouping, report};
 use crate::cli::CliError;
+use crate::cli::print::print;
 use crate::local::forget::{Receipt, Target, forget, knows};
 use crate::local::library::REPORT;
 use crate::local::{GALLERY, Library, LibraryError, groups};

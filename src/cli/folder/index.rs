@@ -11,6 +11,7 @@ use super::runner::{Round, Runner};
 use super::signal::Signals;
 use super::watch::Changes;
 use crate::cli::CliError;
+use crate::cli::print::{print, say};
 use crate::local::{Library, SqliteFaces};
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;
@@ -74,18 +75,19 @@ impl Args {
 
     fn tell(&self, folder: &Path, round: &Round) -> Result<(), CliError> {
         let page = report::write(&Library::read(folder)?, None)?;
-        if self.json {
-            println!("{}", serde_json::to_string(&round.outcome)?);
-            eprint!("{}", round.outcome.lists());
-        } else {
-            print!("{}", round.outcome.text(Some(&page)));
-        }
+        print(|out| {
+            if self.json {
+                round.outcome.lists().lines().for_each(say);
+                return Ok(writeln!(out, "{}", serde_json::to_string(&round.outcome)?)?);
+            }
+            Ok(write!(out, "{}", round.outcome.text(Some(&page)))?)
+        })?;
         match &round.exit {
             Exit::Drained => {}
             Exit::HandedBack => {
-                eprintln!("stopped; run the same command again to go on: nothing is lost or done twice")
+                say("stopped; run the same command again to go on: nothing is lost or done twice");
             }
-            broken => eprintln!("muster: {broken}; what is done is kept, the same command goes on with the rest"),
+            broken => say(&format!("muster: {broken}; what is done is kept, the same command goes on with the rest")),
         }
         Ok(())
     }

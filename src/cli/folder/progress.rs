@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use muster_actors::progress::{Progress, Stage};
 
+use crate::cli::print::say;
+
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows progress on standard error.
@@ -33,7 +35,7 @@ impl View {
             Some(bar) => bar.set_message(line(progress, left)),
             None if Instant::now() >= self.next_line => {
                 self.next_line = Instant::now() + PLAIN_EVERY;
-                eprintln!("{}", line(progress, left));
+                say(&line(progress, left));
             }
             None => {}
         }
@@ -43,7 +45,7 @@ impl View {
     pub fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => say(text),
         }
     }
 

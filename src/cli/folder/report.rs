@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::library::{LibraryArgs, output, print};
+use super::library::LibraryArgs;
 use super::report_page::page;
 use crate::cli::CliError;
+use crate::cli::print::{output, print};
 use crate::local::library::REPORT;
 use crate::local::{Library, LibraryError};
 
