@@ -101,14 +101,14 @@ fn crossing(
     pairs
 }
 
-/// These groups are one person: every cover is the same as the first. What was said against it,
-/// pair by pair, is overruled.
+/// These groups are one person: every face is the same as the cover of the first, whatever its likeness and its photo. What
+/// was said against it, pair by pair, is overruled.
 pub fn merge(log: &[Decision], sides: &[Side]) -> Vec<Verdict> {
+    let Some(first) = sides.first() else { return Vec::new() };
     let mut pairs: Vec<(FaceId, FaceId)> = Vec::new();
-    let Some((first, rest)) = sides.split_first() else { return Vec::new() };
-    for (at, side) in rest.iter().enumerate() {
-        pairs.push((first.cover, side.cover));
-        for earlier in &sides[..=at] {
+    for (at, side) in sides.iter().enumerate() {
+        pairs.extend(side.faces.iter().filter(|face| **face != first.cover).map(|face| (first.cover, *face)));
+        for earlier in &sides[..at] {
             pairs.extend(crossing(log, &earlier.faces, &side.faces, false));
         }
     }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_joins_covers_and_overrules_what_was_said_against_it() {
+    fn merging_joins_all_faces_and_overrules_what_was_said_against_it() {
         let log = said(vec![
             Verdict::NotSame { a: f(1), b: f(4) },
             Verdict::NotSame { a: f(1), b: f(9) },
@@ -158,7 +158,9 @@ mod tests {
         assert_eq!(
             verdicts,
             vec![
+                Verdict::Same { a: f(2), b: f(1) },
                 Verdict::Same { a: f(2), b: f(3) },
+                Verdict::Same { a: f(2), b: f(4) },
                 Verdict::Same { a: f(1), b: f(4) },
                 Verdict::Same { a: f(2), b: f(5) }
             ]
