@@ -8,6 +8,8 @@ use rand::{Rng, RngCore, SeedableRng};
 
 use super::*;
 
+mod region;
+
 /// A picture whose quarters are red, green, blue and white: any turn shows.
 fn quarters(width: u32, height: u32) -> Pixels {
     let colour = |x: u32, y: u32| match (x < width / 2, y < height / 2) {
@@ -67,13 +69,6 @@ fn decoder(side: u32) -> VisionDecoder {
     VisionDecoder { limits: Limits::default(), side }
 }
 
-/// The whole image, decoded again at the smallest scale that is at least `scale`.
-fn closer(frame: &Frame, scale: f32) -> Result<Pixels, Rejection> {
-    let limits = Limits { bytes: u64::MAX, pixels: u64::MAX };
-    let header = probe(&frame.source, &limits)?;
-    pixels_of(&frame.source, &header, |denominator| covers(denominator, scale), &limits).map(|(pixels, _)| pixels)
-}
-
 fn frame(bytes: Vec<u8>, side: u32) -> Frame {
     decoder(side).decode(bytes.into()).unwrap()
 }
@@ -114,59 +109,6 @@ fn a_jpeg_of_every_orientation_is_turned_upright_at_every_scale() {
             assert_eq!(letters(&frame.pixels), want, "orientation {orientation}, side {side}");
         }
     }
-}
-
-#[test]
-fn a_closer_look_is_at_least_as_large_as_asked() {
-    let bytes = with_exif(&jpeg_of(&quarters(400, 240)), &exif_block(6, &[]));
-    let frame = frame(bytes, 50);
-    assert_eq!(frame.pixels.height, 50);
-    for (scale, height) in [(0.1, 50), (0.125, 50), (0.13, 100), (0.5, 200), (0.51, 400), (1.0, 400), (3.0, 400)] {
-        let pixels = closer(&frame, scale).unwrap();
-        assert_eq!(pixels.height, height, "scale {scale}");
-        assert_eq!(letters(&pixels), "brwg");
-    }
-}
-
-#[test]
-fn a_region_is_cut_from_the_same_pixels_as_the_whole() {
-    let mut noise = rand_chacha::ChaCha8Rng::seed_from_u64(3);
-    let mut pixels = quarters(331, 257);
-    for value in &mut pixels.data {
-        *value = value.saturating_add(noise.random_range(0..20));
-    }
-    for sampling in [turbojpeg::Subsamp::Sub2x2, turbojpeg::Subsamp::None, turbojpeg::Subsamp::Sub2x1] {
-        let image = image_of(&pixels.data, 331, 257, turbojpeg::PixelFormat::RGB);
-        let jpeg = turbojpeg::compress(image, 95, sampling).unwrap().to_vec();
-        for orientation in 1..=8u8 {
-            let frame = frame(with_exif(&jpeg, &exif_block(u16::from(orientation), &[])), 50);
-            for scale in [1.0, 0.5, 0.25] {
-                let whole = closer(&frame, scale).unwrap();
-                for (x, y, width, height) in
-                    [(90.0, 60.0, 70.0, 80.0), (-20.0, -9.0, 50.0, 50.0), (200.0, 220.0, 900.0, 900.0)]
-                {
-                    let around = BBox { x, y, width, height };
-                    let region = closer_region(&frame, scale, &around).unwrap();
-                    assert_eq!(region.scale, scale);
-                    let wanted = clip(&around, scale, whole.width, whole.height);
-                    let (left, top) = (wanted.x - region.x, wanted.y - region.y);
-                    let inner = Rect { x: left, y: top, ..wanted };
-                    let context = format!("orientation {orientation}, scale {scale}, {sampling:?}, {around:?}");
-                    assert_eq!(crop(&region.pixels, inner), crop(&whole, wanted), "{context}");
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn a_region_of_a_png_is_cut_from_the_whole() {
-    let pixels = quarters(40, 30);
-    let frame = frame(png_of(&pixels.data, 40, 30, ExtendedColorType::Rgb8), 10);
-    let region = closer_region(&frame, 0.2, &BBox { x: 10.0, y: 5.0, width: 20.0, height: 10.0 }).unwrap();
-    assert_eq!((region.x, region.y, region.scale), (10, 5, 1.0));
-    assert_eq!(region.pixels, crop(&pixels, Rect { x: 10, y: 5, width: 20, height: 10 }));
-    assert_eq!(region.local([12.0, 9.0]), [2.0, 4.0]);
 }
 
 #[test]
@@ -339,7 +281,7 @@ fn damaged_and_random_bytes_never_panic() {
     let jpeg = with_exif(&jpeg_of(&pixels), &exif_block(7, &jpeg_of(&quarters(32, 32))));
     let mut webp = Vec::new();
     WebPEncoder::new_lossless(&mut webp).write_image(&pixels.data, 48, 40, ExtendedColorType::Rgb8).unwrap();
-    let heic = include_bytes!("../../../tests/fixtures/quarters.heic").to_vec();
+    let heic = include_bytes!("../../../../tests/fixtures/quarters.heic").to_vec();
     let seeds = [jpeg, png_of(&pixels.data, 48, 40, ExtendedColorType::Rgb8), webp, heic];
     let limits = Limits { bytes: 1 << 20, pixels: 1 << 20 };
     for round in 0..600 {
@@ -364,7 +306,7 @@ fn damaged_and_random_bytes_never_panic() {
 
 #[test]
 fn a_heic_decodes_where_libheif_is_installed_and_names_the_package_where_not() {
-    let bytes = include_bytes!("../../../tests/fixtures/quarters.heic");
+    let bytes = include_bytes!("../../../../tests/fixtures/quarters.heic");
     let header = probe(bytes, &Limits::default()).unwrap();
     // Stored as one 64 x 64 tile, of which the clean aperture (`clap`) shows 64 x 48.
     assert_eq!((header.format, header.width, header.height), (Format::Heif, 64, 64));
