@@ -38,7 +38,8 @@ deny: $(CACHE)/tools/bin/cargo-deny ## bans, licences and sources of dependencie
 doc: ## build the API docs without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-bench: $(RELEASED) models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure beside the Python service it replaces
+bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure beside the Python service it replaces
+	$(RELEASED) models pull open
 	$(VENV)/bin/python tests/bench/run.py --muster $(RELEASED) --photos $(PHOTOS) --work $(CACHE)/bench
 	cargo bench --locked --bench grouping
 
@@ -47,7 +48,7 @@ fuzz: $(CACHE)/tools/bin/cargo-fuzz $(VENV)/done $(PHOTOS)/demo ## each decoder 
 	for target in $(FUZZED); do RUSTC_BOOTSTRAP=1 $< run --fuzz-dir tests/fuzz $$target -- \
 	  -max_total_time=60 -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1; done
 
-setup: $(CACHE)/apt.done $(VENV)/done models $(PHOTOS)/demo $(PHOTOS)/gallery ## everything that demo, test and bench need
+setup: models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## everything that demo and test need
 
 models: $(MUSTER)
 	$(MUSTER) models pull open
