@@ -3,9 +3,13 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use muster::local::{Library, view};
+use muster::vision::decode::{Limits, VisionDecoder};
+use muster_actors::image::Pixels;
+use muster_actors::ports::decoder::Decoder;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use support::{assert_states_add_up, count, export, index, link_some, muster, photos, run};
@@ -168,6 +172,47 @@ fn a_second_writer_is_told_who_holds_the_library() {
     assert!(told.contains(&first.id().to_string()), "names the process: {told}");
     first.kill().unwrap();
     first.wait().unwrap();
+}
+
+/// Portraits of some people side by side, as one photo.
+fn beside(people: &[&str], to: &Path) {
+    let decoder = VisionDecoder { limits: Limits::default(), side: 640 };
+    let portrait = |person: &&str| {
+        let bytes = std::fs::read(photos("demo").join(person).join("amateur_selfie.jpg")).unwrap();
+        decoder.decode(bytes.into()).unwrap().pixels
+    };
+    let portraits: Vec<_> = people.iter().map(portrait).collect();
+    let height = portraits.iter().map(|p| p.height).min().unwrap();
+    let row = |p: &Pixels, y: u32| p.data[(y * p.width * 3) as usize..][..(p.width * 3) as usize].to_vec();
+    let data: Vec<u8> = (0..height).flat_map(|y| portraits.iter().flat_map(move |p| row(p, y))).collect();
+    let width = portraits.iter().map(|p| p.width).sum();
+    image::save_buffer(to, &data, width, height, image::ColorType::Rgb8).unwrap();
+}
+
+#[test]
+fn merging_two_people_of_one_photo_puts_all_their_faces_together_until_it_is_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, library) = (folder.path().join("pictures"), folder.path().join("library"));
+    std::fs::create_dir(&pictures).unwrap();
+    beside(&["P001", "P003"], &pictures.join("one.png"));
+    std::fs::copy(pictures.join("one.png"), pictures.join("two.png")).unwrap();
+    index(&pictures, &library);
+    let before = export(&library);
+    let people =
+        |arguments: &[&str]| run(muster().arg("people").arg("--library").arg(&library).args(arguments), 0).stdout;
+    let groups = || -> BTreeMap<String, u64> {
+        let listed: Value = serde_json::from_slice(&people(&["--json"])).unwrap();
+        let people = listed.as_array().unwrap().iter();
+        people.map(|p| (p["id"].as_str().unwrap().to_owned(), count(p, "faces"))).collect()
+    };
+    let there: Vec<String> = groups().into_keys().collect();
+    assert_eq!(groups().into_values().collect::<Vec<_>>(), [2, 2], "each face with its copy");
+    people(&["merge", &there[0], &there[1]]);
+    assert_eq!(groups().get(&there[0]), Some(&4), "{:?}", groups());
+    index(&pictures, &library);
+    assert_eq!(groups().get(&there[0]), Some(&4), "after another run: {:?}", groups());
+    people(&["undo"]);
+    assert!(export(&library) == before, "undo restores everything: {:?}", groups());
 }
 
 #[test]

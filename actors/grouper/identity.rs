@@ -15,8 +15,8 @@ pub fn born_of(face: FaceId) -> GroupId {
 pub type Portrait<'a> = (&'a [f32], f32);
 
 /// Names clusters (members ascending, disjoint). The pairs of old and new group that share most faces are one group:
-/// so the larger part keeps the id in a split and the larger group in a merge; ties go to the smaller id, then to the
-/// smaller first member. A new id is the digest of the smallest member whose digest is neither live nor redirected;
+/// so the larger part keeps the id in a split and the larger group in a merge; ties go to the smaller id, then to the part
+/// with the face that gave the id, then to the smaller first member. A new id is the digest of the smallest member whose digest is neither live nor redirected;
 /// except that a part coming out of the group that a redirect leads to takes the redirected id back, when one of its
 /// faces gave that id: an undone merge restores the ids.
 pub fn identify<'a>(
@@ -34,7 +34,11 @@ pub fn identify<'a>(
         }
     }
     let mut pairs: Vec<_> = overlaps.iter().map(|((n, id), count)| (std::cmp::Reverse(*count), *id, *n)).collect();
-    pairs.sort_unstable();
+    let gave = |id: GroupId, n: usize| clusters[n].iter().any(|face| born_of(*face) == id);
+    pairs.sort_unstable_by(|(count, id, n), (other_count, other, m)| {
+        let tie = || gave(*other, *m).cmp(&gave(*id, *n)).then(n.cmp(m));
+        count.cmp(other_count).then(id.cmp(other)).then_with(tie)
+    });
 
     let mut ids: Vec<Option<GroupId>> = vec![None; clusters.len()];
     let mut kept: BTreeSet<GroupId> = BTreeSet::new();

@@ -53,6 +53,16 @@ fn redirects_make_no_chains_and_end_with_their_target() {
 }
 
 #[test]
+fn two_groups_of_one_size_that_were_merged_get_their_ids_back() {
+    for (one, other) in [([0, 1], [2, 3]), ([5, 9], [6, 7]), ([10, 13], [11, 12])] {
+        let apart = groups(&[&one, &other], &Partition::default(), &[]).partition;
+        let merged = groups(&[&[one, other].concat()], &apart, &[]).partition;
+        assert_eq!(merged.groups.len(), 1);
+        assert_eq!(groups(&[&one, &other], &merged, &[]).partition, apart);
+    }
+}
+
+#[test]
 fn a_new_id_avoids_live_and_redirected_ones() {
     let taken = born_of(face_id(0).min(face_id(1)));
     for previous in [
