@@ -162,7 +162,7 @@ impl Writer {
             let full = self.buffer.len() >= settings.count || self.bytes >= settings.bytes;
             let age = oldest.elapsed();
             // Everything on its way is here: nothing comes while it waits.
-            let complete = self.post.in_flight == 0 && self.buffer.len() >= self.post.crew.book.open_images();
+            let complete = self.buffer.len() >= self.post.crew.book.open_images();
             if !full && !complete && age < settings.age && self.post.leaving.is_none() {
                 self.set_alarm(settings.age - age, ctx);
                 break;

@@ -13,7 +13,7 @@ use crate::grouper::graph::dot;
 use crate::grouper::linkage::shared;
 use crate::grouper::params::Params;
 use crate::grouper::reconcile::gather;
-use crate::grouper::voices::{contrast, speakers, weighted_sum};
+use crate::grouper::voices::{Score, contrast, speakers, weighted_sum};
 use crate::image::ImageId;
 use crate::ports::index::{IndexError, IndexFactory};
 
@@ -200,27 +200,13 @@ fn cut(
     }
 }
 
-#[derive(PartialEq)]
-struct Width(f32);
-impl Eq for Width {}
-impl PartialOrd for Width {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Width {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
 /// The path whose weakest edge is strongest (Dijkstra's algorithm with minimum for sum). Poor faces are only its ends.
 fn widest(clustering: &Clustering, from: u32, to: u32, within: Option<&BTreeSet<u32>>) -> Vec<Step> {
     let (graph, constraints) = (clustering.graph(), clustering.constraints());
     let id = |slot: u32| graph.node(slot).map(|node| node.id);
     let mut reached: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut open = BinaryHeap::from([(Width(f32::INFINITY), Reverse(id(from)), from, from)]);
-    while let Some((Width(width), _, slot, before)) = open.pop() {
+    let mut open = BinaryHeap::from([(Score(f32::INFINITY), Reverse(id(from)), from, from)]);
+    while let Some((Score(width), _, slot, before)) = open.pop() {
         if reached.contains_key(&slot) {
             continue;
         }
@@ -235,7 +221,7 @@ fn widest(clustering: &Clustering, from: u32, to: u32, within: Option<&BTreeSet<
         for (next, similarity) in tied.chain(near) {
             let inside = within.is_none_or(|group| group.contains(&next));
             if inside && (next == to || clustering.is_voice(next) || similarity.is_infinite()) {
-                open.push((Width(width.min(similarity)), Reverse(id(next)), next, slot));
+                open.push((Score(width.min(similarity)), Reverse(id(next)), next, slot));
             }
         }
     }

@@ -16,8 +16,8 @@ pub type Portrait<'a> = (&'a [f32], f32);
 
 /// Names clusters (members ascending, disjoint). The pairs of old and new group that share most faces are one group:
 /// so the larger part keeps the id in a split and the larger group in a merge; ties go to the smaller id, then to the part
-/// with the face that gave the id, then to the smaller first member. A new id is the digest of the smallest member whose digest is neither live nor redirected;
-/// except that a part coming out of the group that a redirect leads to takes the redirected id back, when one of its
+/// with the face that gave the id, then to the smaller first member. A new id is the digest of the smallest member whose
+/// digest is neither live nor redirected; except that a part coming out of the group that a redirect leads to takes the redirected id back, when one of its
 /// faces gave that id: an undone merge restores the ids.
 pub fn identify<'a>(
     clusters: &[Vec<FaceId>],

@@ -190,8 +190,13 @@ impl State<'_> {
                 new(a) && new(b)
             }
         };
-        let average = link.total / (left.weight * right.weight);
-        (wanted && average >= self.params.linkage).then(|| Score(likeness(average, link.strongest)))
+        if wanted { self.likeness(a, b, link) } else { None }
+    }
+
+    /// How alike two clusters are; `None` where their average is below [`Params::linkage`].
+    fn likeness(&self, a: usize, b: usize, link: &Link) -> Option<Score> {
+        let average = link.total / (self.clusters[a].weight * self.clusters[b].weight);
+        (average >= self.params.linkage).then(|| Score(likeness(average, link.strongest)))
     }
 
     /// Two clusters without an edge.
@@ -220,10 +225,7 @@ impl State<'_> {
         let best = |n: usize| {
             let one = &self.clusters[n];
             let seeded = one.near.all().iter().filter(|(m, _)| self.clusters[*m].seeded && !self.opposed(one, *m));
-            let scored = seeded.filter_map(|(m, link)| {
-                let average = link.total / (one.weight * self.clusters[*m].weight);
-                (average >= self.params.linkage).then(|| (Score(likeness(average, link.strongest)), Reverse(*m)))
-            });
+            let scored = seeded.filter_map(|(m, link)| Some((self.likeness(n, *m, link)?, Reverse(*m))));
             scored.max().map(|(_, Reverse(m))| m)
         };
         let lone = |n: usize| self.clusters[n].alive && !self.clusters[n].seeded;

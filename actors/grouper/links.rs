@@ -63,19 +63,14 @@ impl Links {
         }
     }
 
-    /// `gone` is part of `kept`, the smaller number, from now on.
+    /// `gone` is part of `kept` from now on.
     pub fn moved(&mut self, gone: usize, kept: usize, link: Link) {
-        match (self.at(kept), self.at(gone)) {
-            (Ok(at), Ok(old)) => {
-                self.0[at].1 = link;
-                self.0.remove(old);
-            }
-            (Ok(at), Err(_)) => self.0[at].1 = link,
-            (Err(at), Ok(old)) => {
-                self.0[at..=old].rotate_right(1);
-                self.0[at] = (kept, link);
-            }
-            (Err(at), Err(_)) => self.0.insert(at, (kept, link)),
+        if let Ok(old) = self.at(gone) {
+            self.0.remove(old);
+        }
+        match self.at(kept) {
+            Ok(at) => self.0[at].1 = link,
+            Err(at) => self.0.insert(at, (kept, link)),
         }
     }
 

@@ -51,7 +51,8 @@ pub fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
 }
 
 /// How many standard deviations the similarities between two clusters lie below those within them (d' with pooled
-/// variance), less where a side is small. Shots of one moment count as `near_duplicate` and no nearer. `None` where either has too few faces.
+/// variance), less where a side is small. Shots of one moment count as `near_duplicate` and no nearer. `None` where
+/// either has too few faces.
 pub fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Option<f32> {
     if a.len().min(b.len()) < ESTABLISHED {
         return None;

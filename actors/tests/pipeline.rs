@@ -1,5 +1,7 @@
 //! The whole pipeline in a world where nothing goes wrong.
 
+use std::time::Duration;
+
 use muster_actors::Exit;
 use muster_actors::sim::{Kind, Scenario, run};
 
@@ -19,4 +21,14 @@ fn every_image_of_a_calm_world_ends_in_its_state_and_the_run_drains_itself() {
     assert_eq!(counts.released + counts.lease_lost + counts.low_quality, 0);
     assert_eq!((summary.faces, summary.rejections.len(), summary.reconciliations), (192, 3, 2));
     assert_eq!(*summary.batch_sizes.keys().max().unwrap_or(&0), 8, "{:?}", summary.batch_sizes);
+}
+
+#[test]
+fn results_are_written_when_nothing_else_is_on_its_way_however_young_they_are() {
+    let mut scenario = Scenario::calm(10);
+    scenario.tune = |settings| settings.writer.age = Duration::from_secs(30 * 86_400);
+    let report = run(1, &scenario);
+    assert!(report.violations.is_empty(), "{:#?}", report.violations);
+    let (exit, summary) = report.first();
+    assert_eq!((exit, summary.counts.indexed), (&Exit::Drained, 10));
 }
