@@ -3,19 +3,24 @@
 //! Synthetic galleries: people on the unit sphere in sizes by Zipf's law, faces spread around them so that two faces of
 //! one person have a cosine near 0.6, strangers that appear once (15 %), poor faces (15 %, spread wider), photos of one
 //! to three people. Vectors fill a subspace whose size gives two strangers the spread measured on real embeddings
-//! (SFace, 128-d: standard deviation 0.092; 512-d models: about 0.06). Each case runs in a process of its own; one alone,
-//! with other parameters: `cargo bench --bench grouping -- 10000 512 contrast=1.0 trials=0`.
+//! (SFace, 128-d: standard deviation 0.092; 512-d models: about 0.06). Each case runs in a process of its own.
+//!
+//! One case alone, with other parameters: `cargo bench --bench grouping -- 10000 512 contrast=1.0 trials=0`. The single
+//! portraits of the demo's library: `make demo && cargo bench --bench grouping -- portraits .cache/demo-library contrast=1.6`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use muster::faiss::FlatFactory;
+use muster::local::view::{self, Which};
+use muster::local::{GALLERY, Library, groups};
 use muster_actors::face::FaceId;
-use muster_actors::gallery::{FaceVector, GallerySnapshot};
+use muster_actors::gallery::{FaceVector, GalleryId, GallerySnapshot};
 use muster_actors::grouper::cluster::Clustering;
 use muster_actors::grouper::{Params, reconcile};
 use muster_actors::image::ImageId;
+use muster_actors::ports::index::IndexFactory;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -216,6 +221,9 @@ fn case(count: usize, dimensions: usize, trials: usize, settings: &[(String, f64
         );
     }
     drop(kept);
+    if trials > 0 {
+        search(&faces, dimensions, params.threshold)?;
+    }
     let mut faces = faces;
     faces.sort_by_key(|face| face.id);
     let start = Instant::now();
@@ -230,6 +238,60 @@ fn case(count: usize, dimensions: usize, trials: usize, settings: &[(String, f64
             sets == groups
         },
         resident().1 / 1e6,
+    );
+    Ok(())
+}
+
+/// How long the index takes for few queries, which it sweeps, and for more, which it multiplies.
+fn search(faces: &[FaceVector], dimensions: usize, similarity: f32) -> Result<(), Failure> {
+    let mut index = FlatFactory.create(dimensions)?;
+    let vectors: Vec<f32> = faces.iter().flat_map(|face| &face.embedding).copied().collect();
+    index.add(&vectors)?;
+    for queries in [5, 16, 17, 64] {
+        let mut times: Vec<_> = (0..20)
+            .map(|round| {
+                let asked = &vectors[round * queries * dimensions..][..queries * dimensions];
+                let start = Instant::now();
+                index.range(asked, queries, similarity).map(|_| start.elapsed())
+            })
+            .collect::<Result<_, _>>()?;
+        times.sort_unstable();
+        println!("  index, {queries} queries: {:.1} ms", ms(times[times.len() / 2]));
+    }
+    Ok(())
+}
+
+/// Groups the demo's library with other parameters: pairwise precision and recall over the single portraits.
+fn portraits(folder: &str, settings: &[(String, f64)]) -> Result<(), Failure> {
+    let mut library = Library::read(folder.as_ref())?;
+    let mut person: BTreeMap<String, FaceId> = BTreeMap::new();
+    view::faces(library.db(), Which::All, |face| {
+        // By descending score within a photo: the first face is the person.
+        person.entry(face.path).or_insert(face.id);
+        Ok(())
+    })?;
+    person.retain(|path, _| path.contains("/P0") && !path.contains("sheet"));
+    let snapshot = groups::snapshot(library.db_mut(), &GalleryId(GALLERY.to_owned()))?;
+    let partition = reconcile(snapshot, &tuned(&Params::default(), settings)?, &FlatFactory)?.partition;
+    let home: HashMap<FaceId, usize> =
+        partition.groups.iter().enumerate().flat_map(|(n, group)| group.faces.iter().map(move |f| (*f, n))).collect();
+    let (mut right, mut wrong, mut apart) = (0.0, 0.0, 0.0);
+    let all: Vec<_> = person.iter().map(|(path, face)| (path.rsplit('/').nth(1), home.get(face))).collect();
+    for (n, (one, group)) in all.iter().enumerate() {
+        for (other, other_group) in &all[..n] {
+            match (one == other, group.is_some() && group == other_group) {
+                (true, true) => right += 1.0,
+                (false, true) => wrong += 1.0,
+                (true, false) => apart += 1.0,
+                (false, false) => {}
+            }
+        }
+    }
+    let (precision, recall) = (right / (right + wrong), right / (right + apart));
+    println!(
+        "{} portraits: precision {precision:.3}, recall {recall:.3}; {} groups",
+        all.len(),
+        partition.groups.len()
     );
     Ok(())
 }
@@ -249,13 +311,16 @@ fn machine() -> String {
 /// Runs one case that the command line names, or all.
 fn run() -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    if let [count, dimensions, settings @ ..] = &words[..] {
+    if let [first, second, settings @ ..] = &words[..] {
         let split =
             |word: &String| Some(word.split_once('=')?).and_then(|(n, v)| Some((n.to_owned(), v.parse().ok()?)));
         let settings = settings.iter().map(|word| split(word).ok_or_else(|| format!("{word}: not name=value").into()));
         let mut settings: Vec<(String, f64)> = settings.collect::<Result<_, Failure>>()?;
+        if first == "portraits" {
+            return portraits(second, &settings);
+        }
         let trials = settings.iter().position(|(name, _)| name == "trials").map(|at| settings.remove(at).1 as usize);
-        return case(count.parse()?, dimensions.parse()?, trials.unwrap_or(TRIALS), &settings);
+        return case(first.parse()?, second.parse()?, trials.unwrap_or(TRIALS), &settings);
     }
     println!("machine: {}; seed {SEED}", machine());
     let program = std::env::current_exe()?;
