@@ -96,11 +96,10 @@ def overlap(a, b):
 READINGS = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2, 1: cv2.IMREAD_COLOR}
 
 
-def readings(path: Path, faces):
-    """For each face the denominator at which muster reads its pixels: what covers the detector's input, or more where that
-    would magnify a face (docs/architecture.md)."""
-    height, width = cv2.imread(str(path)).shape[:2]
-    frame = next(k for k in READINGS if k == 1 or -(-max(height, width) // k) >= reference.SIDE)
+def readings(longer: int, faces):
+    """For each face of an image with this longer side the denominator at which muster reads its pixels: what covers the
+    detector's input, or more where that would magnify a face."""
+    frame = next(k for k in READINGS if k == 1 or -(-longer // k) >= reference.SIDE)
     wanted = [min(1.0, float(np.hypot(*reference.similarity(np.array(face["landmarks"]))[0, :2]))) for face in faces]
     short = [scale for scale in wanted if 1.05 / frame < scale]
     closer = next(k for k in READINGS if k == 1 or 1 / k >= max(short, default=0.0))
@@ -122,8 +121,9 @@ def equality(database: Path, muster: str, library: Path, work: Path, embedder):
     strong reference faces (score >= 0.8, side >= 40 px) that muster lacks."""
     vectors = work / "vectors.npy"
     _, out = run([muster, "export", "--json", "--library", library, "--embeddings", vectors], os.sched_getaffinity(0))
-    ours = {}
-    for face, vector in zip(json.loads(out)["faces"], np.load(vectors)):
+    exported, ours = json.loads(out), {}
+    longer = {image["path"]: max(image["width"], image["height"]) for image in exported["images"]}
+    for face, vector in zip(exported["faces"], np.load(vectors)):
         ours.setdefault(face["path"], []).append((face, vector))
     end_to_end, same_points, people, theirs, mine, missing, wanted = [], [], [], [], [], [], 0
     for path, x, y, w, h, score, blob in sqlite3.connect(database).execute("SELECT * FROM faces ORDER BY path, x"):
@@ -141,11 +141,72 @@ def equality(database: Path, muster: str, library: Path, work: Path, embedder):
         theirs.append(np.frombuffer(blob, np.float32))
         mine.append(vector)
         end_to_end.append(float(vector @ theirs[-1]))
-        k = readings(work / path, [face for face, _ in found])[best]
+        k = readings(longer[path], [face for face, _ in found])[best]
         points = (np.array(face["landmarks"]) + 0.5) / k - 0.5
         same_points.append(float(vector @ reference.embed(embedder, cv2.imread(str(work / path), READINGS[k]), points)))
     apart = [separation(people, vectors) for vectors in (theirs, mine)]
     return end_to_end, same_points, apart, missing, wanted
+
+
+def resized(interpolation, reading=cv2.IMREAD_COLOR, enlarge=True):
+    """A letterbox as the reference's, but for one thing, and how the photo is read for it."""
+    def letterbox(image):
+        height, width = image.shape[:2]
+        scale = reference.SIDE / max(height, width)
+        scale = scale if enlarge else min(1.0, scale)
+        padded = np.zeros((reference.SIDE, reference.SIDE, 3), np.uint8)
+        small = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=interpolation)
+        padded[: small.shape[0], : small.shape[1]] = small
+        return padded, scale
+    return letterbox, reading
+
+
+VARIANTS = {
+    "INTER_CUBIC": resized(cv2.INTER_CUBIC),
+    "INTER_AREA": resized(cv2.INTER_AREA),
+    "read at half size": resized(cv2.INTER_LINEAR, cv2.IMREAD_REDUCED_COLOR_2),
+    "not enlarged": resized(cv2.INTER_LINEAR, enlarge=False),
+}
+
+
+def against_itself(photos: Path, models: Path, embedder):
+    """How well the reference agrees with itself from end to end when one thing of its own letterbox changes."""
+    detector = reference.Model(models / "face_detection_yunet_2023mar.onnx", len(os.sched_getaffinity(0)))
+    plain, cosines = reference.letterbox, {name: [] for name in VARIANTS}
+    for path in sorted(photos.glob("*.jpg")):
+        image = cv2.imread(str(path))
+        reference.letterbox = plain
+        found = reference.detect(detector, image)
+        for name, (letterbox, reading) in VARIANTS.items() if found else ():
+            reference.letterbox = letterbox
+            read = cv2.imread(str(path), reading)
+            factor = image.shape[1] / read.shape[1]
+            others = [(box * factor, points * factor) for box, points, _ in reference.detect(detector, read)]
+            for box, points, _ in found:
+                near = max(others, key=lambda other: overlap(box, other[0]), default=None)
+                if near is not None and overlap(box, near[0]) >= 0.5:
+                    cosines[name].append(float(reference.embed(embedder, image, points) @ reference.embed(embedder, image, near[1])))
+    reference.letterbox = plain
+    return ", ".join(f"{name} {statistics.fmean(values):.3f}" for name, values in cosines.items())
+
+
+def as_shipped(muster, models: Path, photo: Path, cores):
+    """Milliseconds a run on one core: ONNX Runtime on the files as they are shipped, and muster's graphs; in turns. On a photo:
+    the PRelu of the shipped SFace branches on every value, and is quicker the more alike they are."""
+    rows = []
+    for file, shape in (("face_detection_yunet_2023mar.onnx", (1, 3, 640, 640)), ("face_recognition_sface_2021dec.onnx", (1, 3, 112, 112))):
+        pixels = cv2.resize(cv2.imread(str(photo)), shape[:1:-1]).astype(np.float32).transpose(2, 0, 1)[None]
+        model, tensor, shipped, rewritten = reference.Model(models / file, 1), np.ascontiguousarray(pixels), [], []
+        for _ in range(3):
+            for _ in range(20):
+                start = time.perf_counter()
+                model(tensor)
+                shipped.append((time.perf_counter() - start) * 1e3)
+            _, out = run([muster, "models", "bench", "--json"], cores)
+            rewritten += [row["milliseconds"] for row in map(json.loads, out.splitlines())
+                          if row["model"] == file and tuple(row["shape"]) == shape]
+        rows.append(f"{file} {statistics.median(shipped):.1f} / {statistics.median(rewritten):.1f} ms")
+    return "; ".join(rows)
 
 
 def main():
@@ -203,6 +264,12 @@ def main():
                   flush=True)
             for path in missing:
                 print(f"    missing a face in {path}")
+        print(f"({name}) the reference against itself, end to end: {against_itself(photos, models, embedder)}", flush=True)
+    one = {min(all_cores)}
+    os.sched_setaffinity(0, one)
+    photo = min(sets["a"].glob("*selfie.jpg"))
+    print(f"one run as shipped / as muster runs it: {as_shipped(muster, models, photo, one)}")
+    os.sched_setaffinity(0, all_cores)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
     equal = all(row["cosine_same_points"] >= 0.999 and row["missing"] == 0 for row in results)
