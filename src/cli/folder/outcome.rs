@@ -6,6 +6,7 @@ use std::path::Path;
 use muster_actors::progress::{Progress, StageProgress};
 use serde::Serialize;
 
+use super::library::{count, printable};
 use super::progress::span;
 use crate::local::ScanReport;
 use crate::local::view::Totals;
@@ -138,7 +139,7 @@ impl Outcome {
     pub fn text(&self, page: Option<&Path>) -> String {
         let mut lines = vec![format!(
             "{} in {} ({:.1} images/s)",
-            plural(self.images, "image"),
+            count(self.images, "image"),
             span(self.seconds.round() as u64),
             self.images_per_second
         )];
@@ -150,17 +151,17 @@ impl Outcome {
             (self.skipped, "unchanged"),
             (self.left, "left for the next run"),
         ];
-        for (count, state) in states.iter().filter(|(count, _)| *count > 0) {
-            lines.push(format!("  {count:>7} {state}"));
+        for (images, state) in states.iter().filter(|(images, _)| *images > 0) {
+            lines.push(format!("  {images:>7} {state}"));
         }
         if self.removed > 0 {
-            lines.push(format!("{} taken out: their files are gone", plural(self.removed, "image")));
+            lines.push(format!("{} taken out: their files are gone", count(self.removed, "image")));
         }
         lines.push(format!(
             "{}: {} in {}, {} in none",
-            plural(self.faces, "face"),
+            count(self.faces, "face"),
             self.faces.saturating_sub(self.ungrouped),
-            plural(self.groups, "group"),
+            count(self.groups, "group"),
             self.ungrouped
         ));
         let mut text = lines.join("\n") + "\n" + &self.lists();
@@ -179,7 +180,8 @@ impl Outcome {
             }
             text.push_str(&format!("{title}:\n"));
             for listed in list.iter().take(SHOWN) {
-                text.push_str(&format!("  {}: {} ({})\n", short(&listed.path), listed.detail, listed.reason));
+                let (path, detail) = (printable(&listed.path), printable(&listed.detail));
+                text.push_str(&format!("  {}: {detail} ({})\n", short(&path), listed.reason));
             }
             if list.len() > SHOWN {
                 text.push_str(&format!("  and {} more; the page lists them all\n", list.len() - SHOWN));
@@ -193,10 +195,6 @@ impl Outcome {
 fn short(path: &str) -> String {
     let count = path.chars().count();
     if count <= 160 { path.to_owned() } else { format!("…{}", path.chars().skip(count - 159).collect::<String>()) }
-}
-
-fn plural(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `VmHWM` of Linux's /proc (proc(5)), in megabytes of 1,048,576 bytes.
@@ -217,10 +215,19 @@ mod tests {
         let scan = ScanReport { found: 20, new: 12, changed: 2, unchanged: 5, forgotten: 1, ..ScanReport::default() };
         let counts = Counts { indexed: 7, no_faces: 2, rejected: 1, released: 3, ..Counts::default() };
         let run = Progress { counts, ..Progress::default() };
-        let outcome = Outcome::new(&scan, &run, &Totals::default(), 2.0, Vec::new());
+        let totals = Totals { faces: 9, groups: 1, ungrouped: 4, ..Totals::default() };
+        let outcome = Outcome::new(&scan, &run, &totals, 2.0, Vec::new());
         let states = outcome.indexed + outcome.no_faces + outcome.low_quality + outcome.rejected + outcome.skipped;
         assert_eq!(states + outcome.left, outcome.images);
         assert_eq!((outcome.left, outcome.images_per_second), (4, 5.0));
         assert!(outcome.text(None).contains("4 left for the next run"));
+        assert!(outcome.text(None).contains("9 faces: 5 in 1 group, 4 in none"));
+    }
+
+    #[test]
+    fn the_name_of_a_rejected_file_cannot_drive_the_terminal() {
+        let hostile = Listed { path: "a\x1b[2J.jpg".into(), reason: "EMPTY", detail: "no bytes".into() };
+        let outcome = Outcome { rejections: vec![hostile], ..Outcome::default() };
+        assert_eq!(outcome.lists(), "rejected:\n  a\\u{1b}[2J.jpg: no bytes (EMPTY)\n");
     }
 }
