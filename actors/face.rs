@@ -112,3 +112,16 @@ pub struct Face {
     /// A square JPEG of the face for people to look at.
     pub thumbnail: Vec<u8>,
 }
+
+impl Face {
+    /// Whether every figure of it is finite: what is not cannot be stored and read back.
+    pub fn is_finite(&self) -> bool {
+        let q = &self.quality;
+        let bbox = [self.bbox.x, self.bbox.y, self.bbox.width, self.bbox.height];
+        let figures = [q.sharpness, q.level, q.contrast, q.unevenness, q.yaw, q.pitch, q.roll, q.occlusion];
+        let more = [q.size, q.score, q.norm, q.overall];
+        let mut all =
+            [&bbox[..], self.landmarks.as_flattened(), &figures, &more, &self.embedding].into_iter().flatten();
+        all.all(|figure| figure.is_finite())
+    }
+}

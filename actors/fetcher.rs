@@ -11,11 +11,13 @@ use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::error::Class;
 use crate::error::retry::{GaveUp, Retrier};
 use crate::error::route::{History, Leave, Strategy, route};
+use crate::grouper::Asked;
 use crate::image::{RejectReason, Rejection};
 use crate::item::{Item, Source};
-use crate::message::{Message, parse};
+use crate::message::{Message, parse, parse_grouping};
 use crate::ports::queue::{Delivery, Received};
 use crate::progress::Stage;
+use crate::settings::Reads;
 use crate::supervisor::AllDone;
 
 /// The front of the pipeline.
@@ -126,7 +128,11 @@ impl Fetcher {
             s.done += 1;
             s.bytes += delivery.body.len() as u64;
         });
-        let message = parse(&delivery.body, &settings.default_gallery, settings.fetcher.message_bytes);
+        if settings.fetcher.reads == Reads::Galleries {
+            self.ask_for_grouping(delivery, credits);
+            return Vec::new();
+        }
+        let message = parse(&delivery.body, &settings.gallery, settings.fetcher.message_bytes);
         let locators = match message {
             Ok(Message::Images(locators)) => locators,
             Ok(Message::Ignored(why)) => {
@@ -156,6 +162,31 @@ impl Fetcher {
                 quality: None,
             })
             .collect()
+    }
+
+    /// Hands a gallery to the Grouper under its lease.
+    fn ask_for_grouping(&self, delivery: Delivery, credits: &mut impl Iterator<Item = Credit>) {
+        let crew = &self.post.crew;
+        let settings = &crew.settings;
+        let gallery = parse_grouping(&delivery.body, settings.fetcher.message_bytes);
+        let Some(lease) = crew.book.open(delivery.handle, vec![None]).pop() else { return };
+        let history = History {
+            receive_count: delivery.receive_count,
+            max_receives: settings.fetcher.max_receives,
+            ..History::default()
+        };
+        match gallery {
+            Err(rejection) => lease.reject(rejection),
+            Ok(_) if route(Class::Suspect, &history) == Strategy::Reject => {
+                let detail = format!("received {} times without an end", delivery.receive_count);
+                lease.reject(Rejection::new(RejectReason::TooManyAttempts, detail));
+            }
+            Ok(gallery) => {
+                let credit = credits.next().unwrap_or_else(|| crew.credits.overdraw(settings.credits.estimate));
+                // Nobody there: dropped, and so released.
+                let _ = crew.grouper.tell(Asked { gallery, lease, credit });
+            }
+        }
     }
 
     /// Sends items on; those received too often go straight to the Writer, as rejected.

@@ -20,6 +20,25 @@ impl fmt::Display for GalleryId {
     }
 }
 
+/// The gallery of an image whose message names none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GalleryRule {
+    /// Always this one.
+    Always(GalleryId),
+    /// The first folder of the object's key; this one where the key has no folder.
+    FirstFolder(GalleryId),
+}
+
+impl GalleryRule {
+    /// The gallery of the object `key`.
+    pub fn of(&self, key: &str) -> GalleryId {
+        match (self, key.split_once('/')) {
+            (Self::FirstFolder(_), Some((folder, _))) if !folder.is_empty() => GalleryId(folder.to_owned()),
+            (Self::Always(gallery) | Self::FirstFolder(gallery), _) => gallery.clone(),
+        }
+    }
+}
+
 hex_id! {
     /// Stable id of a group of faces: it survives re-runs, growth, splits and merges (by redirect).
     GroupId

@@ -128,7 +128,7 @@ impl Keeper {
             backoff.next(&crew.jitter)
         };
         match route(class, &history) {
-            Strategy::Retry => Some(backoff()),
+            Strategy::Retry | Strategy::Await => Some(backoff()),
             Strategy::Brake(after) => Some(after.unwrap_or_else(backoff)),
             Strategy::Leave(leave @ (Leave::DependencyDown | Leave::Misconfigured)) => {
                 crew.leave(leave, Stage::Keeper, "leases cannot be settled");

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::book::{Book, End};
-use crate::image::{ImageState, Locator, Rejection};
+use crate::image::{Locator, Rejection};
+use crate::ledger::Done;
 
 /// Our claim on one image of one received message. A panic anywhere drops it, which gives the image back.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ impl Lease {
     }
 
     /// The result is stored: delete the message.
-    pub fn ack(mut self, state: ImageState) {
-        self.end(End::Ack(state));
+    pub fn ack(mut self, done: Done) {
+        self.end(End::Ack(done));
     }
 
     /// Give the message back, visible again after `delay`.

@@ -7,11 +7,20 @@ use tokio::time::Instant;
 use crate::image::{ImageState, Locator, Rejection};
 use crate::progress::{Progress, Rejected, Stage, StageProgress};
 
-/// How an image's lease ended.
+/// What was done when a lease was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// An image was stored in this state.
+    Image(ImageState),
+    /// A gallery was grouped.
+    Gallery,
+}
+
+/// How a lease ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Stored and acknowledged.
-    Acked(ImageState),
+    Acked(Done),
     /// Dead-lettered.
     Rejected(Rejection),
     /// Given back.
@@ -71,16 +80,17 @@ impl Ledger {
         Working { ledger: self.clone(), stage, items, since: Instant::now() }
     }
 
-    /// An image ended.
+    /// A lease ended.
     pub(crate) fn ended(&self, locator: Option<Locator>, fate: Fate) {
         let mut progress = self.lock();
         let counts = &mut progress.counts;
         match fate {
-            Fate::Acked(ImageState::Indexed) => counts.indexed += 1,
-            Fate::Acked(ImageState::NoFaces) => counts.no_faces += 1,
-            Fate::Acked(ImageState::LowQuality) => counts.low_quality += 1,
+            Fate::Acked(Done::Image(ImageState::Indexed)) => counts.indexed += 1,
+            Fate::Acked(Done::Image(ImageState::NoFaces)) => counts.no_faces += 1,
+            Fate::Acked(Done::Image(ImageState::LowQuality)) => counts.low_quality += 1,
             // A rejected image is never acked: it goes to the dead letters.
-            Fate::Acked(ImageState::Rejected) => counts.rejected += 1,
+            Fate::Acked(Done::Image(ImageState::Rejected)) => counts.rejected += 1,
+            Fate::Acked(Done::Gallery) => counts.grouped += 1,
             Fate::Released => counts.released += 1,
             Fate::LeaseLost => counts.lease_lost += 1,
             Fate::Rejected(rejection) => {

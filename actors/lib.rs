@@ -53,4 +53,4 @@ pub use exit::Exit;
 pub use ports::Ports;
 pub use progress::{Progress, Summary};
 pub use settings::Settings;
-pub use supervisor::tree::{Running, start};
+pub use supervisor::tree::{Running, start, start_grouping};

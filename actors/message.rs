@@ -2,12 +2,12 @@
 //!
 //! Accepted: S3 event notifications (`Records[]`, url-encoded keys, any version that has the shape; Amazon S3 User
 //! Guide, "Event message structure"), `s3:TestEvent`, EventBridge S3 events (keys not encoded), either of them in an
-//! SNS envelope, and muster's own `{"bucket", "key", "gallery_id"}`.
+//! SNS envelope, and muster's own `{"bucket", "key", "gallery_id"}`. A grouping message is `{"gallery_id"}`.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::gallery::GalleryId;
+use crate::gallery::{GalleryId, GalleryRule};
 use crate::image::{Locator, RejectReason, Rejection};
 
 /// What a message asks for.
@@ -76,18 +76,35 @@ fn decode(key: &str) -> Result<String, Rejection> {
     String::from_utf8(bytes).map_err(|_| bad("the decoded key is not UTF-8"))
 }
 
-fn locator(gallery: &GalleryId, bucket: String, key: String) -> Result<Locator, Rejection> {
+#[derive(Deserialize)]
+struct Grouping {
+    gallery_id: String,
+}
+
+/// Longest name of a gallery in bytes: it is part of S3 keys, which have 1,024.
+const LONGEST: usize = 256;
+
+/// A gallery's name becomes part of object keys and of pages: only what is harmless there.
+fn gallery(id: String) -> Result<GalleryId, Rejection> {
+    let odd = |c: char| c.is_control() || c == '/' || c == '\\';
+    if id.is_empty() || id.len() > LONGEST || id.chars().any(odd) || id.chars().all(|c| c == '.') {
+        return Err(bad("gallery_id is empty, too long, or not a plain name"));
+    }
+    Ok(GalleryId(id))
+}
+
+fn locator(of: GalleryId, bucket: String, key: String) -> Result<Locator, Rejection> {
     if bucket.is_empty() || key.is_empty() {
         return Err(bad("bucket or key is empty"));
     }
-    Ok(Locator { gallery: gallery.clone(), bucket, key })
+    Ok(Locator { gallery: gallery(of.0)?, bucket, key })
 }
 
 fn shape<T: serde::de::DeserializeOwned>(value: Value, what: &str) -> Result<T, Rejection> {
     serde_json::from_value(value).map_err(|error| bad(format!("{what}: {error}")))
 }
 
-fn records(records: Value, gallery: &GalleryId) -> Result<Message, Rejection> {
+fn records(records: Value, rule: &GalleryRule) -> Result<Message, Rejection> {
     let mut images = Vec::new();
     for record in shape::<Vec<Record>>(records, "S3 event")? {
         if !record.event_source.is_empty() && record.event_source != "aws:s3" {
@@ -96,16 +113,23 @@ fn records(records: Value, gallery: &GalleryId) -> Result<Message, Rejection> {
         if record.event_name.contains("ObjectRemoved") || record.event_name.contains("LifecycleExpiration") {
             continue;
         }
-        images.push(locator(gallery, record.s3.bucket.name, decode(&record.s3.object.key)?)?);
+        let key = decode(&record.s3.object.key)?;
+        images.push(locator(rule.of(&key), record.s3.bucket.name, key)?);
     }
     Ok(if images.is_empty() { Message::Ignored("nothing was created") } else { Message::Images(images) })
 }
 
-/// Reads a message of at most `limit` bytes. Images without a gallery go to `gallery`.
+/// Reads a message of at most `limit` bytes that asks for the grouping of a gallery.
 ///
 /// # Errors
 /// [`RejectReason::BadMessage`] with what is wrong.
-pub fn parse(body: &str, gallery: &GalleryId, limit: usize) -> Result<Message, Rejection> {
+pub fn parse_grouping(body: &str, limit: usize) -> Result<GalleryId, Rejection> {
+    let Grouping { gallery_id } = shape(json(body, limit)?, "not {gallery_id}")?;
+    gallery(gallery_id)
+}
+
+/// The JSON of a message of at most `limit` bytes, out of its SNS envelope.
+fn json(body: &str, limit: usize) -> Result<Value, Rejection> {
     if body.len() > limit {
         return Err(bad(format!("{} bytes, more than {limit}", body.len())));
     }
@@ -114,8 +138,17 @@ pub fn parse(body: &str, gallery: &GalleryId, limit: usize) -> Result<Message, R
     if let (true, Some(inner)) = (enveloped, value.get("Message").and_then(Value::as_str)) {
         value = serde_json::from_str(inner).map_err(|error| bad(format!("inside SNS, not JSON: {error}")))?;
     }
+    Ok(value)
+}
+
+/// Reads a message of at most `limit` bytes. Images without a gallery go where `rule` says.
+///
+/// # Errors
+/// [`RejectReason::BadMessage`] with what is wrong.
+pub fn parse(body: &str, rule: &GalleryRule, limit: usize) -> Result<Message, Rejection> {
+    let mut value = json(body, limit)?;
     if let Some(found) = value.get_mut("Records") {
-        return records(found.take(), gallery);
+        return records(found.take(), rule);
     }
     if value.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
         return Ok(Message::Ignored("s3:TestEvent"));
@@ -126,11 +159,11 @@ pub fn parse(body: &str, gallery: &GalleryId, limit: usize) -> Result<Message, R
         }
         let detail = value.get_mut("detail").map(Value::take).unwrap_or_default();
         let S3 { bucket, object } = shape(detail, "EventBridge event")?;
-        return Ok(Message::Images(vec![locator(gallery, bucket.name, object.key)?]));
+        return Ok(Message::Images(vec![locator(rule.of(&object.key), bucket.name, object.key)?]));
     }
     let own: Own = shape(value, "neither an S3 event nor {bucket, key, gallery_id}")?;
-    let gallery = own.gallery_id.map_or_else(|| gallery.clone(), GalleryId);
-    Ok(Message::Images(vec![locator(&gallery, own.bucket, own.key)?]))
+    let of = own.gallery_id.map_or_else(|| rule.of(&own.key), GalleryId);
+    Ok(Message::Images(vec![locator(of, own.bucket, own.key)?]))
 }
 
 #[cfg(test)]
@@ -138,7 +171,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<Message, RejectReason> {
-        parse(body, &GalleryId("g".into()), 4096).map_err(|rejection| rejection.reason)
+        parse(body, &GalleryRule::Always(GalleryId("g".into())), 4096).map_err(|rejection| rejection.reason)
     }
 
     fn images(of: &[(&str, &str, &str)]) -> Result<Message, RejectReason> {
@@ -209,9 +242,37 @@ mod tests {
             r#"{"Records":[{"s3":{"bucket":{"name":"b"},"object":{"key":"%ff"}}}]}"#,
             r#"{"source":"aws.s3","detail-type":"Object Created"}"#,
             r#"{"Type":"Notification","Message":"not json"}"#,
+            r#"{"bucket":"b","key":"k","gallery_id":""}"#,
+            r#"{"bucket":"b","key":"k","gallery_id":"../other"}"#,
+            r#"{"bucket":"b","key":"k","gallery_id":".."}"#,
+            r#"{"bucket":"b","key":"k","gallery_id":"a\u0000b"}"#,
             &long,
         ] {
             assert_eq!(read(body), Err(RejectReason::BadMessage), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_grouping_message_names_its_gallery() {
+        let read = |body: &str| parse_grouping(body, 4096).map_err(|rejection| rejection.reason);
+        let mine = Ok(GalleryId("mine".into()));
+        assert_eq!(read(r#"{"gallery_id":"mine"}"#), mine);
+        assert_eq!(read(r#"{"Type":"Notification","Message":"{\"gallery_id\":\"mine\"}"}"#), mine);
+        for body in ["", "{}", r#"{"gallery_id":7}"#, r#"{"gallery_id":"a/b"}"#, r#"{"bucket":"b","key":"k"}"#] {
+            assert_eq!(read(body), Err(RejectReason::BadMessage), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_image_without_a_gallery_goes_where_the_rule_says() {
+        let other = GalleryId("other".into());
+        for (rule, key, gallery) in [
+            (GalleryRule::Always(other.clone()), "wedding/1.jpg", "other"),
+            (GalleryRule::FirstFolder(other.clone()), "wedding/a/1.jpg", "wedding"),
+            (GalleryRule::FirstFolder(other.clone()), "1.jpg", "other"),
+            (GalleryRule::FirstFolder(other), "/1.jpg", "other"),
+        ] {
+            assert_eq!(rule.of(key).0, gallery, "{rule:?} {key}");
         }
     }
 }

@@ -80,7 +80,7 @@ pub struct StageProgress {
     pub bytes_saved: u64,
 }
 
-/// How many images ended how. Their sum is what was fetched, once nothing is in flight.
+/// How many images (or galleries to group) ended how. Their sum is what was fetched, once nothing is in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Stored with faces.
@@ -89,6 +89,9 @@ pub struct Counts {
     pub no_faces: u64,
     /// Stored as too poor, never downloaded.
     pub low_quality: u64,
+    /// Galleries grouped, where messages ask for that.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub grouped: u64,
     /// Dead-lettered with a reason.
     pub rejected: u64,
     /// Given back to the queue.
@@ -97,15 +100,19 @@ pub struct Counts {
     pub lease_lost: u64,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Counts {
     /// Images that ended.
     pub fn ended(&self) -> u64 {
-        self.indexed + self.no_faces + self.low_quality + self.rejected + self.released + self.lease_lost
+        self.acked() + self.rejected + self.released + self.lease_lost
     }
 
-    /// Images whose message was deleted because the result is stored.
+    /// Those whose message was deleted because the result is stored.
     pub fn acked(&self) -> u64 {
-        self.indexed + self.no_faces + self.low_quality
+        self.indexed + self.no_faces + self.low_quality + self.grouped
     }
 }
 

@@ -9,7 +9,7 @@ use crate::batcher::plan::BatchLimits;
 use crate::blocking::Blocking;
 use crate::concurrency::{Bounds, Limits};
 use crate::error::backoff::RetrySettings;
-use crate::gallery::GalleryId;
+use crate::gallery::{GalleryId, GalleryRule};
 use crate::progress::Stage;
 use crate::supervisor::policy::Intensity;
 
@@ -24,9 +24,20 @@ pub struct CreditSettings {
     pub estimate: usize,
 }
 
+/// What the messages of a queue ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Images to index.
+    Images,
+    /// Galleries to group.
+    Galleries,
+}
+
 /// How messages are received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetcherSettings {
+    /// What they ask for.
+    pub reads: Reads,
     /// Messages asked for at once.
     pub receive: usize,
     /// Longest message in bytes (SQS: 1 MiB).
@@ -76,6 +87,8 @@ pub struct KeeperSettings {
     pub linger: Duration,
     /// Calls at once.
     pub at_once: usize,
+    /// A lease is renewed for at most so long.
+    pub bound: Duration,
     /// Attempts at settling one lease.
     pub attempts: u32,
     /// The Fetcher stops receiving while more settlements than this are not done.
@@ -142,7 +155,7 @@ pub struct Settings {
     /// Id of the model pack, with its version: part of every face's id.
     pub model: String,
     /// Gallery of messages that name none.
-    pub default_gallery: GalleryId,
+    pub gallery: GalleryRule,
     /// Largest object in bytes.
     pub object_bytes: u64,
     /// Bounds on the work in the pipeline.
@@ -201,10 +214,11 @@ impl Default for Settings {
         let seconds = Duration::from_secs;
         Self {
             model: String::from("unnamed"),
-            default_gallery: GalleryId(String::from("default")),
+            gallery: GalleryRule::Always(GalleryId(String::from("default"))),
             object_bytes: 256 << 20,
             credits: CreditSettings { count: 256, bytes: 512 << 20, estimate: 4 << 20 },
             fetcher: FetcherSettings {
+                reads: Reads::Images,
                 receive: 10,
                 message_bytes: 1 << 20,
                 pause: Duration::from_millis(200),
@@ -227,6 +241,7 @@ impl Default for Settings {
                 batch: 100,
                 linger: Duration::from_millis(20),
                 at_once: 4,
+                bound: seconds(11 * 3600),
                 attempts: 8,
                 backlog: 1_000,
             },

@@ -16,6 +16,7 @@ use crate::gallery::GalleryId;
 use crate::grouper::FacesWritten;
 use crate::image::{ImageState, RejectReason, Rejection};
 use crate::item::Finished;
+use crate::ledger::Done;
 use crate::progress::Stage;
 use crate::supervisor::heart::Heart;
 
@@ -39,7 +40,9 @@ fn written(crew: &Crew, finished: Finished) {
             // Every record in this state is made with its reason.
             Rejection::new(RejectReason::Isolated, "no reason was recorded")
         })),
-        (state @ (ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality), _) => item.lease.ack(state),
+        (state @ (ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality), _) => {
+            item.lease.ack(Done::Image(state));
+        }
     }
 }
 
@@ -57,6 +60,7 @@ fn given_up(crew: &Crew, finished: Finished, strategy: Strategy, failure: &Failu
             crew.leave(leave, Stage::Writer, &failure.message);
         }
         Strategy::Retry
+        | Strategy::Await
         | Strategy::Brake(_)
         | Strategy::Release
         | Strategy::Halve
@@ -117,15 +121,15 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
                 Err(failure) => failed.push((finished, failure)),
             }
         }
+        if !galleries.is_empty() {
+            rounds.succeeded();
+        }
         for gallery in galleries {
             // A lost wake-up is harmless: the gallery is marked.
             let _ = crew.grouper.tell(FacesWritten(gallery));
         }
         // One wait for all: the first failure that may be tried again sets it.
-        let Some(worst) = failed.iter().map(|(_, failure)| failure.clone()).next() else {
-            rounds.succeeded();
-            return;
-        };
+        let Some(worst) = failed.iter().map(|(_, failure)| failure.clone()).next() else { return };
         crew.ledger.stage(Stage::Writer, |s| s.errors += 1);
         let mut decided = rounds.failed(&worst);
         let mut wait = None;

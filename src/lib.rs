@@ -1,9 +1,13 @@
 //! Adapters, vision, settings and the command line of muster. The pipeline itself is `muster-actors`.
 
+#[cfg(feature = "cloud")]
+pub mod aws;
 pub mod cli;
 pub mod faiss;
 #[cfg(feature = "local")]
 pub mod local;
+#[cfg(feature = "cloud")]
+pub mod mongo;
 pub mod onnx;
 pub mod settings;
 pub mod vision;

@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::image::{ImageState, Locator, Rejection};
+use crate::image::{Locator, Rejection};
 use crate::lease::Lease;
-use crate::ledger::{Fate, Ledger};
+use crate::ledger::{Done, Fate, Ledger};
 use crate::ports::queue::{Handle, Settled};
 
 /// How one image of a message ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    Ack(ImageState),
+    Ack(Done),
     Release(Duration),
     Reject(Rejection),
 }
@@ -52,6 +52,7 @@ enum State {
 #[derive(Debug)]
 struct Entry {
     handle: Handle,
+    opened: Instant,
     expires: Instant,
     renewed: Instant,
     renewing: bool,
@@ -73,6 +74,7 @@ struct Inner {
 #[derive(Debug)]
 pub struct Book {
     visibility: Duration,
+    bound: Duration,
     ledger: Ledger,
     inner: Mutex<Inner>,
     /// A settlement became due.
@@ -82,9 +84,10 @@ pub struct Book {
 }
 
 impl Book {
-    pub(crate) fn new(visibility: Duration, drop_delay: Duration, ledger: Ledger) -> Arc<Self> {
+    /// Leases of `visibility` that are renewed for at most `bound`.
+    pub(crate) fn new(visibility: Duration, bound: Duration, drop_delay: Duration, ledger: Ledger) -> Arc<Self> {
         let inner = Inner { next: 0, entries: BTreeMap::new(), released: 0, drop_delay };
-        Arc::new(Self { visibility, ledger, inner: Mutex::new(inner), due: Notify::new(), left: Notify::new() })
+        Arc::new(Self { visibility, bound, ledger, inner: Mutex::new(inner), due: Notify::new(), left: Notify::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -104,6 +107,7 @@ impl Book {
         };
         let entry = Entry {
             handle,
+            opened: now,
             expires: now + self.visibility,
             renewed: now,
             renewing: false,
@@ -195,7 +199,7 @@ impl Book {
                 );
                 inner.released += u64::from(released);
                 self.remove(&mut inner, id, |end| match end {
-                    End::Ack(state) => Fate::Acked(state),
+                    End::Ack(done) => Fate::Acked(done),
                     End::Release(_) => Fate::Released,
                     End::Reject(rejection) => Fate::Rejected(rejection),
                 });
@@ -227,7 +231,8 @@ impl Book {
         }
     }
 
-    /// Up to `max` leases older than `age`, marked as being renewed.
+    /// Up to `max` leases older than `age`, marked as being renewed. One that was held for too long is let go: whatever
+    /// keeps it would keep it for ever.
     pub(crate) fn take_stale(&self, age: Duration, max: usize) -> Vec<(u64, Handle)> {
         let now = Instant::now();
         let mut inner = self.lock();
@@ -235,6 +240,9 @@ impl Book {
         let mut stale = Vec::new();
         for (id, entry) in &mut inner.entries {
             let settling = matches!(entry.state, State::Settling { .. });
+            if now - entry.opened >= self.bound {
+                continue;
+            }
             if stale.len() < max && !entry.lost && !entry.renewing && !settling && now - entry.renewed >= age {
                 entry.renewing = true;
                 stale.push((*id, entry.handle.clone()));

@@ -180,6 +180,7 @@ impl Runner {
                 None
             }
             Strategy::Retry
+            | Strategy::Await
             | Strategy::Brake(_)
             | Strategy::Release
             | Strategy::Reject

@@ -25,6 +25,8 @@ pub struct RetrySettings {
     pub budget: f64,
     /// Part of a retry that each success earns.
     pub earned: f64,
+    /// How long a dependency that is down is waited for; zero does not wait for one at all.
+    pub outage: Duration,
 }
 
 impl Default for RetrySettings {
@@ -36,6 +38,7 @@ impl Default for RetrySettings {
             attempts: 5,
             budget: 50.0,
             earned: 0.2,
+            outage: Duration::ZERO,
         }
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::error::backoff::{Backoff, Budget, Jitter, RetrySettings};
-use crate::error::{Failure, History, Strategy, route};
+use crate::error::breaker::Breaker;
+use crate::error::breaker::Outage;
+use crate::error::{Class, Failure, History, Strategy, route};
 use crate::supervisor::heart::Heart;
 
 /// Nobody tells us to stand still for longer: leases and drains would suffer.
@@ -42,7 +44,7 @@ impl Brake {
 pub(crate) struct GaveUp {
     /// The last failure.
     pub(crate) failure: Failure,
-    /// Never [`Strategy::Retry`] or [`Strategy::Brake`].
+    /// Never [`Strategy::Retry`], [`Strategy::Await`] or [`Strategy::Brake`].
     pub(crate) strategy: Strategy,
 }
 
@@ -53,12 +55,20 @@ pub(crate) struct Retrier {
     jitter: Arc<Jitter>,
     budget: Arc<Budget>,
     brake: Arc<Brake>,
+    breaker: Arc<Breaker>,
     heart: Heart,
 }
 
 impl Retrier {
     pub(crate) fn new(settings: RetrySettings, jitter: Arc<Jitter>, heart: Heart) -> Self {
-        Self { settings, jitter, budget: Arc::new(Budget::new(&settings)), brake: Arc::default(), heart }
+        Self {
+            settings,
+            jitter,
+            budget: Arc::new(Budget::new(&settings)),
+            brake: Arc::default(),
+            breaker: Arc::default(),
+            heart,
+        }
     }
 
     /// One call with its retries. Each attempt may take `limit`.
@@ -126,6 +136,7 @@ pub(crate) struct Rounds<'a> {
 impl Rounds<'_> {
     /// An attempt succeeded.
     pub(crate) fn succeeded(&self) {
+        self.retrier.breaker.close();
         self.retrier.budget.earn();
     }
 
@@ -137,6 +148,10 @@ impl Rounds<'_> {
             attempts: self.attempts,
             max_attempts: retrier.settings.attempts,
             budget: true,
+            outage: match failure.class {
+                Class::Transient => retrier.breaker.failed(retrier.settings.outage),
+                _ => Outage::None,
+            },
             ..History::default()
         };
         // The budget is spent only where a retry would follow.
@@ -145,6 +160,10 @@ impl Rounds<'_> {
         }
         match route(failure.class, &history) {
             Strategy::Retry => Next::Wait(self.backoff.next(&retrier.jitter)),
+            Strategy::Await => {
+                self.attempts -= 1;
+                Next::Wait(self.backoff.next(&retrier.jitter))
+            }
             Strategy::Brake(after) => {
                 self.attempts -= 1;
                 retrier.brake.pull(after.unwrap_or_else(|| self.backoff.next(&retrier.jitter)));

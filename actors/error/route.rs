@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Class;
+use crate::error::breaker::Outage;
 
 /// What is known when an error is routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct History {
     pub max_attempts: u32,
     /// The stage's retry budget has a retry left.
     pub budget: bool,
+    /// Whether the dependency behind the stage is down for everybody.
+    pub outage: Outage,
     /// Items in the batch that failed.
     pub batch: usize,
     /// The engine was rebuilt since the trouble began.
@@ -31,6 +34,7 @@ impl Default for History {
             attempts: 1,
             max_attempts: 1,
             budget: true,
+            outage: Outage::None,
             batch: 1,
             rebuilt: false,
             proven: false,
@@ -63,6 +67,8 @@ pub enum Leave {
 pub enum Strategy {
     /// Wait (backoff with full jitter), then try again.
     Retry,
+    /// Wait like [`Strategy::Retry`] until the dependency is back; the item loses no attempt.
+    Await,
     /// The whole stage waits; the item loses no attempt.
     Brake(Option<Duration>),
     /// Give the item back to the queue, visible after a jittered delay.
@@ -90,6 +96,8 @@ pub enum Strategy {
 /// The table. No wildcard: a new class does not compile until somebody decides.
 pub fn route(class: Class, history: &History) -> Strategy {
     match class {
+        Class::Transient if history.outage == Outage::Over => Strategy::Leave(Leave::DependencyDown),
+        Class::Transient if history.outage == Outage::Down => Strategy::Await,
         Class::Transient if history.attempts < history.max_attempts && history.budget => Strategy::Retry,
         Class::Transient => Strategy::Release,
         Class::Throttled { retry_after } => Strategy::Brake(retry_after),
@@ -123,11 +131,14 @@ mod tests {
         let broke = History { budget: false, ..new };
         let eight = History { batch: 8, ..new };
         let rebuilt = History { rebuilt: true, ..new };
+        let [down, over] = [Outage::Down, Outage::Over].map(|outage| History { outage, ..broke });
         let after = Some(Duration::from_secs(7));
         for (class, history, expected) in [
             (Class::Transient, new, Strategy::Retry),
             (Class::Transient, worn, Strategy::Release),
             (Class::Transient, broke, Strategy::Release),
+            (Class::Transient, down, Strategy::Await),
+            (Class::Transient, over, Strategy::Leave(Leave::DependencyDown)),
             (Class::Throttled { retry_after: after }, worn, Strategy::Brake(after)),
             (Class::Throttled { retry_after: None }, broke, Strategy::Brake(None)),
             (Class::Overload, eight, Strategy::Halve),

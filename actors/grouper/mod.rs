@@ -17,27 +17,39 @@ pub mod voices;
 pub use params::Params;
 pub use reconcile::reconcile;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
 use tracing::Instrument;
 
+use crate::credit::Credit;
 use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::drain::Mode;
 use crate::error::retry::Retrier;
 use crate::error::route::{Leave, Strategy};
 use crate::exit::Exit;
 use crate::gallery::GalleryId;
+use crate::lease::Lease;
+use crate::ledger::Done;
 use crate::ports::faces::FacesError;
 use crate::progress::Stage;
-use crate::settings::Wake;
+use crate::settings::{Reads, Wake};
 use crate::supervisor::heart::Heart;
 
 /// From the Writer: results of this gallery are in the store.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct FacesWritten(pub(crate) GalleryId);
+
+/// From the Fetcher: a message asks for this gallery. The lease ends when the gallery is grouped.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Asked {
+    pub(crate) gallery: GalleryId,
+    pub(crate) lease: Lease,
+    pub(crate) credit: Credit,
+}
 
 /// Galleries that must be reconciled. Outlives the Grouper: a crash forgets none.
 #[derive(Clone, Debug)]
@@ -70,6 +82,8 @@ pub(crate) struct Grouper {
     post: Post,
     retrier: Retrier,
     alarm: Option<SpawnHandle>,
+    /// Messages that wait for their gallery: many may ask for one, and one grouping answers them all.
+    asked: BTreeMap<GalleryId, Vec<(Lease, Credit)>>,
     running: bool,
     failed: bool,
 }
@@ -94,7 +108,7 @@ async fn reconcile_gallery(crew: Arc<Crew>, retrier: Retrier, heart: Heart, gall
         let working = crew.ledger.begin(Stage::Grouper, 1);
         let snapshot = retrier.run("gallery", limit, || crew.ports.faces.gallery(&gallery)).await.map_err(give_up)?;
         let generation = snapshot.generation;
-        let function = Arc::clone(&crew.ports.reconcile);
+        let Some(function) = crew.ports.reconcile.clone() else { return Ok(()) };
         // Not under the watchdog: the time it takes depends on the gallery.
         let reconciled = match crew.settings.blocking.run(move || function(snapshot)).await {
             Ok(Ok(reconciled)) => reconciled,
@@ -131,7 +145,7 @@ async fn reconcile_gallery(crew: Arc<Crew>, retrier: Retrier, heart: Heart, gall
 impl Grouper {
     pub(crate) fn new(post: Post) -> Self {
         let retrier = post.retrier();
-        Self { post, retrier, alarm: None, running: false, failed: false }
+        Self { post, retrier, alarm: None, asked: BTreeMap::new(), running: false, failed: false }
     }
 
     /// Reconciles the next gallery that changed.
@@ -148,14 +162,26 @@ impl Grouper {
         self.post.crew.dirty.clear(&gallery);
         let mark = Remark { crew: Arc::clone(&self.post.crew), gallery: Some(gallery.clone()) };
         let (crew, retrier, heart) = (Arc::clone(&self.post.crew), self.retrier.clone(), self.post.heart.clone());
+        // Whoever asks from now on waits for the next round.
+        let answered = self.asked.remove(&gallery).unwrap_or_default();
         let done =
             reconcile_gallery(crew, retrier, heart, gallery).instrument(tracing::debug_span!("grouper.reconcile"));
         ctx.spawn(done.into_actor(self).map(move |done, grouper, ctx| {
             grouper.running = false;
             match done {
-                Ok(()) => mark.done(),
+                Ok(()) => {
+                    mark.done();
+                    answered.into_iter().for_each(|(lease, _)| lease.ack(Done::Gallery));
+                }
                 Err(trouble) => {
-                    drop(mark);
+                    // A gallery that a message asked for is its next receiver's; a gallery of ours stays marked.
+                    if answered.is_empty() {
+                        drop(mark);
+                    } else {
+                        mark.done();
+                        let delay = grouper.post.crew.release_delay();
+                        answered.into_iter().for_each(|(lease, _)| lease.release(delay));
+                    }
                     grouper.failed(trouble, ctx);
                 }
             }
@@ -165,7 +191,7 @@ impl Grouper {
 
     /// After a reconciliation: at once when leaving, else when the next wake-up is due.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        if self.post.leaving.is_some() {
+        if self.post.leaving.is_some() || !self.asked.is_empty() {
             self.next(ctx);
         } else if self.post.crew.dirty.first().is_some() {
             self.wake(ctx);
@@ -179,6 +205,10 @@ impl Grouper {
             Trouble::Later(message) if self.post.leaving.is_none() => {
                 tracing::warn!(message, "grouper.later");
                 self.wake(ctx);
+            }
+            // The message goes back to the queue, which is the next chance.
+            Trouble::Later(message) if self.post.crew.settings.fetcher.reads == Reads::Galleries => {
+                tracing::warn!(message, "grouper.release");
             }
             // The last chance is gone: the groups are older than the faces, and the exit says so.
             Trouble::Later(message) => {
@@ -253,6 +283,17 @@ impl Handler<FacesWritten> for Grouper {
         self.post.crew.settings.probe.pass(Stage::Grouper);
         tracing::trace!(%gallery, "grouper.wake");
         self.wake(ctx);
+    }
+}
+
+impl Handler<Asked> for Grouper {
+    type Result = ();
+
+    fn handle(&mut self, Asked { gallery, lease, credit }: Asked, ctx: &mut Self::Context) {
+        self.post.crew.settings.probe.pass(Stage::Grouper);
+        self.post.crew.dirty.mark(&gallery);
+        self.asked.entry(gallery).or_default().push((lease, credit));
+        self.next(ctx);
     }
 }
 

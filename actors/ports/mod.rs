@@ -4,6 +4,7 @@ pub mod decoder;
 pub mod engine;
 pub mod faces;
 pub mod index;
+pub(crate) mod none;
 pub mod objects;
 pub mod queue;
 
@@ -27,6 +28,6 @@ pub struct Ports {
     pub engines: Vec<Arc<dyn engine::Engine>>,
     /// Where results go.
     pub faces: Arc<dyn faces::Faces>,
-    /// Groups a gallery.
-    pub reconcile: Reconcile,
+    /// Groups a gallery; `None` where another worker does.
+    pub reconcile: Option<Reconcile>,
 }

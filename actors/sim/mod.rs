@@ -22,7 +22,7 @@ use crate::concurrency::{Bounds, Limits};
 use crate::drain::Drain;
 use crate::error::backoff::RetrySettings;
 use crate::exit::Exit;
-use crate::gallery::GalleryId;
+use crate::gallery::{GalleryId, GalleryRule};
 use crate::ports::Ports;
 use crate::ports::engine::Engine;
 use crate::progress::Summary;
@@ -65,7 +65,7 @@ fn settings(seed: u64, world: &World, first: bool) -> Settings {
     let world = world.clone();
     let mut settings = Settings {
         model: String::from("sim-1"),
-        default_gallery: GalleryId(String::from("even")),
+        gallery: GalleryRule::Always(GalleryId(String::from("even"))),
         limits: Limits { downloads: 4, decodes: 2 },
         bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 8, decodes: 4 } },
         timeouts: Timeouts {
@@ -109,7 +109,7 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces, firs
         decoder: images,
         engines,
         faces: Arc::new(store.clone()),
-        reconcile: Arc::new(store::reconcile),
+        reconcile: Some(Arc::new(store::reconcile)),
     };
     let mut settings = settings(seed, world, first);
     (scenario.tune)(&mut settings);

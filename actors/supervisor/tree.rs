@@ -14,10 +14,13 @@ use crate::exit::Exit;
 use crate::fetcher::Fetcher;
 use crate::grouper::Grouper;
 use crate::keeper::Keeper;
-use crate::ports::Ports;
+use crate::ports::faces::Faces;
+use crate::ports::none::NoImages;
+use crate::ports::queue::Queue;
+use crate::ports::{Ports, Reconcile};
 use crate::prefilter::Prefilter;
 use crate::progress::{Progress, Summary};
-use crate::settings::Settings;
+use crate::settings::{FetcherSettings, Reads, Settings};
 use crate::supervisor::Supervisor;
 use crate::supervisor::child::{Child, Phase};
 use crate::writer::Writer;
@@ -75,16 +78,20 @@ fn children(crew: &Arc<Crew>) -> Vec<Child> {
             })
         }};
     }
-    let mut children = vec![
-        // The Keeper first: leases must be kept from the first message on.
-        child!("keeper", Phase::Keep, keeper, Keeper),
-        child!("grouper", Phase::Group, grouper, Grouper),
-        child!("writer", Phase::Write, writer, Writer),
-        child!("batcher", Phase::Batch, batcher, Batcher),
-        child!("downloader", Phase::Download, downloader, Downloader),
-        child!("prefilter", Phase::Prefilter, prefilter, Prefilter),
-        child!("fetcher", Phase::Fetch, fetcher, Fetcher),
-    ];
+    // The Keeper first: leases must be kept from the first message on.
+    let mut children = vec![child!("keeper", Phase::Keep, keeper, Keeper)];
+    if crew.ports.reconcile.is_some() {
+        children.push(child!("grouper", Phase::Group, grouper, Grouper));
+    }
+    if crew.settings.fetcher.reads == Reads::Images {
+        children.extend([
+            child!("writer", Phase::Write, writer, Writer),
+            child!("batcher", Phase::Batch, batcher, Batcher),
+            child!("downloader", Phase::Download, downloader, Downloader),
+            child!("prefilter", Phase::Prefilter, prefilter, Prefilter),
+        ]);
+    }
+    children.push(child!("fetcher", Phase::Fetch, fetcher, Fetcher));
     for (number, outlet) in crew.devices.iter().enumerate() {
         let its = Arc::clone(crew);
         children.push(Child::new(format!("device {number}"), Phase::Device, outlet.clone(), move |guard, heart| {
@@ -92,6 +99,26 @@ fn children(crew: &Arc<Crew>) -> Vec<Child> {
         }));
     }
     children
+}
+
+/// Starts a worker that groups the galleries that the messages of `queue` ask for. Must be called where [`start`] may be.
+pub fn start_grouping(
+    queue: Arc<dyn Queue>,
+    faces: Arc<dyn Faces>,
+    reconcile: Reconcile,
+    settings: Settings,
+) -> Running {
+    let none = Arc::new(NoImages);
+    let ports = Ports {
+        queue,
+        objects: Arc::clone(&none) as _,
+        decoder: none,
+        engines: Vec::new(),
+        faces,
+        reconcile: Some(reconcile),
+    };
+    let fetcher = FetcherSettings { reads: Reads::Galleries, ..settings.fetcher };
+    start(ports, Settings { fetcher, ..settings })
 }
 
 /// Starts a pipeline. Must be called inside an actix `System` or a tokio `LocalSet`.

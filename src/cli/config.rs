@@ -29,7 +29,7 @@ impl Args {
                 return Ok(writeln!(out, "{:#}", Settings::schema())?);
             }
             if self.json {
-                let value = |(key, value, origin): (&str, &_, &Origin)| {
+                let value = |(key, value, origin): (&str, toml::Value, &Origin)| {
                     (key.to_owned(), json!({ "value": value, "origin": origin.to_string() }))
                 };
                 let values: serde_json::Map<_, _> = layers.iter().map(value).collect();

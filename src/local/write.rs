@@ -137,16 +137,10 @@ fn check(image: &ImageRecord, faces: &[Face]) -> Result<(), LibraryError> {
         return Err(LibraryError::Invalid("the image's id is not its locator's".to_owned()));
     }
     for face in faces {
-        let q = &face.quality;
-        let box_ = [face.bbox.x, face.bbox.y, face.bbox.width, face.bbox.height];
-        let figures = [q.sharpness, q.level, q.contrast, q.unevenness, q.yaw, q.pitch, q.roll, q.occlusion];
-        let more = [q.size, q.score, q.norm, q.overall];
-        let points = face.landmarks.as_flattened();
-        let mut all = [&box_[..], points, &figures, &more, &face.embedding].into_iter().flatten();
         if face.image != image.id {
             return Err(LibraryError::Invalid(format!("face {} is of another image", face.id)));
         }
-        if face.embedding.is_empty() || !all.all(|v| v.is_finite()) {
+        if face.embedding.is_empty() || !face.is_finite() {
             return Err(LibraryError::Invalid(format!("face {} has a figure that is not finite", face.id)));
         }
     }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::Settings;
+use super::fleet::{NAMES, SECRETS};
+use super::{Secret, Settings};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,13 +106,18 @@ impl Layers {
         Ok(())
     }
 
-    /// Adds variables named `MUSTER_<SECTION>__<KEY>`; others are not ours.
+    /// Adds variables named `MUSTER_<SECTION>__<KEY>`, and those of the Python service; others are not ours. Where both
+    /// names are set, muster's own wins; an empty variable of the Python service is as good as none.
     pub fn environment(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<(), SettingsError> {
+        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         for (name, text) in variables {
-            let Some((section, key)) = name.strip_prefix("MUSTER_").and_then(|rest| rest.split_once("__")) else {
-                continue;
-            };
-            let key = format!("{}.{}", section.to_lowercase(), key.to_lowercase());
+            if let Some((section, key)) = name.strip_prefix("MUSTER_").and_then(|rest| rest.split_once("__")) {
+                ours.push((format!("{}.{}", section.to_lowercase(), key.to_lowercase()), name, text));
+            } else if let Some((_, key)) = NAMES.iter().find(|(known, _)| *known == name && !text.is_empty()) {
+                theirs.push(((*key).to_owned(), name, text));
+            }
+        }
+        for (key, name, text) in theirs.into_iter().chain(ours) {
             let origin = Origin::Environment(name);
             let value = match self.values.get(&key) {
                 Some((Value::String(_), _)) => Value::String(text),
@@ -144,9 +150,17 @@ impl Layers {
         Ok(())
     }
 
-    /// Every key with its value and origin, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value, &Origin)> {
-        self.values.iter().map(|(key, (value, origin))| (key.as_str(), value, origin))
+    /// Every key with its value and origin, in order. Passwords are veiled.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Value, &Origin)> {
+        self.values.iter().map(|(key, (value, origin))| {
+            let value = match value {
+                Value::String(text) if SECRETS.contains(&key.as_str()) => {
+                    Value::String(Secret::from(text.as_str()).to_string())
+                }
+                value => value.clone(),
+            };
+            (key.as_str(), value, origin)
+        })
     }
 
     /// The validated settings.

@@ -1,13 +1,17 @@
 //! Settings: what a person may change, from four layers to one validated value.
 
+mod fleet;
 mod layers;
+mod secret;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::onnx::runtime::Provider;
 
+pub use fleet::{Buckets, Fleet, Mode, Mongo, Queues, Redis};
 pub use layers::{Layers, Origin, SettingsError};
+pub use secret::Secret;
 
 /// All settings, in the sections of `config/default.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +27,16 @@ pub struct Settings {
     pub prefilter: Prefilter,
     /// When two faces are one person.
     pub grouping: Grouping,
+    /// How a fleet's worker lives.
+    pub fleet: Fleet,
+    /// Where its work comes from.
+    pub queues: Queues,
+    /// Where its images come from and its results go.
+    pub buckets: Buckets,
+    /// Where its faces go.
+    pub mongo: Mongo,
+    /// What it need not fetch or compute twice.
+    pub redis: Redis,
 }
 
 /// Which models run, and on what.
@@ -119,6 +133,7 @@ impl Settings {
         range("prefilter.threshold", f64::from(self.prefilter.threshold), 0.0, 1.0);
         range("grouping.threshold", f64::from(self.grouping.threshold), 0.0, 1.0);
         range("grouping.min_size", self.grouping.min_size as f64, 1.0, 1000.0);
+        fleet::ranges(self, &mut range);
         faults
     }
 

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use muster::local::{FolderQueue, Library, ScanOptions, SqliteFaces};
+use muster::local::key::Places;
+use muster::local::{FolderObjects, FolderQueue, Library, ScanOptions, SqliteFaces};
 use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::image::Rejection;
+use muster_actors::image::{Locator, Rejection};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
 
-use super::{faces, queue};
+use super::{faces, objects, queue};
 
 /// An adapter with the folder it lives in. The adapter goes first.
-struct Housed<T>(T, #[allow(dead_code)] tempfile::TempDir);
+struct Housed<T>(T, tempfile::TempDir);
 
 #[async_trait]
 impl Queue for Housed<FolderQueue> {
@@ -51,6 +53,27 @@ impl Faces for Housed<SqliteFaces> {
     }
 }
 
+#[async_trait]
+impl Objects for Housed<FolderObjects> {
+    async fn get(&self, locator: &Locator, limit: u64) -> Result<Object, ObjectsError> {
+        self.0.get(locator, limit).await
+    }
+    async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError> {
+        self.0.head(locator, bytes).await
+    }
+}
+
+impl objects::Fill for Housed<FolderObjects> {
+    fn bucket(&self) -> String {
+        ".".to_owned()
+    }
+    async fn put(&self, key: &str, bytes: &[u8]) {
+        let path = self.1.path().join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+}
+
 fn store(folder: &Path) -> SqliteFaces {
     SqliteFaces::start(Library::create(&folder.join(".muster")).unwrap()).unwrap()
 }
@@ -65,6 +88,11 @@ async fn a_folder(messages: usize, visibility: Duration) -> Housed<FolderQueue> 
     Housed(queue.with_visibility(visibility), folder)
 }
 
+async fn a_folder_of_photos() -> Housed<FolderObjects> {
+    let folder = tempfile::tempdir().unwrap();
+    Housed(FolderObjects::new(Places::new(folder.path().canonicalize().unwrap())), folder)
+}
+
 async fn a_library() -> Housed<SqliteFaces> {
     let folder = tempfile::tempdir().unwrap();
     Housed(store(folder.path()), folder)
@@ -77,6 +105,7 @@ macro_rules! hold {
         }
     };
 }
+pub(crate) use hold;
 
 hold! { queue over a_folder:
     each_message_comes_once_while_it_is_leased
@@ -93,4 +122,12 @@ hold! { faces over a_library:
     one_result_that_cannot_be_stored_fails_alone
     a_partition_is_saved_only_onto_the_generation_it_was_made_from
     many_writers_at_once_lose_nothing
+}
+hold! { objects over a_folder_of_photos:
+    an_object_comes_whole_under_any_name
+    another_version_has_another_etag
+    an_object_over_the_limit_is_rejected
+    an_object_that_is_not_there_is_rejected
+    an_object_without_bytes_is_rejected
+    the_head_of_an_object_comes_with_its_whole_size
 }

@@ -1,6 +1,12 @@
-//! What every adapter of a port must do: one suite a port, generic over the adapter. Here they run
-//! against the embedded adapters.
+//! What every adapter of a port must do: one suite a port, generic over the adapter. They run over the
+//! embedded adapters and over real servers.
 
 mod embedded;
 mod faces;
+mod objects;
 mod queue;
+#[cfg(feature = "cloud")]
+mod real;
+#[cfg(feature = "cloud")]
+#[path = "../support/mod.rs"]
+mod support;

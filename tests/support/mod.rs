@@ -1,4 +1,8 @@
-//! What the end-to-end tests share: the real photos, the real models, the real binary.
+//! What the end-to-end tests share: the real photos, the real models, the real binary, the real servers.
+#![allow(dead_code)] // Each test program uses its part.
+
+#[cfg(feature = "cloud")]
+pub mod stack;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,0 +1,39 @@
+//! The ports of images for a worker that has none to look at: it groups galleries. Nobody calls them.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Class;
+use crate::image::{Frame, Locator, RejectReason, Rejection};
+use crate::ports::decoder::Decoder;
+use crate::ports::objects::{Object, Objects, ObjectsError};
+
+/// No images.
+pub(crate) struct NoImages;
+
+const WHY: &str = "this worker reads no images";
+
+fn none() -> ObjectsError {
+    ObjectsError::Failed { class: Class::Bug, message: WHY.to_owned() }
+}
+
+#[async_trait]
+impl Objects for NoImages {
+    async fn get(&self, _: &Locator, _: u64) -> Result<Object, ObjectsError> {
+        Err(none())
+    }
+
+    async fn head(&self, _: &Locator, _: u64) -> Result<Object, ObjectsError> {
+        Err(none())
+    }
+}
+
+impl Decoder for NoImages {
+    fn decode(&self, _: Bytes) -> Result<Frame, Rejection> {
+        Err(Rejection::new(RejectReason::UnknownFormat, WHY))
+    }
+
+    fn judge_header(&self, _: &[u8]) -> Option<f32> {
+        None
+    }
+}

@@ -1,0 +1,133 @@
+//! From an error of Amazon's services to its class. Codes: SQS, S3 and common error lists of the API references.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use muster_actors::error::Class;
+
+/// What is known of a call that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Its class.
+    pub class: Class,
+    /// The service's code, where it answered.
+    pub code: Option<String>,
+    /// HTTP status, where it answered.
+    pub status: Option<u16>,
+    /// For a person.
+    pub message: String,
+}
+
+/// Reads an error of the SDK.
+pub fn fault<E>(what: &str, error: &SdkError<E, HttpResponse>) -> Fault
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match error {
+        SdkError::ServiceError(service) => {
+            let code = service.err().code().map(str::to_owned);
+            let detail = service.err().message().unwrap_or("no message");
+            let message = format!("{what}: {} ({detail})", code.as_deref().unwrap_or("no code"));
+            Fault { class: class(code.as_deref(), status), code, status, message }
+        }
+        SdkError::ConstructionFailure(_) => {
+            let message = format!("{what}: the request cannot be made: {}", deepest(error));
+            Fault { class: Class::Misconfigured, code: None, status, message }
+        }
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
+            Fault { class: Class::Transient, code: None, status, message: format!("{what}: {}", deepest(error)) }
+        }
+        // The SDK's list is open; what is new there is tried again, and an outage ends the run in the end.
+        _ => Fault { class: Class::Transient, code: None, status, message: format!("{what}: {}", deepest(error)) },
+    }
+}
+
+/// The cause behind the causes: "connection refused" rather than "dispatch failure".
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// The class of a service's answer.
+pub fn class(code: Option<&str>, status: Option<u16>) -> Class {
+    let code = code.map(|code| code.rsplit(['.', '#']).next().unwrap_or(code)).unwrap_or_default();
+    match (code, status) {
+        (
+            "SlowDown"
+            | "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "TooManyRequestsException"
+            | "RequestLimitExceeded"
+            | "BandwidthLimitExceeded"
+            | "KmsThrottled"
+            | "OverLimit",
+            _,
+        )
+        | (_, Some(429)) => Class::Throttled { retry_after: None },
+        // Credentials that ran out are renewed behind our back; the clock is set by the host.
+        (
+            "ExpiredToken" | "ExpiredTokenException" | "RequestTimeout" | "RequestExpired" | "RequestTimeTooSkewed",
+            _,
+        ) => Class::Transient,
+        (
+            "AccessDenied"
+            | "AccessDeniedException"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "SignatureDoesNotMatch"
+            | "InvalidAccessKeyId"
+            | "AuthFailure"
+            | "MissingAuthenticationToken"
+            | "NoSuchBucket"
+            | "QueueDoesNotExist"
+            | "NonExistentQueue"
+            | "InvalidAddress"
+            | "PermanentRedirect"
+            | "KmsAccessDenied"
+            | "KmsDisabled"
+            | "KmsNotFound"
+            | "KmsInvalidState"
+            | "AuthorizationHeaderMalformed",
+            _,
+        )
+        | (_, Some(401 | 403)) => Class::Misconfigured,
+        ("ReceiptHandleIsInvalid" | "MessageNotInflight", _) => Class::LeaseLost,
+        (_, Some(500..)) => Class::Transient,
+        (_, Some(400..=499)) => Class::Poison,
+        (_, _) => Class::Transient,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_has_its_class() {
+        let throttled = Class::Throttled { retry_after: None };
+        for (code, status, expected) in [
+            (Some("SlowDown"), Some(503), throttled),
+            (None, Some(429), throttled),
+            (Some("RequestThrottled"), Some(400), throttled),
+            (Some("ServiceUnavailable"), Some(503), Class::Transient),
+            (Some("InternalError"), Some(500), Class::Transient),
+            (Some("ExpiredToken"), Some(403), Class::Transient),
+            (Some("AccessDenied"), Some(403), Class::Misconfigured),
+            (None, Some(403), Class::Misconfigured),
+            (Some("AWS.SimpleQueueService.NonExistentQueue"), Some(400), Class::Misconfigured),
+            (Some("com.amazonaws.sqs#QueueDoesNotExist"), Some(400), Class::Misconfigured),
+            (Some("ReceiptHandleIsInvalid"), Some(400), Class::LeaseLost),
+            (Some("NoSuchKey"), Some(404), Class::Poison),
+            (None, None, Class::Transient),
+        ] {
+            assert_eq!(class(code, status), expected, "{code:?} {status:?}");
+        }
+    }
+}

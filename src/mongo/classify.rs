@@ -1,0 +1,98 @@
+//! From an error of MongoDB to its class. Codes and labels: MongoDB manual, "Error codes"; specifications "Retryable writes" and
+//! "Server overload retry".
+
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+use muster_actors::error::Class;
+
+use super::MongoError;
+
+/// The class of an error.
+pub fn class(error: &MongoError) -> Class {
+    match error {
+        MongoError::Driver(error) => of_driver(error),
+        MongoError::Statement { code, .. } => of_code(*code),
+        // What muster did not write, it cannot mend; the worker leaves rather than guess.
+        MongoError::Document(_) | MongoError::Unfit(_) => Class::Misconfigured,
+        MongoError::Invalid(_) => Class::Poison,
+        MongoError::Conflict => Class::Transient,
+    }
+}
+
+/// Labels that say: the same thing may succeed later.
+const LATER: [&str; 6] = [
+    "RetryableWriteError",
+    "RetryableError",
+    "TransientTransactionError",
+    "UnknownTransactionCommitResult",
+    "NoWritesPerformed",
+    "NetworkError",
+];
+/// Labels that say: too much is asked of the server.
+const BUSY: [&str; 2] = ["SystemOverloadedError", "SystemOverloaded"];
+
+fn of_driver(error: &Error) -> Class {
+    if BUSY.iter().any(|label| error.contains_label(label)) {
+        return Class::Throttled { retry_after: None };
+    }
+    if LATER.iter().any(|label| error.contains_label(label)) {
+        return Class::Transient;
+    }
+    match error.kind.as_ref() {
+        ErrorKind::Command(error) => of_code(error.code),
+        ErrorKind::Write(WriteFailure::WriteError(error)) => of_code(error.code),
+        ErrorKind::Write(_)
+        | ErrorKind::BulkWrite(_)
+        | ErrorKind::Io(_)
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::ServerSelection { .. }
+        | ErrorKind::DnsResolve { .. }
+        | ErrorKind::InvalidResponse { .. }
+        | ErrorKind::Transaction { .. }
+        | ErrorKind::Shutdown => Class::Transient,
+        ErrorKind::InvalidArgument { .. }
+        | ErrorKind::Authentication { .. }
+        | ErrorKind::SessionsNotSupported
+        | ErrorKind::InvalidTlsConfig { .. }
+        | ErrorKind::IncompatibleServer { .. } => Class::Misconfigured,
+        // The driver's list is open; what is new there is tried again, and an outage ends the run in the end.
+        _ => Class::Transient,
+    }
+}
+
+/// The class of a server's error code.
+fn of_code(code: i32) -> Class {
+    match code {
+        // Unauthorized, AuthenticationFailed, command unknown, not a replica set member, transactions not supported.
+        13 | 18 | 59 | 20 | 263 | 8000 => Class::Misconfigured,
+        // The document breaks a rule of the collection, is too large, or a value is of a kind that it cannot hold.
+        2 | 9 | 14 | 17419 | 10334 | 17280 | 121 => Class::Poison,
+        // RateLimitExceeded (Atlas), IngressRequestRateLimitExceeded, AdmissionQueueOverflow.
+        462 | 16500 => Class::Throttled { retry_after: None },
+        // Not primary, stepping down, shutting down, write conflict, time limits, duplicate key of two upserts that met.
+        _ => Class::Transient,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_a_statement_has_its_class() {
+        let statement = |code| class(&MongoError::Statement { code, message: String::new() });
+        for (code, expected) in [
+            (11000, Class::Transient),
+            (112, Class::Transient),
+            (189, Class::Transient),
+            (91, Class::Transient),
+            (50, Class::Transient),
+            (10334, Class::Poison),
+            (121, Class::Poison),
+            (13, Class::Misconfigured),
+            (18, Class::Misconfigured),
+            (462, Class::Throttled { retry_after: None }),
+        ] {
+            assert_eq!(statement(code), expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Connecting: two databases, the server's version, and the indexes that everything relies on.
+
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
+use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, WriteConcern};
+use mongodb::{Client, Database, IndexModel};
+
+use super::{MongoError, names};
+use crate::settings::Secret;
+
+/// Where the two databases are. A connection string may name its database; else they have their usual names.
+#[derive(Clone, Debug)]
+pub struct Uris<'a> {
+    /// Faces and groups.
+    pub gallery_images: &'a Secret,
+    /// The images' metadata; not written when empty.
+    pub huemn: &'a Secret,
+}
+
+/// A server that can do what muster needs.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Faces, images, groups, decisions.
+    pub faces: Database,
+    /// The images' metadata.
+    pub metadata: Option<Database>,
+    /// What the server calls its version.
+    pub version: String,
+    /// The newest wire protocol the server speaks: 25 is MongoDB 8.0.
+    pub wire: i32,
+}
+
+/// A server that is not found within this is not there.
+const SELECTION: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(5);
+/// MongoDB 4.4: unordered commands in transactions across collections, and hedged reads of none.
+const OLDEST_WIRE: i32 = 9;
+
+impl Connection {
+    /// Connects and asks the server what it is; writes nothing.
+    ///
+    /// # Errors
+    /// The server is away, refuses us, is too old, or is no replica set.
+    pub async fn open(uris: &Uris<'_>) -> Result<Self, MongoError> {
+        let faces = database(uris.gallery_images, "gallery_images").await?;
+        let metadata = match uris.huemn.is_empty() {
+            true => None,
+            false => Some(database(uris.huemn, "huemn").await?),
+        };
+        let hello = faces.run_command(doc! { "hello": 1 }).await?;
+        let build = faces.run_command(doc! { "buildInfo": 1 }).await?;
+        let wire = hello.get_i32("maxWireVersion").unwrap_or(0);
+        if wire < OLDEST_WIRE {
+            return Err(MongoError::Unfit("the server is older than 4.4: upgrade it".to_owned()));
+        }
+        let sharded = hello.get_str("msg").is_ok_and(|role| role == "isdbgrid");
+        if !sharded && hello.get_str("setName").is_err() {
+            let fault = "the server is no member of a replica set, and groups are saved in transactions: start it with --replSet";
+            return Err(MongoError::Unfit(fault.to_owned()));
+        }
+        let version = build.get_str("version").unwrap_or("unknown").to_owned();
+        Ok(Self { faces, metadata, version, wire })
+    }
+
+    /// Makes the indexes that are missing.
+    pub async fn ensure_indexes(&self) -> Result<(), MongoError> {
+        for (collection, keys, unique) in indexes() {
+            let options = IndexOptions::builder().unique(unique.then_some(true)).build();
+            let index = IndexModel::builder().keys(keys).options(options).build();
+            self.faces.collection::<Document>(collection).create_index(index).await?;
+        }
+        if let Some(metadata) = &self.metadata {
+            let index = IndexModel::builder().keys(doc! { "gallery_id": 1, "status": 1 }).build();
+            metadata.collection::<Document>(names::IMAGES).create_index(index).await?;
+        }
+        Ok(())
+    }
+
+    /// Indexes that are not there, as `collection {keys}`.
+    pub async fn missing_indexes(&self) -> Result<Vec<String>, MongoError> {
+        let mut missing = Vec::new();
+        let existing = self.faces.list_collection_names().await?;
+        for (collection, keys, _) in indexes() {
+            let mut there = false;
+            if existing.iter().any(|name| name == collection) {
+                let mut listed = self.faces.collection::<Document>(collection).list_indexes().await?;
+                while listed.advance().await? {
+                    there |= listed.deserialize_current()?.keys == keys;
+                }
+            }
+            if !there {
+                missing.push(format!("{collection} {keys}"));
+            }
+        }
+        Ok(missing)
+    }
+}
+
+/// Collection, keys, whether unique.
+fn indexes() -> [(&'static str, Document, bool); 7] {
+    [
+        (names::IMAGES, doc! { "gallery": 1, "bucket": 1, "key": 1 }, true),
+        (names::IMAGES, doc! { "gallery": 1, "state": 1 }, false),
+        (names::FACES, doc! { "gallery": 1, "_id": 1 }, false),
+        (names::FACES, doc! { "image": 1 }, false),
+        (names::GROUPS, doc! { "gallery": 1 }, false),
+        (names::DECISIONS, doc! { "gallery": 1, "seq": 1 }, true),
+        (names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),
+    ]
+}
+
+async fn database(uri: &Secret, usual: &str) -> Result<Database, MongoError> {
+    let mut options = ClientOptions::parse(uri.reveal()).await?;
+    options.app_name.get_or_insert_with(|| "muster".to_owned());
+    options.server_selection_timeout.get_or_insert(SELECTION);
+    options.connect_timeout.get_or_insert(CONNECT);
+    // muster retries; a second layer below it would multiply the load of an outage.
+    options.retry_writes = Some(false);
+    options.retry_reads = Some(false);
+    options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+    let name = options.default_database.clone().unwrap_or_else(|| usual.to_owned());
+    Ok(Client::with_options(options)?.database(&name))
+}

@@ -1,0 +1,119 @@
+//! A gallery as the grouper reads it.
+
+use mongodb::Cursor;
+use mongodb::bson::{Document, doc};
+use mongodb::options::ReadConcern;
+use muster_actors::face::FaceId;
+use muster_actors::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
+use std::collections::BTreeMap;
+
+use super::documents::{self, face_id, floats, group_id, image_id, unsigned};
+use super::{MongoError, MongoFaces, names};
+
+/// Faces that a cursor brings at once.
+const BATCH: u32 = 5_000;
+
+/// Everything of a gallery. The generation is read first: what is written while the rest is read raises it, and saving
+/// then ends in a conflict. A gallery nobody wrote to is empty, generation 0.
+pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<GallerySnapshot, MongoError> {
+    let Some(generation) = generation(store, gallery).await? else { return Ok(GallerySnapshot::default()) };
+    let (faces, members) = faces(store, gallery).await?;
+    let previous = partition(store, gallery, members).await?;
+    Ok(GallerySnapshot { generation, faces, decisions: decisions(store, gallery).await?, previous })
+}
+
+async fn generation(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<u64>, MongoError> {
+    let found = store
+        .collection(names::GALLERIES)
+        .find_one(doc! { "_id": &gallery.0 })
+        .read_concern(ReadConcern::majority())
+        .await?;
+    found.map(|found| unsigned(&found, "generation")).transpose()
+}
+
+async fn find(
+    store: &MongoFaces,
+    collection: &str,
+    gallery: &GalleryId,
+    projection: Document,
+    sort: Document,
+) -> Result<Cursor<Document>, MongoError> {
+    let cursor = store
+        .collection(collection)
+        .find(doc! { "gallery": &gallery.0 })
+        .projection(projection)
+        .sort(sort)
+        .batch_size(BATCH)
+        .read_concern(ReadConcern::majority())
+        .await?;
+    Ok(cursor)
+}
+
+type Members = BTreeMap<GroupId, Vec<FaceId>>;
+
+async fn faces(store: &MongoFaces, gallery: &GalleryId) -> Result<(Vec<FaceVector>, Members), MongoError> {
+    let projection = doc! { "image": 1, "overall": 1, "group": 1, "embedding": 1 };
+    let mut cursor = find(store, names::FACES, gallery, projection, doc! { "gallery": 1, "_id": 1 }).await?;
+    let (mut faces, mut members) = (Vec::new(), Members::new());
+    while cursor.advance().await? {
+        let document = cursor.deserialize_current()?;
+        let id = face_id(&document, "_id")?;
+        faces.push(FaceVector {
+            id,
+            image: image_id(&document, "image")?,
+            embedding: floats(&document, "embedding")?,
+            quality: documents::fraction(&document, "overall")?,
+        });
+        if let Some(group) = group_id(&document, "group")? {
+            members.entry(group).or_default().push(id);
+        }
+    }
+    Ok((faces, members))
+}
+
+/// Which group each face is in.
+pub async fn members(store: &MongoFaces, gallery: &GalleryId) -> Result<Members, MongoError> {
+    let mut cursor = find(store, names::FACES, gallery, doc! { "group": 1 }, doc! { "gallery": 1, "_id": 1 }).await?;
+    let mut members = Members::new();
+    while cursor.advance().await? {
+        let document = cursor.deserialize_current()?;
+        if let Some(group) = group_id(&document, "group")? {
+            members.entry(group).or_default().push(face_id(&document, "_id")?);
+        }
+    }
+    Ok(members)
+}
+
+/// The partition that was saved last, of faces that still are.
+pub async fn partition(store: &MongoFaces, gallery: &GalleryId, mut members: Members) -> Result<Partition, MongoError> {
+    let mut cursor = find(store, names::GROUPS, gallery, doc! {}, doc! { "_id": 1 }).await?;
+    let mut partition = Partition::default();
+    while cursor.advance().await? {
+        let document = cursor.deserialize_current()?;
+        let Some(id) = group_id(&document, "_id")? else { continue };
+        if let Some(into) = group_id(&document, "into")? {
+            partition.redirects.insert(id, into);
+            continue;
+        }
+        partition.groups.push(Group {
+            id,
+            faces: members.remove(&id).unwrap_or_default(),
+            cover: face_id(&document, "cover")?,
+            centroid: floats(&document, "centroid")?,
+            name: document.get_str("name").ok().map(str::to_owned),
+        });
+    }
+    Ok(partition)
+}
+
+async fn decisions(
+    store: &MongoFaces,
+    gallery: &GalleryId,
+) -> Result<Vec<muster_actors::gallery::Decision>, MongoError> {
+    let mut cursor = find(store, names::DECISIONS, gallery, doc! {}, doc! { "seq": 1 }).await?;
+    let mut decisions = Vec::new();
+    while cursor.advance().await? {
+        decisions.push(documents::decision(&cursor.deserialize_current()?)?);
+    }
+    Ok(decisions)
+}

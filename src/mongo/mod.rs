@@ -1,0 +1,115 @@
+//! Faces, images, groups and decisions in MongoDB (DESIGN 7): two databases, as the existing system has them.
+//!
+//! Writes are idempotent by key. One image's result is several statements in unordered bulks; it counts as written when all
+//! of them are acknowledged by a majority. Every write of faces ends by raising its gallery's generation, so that nobody
+//! saves groups made from older faces; groups are saved in a transaction that checks the generation.
+
+mod bulk;
+pub mod classify;
+mod connect;
+mod documents;
+mod gallery;
+mod partition;
+mod write;
+
+use async_trait::async_trait;
+use mongodb::{Client, Collection, Database, bson::Document};
+use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::ports::faces::{Commit, Faces, FacesError};
+
+pub use connect::{Connection, Uris};
+pub use documents::{face_id, group_id};
+
+/// Why MongoDB did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MongoError {
+    /// The driver or the server says so.
+    #[error("MongoDB: {0}")]
+    Driver(#[from] mongodb::error::Error),
+    /// One statement of a bulk failed.
+    #[error("MongoDB: {message} (code {code})")]
+    Statement {
+        /// The server's error code.
+        code: i32,
+        /// For a person.
+        message: String,
+    },
+    /// A document is not what muster wrote.
+    #[error("MongoDB: {0}")]
+    Document(String),
+    /// The result cannot be stored as it is.
+    #[error("{0}")]
+    Invalid(String),
+    /// The gallery changed since the snapshot.
+    #[error("the gallery changed meanwhile")]
+    Conflict,
+    /// The server cannot do what muster needs.
+    #[error("MongoDB: {0}")]
+    Unfit(String),
+}
+
+impl From<MongoError> for FacesError {
+    fn from(error: MongoError) -> Self {
+        match error {
+            MongoError::Conflict => Self::Conflict,
+            error => Self::Failed { class: classify::class(&error), message: error.to_string() },
+        }
+    }
+}
+
+impl From<mongodb::bson::error::Error> for MongoError {
+    fn from(error: mongodb::bson::error::Error) -> Self {
+        Self::Document(error.to_string())
+    }
+}
+
+/// Collections of the database of faces.
+pub(crate) mod names {
+    pub const IMAGES: &str = "images";
+    pub const FACES: &str = "faces";
+    pub const GROUPS: &str = "groups";
+    pub const DECISIONS: &str = "decisions";
+    pub const GALLERIES: &str = "galleries";
+    pub const LINEAGE: &str = "lineage";
+}
+
+/// The store of a fleet.
+#[derive(Clone, Debug)]
+pub struct MongoFaces {
+    client: Client,
+    faces: Database,
+    metadata: Option<Database>,
+    bulks: bulk::Bulks,
+}
+
+impl MongoFaces {
+    /// Over a connection whose indexes exist.
+    pub fn new(connection: &Connection) -> Self {
+        Self {
+            client: connection.faces.client().clone(),
+            faces: connection.faces.clone(),
+            metadata: connection.metadata.clone(),
+            bulks: bulk::Bulks::of(connection),
+        }
+    }
+
+    fn collection(&self, name: &str) -> Collection<Document> {
+        self.faces.collection(name)
+    }
+}
+
+#[async_trait]
+impl Faces for MongoFaces {
+    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        let outcomes = write::commit(self, &batch).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(FacesError::from)).collect())
+    }
+
+    async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+        Ok(gallery::snapshot(self, gallery).await?)
+    }
+
+    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
+        Ok(partition::save(self, gallery, generation, reconciled).await?)
+    }
+}

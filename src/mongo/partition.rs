@@ -1,0 +1,143 @@
+//! A partition into the database: one transaction, guarded by the gallery's generation; only what differs is written.
+
+use std::collections::BTreeMap;
+
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::error::ErrorKind;
+use mongodb::options::{ReadConcern, UpdateModifications};
+use mongodb::{ClientSession, Collection};
+use muster_actors::face::FaceId;
+use muster_actors::gallery::{GalleryId, Group, GroupId, Partition, Reconciled};
+
+use super::documents::{self, signed, uuid};
+use super::{MongoError, MongoFaces, gallery, names};
+
+/// Faces that one statement moves.
+const FACES: usize = 5_000;
+/// The code of a transaction that lost against another.
+const WRITE_CONFLICT: i32 = 112;
+
+/// Saves a partition, if the gallery's generation still is `generation`.
+///
+/// # Errors
+/// [`MongoError::Conflict`] when somebody else changed the gallery meanwhile.
+pub async fn save(
+    store: &MongoFaces,
+    gallery: &GalleryId,
+    generation: u64,
+    reconciled: &Reconciled,
+) -> Result<(), MongoError> {
+    // Read outside the transaction: a change after this read raises the generation, and the transaction sees that.
+    let members = gallery::members(store, gallery).await?;
+    let before = gallery::partition(store, gallery, members).await?;
+    let unchanged = before == reconciled.partition && reconciled.lineage.is_empty();
+    let mut session = store.client.start_session().await?;
+    session.start_transaction().read_concern(ReadConcern::snapshot()).await?;
+    let written = write(store, &mut session, gallery, generation, (!unchanged).then_some((&before, reconciled))).await;
+    match written {
+        Ok(()) => Ok(session.commit_transaction().await?),
+        Err(error) => {
+            // The server gives up by itself what cannot be aborted.
+            let _ = session.abort_transaction().await;
+            Err(lost(error))
+        }
+    }
+}
+
+/// Who loses against another transaction on the same gallery reads it again.
+fn lost(error: MongoError) -> MongoError {
+    match &error {
+        MongoError::Driver(driver) => match driver.kind.as_ref() {
+            ErrorKind::Command(command) if command.code == WRITE_CONFLICT => MongoError::Conflict,
+            _ => error,
+        },
+        _ => error,
+    }
+}
+
+async fn write(
+    store: &MongoFaces,
+    session: &mut ClientSession,
+    gallery: &GalleryId,
+    generation: u64,
+    change: Option<(&Partition, &Reconciled)>,
+) -> Result<(), MongoError> {
+    let galleries = store.collection(names::GALLERIES);
+    let of = doc! { "_id": &gallery.0 };
+    let now = galleries.find_one(of.clone()).session(&mut *session).await?;
+    let now = now.map_or(Ok(0), |found| documents::unsigned(&found, "generation"))?;
+    if now != generation {
+        return Err(MongoError::Conflict);
+    }
+    // Nothing to tell anybody: the generation stays, so a repeated wake-up ends here.
+    let Some((before, reconciled)) = change else { return Ok(()) };
+    galleries.update_one(of, doc! { "$inc": { "generation": 1i64 } }).upsert(true).session(&mut *session).await?;
+    move_faces(&store.collection(names::FACES), session, before, &reconciled.partition).await?;
+    let groups = store.collection(names::GROUPS);
+    let (old, new) = (drawn(gallery, before), drawn(gallery, &reconciled.partition));
+    let ended: Vec<Bson> = old.keys().filter(|id| !new.contains_key(id)).map(|id| uuid(id.0)).collect();
+    if !ended.is_empty() {
+        groups.delete_many(doc! { "_id": { "$in": ended } }).session(&mut *session).await?;
+    }
+    for (id, document) in new.iter().filter(|(id, document)| old.get(*id) != Some(*document)) {
+        groups.replace_one(doc! { "_id": uuid(id.0) }, document).upsert(true).session(&mut *session).await?;
+    }
+    let events: Vec<Document> = (0i64..)
+        .zip(&reconciled.lineage)
+        .map(|(number, event)| {
+            let mut document = doc! { "gallery": &gallery.0, "generation": signed(generation + 1), "number": number };
+            document.extend(documents::lineage(event));
+            document
+        })
+        .collect();
+    if !events.is_empty() {
+        store.collection(names::LINEAGE).insert_many(events).session(&mut *session).await?;
+    }
+    Ok(())
+}
+
+/// Groups and redirects as documents.
+fn drawn(gallery: &GalleryId, partition: &Partition) -> BTreeMap<GroupId, Document> {
+    let group = |group: &Group| {
+        let document = doc! {
+            "gallery": &gallery.0,
+            "count": signed(group.faces.len() as u64),
+            "cover": uuid(group.cover.0),
+            "centroid": documents::vector(&group.centroid),
+            "name": group.name.as_deref(),
+        };
+        (group.id, document)
+    };
+    let redirect = |(from, into): (&GroupId, &GroupId)| (*from, doc! { "gallery": &gallery.0, "into": uuid(into.0) });
+    partition.groups.iter().map(group).chain(partition.redirects.iter().map(redirect)).collect()
+}
+
+/// Says of every face whose group changed which it is in now.
+async fn move_faces(
+    faces: &Collection<Document>,
+    session: &mut ClientSession,
+    before: &Partition,
+    after: &Partition,
+) -> Result<(), MongoError> {
+    let place = |partition: &Partition| -> BTreeMap<FaceId, GroupId> {
+        partition.groups.iter().flat_map(|group| group.faces.iter().map(|face| (*face, group.id))).collect()
+    };
+    let (from, to) = (place(before), place(after));
+    let mut moved: BTreeMap<Option<GroupId>, Vec<Bson>> = BTreeMap::new();
+    for (face, group) in to.iter().filter(|(face, group)| from.get(*face) != Some(*group)) {
+        moved.entry(Some(*group)).or_default().push(uuid(face.0));
+    }
+    for face in from.keys().filter(|face| !to.contains_key(face)) {
+        moved.entry(None).or_default().push(uuid(face.0));
+    }
+    for (group, ids) in moved {
+        let update: UpdateModifications = match group {
+            Some(group) => doc! { "$set": { "group": uuid(group.0) } }.into(),
+            None => doc! { "$unset": { "group": 1 } }.into(),
+        };
+        for ids in ids.chunks(FACES) {
+            faces.update_many(doc! { "_id": { "$in": ids } }, update.clone()).session(&mut *session).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The settings of a fleet's workers, and the names that the Python service had for them.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Secret, Settings};
+
+/// How a worker lives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fleet {
+    /// Which worker `muster worker` is: `detection` or `grouping`.
+    pub service: String,
+    /// Region of queues and buckets.
+    pub region: String,
+    /// Whether a worker leaves when its queue stays empty.
+    pub mode: Mode,
+    /// Minutes after which a worker finishes what it has and leaves; 0 means never.
+    pub time_limit_minutes: u64,
+    /// Lanes side by side at most.
+    pub face_workers: usize,
+    /// Gallery of images whose message names none; empty takes the first folder of the key.
+    pub gallery: String,
+    /// Minutes that a worker waits for a dependency that is down before it leaves.
+    pub outage_minutes: u64,
+    /// Address of SQS and S3 instead of Amazon's own, for tests.
+    pub endpoint: String,
+}
+
+/// Whether a worker leaves when its queue stays empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// `batch` where AWS Batch set `AWS_BATCH_JOB_ID`, else `ecs`.
+    Auto,
+    /// It leaves.
+    Batch,
+    /// It stays.
+    Ecs,
+}
+
+/// Where work comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Queues {
+    /// URL of the queue of images.
+    pub images: String,
+    /// URL of the queue of galleries to group.
+    pub galleries: String,
+    /// URL of the queue of messages that cannot be processed.
+    pub dead_letters: String,
+    /// Seconds a received message stays invisible; renewed at a third of it.
+    pub visibility_seconds: u64,
+    /// A message is renewed at most so many hours (SQS: 12).
+    pub lease_hours: u64,
+    /// Seconds a receive waits for a message (SQS: 20 at most).
+    pub wait_seconds: u64,
+    /// A worker in batch mode leaves after so many empty receives in a row.
+    pub leave_after_empty: u32,
+    /// An image received so often runs alone.
+    pub suspect_at: u32,
+    /// An image received more often is dead-lettered.
+    pub max_receives: u32,
+    /// Faces of a gallery that are written within so many seconds are grouped together.
+    pub group_after_seconds: u64,
+}
+
+/// Where images come from and results go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Buckets {
+    /// Bucket of images and of results.
+    pub images: String,
+    /// Bucket of crops and groups.
+    pub groups: String,
+    /// Where results lie in the bucket of images; empty writes none.
+    pub results_prefix: String,
+    /// KMS key that results, crops and groups are encrypted with; empty leaves it to the bucket.
+    pub kms_key: String,
+}
+
+/// Where faces go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mongo {
+    /// Connection string of faces and groups.
+    pub gallery_images: Secret,
+    /// Connection string of the images' metadata.
+    pub huemn: Secret,
+    /// Results written in one bulk, at most.
+    pub write_batch: usize,
+    /// A result waits at most this many milliseconds to be written.
+    pub write_milliseconds: u64,
+}
+
+/// What need not be fetched or computed twice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// Address of the cache; empty works without.
+    pub url: Secret,
+    /// A cache that takes longer is passed over.
+    pub timeout_milliseconds: u64,
+    /// Larger images are not cached.
+    pub image_megabytes: u64,
+    /// Seconds that images are kept.
+    pub image_seconds: u64,
+    /// Seconds that analyses are kept, by the content of the image and the model.
+    pub analysis_seconds: u64,
+    /// Seconds that a gallery's embeddings are kept.
+    pub gallery_seconds: u64,
+}
+
+/// What the Python service called its settings, and what muster calls them.
+pub(super) const NAMES: [(&str, &str); 15] = [
+    ("AWS_DEFAULT_REGION", "fleet.region"),
+    ("AWS_REGION", "fleet.region"),
+    ("AWS_ENDPOINT_URL", "fleet.endpoint"),
+    ("SERVICE_TYPE", "fleet.service"),
+    ("BUCKET_NAME", "buckets.images"),
+    ("FACE_GROUP_BUCKET_NAME", "buckets.groups"),
+    ("QUEUE_URL", "queues.images"),
+    ("GROUP_FACE_QUEUE_URL", "queues.galleries"),
+    ("DEAD_LETTER_QUEUE_URL", "queues.dead_letters"),
+    ("MESSAGE_VISIBILITY_TIMEOUT", "queues.visibility_seconds"),
+    ("GALLERY_IMAGES_MONGO_URI", "mongo.gallery_images"),
+    ("HUEMN_MONGO_URI", "mongo.huemn"),
+    ("REDIS_URL", "redis.url"),
+    ("BATCH_SIZE", "pipeline.batch"),
+    ("MAX_FACE_WORKERS", "fleet.face_workers"),
+];
+
+/// Settings that may hold a password: never shown as they are.
+pub(super) const SECRETS: [&str; 3] = ["mongo.gallery_images", "mongo.huemn", "redis.url"];
+
+/// What the fleet's figures may be.
+pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64, f64)) {
+    let Settings { fleet, queues, mongo, redis, .. } = settings;
+    range("fleet.time_limit_minutes", fleet.time_limit_minutes as f64, 0.0, 20_160.0);
+    range("fleet.face_workers", fleet.face_workers as f64, 1.0, 256.0);
+    range("fleet.outage_minutes", fleet.outage_minutes as f64, 1.0, 600.0);
+    range("queues.visibility_seconds", queues.visibility_seconds as f64, 1.0, 43_200.0);
+    range("queues.lease_hours", queues.lease_hours as f64, 1.0, 11.9);
+    range("queues.wait_seconds", queues.wait_seconds as f64, 0.0, 20.0);
+    range("queues.leave_after_empty", f64::from(queues.leave_after_empty), 1.0, 1000.0);
+    range("queues.suspect_at", f64::from(queues.suspect_at), 2.0, 1000.0);
+    range("queues.max_receives", f64::from(queues.max_receives), f64::from(queues.suspect_at), 1000.0);
+    range("queues.group_after_seconds", queues.group_after_seconds as f64, 0.0, 900.0);
+    range("mongo.write_batch", mongo.write_batch as f64, 1.0, 10_000.0);
+    range("mongo.write_milliseconds", mongo.write_milliseconds as f64, 1.0, 60_000.0);
+    range("redis.timeout_milliseconds", redis.timeout_milliseconds as f64, 1.0, 10_000.0);
+    range("redis.image_megabytes", redis.image_megabytes as f64, 0.0, 256.0);
+    range("redis.image_seconds", redis.image_seconds as f64, 1.0, 604_800.0);
+    range("redis.analysis_seconds", redis.analysis_seconds as f64, 1.0, 604_800.0);
+    range("redis.gallery_seconds", redis.gallery_seconds as f64, 1.0, 604_800.0);
+}
+
+impl Fleet {
+    /// Whether a worker leaves when its queue stays empty; `batch_job` says whether AWS Batch started it.
+    pub fn leaves_when_empty(&self, batch_job: bool) -> bool {
+        match self.mode {
+            Mode::Batch => true,
+            Mode::Ecs => false,
+            Mode::Auto => batch_job,
+        }
+    }
+}
+
+impl Queues {
+    /// How long a received message stays invisible.
+    pub fn visibility(&self) -> Duration {
+        Duration::from_secs(self.visibility_seconds)
+    }
+}

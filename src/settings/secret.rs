@@ -1,0 +1,82 @@
+//! A setting that may hold a password.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// An address that may hold a user and a password. It is shown and written without them.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// What is behind: for the client that connects, and nobody else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nothing was set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&veiled(&self.0))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({self})")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Scheme and hosts of an address. User, password, path and options may all say too much: where there is an `@` they
+/// are taken away, and what has no scheme is not an address and is not shown at all.
+fn veiled(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return if address.is_empty() { String::new() } else { String::from("***") };
+    };
+    // A password may hold `/`, `?` and even `@` where somebody forgot to escape it: the last `@` ends it.
+    let (hidden, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("***@", rest));
+    let hosts = rest.split(['/', '?']).next().unwrap_or_default();
+    format!("{scheme}://{hidden}{hosts}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (address, shown) in [
+            ("", ""),
+            ("mongodb://h1:1,h2:2/?replicaSet=rs0", "mongodb://h1:1,h2:2"),
+            ("mongodb+srv://me:pass@cluster.example/db?w=majority", "mongodb+srv://***@cluster.example"),
+            ("redis://:p/a@s?s@host:6379/0", "redis://***@host:6379"),
+            ("mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:pass", "mongodb://h"),
+            ("pass", "***"),
+        ] {
+            let secret = Secret::from(address);
+            for text in [secret.to_string(), format!("{secret:?}"), serde_json::to_string(&secret).unwrap()] {
+                assert!(text.contains(shown) && !text.contains("pass"), "{address} is shown as {text}");
+            }
+            assert_eq!(secret.to_string(), shown);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The suites over real servers: MongoDB, Redis, SQS and S3.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use muster::aws::clients;
+use muster::aws::s3::S3Objects;
+use muster::aws::sqs::{SqsQueue, Urls};
+use muster::mongo::{Connection, MongoFaces, Uris};
+use muster::settings::{Layers, Secret};
+use muster_actors::image::Locator;
+use muster_actors::ports::objects::{Object, Objects, ObjectsError};
+
+use super::embedded::hold;
+use super::{faces, objects, queue};
+use crate::support::stack::Stack;
+
+/// All tests of this program share the servers and have databases and queues of their own.
+fn stack() -> &'static Stack {
+    static STACK: OnceLock<Stack> = OnceLock::new();
+    STACK.get_or_init(|| Stack::start(&["mongo", "redis", "aws"]))
+}
+
+fn number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+async fn mongodb() -> MongoFaces {
+    let named =
+        |name: &str| Secret::from(stack().url("mongo").replace("/?", &format!("/{name}_{}?", number())).as_str());
+    let (gallery_images, huemn) = (named("faces"), named("huemn"));
+    let connection = Connection::open(&Uris { gallery_images: &gallery_images, huemn: &huemn }).await.unwrap();
+    connection.ensure_indexes().await.unwrap();
+    assert_eq!(connection.missing_indexes().await.unwrap(), Vec::<String>::new());
+    MongoFaces::new(&connection)
+}
+
+async fn config() -> aws_config::SdkConfig {
+    let mut settings = Layers::defaults().settings().unwrap().fleet;
+    settings.endpoint = stack().url("aws").to_owned();
+    let shared = clients::config(&settings).await;
+    let keys = aws_credential_types::Credentials::new("test", "test", None, None, "test");
+    shared.to_builder().credentials_provider(SharedCredentialsProvider::new(keys)).build()
+}
+
+/// A queue with so many messages, and its dead letters.
+async fn sqs(messages: usize, visibility: Duration) -> SqsQueue {
+    let client = clients::sqs(&config().await);
+    let make = async |name: String| client.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
+    let number = number();
+    let (url, dead_letters) = (make(format!("images-{number}")).await, make(format!("dead-{number}")).await);
+    for n in 0..messages {
+        let body = serde_json::json!({ "bucket": "b", "key": format!("{n}.jpg"), "gallery_id": "g" });
+        client.send_message().queue_url(&url).message_body(body.to_string()).send().await.unwrap();
+    }
+    SqsQueue::new(client, Urls { queue: url, dead_letters }, visibility, Duration::from_secs(1))
+}
+
+struct Bucket(S3Objects, aws_sdk_s3::Client, String);
+
+#[async_trait]
+impl Objects for Bucket {
+    async fn get(&self, locator: &Locator, limit: u64) -> Result<Object, ObjectsError> {
+        self.0.get(locator, limit).await
+    }
+    async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError> {
+        self.0.head(locator, bytes).await
+    }
+}
+
+impl objects::Fill for Bucket {
+    fn bucket(&self) -> String {
+        self.2.clone()
+    }
+    async fn put(&self, key: &str, bytes: &[u8]) {
+        self.1.put_object().bucket(&self.2).key(key).body(bytes.to_vec().into()).send().await.unwrap();
+    }
+}
+
+async fn s3() -> Bucket {
+    let client = clients::s3(&config().await);
+    let bucket = format!("photos-{}", number());
+    client.create_bucket().bucket(&bucket).send().await.unwrap();
+    Bucket(S3Objects::new(client.clone()), client, bucket)
+}
+
+hold! { faces over mongodb:
+    faces_come_back_as_they_went_in_ascending_by_id
+    a_rerun_replaces_and_leaves_no_orphan
+    one_result_that_cannot_be_stored_fails_alone
+    a_partition_is_saved_only_onto_the_generation_it_was_made_from
+    many_writers_at_once_lose_nothing
+}
+hold! { queue over sqs:
+    each_message_comes_once_while_it_is_leased
+    no_more_come_than_were_asked_for
+    a_body_is_json_with_bucket_key_and_gallery
+    a_released_message_comes_again_after_its_delay_and_is_counted
+    a_lease_that_ends_gives_the_message_back_and_an_extended_one_does_not
+    batches_answer_one_by_one_in_order
+    a_rejected_message_never_comes_again
+}
+hold! { objects over s3:
+    an_object_comes_whole_under_any_name
+    another_version_has_another_etag
+    an_object_over_the_limit_is_rejected
+    an_object_that_is_not_there_is_rejected
+    an_object_without_bytes_is_rejected
+    the_head_of_an_object_comes_with_its_whole_size
+}

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Starts the servers that a fleet needs, on 127.0.0.1 and on free ports, and stops them when standard input ends.
+
+    stack.py [SERVER ...]      mongo, redis, aws (SQS and S3); all of them without an argument
+
+Prints one JSON line once all answer: {"mongo": {"url", "pid"}, "redis": ..., "aws": ...}. Then obeys lines on standard
+input, each answered by one JSON line: "stop SERVER" (SIGTERM, waits), "kill SERVER" (SIGKILL, waits) and "start SERVER" (same
+port, same data; waits until it answers).
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pymongo
+
+PACKAGES = Path(pymongo.__file__).parent.parent
+PATIENCE = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """One server: how it starts, how it is known to answer, where it is."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.process = None
+
+    def start(self):
+        with open(self.folder / f"{type(self).__name__.lower()}.log", "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            cwd=self.folder, env={**os.environ, **self.environment()})
+        deadline = time.monotonic() + PATIENCE
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"{self.command()[0]} did not start; see {self.folder}")
+            time.sleep(0.05)
+
+    def end(self, kill=False):
+        (self.process.kill if kill else self.process.terminate)()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def environment(self):
+        return {}
+
+
+class Mongo(Server):
+    def command(self):
+        data = self.folder / "mongo"
+        data.mkdir(exist_ok=True)
+        return [str(PACKAGES / "fiftyone/db/bin/mongod"), "--dbpath", str(data), "--port", str(self.port),
+                "--bind_ip", "127.0.0.1", "--replSet", "rs0", "--setParameter", "enableTestCommands=1",
+                "--setParameter", "ttlMonitorSleepSecs=2", "--wiredTigerCacheSizeGB", "0.5", "--nounixsocket"]
+
+    def answers(self):
+        client = pymongo.MongoClient("127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=500)
+        try:
+            if client.admin.command("hello")["isWritablePrimary"]:
+                return True
+            members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
+            client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
+        except pymongo.errors.PyMongoError:
+            pass
+        finally:
+            client.close()
+        return False
+
+    def url(self):
+        return f"mongodb://127.0.0.1:{self.port}/?replicaSet=rs0"
+
+
+class Redis(Server):
+    def command(self):
+        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
+
+    def answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 0.5) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(7) == b"+PONG\r\n"
+        except OSError:
+            return False
+
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}/"
+
+
+class Aws(Server):
+    def command(self):
+        return [str(Path(sys.executable).parent / "ministack")]
+
+    def environment(self):
+        # Kept through a stop, as the services themselves would.
+        return {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "PERSIST_STATE": "1", "S3_PERSIST": "1",
+                "STATE_DIR": str(self.folder / "aws"), "S3_DATA_DIR": str(self.folder / "s3")}
+
+    def answers(self):
+        try:
+            with urllib.request.urlopen(f"{self.url()}/_ministack/health", timeout=1):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+
+KINDS = {"mongo": Mongo, "redis": Redis, "aws": Aws}
+
+
+def main():
+    folder = Path(tempfile.mkdtemp(prefix="muster-stack-"))
+    servers = {name: KINDS[name](folder) for name in sys.argv[1:] or KINDS}
+    try:
+        for server in servers.values():
+            server.start()
+        told = {name: {"url": server.url(), "pid": server.process.pid} for name, server in servers.items()}
+        print(json.dumps(told), flush=True)
+        for line in sys.stdin:
+            verb, name = line.split()
+            if verb == "start":
+                servers[name].start()
+            else:
+                servers[name].end(kill=verb == "kill")
+            print(json.dumps({"pid": servers[name].process.pid}), flush=True)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for server in servers.values():
+            if server.process and server.process.poll() is None:
+                server.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
