@@ -14,7 +14,7 @@ use crate::drain::Mode;
 use crate::error::backoff::Jitter;
 use crate::error::retry::{GaveUp, Retrier};
 use crate::error::route::{Leave, Strategy};
-use crate::exit::{Exit, Mend};
+use crate::exit::Exit;
 use crate::fetcher::Fetcher;
 use crate::grouper::{Dirty, Grouper};
 use crate::item::{Finished, Item, Source};
@@ -89,8 +89,7 @@ impl Crew {
             Leave::Engine => Exit::Engine(detail),
             Leave::HostFault => Exit::HostFault(detail),
             Leave::Hang => Exit::Hang(detail),
-            Leave::Misconfigured if stage == Stage::Device => Exit::Misconfigured(Mend::Model, detail),
-            Leave::Misconfigured => Exit::Misconfigured(Mend::Settings, detail),
+            Leave::Misconfigured(mend) => Exit::Misconfigured(mend, detail),
         });
     }
 

@@ -132,7 +132,7 @@ impl Fetcher {
             self.ask_for_grouping(delivery, credits);
             return Vec::new();
         }
-        let message = parse(&delivery.body, &settings.gallery, settings.fetcher.message_bytes);
+        let message = parse(&delivery.body, &settings.intake, settings.fetcher.message_bytes);
         let locators = match message {
             Ok(Message::Images(locators)) => locators,
             Ok(Message::Ignored(why)) => {

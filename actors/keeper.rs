@@ -130,7 +130,7 @@ impl Keeper {
         match route(class, &history) {
             Strategy::Retry | Strategy::Await => Some(backoff()),
             Strategy::Brake(after) => Some(after.unwrap_or_else(backoff)),
-            Strategy::Leave(leave @ (Leave::DependencyDown | Leave::Misconfigured)) => {
+            Strategy::Leave(leave @ (Leave::DependencyDown | Leave::Misconfigured(_))) => {
                 crew.leave(leave, Stage::Keeper, "leases cannot be settled");
                 None
             }

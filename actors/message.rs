@@ -19,6 +19,21 @@ pub enum Message {
     Ignored(&'static str),
 }
 
+/// How messages are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intake {
+    /// Gallery of images whose message names none.
+    pub gallery: GalleryRule,
+    /// Where results lie among the images: events about them are passed over. Empty where they lie elsewhere.
+    pub results: String,
+}
+
+impl Intake {
+    fn is_result(&self, key: &str) -> bool {
+        !self.results.is_empty() && key.starts_with(&self.results)
+    }
+}
+
 #[derive(Deserialize)]
 struct Named {
     name: String,
@@ -104,7 +119,7 @@ fn shape<T: serde::de::DeserializeOwned>(value: Value, what: &str) -> Result<T, 
     serde_json::from_value(value).map_err(|error| bad(format!("{what}: {error}")))
 }
 
-fn records(records: Value, rule: &GalleryRule) -> Result<Message, Rejection> {
+fn records(records: Value, intake: &Intake) -> Result<Message, Rejection> {
     let mut images = Vec::new();
     for record in shape::<Vec<Record>>(records, "S3 event")? {
         if !record.event_source.is_empty() && record.event_source != "aws:s3" {
@@ -114,9 +129,15 @@ fn records(records: Value, rule: &GalleryRule) -> Result<Message, Rejection> {
             continue;
         }
         let key = decode(&record.s3.object.key)?;
-        images.push(locator(rule.of(&key), record.s3.bucket.name, key)?);
+        if !intake.is_result(&key) {
+            images.push(locator(intake.gallery.of(&key), record.s3.bucket.name, key)?);
+        }
     }
-    Ok(if images.is_empty() { Message::Ignored("nothing was created") } else { Message::Images(images) })
+    Ok(if images.is_empty() {
+        Message::Ignored("nothing was created, or a result of ours")
+    } else {
+        Message::Images(images)
+    })
 }
 
 /// Reads a message of at most `limit` bytes that asks for the grouping of a gallery.
@@ -141,14 +162,14 @@ fn json(body: &str, limit: usize) -> Result<Value, Rejection> {
     Ok(value)
 }
 
-/// Reads a message of at most `limit` bytes. Images without a gallery go where `rule` says.
+/// Reads a message of at most `limit` bytes. Images without a gallery go where `intake` says.
 ///
 /// # Errors
 /// [`RejectReason::BadMessage`] with what is wrong.
-pub fn parse(body: &str, rule: &GalleryRule, limit: usize) -> Result<Message, Rejection> {
+pub fn parse(body: &str, intake: &Intake, limit: usize) -> Result<Message, Rejection> {
     let mut value = json(body, limit)?;
     if let Some(found) = value.get_mut("Records") {
-        return records(found.take(), rule);
+        return records(found.take(), intake);
     }
     if value.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
         return Ok(Message::Ignored("s3:TestEvent"));
@@ -159,10 +180,13 @@ pub fn parse(body: &str, rule: &GalleryRule, limit: usize) -> Result<Message, Re
         }
         let detail = value.get_mut("detail").map(Value::take).unwrap_or_default();
         let S3 { bucket, object } = shape(detail, "EventBridge event")?;
-        return Ok(Message::Images(vec![locator(rule.of(&object.key), bucket.name, object.key)?]));
+        if intake.is_result(&object.key) {
+            return Ok(Message::Ignored("a result of ours"));
+        }
+        return Ok(Message::Images(vec![locator(intake.gallery.of(&object.key), bucket.name, object.key)?]));
     }
     let own: Own = shape(value, "neither an S3 event nor {bucket, key, gallery_id}")?;
-    let of = own.gallery_id.map_or_else(|| rule.of(&own.key), GalleryId);
+    let of = own.gallery_id.map_or_else(|| intake.gallery.of(&own.key), GalleryId);
     Ok(Message::Images(vec![locator(of, own.bucket, own.key)?]))
 }
 
@@ -171,7 +195,8 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<Message, RejectReason> {
-        parse(body, &GalleryRule::Always(GalleryId("g".into())), 4096).map_err(|rejection| rejection.reason)
+        let intake = Intake { gallery: GalleryRule::Always(GalleryId("g".into())), results: "results/".into() };
+        parse(body, &intake, 4096).map_err(|rejection| rejection.reason)
     }
 
     fn images(of: &[(&str, &str, &str)]) -> Result<Message, RejectReason> {
@@ -199,7 +224,17 @@ mod tests {
             (r#"{"bucket":"b","key":"k"}"#.into(), images(&[("g", "b", "k")])),
             (one(s3("2.1", put, "a+b%2Bc/%C3%A9.jpg")), images(&[("g", "b", "a b+c/é.jpg")])),
             (one(s3("99.7", put, "k")), images(&[("g", "b", "k")])),
-            (one(s3("2.1", "ObjectRemoved:Delete", "k")), Ok(Message::Ignored("nothing was created"))),
+            (
+                one(s3("2.1", "ObjectRemoved:Delete", "k")),
+                Ok(Message::Ignored("nothing was created, or a result of ours")),
+            ),
+            (one(s3("2.1", put, "results/k.json")), Ok(Message::Ignored("nothing was created, or a result of ours"))),
+            (
+                r#"{"source":"aws.s3","detail-type":"Object Created",
+                    "detail":{"bucket":{"name":"b"},"object":{"key":"results/k"}}}"#
+                    .into(),
+                Ok(Message::Ignored("a result of ours")),
+            ),
             (
                 format!(r#"{{"Records":[{},{}]}}"#, s3("2.1", put, "k"), s3("2.1", put, "l")),
                 images(&[("g", "b", "k"), ("g", "b", "l")]),

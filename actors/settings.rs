@@ -10,6 +10,7 @@ use crate::blocking::Blocking;
 use crate::concurrency::{Bounds, Limits};
 use crate::error::backoff::RetrySettings;
 use crate::gallery::{GalleryId, GalleryRule};
+use crate::message::Intake;
 use crate::progress::Stage;
 use crate::supervisor::policy::Intensity;
 
@@ -154,8 +155,8 @@ impl Probe {
 pub struct Settings {
     /// Id of the model pack, with its version: part of every face's id.
     pub model: String,
-    /// Gallery of messages that name none.
-    pub gallery: GalleryRule,
+    /// How messages are read.
+    pub intake: Intake,
     /// Largest object in bytes.
     pub object_bytes: u64,
     /// Bounds on the work in the pipeline.
@@ -214,7 +215,7 @@ impl Default for Settings {
         let seconds = Duration::from_secs;
         Self {
             model: String::from("unnamed"),
-            gallery: GalleryRule::Always(GalleryId(String::from("default"))),
+            intake: Intake { gallery: GalleryRule::Always(GalleryId(String::from("default"))), results: String::new() },
             object_bytes: 256 << 20,
             credits: CreditSettings { count: 256, bytes: 512 << 20, estimate: 4 << 20 },
             fetcher: FetcherSettings {

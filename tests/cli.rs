@@ -1,6 +1,5 @@
 //! The command line as a person meets it: help, settings, errors that name the mend.
 
-#[expect(dead_code, reason = "the tests here need no photos")]
 mod support;
 
 use serde_json::Value;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::exit::Mend;
+
 /// The class of an error. Adapters map their own errors to one of these; the router says what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,7 +34,7 @@ pub enum Class {
     /// No progress past the watchdog.
     Hang,
     /// Settings, permissions or models are wrong; a person must mend them.
-    Misconfigured,
+    Misconfigured(Mend),
     /// A panic or a broken invariant of ours.
     Bug,
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::Class;
 use crate::error::breaker::Outage;
+use crate::exit::Mend;
 
 /// What is known when an error is routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub enum Leave {
     /// No progress.
     Hang,
     /// A person must mend something.
-    Misconfigured,
+    Misconfigured(Mend),
 }
 
 /// What to do about an error.
@@ -115,7 +116,7 @@ pub fn route(class: Class, history: &History) -> Strategy {
         Class::Engine => Strategy::Leave(Leave::Engine),
         Class::HostFault => Strategy::Leave(Leave::HostFault),
         Class::Hang => Strategy::Leave(Leave::Hang),
-        Class::Misconfigured => Strategy::Leave(Leave::Misconfigured),
+        Class::Misconfigured(mend) => Strategy::Leave(Leave::Misconfigured(mend)),
         Class::Bug => Strategy::Restart,
     }
 }
@@ -159,7 +160,7 @@ mod tests {
             (Class::Engine, History { batch: 8, proven: true, ..rebuilt }, Strategy::Leave(Leave::Engine)),
             (Class::HostFault, new, Strategy::Leave(Leave::HostFault)),
             (Class::Hang, new, Strategy::Leave(Leave::Hang)),
-            (Class::Misconfigured, new, Strategy::Leave(Leave::Misconfigured)),
+            (Class::Misconfigured(Mend::Model), new, Strategy::Leave(Leave::Misconfigured(Mend::Model))),
             (Class::Bug, new, Strategy::Restart),
         ] {
             assert_eq!(route(class, &history), expected, "{class:?} {history:?}");

@@ -5,6 +5,7 @@ pub mod constraints;
 pub mod explain;
 pub mod graph;
 pub mod identity;
+pub mod kept;
 pub mod linkage;
 pub mod links;
 pub mod params;
@@ -14,6 +15,7 @@ pub mod scan;
 mod tests;
 pub mod voices;
 
+pub use kept::Kept;
 pub use params::Params;
 pub use reconcile::reconcile;
 
@@ -110,7 +112,8 @@ async fn reconcile_gallery(crew: Arc<Crew>, retrier: Retrier, heart: Heart, gall
         let generation = snapshot.generation;
         let Some(function) = crew.ports.reconcile.clone() else { return Ok(()) };
         // Not under the watchdog: the time it takes depends on the gallery.
-        let reconciled = match crew.settings.blocking.run(move || function(snapshot)).await {
+        let of = gallery.clone();
+        let reconciled = match crew.settings.blocking.run(move || function(&of, snapshot)).await {
             Ok(Ok(reconciled)) => reconciled,
             Ok(Err(error)) => return Err(Trouble::Leave(Exit::Bug(format!("grouper: {error}")))),
             Err(panicked) => return Err(Trouble::Leave(Exit::Bug(format!("grouper: {panicked}")))),

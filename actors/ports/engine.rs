@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::{Class, class::Classified};
+use crate::exit::Mend;
 use crate::face::{BBox, Landmarks, Quality};
 use crate::image::{Frame, Rejection};
 
@@ -52,7 +53,7 @@ impl Classified for EngineError {
             Self::OutOfMemory(_) => Class::Overload,
             Self::Gone | Self::Sticky(_) => Class::Engine,
             Self::DeviceLost(_) => Class::HostFault,
-            Self::Misconfigured(_) => Class::Misconfigured,
+            Self::Misconfigured(_) => Class::Misconfigured(Mend::Model),
         }
     }
 }

@@ -10,10 +10,10 @@ pub mod queue;
 
 use std::sync::Arc;
 
-use crate::gallery::{GallerySnapshot, Reconciled};
+use crate::gallery::{GalleryId, GallerySnapshot, Reconciled};
 
-/// The pure function that groups a gallery's faces. Blocking: runs off the actors' thread.
-pub type Reconcile = Arc<dyn Fn(GallerySnapshot) -> Result<Reconciled, index::IndexError> + Send + Sync>;
+/// The function that groups a gallery's faces. Blocking: runs off the actors' thread.
+pub type Reconcile = Arc<dyn Fn(&GalleryId, GallerySnapshot) -> Result<Reconciled, index::IndexError> + Send + Sync>;
 
 /// The ends of the pipeline.
 #[derive(Clone)]

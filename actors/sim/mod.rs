@@ -23,6 +23,7 @@ use crate::drain::Drain;
 use crate::error::backoff::RetrySettings;
 use crate::exit::Exit;
 use crate::gallery::{GalleryId, GalleryRule};
+use crate::message::Intake;
 use crate::ports::Ports;
 use crate::ports::engine::Engine;
 use crate::progress::Summary;
@@ -65,7 +66,7 @@ fn settings(seed: u64, world: &World, first: bool) -> Settings {
     let world = world.clone();
     let mut settings = Settings {
         model: String::from("sim-1"),
-        gallery: GalleryRule::Always(GalleryId(String::from("even"))),
+        intake: Intake { gallery: GalleryRule::Always(GalleryId(String::from("even"))), results: String::new() },
         limits: Limits { downloads: 4, decodes: 2 },
         bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 8, decodes: 4 } },
         timeouts: Timeouts {
@@ -109,7 +110,7 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces, firs
         decoder: images,
         engines,
         faces: Arc::new(store.clone()),
-        reconcile: Some(Arc::new(store::reconcile)),
+        reconcile: Some(Arc::new(|_, snapshot| store::reconcile(snapshot))),
     };
     let mut settings = settings(seed, world, first);
     (scenario.tune)(&mut settings);

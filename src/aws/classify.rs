@@ -4,6 +4,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use muster_actors::error::Class;
+use muster_actors::exit::Mend;
 
 /// What is known of a call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ where
         }
         SdkError::ConstructionFailure(_) => {
             let message = format!("{what}: the request cannot be made: {}", deepest(error));
-            Fault { class: Class::Misconfigured, code: None, status, message }
+            Fault { class: Class::Misconfigured(Mend::Settings), code: None, status, message }
         }
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
             Fault { class: Class::Transient, code: None, status, message: format!("{what}: {}", deepest(error)) }
@@ -52,56 +53,60 @@ fn deepest(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
+/// We ask too fast.
+const THROTTLED: [&str; 10] = [
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "KmsThrottled",
+    "OverLimit",
+];
+/// Passes by itself: credentials that ran out are renewed behind our back, the host sets its clock.
+const PASSING: [&str; 5] =
+    ["ExpiredToken", "ExpiredTokenException", "RequestTimeout", "RequestExpired", "RequestTimeTooSkewed"];
+/// A name in the settings is wrong.
+const MISNAMED: [&str; 6] = [
+    "NoSuchBucket",
+    "QueueDoesNotExist",
+    "NonExistentQueue",
+    "InvalidAddress",
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+];
+/// A permission or a key is missing.
+const FORBIDDEN: [&str; 10] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "InvalidAccessKeyId",
+    "KmsAccessDenied",
+    "KmsDisabled",
+    "KmsNotFound",
+    "KmsInvalidState",
+];
+/// A receipt is not, or no longer, ours.
+const STALE: [&str; 2] = ["ReceiptHandleIsInvalid", "MessageNotInflight"];
+
 /// The class of a service's answer.
 pub fn class(code: Option<&str>, status: Option<u16>) -> Class {
     let code = code.map(|code| code.rsplit(['.', '#']).next().unwrap_or(code)).unwrap_or_default();
-    match (code, status) {
-        (
-            "SlowDown"
-            | "Throttling"
-            | "ThrottlingException"
-            | "ThrottledException"
-            | "RequestThrottled"
-            | "RequestThrottledException"
-            | "TooManyRequestsException"
-            | "RequestLimitExceeded"
-            | "BandwidthLimitExceeded"
-            | "KmsThrottled"
-            | "OverLimit",
-            _,
-        )
-        | (_, Some(429)) => Class::Throttled { retry_after: None },
-        // Credentials that ran out are renewed behind our back; the clock is set by the host.
-        (
-            "ExpiredToken" | "ExpiredTokenException" | "RequestTimeout" | "RequestExpired" | "RequestTimeTooSkewed",
-            _,
-        ) => Class::Transient,
-        (
-            "AccessDenied"
-            | "AccessDeniedException"
-            | "InvalidClientTokenId"
-            | "UnrecognizedClientException"
-            | "SignatureDoesNotMatch"
-            | "InvalidAccessKeyId"
-            | "AuthFailure"
-            | "MissingAuthenticationToken"
-            | "NoSuchBucket"
-            | "QueueDoesNotExist"
-            | "NonExistentQueue"
-            | "InvalidAddress"
-            | "PermanentRedirect"
-            | "KmsAccessDenied"
-            | "KmsDisabled"
-            | "KmsNotFound"
-            | "KmsInvalidState"
-            | "AuthorizationHeaderMalformed",
-            _,
-        )
-        | (_, Some(401 | 403)) => Class::Misconfigured,
-        ("ReceiptHandleIsInvalid" | "MessageNotInflight", _) => Class::LeaseLost,
-        (_, Some(500..)) => Class::Transient,
-        (_, Some(400..=499)) => Class::Poison,
-        (_, _) => Class::Transient,
+    match status {
+        _ if THROTTLED.contains(&code) => Class::Throttled { retry_after: None },
+        _ if PASSING.contains(&code) => Class::Transient,
+        _ if MISNAMED.contains(&code) => Class::Misconfigured(Mend::Settings),
+        _ if FORBIDDEN.contains(&code) => Class::Misconfigured(Mend::Permission),
+        _ if STALE.contains(&code) => Class::LeaseLost,
+        Some(429) => Class::Throttled { retry_after: None },
+        Some(401 | 403) => Class::Misconfigured(Mend::Permission),
+        Some(400..=499) => Class::Poison,
+        Some(_) | None => Class::Transient,
     }
 }
 
@@ -119,10 +124,10 @@ mod tests {
             (Some("ServiceUnavailable"), Some(503), Class::Transient),
             (Some("InternalError"), Some(500), Class::Transient),
             (Some("ExpiredToken"), Some(403), Class::Transient),
-            (Some("AccessDenied"), Some(403), Class::Misconfigured),
-            (None, Some(403), Class::Misconfigured),
-            (Some("AWS.SimpleQueueService.NonExistentQueue"), Some(400), Class::Misconfigured),
-            (Some("com.amazonaws.sqs#QueueDoesNotExist"), Some(400), Class::Misconfigured),
+            (Some("AccessDenied"), Some(403), Class::Misconfigured(Mend::Permission)),
+            (None, Some(403), Class::Misconfigured(Mend::Permission)),
+            (Some("AWS.SimpleQueueService.NonExistentQueue"), Some(400), Class::Misconfigured(Mend::Settings)),
+            (Some("com.amazonaws.sqs#QueueDoesNotExist"), Some(400), Class::Misconfigured(Mend::Settings)),
             (Some("ReceiptHandleIsInvalid"), Some(400), Class::LeaseLost),
             (Some("NoSuchKey"), Some(404), Class::Poison),
             (None, None, Class::Transient),

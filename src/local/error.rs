@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use muster_actors::error::{Class, class::Classified};
+use muster_actors::exit::Mend;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::queue::QueueError;
 use rusqlite::ErrorCode;
@@ -131,7 +132,7 @@ impl Classified for LibraryError {
             | Self::Newer { .. }
             | Self::Full
             | Self::Denied { .. }
-            | Self::Corrupt(_) => Class::Misconfigured,
+            | Self::Corrupt(_) => Class::Misconfigured(Mend::Settings),
             Self::Locked { .. } | Self::Busy | Self::Conflict => Class::Transient,
             Self::Io { .. } => Class::HostFault,
             Self::Invalid(_) => Class::Poison,
@@ -166,9 +167,9 @@ mod tests {
         };
         for (code, class) in [
             (rusqlite::ffi::SQLITE_BUSY, Class::Transient),
-            (rusqlite::ffi::SQLITE_FULL, Class::Misconfigured),
-            (rusqlite::ffi::SQLITE_CORRUPT, Class::Misconfigured),
-            (rusqlite::ffi::SQLITE_NOTADB, Class::Misconfigured),
+            (rusqlite::ffi::SQLITE_FULL, Class::Misconfigured(Mend::Settings)),
+            (rusqlite::ffi::SQLITE_CORRUPT, Class::Misconfigured(Mend::Settings)),
+            (rusqlite::ffi::SQLITE_NOTADB, Class::Misconfigured(Mend::Settings)),
             (rusqlite::ffi::SQLITE_IOERR, Class::HostFault),
             (rusqlite::ffi::SQLITE_CONSTRAINT, Class::Poison),
             (rusqlite::ffi::SQLITE_MISUSE, Class::Bug),

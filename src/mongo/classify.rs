@@ -3,6 +3,7 @@
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use muster_actors::error::Class;
+use muster_actors::exit::Mend;
 
 use super::MongoError;
 
@@ -12,7 +13,7 @@ pub fn class(error: &MongoError) -> Class {
         MongoError::Driver(error) => of_driver(error),
         MongoError::Statement { code, .. } => of_code(*code),
         // What muster did not write, it cannot mend; the worker leaves rather than guess.
-        MongoError::Document(_) | MongoError::Unfit(_) => Class::Misconfigured,
+        MongoError::Document(_) | MongoError::Unfit(_) => Class::Misconfigured(Mend::Settings),
         MongoError::Invalid(_) => Class::Poison,
         MongoError::Conflict => Class::Transient,
     }
@@ -49,11 +50,11 @@ fn of_driver(error: &Error) -> Class {
         | ErrorKind::InvalidResponse { .. }
         | ErrorKind::Transaction { .. }
         | ErrorKind::Shutdown => Class::Transient,
+        ErrorKind::Authentication { .. } => Class::Misconfigured(Mend::Permission),
         ErrorKind::InvalidArgument { .. }
-        | ErrorKind::Authentication { .. }
         | ErrorKind::SessionsNotSupported
         | ErrorKind::InvalidTlsConfig { .. }
-        | ErrorKind::IncompatibleServer { .. } => Class::Misconfigured,
+        | ErrorKind::IncompatibleServer { .. } => Class::Misconfigured(Mend::Settings),
         // The driver's list is open; what is new there is tried again, and an outage ends the run in the end.
         _ => Class::Transient,
     }
@@ -62,8 +63,10 @@ fn of_driver(error: &Error) -> Class {
 /// The class of a server's error code.
 fn of_code(code: i32) -> Class {
     match code {
-        // Unauthorized, AuthenticationFailed, command unknown, not a replica set member, transactions not supported.
-        13 | 18 | 59 | 20 | 263 | 8000 => Class::Misconfigured,
+        // Unauthorized, AuthenticationFailed, AtlasError.
+        13 | 18 | 8000 => Class::Misconfigured(Mend::Permission),
+        // Command unknown, illegal operation, transactions not supported: another server is wanted.
+        59 | 20 | 263 => Class::Misconfigured(Mend::Settings),
         // The document breaks a rule of the collection, is too large, or a value is of a kind that it cannot hold.
         2 | 9 | 14 | 17419 | 10334 | 17280 | 121 => Class::Poison,
         // RateLimitExceeded (Atlas), IngressRequestRateLimitExceeded, AdmissionQueueOverflow.
@@ -88,8 +91,9 @@ mod tests {
             (50, Class::Transient),
             (10334, Class::Poison),
             (121, Class::Poison),
-            (13, Class::Misconfigured),
-            (18, Class::Misconfigured),
+            (13, Class::Misconfigured(Mend::Permission)),
+            (18, Class::Misconfigured(Mend::Permission)),
+            (59, Class::Misconfigured(Mend::Settings)),
             (462, Class::Throttled { retry_after: None }),
         ] {
             assert_eq!(statement(code), expected, "{code}");

@@ -66,6 +66,7 @@ fn by_code_and_message(code: ErrorCode, message: &str) -> EngineError {
 mod tests {
     use muster_actors::error::Class;
     use muster_actors::error::class::Classified;
+    use muster_actors::exit::Mend;
 
     use super::*;
 
@@ -108,20 +109,28 @@ mod tests {
             (
                 GenericFailure,
                 "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version ; GPU=0",
-                Class::Misconfigured,
+                Class::Misconfigured(Mend::Model),
             ),
             (
                 GenericFailure,
                 "Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open shared object file: No such file or directory",
-                Class::Misconfigured,
+                Class::Misconfigured(Mend::Model),
             ),
             (
                 InvalidArgument,
                 "Got invalid dimensions for input: data for the following indices index: 2 Got: 100 Expected: 112",
-                Class::Misconfigured,
+                Class::Misconfigured(Mend::Model),
             ),
-            (InvalidProtobuf, "Load model from memory failed:Protobuf parsing failed.", Class::Misconfigured),
-            (NotImplemented, "Could not find an implementation for Gelu(20) node with name 'g'", Class::Misconfigured),
+            (
+                InvalidProtobuf,
+                "Load model from memory failed:Protobuf parsing failed.",
+                Class::Misconfigured(Mend::Model),
+            ),
+            (
+                NotImplemented,
+                "Could not find an implementation for Gelu(20) node with name 'g'",
+                Class::Misconfigured(Mend::Model),
+            ),
             (RuntimeException, "Non-zero status code returned while running Reshape node.", Class::Engine),
         ];
         for (code, message, expected) in table {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use muster_actors::error::Class;
 use muster_actors::error::class::Classified;
+use muster_actors::exit::Mend;
 use muster_actors::ports::engine::EngineError;
 use sha2::{Digest, Sha256};
 
@@ -78,7 +79,7 @@ impl PackError {
 
 impl Classified for PackError {
     fn class(&self) -> Class {
-        Class::Misconfigured
+        Class::Misconfigured(Mend::Model)
     }
 }
 
@@ -244,7 +245,7 @@ mod tests {
         for part in [file, &sha256(b"a detector"), &sha256(b"another"), "manifest.toml"] {
             assert!(text.contains(part), "{text}");
         }
-        assert_eq!((error.class(), error.exit_code()), (Class::Misconfigured, 66));
+        assert_eq!((error.class(), error.exit_code()), (Class::Misconfigured(Mend::Model), 66));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use muster_actors::drain::Drain;
 use muster_actors::exit::Exit;
 use muster_actors::gallery::{GalleryId, GalleryRule};
 use muster_actors::grouper::Params;
+use muster_actors::message::Intake;
 use muster_actors::ports::Ports;
 use muster_actors::settings::{
     CreditSettings, GrouperSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
@@ -113,7 +114,7 @@ impl Runner {
             decoder: Arc::new(VisionDecoder { limits: decode, side: self.pack.manifest().detector.side }),
             engines: self.lanes.engines(),
             faces: Arc::clone(&self.store) as _,
-            reconcile: Some(Arc::new(move |snapshot| grouping::group(snapshot, &params))),
+            reconcile: Some(Arc::new(move |_, snapshot| grouping::group(snapshot, &params))),
         }
     }
 
@@ -129,7 +130,7 @@ impl Runner {
         let defaults = PipelineSettings::default();
         PipelineSettings {
             model: self.pack.id(),
-            gallery: GalleryRule::Always(GalleryId(GALLERY.to_owned())),
+            intake: Intake { gallery: GalleryRule::Always(GalleryId(GALLERY.to_owned())), results: String::new() },
             object_bytes: self.settings.limits.image_megabytes << 20,
             credits: CreditSettings { count: ours.credits, bytes: ours.credit_megabytes << 20, ..defaults.credits },
             prefilter: (self.settings.prefilter.threshold > 0.0).then_some(PrefilterSettings {
