@@ -4,10 +4,13 @@
 pub mod aws;
 pub mod cli;
 pub mod faiss;
+#[cfg(feature = "cloud")]
+pub mod fleet;
 #[cfg(feature = "local")]
 pub mod local;
 #[cfg(feature = "cloud")]
 pub mod mongo;
 pub mod onnx;
+pub mod pipeline;
 pub mod settings;
 pub mod vision;

@@ -2,5 +2,6 @@
 
 pub mod classify;
 pub mod clients;
+pub mod host;
 pub mod s3;
 pub mod sqs;

@@ -40,6 +40,10 @@ pub enum CliError {
     /// The models cannot be loaded.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A fleet's worker cannot start.
+    #[cfg(feature = "cloud")]
+    #[error(transparent)]
+    Fleet(#[from] crate::fleet::FleetError),
     /// A result cannot be written as JSON.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -68,6 +72,8 @@ impl CliError {
                 EngineError::DeviceLost(_) => 82,
                 EngineError::OutOfMemory(_) | EngineError::Gone | EngineError::Sticky(_) => 84,
             },
+            #[cfg(feature = "cloud")]
+            Self::Fleet(error) => error.exit().code(),
             Self::Json(_) => 70,
             Self::Io(_) | Self::File { .. } => 74,
             #[cfg(feature = "local")]

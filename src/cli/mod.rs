@@ -3,11 +3,14 @@
 mod check;
 mod config;
 mod error;
+#[cfg(feature = "cloud")]
+mod fleet;
 #[cfg(feature = "local")]
 mod folder;
 mod manual;
 mod models;
 pub mod print;
+mod signal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +49,9 @@ enum Command {
     #[cfg(feature = "local")]
     #[command(flatten)]
     Folder(folder::Command),
+    #[cfg(feature = "cloud")]
+    #[command(flatten)]
+    Fleet(fleet::Command),
     /// List, fetch, check and time model packs
     Models(models::Models),
     /// Try every dependency and say how to mend what is wrong
@@ -73,6 +79,8 @@ impl Cli {
         match self.command {
             #[cfg(feature = "local")]
             Command::Folder(command) => command.run(layers),
+            #[cfg(feature = "cloud")]
+            Command::Fleet(command) => command.run(layers),
             Command::Models(models) => {
                 print::print_lines(|mut out| Ok(models::run(&models, &mut out)?))?;
                 Ok(ExitCode::SUCCESS)

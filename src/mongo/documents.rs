@@ -3,7 +3,7 @@
 
 use mongodb::bson::binary::Vector;
 use mongodb::bson::{Binary, Bson, Document, Uuid, doc};
-use muster_actors::face::{Face, FaceId};
+use muster_actors::face::{BBox, Face, FaceId};
 use muster_actors::gallery::{Decision, GroupId, Lineage, Verdict};
 use muster_actors::image::{ImageId, ImageRecord};
 use muster_actors::ports::faces::Commit;
@@ -94,6 +94,13 @@ pub fn word(value: &impl Serialize) -> String {
 /// A large count as MongoDB holds it.
 pub fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The box of a face.
+pub fn bbox(document: &Document) -> Result<BBox, MongoError> {
+    let parts = document.get_document("box").map_err(|_| strange(document, "box"))?;
+    let part = |key| fraction(parts, key);
+    Ok(BBox { x: part("x")?, y: part("y")?, width: part("width")?, height: part("height")? })
 }
 
 /// What names the bytes of an embedding: a cached copy is good when it has this name.

@@ -22,7 +22,7 @@ pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<Gallery
     Ok(GallerySnapshot { generation, faces, decisions: decisions(store, gallery).await?, previous })
 }
 
-async fn generation(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<u64>, MongoError> {
+pub async fn generation(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<u64>, MongoError> {
     let found = store
         .collection(names::GALLERIES)
         .find_one(doc! { "_id": &gallery.0 })
@@ -31,7 +31,7 @@ async fn generation(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<u6
     found.map(|found| unsigned(&found, "generation")).transpose()
 }
 
-async fn find(
+pub async fn find(
     store: &MongoFaces,
     collection: &str,
     gallery: &GalleryId,

@@ -4,6 +4,7 @@
 //! of them are acknowledged by a majority. Every write of faces ends by raising its gallery's generation, so that nobody
 //! saves groups made from older faces; groups are saved in a transaction that checks the generation.
 
+mod album;
 mod bulk;
 pub mod classify;
 mod connect;
@@ -17,8 +18,8 @@ use mongodb::{Client, Collection, Database, bson::Document};
 use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 
+pub use album::{Album, Place};
 pub use connect::{Connection, Uris};
-pub use documents::{face_id, group_id};
 
 /// Why MongoDB did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]

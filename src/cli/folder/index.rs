@@ -8,10 +8,10 @@ use muster_actors::exit::Exit;
 
 use super::report;
 use super::runner::{Round, Runner};
-use super::signal::Signals;
 use super::watch::Changes;
 use crate::cli::CliError;
 use crate::cli::print::{print, say};
+use crate::cli::signal::Signals;
 use crate::local::{Library, SqliteFaces};
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;

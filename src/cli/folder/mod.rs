@@ -12,7 +12,6 @@ mod progress;
 mod report;
 mod report_page;
 mod runner;
-mod signal;
 mod watch;
 
 use std::process::ExitCode;

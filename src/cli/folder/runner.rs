@@ -5,32 +5,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::System;
-use muster_actors::batcher::plan::BatchLimits;
-use muster_actors::concurrency::{Bounds, Limits};
 use muster_actors::drain::Drain;
 use muster_actors::exit::Exit;
 use muster_actors::gallery::{GalleryId, GalleryRule};
 use muster_actors::grouper::Params;
 use muster_actors::message::Intake;
 use muster_actors::ports::Ports;
-use muster_actors::settings::{
-    CreditSettings, GrouperSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
-    WriterSettings,
-};
+use muster_actors::settings::{GrouperSettings, KeeperSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::start;
 
 use super::grouping;
 use super::outcome::Outcome;
 use super::progress::View;
-use super::signal::Signals;
 use crate::cli::CliError;
 use crate::cli::models::lanes;
+use crate::cli::signal::Signals;
 use crate::local::{FolderObjects, FolderQueue, GALLERY, ScanOptions, SqliteFaces, view};
 use crate::onnx::home::Home;
 use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
+use crate::pipeline;
 use crate::settings::Settings;
-use crate::vision::decode::{Limits as DecodeLimits, VisionDecoder};
 
 const REFRESH: Duration = Duration::from_millis(200);
 
@@ -105,13 +100,11 @@ impl Runner {
     }
 
     fn ports(&self, queue: &Arc<FolderQueue>) -> Ports {
-        let limits = &self.settings.limits;
-        let decode = DecodeLimits { bytes: limits.image_megabytes << 20, pixels: limits.image_megapixels * 1_000_000 };
         let params = self.params();
         Ports {
             queue: Arc::clone(queue) as _,
             objects: Arc::new(FolderObjects::new(self.store.places().clone())),
-            decoder: Arc::new(VisionDecoder { limits: decode, side: self.pack.manifest().detector.side }),
+            decoder: pipeline::decoder(&self.settings, &self.pack),
             engines: self.lanes.engines(),
             faces: Arc::clone(&self.store) as _,
             reconcile: Some(Arc::new(move |_, snapshot| grouping::group(snapshot, &params))),
@@ -119,57 +112,25 @@ impl Runner {
     }
 
     fn params(&self) -> Params {
-        params(&self.settings, &self.pack)
+        pipeline::params(&self.settings, &self.pack)
     }
 
     fn pipeline(&self) -> PipelineSettings {
         let ours = &self.settings.pipeline;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let decodes = if ours.decoders == 0 { cores } else { ours.decoders };
-        let hang = Duration::from_secs(ours.hang_seconds);
-        let defaults = PipelineSettings::default();
+        let common = pipeline::settings(&self.settings, self.pack.id());
+        let gallery = GalleryId(GALLERY.to_owned());
         PipelineSettings {
-            model: self.pack.id(),
-            intake: Intake { gallery: GalleryRule::Always(GalleryId(GALLERY.to_owned())), results: String::new() },
-            object_bytes: self.settings.limits.image_megabytes << 20,
-            credits: CreditSettings { count: ours.credits, bytes: ours.credit_megabytes << 20, ..defaults.credits },
-            prefilter: (self.settings.prefilter.threshold > 0.0).then_some(PrefilterSettings {
-                threshold: self.settings.prefilter.threshold,
-                head_bytes: 256 << 10,
-                at_once: decodes,
-            }),
-            limits: Limits { downloads: decodes, decodes },
-            bounds: Bounds {
-                least: Limits { downloads: 1, decodes: 1 },
-                most: Limits { downloads: 4 * decodes, decodes },
-            },
-            batch: BatchLimits {
-                count: ours.batch,
-                age: Duration::from_millis(ours.batch_milliseconds),
-                ..defaults.batch
-            },
+            intake: Intake { gallery: GalleryRule::Always(gallery.clone()), results: String::new() },
             writer: WriterSettings {
                 count: ours.write_batch,
                 age: Duration::from_millis(ours.write_milliseconds),
-                ..defaults.writer
+                ..common.writer
             },
             // To settle a lease of a folder costs nothing: nothing to gather for.
-            keeper: KeeperSettings { linger: Duration::ZERO, ..defaults.keeper },
+            keeper: KeeperSettings { linger: Duration::ZERO, ..common.keeper },
             // Deletions, decisions and other settings change groups too, so a round always reconciles.
-            grouper: GrouperSettings { always: vec![GalleryId(GALLERY.to_owned())], ..defaults.grouper.clone() },
-            timeouts: Timeouts { engine: hang, rebuild: hang, ..defaults.timeouts },
-            drain_deadline: Duration::from_secs(ours.drain_seconds),
-            ..defaults
+            grouper: GrouperSettings { always: vec![gallery], ..common.grouper.clone() },
+            ..common
         }
     }
-}
-
-/// The grouping parameters in force: the settings', where they say so, else the pack's.
-pub fn params(settings: &Settings, pack: &Pack) -> Params {
-    let mut params = Params::around(pack.manifest().grouping.similarity);
-    if settings.grouping.threshold > 0.0 {
-        params = Params::around(settings.grouping.threshold);
-    }
-    params.min_size = settings.grouping.min_size;
-    params
 }

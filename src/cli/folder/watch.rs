@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use notify::{Event, EventKind, RecursiveMode, Watcher};
 
-use super::signal::Signals;
 use crate::cli::CliError;
+use crate::cli::signal::Signals;
 
 /// A copy in progress is left alone until nothing was written for so long.
 const QUIET: Duration = Duration::from_secs(2);

@@ -1,0 +1,57 @@
+//! Notices of the machine: Spot interruption and rebalance, from instance metadata version 2 (Amazon EC2 User Guide, "Spot
+//! Instance interruption notices" and "EC2 instance rebalance recommendations").
+
+use std::time::Duration;
+
+use aws_config::imds::Client;
+use aws_config::imds::client::error::ImdsError;
+use aws_config::provider_config::ProviderConfig;
+
+/// How often the metadata service is asked, as the user guide says.
+const EVERY: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the machine says will happen to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It is taken away within two minutes.
+    Interruption,
+    /// It is likely to be taken away.
+    Rebalance,
+}
+
+impl Notice {
+    /// Where it stands. The first that is there counts.
+    const PATHS: [(Self, &'static str); 2] = [
+        (Self::Interruption, "/latest/meta-data/spot/instance-action"),
+        (Self::Rebalance, "/latest/meta-data/events/recommendations/rebalance"),
+    ];
+}
+
+/// Asks the metadata service until it has a notice. Where there is no such service this never ends.
+pub async fn notice() -> Notice {
+    if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|off| off.eq_ignore_ascii_case("true")) {
+        std::future::pending::<()>().await;
+    }
+    // The client fetches and renews its token; its endpoint may be set by AWS_EC2_METADATA_SERVICE_ENDPOINT.
+    let client = Client::builder()
+        .configure(&ProviderConfig::with_default_region().await)
+        .max_attempts(1)
+        .connect_timeout(PATIENCE)
+        .read_timeout(PATIENCE)
+        .build();
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for (notice, path) in Notice::PATHS {
+            match client.get(path).await {
+                Ok(_) => return notice,
+                // No notice: the usual answer.
+                Err(ImdsError::ErrorResponse(answer)) if answer.response().status().as_u16() == 404 => {}
+                // A token that ran out, a service that is slow or not there at all.
+                Err(error) => tracing::debug!(%error, "host.metadata"),
+            }
+        }
+    }
+}

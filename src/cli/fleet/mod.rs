@@ -1,0 +1,62 @@
+//! The commands of a fleet's workers.
+
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::cli::CliError;
+use crate::fleet::Service;
+use crate::settings::{Layers, Origin};
+
+/// A worker of a fleet.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find the faces of the images that a queue names, until it stays empty
+    Detect(Args),
+    /// Group the galleries that a queue names, until it stays empty
+    Group(Args),
+    /// Detect or group, as SERVICE_TYPE says
+    Worker(Args),
+}
+
+/// Arguments of a worker.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Settings come from a file (--config), the environment and flags, in that order of strength; `muster config` shows them,
+`muster check` tries them. SIGTERM hands back what is not on a device and ends with exit code 80.")]
+pub struct Args {
+    /// Stay when the queue is empty (ecs) or leave (batch)
+    #[arg(long, value_name = "MODE", value_parser = ["auto", "batch", "ecs"])]
+    mode: Option<String>,
+    /// Model pack: open, edgeface, insightface-s, or a folder with a manifest
+    #[arg(long, value_name = "PACK")]
+    model: Option<String>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+}
+
+impl Command {
+    /// Runs the worker to its end.
+    pub fn run(self, mut layers: Layers) -> Result<ExitCode, CliError> {
+        let (args, service) = match &self {
+            Self::Detect(args) => (args, Some(Service::Detection)),
+            Self::Group(args) => (args, Some(Service::Grouping)),
+            Self::Worker(args) => (args, None),
+        };
+        if let Some(mode) = &args.mode {
+            layers.set("fleet.mode", mode.clone().into(), Origin::Flag("--mode"))?;
+        }
+        if let Some(pack) = &args.model {
+            layers.set("models.pack", pack.clone().into(), Origin::Flag("--model"))?;
+        }
+        let settings = layers.settings()?;
+        let service = match service {
+            Some(service) => service,
+            None => Service::of(&settings)?,
+        };
+        run::run(settings, service, args.json)
+    }
+}

@@ -1,0 +1,122 @@
+//! One worker from its start to its exit code: whatever asks it to end becomes a drain.
+
+use std::convert::Infallible;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use actix::System;
+use muster_actors::drain::Drain;
+use muster_actors::exit::Exit;
+use muster_actors::progress::Summary;
+
+use crate::aws::host::{self, Notice};
+use crate::cli::CliError;
+use crate::cli::models::lanes;
+use crate::cli::print::{print, say};
+use crate::cli::signal::Signals;
+use crate::fleet::{Service, Worker};
+use crate::onnx::home::Home;
+use crate::onnx::pack::Pack;
+use crate::settings::Settings;
+
+/// Threads for sockets and TLS beside the actors' own.
+const THREADS: usize = 2;
+
+/// Runs a worker.
+pub fn run(mut settings: Settings, service: Service, json: bool) -> Result<ExitCode, CliError> {
+    let home = Home::from_env()?;
+    let pack = Pack::open(&settings.models.pack, &home)?;
+    pack.verify()?;
+    let lanes = match service {
+        Service::Detection => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let wanted = if settings.models.lanes == 0 { cores } else { settings.models.lanes };
+            settings.models.lanes = wanted.min(settings.fleet.face_workers);
+            Some(lanes(&settings, &pack, &home)?)
+        }
+        Service::Grouping => None,
+    };
+    let signals = Signals::listen()?;
+    let limit = settings.fleet.time_limit_minutes;
+    let deadline = Duration::from_secs(settings.pipeline.drain_seconds);
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(THREADS).enable_all().build()
+    };
+    // A runtime that cannot be made leaves actix's own, on one thread.
+    let system = match runtime() {
+        Ok(runtime) => System::with_tokio_rt(move || runtime),
+        Err(_) => System::new(),
+    };
+    let (exit, summary) = system.block_on(async move {
+        let worker = Worker::connect(settings, pack).await?;
+        let running = match &lanes {
+            Some(lanes) => worker.detect(lanes)?,
+            None => worker.group()?,
+        };
+        let drain = running.drainer();
+        tokio::select! {
+            end = running.finished() => Ok::<_, CliError>(end),
+            never = endings(&signals, limit, deadline, drain) => match never {},
+        }
+    })?;
+    tell(&exit, &summary, json)?;
+    Ok(ExitCode::from(exit.code()))
+}
+
+/// Asks for a drain when anybody wants the worker to end. Never returns: the worker does.
+async fn endings(signals: &Signals, limit_minutes: u64, deadline: Duration, drain: impl Fn(Drain)) -> Infallible {
+    let limit = async {
+        match limit_minutes {
+            0 => std::future::pending().await,
+            minutes => tokio::time::sleep(Duration::from_secs(minutes * 60)).await,
+        }
+    };
+    tokio::select! {
+        () = signals.asked() => {
+            tracing::info!("host.terminate");
+            drain(Drain::hand_back(deadline));
+        }
+        notice = host::notice() => {
+            match notice {
+                Notice::Interruption => tracing::warn!("host.interruption"),
+                Notice::Rebalance => tracing::warn!("host.rebalance"),
+            }
+            drain(Drain::hand_back(deadline));
+        }
+        () = limit => {
+            tracing::info!("host.time_limit");
+            // What is on its way is finished; a signal meanwhile is tighter.
+            drain(Drain::finish(Duration::from_secs(600)));
+            signals.asked().await;
+            drain(Drain::hand_back(deadline));
+        }
+    }
+    std::future::pending().await
+}
+
+fn tell(exit: &Exit, summary: &Summary, json: bool) -> Result<(), CliError> {
+    print(|out| {
+        if json {
+            return Ok(writeln!(out, "{}", serde_json::to_string(summary)?)?);
+        }
+        let counts = summary.counts;
+        writeln!(
+            out,
+            "fetched {}: indexed {}, no faces {}, low quality {}, grouped {}, rejected {}, released {}, lease lost {}",
+            summary.fetched,
+            counts.indexed,
+            counts.no_faces,
+            counts.low_quality,
+            counts.grouped,
+            counts.rejected,
+            counts.released,
+            counts.lease_lost
+        )?;
+        Ok(writeln!(out, "faces {}, {:.1} s, {exit}", summary.faces, summary.seconds)?)
+    })?;
+    if !matches!(exit, Exit::Drained) {
+        say(&format!("muster: {exit}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! Why a worker cannot start.
+
+use muster_actors::error::Class;
+use muster_actors::exit::{Exit, Mend};
+
+use crate::aws::classify::Fault;
+use crate::mongo::{MongoError, classify};
+
+/// Why a worker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// A setting that this worker cannot do without.
+    #[error("{key} is not set: set {variable}, or {key} in a settings file")]
+    Unset {
+        /// The setting.
+        key: &'static str,
+        /// Its environment variable.
+        variable: &'static str,
+    },
+    /// `muster worker` does not know which worker to be.
+    #[error("fleet.service is {0:?}: set SERVICE_TYPE to detection or grouping")]
+    Service(String),
+    /// MongoDB.
+    #[error(transparent)]
+    Mongo(#[from] MongoError),
+    /// SQS or S3.
+    #[error("{}", .0.message)]
+    Aws(Fault),
+    /// Redis.
+    #[error("Redis: {0}")]
+    Redis(String),
+}
+
+impl FleetError {
+    /// How a worker that cannot start ends.
+    pub fn exit(&self) -> Exit {
+        let class = match self {
+            Self::Unset { .. } | Self::Service(_) | Self::Redis(_) => Class::Misconfigured(Mend::Settings),
+            Self::Mongo(error) => classify::class(error),
+            Self::Aws(fault) => fault.class,
+        };
+        match class {
+            Class::Misconfigured(mend) => Exit::Misconfigured(mend, self.to_string()),
+            _ => Exit::DependencyDown(self.to_string()),
+        }
+    }
+}

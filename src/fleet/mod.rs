@@ -1,0 +1,11 @@
+//! A fleet's workers: the ends of the pipeline in the cloud, from settings.
+
+mod announced;
+mod error;
+mod published;
+mod worker;
+
+pub use announced::{Announced, Announcer};
+pub use error::FleetError;
+pub use published::Published;
+pub use worker::{Service, Worker};

@@ -1,0 +1,164 @@
+//! The two workers, from settings to a pipeline that runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_actors::error::backoff::RetrySettings;
+use muster_actors::gallery::{GalleryId, GalleryRule};
+use muster_actors::grouper::Kept;
+use muster_actors::message::Intake;
+use muster_actors::ports::Ports;
+use muster_actors::settings::{
+    FetcherSettings, KeeperSettings, Settings as PipelineSettings, Timeouts, WriterSettings,
+};
+use muster_actors::{Running, start, start_grouping};
+
+use super::{Announced, Announcer, FleetError, Published};
+use crate::aws::clients;
+use crate::aws::s3::{S3Bucket, S3Objects};
+use crate::aws::sqs::{SqsQueue, Urls};
+use crate::faiss::FlatFactory;
+use crate::mongo::{Connection, MongoFaces, Uris};
+use crate::onnx::lanes::Lanes;
+use crate::onnx::pack::Pack;
+use crate::pipeline;
+use crate::settings::Settings;
+
+/// Which worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Finds faces in images.
+    Detection,
+    /// Groups the faces of galleries.
+    Grouping,
+}
+
+impl Service {
+    /// What `fleet.service` says.
+    pub fn of(settings: &Settings) -> Result<Self, FleetError> {
+        match settings.fleet.service.as_str() {
+            "detection" => Ok(Self::Detection),
+            "grouping" => Ok(Self::Grouping),
+            other => Err(FleetError::Service(other.to_owned())),
+        }
+    }
+}
+
+/// Numbers in the vectors of galleries that stay in memory: 2 GiB of them.
+const KEPT: usize = 1 << 29;
+/// Bytes of a bulk of results.
+const BULK_BYTES: usize = 16 << 20;
+/// Longer than a long poll of SQS.
+const POLL: Duration = Duration::from_secs(30);
+
+/// A worker with its ends.
+pub struct Worker {
+    settings: Settings,
+    pack: Pack,
+    config: aws_config::SdkConfig,
+    store: MongoFaces,
+}
+
+/// A setting that the worker cannot do without.
+fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -> Result<&'a str, FleetError> {
+    if value.is_empty() { Err(FleetError::Unset { key, variable }) } else { Ok(value) }
+}
+
+impl Worker {
+    /// Connects. Nothing is received yet.
+    pub async fn connect(settings: Settings, pack: Pack) -> Result<Self, FleetError> {
+        let mongo = &settings.mongo;
+        required(mongo.gallery_images.reveal(), "mongo.gallery_images", "GALLERY_IMAGES_MONGO_URI")?;
+        let uris = Uris { gallery_images: &mongo.gallery_images, huemn: &mongo.huemn };
+        let connection = Connection::open(&uris).await?;
+        connection.ensure_indexes().await?;
+        tracing::info!(version = connection.version, "mongo.connected");
+        let store = MongoFaces::new(&connection);
+        let config = clients::config(&settings.fleet).await;
+        Ok(Self { settings, pack, config, store })
+    }
+
+    fn queue(&self, url: &str) -> Result<Arc<SqsQueue>, FleetError> {
+        let queues = &self.settings.queues;
+        let urls = Urls {
+            queue: url.to_owned(),
+            dead_letters: required(&queues.dead_letters, "queues.dead_letters", "DEAD_LETTER_QUEUE_URL")?.to_owned(),
+        };
+        let wait = Duration::from_secs(queues.wait_seconds);
+        Ok(Arc::new(SqsQueue::new(clients::sqs(&self.config), urls, queues.visibility(), wait)))
+    }
+
+    fn published(&self) -> Result<Published, FleetError> {
+        let buckets = &self.settings.buckets;
+        let client = clients::s3(&self.config);
+        let bucket = |name: &str| S3Bucket::new(client.clone(), name, &buckets.kms_key);
+        let results = match buckets.results_prefix.as_str() {
+            "" => None,
+            prefix => Some((bucket(required(&buckets.images, "buckets.images", "BUCKET_NAME")?), prefix.to_owned())),
+        };
+        let groups = bucket(required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?);
+        Ok(Published::new(self.store.clone(), results, groups))
+    }
+
+    /// Starts finding faces.
+    pub fn detect(&self, lanes: &Lanes) -> Result<Running, FleetError> {
+        let queues = &self.settings.queues;
+        let galleries = required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?;
+        let delay = Duration::from_secs(queues.group_after_seconds);
+        let announcer = Announcer::new(clients::sqs(&self.config), galleries.to_owned(), delay);
+        let ports = Ports {
+            queue: self.queue(required(&queues.images, "queues.images", "QUEUE_URL")?)?,
+            objects: Arc::new(S3Objects::new(clients::s3(&self.config))),
+            decoder: pipeline::decoder(&self.settings, &self.pack),
+            engines: lanes.engines(),
+            faces: Arc::new(Announced::new(self.published()?, announcer)),
+            reconcile: None,
+        };
+        Ok(start(ports, self.pipeline()))
+    }
+
+    /// Starts grouping galleries.
+    pub fn group(&self) -> Result<Running, FleetError> {
+        let queues = &self.settings.queues;
+        let queue = self.queue(required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?)?;
+        let params = pipeline::params(&self.settings, &self.pack);
+        let kept = Kept::new(params, Arc::new(FlatFactory), KEPT);
+        let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
+        Ok(start_grouping(queue, Arc::new(self.published()?), reconcile, self.pipeline()))
+    }
+
+    fn pipeline(&self) -> PipelineSettings {
+        let Settings { fleet, queues, mongo, buckets, .. } = &self.settings;
+        let common = pipeline::settings(&self.settings, self.pack.id());
+        let batch_job = std::env::var_os("AWS_BATCH_JOB_ID").is_some();
+        let default = GalleryId("default".to_owned());
+        let gallery = match fleet.gallery.as_str() {
+            "" => GalleryRule::FirstFolder(default),
+            name => GalleryRule::Always(GalleryId(name.to_owned())),
+        };
+        PipelineSettings {
+            intake: Intake { gallery, results: buckets.results_prefix.clone() },
+            fetcher: FetcherSettings {
+                leave_after_empty: fleet.leaves_when_empty(batch_job).then_some(queues.leave_after_empty),
+                suspect_at: queues.suspect_at,
+                max_receives: queues.max_receives,
+                ..common.fetcher
+            },
+            writer: WriterSettings {
+                count: mongo.write_batch,
+                bytes: BULK_BYTES,
+                age: Duration::from_millis(mongo.write_milliseconds),
+                ..common.writer
+            },
+            keeper: KeeperSettings {
+                bound: Duration::from_secs(queues.lease_hours * 3600),
+                // Tried as long as the lease lasts: a message that is not deleted is worked on again.
+                attempts: u32::MAX,
+                ..common.keeper
+            },
+            timeouts: Timeouts { queue: POLL, ..common.timeouts },
+            retry: RetrySettings { outage: Duration::from_secs(fleet.outage_minutes * 60), ..common.retry },
+            ..common
+        }
+    }
+}

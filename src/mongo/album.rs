@@ -1,0 +1,87 @@
+//! A gallery as people look at it: its groups, and where each face is.
+
+use std::collections::BTreeMap;
+
+use mongodb::bson::doc;
+use muster_actors::face::{BBox, FaceId};
+use muster_actors::gallery::{GalleryId, Group};
+use muster_actors::image::ImageId;
+
+use super::documents::{self, face_id, group_id, image_id, text};
+use super::{MongoError, MongoFaces, gallery, names};
+
+/// A gallery's groups.
+#[derive(Clone, Debug, Default)]
+pub struct Album {
+    /// Of the gallery when the groups were read.
+    pub generation: u64,
+    /// Groups with their members' places, ascending by id.
+    pub groups: Vec<(Group, Vec<Place>)>,
+    /// Faces in no group.
+    pub ungrouped: u64,
+}
+
+/// Where a face is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The face.
+    pub face: FaceId,
+    /// Its image.
+    pub image: ImageId,
+    /// The image's bucket.
+    pub bucket: String,
+    /// The image's key.
+    pub key: String,
+    /// In pixels of the full upright image.
+    pub bbox: BBox,
+}
+
+impl MongoFaces {
+    /// The gallery's generation; 0 where nobody wrote to it.
+    pub async fn generation(&self, of: &GalleryId) -> Result<u64, MongoError> {
+        Ok(gallery::generation(self, of).await?.unwrap_or(0))
+    }
+
+    /// The gallery's groups at one generation.
+    pub async fn album(&self, of: &GalleryId) -> Result<Album, MongoError> {
+        loop {
+            let generation = self.generation(of).await?;
+            let (groups, ungrouped) = read(self, of).await?;
+            // What was written meanwhile may be in there in part.
+            if self.generation(of).await? == generation {
+                return Ok(Album { generation, groups, ungrouped });
+            }
+        }
+    }
+}
+
+async fn read(store: &MongoFaces, of: &GalleryId) -> Result<(Vec<(Group, Vec<Place>)>, u64), MongoError> {
+    let mut images = BTreeMap::new();
+    let mut cursor = gallery::find(store, names::IMAGES, of, doc! { "bucket": 1, "key": 1 }, doc! { "_id": 1 }).await?;
+    while cursor.advance().await? {
+        let document = cursor.deserialize_current()?;
+        let place = (text(&document, "bucket")?.to_owned(), text(&document, "key")?.to_owned());
+        images.insert(image_id(&document, "_id")?, place);
+    }
+    let mut members = BTreeMap::<_, Vec<Place>>::new();
+    let mut ungrouped = 0;
+    let projection = doc! { "image": 1, "group": 1, "box": 1 };
+    let mut cursor = gallery::find(store, names::FACES, of, projection, doc! { "gallery": 1, "_id": 1 }).await?;
+    while cursor.advance().await? {
+        let document = cursor.deserialize_current()?;
+        let image = image_id(&document, "image")?;
+        let Some(group) = group_id(&document, "group")? else {
+            ungrouped += 1;
+            continue;
+        };
+        let (bucket, key) = images.get(&image).cloned().unwrap_or_default();
+        let place = Place { face: face_id(&document, "_id")?, image, bucket, key, bbox: documents::bbox(&document)? };
+        members.entry(group).or_default().push(place);
+    }
+    let partition = gallery::partition(store, of, BTreeMap::new()).await?;
+    let with = |group: Group| {
+        let places = members.remove(&group.id).unwrap_or_default();
+        (group, places)
+    };
+    Ok((partition.groups.into_iter().map(with).collect(), ungrouped))
+}

@@ -1,0 +1,59 @@
+//! From a person's settings to the pipeline's: what a folder and a fleet have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_actors::batcher::plan::BatchLimits;
+use muster_actors::concurrency::{Bounds, Limits};
+use muster_actors::grouper::Params;
+use muster_actors::ports::decoder::Decoder;
+use muster_actors::settings::{CreditSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts};
+
+use crate::onnx::pack::Pack;
+use crate::settings::Settings;
+use crate::vision::decode::{Limits as DecodeLimits, VisionDecoder};
+
+/// Bytes of an image that its header thumbnail is looked for in.
+const HEAD_BYTES: u64 = 256 << 10;
+
+/// The pipeline's settings, but for what the ends of it decide.
+pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
+    let ours = &settings.pipeline;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let decodes = if ours.decoders == 0 { cores } else { ours.decoders };
+    let hang = Duration::from_secs(ours.hang_seconds);
+    let defaults = PipelineSettings::default();
+    PipelineSettings {
+        model,
+        object_bytes: settings.limits.image_megabytes << 20,
+        credits: CreditSettings { count: ours.credits, bytes: ours.credit_megabytes << 20, ..defaults.credits },
+        prefilter: (settings.prefilter.threshold > 0.0).then_some(PrefilterSettings {
+            threshold: settings.prefilter.threshold,
+            head_bytes: HEAD_BYTES,
+            at_once: decodes,
+        }),
+        limits: Limits { downloads: decodes, decodes },
+        bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 4 * decodes, decodes } },
+        batch: BatchLimits { count: ours.batch, age: Duration::from_millis(ours.batch_milliseconds), ..defaults.batch },
+        timeouts: Timeouts { engine: hang, rebuild: hang, ..defaults.timeouts },
+        drain_deadline: Duration::from_secs(ours.drain_seconds),
+        ..defaults
+    }
+}
+
+/// The decoder of images for a pack's detector.
+pub fn decoder(settings: &Settings, pack: &Pack) -> Arc<dyn Decoder> {
+    let limits = &settings.limits;
+    let limits = DecodeLimits { bytes: limits.image_megabytes << 20, pixels: limits.image_megapixels * 1_000_000 };
+    Arc::new(VisionDecoder { limits, side: pack.manifest().detector.side })
+}
+
+/// The grouping parameters in force: the settings', where they say so, else the pack's.
+pub fn params(settings: &Settings, pack: &Pack) -> Params {
+    let mut params = Params::around(pack.manifest().grouping.similarity);
+    if settings.grouping.threshold > 0.0 {
+        params = Params::around(settings.grouping.threshold);
+    }
+    params.min_size = settings.grouping.min_size;
+    params
+}
