@@ -4,11 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mongodb::bson::{Document, serialize_to_vec};
 use serde_json::Value;
-use support::fleet::{Fleet, People};
+use support::fleet::{Fleet, People, ended};
 use support::stack::Stack;
 
 fn stack() -> Arc<Stack> {
@@ -55,4 +58,48 @@ async fn the_fleet_finds_the_people_that_a_laptop_finds() {
     assert_eq!(fleet.published("demo").await, groups);
     assert_eq!(fleet.depth(&fleet.images).await, (0, 0));
     assert_eq!(fleet.depth(&fleet.galleries).await, (0, 0));
+}
+
+/// Everything a run leaves in the databases that a person or a program reads.
+async fn collections(fleet: &Fleet) -> Vec<(&'static str, Vec<Document>)> {
+    let mut all = Vec::new();
+    for (database, collection) in
+        [("gallery_images", "images"), ("gallery_images", "faces"), ("gallery_images", "groups"), ("huemn", "images")]
+    {
+        all.push((collection, fleet.documents(database, collection).await));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_sent_three_times_to_two_workers_leave_what_one_worker_leaves_of_messages_sent_once() {
+    let fleet = Fleet::new(&stack()).await;
+    let keys = fleet.upload(&support::photos("demo"), "demo/").await;
+    fleet.send(keys.iter().map(|key| fleet.event(key))).await;
+    fleet.work("detect");
+    fleet.work("group");
+    let once = collections(&fleet).await;
+    let groups = fleet.published("demo").await;
+
+    for database in ["gallery_images", "huemn"] {
+        fleet.database(database).await.drop().await.unwrap();
+    }
+    fleet.send((0..3).flat_map(|_| keys.iter().map(|key| fleet.event(key)))).await;
+    let workers = [(); 2].map(|()| fleet.worker("detect").spawn().unwrap());
+    let groupers = [(); 2].map(|()| fleet.worker("group").spawn().unwrap());
+    let fetched: u64 = workers.map(|worker| count(&ended(worker, 0), "fetched")).iter().sum();
+    assert!(fetched >= 3 * keys.len() as u64, "{fetched}");
+    for grouper in groupers {
+        ended(grouper, 0);
+    }
+    // Groupers that left before the last faces came; what they left is still asked for.
+    fleet.work("group");
+    for ((name, once), (_, again)) in once.iter().zip(collections(&fleet).await) {
+        assert_eq!(once.len(), again.len(), "{name}");
+        for (once, again) in once.iter().zip(again) {
+            assert_eq!(serialize_to_vec(once).unwrap(), serialize_to_vec(&again).unwrap(), "{once} {again}");
+        }
+    }
+    assert_eq!(fleet.published("demo").await, groups);
+    assert_eq!((fleet.depth(&fleet.images).await, fleet.depth(&fleet.dead_letters).await), ((0, 0), (0, 0)));
 }
