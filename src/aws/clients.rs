@@ -6,29 +6,48 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
-use crate::settings::Fleet;
+use crate::settings::Settings;
 
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The configuration all clients share; credentials come from the environment, the profile, the task or the instance.
-pub async fn config(fleet: &Fleet) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(fleet.region.clone()))
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build());
-    if !fleet.endpoint.is_empty() {
-        loader = loader.endpoint_url(&fleet.endpoint);
+/// Clients that share credentials and connections.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// The queues.
+    pub sqs: aws_sdk_sqs::Client,
+    /// The buckets.
+    pub s3: aws_sdk_s3::Client,
+    /// What other clients are made from.
+    pub config: SdkConfig,
+}
+
+impl Clients {
+    /// Credentials come from the environment, the profile, the task or the instance.
+    pub async fn new(settings: &Settings) -> Self {
+        let fleet = &settings.fleet;
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(fleet.region.clone()))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build());
+        Self::of(loader.load().await, settings)
     }
-    loader.load().await
-}
 
-/// A client of SQS.
-pub fn sqs(config: &SdkConfig) -> aws_sdk_sqs::Client {
-    aws_sdk_sqs::Client::new(config)
-}
-
-/// A client of S3. A stand-in for S3 has no host name for each bucket.
-pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
-    let path_style = config.endpoint_url().is_some();
-    aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build())
+    /// Over a configuration, at the addresses that the settings name.
+    pub fn of(config: SdkConfig, settings: &Settings) -> Self {
+        let address =
+            |own: &str| [own, &settings.fleet.endpoint].into_iter().find(|url| !url.is_empty()).map(str::to_owned);
+        let (queues, buckets) = (address(&settings.queues.endpoint), address(&settings.buckets.endpoint));
+        // A stand-in for S3 has no host name for each bucket.
+        let path_style = buckets.is_some();
+        // On the clients' own builders: what is set on the configuration gives way to the SDK's reading of the environment.
+        let mut sqs = aws_sdk_sqs::config::Builder::from(&config);
+        let mut s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style);
+        if queues.is_some() {
+            sqs = sqs.set_endpoint_url(queues).to_owned();
+        }
+        if buckets.is_some() {
+            s3 = s3.set_endpoint_url(buckets).to_owned();
+        }
+        Self { sqs: aws_sdk_sqs::Client::from_conf(sqs.build()), s3: aws_sdk_s3::Client::from_conf(s3.build()), config }
+    }
 }

@@ -14,7 +14,7 @@ use muster_actors::settings::{
 use muster_actors::{Running, start, start_grouping};
 
 use super::{Announced, Announcer, FleetError, Published};
-use crate::aws::clients;
+use crate::aws::clients::Clients;
 use crate::aws::s3::{S3Bucket, S3Objects};
 use crate::aws::sqs::{SqsQueue, Urls};
 use crate::faiss::FlatFactory;
@@ -55,7 +55,7 @@ const POLL: Duration = Duration::from_secs(30);
 pub struct Worker {
     settings: Settings,
     pack: Pack,
-    config: aws_config::SdkConfig,
+    aws: Clients,
     store: MongoFaces,
 }
 
@@ -74,8 +74,8 @@ impl Worker {
         connection.ensure_indexes().await?;
         tracing::info!(version = connection.version, "mongo.connected");
         let store = MongoFaces::new(&connection);
-        let config = clients::config(&settings.fleet).await;
-        Ok(Self { settings, pack, config, store })
+        let aws = Clients::new(&settings).await;
+        Ok(Self { settings, pack, aws, store })
     }
 
     fn queue(&self, url: &str) -> Result<Arc<SqsQueue>, FleetError> {
@@ -85,13 +85,12 @@ impl Worker {
             dead_letters: required(&queues.dead_letters, "queues.dead_letters", "DEAD_LETTER_QUEUE_URL")?.to_owned(),
         };
         let wait = Duration::from_secs(queues.wait_seconds);
-        Ok(Arc::new(SqsQueue::new(clients::sqs(&self.config), urls, queues.visibility(), wait)))
+        Ok(Arc::new(SqsQueue::new(self.aws.sqs.clone(), urls, queues.visibility(), wait)))
     }
 
     fn published(&self) -> Result<Published, FleetError> {
         let buckets = &self.settings.buckets;
-        let client = clients::s3(&self.config);
-        let bucket = |name: &str| S3Bucket::new(client.clone(), name, &buckets.kms_key);
+        let bucket = |name: &str| S3Bucket::new(self.aws.s3.clone(), name, &buckets.kms_key);
         let results = match buckets.results_prefix.as_str() {
             "" => None,
             prefix => Some((bucket(required(&buckets.images, "buckets.images", "BUCKET_NAME")?), prefix.to_owned())),
@@ -105,10 +104,10 @@ impl Worker {
         let queues = &self.settings.queues;
         let galleries = required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?;
         let delay = Duration::from_secs(queues.group_after_seconds);
-        let announcer = Announcer::new(clients::sqs(&self.config), galleries.to_owned(), delay);
+        let announcer = Announcer::new(self.aws.sqs.clone(), galleries.to_owned(), delay);
         let ports = Ports {
             queue: self.queue(required(&queues.images, "queues.images", "QUEUE_URL")?)?,
-            objects: Arc::new(S3Objects::new(clients::s3(&self.config))),
+            objects: Arc::new(S3Objects::new(self.aws.s3.clone())),
             decoder: pipeline::decoder(&self.settings, &self.pack),
             engines: lanes.engines(),
             faces: Arc::new(Announced::new(self.published()?, announcer)),

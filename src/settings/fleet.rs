@@ -25,7 +25,7 @@ pub struct Fleet {
     pub gallery: String,
     /// Minutes that a worker waits for a dependency that is down before it leaves.
     pub outage_minutes: u64,
-    /// Address of SQS and S3 instead of Amazon's own, for tests.
+    /// Address of all services instead of Amazon's own, for tests.
     pub endpoint: String,
 }
 
@@ -65,6 +65,8 @@ pub struct Queues {
     pub max_receives: u32,
     /// Faces of a gallery that are written within so many seconds are grouped together.
     pub group_after_seconds: u64,
+    /// Address of SQS where it is not `fleet.endpoint`.
+    pub endpoint: String,
 }
 
 /// Where images come from and results go.
@@ -79,6 +81,8 @@ pub struct Buckets {
     pub results_prefix: String,
     /// KMS key that results, crops and groups are encrypted with; empty leaves it to the bucket.
     pub kms_key: String,
+    /// Address of S3 where it is not `fleet.endpoint`.
+    pub endpoint: String,
 }
 
 /// Where faces go.
@@ -114,10 +118,12 @@ pub struct Redis {
 }
 
 /// What the Python service called its settings, and what muster calls them.
-pub(super) const NAMES: [(&str, &str); 15] = [
+pub(super) const NAMES: [(&str, &str); 17] = [
     ("AWS_DEFAULT_REGION", "fleet.region"),
     ("AWS_REGION", "fleet.region"),
     ("AWS_ENDPOINT_URL", "fleet.endpoint"),
+    ("AWS_ENDPOINT_URL_SQS", "queues.endpoint"),
+    ("AWS_ENDPOINT_URL_S3", "buckets.endpoint"),
     ("SERVICE_TYPE", "fleet.service"),
     ("BUCKET_NAME", "buckets.images"),
     ("FACE_GROUP_BUCKET_NAME", "buckets.groups"),

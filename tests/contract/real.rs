@@ -5,17 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use muster::aws::clients;
 use muster::aws::s3::S3Objects;
 use muster::aws::sqs::{SqsQueue, Urls};
 use muster::mongo::{Connection, MongoFaces, Uris};
-use muster::settings::{Layers, Secret};
+use muster::settings::Secret;
 use muster_actors::image::Locator;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 
 use super::embedded::hold;
 use super::{faces, objects, queue};
+use crate::support::fleet::clients;
 use crate::support::stack::Stack;
 
 /// All tests of this program share the servers and have databases and queues of their own.
@@ -39,17 +38,9 @@ async fn mongodb() -> MongoFaces {
     MongoFaces::new(&connection)
 }
 
-async fn config() -> aws_config::SdkConfig {
-    let mut settings = Layers::defaults().settings().unwrap().fleet;
-    settings.endpoint = stack().url("aws").to_owned();
-    let shared = clients::config(&settings).await;
-    let keys = aws_credential_types::Credentials::new("test", "test", None, None, "test");
-    shared.to_builder().credentials_provider(SharedCredentialsProvider::new(keys)).build()
-}
-
 /// A queue with so many messages, and its dead letters.
 async fn sqs(messages: usize, visibility: Duration) -> SqsQueue {
-    let client = clients::sqs(&config().await);
+    let client = clients(stack().url("aws")).await.sqs;
     let make = async |name: String| client.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
     let number = number();
     let (url, dead_letters) = (make(format!("images-{number}")).await, make(format!("dead-{number}")).await);
@@ -82,7 +73,7 @@ impl objects::Fill for Bucket {
 }
 
 async fn s3() -> Bucket {
-    let client = clients::s3(&config().await);
+    let client = clients(stack().url("aws")).await.s3;
     let bucket = format!("photos-{}", number());
     client.create_bucket().bucket(&bucket).send().await.unwrap();
     Bucket(S3Objects::new(client.clone()), client, bucket)

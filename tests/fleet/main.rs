@@ -5,6 +5,7 @@
 mod support;
 
 mod faults;
+mod outages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use futures_util::TryStreamExt;
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
-use muster::aws::clients;
+use muster::aws::clients::Clients;
 use muster::settings::Layers;
 use serde_json::{Value, json};
 
@@ -37,15 +37,19 @@ pub type People = BTreeSet<BTreeSet<(String, [i64; 4])>>;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
+/// Clients of the services at `url`.
+pub async fn clients(url: &str) -> Clients {
+    let mut settings = Layers::defaults().settings().unwrap();
+    settings.fleet.endpoint = url.to_owned();
+    let keys = Credentials::new("test", "test", None, None, "test");
+    let config = Clients::new(&settings).await.config.to_builder();
+    Clients::of(config.credentials_provider(SharedCredentialsProvider::new(keys)).build(), &settings)
+}
+
 impl Fleet {
     /// Makes queues and buckets; databases make themselves.
     pub async fn new(stack: &Arc<Stack>) -> Self {
-        let mut settings = Layers::defaults().settings().unwrap().fleet;
-        settings.endpoint = stack.url("aws").to_owned();
-        let keys = Credentials::new("test", "test", None, None, "test");
-        let shared = clients::config(&settings).await.to_builder();
-        let shared = shared.credentials_provider(SharedCredentialsProvider::new(keys)).build();
-        let (sqs, s3) = (clients::sqs(&shared), clients::s3(&shared));
+        let Clients { sqs, s3, .. } = clients(stack.url("aws")).await;
         let name = format!("fleet{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let queue = async |of: &str| {
             sqs.create_queue().queue_name(format!("{name}-{of}")).send().await.unwrap().queue_url.unwrap()

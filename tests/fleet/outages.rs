@@ -1,0 +1,106 @@
+//! Each dependency goes away for a while in the middle of a run, and comes back.
+//!
+//! `make outages` runs this with 2,000 images and a minute without each of them; `make test` with less of both.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::fleet::{Fleet, ended};
+use crate::support::proxy::Proxy;
+use crate::{count, stack, support};
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Peak resident memory of a process in megabytes.
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dependency_that_goes_away_and_comes_back_costs_time_and_nothing_else() {
+    let (images, seconds) = (setting("MUSTER_OUTAGE_IMAGES", 300), setting("MUSTER_OUTAGE_SECONDS", 5));
+    let fleet = Fleet::new(&stack()).await;
+    let photos = fleet.upload(&support::photos("demo"), "source/").await;
+    // One gallery for each round through the photos, so that every image is an image of its own.
+    let wanted: Vec<(String, &String)> =
+        (0..images as usize).map(|n| (format!("round{}", n / photos.len()), &photos[n % photos.len()])).collect();
+    let body = |(gallery, key): &(String, &String)| {
+        json!({ "bucket": fleet.photos, "key": key, "gallery_id": gallery }).to_string()
+    };
+    fleet.send(wanted.iter().map(body)).await;
+
+    let url = fleet.stack.url("aws");
+    let (queues, buckets) = (Proxy::start(url).await, Proxy::start(url).await);
+    let mut worker = fleet
+        .worker("detect")
+        .env("MUSTER_QUEUES__ENDPOINT", queues.url())
+        .env("MUSTER_BUCKETS__ENDPOINT", buckets.url())
+        .spawn()
+        .unwrap();
+    let pid = worker.id();
+    let stored = fleet.database("gallery_images").await.collection::<mongodb::bson::Document>("images");
+    let done = async || stored.estimated_document_count().await.unwrap_or(0);
+    let reach = async |target: u64, patience: Duration| {
+        let until = Instant::now() + patience;
+        while done().await < target {
+            assert!(Instant::now() < until, "{} of {target} images after {patience:?}", done().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let mut recovery = BTreeMap::new();
+    for (n, dependency) in ["mongo", "redis", "s3", "sqs"].into_iter().enumerate() {
+        reach(images * (n as u64 + 1) / 6, Duration::from_secs(600)).await;
+        assert!(worker.try_wait().unwrap().is_none() && done().await < images, "too fast to be disturbed");
+        match dependency {
+            "s3" => buckets.set(false),
+            "sqs" => queues.set(false),
+            server => fleet.stack.tell("stop", server),
+        }
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        match dependency {
+            "s3" => buckets.set(true),
+            "sqs" => queues.set(true),
+            server => fleet.stack.tell("start", server),
+        }
+        let back = Instant::now();
+        if dependency == "sqs" {
+            // What was received before goes on without it: it is back when messages are received again.
+            let visible = fleet.depth(&fleet.images).await.0;
+            while visible > 0 && fleet.depth(&fleet.images).await.0 == visible {
+                assert!(back.elapsed() < Duration::from_secs(60), "no message is received");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            recovery.insert(dependency, back.elapsed().as_secs_f64());
+            continue;
+        }
+        let before = done().await;
+        reach((before + 1).min(images), Duration::from_secs(60)).await;
+        recovery.insert(dependency, back.elapsed().as_secs_f64());
+    }
+    let mut memory = 0;
+    while worker.try_wait().unwrap().is_none() {
+        memory = memory.max(peak(pid));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let summary = ended(worker, 0);
+    println!("{images} images, each dependency away for {seconds} s");
+    recovery.iter().for_each(|(dependency, seconds)| println!("  {dependency} back: goes on after {seconds:.1} s"));
+    println!("  peak memory of the worker {memory} MB");
+    let states = |state: &str| count(&summary, state);
+    println!("  {} indexed, {} without faces, {} released", states("indexed"), states("no_faces"), states("released"));
+    assert_eq!(states("rejected"), 0, "{summary:#}");
+    assert!(states("indexed") + states("no_faces") >= images, "{summary:#}");
+    assert!(memory < 2048, "{memory} MB");
+    assert_eq!((fleet.depth(&fleet.images).await, fleet.depth(&fleet.dead_letters).await), ((0, 0), (0, 0)));
+    // Every image, with the faces that its record counts.
+    let records = fleet.documents("gallery_images", "images").await;
+    assert_eq!(records.len() as u64, images);
+    let faces: i64 = records.iter().map(|record| record.get_i64("face_count").unwrap()).sum();
+    assert_eq!(fleet.documents("gallery_images", "faces").await.len() as i64, faces);
+}
