@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -13,7 +14,6 @@ use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::drain::Mode;
 use crate::error::retry::Retrier;
 use crate::item::{Decoded, Item, Source};
-use crate::ports::objects::Object;
 use crate::progress::Stage;
 use crate::supervisor::heart::Heart;
 
@@ -23,13 +23,13 @@ pub(crate) struct Downloader {
     retrier: Retrier,
     limits: Limits,
     to_download: VecDeque<Item>,
-    to_decode: VecDeque<(Item, Object)>,
+    to_decode: VecDeque<(Item, Source, Bytes)>,
     downloading: usize,
     decoding: usize,
 }
 
 /// Fetches one image; `None` where its fate is decided already.
-async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(Item, Object)> {
+async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(Item, Source, Bytes)> {
     // Work on a lost lease is wasted: somebody else has the image now.
     if item.lease.lost() {
         return None;
@@ -40,7 +40,17 @@ async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(
         Ok(object) => {
             working.done(object.bytes.len() as u64);
             item.credit.resize(object.bytes.len());
-            Some((item, object))
+            let mut source = Source::from(&object);
+            let Some(analyses) = &crew.ports.analyses else { return Some((item, source, object.bytes)) };
+            let content = *blake3::hash(&object.bytes).as_bytes();
+            source.content = Some(content);
+            match analyses.find(&content).await {
+                Some(known) => {
+                    crew.finish(item.known(&source, known, &crew.settings.model)).await;
+                    None
+                }
+                None => Some((item, source, object.bytes)),
+            }
         }
         Err(gave_up) => {
             working.failed();
@@ -51,12 +61,11 @@ async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(
 }
 
 /// Decodes one image and sends it on.
-async fn decode(crew: Arc<Crew>, heart: Heart, mut item: Item, object: Object) {
+async fn decode(crew: Arc<Crew>, heart: Heart, mut item: Item, source: Source, bytes: Bytes) {
     let working = crew.ledger.begin(Stage::Decoder, 1);
-    let source = Source::from(&object);
     let decoder = Arc::clone(&crew.ports.decoder);
     let busy = heart.busy();
-    let decoded = crew.settings.blocking.run(move || decoder.decode(object.bytes)).await;
+    let decoded = crew.settings.blocking.run(move || decoder.decode(bytes)).await;
     drop(busy);
     match decoded {
         Ok(Ok(frame)) => {
@@ -89,10 +98,10 @@ impl Downloader {
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
         while self.decoding < self.limits.decodes
-            && let Some((item, object)) = self.to_decode.pop_front()
+            && let Some((item, source, bytes)) = self.to_decode.pop_front()
         {
             self.decoding += 1;
-            let decoded = decode(Arc::clone(&self.post.crew), self.post.heart.clone(), item, object);
+            let decoded = decode(Arc::clone(&self.post.crew), self.post.heart.clone(), item, source, bytes);
             let decoded = decoded.instrument(tracing::debug_span!("downloader.decode"));
             ctx.spawn(decoded.into_actor(self).map(|(), downloader, ctx| {
                 downloader.decoding -= 1;

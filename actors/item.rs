@@ -6,9 +6,11 @@ use actix::Message;
 use tokio::time::Instant;
 
 use crate::credit::Credit;
-use crate::face::Face;
-use crate::image::{Frame, ImageRecord, ImageState, Locator, Rejection};
+use crate::face::{Face, FaceId};
+use crate::image::{Frame, ImageId, ImageRecord, ImageState, Locator, Rejection};
 use crate::lease::Lease;
+use crate::ports::analyses::{Content, Known};
+use crate::ports::engine::FoundFace;
 use crate::ports::faces::Commit;
 use crate::ports::objects::Object;
 
@@ -34,11 +36,13 @@ pub(crate) struct Item {
 pub(crate) struct Source {
     pub(crate) etag: String,
     pub(crate) bytes: u64,
+    /// Names the bytes, where analyses are remembered.
+    pub(crate) content: Option<Content>,
 }
 
 impl From<&Object> for Source {
     fn from(object: &Object) -> Self {
-        Self { etag: object.etag.clone(), bytes: object.size }
+        Self { etag: object.etag.clone(), bytes: object.size, content: None }
     }
 }
 
@@ -86,6 +90,28 @@ impl Item {
         Finished { item: self, commit: Commit { image, faces: Vec::new() } }
     }
 
+    /// Ends as an image with the same bytes did.
+    pub(crate) fn known(self, source: &Source, known: Known, model: &str) -> Finished {
+        let Known { width, height, orientation, faces } = known;
+        let id = self.locator.id();
+        let faces = faces.into_iter().map(|found| face(id, model, found)).collect();
+        self.with(source, (width, height, orientation), faces, model)
+    }
+
+    /// Ends with its faces, or as one in which none was found.
+    fn with(
+        self,
+        source: &Source,
+        (width, height, orientation): (u32, u32, u8),
+        faces: Vec<Face>,
+        model: &str,
+    ) -> Finished {
+        let state = if faces.is_empty() { ImageState::NoFaces } else { ImageState::Indexed };
+        let face_count = u32::try_from(faces.len()).unwrap_or(u32::MAX);
+        let image = ImageRecord { width, height, orientation, face_count, ..self.record(source, state, model) };
+        Finished { item: self, commit: Commit { image, faces } }
+    }
+
     /// Ends as too poor.
     pub(crate) fn low_quality(self, source: &Source, model: &str) -> Finished {
         let image = self.record(source, ImageState::LowQuality, model);
@@ -94,17 +120,12 @@ impl Item {
 }
 
 impl Decoded {
-    /// Ends with its faces, or as one in which none was found.
-    pub(crate) fn analysed(self, faces: Vec<Face>, model: &str) -> Finished {
-        let state = if faces.is_empty() { ImageState::NoFaces } else { ImageState::Indexed };
-        let image = ImageRecord {
-            width: self.frame.width,
-            height: self.frame.height,
-            orientation: self.frame.orientation,
-            face_count: u32::try_from(faces.len()).unwrap_or(u32::MAX),
-            ..self.item.record(&self.source, state, model)
-        };
-        Finished { item: self.item, commit: Commit { image, faces } }
+    /// Ends with what a device found.
+    pub(crate) fn analysed(self, found: Vec<FoundFace>, model: &str) -> Finished {
+        let id = self.item.locator.id();
+        let faces = found.into_iter().map(|found| face(id, model, found)).collect();
+        let frame = &self.frame;
+        self.item.with(&self.source, (frame.width, frame.height, frame.orientation), faces, model)
     }
 
     /// Ends as rejected after it was decoded.
@@ -115,6 +136,12 @@ impl Decoded {
         finished.commit.image.orientation = self.frame.orientation;
         finished
     }
+}
+
+/// A face as stored, from a face as found.
+fn face(image: ImageId, model: &str, found: FoundFace) -> Face {
+    let FoundFace { bbox, landmarks, quality, embedding, thumbnail } = found;
+    Face { id: FaceId::of(image, model, &bbox), image, bbox, landmarks, quality, embedding, thumbnail }
 }
 
 impl Finished {

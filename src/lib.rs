@@ -12,5 +12,7 @@ pub mod local;
 pub mod mongo;
 pub mod onnx;
 pub mod pipeline;
+#[cfg(feature = "cloud")]
+pub mod redis;
 pub mod settings;
 pub mod vision;

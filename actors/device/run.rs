@@ -12,10 +12,10 @@ use crate::error::class::Classified;
 use crate::error::route::{ALONE, Leave, Strategy, route};
 use crate::error::{Class, History};
 use crate::exit::Exit;
-use crate::face::{Face, FaceId};
-use crate::image::{Frame, ImageId, RejectReason, Rejection};
+use crate::image::{Frame, RejectReason, Rejection};
 use crate::item::Decoded;
-use crate::ports::engine::{Analysis, Engine, EngineError, FoundFace};
+use crate::ports::analyses::Known;
+use crate::ports::engine::{Analysis, Engine, EngineError};
 use crate::progress::Stage;
 use crate::supervisor::heart::Heart;
 
@@ -124,9 +124,10 @@ impl Runner {
         let model = &self.crew.settings.model;
         let finished = match analysis {
             Ok(found) => {
-                let image = decoded.item.locator.id();
-                let faces = found.into_iter().map(|found| face(image, model, found)).collect();
-                decoded.analysed(faces, model)
+                if let (Some(content), Some(analyses)) = (decoded.source.content, &self.crew.ports.analyses) {
+                    analyses.keep(content, Known::of(&decoded.frame, &found));
+                }
+                decoded.analysed(found, model)
             }
             Err(rejection) => decoded.rejected(rejection, model),
         };
@@ -228,10 +229,4 @@ impl Runner {
             Err(_) => self.hang(limit),
         }
     }
-}
-
-/// A face as stored, from a face as found.
-fn face(image: ImageId, model: &str, found: FoundFace) -> Face {
-    let FoundFace { bbox, landmarks, quality, embedding, thumbnail } = found;
-    Face { id: FaceId::of(image, model, &bbox), image, bbox, landmarks, quality, embedding, thumbnail }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, class::Classified};
 use crate::exit::Mend;
@@ -10,7 +11,7 @@ use crate::face::{BBox, Landmarks, Quality};
 use crate::image::{Frame, Rejection};
 
 /// A face as a device found it: a [`crate::face::Face`] without its ids.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoundFace {
     /// In pixels of the full upright image.
     pub bbox: BBox,

@@ -1,5 +1,6 @@
 //! What the actors need of the world, one small trait a file with its typed error.
 
+pub mod analyses;
 pub mod decoder;
 pub mod engine;
 pub mod faces;
@@ -22,6 +23,8 @@ pub struct Ports {
     pub queue: Arc<dyn queue::Queue>,
     /// Where bytes come from.
     pub objects: Arc<dyn objects::Objects>,
+    /// Analyses that were made before; `None` remembers nothing.
+    pub analyses: Option<Arc<dyn analyses::Analyses>>,
     /// From bytes to pixels.
     pub decoder: Arc<dyn decoder::Decoder>,
     /// One a device.

@@ -107,6 +107,7 @@ async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces, firs
     let ports = Ports {
         queue: Arc::new(queue.clone()),
         objects: images.clone(),
+        analyses: None,
         decoder: images,
         engines,
         faces: Arc::new(store.clone()),

@@ -112,6 +112,7 @@ pub fn start_grouping(
     let ports = Ports {
         queue,
         objects: Arc::clone(&none) as _,
+        analyses: None,
         decoder: none,
         engines: Vec::new(),
         faces,

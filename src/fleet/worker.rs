@@ -8,6 +8,7 @@ use muster_actors::gallery::{GalleryId, GalleryRule};
 use muster_actors::grouper::Kept;
 use muster_actors::message::Intake;
 use muster_actors::ports::Ports;
+use muster_actors::ports::objects::Objects;
 use muster_actors::settings::{
     FetcherSettings, KeeperSettings, Settings as PipelineSettings, Timeouts, WriterSettings,
 };
@@ -22,6 +23,7 @@ use crate::mongo::{Connection, MongoFaces, Uris};
 use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
 use crate::pipeline;
+use crate::redis::{Cache, CachedAnalyses, CachedObjects, Counts, Vectors};
 use crate::settings::Settings;
 
 /// Which worker.
@@ -56,6 +58,7 @@ pub struct Worker {
     settings: Settings,
     pack: Pack,
     aws: Clients,
+    cache: Option<Cache>,
     store: MongoFaces,
 }
 
@@ -73,9 +76,19 @@ impl Worker {
         let connection = Connection::open(&uris).await?;
         connection.ensure_indexes().await?;
         tracing::info!(version = connection.version, "mongo.connected");
-        let store = MongoFaces::new(&connection);
+        let cache = match settings.redis.url.is_empty() {
+            true => None,
+            false => Some(Cache::new(&settings.redis).map_err(|error| FleetError::Redis(error.to_string()))?),
+        };
+        let vectors = cache.clone().map(|cache| Vectors::new(cache, settings.redis.gallery_seconds));
+        let store = MongoFaces::new(&connection, vectors);
         let aws = Clients::new(&settings).await;
-        Ok(Self { settings, pack, aws, store })
+        Ok(Self { settings, pack, aws, cache, store })
+    }
+
+    /// How often the cache helped; `None` without one.
+    pub fn cache_counts(&self) -> Option<Counts> {
+        self.cache.as_ref().map(Cache::counts)
     }
 
     fn queue(&self, url: &str) -> Result<Arc<SqsQueue>, FleetError> {
@@ -86,6 +99,23 @@ impl Worker {
         };
         let wait = Duration::from_secs(queues.wait_seconds);
         Ok(Arc::new(SqsQueue::new(self.aws.sqs.clone(), urls, queues.visibility(), wait)))
+    }
+
+    fn objects(&self) -> Arc<dyn Objects> {
+        let (objects, redis) = (S3Objects::new(self.aws.s3.clone()), &self.settings.redis);
+        match &self.cache {
+            Some(cache) => {
+                Arc::new(CachedObjects::new(objects, cache.clone(), redis.image_megabytes << 20, redis.image_seconds))
+            }
+            None => Arc::new(objects),
+        }
+    }
+
+    /// Everything that the analysis of an image depends on, but for the image.
+    fn maker(&self) -> String {
+        let Settings { models, limits, .. } = &self.settings;
+        let version = env!("CARGO_PKG_VERSION");
+        format!("{version}:{}:{:?}:{}", self.pack.id(), models.provider, limits.faces_per_image)
     }
 
     fn published(&self) -> Result<Published, FleetError> {
@@ -107,7 +137,10 @@ impl Worker {
         let announcer = Announcer::new(self.aws.sqs.clone(), galleries.to_owned(), delay);
         let ports = Ports {
             queue: self.queue(required(&queues.images, "queues.images", "QUEUE_URL")?)?,
-            objects: Arc::new(S3Objects::new(self.aws.s3.clone())),
+            objects: self.objects(),
+            analyses: self.cache.clone().map(|cache| {
+                Arc::new(CachedAnalyses::new(cache, self.maker(), self.settings.redis.analysis_seconds)) as _
+            }),
             decoder: pipeline::decoder(&self.settings, &self.pack),
             engines: lanes.engines(),
             faces: Arc::new(Announced::new(self.published()?, announcer)),

@@ -10,6 +10,7 @@ use muster_actors::ports::faces::Commit;
 use serde::Serialize;
 
 use super::MongoError;
+use crate::redis::{Digest, digest};
 
 /// An id as MongoDB holds it.
 pub fn uuid(id: [u8; 16]) -> Bson {
@@ -67,6 +68,11 @@ pub fn fraction(document: &Document, key: &str) -> Result<f32, MongoError> {
     document.get_f64(key).map(|number| number as f32).map_err(|_| strange(document, key))
 }
 
+/// The digest of an embedding.
+pub fn digest_of(document: &Document) -> Result<Digest, MongoError> {
+    id(document, "digest")
+}
+
 /// Floats as a BSON vector.
 pub fn vector(floats: &[f32]) -> Bson {
     Bson::Binary(Binary::from(Vector::Float32(floats.to_vec())))
@@ -101,17 +107,6 @@ pub fn bbox(document: &Document) -> Result<BBox, MongoError> {
     let parts = document.get_document("box").map_err(|_| strange(document, "box"))?;
     let part = |key| fraction(parts, key);
     Ok(BBox { x: part("x")?, y: part("y")?, width: part("width")?, height: part("height")? })
-}
-
-/// What names the bytes of an embedding: a cached copy is good when it has this name.
-pub fn digest(embedding: &[f32]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    embedding.iter().for_each(|value| {
-        hasher.update(&value.to_le_bytes());
-    });
-    let mut name = [0; 16];
-    name.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    name
 }
 
 /// Fields of an image.

@@ -7,8 +7,9 @@ use muster_actors::face::FaceId;
 use muster_actors::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
 use std::collections::BTreeMap;
 
-use super::documents::{self, face_id, floats, group_id, image_id, unsigned};
+use super::documents::{self, digest_of, face_id, floats, group_id, image_id, unsigned};
 use super::{MongoError, MongoFaces, names};
+use crate::redis::{Digest, Vectors};
 
 /// Faces that a cursor brings at once.
 const BATCH: u32 = 5_000;
@@ -51,24 +52,69 @@ pub async fn find(
 
 type Members = BTreeMap<GroupId, Vec<FaceId>>;
 
+/// Faces, and which group each is in. Embeddings that the cache has are not read from the database.
 async fn faces(store: &MongoFaces, gallery: &GalleryId) -> Result<(Vec<FaceVector>, Members), MongoError> {
-    let projection = doc! { "image": 1, "overall": 1, "group": 1, "embedding": 1 };
+    let mut projection = doc! { "image": 1, "overall": 1, "group": 1, "digest": 1 };
+    if store.vectors.is_none() {
+        projection.insert("embedding", 1);
+    }
     let mut cursor = find(store, names::FACES, gallery, projection, doc! { "gallery": 1, "_id": 1 }).await?;
-    let (mut faces, mut members) = (Vec::new(), Members::new());
+    let (mut faces, mut digests, mut members) = (Vec::new(), Vec::new(), Members::new());
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;
         let id = face_id(&document, "_id")?;
+        digests.push(digest_of(&document)?);
         faces.push(FaceVector {
             id,
             image: image_id(&document, "image")?,
-            embedding: floats(&document, "embedding")?,
+            embedding: if store.vectors.is_none() { floats(&document, "embedding")? } else { Vec::new() },
             quality: documents::fraction(&document, "overall")?,
         });
         if let Some(group) = group_id(&document, "group")? {
             members.entry(group).or_default().push(id);
         }
     }
+    if let Some(vectors) = &store.vectors {
+        fill(store, vectors, gallery, &digests, &mut faces).await?;
+    }
     Ok((faces, members))
+}
+
+/// Brings the embeddings: from the cache, and the missing ones from the database into the cache.
+async fn fill(
+    store: &MongoFaces,
+    vectors: &Vectors,
+    gallery: &GalleryId,
+    digests: &[Digest],
+    faces: &mut Vec<FaceVector>,
+) -> Result<(), MongoError> {
+    for (face, embedding) in faces.iter_mut().zip(vectors.find(gallery, digests).await) {
+        face.embedding = embedding.unwrap_or_default();
+    }
+    let missing: Vec<usize> = (0..faces.len()).filter(|place| faces[*place].embedding.is_empty()).collect();
+    for places in missing.chunks(BATCH as usize) {
+        let ids: Vec<_> = places.iter().map(|place| documents::uuid(faces[*place].id.0)).collect();
+        let mut cursor = store
+            .collection(names::FACES)
+            .find(doc! { "_id": { "$in": ids } })
+            .projection(doc! { "embedding": 1 })
+            .batch_size(BATCH)
+            .read_concern(ReadConcern::majority())
+            .await?;
+        let mut read = BTreeMap::new();
+        while cursor.advance().await? {
+            let document = cursor.deserialize_current()?;
+            read.insert(face_id(&document, "_id")?, floats(&document, "embedding")?);
+        }
+        for place in places {
+            faces[*place].embedding = read.remove(&faces[*place].id).unwrap_or_default();
+        }
+        let kept: Vec<_> = places.iter().map(|place| (digests[*place], &faces[*place].embedding[..])).collect();
+        vectors.keep(gallery, &kept).await;
+    }
+    // Deleted since the first read: the generation says so, and saving ends in a conflict.
+    faces.retain(|face| !face.embedding.is_empty());
+    Ok(())
 }
 
 /// Which group each face is in.

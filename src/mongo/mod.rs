@@ -13,6 +13,7 @@ mod gallery;
 mod partition;
 mod write;
 
+use crate::redis::Vectors;
 use async_trait::async_trait;
 use mongodb::{Client, Collection, Database, bson::Document};
 use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
@@ -75,22 +76,24 @@ pub(crate) mod names {
 }
 
 /// The store of a fleet.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MongoFaces {
     client: Client,
     faces: Database,
     metadata: Option<Database>,
     bulks: bulk::Bulks,
+    vectors: Option<Vectors>,
 }
 
 impl MongoFaces {
-    /// Over a connection whose indexes exist.
-    pub fn new(connection: &Connection) -> Self {
+    /// Over a connection whose indexes exist; embeddings are taken from `vectors` where they are there.
+    pub fn new(connection: &Connection, vectors: Option<Vectors>) -> Self {
         Self {
             client: connection.faces.client().clone(),
             faces: connection.faces.clone(),
             metadata: connection.metadata.clone(),
             bulks: bulk::Bulks::of(connection),
+            vectors,
         }
     }
 

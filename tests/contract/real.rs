@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use muster::aws::s3::S3Objects;
 use muster::aws::sqs::{SqsQueue, Urls};
 use muster::mongo::{Connection, MongoFaces, Uris};
-use muster::settings::Secret;
+use muster::redis::{Cache, Vectors};
+use muster::settings::{Layers, Secret};
 use muster_actors::image::Locator;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 
@@ -35,7 +36,9 @@ async fn mongodb() -> MongoFaces {
     let connection = Connection::open(&Uris { gallery_images: &gallery_images, huemn: &huemn }).await.unwrap();
     connection.ensure_indexes().await.unwrap();
     assert_eq!(connection.missing_indexes().await.unwrap(), Vec::<String>::new());
-    MongoFaces::new(&connection)
+    let mut settings = Layers::defaults().settings().unwrap().redis;
+    settings.url = Secret::from(stack().url("redis"));
+    MongoFaces::new(&connection, Some(Vectors::new(Cache::new(&settings).unwrap(), 60)))
 }
 
 /// A queue with so many messages, and its dead letters.

@@ -49,6 +49,11 @@ impl Stack {
         self.told[server]["url"].as_str().unwrap_or_else(|| panic!("{server} was not started"))
     }
 
+    /// The process of a server, as it was started first.
+    pub fn pid(&self, server: &str) -> u64 {
+        self.told[server]["pid"].as_u64().unwrap_or_else(|| panic!("{server} was not started"))
+    }
+
     fn pipes(&self) -> MutexGuard<'_, Pipes> {
         self.pipes.lock().unwrap()
     }

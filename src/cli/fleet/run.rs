@@ -8,6 +8,7 @@ use actix::System;
 use muster_actors::drain::Drain;
 use muster_actors::exit::Exit;
 use muster_actors::progress::Summary;
+use serde::Serialize;
 
 use crate::aws::host::{self, Notice};
 use crate::cli::CliError;
@@ -17,6 +18,7 @@ use crate::cli::signal::Signals;
 use crate::fleet::{Service, Worker};
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;
+use crate::redis::Counts;
 use crate::settings::Settings;
 
 /// Threads for sockets and TLS beside the actors' own.
@@ -48,19 +50,20 @@ pub fn run(mut settings: Settings, service: Service, json: bool) -> Result<ExitC
         Ok(runtime) => System::with_tokio_rt(move || runtime),
         Err(_) => System::new(),
     };
-    let (exit, summary) = system.block_on(async move {
+    let (exit, report) = system.block_on(async move {
         let worker = Worker::connect(settings, pack).await?;
         let running = match &lanes {
             Some(lanes) => worker.detect(lanes)?,
             None => worker.group()?,
         };
         let drain = running.drainer();
-        tokio::select! {
-            end = running.finished() => Ok::<_, CliError>(end),
+        let (exit, summary) = tokio::select! {
+            end = running.finished() => end,
             never = endings(&signals, limit, deadline, drain) => match never {},
-        }
+        };
+        Ok::<_, CliError>((exit, Report { summary, cache: worker.cache_counts() }))
     })?;
-    tell(&exit, &summary, json)?;
+    tell(&exit, &report, json)?;
     Ok(ExitCode::from(exit.code()))
 }
 
@@ -95,10 +98,20 @@ async fn endings(signals: &Signals, limit_minutes: u64, deadline: Duration, drai
     std::future::pending().await
 }
 
-fn tell(exit: &Exit, summary: &Summary, json: bool) -> Result<(), CliError> {
+/// What a worker did.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    summary: Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<Counts>,
+}
+
+fn tell(exit: &Exit, report: &Report, json: bool) -> Result<(), CliError> {
+    let Report { summary, cache } = report;
     print(|out| {
         if json {
-            return Ok(writeln!(out, "{}", serde_json::to_string(summary)?)?);
+            return Ok(writeln!(out, "{}", serde_json::to_string(report)?)?);
         }
         let counts = summary.counts;
         writeln!(
@@ -113,6 +126,9 @@ fn tell(exit: &Exit, summary: &Summary, json: bool) -> Result<(), CliError> {
             counts.released,
             counts.lease_lost
         )?;
+        if let Some(Counts { hits, misses, errors, .. }) = cache {
+            writeln!(out, "cache: {hits} hits, {misses} misses, {errors} errors")?;
+        }
         Ok(writeln!(out, "faces {}, {:.1} s, {exit}", summary.faces, summary.seconds)?)
     })?;
     if !matches!(exit, Exit::Drained) {

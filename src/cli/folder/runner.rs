@@ -104,6 +104,7 @@ impl Runner {
         Ports {
             queue: Arc::clone(queue) as _,
             objects: Arc::new(FolderObjects::new(self.store.places().clone())),
+            analyses: None,
             decoder: pipeline::decoder(&self.settings, &self.pack),
             engines: self.lanes.engines(),
             faces: Arc::clone(&self.store) as _,
