@@ -33,13 +33,7 @@ pub async fn notice() -> Notice {
     if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|off| off.eq_ignore_ascii_case("true")) {
         std::future::pending::<()>().await;
     }
-    // The client fetches and renews its token; its endpoint may be set by AWS_EC2_METADATA_SERVICE_ENDPOINT.
-    let client = Client::builder()
-        .configure(&ProviderConfig::with_default_region().await)
-        .max_attempts(1)
-        .connect_timeout(PATIENCE)
-        .read_timeout(PATIENCE)
-        .build();
+    let mut client = client();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -47,11 +41,26 @@ pub async fn notice() -> Notice {
         for (notice, path) in Notice::PATHS {
             match client.get(path).await {
                 Ok(_) => return notice,
-                // No notice: the usual answer.
-                Err(ImdsError::ErrorResponse(answer)) if answer.response().status().as_u16() == 404 => {}
-                // A token that ran out, a service that is slow or not there at all.
+                Err(ImdsError::ErrorResponse(answer)) => match answer.response().status().as_u16() {
+                    // No notice: the usual answer.
+                    404 => {}
+                    // A token that ran out before its time stays in the client's memory: the next one has another.
+                    401 => client = self::client(),
+                    status => tracing::debug!(status, "host.metadata"),
+                },
+                // A service that is slow, or not there at all.
                 Err(error) => tracing::debug!(%error, "host.metadata"),
             }
         }
     }
+}
+
+/// A client with a token of its own; its endpoint may be set by `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
+fn client() -> Client {
+    Client::builder()
+        .configure(&ProviderConfig::without_region())
+        .max_attempts(1)
+        .connect_timeout(PATIENCE)
+        .read_timeout(PATIENCE)
+        .build()
 }

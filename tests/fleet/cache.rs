@@ -5,7 +5,7 @@ use std::process::Command;
 use mongodb::bson::Document;
 use serde_json::Value;
 
-use crate::support::fleet::{Fleet, ended};
+use crate::support::fleet::{Fleet, Worker, ended};
 use crate::{collections, count, support};
 
 /// Empties the databases and runs both workers; what they leave, and what the detecting one says of itself.
@@ -15,7 +15,7 @@ async fn run(fleet: &Fleet, keys: &[String], redis: &str) -> (Vec<(&'static str,
     }
     fleet.send(keys.iter().map(|key| fleet.event(key))).await;
     let mut reports =
-        ["detect", "group"].map(|worker| ended(fleet.worker(worker).env("REDIS_URL", redis).spawn().unwrap(), 0));
+        ["detect", "group"].map(|worker| ended(Worker::start(fleet.worker(worker).env("REDIS_URL", redis)), 0));
     let [detected, grouped] = [reports[0].take(), reports[1].take()];
     (collections(fleet).await, detected, grouped)
 }

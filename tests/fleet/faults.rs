@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_sqs::types::Message;
 use serde_json::json;
 
-use crate::support::fleet::{Fleet, ended};
+use crate::support::fleet::{Fleet, Worker, ended};
 use crate::{count, stack, support};
 
 async fn letters(fleet: &Fleet) -> Vec<Message> {
@@ -102,7 +102,7 @@ async fn bad_messages_and_bad_objects_go_to_the_dead_letters_with_their_reasons_
 }
 
 /// SIGTERM by number: what the agent of ECS and Batch sends.
-fn terminate(worker: &std::process::Child) {
+fn terminate(worker: &Worker) {
     assert!(std::process::Command::new("kill").args(["-TERM", &worker.id().to_string()]).status().unwrap().success());
 }
 
@@ -112,7 +112,7 @@ async fn sigterm_in_mid_run_gives_everything_back_at_once_and_exits_80_within_te
     let keys = fleet.upload(&support::photos("demo"), "demo/").await;
     let sent = 10 * keys.len() as u64;
     fleet.send((0..10).flat_map(|_| keys.iter().map(|key| fleet.event(key)))).await;
-    let worker = fleet.worker("detect").spawn().unwrap();
+    let worker = Worker::start(fleet.worker("detect").env("REDIS_URL", ""));
     let images = fleet.database("gallery_images").await.collection::<mongodb::bson::Document>("images");
     let patience = Instant::now() + Duration::from_secs(60);
     while images.estimated_document_count().await.unwrap() < 10 {
@@ -136,15 +136,15 @@ async fn a_lease_shorter_than_the_work_is_renewed_and_nothing_is_done_twice() {
     let keys = fleet.upload(&support::photos("demo"), "demo/").await;
     fleet.send(keys.iter().map(|key| fleet.event(key))).await;
     // All images are on their way at once, on one slow lane, and each lease lasts two seconds.
-    let worker = fleet
-        .worker("detect")
-        .env("MESSAGE_VISIBILITY_TIMEOUT", "2")
-        .env("MAX_FACE_WORKERS", "1")
-        .env("MUSTER_PIPELINE__CREDITS", "1000")
-        .env("MUSTER_PIPELINE__CREDIT_MEGABYTES", "4000")
-        .env("MUSTER_MONGO__WRITE_MILLISECONDS", "8000")
-        .spawn()
-        .unwrap();
+    let worker = Worker::start(
+        fleet
+            .worker("detect")
+            .env("MESSAGE_VISIBILITY_TIMEOUT", "2")
+            .env("MAX_FACE_WORKERS", "1")
+            .env("MUSTER_PIPELINE__CREDITS", "1000")
+            .env("MUSTER_PIPELINE__CREDIT_MEGABYTES", "4000")
+            .env("MUSTER_MONGO__WRITE_MILLISECONDS", "8000"),
+    );
     let begun = Instant::now();
     let summary = ended(worker, 0);
     assert!(begun.elapsed() > Duration::from_secs(4), "the leases were never too short");

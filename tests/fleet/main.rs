@@ -6,6 +6,7 @@ mod support;
 
 mod cache;
 mod faults;
+mod host;
 mod outages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use mongodb::bson::{Document, serialize_to_vec};
 use serde_json::Value;
-use support::fleet::{Fleet, People, ended};
+use support::fleet::{Fleet, People, Worker, ended};
 use support::stack::Stack;
 
 fn stack() -> Arc<Stack> {
@@ -87,8 +88,8 @@ async fn messages_sent_three_times_to_two_workers_leave_what_one_worker_leaves_o
         fleet.database(database).await.drop().await.unwrap();
     }
     fleet.send((0..3).flat_map(|_| keys.iter().map(|key| fleet.event(key)))).await;
-    let workers = [(); 2].map(|()| fleet.worker("detect").spawn().unwrap());
-    let groupers = [(); 2].map(|()| fleet.worker("group").spawn().unwrap());
+    let workers = [(); 2].map(|()| Worker::start(&mut fleet.worker("detect")));
+    let groupers = [(); 2].map(|()| Worker::start(&mut fleet.worker("group")));
     let fetched: u64 = workers.map(|worker| count(&ended(worker, 0), "fetched")).iter().sum();
     assert!(fetched >= 3 * keys.len() as u64, "{fetched}");
     for grouper in groupers {

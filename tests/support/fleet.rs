@@ -114,7 +114,8 @@ impl Fleet {
     pub fn worker(&self, command: &str) -> Command {
         let mut worker = muster();
         worker
-            .args([command, "--mode", "batch", "--json"])
+            .args([command, "--json"])
+            .env("MUSTER_FLEET__MODE", "batch")
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_DEFAULT_REGION", "us-east-1")
@@ -136,7 +137,7 @@ impl Fleet {
 
     /// Runs a worker to its end; its summary.
     pub fn work(&self, command: &str) -> Value {
-        ended(self.worker(command).spawn().unwrap(), 0)
+        ended(Worker::start(&mut self.worker(command)), 0)
     }
 
     /// Every document of a collection, ascending by id, without the fields that say when.
@@ -200,9 +201,35 @@ impl Fleet {
     }
 }
 
+/// A worker that runs; it does not outlive its test.
+pub struct Worker(Option<Child>);
+
+impl Worker {
+    pub fn start(command: &mut Command) -> Self {
+        Self(Some(command.spawn().unwrap()))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.0.as_mut().unwrap().try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// Waits for a worker; its summary.
-pub fn ended(worker: Child, code: i32) -> Value {
-    let output = worker.wait_with_output().unwrap();
+pub fn ended(mut worker: Worker, code: i32) -> Value {
+    let output = worker.0.take().unwrap().wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(code), "{text}");
     serde_json::from_str(&text).unwrap_or_else(|_| panic!("no summary: {text:?}"))

@@ -4,6 +4,8 @@
 #[cfg(feature = "cloud")]
 pub mod fleet;
 #[cfg(feature = "cloud")]
+pub mod metadata;
+#[cfg(feature = "cloud")]
 pub mod proxy;
 #[cfg(feature = "cloud")]
 pub mod stack;

@@ -1,0 +1,70 @@
+//! What the machine says, and what a worker makes of it.
+
+use std::time::{Duration, Instant};
+
+use crate::support::fleet::{Fleet, Worker, ended};
+use crate::support::metadata::Metadata;
+use crate::{count, stack, support};
+
+/// A worker that stays, over a queue with work for a while.
+async fn busy(fleet: &Fleet, metadata: &str) -> (Worker, u64) {
+    let keys = fleet.upload(&support::photos("demo"), "demo/").await;
+    fleet.send((0..20).flat_map(|_| keys.iter().map(|key| fleet.event(key)))).await;
+    let worker = Worker::start(
+        fleet
+            .worker("detect")
+            .env_remove("AWS_EC2_METADATA_DISABLED")
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata)
+            .env("MUSTER_FLEET__MODE", "ecs")
+            // The same photos again and again are work only without a cache.
+            .env("REDIS_URL", ""),
+    );
+    (worker, 20 * keys.len() as u64)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spot_notice_or_a_rebalance_recommendation_hands_the_work_back() {
+    for (path, notice) in [
+        ("/latest/meta-data/spot/instance-action", r#"{"action": "terminate", "time": "2026-01-01T00:00:00Z"}"#),
+        ("/latest/meta-data/events/recommendations/rebalance", r#"{"noticeTime": "2026-01-01T00:00:00Z"}"#),
+    ] {
+        let fleet = Fleet::new(&stack()).await;
+        let metadata = Metadata::start().await;
+        let (worker, sent) = busy(&fleet, &metadata.url()).await;
+        // More requests than a token is good for.
+        let patience = Instant::now() + Duration::from_secs(60);
+        while metadata.asked() < 6 {
+            assert!(Instant::now() < patience, "nobody asks the metadata service");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        metadata.say(path, notice);
+        let told = Instant::now();
+        let summary = ended(worker, 80);
+        // Asked every five seconds, handed back within ten.
+        assert!(told.elapsed() < Duration::from_secs(15), "{:?}", told.elapsed());
+        let done: u64 = ["indexed", "no_faces"].iter().map(|state| count(&summary, state)).sum();
+        assert!(done > 0 && done < sent, "{summary:#}");
+        assert_eq!(fleet.depth(&fleet.images).await, (sent - done, 0), "all that is not done is visible");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_works_where_there_is_no_metadata_service_and_leaves_when_its_time_is_over() {
+    let fleet = Fleet::new(&stack()).await;
+    let keys = fleet.upload(&support::photos("demo").join("P002"), "demo/").await;
+    fleet.send(keys.iter().map(|key| fleet.event(key))).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let begun = Instant::now();
+    let worker = Worker::start(
+        fleet
+            .worker("worker")
+            .args(["--mode", "ecs"])
+            .env("SERVICE_TYPE", "detection")
+            .env_remove("AWS_EC2_METADATA_DISABLED")
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://{closed}"))
+            .env("MUSTER_FLEET__TIME_LIMIT_MINUTES", "1"),
+    );
+    let summary = ended(worker, 0);
+    assert_eq!(count(&summary, "indexed"), keys.len() as u64);
+    assert!(begun.elapsed() >= Duration::from_secs(60), "it left an empty queue before its time");
+}

@@ -1,0 +1,81 @@
+//! The instance metadata service, version 2, as far as a worker asks it: tokens that run out, and notices.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+
+/// A token is good for so many requests; then 401, as when its time is over.
+const TOKEN_USES: u32 = 3;
+
+#[derive(Default)]
+struct Machine {
+    tokens: BTreeMap<String, u32>,
+    notices: BTreeMap<&'static str, &'static str>,
+    asked: u32,
+}
+
+/// A metadata service.
+pub struct Metadata {
+    address: SocketAddr,
+    machine: Arc<Mutex<Machine>>,
+}
+
+async fn answer(
+    State(machine): State<Arc<Mutex<Machine>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> (StatusCode, HeaderMap, String) {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut machine = machine.lock().unwrap();
+    let mut out = HeaderMap::new();
+    if method == Method::PUT && uri.path() == "/latest/api/token" {
+        let Some(seconds) = header("x-aws-ec2-metadata-token-ttl-seconds") else {
+            return (StatusCode::BAD_REQUEST, out, String::new());
+        };
+        let token = format!("token{}", machine.tokens.len());
+        machine.tokens.insert(token.clone(), TOKEN_USES);
+        out.insert("x-aws-ec2-metadata-token-ttl-seconds", seconds.parse().unwrap());
+        return (StatusCode::OK, out, token);
+    }
+    let uses = header("x-aws-ec2-metadata-token").and_then(|token| machine.tokens.get_mut(&token));
+    match uses {
+        Some(uses) if *uses > 0 => *uses -= 1,
+        _ => return (StatusCode::UNAUTHORIZED, out, String::new()),
+    }
+    machine.asked += 1;
+    match machine.notices.get(uri.path()) {
+        Some(notice) => (StatusCode::OK, out, (*notice).to_owned()),
+        None => (StatusCode::NOT_FOUND, out, String::new()),
+    }
+}
+
+impl Metadata {
+    /// A machine that nobody wants back.
+    pub async fn start() -> Self {
+        let machine = Arc::new(Mutex::new(Machine::default()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = Router::new().fallback(answer).with_state(Arc::clone(&machine));
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        Self { address, machine }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on `path` answers `notice`.
+    pub fn say(&self, path: &'static str, notice: &'static str) {
+        self.machine.lock().unwrap().notices.insert(path, notice);
+    }
+
+    /// Requests with a good token.
+    pub fn asked(&self) -> u32 {
+        self.machine.lock().unwrap().asked
+    }
+}
