@@ -62,7 +62,11 @@ async fn settle(crew: Arc<Crew>, due: Vec<(u64, Handle, Ending)>) -> Vec<(u64, S
         s.errors += errors as u64;
         s.done += (outcomes.len() - errors) as u64;
     });
-    drop(working);
+    if errors < outcomes.len() {
+        working.took_place()
+    } else {
+        drop(working)
+    }
     due.into_iter().map(|(id, _, _)| id).zip(outcomes).collect()
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Writer {
 fn written(crew: &Crew, finished: Finished) {
     let Finished { item, commit } = finished;
     let image = commit.image;
-    crew.ledger.note(|p| p.faces += commit.faces.len() as u64);
+    crew.ledger.faces(&commit.faces);
     match (image.state, image.rejection) {
         (ImageState::Rejected, rejection) => item.lease.reject(rejection.unwrap_or_else(|| {
             // Every record in this state is made with its reason.
@@ -105,7 +105,11 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
             Ok(Err(error)) => vec![Err(Failure::from(error)); bulk.len()],
             Err(_) => vec![Err(Failure::timeout("commit", limit)); bulk.len()],
         };
-        drop(working);
+        if outcomes.iter().any(Result::is_ok) {
+            working.took_place()
+        } else {
+            drop(working)
+        }
         let (mut failed, mut galleries) = (Vec::new(), BTreeSet::<GalleryId>::new());
         for (finished, outcome) in bulk.drain(..).zip(outcomes) {
             match outcome {
