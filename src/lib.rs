@@ -10,4 +10,6 @@ pub mod local;
 pub mod mongo;
 pub mod onnx;
 pub mod settings;
+#[cfg(feature = "cloud")]
+pub mod telemetry;
 pub mod vision;
