@@ -5,6 +5,7 @@ mod config;
 mod error;
 #[cfg(feature = "local")]
 mod folder;
+mod logging;
 mod manual;
 mod models;
 pub mod print;
@@ -13,9 +14,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 pub use error::CliError;
+pub use logging::Logging;
 
 use crate::settings::{Layers, SettingsError};
 
@@ -59,17 +60,12 @@ enum Command {
 }
 
 impl Cli {
-    /// Logs go to standard error; results alone go to standard output.
-    pub fn start_logging(&self) {
-        let default = ["warn", "muster=info,muster_actors=info,warn", "muster=debug,muster_actors=debug,info"];
-        let filter = EnvFilter::try_from_env("MUSTER_LOG")
-            .unwrap_or_else(|_| EnvFilter::new(default[usize::from(self.verbose.min(2))]));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
-    }
-
     /// Runs the subcommand.
     pub fn run(self) -> Result<ExitCode, CliError> {
+        let logging = Logging::new(self.verbose);
         let layers = self.layers()?;
+        // A fleet's worker starts the log with its traces, so not before its settings are known.
+        logging.start();
         match self.command {
             #[cfg(feature = "local")]
             Command::Folder(command) => command.run(layers),
