@@ -101,8 +101,9 @@ impl Downloader {
             && let Some((item, source, bytes)) = self.to_decode.pop_front()
         {
             self.decoding += 1;
+            let span = tracing::debug_span!(parent: item.lease.span(), "downloader.decode");
             let decoded = decode(Arc::clone(&self.post.crew), self.post.heart.clone(), item, source, bytes);
-            let decoded = decoded.instrument(tracing::debug_span!("downloader.decode"));
+            let decoded = decoded.instrument(span);
             ctx.spawn(decoded.into_actor(self).map(|(), downloader, ctx| {
                 downloader.decoding -= 1;
                 downloader.pump(ctx);
@@ -112,7 +113,7 @@ impl Downloader {
             && let Some(item) = self.to_download.pop_front()
         {
             self.downloading += 1;
-            let span = tracing::debug_span!("downloader.get", trace = item.trace.as_deref());
+            let span = tracing::debug_span!(parent: item.lease.span(), "downloader.get");
             let downloaded = download(Arc::clone(&self.post.crew), self.retrier.clone(), item).instrument(span);
             ctx.spawn(downloaded.into_actor(self).map(|downloaded, downloader, ctx| {
                 downloader.downloading -= 1;

@@ -4,13 +4,14 @@ use actix::{Actor, AsyncContext, Context, Handler, Message as ActixMessage, Wrap
 use actix::{ActorFutureExt, SpawnHandle};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::credit::Credit;
 use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::error::Class;
 use crate::error::retry::{GaveUp, Retrier};
 use crate::error::route::{History, Leave, Strategy, route};
+use crate::gallery::GalleryId;
 use crate::grouper::Asked;
 use crate::image::{RejectReason, Rejection};
 use crate::item::{Item, Source};
@@ -49,7 +50,7 @@ async fn poll(crew: Arc<Crew>, retrier: Retrier) -> Result<(Received, Vec<Credit
     let working = crew.ledger.begin(Stage::Fetcher, 0);
     let received = retrier
         .run("receive", settings.timeouts.queue, || crew.ports.queue.receive(credits.len()))
-        .instrument(tracing::debug_span!("fetcher.receive"))
+        .instrument(tracing::trace_span!("fetcher.poll"))
         .await;
     match received {
         Ok(received) => {
@@ -148,20 +149,33 @@ impl Fetcher {
             }
         };
         let suspect = delivery.receive_count >= settings.fetcher.suspect_at;
-        let leases = crew.book.open(delivery.handle, locators.iter().cloned().map(Some).collect());
+        let leases = crew.book.open(delivery.handle.clone(), locators.iter().cloned().map(Some).collect());
         locators
             .into_iter()
             .zip(leases)
-            .map(|(locator, lease)| Item {
+            .map(|(locator, mut lease)| Item {
+                lease: {
+                    lease.trace(self.span(&delivery, &locator.gallery));
+                    lease
+                },
                 locator,
-                lease,
                 credit: credits.next().unwrap_or_else(|| crew.credits.overdraw(settings.credits.estimate)),
                 suspect,
                 receive_count: delivery.receive_count,
-                trace: delivery.trace.clone(),
                 quality: None,
             })
             .collect()
+    }
+
+    /// The span of an image, from its receipt to the end of its message.
+    fn span(&self, delivery: &Delivery, gallery: &GalleryId) -> Span {
+        let image = tracing::debug_span!(parent: None, "image.process", %gallery, received = delivery.receive_count);
+        if let Some(header) = &delivery.trace {
+            (self.post.crew.settings.adopt)(&image, header);
+        }
+        // It is received already: a mark in time.
+        drop(tracing::debug_span!(parent: &image, "fetcher.receive").entered());
+        image
     }
 
     /// Hands a gallery to the Grouper under its lease.
@@ -184,7 +198,7 @@ impl Fetcher {
             Ok(gallery) => {
                 let credit = credits.next().unwrap_or_else(|| crew.credits.overdraw(settings.credits.estimate));
                 // Nobody there: dropped, and so released.
-                let _ = crew.grouper.tell(Asked { gallery, lease, credit });
+                let _ = crew.grouper.tell(Asked { gallery, lease, credit, trace: delivery.trace });
             }
         }
     }

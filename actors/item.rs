@@ -25,8 +25,6 @@ pub(crate) struct Item {
     pub(crate) suspect: bool,
     /// How often it was received, this time included.
     pub(crate) receive_count: u32,
-    /// Trace header, where the sender set one.
-    pub(crate) trace: Option<String>,
     /// What the prefilter said.
     pub(crate) quality: Option<f32>,
 }

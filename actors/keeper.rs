@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
-use crate::book::Ending;
+use crate::book::{Due, Ending};
 use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::error::backoff::Backoff;
 use crate::error::route::{Leave, Strategy, route};
@@ -37,19 +37,21 @@ fn outcomes(
 }
 
 /// Settles a batch of one kind.
-async fn settle(crew: Arc<Crew>, due: Vec<(u64, Handle, Ending)>) -> Vec<(u64, Settled)> {
+async fn settle(crew: Arc<Crew>, due: Vec<Due>) -> Vec<(u64, Settled)> {
     let working = crew.ledger.begin(Stage::Keeper, due.len());
     let limit = crew.settings.timeouts.queue;
     let queue = &crew.ports.queue;
-    let handles: Vec<Handle> = due.iter().map(|(_, handle, _)| handle.clone()).collect();
-    let called = match &due[0].2 {
+    let handles: Vec<Handle> = due.iter().map(|due| due.handle.clone()).collect();
+    let spans: Vec<Span> =
+        due.iter().flat_map(|due| &due.spans).map(|image| tracing::debug_span!(parent: image, "keeper.ack")).collect();
+    let called = match &due[0].ending {
         Ending::Ack => timeout(limit, queue.ack(&handles)).await,
         Ending::Release(delay) => timeout(limit, queue.release(&handles, *delay)).await,
         Ending::Reject(_) => {
             let entries: Vec<_> = due
                 .iter()
-                .filter_map(|(_, handle, ending)| match ending {
-                    Ending::Reject(rejection) => Some((handle.clone(), rejection.clone())),
+                .filter_map(|due| match &due.ending {
+                    Ending::Reject(rejection) => Some((due.handle.clone(), rejection.clone())),
                     Ending::Ack | Ending::Release(_) => None,
                 })
                 .collect();
@@ -62,8 +64,13 @@ async fn settle(crew: Arc<Crew>, due: Vec<(u64, Handle, Ending)>) -> Vec<(u64, S
         s.errors += errors as u64;
         s.done += (outcomes.len() - errors) as u64;
     });
-    drop(working);
-    due.into_iter().map(|(id, _, _)| id).zip(outcomes).collect()
+    if errors < outcomes.len() {
+        working.took_place()
+    } else {
+        drop(working)
+    }
+    drop(spans);
+    due.into_iter().map(|due| due.id).zip(outcomes).collect()
 }
 
 /// Renews a batch.
@@ -91,7 +98,7 @@ impl Keeper {
             }
             self.post.in_flight += 1;
             let busy = self.post.heart.busy();
-            let settled = settle(Arc::clone(&self.post.crew), due).instrument(tracing::debug_span!("keeper.settle"));
+            let settled = settle(Arc::clone(&self.post.crew), due).instrument(tracing::trace_span!("keeper.settle"));
             ctx.spawn(settled.into_actor(self).map(move |settled, keeper, ctx| {
                 drop(busy);
                 keeper.post.in_flight -= 1;
@@ -165,7 +172,7 @@ impl Keeper {
             if stale.is_empty() {
                 return;
             }
-            let renewed = renew(Arc::clone(&self.post.crew), stale).instrument(tracing::debug_span!("keeper.renew"));
+            let renewed = renew(Arc::clone(&self.post.crew), stale).instrument(tracing::trace_span!("keeper.renew"));
             ctx.spawn(renewed.into_actor(self).map(|(asked, renewed), keeper, ctx| {
                 for (id, outcome) in renewed {
                     keeper.post.crew.book.renewed(id, asked, &outcome);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::book::{Book, End};
+use tracing::Span;
+
+use crate::book::{Book, End, Part};
 use crate::image::{Locator, Rejection};
 use crate::ledger::Done;
 
@@ -13,18 +15,31 @@ pub struct Lease {
     book: Arc<Book>,
     entry: u64,
     locator: Option<Locator>,
+    /// Of the image from its receipt to the end of its message.
+    span: Span,
     ended: bool,
 }
 
 impl Lease {
     /// Only the book opens leases.
     pub(crate) fn new(book: Arc<Book>, entry: u64, locator: Option<Locator>) -> Self {
-        Self { book, entry, locator, ended: false }
+        Self { book, entry, locator, span: Span::none(), ended: false }
+    }
+
+    /// Keeps the image's span open until its message is settled.
+    pub(crate) fn trace(&mut self, span: Span) {
+        self.span = span;
+    }
+
+    /// The image's span: the parent of everything that is done with it.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     fn end(&mut self, end: End) {
         self.ended = true;
-        self.book.end(self.entry, self.locator.take(), end);
+        let span = std::mem::replace(&mut self.span, Span::none());
+        self.book.end(self.entry, Part { locator: self.locator.take(), end, span });
     }
 
     /// The result is stored: delete the message.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::face::Face;
 use crate::image::{ImageState, Locator, Rejection};
 use crate::progress::{Progress, Rejected, Stage, StageProgress};
 
@@ -77,7 +78,14 @@ impl Ledger {
     /// `items` are being worked on until the guard is dropped.
     pub(crate) fn begin(&self, stage: Stage, items: usize) -> Working {
         self.stage(stage, |s| s.in_flight += items);
-        Working { ledger: self.clone(), stage, items, since: Instant::now() }
+        Working { ledger: self.clone(), stage, items, since: Instant::now(), done: false }
+    }
+
+    /// Faces were written.
+    pub(crate) fn faces(&self, faces: &[Face]) {
+        let mut progress = self.lock();
+        progress.faces += faces.len() as u64;
+        faces.iter().for_each(|face| progress.quality.record(face));
     }
 
     /// A lease ended.
@@ -95,6 +103,7 @@ impl Ledger {
             Fate::LeaseLost => counts.lease_lost += 1,
             Fate::Rejected(rejection) => {
                 counts.rejected += 1;
+                *progress.reasons.entry(rejection.reason).or_default() += 1;
                 if progress.rejections.len() < self.0.max_rejections {
                     progress.rejections.push(Rejected { locator, rejection });
                 } else {
@@ -112,16 +121,23 @@ pub(crate) struct Working {
     stage: Stage,
     items: usize,
     since: Instant,
+    done: bool,
 }
 
 impl Working {
     /// The work is done; `bytes` went through.
-    pub(crate) fn done(self, bytes: u64) {
+    pub(crate) fn done(mut self, bytes: u64) {
+        self.done = true;
         let items = self.items as u64;
         self.ledger.stage(self.stage, |s| {
             s.done += items;
             s.bytes += bytes;
         });
+    }
+
+    /// The work is done; what it did is counted by its caller, item by item.
+    pub(crate) fn took_place(mut self) {
+        self.done = true;
     }
 
     /// The work failed.
@@ -136,6 +152,42 @@ impl Drop for Working {
         self.ledger.stage(self.stage, |s| {
             s.in_flight = s.in_flight.saturating_sub(self.items);
             s.busy_seconds += seconds;
+            if self.done {
+                s.seconds.record(seconds);
+            }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::RejectReason;
+
+    #[test]
+    fn only_work_that_was_done_has_a_duration() {
+        let ledger = Ledger::new(1);
+        ledger.begin(Stage::Decoder, 1).done(10);
+        ledger.begin(Stage::Decoder, 1).failed();
+        drop(ledger.begin(Stage::Decoder, 1));
+        ledger.begin(Stage::Writer, 3).took_place();
+        let progress = ledger.progress();
+        let of = |stage| &progress.stages[&stage];
+        assert_eq!((of(Stage::Decoder).seconds.count(), of(Stage::Writer).seconds.count()), (1, 1));
+        assert_eq!((of(Stage::Decoder).done, of(Stage::Writer).done, of(Stage::Writer).in_flight), (1, 0, 0));
+    }
+
+    #[test]
+    fn every_rejection_is_counted_by_its_reason_also_those_not_listed() {
+        let ledger = Ledger::new(1);
+        for reason in [RejectReason::Empty, RejectReason::Empty, RejectReason::Corrupt] {
+            ledger.ended(None, Fate::Rejected(Rejection::new(reason, "")));
+        }
+        let progress = ledger.progress();
+        assert_eq!(
+            progress.reasons.into_iter().collect::<Vec<_>>(),
+            [(RejectReason::Empty, 2), (RejectReason::Corrupt, 1)]
+        );
+        assert_eq!((progress.rejections.len(), progress.rejections_omitted), (1, 2));
     }
 }

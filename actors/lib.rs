@@ -32,6 +32,7 @@ pub mod face;
 mod fetcher;
 pub mod gallery;
 pub mod grouper;
+pub mod histogram;
 pub mod image;
 mod item;
 mod keeper;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::drain::Mode;
@@ -76,13 +76,17 @@ impl Prefilter {
         {
             let (crew, retrier, heart) = (Arc::clone(&self.post.crew), self.retrier.clone(), self.post.heart.clone());
             self.post.in_flight += 1;
+            let span = match settings {
+                Some(_) => tracing::debug_span!(parent: item.lease.span(), "prefilter.judge"),
+                None => Span::none(),
+            };
             let judged = async move {
                 match settings {
                     Some(settings) => judge(crew, retrier, heart, settings, item).await,
                     None => pass(crew, item).await,
                 }
             };
-            let judged = judged.instrument(tracing::debug_span!("prefilter.judge"));
+            let judged = judged.instrument(span);
             ctx.spawn(judged.into_actor(self).map(|(), prefilter, ctx| {
                 prefilter.post.in_flight -= 1;
                 prefilter.pump(ctx);

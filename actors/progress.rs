@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::concurrency::Limits;
-use crate::image::{Locator, Rejection};
+use crate::face::Face;
+use crate::histogram::{DEGREES, FRACTION, Histogram};
+use crate::image::{Locator, RejectReason, Rejection};
 
 /// A stage of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -78,6 +80,9 @@ pub struct StageProgress {
     pub bytes: u64,
     /// Bytes that need not be read.
     pub bytes_saved: u64,
+    /// Seconds of each piece of work that was done: a download, a decode, a batch.
+    #[serde(skip_serializing_if = "Histogram::is_empty")]
+    pub seconds: Histogram,
 }
 
 /// How many images (or galleries to group) ended how. Their sum is what was fetched, once nothing is in flight.
@@ -116,6 +121,37 @@ impl Counts {
     }
 }
 
+/// How good the faces are that were written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FaceQuality {
+    /// Fine detail, 0 to 1: how blurred they are.
+    pub sharpness: Histogram,
+    /// Mean luma, 0 to 1: how they are lit.
+    pub level: Histogram,
+    /// Degrees turned away to either side.
+    pub yaw_abs: Histogram,
+}
+
+impl Default for FaceQuality {
+    fn default() -> Self {
+        Self { sharpness: Histogram::of(FRACTION), level: Histogram::of(FRACTION), yaw_abs: Histogram::of(DEGREES) }
+    }
+}
+
+impl FaceQuality {
+    /// Counts a face.
+    pub fn record(&mut self, face: &Face) {
+        self.sharpness.record(f64::from(face.quality.sharpness));
+        self.level.record(f64::from(face.quality.level));
+        self.yaw_abs.record(f64::from(face.quality.yaw.abs()));
+    }
+
+    /// Whether no face was counted.
+    pub fn is_empty(&self) -> bool {
+        self.sharpness.is_empty() && self.level.is_empty() && self.yaw_abs.is_empty()
+    }
+}
+
 /// A rejected image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
@@ -140,6 +176,9 @@ pub struct Progress {
     pub ignored_messages: u64,
     /// Faces written.
     pub faces: u64,
+    /// How good they are.
+    #[serde(skip_serializing_if = "FaceQuality::is_empty")]
+    pub quality: FaceQuality,
     /// What each stage did.
     pub stages: BTreeMap<Stage, StageProgress>,
     /// What may run at once now.
@@ -158,6 +197,9 @@ pub struct Progress {
     pub rejections: Vec<Rejected>,
     /// Rejected images that the list has no room for.
     pub rejections_omitted: u64,
+    /// How many were rejected for which reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<RejectReason, u64>,
     /// Actors that had not ended when a drain's time was over.
     pub stragglers: Vec<String>,
 }

@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use crate::batcher::plan::BatchLimits;
 use crate::blocking::Blocking;
 use crate::concurrency::{Bounds, Limits};
@@ -205,6 +207,8 @@ pub struct Settings {
     pub blocking: Blocking,
     /// Seed of all jitter.
     pub seed: u64,
+    /// Makes a span the child of what a message's trace header names.
+    pub adopt: fn(&Span, &str),
     /// Where simulated faults strike.
     pub probe: Probe,
 }
@@ -266,6 +270,7 @@ impl Default for Settings {
             max_rejections: 1_000,
             blocking: Blocking::Threads,
             seed: RandomState::new().hash_one(std::process::id()),
+            adopt: |_, _| {},
             probe: Probe::default(),
         }
     }

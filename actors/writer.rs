@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use tokio::time::{Instant, sleep, timeout};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::error::Failure;
@@ -34,7 +34,7 @@ pub(crate) struct Writer {
 fn written(crew: &Crew, finished: Finished) {
     let Finished { item, commit } = finished;
     let image = commit.image;
-    crew.ledger.note(|p| p.faces += commit.faces.len() as u64);
+    crew.ledger.faces(&commit.faces);
     match (image.state, image.rejection) {
         (ImageState::Rejected, rejection) => item.lease.reject(rejection.unwrap_or_else(|| {
             // Every record in this state is made with its reason.
@@ -90,7 +90,14 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
         mark();
         let commits = bulk.iter().map(|finished| finished.commit.clone()).collect();
         let busy = heart.busy();
-        let answer = timeout(limit, crew.ports.faces.commit(commits)).await;
+        let spans: Vec<Span> = bulk
+            .iter()
+            .map(|finished| tracing::debug_span!(parent: finished.item.lease.span(), "writer.commit"))
+            .collect();
+        // What the store sends on its way carries the trace of the first image.
+        let first = spans.first().cloned().unwrap_or_else(Span::none);
+        let answer = timeout(limit, crew.ports.faces.commit(commits)).instrument(first).await;
+        drop(spans);
         drop(busy);
         mark();
         let outcomes: Vec<Result<(), Failure>> = match answer {
@@ -105,7 +112,11 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
             Ok(Err(error)) => vec![Err(Failure::from(error)); bulk.len()],
             Err(_) => vec![Err(Failure::timeout("commit", limit)); bulk.len()],
         };
-        drop(working);
+        if outcomes.iter().any(Result::is_ok) {
+            working.took_place()
+        } else {
+            drop(working)
+        }
         let (mut failed, mut galleries) = (Vec::new(), BTreeSet::<GalleryId>::new());
         for (finished, outcome) in bulk.drain(..).zip(outcomes) {
             match outcome {
@@ -195,7 +206,7 @@ impl Writer {
         self.oldest = (!self.buffer.is_empty()).then(Instant::now);
         self.post.in_flight += 1;
         let (crew, retrier, heart) = (Arc::clone(&self.post.crew), self.retrier.clone(), self.post.heart.clone());
-        let wrote = write(crew, retrier, heart, bulk).instrument(tracing::debug_span!("writer.commit"));
+        let wrote = write(crew, retrier, heart, bulk).instrument(tracing::trace_span!("writer.bulk"));
         ctx.spawn(wrote.into_actor(self).map(|(), writer, ctx| {
             writer.post.in_flight -= 1;
             writer.pump(ctx);

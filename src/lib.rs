@@ -15,4 +15,6 @@ pub mod pipeline;
 #[cfg(feature = "cloud")]
 pub mod redis;
 pub mod settings;
+#[cfg(feature = "cloud")]
+pub mod telemetry;
 pub mod vision;

@@ -7,7 +7,6 @@ use muster::cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    cli.start_logging();
     match cli.run() {
         Ok(code) => code,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::image::{Locator, Rejection};
 use crate::lease::Lease;
@@ -20,6 +21,24 @@ pub(crate) enum End {
     Reject(Rejection),
 }
 
+/// One image of a message, ended.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) locator: Option<Locator>,
+    pub(crate) end: End,
+    pub(crate) span: Span,
+}
+
+/// A settlement on its way.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(crate) id: u64,
+    pub(crate) handle: Handle,
+    pub(crate) ending: Ending,
+    /// Of the images that it settles.
+    pub(crate) spans: Vec<Span>,
+}
+
 /// How a whole message ends. Kinds are ordered: a batch call settles one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -29,9 +48,9 @@ pub(crate) enum Ending {
 }
 
 /// Of a message with several images: one given back gives the message back; else one rejected rejects it.
-fn ending(parts: &[(Option<Locator>, End)]) -> Ending {
-    let release = parts.iter().filter_map(|(_, end)| if let End::Release(delay) = end { Some(*delay) } else { None });
-    let reject = parts.iter().find_map(|(_, end)| if let End::Reject(why) = end { Some(why.clone()) } else { None });
+fn ending(parts: &[Part]) -> Ending {
+    let release = parts.iter().filter_map(|part| if let End::Release(delay) = part.end { Some(delay) } else { None });
+    let reject = parts.iter().find_map(|part| if let End::Reject(why) = &part.end { Some(why.clone()) } else { None });
     match (release.max(), reject) {
         (Some(delay), _) => Ending::Release(delay),
         (None, Some(rejection)) => Ending::Reject(rejection),
@@ -58,7 +77,7 @@ struct Entry {
     renewing: bool,
     lost: bool,
     open: usize,
-    parts: Vec<(Option<Locator>, End)>,
+    parts: Vec<Part>,
     state: State,
 }
 
@@ -123,15 +142,15 @@ impl Book {
     }
 
     /// One image of entry `id` ended.
-    pub(crate) fn end(&self, id: u64, locator: Option<Locator>, end: End) {
+    pub(crate) fn end(&self, id: u64, part: Part) {
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get_mut(&id) else {
             // The book was abandoned at the end of a drain.
             drop(inner);
-            self.ledger.ended(locator, Fate::LeaseLost);
+            self.ledger.ended(part.locator, Fate::LeaseLost);
             return;
         };
-        entry.parts.push((locator, end));
+        entry.parts.push(part);
         entry.open = entry.open.saturating_sub(1);
         if entry.open > 0 {
             return;
@@ -147,7 +166,7 @@ impl Book {
     /// Takes an entry out and counts its images.
     fn remove(&self, inner: &mut Inner, id: u64, fate: impl Fn(End) -> Fate) {
         if let Some(entry) = inner.entries.remove(&id) {
-            for (locator, end) in entry.parts {
+            for Part { locator, end, .. } in entry.parts {
                 self.ledger.ended(locator, fate(end));
             }
             // Images still in the pipeline count themselves when they end.
@@ -156,24 +175,25 @@ impl Book {
     }
 
     /// Up to `max` due settlements of one kind, now on their way.
-    pub(crate) fn take_due(&self, max: usize) -> Vec<(u64, Handle, Ending)> {
+    pub(crate) fn take_due(&self, max: usize) -> Vec<Due> {
         let now = Instant::now();
         let mut inner = self.lock();
         self.expire(&mut inner, now);
-        let mut taken: Vec<(u64, Handle, Ending)> = Vec::new();
+        let mut taken: Vec<Due> = Vec::new();
         for (id, entry) in &mut inner.entries {
             if taken.len() == max {
                 break;
             }
             let State::Due { ending, attempts, not_before } = &entry.state else { continue };
-            let same_kind = match (taken.first().map(|(_, _, first)| first), ending) {
+            let same_kind = match (taken.first().map(|first| &first.ending), ending) {
                 (None, _) => true,
                 (Some(Ending::Release(first)), Ending::Release(delay)) => first == delay,
                 (Some(first), ending) => std::mem::discriminant(first) == std::mem::discriminant(ending),
             };
             if *not_before <= now && same_kind {
                 let (ending, attempts) = (ending.clone(), *attempts);
-                taken.push((*id, entry.handle.clone(), ending.clone()));
+                let spans = entry.parts.iter().map(|part| part.span.clone()).collect();
+                taken.push(Due { id: *id, handle: entry.handle.clone(), ending: ending.clone(), spans });
                 entry.state = State::Settling { ending, attempts };
             }
         }

@@ -25,11 +25,11 @@ async fn a_dropped_lease_is_released_and_an_ended_one_ends_once() {
     drop(open(&book, 1));
     open(&book, 1).into_iter().for_each(|lease| lease.ack(Done::Image(ImageState::NoFaces)));
     let released = book.take_due(10);
-    assert_eq!(released.iter().map(|(_, _, e)| e.clone()).collect::<Vec<_>>(), [Ending::Release(VISIBILITY / 30)]);
+    assert_eq!(released.iter().map(|due| due.ending.clone()).collect::<Vec<_>>(), [Ending::Release(VISIBILITY / 30)]);
     let acked = book.take_due(10);
-    assert_eq!(acked.iter().map(|(_, _, e)| e.clone()).collect::<Vec<_>>(), [Ending::Ack]);
-    for (id, _, _) in released.iter().chain(&acked) {
-        book.settled(*id, &Settled::Done, None);
+    assert_eq!(acked.iter().map(|due| due.ending.clone()).collect::<Vec<_>>(), [Ending::Ack]);
+    for due in released.iter().chain(&acked) {
+        book.settled(due.id, &Settled::Done, None);
     }
     let counts = ledger.progress().counts;
     assert_eq!((counts.released, counts.no_faces, counts.ended(), book.is_empty()), (1, 1, 2, true));

@@ -66,7 +66,7 @@ impl Device {
         self.post.crew.settings.probe.pass(crate::progress::Stage::Device);
         self.running = true;
         let ran = run(Arc::clone(&self.post.crew), self.number, self.post.heart.clone(), self.learnt.clone(), batch);
-        ctx.spawn(ran.instrument(tracing::debug_span!("device.run")).into_actor(self).map(|learnt, device, ctx| {
+        ctx.spawn(ran.instrument(tracing::trace_span!("device.run")).into_actor(self).map(|learnt, device, ctx| {
             device.running = false;
             match learnt {
                 Some(learnt) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 use crate::crew::Crew;
 use crate::device::batch_size::BatchSize;
@@ -85,7 +86,15 @@ impl Runner {
         let (count, first) = (batch.len(), frames.first().cloned());
         let working = self.crew.ledger.begin(Stage::Device, count);
         self.crew.ledger.note(|p| *p.batch_sizes.entry(count).or_default() += 1);
-        match self.call(frames).await {
+        let images = batch.iter().map(|(_, decoded)| decoded.item.lease.span());
+        let span = tracing::debug_span!(parent: None, "device.batch", images = count);
+        images.clone().for_each(|image| {
+            span.follows_from(image);
+        });
+        let spans: Vec<Span> = images.map(|image| tracing::debug_span!(parent: image, "device.analyse")).collect();
+        let answer = self.call(frames).instrument(span).await;
+        drop(spans);
+        match answer {
             Some(Ok(analyses)) if analyses.len() == count => {
                 working.done(0);
                 self.learnt.size.succeeded(count);

@@ -21,6 +21,7 @@ pub use reconcile::reconcile;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
 use tracing::Instrument;
@@ -51,6 +52,22 @@ pub(crate) struct Asked {
     pub(crate) gallery: GalleryId,
     pub(crate) lease: Lease,
     pub(crate) credit: Credit,
+    /// Trace header, where the sender set one.
+    pub(crate) trace: Option<String>,
+}
+
+impl Asked {
+    /// The gallery is grouped.
+    fn ack(self) {
+        self.lease.ack(Done::Gallery);
+        drop(self.credit);
+    }
+
+    /// Somebody else may group it.
+    fn release(self, delay: Duration) {
+        self.lease.release(delay);
+        drop(self.credit);
+    }
 }
 
 /// Galleries that must be reconciled. Outlives the Grouper: a crash forgets none.
@@ -85,7 +102,7 @@ pub(crate) struct Grouper {
     retrier: Retrier,
     alarm: Option<SpawnHandle>,
     /// Messages that wait for their gallery: many may ask for one, and one grouping answers them all.
-    asked: BTreeMap<GalleryId, Vec<(Lease, Credit)>>,
+    asked: BTreeMap<GalleryId, Vec<Asked>>,
     running: bool,
     failed: bool,
 }
@@ -167,14 +184,17 @@ impl Grouper {
         let (crew, retrier, heart) = (Arc::clone(&self.post.crew), self.retrier.clone(), self.post.heart.clone());
         // Whoever asks from now on waits for the next round.
         let answered = self.asked.remove(&gallery).unwrap_or_default();
-        let done =
-            reconcile_gallery(crew, retrier, heart, gallery).instrument(tracing::debug_span!("grouper.reconcile"));
+        let span = tracing::debug_span!(parent: None, "grouper.reconcile", %gallery);
+        if let Some(header) = answered.iter().find_map(|asked| asked.trace.as_deref()) {
+            (crew.settings.adopt)(&span, header);
+        }
+        let done = reconcile_gallery(crew, retrier, heart, gallery).instrument(span);
         ctx.spawn(done.into_actor(self).map(move |done, grouper, ctx| {
             grouper.running = false;
             match done {
                 Ok(()) => {
                     mark.done();
-                    answered.into_iter().for_each(|(lease, _)| lease.ack(Done::Gallery));
+                    answered.into_iter().for_each(Asked::ack);
                 }
                 Err(trouble) => {
                     // A gallery that a message asked for is its next receiver's; a gallery of ours stays marked.
@@ -183,7 +203,7 @@ impl Grouper {
                     } else {
                         mark.done();
                         let delay = grouper.post.crew.release_delay();
-                        answered.into_iter().for_each(|(lease, _)| lease.release(delay));
+                        answered.into_iter().for_each(|asked| asked.release(delay));
                     }
                     grouper.failed(trouble, ctx);
                 }
@@ -292,10 +312,10 @@ impl Handler<FacesWritten> for Grouper {
 impl Handler<Asked> for Grouper {
     type Result = ();
 
-    fn handle(&mut self, Asked { gallery, lease, credit }: Asked, ctx: &mut Self::Context) {
+    fn handle(&mut self, asked: Asked, ctx: &mut Self::Context) {
         self.post.crew.settings.probe.pass(Stage::Grouper);
-        self.post.crew.dirty.mark(&gallery);
-        self.asked.entry(gallery).or_default().push((lease, credit));
+        self.post.crew.dirty.mark(&asked.gallery);
+        self.asked.entry(asked.gallery.clone()).or_default().push(asked);
         self.next(ctx);
     }
 }

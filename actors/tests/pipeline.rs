@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use muster_actors::Exit;
+use muster_actors::progress::Stage;
 use muster_actors::sim::{Kind, Scenario, run};
 
 #[test]
@@ -20,6 +21,14 @@ fn every_image_of_a_calm_world_ends_in_its_state_and_the_run_drains_itself() {
     assert_eq!((summary.fetched, counts.indexed, counts.no_faces, counts.rejected), (100, 96, 1, 3));
     assert_eq!(counts.released + counts.lease_lost + counts.low_quality, 0);
     assert_eq!((summary.faces, summary.rejections.len(), summary.reconciliations), (192, 3, 2));
+    // Every face written is in the distributions, and every stage that worked knows how long its work took.
+    let quality = &summary.quality;
+    assert_eq!([&quality.sharpness, &quality.level, &quality.yaw_abs].map(|part| part.count()), [192; 3]);
+    let timed = |stage| summary.stages[&stage].seconds.count();
+    assert_eq!((timed(Stage::Downloader), timed(Stage::Decoder)), (98, 98), "99 asked for, one missing");
+    assert_eq!(timed(Stage::Device), summary.batch_sizes.values().sum::<u64>());
+    assert!(timed(Stage::Writer) > 0 && timed(Stage::Keeper) > 0);
+    assert_eq!(summary.reasons.values().sum::<u64>(), 3, "{:?}", summary.reasons);
     assert_eq!(*summary.batch_sizes.keys().max().unwrap_or(&0), 8, "{:?}", summary.batch_sizes);
 }
 

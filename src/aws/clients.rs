@@ -6,7 +6,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
-use crate::settings::Settings;
+use crate::settings::{Fleet, Settings};
 
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -21,15 +21,20 @@ pub struct Clients {
     pub config: SdkConfig,
 }
 
+/// What all clients share.
+pub async fn config(fleet: &Fleet) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(fleet.region.clone()))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
+        .load()
+        .await
+}
+
 impl Clients {
     /// Credentials come from the environment, the profile, the task or the instance.
     pub async fn new(settings: &Settings) -> Self {
-        let fleet = &settings.fleet;
-        let loader = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(fleet.region.clone()))
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build());
-        Self::of(loader.load().await, settings)
+        Self::of(config(&settings.fleet).await, settings)
     }
 
     /// Over a configuration, at the addresses that the settings name.

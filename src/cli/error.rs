@@ -44,6 +44,10 @@ pub enum CliError {
     #[cfg(feature = "cloud")]
     #[error(transparent)]
     Fleet(#[from] crate::fleet::FleetError),
+    /// Traces or metrics have nowhere to go.
+    #[cfg(feature = "cloud")]
+    #[error(transparent)]
+    Telemetry(#[from] crate::telemetry::TelemetryError),
     /// A result cannot be written as JSON.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -74,6 +78,8 @@ impl CliError {
             },
             #[cfg(feature = "cloud")]
             Self::Fleet(error) => error.exit().code(),
+            #[cfg(feature = "cloud")]
+            Self::Telemetry(_) => 78,
             Self::Json(_) => 70,
             Self::Io(_) | Self::File { .. } => 74,
             #[cfg(feature = "local")]

@@ -7,6 +7,7 @@ mod error;
 mod fleet;
 #[cfg(feature = "local")]
 mod folder;
+mod logging;
 mod manual;
 mod models;
 pub mod print;
@@ -16,9 +17,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 pub use error::CliError;
+pub use logging::Logging;
 
 use crate::settings::{Layers, SettingsError};
 
@@ -64,23 +65,29 @@ enum Command {
     Man(manual::Man),
 }
 
-impl Cli {
-    /// Logs go to standard error; results alone go to standard output.
-    pub fn start_logging(&self) {
-        let default = ["warn", "muster=info,muster_actors=info,warn", "muster=debug,muster_actors=debug,info"];
-        let filter = EnvFilter::try_from_env("MUSTER_LOG")
-            .unwrap_or_else(|_| EnvFilter::new(default[usize::from(self.verbose.min(2))]));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+impl Command {
+    /// A fleet's worker starts the log with its traces, so not before its settings are known.
+    fn starts_its_log(&self) -> bool {
+        #[cfg(feature = "cloud")]
+        return matches!(self, Self::Fleet(_));
+        #[cfg(not(feature = "cloud"))]
+        false
     }
+}
 
+impl Cli {
     /// Runs the subcommand.
     pub fn run(self) -> Result<ExitCode, CliError> {
+        let logging = Logging::new(self.verbose);
         let layers = self.layers()?;
+        if !self.command.starts_its_log() {
+            logging.start();
+        }
         match self.command {
+            #[cfg(feature = "cloud")]
+            Command::Fleet(command) => command.run(layers, logging),
             #[cfg(feature = "local")]
             Command::Folder(command) => command.run(layers),
-            #[cfg(feature = "cloud")]
-            Command::Fleet(command) => command.run(layers),
             Command::Models(models) => {
                 print::print_lines(|mut out| Ok(models::run(&models, &mut out)?))?;
                 Ok(ExitCode::SUCCESS)

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends as Attribute, MessageSystemAttributeValue};
 use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::aws::classify::{Fault, fault};
+use crate::telemetry;
 
 /// A message that becomes visible sooner than this may be received before what was just written is seen.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -51,10 +54,19 @@ impl Announcer {
         let body = serde_json::json!({ "gallery_id": gallery }).to_string();
         let seconds = i32::try_from(self.delay.as_secs()).unwrap_or(900);
         let asked = self.client.send_message().queue_url(&self.url).message_body(body).delay_seconds(seconds);
+        // Grouping belongs to the trace of an image that asked for it.
+        let asked = match telemetry::header(&Span::current()).and_then(trace) {
+            Some(header) => asked.message_system_attributes(Attribute::AwsTraceHeader, header),
+            None => asked,
+        };
         asked.send().await.map_err(|error| fault("SendMessage", &error))?;
         self.visible().insert(gallery.clone(), now + self.delay);
         Ok(())
     }
+}
+
+fn trace(header: String) -> Option<MessageSystemAttributeValue> {
+    MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().ok()
 }
 
 /// A store whose writes are announced.

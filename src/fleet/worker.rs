@@ -23,8 +23,9 @@ use crate::mongo::{Connection, MongoFaces, Uris};
 use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
 use crate::pipeline;
-use crate::redis::{Cache, CachedAnalyses, CachedObjects, Counts, Vectors};
+use crate::redis::{Cache, CachedAnalyses, CachedObjects, Vectors};
 use crate::settings::Settings;
+use crate::telemetry;
 
 /// Which worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,14 @@ pub enum Service {
 }
 
 impl Service {
+    /// As it appears in settings and telemetry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Detection => "detection",
+            Self::Grouping => "grouping",
+        }
+    }
+
     /// What `fleet.service` says.
     pub fn of(settings: &Settings) -> Result<Self, FleetError> {
         match settings.fleet.service.as_str() {
@@ -86,9 +95,9 @@ impl Worker {
         Ok(Self { settings, pack, aws, cache, store })
     }
 
-    /// How often the cache helped; `None` without one.
-    pub fn cache_counts(&self) -> Option<Counts> {
-        self.cache.as_ref().map(Cache::counts)
+    /// The cache; `None` without one.
+    pub fn cache(&self) -> Option<Cache> {
+        self.cache.clone()
     }
 
     fn queue(&self, url: &str) -> Result<Arc<SqsQueue>, FleetError> {
@@ -169,6 +178,7 @@ impl Worker {
             name => GalleryRule::Always(GalleryId(name.to_owned())),
         };
         PipelineSettings {
+            adopt: telemetry::adopt,
             intake: Intake { gallery, results: buckets.results_prefix.clone() },
             fetcher: FetcherSettings {
                 leave_after_empty: fleet.leaves_when_empty(batch_job).then_some(queues.leave_after_empty),

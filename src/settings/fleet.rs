@@ -117,8 +117,8 @@ pub struct Redis {
     pub gallery_seconds: u64,
 }
 
-/// What the Python service called its settings, and what muster calls them.
-pub(super) const NAMES: [(&str, &str); 17] = [
+/// What the Python service and OpenTelemetry call settings, and what muster calls them.
+pub(super) const NAMES: [(&str, &str); 19] = [
     ("AWS_DEFAULT_REGION", "fleet.region"),
     ("AWS_REGION", "fleet.region"),
     ("AWS_ENDPOINT_URL", "fleet.endpoint"),
@@ -136,6 +136,8 @@ pub(super) const NAMES: [(&str, &str); 17] = [
     ("REDIS_URL", "redis.url"),
     ("BATCH_SIZE", "pipeline.batch"),
     ("MAX_FACE_WORKERS", "fleet.face_workers"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
+    ("LOG_GROUP", "telemetry.log_group"),
 ];
 
 /// Settings that may hold a password: never shown as they are.

@@ -3,6 +3,7 @@
 mod fleet;
 mod layers;
 mod secret;
+mod telemetry;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use crate::onnx::runtime::Provider;
 pub use fleet::{Buckets, Fleet, Mode, Mongo, Queues, Redis};
 pub use layers::{Layers, Origin, SettingsError};
 pub use secret::Secret;
+pub use telemetry::{LogFormat, OtlpProtocol, Telemetry, Traces};
 
 /// All settings, in the sections of `config/default.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +39,8 @@ pub struct Settings {
     pub mongo: Mongo,
     /// What it need not fetch or compute twice.
     pub redis: Redis,
+    /// Where its traces, metrics and logs go.
+    pub telemetry: Telemetry,
 }
 
 /// Which models run, and on what.
@@ -134,6 +138,7 @@ impl Settings {
         range("grouping.threshold", f64::from(self.grouping.threshold), 0.0, 1.0);
         range("grouping.min_size", self.grouping.min_size as f64, 1.0, 1000.0);
         fleet::ranges(self, &mut range);
+        telemetry::ranges(self, &mut range);
         faults
     }
 

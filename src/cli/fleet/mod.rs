@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::cli::CliError;
+use crate::cli::{CliError, Logging};
 use crate::fleet::Service;
 use crate::settings::{Layers, Origin};
 
@@ -40,7 +40,7 @@ pub struct Args {
 
 impl Command {
     /// Runs the worker to its end.
-    pub fn run(self, mut layers: Layers) -> Result<ExitCode, CliError> {
+    pub fn run(self, mut layers: Layers, logging: Logging) -> Result<ExitCode, CliError> {
         let (args, service) = match &self {
             Self::Detect(args) => (args, Some(Service::Detection)),
             Self::Group(args) => (args, Some(Service::Grouping)),
@@ -57,6 +57,6 @@ impl Command {
             Some(service) => service,
             None => Service::of(&settings)?,
         };
-        run::run(settings, service, args.json)
+        run::run(settings, service, logging, args.json)
     }
 }

@@ -11,21 +11,26 @@ use muster_actors::progress::Summary;
 use serde::Serialize;
 
 use crate::aws::host::{self, Notice};
-use crate::cli::CliError;
 use crate::cli::models::lanes;
 use crate::cli::print::{print, say};
 use crate::cli::signal::Signals;
+use crate::cli::{CliError, Logging};
 use crate::fleet::{Service, Worker};
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;
-use crate::redis::Counts;
+use crate::redis::{Cache, Counts};
 use crate::settings::Settings;
+use crate::telemetry::{CacheCounts, Extra, Telemetry};
 
+/// Spans and metrics may take so long at the end: a part of what a drain leaves before SIGKILL.
+const FLUSH: Duration = Duration::from_secs(3);
 /// Threads for sockets and TLS beside the actors' own.
 const THREADS: usize = 2;
 
 /// Runs a worker.
-pub fn run(mut settings: Settings, service: Service, json: bool) -> Result<ExitCode, CliError> {
+pub fn run(mut settings: Settings, service: Service, logging: Logging, json: bool) -> Result<ExitCode, CliError> {
+    let telemetry = Telemetry::start(&settings, service.as_str())?;
+    logging.start_fleet(&telemetry);
     let home = Home::from_env()?;
     let pack = Pack::open(&settings.models.pack, &home)?;
     pack.verify()?;
@@ -57,14 +62,28 @@ pub fn run(mut settings: Settings, service: Service, json: bool) -> Result<ExitC
             None => worker.group()?,
         };
         let drain = running.drainer();
+        let cache = worker.cache();
+        telemetry.watch(running.progress(), move || extra(service, cache.as_ref()))?;
         let (exit, summary) = tokio::select! {
             end = running.finished() => end,
             never = endings(&signals, limit, deadline, drain) => match never {},
         };
-        Ok::<_, CliError>((exit, Report { summary, cache: worker.cache_counts() }))
+        if !telemetry.flush(FLUSH) {
+            tracing::warn!("telemetry.flush");
+        }
+        Ok::<_, CliError>((exit, Report { summary, cache: worker.cache().map(|cache| cache.counts()) }))
     })?;
     tell(&exit, &report, json)?;
     Ok(ExitCode::from(exit.code()))
+}
+
+/// What the counters of the pipeline do not know.
+fn extra(service: Service, cache: Option<&Cache>) -> Extra {
+    let counts = |cache: &Cache| {
+        let Counts { hits, misses, errors, bytes } = cache.counts();
+        CacheCounts { hits, misses, bytes, errors }
+    };
+    Extra { cache: cache.map(counts), device: "cpu", service: service.as_str().to_owned(), queue_depth: None }
 }
 
 /// Asks for a drain when anybody wants the worker to end. Never returns: the worker does.

@@ -1,0 +1,182 @@
+//! Every name that goes out: spans are `stage.verb`, metrics `muster_<stage>_<what>_<unit>`.
+
+use muster_actors::histogram::{DEGREES, FRACTION, SECONDS};
+
+/// One image, from its message to the end of its lease: the parent of the image's other spans.
+pub const IMAGE: &str = "image.process";
+/// The message was received.
+pub const RECEIVE: &str = "fetcher.receive";
+/// The thumbnail was judged.
+pub const JUDGE: &str = "prefilter.judge";
+/// The image was downloaded.
+pub const GET: &str = "downloader.get";
+/// The image was decoded.
+pub const DECODE: &str = "downloader.decode";
+/// The image went through the models.
+pub const ANALYSE: &str = "device.analyse";
+/// A batch went through the models: linked to the images in it, child of none.
+pub const BATCH: &str = "device.batch";
+/// The result was written.
+pub const COMMIT: &str = "writer.commit";
+/// The lease was ended.
+pub const ACK: &str = "keeper.ack";
+/// A gallery was grouped.
+pub const RECONCILE: &str = "grouper.reconcile";
+
+/// A device took images and ran them, in as many batches as it takes.
+pub const RUN_IMAGES: &str = "device.run";
+/// Messages were asked for.
+pub const POLL: &str = "fetcher.poll";
+/// Results were written together.
+pub const BULK: &str = "writer.bulk";
+/// Leases were ended together.
+pub const SETTLE: &str = "keeper.settle";
+/// Leases were renewed together.
+pub const RENEW: &str = "keeper.renew";
+
+/// All spans.
+pub const SPANS: [&str; 15] =
+    [IMAGE, RECEIVE, JUDGE, GET, DECODE, ANALYSE, BATCH, COMMIT, ACK, RECONCILE, RUN_IMAGES, POLL, BULK, SETTLE, RENEW];
+
+/// How a metric moves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only up, from the start of the process.
+    Counter,
+    /// Up and down.
+    Gauge,
+    /// A distribution, with the upper bounds of its buckets.
+    Histogram(&'static [f64]),
+}
+
+/// What a metric counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Things.
+    Count,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// A share or a figure without a unit.
+    Ratio,
+    /// Degrees of an angle.
+    Degrees,
+}
+
+impl Unit {
+    /// As CloudWatch names it.
+    pub fn cloudwatch(self) -> &'static str {
+        match self {
+            Self::Count => "Count",
+            Self::Seconds => "Seconds",
+            Self::Bytes => "Bytes",
+            Self::Ratio | Self::Degrees => "None",
+        }
+    }
+
+    /// As OpenTelemetry names it (UCUM).
+    pub fn ucum(self) -> &'static str {
+        match self {
+            Self::Count => "{item}",
+            Self::Seconds => "s",
+            Self::Bytes => "By",
+            Self::Ratio => "1",
+            Self::Degrees => "deg",
+        }
+    }
+}
+
+/// A metric. There is one constant of each, so a metric is known by its name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// `muster_stage_busy_seconds`; Prometheus adds `_total` to counters.
+    pub name: &'static str,
+    /// How it moves.
+    pub kind: Kind,
+    /// What it counts in.
+    pub unit: Unit,
+    /// One sentence.
+    pub help: &'static str,
+}
+
+/// Buckets of images in a batch.
+pub const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+
+macro_rules! metrics {
+    ($($name:ident = $text:literal, $kind:expr, $unit:ident, $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub const $name: Metric = Metric { name: $text, kind: $kind, unit: Unit::$unit, help: $help };
+        )+
+        /// All metrics, in the order they are written.
+        pub const METRICS: &[Metric] = &[$($name),+];
+    };
+}
+
+metrics! {
+    RUN = "muster_worker_run_seconds", Kind::Gauge, Seconds, "Seconds since the pipeline started.";
+    FETCHED = "muster_fetcher_received_images", Kind::Counter, Count, "Images received; one received twice counts twice.";
+    IGNORED = "muster_fetcher_ignored_messages", Kind::Counter, Count, "Messages that name no image to index.";
+    ENDED = "muster_keeper_ended_images", Kind::Counter, Count, "Images that ended, by state; their sum is what was received.";
+    REJECTED = "muster_keeper_rejected_images", Kind::Counter, Count, "Images rejected, by reason.";
+    SUCCESS = "muster_keeper_success_ratio", Kind::Gauge, Ratio, "Share of the decided images that were stored.";
+    FAILURE = "muster_keeper_failure_ratio", Kind::Gauge, Ratio, "Share of the decided images that were rejected.";
+    WAITING = "muster_stage_waiting_items", Kind::Gauge, Count, "Items that wait in the stage's own queue.";
+    IN_FLIGHT = "muster_stage_in_flight_items", Kind::Gauge, Count, "Items that the stage works on.";
+    DONE = "muster_stage_done_items", Kind::Counter, Count, "Items that the stage finished.";
+    ERRORS = "muster_stage_failed_calls", Kind::Counter, Count, "Calls of the stage that failed, retried ones included.";
+    BUSY = "muster_stage_busy_seconds", Kind::Counter, Seconds, "Seconds of work, summed over what ran side by side.";
+    BYTES = "muster_stage_passed_bytes", Kind::Counter, Bytes, "Bytes that went through the stage.";
+    SAVED = "muster_stage_saved_bytes", Kind::Counter, Bytes, "Bytes that need not be read.";
+    WORK = "muster_stage_work_seconds", Kind::Histogram(SECONDS), Seconds, "Seconds of each piece of work that was done.";
+    BATCHES = "muster_device_batch_images", Kind::Histogram(BATCH_SIZES), Count, "Images in each batch that ran.";
+    OUT_OF_MEMORY = "muster_device_out_of_memory_batches", Kind::Counter, Count, "Batches that did not fit the device's memory.";
+    REBUILDS = "muster_device_rebuilt_engines", Kind::Counter, Count, "Times an engine was rebuilt.";
+    FACES = "muster_writer_written_faces", Kind::Counter, Count, "Faces written.";
+    SHARPNESS = "muster_writer_face_sharpness_ratio", Kind::Histogram(FRACTION), Ratio, "Fine detail of the faces written, 0 (blurred) to 1.";
+    LEVEL = "muster_writer_face_level_ratio", Kind::Histogram(FRACTION), Ratio, "Mean luma of the faces written, 0 (dark) to 1.";
+    YAW = "muster_writer_face_yaw_degrees", Kind::Histogram(DEGREES), Degrees, "Degrees that the faces written look aside.";
+    RECONCILED = "muster_grouper_reconciled_galleries", Kind::Counter, Count, "Galleries grouped.";
+    RESTARTS = "muster_supervisor_restarted_actors", Kind::Counter, Count, "Times an actor was restarted after a crash, by name.";
+    STRAGGLERS = "muster_supervisor_straggling_actors", Kind::Gauge, Count, "Actors that had not ended when a drain's time was over.";
+    DOWNLOADS = "muster_downloader_downloads_limit", Kind::Gauge, Count, "Downloads that may run at once.";
+    DECODES = "muster_downloader_decodes_limit", Kind::Gauge, Count, "Decodes that may run at once.";
+    CACHE_HITS = "muster_cache_found_entries", Kind::Counter, Count, "Look-ups that the cache answered.";
+    CACHE_MISSES = "muster_cache_missed_entries", Kind::Counter, Count, "Look-ups that the cache had no answer for.";
+    CACHE_BYTES = "muster_cache_read_bytes", Kind::Counter, Bytes, "Bytes that the cache gave.";
+    CACHE_ERRORS = "muster_cache_failed_calls", Kind::Counter, Count, "Calls of the cache that failed or took too long.";
+    QUEUE = "muster_queue_waiting_messages", Kind::Gauge, Count, "Messages that wait in the queue.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_name_is_of_one_form_and_there_is_one_of_each() {
+        let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        for metric in METRICS {
+            let name = metric.name;
+            assert!(
+                name.starts_with("muster_") && name.split('_').count() >= 4,
+                "{name} is not muster_<stage>_<what>_<unit>"
+            );
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert!(!name.ends_with("_total"), "{name}: Prometheus' suffix is added where it is written");
+            assert!(metric.help.ends_with('.') && !metric.help.contains(['\n', '\\']), "{name}");
+            let unit = match metric.unit {
+                Unit::Seconds => Some("_seconds"),
+                Unit::Bytes => Some("_bytes"),
+                Unit::Ratio => Some("_ratio"),
+                Unit::Degrees => Some("_degrees"),
+                Unit::Count => None,
+            };
+            assert!(unit.is_none_or(|unit| name.ends_with(unit)), "{name} is not in {unit:?}");
+        }
+        assert_eq!(SPANS.iter().collect::<BTreeSet<_>>().len(), SPANS.len());
+        assert!(SPANS.iter().all(|span| span.split('.').count() == 2));
+    }
+}

@@ -1,0 +1,130 @@
+//! The exporters that speak OTLP: to a collector over gRPC or HTTP, or straight to X-Ray.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{
+    ExporterBuildError, MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig,
+};
+use tokio::runtime::Handle;
+
+use super::init::TelemetryError;
+use super::signer::{LIMIT, SignedClient};
+use super::xray;
+use crate::settings::{OtlpProtocol, Settings, Traces};
+
+/// An export that takes longer is given up: a drain has seconds.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Sends on a runtime: the SDK exports from threads of its own, where there is none.
+#[derive(Debug)]
+struct OnRuntime<C> {
+    client: Arc<C>,
+    runtime: Handle,
+}
+
+#[async_trait]
+impl<C: HttpClient + 'static> HttpClient for OnRuntime<C> {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let client = Arc::clone(&self.client);
+        self.runtime.spawn(async move { client.send_bytes(request).await }).await?
+    }
+}
+
+/// Where traces go, made ready; `None` where they go nowhere.
+pub(super) fn spans(
+    settings: &Settings,
+    credentials: SharedCredentialsProvider,
+    runtime: &Handle,
+) -> Result<Option<SpanExporter>, TelemetryError> {
+    // tonic looks for the runtime when it makes its channel.
+    let _entered = runtime.enter();
+    let telemetry = &settings.telemetry;
+    let exporter = match (telemetry.traces, telemetry.otlp_protocol) {
+        (Traces::Off, _) => return Ok(None),
+        (Traces::Xray, _) => {
+            let region = &settings.fleet.region;
+            let client = SignedClient::new(http()?, region, credentials);
+            let url = match telemetry.otlp_endpoint.as_str() {
+                "" => xray::endpoint(region),
+                url => with_path(url, "/v1/traces"),
+            };
+            SpanExporter::builder()
+                .with_http()
+                .with_http_client(OnRuntime { client: Arc::new(client), runtime: runtime.clone() })
+                .with_protocol(Protocol::HttpBinary)
+                .with_max_request_body_size(LIMIT)
+                .with_endpoint(url)
+                .with_timeout(TIMEOUT)
+                .build()?
+        }
+        (Traces::Otlp, OtlpProtocol::Grpc) => {
+            let builder = SpanExporter::builder().with_tonic().with_timeout(TIMEOUT);
+            addressed(builder, &telemetry.otlp_endpoint, "").build()?
+        }
+        (Traces::Otlp, OtlpProtocol::Http) => {
+            let client = OnRuntime { client: Arc::new(http()?), runtime: runtime.clone() };
+            let builder = SpanExporter::builder().with_http().with_http_client(client).with_timeout(TIMEOUT);
+            let builder = builder.with_protocol(Protocol::HttpBinary);
+            addressed(builder, &telemetry.otlp_endpoint, "/v1/traces").build()?
+        }
+    };
+    Ok(Some(exporter))
+}
+
+/// Where metrics go as OTLP, made ready; `None` where they do not.
+pub(super) fn metrics(settings: &Settings, runtime: &Handle) -> Result<Option<MetricExporter>, TelemetryError> {
+    let _entered = runtime.enter();
+    let telemetry = &settings.telemetry;
+    let exporter = match (telemetry.traces, telemetry.otlp_protocol) {
+        (Traces::Off | Traces::Xray, _) => return Ok(None),
+        (Traces::Otlp, OtlpProtocol::Grpc) => {
+            let builder = MetricExporter::builder().with_tonic().with_timeout(TIMEOUT);
+            addressed(builder, &telemetry.otlp_endpoint, "").build()?
+        }
+        (Traces::Otlp, OtlpProtocol::Http) => {
+            let client = OnRuntime { client: Arc::new(http()?), runtime: runtime.clone() };
+            let builder = MetricExporter::builder().with_http().with_http_client(client).with_timeout(TIMEOUT);
+            let builder = builder.with_protocol(Protocol::HttpBinary);
+            addressed(builder, &telemetry.otlp_endpoint, "/v1/metrics").build()?
+        }
+    };
+    Ok(Some(exporter))
+}
+
+/// A client that follows nobody: a signature is for one address.
+fn http() -> Result<reqwest::Client, TelemetryError> {
+    let builder = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    builder.build().map_err(|error| TelemetryError::Exporter(ExporterBuildError::InternalFailure(error.to_string())))
+}
+
+/// Sets the address; where there is none, OpenTelemetry's own variables and defaults hold.
+fn addressed<B: WithExportConfig>(builder: B, endpoint: &str, path: &str) -> B {
+    if endpoint.is_empty() { builder } else { builder.with_endpoint(with_path(endpoint, path)) }
+}
+
+/// The address of one signal below the collector's.
+fn with_path(endpoint: &str, path: &str) -> String {
+    let base = endpoint.trim_end_matches('/');
+    if base.ends_with(path) { base.to_owned() } else { format!("{base}{path}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_signal_is_added_once() {
+        for (endpoint, path, expected) in [
+            ("http://c:4318", "/v1/traces", "http://c:4318/v1/traces"),
+            ("http://c:4318/", "/v1/traces", "http://c:4318/v1/traces"),
+            ("http://c:4318/v1/traces", "/v1/traces", "http://c:4318/v1/traces"),
+            ("http://c:4317/", "", "http://c:4317"),
+        ] {
+            assert_eq!(with_path(endpoint, path), expected);
+        }
+    }
+}
