@@ -15,10 +15,10 @@ FUZZED       := header jpeg png webp heif
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fuzz setup models lint deny doc clean apt
+.PHONY: help demo test check bench fuzz setup models lint deny doc clean apt stack stack-demo stack-telemetry outages
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
 
 demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people in real photos
 	$(MUSTER) index $(PHOTOS)/demo --library $(CACHE)/demo-library
@@ -43,6 +43,18 @@ bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure besi
 	$(RELEASED) models pull open
 	$(VENV)/bin/python tests/bench/run.py --muster $(RELEASED) --photos $(PHOTOS) --work $(CACHE)/bench
 	cargo bench --locked --bench grouping
+
+stack: $(VENV)/done ## start MongoDB, Redis, SQS and S3 and an OTLP receiver, until Ctrl-C
+	$(VENV)/bin/python tests/stack/stack.py --shell
+
+stack-demo: models $(VENV)/done $(PHOTOS)/demo ## find people with the fleet's workers, and compare with index
+	cargo test --locked --test fleet the_fleet_finds -- --nocapture
+
+stack-telemetry: models $(VENV)/done $(PHOTOS)/demo ## the spans, the log and the metrics of one image
+	cargo test --locked --test fleet traces:: -- --nocapture
+
+outages: models $(VENV)/done $(PHOTOS)/demo ## 2,000 images, a minute without each dependency
+	MUSTER_OUTAGE_IMAGES=2000 MUSTER_OUTAGE_SECONDS=60 cargo test --locked --test fleet outages:: -- --nocapture
 
 fuzz: $(CACHE)/tools/bin/cargo-fuzz $(VENV)/done $(PHOTOS)/demo ## each decoder a minute with mutated images
 	$(VENV)/bin/python tests/fuzz/seeds.py $(PHOTOS)/demo/astronaut.png tests/fuzz/corpus

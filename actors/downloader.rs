@@ -39,6 +39,7 @@ async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(
     match retrier.run("get", limit, || crew.ports.objects.get(&item.locator, bytes)).await {
         Ok(object) => {
             working.done(object.bytes.len() as u64);
+            tracing::debug!(bytes = object.size, "downloader.got");
             item.credit.resize(object.bytes.len());
             let mut source = Source::from(&object);
             let Some(analyses) = &crew.ports.analyses else { return Some((item, source, object.bytes)) };

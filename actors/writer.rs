@@ -34,6 +34,10 @@ pub(crate) struct Writer {
 fn written(crew: &Crew, finished: Finished) {
     let Finished { item, commit } = finished;
     let image = commit.image;
+    match &image.rejection {
+        None => tracing::debug!(state = ?image.state, faces = commit.faces.len(), "writer.stored"),
+        Some(rejection) => tracing::info!(reason = rejection.reason.as_str(), "writer.rejected"),
+    }
     crew.ledger.faces(&commit.faces);
     match (image.state, image.rejection) {
         (ImageState::Rejected, rejection) => item.lease.reject(rejection.unwrap_or_else(|| {
@@ -97,7 +101,6 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
         // What the store sends on its way carries the trace of the first image.
         let first = spans.first().cloned().unwrap_or_else(Span::none);
         let answer = timeout(limit, crew.ports.faces.commit(commits)).instrument(first).await;
-        drop(spans);
         drop(busy);
         mark();
         let outcomes: Vec<Result<(), Failure>> = match answer {
@@ -118,7 +121,7 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
             drop(working)
         }
         let (mut failed, mut galleries) = (Vec::new(), BTreeSet::<GalleryId>::new());
-        for (finished, outcome) in bulk.drain(..).zip(outcomes) {
+        for ((finished, outcome), span) in bulk.drain(..).zip(outcomes).zip(spans) {
             match outcome {
                 Ok(()) => {
                     let bytes = finished.bytes() as u64;
@@ -127,7 +130,7 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
                         s.bytes += bytes;
                     });
                     galleries.insert(finished.commit.image.locator.gallery.clone());
-                    written(&crew, finished);
+                    span.in_scope(|| written(&crew, finished));
                 }
                 Err(failure) => failed.push((finished, failure)),
             }

@@ -44,8 +44,8 @@ async fn a_message_with_several_images_ends_when_the_last_does_and_by_the_worst(
     assert!(book.take_due(10).is_empty());
     leases.remove(0).ack(Done::Image(ImageState::NoFaces));
     let due = book.take_due(10);
-    assert!(matches!(due[0].2, Ending::Reject(_)));
-    book.settled(due[0].0, &Settled::Done, None);
+    assert!(matches!(due[0].ending, Ending::Reject(_)));
+    book.settled(due[0].id, &Settled::Done, None);
     let progress = ledger.progress();
     assert_eq!((progress.counts.indexed, progress.counts.no_faces, progress.counts.rejected), (1, 1, 1));
     assert_eq!(progress.rejections[0].rejection, rejection());
@@ -68,14 +68,14 @@ async fn a_failed_settlement_is_due_again_after_its_wait_and_survives_the_keeper
     let (book, ledger) = book();
     open(&book, 1).into_iter().for_each(|lease| lease.ack(Done::Image(ImageState::Indexed)));
     let due = book.take_due(10);
-    book.settled(due[0].0, &Settled::Failed(crate::error::Class::Transient), Some(Duration::from_secs(1)));
+    book.settled(due[0].id, &Settled::Failed(crate::error::Class::Transient), Some(Duration::from_secs(1)));
     assert!(book.take_due(10).is_empty());
     tokio::time::advance(Duration::from_secs(1)).await;
     let again = book.take_due(10);
-    assert_eq!((again.len(), book.attempts(again[0].0)), (1, 1));
+    assert_eq!((again.len(), book.attempts(again[0].id)), (1, 1));
     book.reclaim();
     assert_eq!(book.take_due(10).len(), 1);
-    book.settled(again[0].0, &Settled::Done, None);
+    book.settled(again[0].id, &Settled::Done, None);
     assert_eq!(ledger.progress().counts.indexed, 1);
 }
 

@@ -91,6 +91,8 @@ impl Bulks {
     }
 }
 
+/// In the database of metadata, collection, a delete: what one command can hold.
+type Kind = (bool, &'static str, bool);
 type Failures = Vec<(usize, MongoError)>;
 
 async fn whole(
@@ -133,7 +135,7 @@ async fn commands(
     metadata: Option<&Database>,
     statements: Vec<Statement>,
 ) -> Result<Failures, MongoError> {
-    let mut kinds: BTreeMap<(bool, &'static str, bool), Vec<(usize, Document)>> = BTreeMap::new();
+    let mut kinds: BTreeMap<Kind, Vec<(usize, Document)>> = BTreeMap::new();
     for Statement { item, metadata, collection, op } in statements {
         let (delete, statement) = match op {
             Op::Upsert { filter, update } => (false, doc! { "q": filter, "u": update, "upsert": true }),

@@ -190,8 +190,9 @@ impl Drop for Telemetry {
             let _ = tracer.shutdown_with_timeout(LAST);
         }
         if let Some(outlets) = self.outlets().take() {
-            // The SDK's meters end with a last export, which takes what time it likes: the process does not wait for it.
-            let _ = std::thread::Builder::new().spawn(move || drop(outlets));
+            // The SDK's meters would end with one more export, over a runtime that goes away: what there was to send went
+            // with the flush.
+            std::mem::forget(outlets);
         }
         if let Some(runtime) = self.runtime.take() {
             // Waiting here would panic on a thread of another runtime.

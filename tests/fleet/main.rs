@@ -8,6 +8,7 @@ mod cache;
 mod faults;
 mod host;
 mod outages;
+mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Starts the servers that a fleet needs, on 127.0.0.1 and on free ports, and stops them when standard input ends.
 
-    stack.py [SERVER ...]      mongo, redis, aws (SQS and S3); all of them without an argument
+    stack.py [SERVER ...]      mongo, redis, aws (SQS and S3), otlp (a collector); all of them without an argument
+    stack.py --shell           all of them, for a person: prints the variables that a worker knows them by, until Ctrl-C
 
 Prints one JSON line once all answer: {"mongo": {"url", "pid"}, "redis": ..., "aws": ...}. Then obeys lines on standard
 input, each answered by one JSON line: "stop SERVER" (SIGTERM, waits), "kill SERVER" (SIGKILL, waits) and "start SERVER" (same
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -125,15 +127,43 @@ class Aws(Server):
         return f"http://127.0.0.1:{self.port}"
 
 
-KINDS = {"mongo": Mongo, "redis": Redis, "aws": Aws}
+class Otlp(Server):
+    """rotel: a collector that takes OTLP over gRPC (its address) and HTTP, and prints what it receives."""
+
+    def command(self):
+        self.http = free_port()
+        return [str(PACKAGES / "rotel/rotel-agent"), "start", "--exporter", "blackhole", "--debug-log", "traces",
+                "--otlp-grpc-endpoint", f"127.0.0.1:{self.port}", "--otlp-http-endpoint", f"127.0.0.1:{self.http}"]
+
+    def answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 0.5).close()
+            return True
+        except OSError:
+            return False
+
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+
+KINDS = {"mongo": Mongo, "redis": Redis, "aws": Aws, "otlp": Otlp}
+# The names that a worker knows them by.
+VARIABLES = {"mongo": "GALLERY_IMAGES_MONGO_URI HUEMN_MONGO_URI", "redis": "REDIS_URL", "aws": "AWS_ENDPOINT_URL",
+             "otlp": "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 
 def main():
     folder = Path(tempfile.mkdtemp(prefix="muster-stack-"))
-    servers = {name: KINDS[name](folder) for name in sys.argv[1:] or KINDS}
+    shell = sys.argv[1:] == ["--shell"]
+    servers = {name: KINDS[name](folder) for name in (not shell and sys.argv[1:]) or KINDS}
     try:
         for server in servers.values():
             server.start()
+        if shell:
+            print(f"# logs and data: {folder}\nexport AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
+            for name, server in servers.items():
+                print("export " + " ".join(f"{variable}='{server.url()}'" for variable in VARIABLES[name].split()), flush=True)
+            threading.Event().wait()
         told = {name: {"url": server.url(), "pid": server.process.pid} for name, server in servers.items()}
         print(json.dumps(told), flush=True)
         for line in sys.stdin:

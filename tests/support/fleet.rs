@@ -213,6 +213,14 @@ impl Worker {
         self.0.as_ref().unwrap().id()
     }
 
+    /// Waits for the end; what it wrote to standard error, which must be piped.
+    pub fn said(mut self, code: i32) -> String {
+        let output = self.0.take().unwrap().wait_with_output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        text
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.0.as_mut().unwrap().try_wait().unwrap().is_none()
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::aws::host::{self, Notice};
 use crate::cli::models::lanes;
-use crate::cli::print::{print, say};
+use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::{CliError, Logging};
 use crate::fleet::{Service, Worker};
@@ -55,7 +55,7 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
         Ok(runtime) => System::with_tokio_rt(move || runtime),
         Err(_) => System::new(),
     };
-    let (exit, report) = system.block_on(async move {
+    let report = system.block_on(async move {
         let worker = Worker::connect(settings, pack).await?;
         let running = match &lanes {
             Some(lanes) => worker.detect(lanes)?,
@@ -71,10 +71,10 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
         if !telemetry.flush(FLUSH) {
             tracing::warn!("telemetry.flush");
         }
-        Ok::<_, CliError>((exit, Report { summary, cache: worker.cache().map(|cache| cache.counts()) }))
+        Ok::<_, CliError>(Report { exit, summary, cache: worker.cache().map(|cache| cache.counts()) })
     })?;
-    tell(&exit, &report, json)?;
-    Ok(ExitCode::from(exit.code()))
+    tell(&report, json)?;
+    Ok(ExitCode::from(report.exit.code()))
 }
 
 /// What the counters of the pipeline do not know.
@@ -121,13 +121,15 @@ async fn endings(signals: &Signals, limit_minutes: u64, deadline: Duration, drai
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
+    exit: Exit,
+    #[serde(flatten)]
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<Counts>,
 }
 
-fn tell(exit: &Exit, report: &Report, json: bool) -> Result<(), CliError> {
-    let Report { summary, cache } = report;
+fn tell(report: &Report, json: bool) -> Result<(), CliError> {
+    let Report { exit, summary, cache } = report;
     print(|out| {
         if json {
             return Ok(writeln!(out, "{}", serde_json::to_string(report)?)?);
@@ -150,8 +152,10 @@ fn tell(exit: &Exit, report: &Report, json: bool) -> Result<(), CliError> {
         }
         Ok(writeln!(out, "faces {}, {:.1} s, {exit}", summary.faces, summary.seconds)?)
     })?;
-    if !matches!(exit, Exit::Drained) {
-        say(&format!("muster: {exit}"));
+    match exit {
+        Exit::Drained => tracing::info!(%exit, "worker.exit"),
+        Exit::HandedBack => tracing::warn!(%exit, "worker.exit"),
+        _ => tracing::error!(%exit, "worker.exit"),
     }
     Ok(())
 }
