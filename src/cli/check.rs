@@ -27,7 +27,7 @@ pub struct Args {
 
 /// One thing that was tried.
 #[derive(Debug, Serialize)]
-struct Finding {
+pub(super) struct Finding {
     what: &'static str,
     state: State,
     /// What was found.
@@ -49,12 +49,17 @@ enum State {
 }
 
 impl Finding {
-    fn ok(what: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn ok(what: &'static str, detail: impl Into<String>) -> Self {
         Self { what, state: State::Ok, detail: detail.into(), mend: None, code: 0 }
     }
 
-    fn broken(what: &'static str, error: &dyn std::fmt::Display, mend: &str, code: u8) -> Self {
+    pub(super) fn broken(what: &'static str, error: &dyn std::fmt::Display, mend: &str, code: u8) -> Self {
         Self { what, state: State::Broken, detail: error.to_string(), mend: Some(mend.to_owned()), code }
+    }
+
+    /// muster works without it.
+    pub(super) fn lacking(what: &'static str, detail: &str, mend: &str) -> Self {
+        Self { what, state: State::Missing, detail: detail.to_owned(), mend: Some(mend.to_owned()), code: 0 }
     }
 }
 
@@ -71,9 +76,9 @@ impl Args {
                     State::Missing => "missing",
                     State::Broken => "BROKEN",
                 };
-                writeln!(out, "{:<8} {:<10} {}", state, finding.what, finding.detail)?;
+                writeln!(out, "{:<8} {:<18} {}", state, finding.what, finding.detail)?;
                 if let Some(mend) = &finding.mend {
-                    writeln!(out, "{:<19} to mend it: {mend}", "")?;
+                    writeln!(out, "{:<27} to mend it: {mend}", "")?;
                 }
             }
             Ok(())
@@ -111,14 +116,14 @@ impl Args {
         }
         findings.push(match heif::is_installed() {
             Ok(()) => Finding::ok("heic", "libheif is installed"),
-            Err(error) => Finding {
-                what: "heic",
-                state: State::Missing,
-                detail: error.to_string(),
-                mend: Some("apt-get install libheif1 (only HEIC photos need it)".into()),
-                code: 0,
-            },
+            Err(error) => {
+                Finding::lacking("heic", &error.to_string(), "apt-get install libheif1 (only HEIC photos need it)")
+            }
         });
+        #[cfg(feature = "cloud")]
+        if super::fleet::check::is_fleet(&settings) {
+            findings.extend(super::fleet::check::findings(&settings));
+        }
         #[cfg(feature = "local")]
         if let Some(given) = &self.library {
             findings.push(library(given));

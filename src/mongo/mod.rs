@@ -15,7 +15,8 @@ mod write;
 
 use crate::redis::Vectors;
 use async_trait::async_trait;
-use mongodb::{Client, Collection, Database, bson::Document};
+use mongodb::bson::{Document, doc};
+use mongodb::{Client, Collection, Database};
 use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 
@@ -95,6 +96,18 @@ impl MongoFaces {
             bulks: bulk::Bulks::of(connection),
             vectors,
         }
+    }
+
+    /// Tries an update that matches nothing, in both databases.
+    ///
+    /// # Errors
+    /// Why a worker could not write.
+    pub async fn may_write(&self) -> Result<(), MongoError> {
+        for database in [Some(&self.faces), self.metadata.as_ref()].into_iter().flatten() {
+            let images = database.collection::<Document>(names::IMAGES);
+            images.update_one(doc! { "_id": "nobody" }, doc! { "$set": { "checked": true } }).await?;
+        }
+        Ok(())
     }
 
     fn collection(&self, name: &str) -> Collection<Document> {

@@ -137,6 +137,11 @@ impl Cache {
         self.ask(async |mut connection| pipeline.query_async(&mut connection).await).await
     }
 
+    /// Whether it answers now.
+    pub async fn answers(&self) -> bool {
+        self.command::<String>(&redis::cmd("PING")).await.is_some()
+    }
+
     /// The value kept under `key`.
     async fn get(&self, key: &str) -> Option<Bytes> {
         let kept: Option<Vec<u8>> = self.command(redis::cmd("GET").arg(key)).await?;

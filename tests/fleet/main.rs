@@ -5,6 +5,7 @@
 mod support;
 
 mod cache;
+mod check;
 mod faults;
 mod host;
 mod outages;

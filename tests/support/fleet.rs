@@ -110,11 +110,17 @@ impl Fleet {
         mongodb::Client::with_uri_str(self.uri(database)).await.unwrap().database(&format!("{}_{database}", self.name))
     }
 
-    /// A worker, set up by the names that the Python service had for its settings.
+    /// A worker that leaves when its queue stays empty.
     pub fn worker(&self, command: &str) -> Command {
-        let mut worker = muster();
+        let mut worker = self.muster();
+        worker.args([command, "--json"]).stdout(Stdio::piped());
         worker
-            .args([command, "--json"])
+    }
+
+    /// muster, set up by the names that the Python service had for its settings.
+    pub fn muster(&self) -> Command {
+        let mut muster = muster();
+        muster
             .env("MUSTER_FLEET__MODE", "batch")
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
@@ -130,9 +136,8 @@ impl Fleet {
             .env("HUEMN_MONGO_URI", self.uri("huemn"))
             .env("REDIS_URL", self.stack.url("redis"))
             .env("MUSTER_QUEUES__WAIT_SECONDS", "1")
-            .env("MUSTER_QUEUES__GROUP_AFTER_SECONDS", "2")
-            .stdout(Stdio::piped());
-        worker
+            .env("MUSTER_QUEUES__GROUP_AFTER_SECONDS", "2");
+        muster
     }
 
     /// Runs a worker to its end; its summary.

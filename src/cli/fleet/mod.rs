@@ -1,5 +1,6 @@
 //! The commands of a fleet's workers.
 
+pub mod check;
 mod run;
 
 use std::process::ExitCode;

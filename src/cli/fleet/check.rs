@@ -1,0 +1,208 @@
+//! What a fleet's worker depends on, tried from here: reached, permitted, indexed, on time.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use muster_actors::error::Class;
+use muster_actors::exit::{Exit, Mend};
+
+use crate::aws::classify::{Fault, fault};
+use crate::aws::clients::Clients;
+use crate::aws::s3::{S3Bucket, When};
+use crate::cli::check::Finding;
+use crate::fleet::FleetError;
+use crate::mongo::{Connection, MongoFaces, Uris};
+use crate::redis::Cache;
+use crate::settings::Settings;
+
+/// Amazon refuses requests that are signed this far from its own time.
+const SKEW: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What is written to try whether it may be.
+const PROBE: &str = "galleries/.muster-check";
+
+/// Whether these settings are a fleet's.
+pub fn is_fleet(settings: &Settings) -> bool {
+    let Settings { queues, buckets, mongo, .. } = settings;
+    !(queues.images.is_empty()
+        && queues.galleries.is_empty()
+        && buckets.images.is_empty()
+        && buckets.groups.is_empty()
+        && mongo.gallery_images.is_empty())
+}
+
+/// Tries everything.
+pub fn findings(settings: &Settings) -> Vec<Finding> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(all(settings)),
+        Err(error) => vec![Finding::broken("runtime", &error, "free some threads", 70)],
+    }
+}
+
+async fn all(settings: &Settings) -> Vec<Finding> {
+    let aws = Clients::new(settings).await;
+    let Settings { queues, buckets, .. } = settings;
+    let mut findings = vec![clock(settings).await];
+    for (what, url, variable) in [
+        ("queue of images", &queues.images, "QUEUE_URL"),
+        ("queue of galleries", &queues.galleries, "GROUP_FACE_QUEUE_URL"),
+        ("dead letters", &queues.dead_letters, "DEAD_LETTER_QUEUE_URL"),
+    ] {
+        findings.push(queue(&aws, what, url, variable).await);
+    }
+    findings.push(images(&aws, &buckets.images).await);
+    findings.push(groups(&aws, settings).await);
+    findings.extend(mongo(settings).await);
+    findings.push(redis(settings).await);
+    findings
+}
+
+fn unset(what: &'static str, variable: &str) -> Finding {
+    Finding::broken(what, &"not set", &format!("set {variable}"), 78)
+}
+
+/// A fault with its mend.
+fn faulty(what: &'static str, mut fault: Fault, permission: &str) -> Finding {
+    // Not there, or not a name at all: no item is at fault here, a setting is.
+    if fault.class == Class::Poison {
+        fault.class = Class::Misconfigured(Mend::Settings);
+    }
+    let mend = match fault.class {
+        Class::Misconfigured(Mend::Permission) => format!("give the task's role {permission}"),
+        Class::Misconfigured(_) => "correct its name and fleet.region".to_owned(),
+        _ => "see whether the network reaches it, and try again".to_owned(),
+    };
+    let error = FleetError::Aws(fault);
+    Finding::broken(what, &error, &mend, error.exit().code())
+}
+
+/// How far our clock is from Amazon's.
+async fn clock(settings: &Settings) -> Finding {
+    let url = match settings.fleet.endpoint.as_str() {
+        "" => format!("https://sqs.{}.amazonaws.com/ping", settings.fleet.region),
+        url => url.to_owned(),
+    };
+    let answer = match reqwest::Client::new().get(&url).timeout(PATIENCE).send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let code = Exit::DependencyDown(String::new()).code();
+            return Finding::broken("clock", &error.without_url(), "see whether the network reaches Amazon", code);
+        }
+    };
+    let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+    let theirs = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+    let Some(theirs) = theirs.and_then(|theirs| SystemTime::try_from(theirs).ok()) else {
+        return Finding::ok("clock", "the service does not tell its time");
+    };
+    let now = SystemTime::now();
+    let skew = now.duration_since(theirs).or_else(|_| theirs.duration_since(now)).unwrap_or_default();
+    let detail = format!("{} s from the service's", skew.as_secs());
+    if skew < SKEW {
+        Finding::ok("clock", detail)
+    } else {
+        Finding::broken("clock", &detail, "set the host's clock (chrony)", 78)
+    }
+}
+
+async fn queue(aws: &Clients, what: &'static str, url: &str, variable: &str) -> Finding {
+    if url.is_empty() {
+        return unset(what, variable);
+    }
+    let asked = aws.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All);
+    match asked.send().await {
+        Ok(answer) => {
+            let depth = |name| answer.attributes()?.get(&name).cloned();
+            let visible = depth(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or_else(|| "?".to_owned());
+            let held =
+                depth(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).unwrap_or_else(|| "?".to_owned());
+            Finding::ok(what, format!("{visible} messages, {held} in flight"))
+        }
+        Err(error) => faulty(
+            what,
+            fault("GetQueueAttributes", &error),
+            "sqs:GetQueueAttributes, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and SendMessage on it",
+        ),
+    }
+}
+
+async fn images(aws: &Clients, bucket: &str) -> Finding {
+    if bucket.is_empty() {
+        return unset("bucket of images", "BUCKET_NAME");
+    }
+    match aws.s3.head_bucket().bucket(bucket).send().await {
+        Ok(_) => Finding::ok("bucket of images", bucket),
+        Err(error) => faulty(
+            "bucket of images",
+            fault("HeadBucket", &error),
+            "s3:ListBucket and s3:GetObject on it, and s3:PutObject below results/",
+        ),
+    }
+}
+
+/// The bucket that is written to: an object that says nothing is.
+async fn groups(aws: &Clients, settings: &Settings) -> Finding {
+    let what = "bucket of groups";
+    let Settings { buckets, .. } = settings;
+    if buckets.groups.is_empty() {
+        return unset(what, "FACE_GROUP_BUCKET_NAME");
+    }
+    let bucket = S3Bucket::new(aws.s3.clone(), &buckets.groups, &buckets.kms_key);
+    let needs = "s3:ListBucket, s3:GetObject and s3:PutObject on it, and kms:GenerateDataKey where it has a key";
+    match bucket.put(PROBE, bytes::Bytes::from_static(b"{}"), "application/json", None, When::Always).await {
+        Ok(_) => match bucket.generation(PROBE).await {
+            Ok(_) => Finding::ok(what, format!("{}, written and read", buckets.groups)),
+            Err(fault) => faulty(what, fault, needs),
+        },
+        Err(fault) => faulty(what, fault, needs),
+    }
+}
+
+async fn mongo(settings: &Settings) -> Vec<Finding> {
+    let mongo = &settings.mongo;
+    if mongo.gallery_images.is_empty() {
+        return vec![unset("mongodb", "GALLERY_IMAGES_MONGO_URI")];
+    }
+    let uris = Uris { gallery_images: &mongo.gallery_images, huemn: &mongo.huemn };
+    let broken = |error: crate::mongo::MongoError| {
+        let error = FleetError::from(error);
+        let (mend, code) = match error.exit() {
+            Exit::Misconfigured(Mend::Permission, _) => ("give the user readWrite on both databases", 77),
+            Exit::Misconfigured(..) => ("correct the connection string or the server", 78),
+            exit => ("see whether the network reaches it, and try again", exit.code()),
+        };
+        Finding::broken("mongodb", &error, mend, code)
+    };
+    let connection = match Connection::open(&uris).await {
+        Ok(connection) => connection,
+        Err(error) => return vec![broken(error)],
+    };
+    let how = if connection.metadata.is_some() { "both databases" } else { "no database of metadata" };
+    let mut findings = vec![match MongoFaces::new(&connection, None).may_write().await {
+        Ok(()) => {
+            Finding::ok("mongodb", format!("{} ({}), {how}, written to", mongo.gallery_images, connection.version))
+        }
+        Err(error) => broken(error),
+    }];
+    findings.push(match connection.missing_indexes().await {
+        Ok(missing) if missing.is_empty() => Finding::ok("indexes", "all there"),
+        Ok(missing) => Finding::lacking("indexes", &missing.join(", "), "the first worker makes them"),
+        Err(error) => broken(error),
+    });
+    findings
+}
+
+async fn redis(settings: &Settings) -> Finding {
+    let url = &settings.redis.url;
+    if url.is_empty() {
+        return Finding::lacking("redis", "not set", "set REDIS_URL, if images come more than once");
+    }
+    let mend = "a worker goes on without it, slower; see whether the network reaches it";
+    match Cache::new(&settings.redis) {
+        Ok(cache) if cache.answers().await => Finding::ok("redis", url.to_string()),
+        Ok(_) => Finding::lacking("redis", "does not answer", mend),
+        Err(error) => Finding::broken("redis", &error, "correct REDIS_URL", 78),
+    }
+}

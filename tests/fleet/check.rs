@@ -1,0 +1,48 @@
+//! `muster check` of a fleet: every dependency, with the mend for each fault, and the exit code of the error table.
+
+use serde_json::Value;
+
+use crate::support::fleet::Fleet;
+use crate::{stack, support};
+
+fn check(fleet: &Fleet, code: i32, changes: &[(&str, &str)]) -> Vec<(String, String, String)> {
+    let output = support::run(fleet.muster().args(["check", "--json"]).envs(changes.iter().copied()), code);
+    let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    findings.iter().map(|f| (text(f, "what"), text(f, "state"), text(f, "mend"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_each_fault_of_a_fleet_with_its_mend_and_exits_by_the_error_table() {
+    let fleet = Fleet::new(&stack()).await;
+    let all = check(&fleet, 0, &[]);
+    let states: Vec<(&str, &str)> = all.iter().map(|(what, state, _)| (what.as_str(), state.as_str())).collect();
+    for what in [
+        "clock",
+        "queue of images",
+        "queue of galleries",
+        "dead letters",
+        "bucket of images",
+        "bucket of groups",
+        "mongodb",
+        "redis",
+    ] {
+        assert!(states.contains(&(what, "ok")), "{what} in {all:?}");
+    }
+    assert!(states.contains(&("indexes", "missing")), "nobody has started yet: {all:?}");
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (variable, value, what, state, mend, code) in [
+        ("QUEUE_URL", format!("{}-none", fleet.images), "queue of images", "broken", "correct its name", 78),
+        ("QUEUE_URL", String::new(), "queue of images", "broken", "set QUEUE_URL", 78),
+        ("BUCKET_NAME", "nobodys-bucket".to_owned(), "bucket of images", "broken", "", 78),
+        ("GALLERY_IMAGES_MONGO_URI", format!("mongodb://{gone}/x"), "mongodb", "broken", "network", 81),
+        ("GALLERY_IMAGES_MONGO_URI", "nonsense".to_owned(), "mongodb", "broken", "connection string", 78),
+        ("AWS_ENDPOINT_URL", format!("http://{gone}"), "dead letters", "broken", "network", 81),
+        ("REDIS_URL", format!("redis://{gone}/"), "redis", "missing", "goes on without it", 0),
+        ("REDIS_URL", "nonsense".to_owned(), "redis", "broken", "correct REDIS_URL", 78),
+    ] {
+        let findings = check(&fleet, code, &[(variable, &value)]);
+        let found = findings.iter().find(|(of, ..)| of == what).unwrap();
+        assert!(found.1 == state && found.2.contains(mend), "{variable}={value}: {found:?}");
+    }
+}
