@@ -32,6 +32,8 @@ lint: $(CACHE)/apt.done ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --no-default-features --locked -- -D warnings
+	cargo clippy --no-default-features --features local --locked -- -D warnings
+	cargo clippy --no-default-features --features cloud --locked -- -D warnings
 
 deny: $(CACHE)/tools/bin/cargo-deny ## bans, licences and sources of dependencies
 	$< --offline check bans licenses sources

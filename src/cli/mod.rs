@@ -11,6 +11,7 @@ mod logging;
 mod manual;
 mod models;
 pub mod print;
+#[cfg(any(feature = "local", feature = "cloud"))]
 mod signal;
 
 use std::path::PathBuf;
