@@ -45,6 +45,7 @@ bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure besi
 	$(RELEASED) models pull open
 	$(VENV)/bin/python tests/bench/run.py --muster $(RELEASED) --photos $(PHOTOS) --work $(CACHE)/bench
 	cargo bench --locked --bench grouping
+	cargo bench --locked --bench fleet
 
 stack: $(VENV)/done ## start MongoDB, Redis, SQS and S3 and an OTLP receiver, until Ctrl-C
 	$(VENV)/bin/python tests/stack/stack.py --shell

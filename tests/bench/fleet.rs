@@ -1,0 +1,238 @@
+//! What the fleet's ends cost: `cargo bench --bench fleet`.
+//!
+//! - the same photos through `muster index` and through `muster detect`, one after the other, with the CPU engine;
+//! - faces of 512 dimensions into MongoDB, without an engine;
+//! - messages through the actors, with ends that cost nothing.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::System;
+use async_trait::async_trait;
+use bytes::Bytes;
+use muster::mongo::{Connection, MongoFaces, Uris};
+use muster::settings::Secret;
+use muster_actors::batcher::plan::BatchLimits;
+use muster_actors::concurrency::{Bounds, Limits};
+use muster_actors::face::{BBox, Face, FaceId, Quality};
+use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::image::{Frame, ImageRecord, ImageState, Locator, Pixels, Rejection};
+use muster_actors::ports::Ports;
+use muster_actors::ports::decoder::Decoder;
+use muster_actors::ports::engine::{Analysis, Engine, EngineError};
+use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use muster_actors::ports::objects::{Object, Objects, ObjectsError};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::settings::{CreditSettings, FetcherSettings, Settings};
+use muster_actors::start;
+use support::fleet::Fleet;
+use support::stack::Stack;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let stack = Arc::new(Stack::start(&["mongo", "redis", "aws"]));
+    runtime.block_on(end_to_end(&stack));
+    runtime.block_on(writes(&stack));
+    messages(100_000);
+}
+
+/// Images a second of `muster index` and of `muster detect` on the gallery photos.
+async fn end_to_end(stack: &Arc<Stack>) {
+    let folder = tempfile::tempdir().unwrap();
+    support::link_some(&support::photos("gallery"), folder.path(), 1);
+    let fleet = Fleet::new(stack).await;
+    let keys = fleet.upload(folder.path(), "gallery/").await;
+    for round in 1..=3 {
+        let library = tempfile::tempdir().unwrap();
+        let index = support::index(folder.path(), library.path());
+        // Grouping is the other worker's work: it is not in the time of either.
+        let grouping = index["stages"]["grouper"]["busy_seconds"].as_f64().unwrap();
+        let laptop = keys.len() as f64 / (index["seconds"].as_f64().unwrap() - grouping);
+        for database in ["gallery_images", "huemn"] {
+            fleet.database(database).await.drop().await.unwrap();
+        }
+        fleet.send(keys.iter().map(|key| fleet.event(key))).await;
+        // It leaves at the first empty answer, and no answer is waited for.
+        let detect = support::fleet::ended(
+            support::fleet::Worker::start(
+                fleet
+                    .worker("detect")
+                    .env("REDIS_URL", "")
+                    .env("MUSTER_QUEUES__WAIT_SECONDS", "0")
+                    .env("MUSTER_QUEUES__LEAVE_AFTER_EMPTY", "1"),
+            ),
+            0,
+        );
+        let worker = keys.len() as f64 / detect["seconds"].as_f64().unwrap();
+        assert_eq!(support::count(&detect, "fetched"), keys.len() as u64);
+        println!(
+            "round {round}: {} images, index {laptop:.1}/s, detect {worker:.1}/s, ratio {:.2}",
+            keys.len(),
+            worker / laptop
+        );
+    }
+}
+
+fn result(n: usize, faces: usize) -> Commit {
+    let locator = Locator { gallery: GalleryId("bench".into()), bucket: "b".into(), key: format!("{n}.jpg") };
+    let id = locator.id();
+    let face = |m: usize| {
+        let bbox = BBox { x: m as f32 * 50.0, y: 1.0, width: 40.0, height: 40.0 };
+        let embedding = (0..512).map(|d| ((n * 31 + m * 7 + d) % 97) as f32 / 97.0).collect();
+        Face {
+            id: FaceId::of(id, "bench@1", &bbox),
+            image: id,
+            bbox,
+            landmarks: [[1.0, 2.0]; 5],
+            quality: Quality::default(),
+            embedding,
+            thumbnail: Vec::new(),
+        }
+    };
+    let image = ImageRecord {
+        id,
+        locator,
+        etag: "e".into(),
+        bytes: 1,
+        width: 1,
+        height: 1,
+        orientation: 1,
+        state: ImageState::Indexed,
+        rejection: None,
+        quality: None,
+        face_count: faces as u32,
+        model: "bench@1".into(),
+    };
+    Commit { image, faces: (0..faces).map(face).collect() }
+}
+
+/// Faces a second into MongoDB, four an image, in bulks as the Writer makes them.
+async fn writes(stack: &Arc<Stack>) {
+    let [gallery_images, huemn] = ["bench_faces", "bench_huemn"]
+        .map(|name| Secret::from(stack.url("mongo").replace("/?", &format!("/{name}?")).as_str()));
+    let connection = Connection::open(&Uris { gallery_images: &gallery_images, huemn: &huemn }).await.unwrap();
+    connection.ensure_indexes().await.unwrap();
+    let store = MongoFaces::new(&connection, None);
+    for images in [125, 500] {
+        let began = Instant::now();
+        let mut faces = 0;
+        for bulk in 0..10_000 / images {
+            let batch: Vec<Commit> = (0..images).map(|n| result(images * 1_000_000 + bulk * images + n, 4)).collect();
+            faces += 4 * batch.len();
+            assert!(store.commit(batch).await.unwrap().iter().all(Result::is_ok));
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        println!("writes: {faces} faces in bulks of {images} images, {:.0} faces/s", faces as f64 / seconds);
+    }
+}
+
+/// Ends that cost nothing.
+struct Nothing {
+    left: AtomicUsize,
+}
+
+#[async_trait]
+impl Queue for Nothing {
+    fn visibility(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+    async fn receive(&self, max: usize) -> Result<Received, QueueError> {
+        let taken = |left: usize| Some(left - left.min(max));
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).unwrap_or(0);
+        let delivery = |n: usize| Delivery {
+            handle: Handle(n.to_string()),
+            body: format!(r#"{{"bucket":"b","key":"{n}.jpg","gallery_id":"g"}}"#),
+            receive_count: 1,
+            trace: None,
+        };
+        Ok(Received { deliveries: (left - left.min(max)..left).map(delivery).collect(), finished: left == 0 })
+    }
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        Ok(vec![Settled::Done; handles.len()])
+    }
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        Ok(vec![Settled::Done; handles.len()])
+    }
+    async fn release(&self, handles: &[Handle], _: Duration) -> Result<Vec<Settled>, QueueError> {
+        Ok(vec![Settled::Done; handles.len()])
+    }
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+        Ok(vec![Settled::Done; entries.len()])
+    }
+}
+
+#[async_trait]
+impl Objects for Nothing {
+    async fn get(&self, _: &Locator, _: u64) -> Result<Object, ObjectsError> {
+        Ok(Object { bytes: Bytes::from_static(b"x"), size: 1, etag: "e".into() })
+    }
+    async fn head(&self, locator: &Locator, limit: u64) -> Result<Object, ObjectsError> {
+        self.get(locator, limit).await
+    }
+}
+
+impl Decoder for Nothing {
+    fn decode(&self, source: Bytes) -> Result<Frame, Rejection> {
+        let pixels = Pixels { width: 1, height: 1, data: vec![0; 3] };
+        Ok(Frame { pixels, scale: 1.0, width: 1, height: 1, orientation: 1, source })
+    }
+    fn judge_header(&self, _: &[u8]) -> Option<f32> {
+        None
+    }
+}
+
+#[async_trait]
+impl Engine for Nothing {
+    async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError> {
+        Ok(frames.iter().map(|_| Ok(Vec::new())).collect())
+    }
+    async fn rebuild(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Faces for Nothing {
+    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        Ok(batch.iter().map(|_| Ok(())).collect())
+    }
+    async fn gallery(&self, _: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+        Ok(GallerySnapshot::default())
+    }
+    async fn save(&self, _: &GalleryId, _: u64, _: &Reconciled) -> Result<(), FacesError> {
+        Ok(())
+    }
+}
+
+/// Messages a second through all actors.
+fn messages(count: usize) {
+    let ends = Arc::new(Nothing { left: AtomicUsize::new(count) });
+    let ports = Ports {
+        queue: Arc::clone(&ends) as _,
+        objects: Arc::clone(&ends) as _,
+        analyses: None,
+        decoder: Arc::clone(&ends) as _,
+        engines: vec![Arc::clone(&ends) as _],
+        faces: ends,
+        reconcile: None,
+    };
+    let defaults = Settings::default();
+    let limits = Limits { downloads: 64, decodes: 8 };
+    let settings = Settings {
+        credits: CreditSettings { count: 4_000, bytes: 1 << 30, estimate: 1 },
+        fetcher: FetcherSettings { receive: 200, ..defaults.fetcher },
+        limits,
+        bounds: Bounds { least: limits, most: limits },
+        batch: BatchLimits { count: 64, ..defaults.batch },
+        ..defaults
+    };
+    let began = Instant::now();
+    let (_, summary) = System::new().block_on(async move { start(ports, settings).finished().await });
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!(summary.counts.no_faces, count as u64, "{summary:?}");
+    println!("actors: {count} messages, {:.0} messages/s", count as f64 / seconds);
+}
