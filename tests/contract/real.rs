@@ -21,7 +21,7 @@ use crate::support::stack::Stack;
 /// All tests of this program share the servers and have databases and queues of their own.
 fn stack() -> &'static Stack {
     static STACK: OnceLock<Stack> = OnceLock::new();
-    STACK.get_or_init(|| Stack::start(&["mongo", "redis", "aws"]))
+    STACK.get_or_init(|| Stack::start(&["mongo", "mongo8", "redis", "aws"]))
 }
 
 fn number() -> usize {
@@ -29,16 +29,35 @@ fn number() -> usize {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-async fn mongodb() -> MongoFaces {
-    let named =
-        |name: &str| Secret::from(stack().url("mongo").replace("/?", &format!("/{name}_{}?", number())).as_str());
-    let (gallery_images, huemn) = (named("faces"), named("huemn"));
+/// A database of its own on `server`, beside one of metadata where there is a name for that.
+async fn store(server: &str, metadata: &str) -> (Connection, MongoFaces) {
+    let uri = |name: &str| match name {
+        "" => Secret::default(),
+        name => Secret::from(stack().url(server).replace("/?", &format!("/{name}_{}?", number())).as_str()),
+    };
+    let (gallery_images, huemn) = (uri("faces"), uri(metadata));
     let connection = Connection::open(&Uris { gallery_images: &gallery_images, huemn: &huemn }).await.unwrap();
     connection.ensure_indexes().await.unwrap();
     assert_eq!(connection.missing_indexes().await.unwrap(), Vec::<String>::new());
     let mut settings = Layers::defaults().settings().unwrap().redis;
     settings.url = Secret::from(stack().url("redis"));
-    MongoFaces::new(&connection, Some(Vectors::new(Cache::new(&settings).unwrap(), 60)))
+    let vectors = Vectors::new(Cache::new(&settings).unwrap(), 60);
+    let faces = MongoFaces::new(&connection, Some(vectors));
+    (connection, faces)
+}
+
+/// One command a collection.
+async fn mongodb_6() -> MongoFaces {
+    let (connection, faces) = store("mongo", "huemn").await;
+    assert!(connection.wire < 25, "{}", connection.version);
+    faces
+}
+
+/// One `bulkWrite` of the client.
+async fn mongodb_8() -> MongoFaces {
+    let (connection, faces) = store("mongo8", "").await;
+    assert!(connection.wire >= 25, "{}", connection.version);
+    faces
 }
 
 /// A queue with so many messages, and its dead letters.
@@ -82,7 +101,14 @@ async fn s3() -> Bucket {
     Bucket(S3Objects::new(client.clone()), client, bucket)
 }
 
-hold! { faces over mongodb:
+hold! { faces over mongodb_6:
+    faces_come_back_as_they_went_in_ascending_by_id
+    a_rerun_replaces_and_leaves_no_orphan
+    one_result_that_cannot_be_stored_fails_alone
+    a_partition_is_saved_only_onto_the_generation_it_was_made_from
+    many_writers_at_once_lose_nothing
+}
+hold! { faces over mongodb_8:
     faces_come_back_as_they_went_in_ascending_by_id
     a_rerun_replaces_and_leaves_no_orphan
     one_result_that_cannot_be_stored_fails_alone

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Starts the servers that a fleet needs, on 127.0.0.1 and on free ports, and stops them when standard input ends.
 
-    stack.py [SERVER ...]      mongo, redis, aws (SQS and S3), otlp (a collector); all of them without an argument
-    stack.py --shell           all of them, for a person: prints the variables that a worker knows them by, until Ctrl-C
+    stack.py [SERVER ...]      mongo, mongo8, redis, aws (SQS and S3), otlp (a collector)
+    stack.py --shell           all but mongo8, for a person: prints the variables that a worker knows them by, until Ctrl-C
 
 Prints one JSON line once all answer: {"mongo": {"url", "pid"}, "redis": ..., "aws": ...}. Then obeys lines on standard
 input, each answered by one JSON line: "stop SERVER" (SIGTERM, waits), "kill SERVER" (SIGKILL, waits) and "start SERVER" (same
@@ -89,6 +89,26 @@ class Mongo(Server):
         return f"mongodb://127.0.0.1:{self.port}/?replicaSet=rs0"
 
 
+class Mongo8(Server):
+    """SecantusDB: speaks the protocol of MongoDB 8, with the client's bulkWrite."""
+
+    def command(self):
+        return [str(Path(sys.executable).parent / "secantusd-py"), "--host", "127.0.0.1", "--port", str(self.port),
+                "--storage-path", str(self.folder / "mongo8"), "--cache-size", "256M"]
+
+    def answers(self):
+        client = pymongo.MongoClient("127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=500)
+        try:
+            return client.admin.command("hello")["isWritablePrimary"]
+        except pymongo.errors.PyMongoError:
+            return False
+        finally:
+            client.close()
+
+    def url(self):
+        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+
+
 class Redis(Server):
     def command(self):
         return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
@@ -146,7 +166,7 @@ class Otlp(Server):
         return f"http://127.0.0.1:{self.port}"
 
 
-KINDS = {"mongo": Mongo, "redis": Redis, "aws": Aws, "otlp": Otlp}
+KINDS = {"mongo": Mongo, "mongo8": Mongo8, "redis": Redis, "aws": Aws, "otlp": Otlp}
 # The names that a worker knows them by.
 VARIABLES = {"mongo": "GALLERY_IMAGES_MONGO_URI HUEMN_MONGO_URI", "redis": "REDIS_URL", "aws": "AWS_ENDPOINT_URL",
              "otlp": "OTEL_EXPORTER_OTLP_ENDPOINT"}
@@ -155,7 +175,7 @@ VARIABLES = {"mongo": "GALLERY_IMAGES_MONGO_URI HUEMN_MONGO_URI", "redis": "REDI
 def main():
     folder = Path(tempfile.mkdtemp(prefix="muster-stack-"))
     shell = sys.argv[1:] == ["--shell"]
-    servers = {name: KINDS[name](folder) for name in (not shell and sys.argv[1:]) or KINDS}
+    servers = {name: KINDS[name](folder) for name in (not shell and sys.argv[1:]) or VARIABLES}
     try:
         for server in servers.values():
             server.start()
