@@ -2,6 +2,8 @@
 //! embedded adapters and over real servers.
 
 mod embedded;
+#[cfg(feature = "cloud")]
+mod errors;
 mod faces;
 mod objects;
 mod queue;

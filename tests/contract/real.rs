@@ -19,7 +19,7 @@ use crate::support::fleet::clients;
 use crate::support::stack::Stack;
 
 /// All tests of this program share the servers and have databases and queues of their own.
-fn stack() -> &'static Stack {
+pub(super) fn stack() -> &'static Stack {
     static STACK: OnceLock<Stack> = OnceLock::new();
     STACK.get_or_init(|| Stack::start(&["mongo", "mongo8", "redis", "aws"]))
 }
@@ -29,11 +29,13 @@ fn number() -> usize {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A database of its own on `server`, beside one of metadata where there is a name for that.
-async fn store(server: &str, metadata: &str) -> (Connection, MongoFaces) {
+/// For `application`, a database of its own on `server`, beside one of metadata where there is a name for that.
+pub(super) async fn store(server: &str, metadata: &str, application: &str) -> (Connection, MongoFaces) {
     let uri = |name: &str| match name {
         "" => Secret::default(),
-        name => Secret::from(stack().url(server).replace("/?", &format!("/{name}_{}?", number())).as_str()),
+        name => Secret::from(
+            stack().url(server).replace("/?", &format!("/{name}_{}?appName={application}&", number())).as_str(),
+        ),
     };
     let (gallery_images, huemn) = (uri("faces"), uri(metadata));
     let connection = Connection::open(&Uris { gallery_images: &gallery_images, huemn: &huemn }).await.unwrap();
@@ -48,14 +50,14 @@ async fn store(server: &str, metadata: &str) -> (Connection, MongoFaces) {
 
 /// One command a collection.
 async fn mongodb_6() -> MongoFaces {
-    let (connection, faces) = store("mongo", "huemn").await;
+    let (connection, faces) = store("mongo", "huemn", "suite").await;
     assert!(connection.wire < 25, "{}", connection.version);
     faces
 }
 
 /// One `bulkWrite` of the client.
 async fn mongodb_8() -> MongoFaces {
-    let (connection, faces) = store("mongo8", "").await;
+    let (connection, faces) = store("mongo8", "", "suite").await;
     assert!(connection.wire >= 25, "{}", connection.version);
     faces
 }

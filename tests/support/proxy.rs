@@ -9,32 +9,37 @@ use tokio::sync::watch;
 /// Passes connections on until it is cut.
 pub struct Proxy {
     address: SocketAddr,
-    whole: watch::Sender<bool>,
+    server: String,
+    /// Where new connections lead; nowhere while the wire is cut. Every change ends the old ones.
+    leads: watch::Sender<Option<String>>,
+}
+
+fn host(url: &str) -> String {
+    url.trim_start_matches("http://").trim_end_matches('/').to_owned()
 }
 
 impl Proxy {
     /// In front of `http://host:port`.
     pub async fn start(url: &str) -> Self {
-        let server = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (whole, seen) = watch::channel(true);
+        let (leads, seen) = watch::channel(Some(host(url)));
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let (server, mut seen) = (server.clone(), seen.clone());
+                let mut seen = seen.clone();
                 tokio::spawn(async move {
-                    if *seen.borrow() {
-                        let Ok(mut server) = TcpStream::connect(server).await else { return };
-                        tokio::select! {
-                            _ = copy_bidirectional(&mut client, &mut server) => {}
-                            _ = seen.wait_for(|whole| !whole) => {}
-                        }
+                    let server = seen.borrow_and_update().clone();
+                    let Some(server) = server else { return };
+                    let Ok(mut server) = TcpStream::connect(server).await else { return };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        _ = seen.changed() => {}
                     }
                     // Dropped: the connection is closed in the middle of whatever it was doing.
                 });
             }
         });
-        Self { address, whole }
+        Self { address, server: host(url), leads }
     }
 
     pub fn url(&self) -> String {
@@ -43,6 +48,11 @@ impl Proxy {
 
     /// Cuts every connection, and all new ones; or mends the wire.
     pub fn set(&self, whole: bool) {
-        self.whole.send_replace(whole);
+        self.leads.send_replace(whole.then(|| self.server.clone()));
+    }
+
+    /// Ends every connection; new ones lead to another server.
+    pub fn lead_to(&self, url: &str) {
+        self.leads.send_replace(Some(host(url)));
     }
 }

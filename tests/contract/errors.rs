@@ -1,0 +1,146 @@
+//! Errors as the servers send them, and the class that each adapter gives them.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use mongodb::bson::{Document, doc};
+use muster_actors::error::Class;
+use muster_actors::error::class::Classified;
+use muster_actors::exit::Mend;
+use muster_actors::gallery::GalleryId;
+use muster_actors::image::{Locator, RejectReason};
+use muster_actors::ports::faces::Faces;
+use muster_actors::ports::objects::{Objects, ObjectsError};
+use muster_actors::ports::queue::Queue;
+
+use super::faces::result;
+use super::real::{stack, store};
+use crate::support::fleet::clients;
+use crate::support::proxy::Proxy;
+use muster::aws::s3::S3Objects;
+use muster::aws::sqs::{SqsQueue, Urls};
+
+const THROTTLED: Class = Class::Throttled { retry_after: None };
+const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
+const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
+
+/// A failure that mongod sends in the place of its next answer to an `update`, but only to `application`.
+async fn fail_next(connection: &muster::mongo::Connection, application: &str, data: Document) {
+    let mut all = doc! { "failCommands": ["update"], "appName": application };
+    all.extend(data);
+    let admin = connection.faces.client().database("admin");
+    admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": { "times": 1 }, "data": all }).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_failure_of_mongodb_has_its_class() {
+    // A name of its own: the servers are shared.
+    let (connection, faces) = store("mongo", "", "errors").await;
+    for (data, expected) in [
+        (doc! { "errorCode": 91 }, Class::Transient),
+        (doc! { "errorCode": 189, "errorLabels": ["RetryableWriteError"] }, Class::Transient),
+        (doc! { "errorCode": 11600 }, Class::Transient),
+        (doc! { "errorCode": 462, "errorLabels": ["SystemOverloadedError", "RetryableError"] }, THROTTLED),
+        (doc! { "errorCode": 13 }, PERMISSION),
+        (doc! { "errorCode": 59 }, SETTINGS),
+        (doc! { "closeConnection": true }, Class::Transient),
+        (doc! { "writeConcernError": { "code": 91, "errmsg": "Replication is being shut down" } }, Class::Transient),
+    ] {
+        fail_next(&connection, "errors", data.clone()).await;
+        let error = faces.commit(vec![result("a.jpg", 1)]).await.unwrap_err();
+        assert_eq!(error.class(), expected, "{data}: {error}");
+        // The driver looks at the server again in its own time.
+        let patience = std::time::Instant::now() + Duration::from_secs(30);
+        while let Err(error) = faces.commit(vec![result("a.jpg", 1)]).await {
+            assert!(error.class() == Class::Transient && std::time::Instant::now() < patience, "{data}: {error}");
+        }
+    }
+}
+
+/// A server that gives one answer to everything.
+async fn always(status: u16, body: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer =
+        move || async move { (StatusCode::from_u16(status).unwrap(), [("content-type", "application/xml")], body) };
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    url
+}
+
+#[tokio::test]
+async fn each_answer_of_s3_has_its_class() {
+    let locator =
+        |bucket: &str| Locator { gallery: GalleryId("g".into()), bucket: bucket.into(), key: "none.jpg".into() };
+    let get = async |url: &str, bucket: &str| {
+        S3Objects::new(clients(url).await.s3).get(&locator(bucket), 100).await.unwrap_err()
+    };
+    // As S3 writes them ("Error responses", Amazon S3 API Reference).
+    for (status, body, expected) in [
+        (503, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>", THROTTLED),
+        (503, "<Error><Code>ServiceUnavailable</Code><Message>Please try again.</Message></Error>", Class::Transient),
+        (500, "<Error><Code>InternalError</Code><Message>We encountered an error.</Message></Error>", Class::Transient),
+        (403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", PERMISSION),
+        (403, "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>", PERMISSION),
+        (403, "<Error><Code>RequestTimeTooSkewed</Code><Message>no</Message></Error>", Class::Transient),
+        (403, "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>", Class::Poison),
+        (301, "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>", SETTINGS),
+        (502, "<html>a balancer's page</html>", Class::Transient),
+    ] {
+        let error = get(&always(status, body).await, "b").await;
+        assert_eq!(error.class(), expected, "{status} {body}: {error}");
+    }
+    let real = get(stack().url("aws"), "nobodys-bucket").await;
+    assert_eq!(real.class(), SETTINGS, "{real}");
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = get(&format!("http://{gone}"), "b").await;
+    assert_eq!(refused.class(), Class::Transient, "{refused}");
+    assert!(refused.to_string().contains("onnection refused"), "{refused}");
+}
+
+#[tokio::test]
+async fn one_forbidden_object_among_others_is_rejected_and_a_forbidden_bucket_ends_the_run() {
+    let client = clients(stack().url("aws")).await.s3;
+    client.create_bucket().bucket("some-forbidden").send().await.unwrap();
+    client.put_object().bucket("some-forbidden").key("good.jpg").body(b"x".to_vec().into()).send().await.unwrap();
+    let denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+    let forbidden = clients(&always(403, denied).await).await.s3;
+    let locator =
+        |key: &str| Locator { gallery: GalleryId("g".into()), bucket: "some-forbidden".into(), key: key.into() };
+    let nothing_yet = S3Objects::new(forbidden.clone());
+    assert_eq!(nothing_yet.get(&locator("a.jpg"), 9).await.unwrap_err().class(), PERMISSION);
+    // The same adapter once it has read something: the bucket is not the matter.
+    let wire = Proxy::start(stack().url("aws")).await;
+    let objects = S3Objects::new(clients(&wire.url()).await.s3);
+    objects.get(&locator("good.jpg"), 9).await.unwrap();
+    wire.lead_to(&always(403, denied).await);
+    // The first call may find its old connection cut.
+    let answers = [objects.get(&locator("a.jpg"), 9).await, objects.get(&locator("a.jpg"), 9).await];
+    match answers.into_iter().last().unwrap().unwrap_err() {
+        ObjectsError::Rejected(rejection) => assert_eq!(rejection.reason, RejectReason::Unreadable),
+        error @ ObjectsError::Failed { .. } => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn each_answer_of_sqs_has_its_class() {
+    let receive = async |url: &str| {
+        let urls = Urls { queue: format!("{url}/000000000000/none"), dead_letters: String::new() };
+        let queue = SqsQueue::new(clients(url).await.sqs, urls, Duration::from_secs(30), Duration::ZERO);
+        queue.receive(1).await.unwrap_err()
+    };
+    // As SQS writes them (its JSON protocol).
+    for (status, body, expected) in [
+        (400, r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"none"}"#, SETTINGS),
+        (400, r#"{"__type":"com.amazonaws.sqs#RequestThrottled","message":"slow"}"#, THROTTLED),
+        (400, r#"{"__type":"com.amazonaws.sqs#OverLimit","message":"120000 in flight"}"#, THROTTLED),
+        (403, r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"no"}"#, PERMISSION),
+        (403, r#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"no"}"#, Class::Transient),
+        (500, r#"{"__type":"com.amazon.coral.service#InternalFailure","message":"oops"}"#, Class::Transient),
+    ] {
+        let error = receive(&always(status, body).await).await;
+        assert_eq!(error.class(), expected, "{status} {body}: {error}");
+    }
+    let real = receive(stack().url("aws")).await;
+    assert_eq!(real.class(), SETTINGS, "{real}");
+}
