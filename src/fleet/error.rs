@@ -26,6 +26,9 @@ pub enum FleetError {
     /// SQS or S3.
     #[error("{}", .0.message)]
     Aws(Fault),
+    /// A model pack in S3.
+    #[error("models.pack {0}: correct models.pack, or upload the pack")]
+    Models(String),
     /// Redis.
     #[error("Redis: {0}")]
     Redis(String),
@@ -36,6 +39,7 @@ impl FleetError {
     pub fn exit(&self) -> Exit {
         let class = match self {
             Self::Unset { .. } | Self::Service(_) | Self::Redis(_) => Class::Misconfigured(Mend::Settings),
+            Self::Models(_) => Class::Misconfigured(Mend::Model),
             Self::Mongo(error) => classify::class(error),
             Self::Aws(fault) => fault.class,
         };

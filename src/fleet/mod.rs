@@ -2,10 +2,12 @@
 
 mod announced;
 mod error;
+mod models;
 mod published;
 mod worker;
 
 pub use announced::{Announced, Announcer};
 pub use error::FleetError;
+pub use models::bring;
 pub use published::Published;
 pub use worker::{Service, Worker};

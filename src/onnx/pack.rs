@@ -192,7 +192,7 @@ pub(super) fn check(path: &Path, file: &File, mend: impl Fn() -> String) -> Resu
 }
 
 /// SHA-256 in hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

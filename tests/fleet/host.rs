@@ -49,10 +49,21 @@ async fn a_spot_notice_or_a_rebalance_recommendation_hands_the_work_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_works_where_there_is_no_metadata_service_and_leaves_when_its_time_is_over() {
+async fn a_worker_brings_its_models_works_without_a_metadata_service_and_leaves_when_its_time_is_over() {
     let fleet = Fleet::new(&stack()).await;
     let keys = fleet.upload(&support::photos("demo").join("P002"), "demo/").await;
     fleet.send(keys.iter().map(|key| fleet.event(key))).await;
+    // The models lie in S3, as a pack of its own.
+    let models = support::home().join("models/open");
+    let mut manifest = std::fs::read_to_string(support::repository().join("config/models/open.toml")).unwrap();
+    manifest = manifest.replace("name = \"open\"", "name = \"mine\"");
+    for file in std::fs::read_dir(models).unwrap().map(|file| file.unwrap()) {
+        let name = file.file_name().into_string().unwrap();
+        fleet.put(&format!("models/mine/{name}"), std::fs::read(file.path()).unwrap()).await;
+    }
+    fleet.put("models/mine/manifest.toml", manifest.into_bytes()).await;
+    let home = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(support::home().join("runtime"), home.path().join("runtime")).unwrap();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let begun = Instant::now();
     let worker = Worker::start(
@@ -60,11 +71,15 @@ async fn a_worker_works_where_there_is_no_metadata_service_and_leaves_when_its_t
             .worker("worker")
             .args(["--mode", "ecs"])
             .env("SERVICE_TYPE", "detection")
+            .env("MUSTER_HOME", home.path())
+            .env("MUSTER_MODELS__PACK", format!("s3://{}/models/mine", fleet.photos))
             .env_remove("AWS_EC2_METADATA_DISABLED")
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://{closed}"))
             .env("MUSTER_FLEET__TIME_LIMIT_MINUTES", "1"),
     );
     let summary = ended(worker, 0);
     assert_eq!(count(&summary, "indexed"), keys.len() as u64);
+    let images = fleet.documents("gallery_images", "images").await;
+    assert!(images.iter().all(|image| image.get_str("model").unwrap().starts_with("mine@")), "{images:?}");
     assert!(begun.elapsed() >= Duration::from_secs(60), "it left an empty queue before its time");
 }

@@ -28,6 +28,11 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Where `make setup` installed models and runtime.
+pub fn home() -> PathBuf {
+    std::env::var_os("MUSTER_HOME").map_or_else(|| repository().join(".cache/muster"), PathBuf::from)
+}
+
 /// The muster binary under test, with the models that `make setup` installed.
 pub fn muster() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
