@@ -32,8 +32,9 @@ fn on_a_laptop(folder: &std::path::Path, prefix: &str) -> People {
     let mut people: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
     for face in exported["faces"].as_array().unwrap() {
         let part = |name: &str| face["box"][name].as_f64().unwrap().round() as i64;
-        let photo = std::path::Path::new(face["path"].as_str().unwrap());
-        let photo = photo.strip_prefix(folder).unwrap_or(photo);
+        // Relative to the folder that holds the library, where the photo lies below that.
+        let photo = library.path().parent().unwrap().join(face["path"].as_str().unwrap());
+        let photo = photo.strip_prefix(folder).unwrap();
         let group = face["group"].as_str().map_or_else(|| format!("alone {}", face["id"]), str::to_owned);
         let place = (format!("{prefix}{}", photo.display()), ["x", "y", "width", "height"].map(part));
         people.entry(group).or_default().insert(place);
