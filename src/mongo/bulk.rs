@@ -50,8 +50,8 @@ pub enum Op {
 /// How bulks are written on this server.
 #[derive(Clone, Debug)]
 pub enum Bulks {
-    /// MongoDB 8.0 and newer.
-    Client { client: Client, faces: String, metadata: Option<String> },
+    /// MongoDB 8.0 and newer, where there is no database of metadata.
+    Client { client: Client, faces: String },
     /// Older servers, and deployments where the two databases are not on one server.
     Commands { faces: Database, metadata: Option<Database> },
 }
@@ -63,11 +63,9 @@ impl Bulks {
     /// client's bulk: with metadata elsewhere the commands it is.
     pub fn of(connection: &Connection) -> Self {
         match (&connection.metadata, connection.wire) {
-            (None, BULK_WRITE..) => Self::Client {
-                client: connection.faces.client().clone(),
-                faces: connection.faces.name().to_owned(),
-                metadata: None,
-            },
+            (None, BULK_WRITE..) => {
+                Self::Client { client: connection.faces.client().clone(), faces: connection.faces.name().to_owned() }
+            }
             (metadata, _) => Self::Commands { faces: connection.faces.clone(), metadata: metadata.clone() },
         }
     }
@@ -79,7 +77,7 @@ impl Bulks {
     pub async fn run(&self, statements: Vec<Statement>, items: usize) -> Result<Outcomes, MongoError> {
         let mut outcomes: Outcomes = vec![Ok(()); items];
         let failures = match self {
-            Self::Client { client, faces, metadata } => whole(client, faces, metadata.as_deref(), statements).await?,
+            Self::Client { client, faces } => whole(client, faces, statements).await?,
             Self::Commands { faces, metadata } => commands(faces, metadata.as_ref(), statements).await?,
         };
         for (item, error) in failures {
@@ -95,18 +93,12 @@ impl Bulks {
 type Kind = (bool, &'static str, bool);
 type Failures = Vec<(usize, MongoError)>;
 
-async fn whole(
-    client: &Client,
-    faces: &str,
-    metadata: Option<&str>,
-    statements: Vec<Statement>,
-) -> Result<Failures, MongoError> {
+async fn whole(client: &Client, faces: &str, statements: Vec<Statement>) -> Result<Failures, MongoError> {
     let items: Vec<usize> = statements.iter().map(|statement| statement.item).collect();
     let models: Vec<WriteModel> = statements
         .into_iter()
         .map(|statement| {
-            let database = if statement.metadata { metadata.unwrap_or(faces) } else { faces };
-            let namespace = Namespace::new(database, statement.collection);
+            let namespace = Namespace::new(faces, statement.collection);
             match statement.op {
                 Op::Upsert { filter, update } => WriteModel::UpdateOne(
                     UpdateOneModel::builder().namespace(namespace).filter(filter).update(update).upsert(true).build(),

@@ -69,7 +69,7 @@ fn of_code(code: i32) -> Class {
         59 | 20 | 263 => Class::Misconfigured(Mend::Settings),
         // The document breaks a rule of the collection, is too large, or a value is of a kind that it cannot hold.
         2 | 9 | 14 | 17419 | 10334 | 17280 | 121 => Class::Poison,
-        // RateLimitExceeded (Atlas), IngressRequestRateLimitExceeded, AdmissionQueueOverflow.
+        // IngressRequestRateLimitExceeded; the request rate of services that speak the protocol.
         462 | 16500 => Class::Throttled { retry_after: None },
         // Not primary, stepping down, shutting down, write conflict, time limits, duplicate key of two upserts that met.
         _ => Class::Transient,

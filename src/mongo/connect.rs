@@ -34,7 +34,7 @@ pub struct Connection {
 /// A server that is not found within this is not there.
 const SELECTION: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
-/// MongoDB 4.4: unordered commands in transactions across collections, and hedged reads of none.
+/// MongoDB 4.4, the first in which a transaction may write to a collection that is not there yet.
 const OLDEST_WIRE: i32 = 9;
 
 impl Connection {

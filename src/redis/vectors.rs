@@ -90,11 +90,6 @@ impl Vectors {
             let _: Option<()> = self.cache.pipeline(&pipeline).await;
         }
     }
-
-    /// Forgets a gallery's embeddings.
-    pub async fn forget(&self, gallery: &GalleryId) {
-        let _: Option<()> = self.cache.command(redis::cmd("DEL").arg(key(gallery))).await;
-    }
 }
 
 #[cfg(test)]

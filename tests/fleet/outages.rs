@@ -100,7 +100,8 @@ async fn a_dependency_that_goes_away_and_comes_back_costs_time_and_nothing_else(
     recovery.iter().for_each(|(dependency, seconds)| println!("  {dependency} back: goes on after {seconds:.1} s"));
     println!("  peak memory of the worker {memory} MB");
     let states = |state: &str| count(&summary, state);
-    println!("  {} indexed, {} without faces, {} released", states("indexed"), states("no_faces"), states("released"));
+    let shown = ["indexed", "no_faces", "released", "lease_lost"].map(|state| format!("{state} {}", states(state)));
+    println!("  {}", shown.join(", "));
     assert_eq!(states("rejected"), 0, "{summary:#}");
     // A delete whose answer was lost is tried again and finds a stale receipt: stored, deleted, and counted as lost.
     assert!(states("indexed") + states("no_faces") + states("lease_lost") >= images, "{summary:#}");
