@@ -10,6 +10,7 @@ export MUSTER_VENV   ?= $(abspath $(VENV))
 APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4
 # What a newcomer waits for: quick to build, and quick enough to run. The bench and an installed muster are release builds.
 MUSTER       := target/debug/muster
+BUILD        := build
 RELEASED     := target/release/muster
 FUZZED       := header jpeg png webp heif
 SHELL        := /bin/bash
@@ -23,6 +24,8 @@ help: ## this list
 demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people in real photos
 	$(MUSTER) index $(PHOTOS)/demo --library $(CACHE)/demo-library
 
+# The tests' crates ask for more features of those that both share: built as the tests need them, muster is not built twice.
+test stack-demo stack-telemetry outages: BUILD := test --workspace --no-run
 test: models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
 	cargo test --workspace --locked --no-fail-fast
 
@@ -73,7 +76,7 @@ clean: ## remove what was built and installed here
 	rm -rf target $(CACHE)
 
 $(MUSTER): $(CACHE)/apt.done FORCE
-	cargo build --locked
+	cargo $(BUILD) --locked
 
 $(RELEASED): $(CACHE)/apt.done FORCE
 	cargo build --release --locked

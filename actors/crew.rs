@@ -149,9 +149,10 @@ impl Post {
         Self { crew, guard, heart, leaving: None, in_flight: 0 }
     }
 
-    /// Retries for the calls of this child.
-    pub(crate) fn retrier(&self) -> Retrier {
-        Retrier::new(self.crew.settings.retry, Arc::clone(&self.crew.jitter), self.heart.clone())
+    /// Retries for the calls of this child, counted for its stage.
+    pub(crate) fn retrier(&self, stage: Stage) -> Retrier {
+        let (jitter, heart) = (Arc::clone(&self.crew.jitter), self.heart.clone());
+        Retrier::new(self.crew.settings.retry, jitter, heart, self.crew.ledger.clone(), stage)
     }
 
     /// Stops the actor in good order.

@@ -36,9 +36,13 @@ async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(
     }
     let working = crew.ledger.begin(Stage::Downloader, 1);
     let (limit, bytes) = (crew.settings.timeouts.object, crew.settings.object_bytes);
-    match retrier.run("get", limit, || crew.ports.objects.get(&item.locator, bytes)).await {
+    let object = match item.fetched.take() {
+        Some(object) => Ok(object),
+        None => retrier.run("get", limit, || crew.ports.objects.get(&item.locator, bytes)).await,
+    };
+    match object {
         Ok(object) => {
-            working.done(object.bytes.len() as u64);
+            item.timings.download = Some(working.done(object.bytes.len() as u64));
             tracing::debug!(bytes = object.size, "downloader.got");
             item.credit.resize(object.bytes.len());
             let mut source = Source::from(&object);
@@ -54,7 +58,7 @@ async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(
             }
         }
         Err(gave_up) => {
-            working.failed();
+            drop(working);
             crew.give_up(item, &Source::default(), gave_up, Stage::Downloader).await;
             None
         }
@@ -70,13 +74,13 @@ async fn decode(crew: Arc<Crew>, heart: Heart, mut item: Item, source: Source, b
     drop(busy);
     match decoded {
         Ok(Ok(frame)) => {
-            working.done(source.bytes);
+            item.timings.decode = Some(working.done(source.bytes));
             item.credit.resize(frame.bytes());
             let decoded = Decoded { item, source, frame: Arc::new(frame), since: Instant::now() };
             drop(crew.batcher.send(decoded).await);
         }
         Ok(Err(rejection)) => {
-            working.done(source.bytes);
+            item.timings.decode = Some(working.done(source.bytes));
             crew.finish(item.rejected(&source, rejection, &crew.settings.model)).await;
         }
         // A decoder must not panic. The image goes back; received again and again, it ends as a suspect.
@@ -90,7 +94,7 @@ async fn decode(crew: Arc<Crew>, heart: Heart, mut item: Item, source: Source, b
 
 impl Downloader {
     pub(crate) fn new(post: Post) -> Self {
-        let retrier = post.retrier();
+        let retrier = post.retrier(Stage::Downloader);
         let limits = post.crew.settings.bounds.clamp(post.crew.settings.limits);
         post.crew.ledger.note(|p| p.limits = limits);
         let (to_download, to_decode) = (VecDeque::new(), VecDeque::new());

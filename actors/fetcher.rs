@@ -20,6 +20,7 @@ use crate::ports::queue::{Delivery, Received};
 use crate::progress::Stage;
 use crate::settings::Reads;
 use crate::supervisor::AllDone;
+use crate::timings::Timings;
 
 /// The front of the pipeline.
 pub(crate) struct Fetcher {
@@ -60,16 +61,13 @@ async fn poll(crew: Arc<Crew>, retrier: Retrier) -> Result<(Received, Vec<Credit
             }
             Ok((received, credits, released))
         }
-        Err(gave_up) => {
-            working.failed();
-            Err(gave_up)
-        }
+        Err(gave_up) => Err(gave_up),
     }
 }
 
 impl Fetcher {
     pub(crate) fn new(post: Post) -> Self {
-        let retrier = post.retrier();
+        let retrier = post.retrier(Stage::Fetcher);
         Self { post, retrier, polling: None, empty: 0 }
     }
 
@@ -149,6 +147,7 @@ impl Fetcher {
             }
         };
         let suspect = delivery.receive_count >= settings.fetcher.suspect_at;
+        let received = Instant::now();
         let leases = crew.book.open(delivery.handle.clone(), locators.iter().cloned().map(Some).collect());
         locators
             .into_iter()
@@ -163,6 +162,9 @@ impl Fetcher {
                 suspect,
                 receive_count: delivery.receive_count,
                 quality: None,
+                fetched: None,
+                received,
+                timings: Timings::default(),
             })
             .collect()
     }

@@ -13,6 +13,7 @@ use crate::ports::analyses::{Content, Known};
 use crate::ports::engine::FoundFace;
 use crate::ports::faces::Commit;
 use crate::ports::objects::Object;
+use crate::timings::Timings;
 
 /// An image to index. Dropping it gives the image back to the queue and the credit to the pool.
 #[derive(Debug, Message)]
@@ -27,6 +28,11 @@ pub(crate) struct Item {
     pub(crate) receive_count: u32,
     /// What the prefilter said.
     pub(crate) quality: Option<f32>,
+    /// Its bytes, where the Prefilter has read them all.
+    pub(crate) fetched: Option<Object>,
+    pub(crate) received: Instant,
+    /// Of the stages so far.
+    pub(crate) timings: Timings,
 }
 
 /// What is known of an image's bytes.
@@ -63,6 +69,12 @@ pub(crate) struct Finished {
 }
 
 impl Item {
+    /// Ends with this result.
+    fn finished(self, image: ImageRecord, faces: Vec<Face>) -> Finished {
+        let timings = Timings { total: self.received.elapsed(), ..self.timings };
+        Finished { item: self, commit: Commit { image, faces, timings } }
+    }
+
     /// A record of this image without faces.
     fn record(&self, source: &Source, state: ImageState, model: &str) -> ImageRecord {
         ImageRecord {
@@ -85,7 +97,7 @@ impl Item {
     pub(crate) fn rejected(self, source: &Source, rejection: Rejection, model: &str) -> Finished {
         let mut image = self.record(source, ImageState::Rejected, model);
         image.rejection = Some(rejection);
-        Finished { item: self, commit: Commit { image, faces: Vec::new() } }
+        self.finished(image, Vec::new())
     }
 
     /// Ends as an image with the same bytes did.
@@ -107,13 +119,13 @@ impl Item {
         let state = if faces.is_empty() { ImageState::NoFaces } else { ImageState::Indexed };
         let face_count = u32::try_from(faces.len()).unwrap_or(u32::MAX);
         let image = ImageRecord { width, height, orientation, face_count, ..self.record(source, state, model) };
-        Finished { item: self, commit: Commit { image, faces } }
+        self.finished(image, faces)
     }
 
     /// Ends as too poor.
     pub(crate) fn low_quality(self, source: &Source, model: &str) -> Finished {
         let image = self.record(source, ImageState::LowQuality, model);
-        Finished { item: self, commit: Commit { image, faces: Vec::new() } }
+        self.finished(image, Vec::new())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The counters behind [`Progress`], shared by all actors: a crash loses none.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -125,14 +126,15 @@ pub(crate) struct Working {
 }
 
 impl Working {
-    /// The work is done; `bytes` went through.
-    pub(crate) fn done(mut self, bytes: u64) {
+    /// The work is done; `bytes` went through. How long it took.
+    pub(crate) fn done(mut self, bytes: u64) -> Duration {
         self.done = true;
         let items = self.items as u64;
         self.ledger.stage(self.stage, |s| {
             s.done += items;
             s.bytes += bytes;
         });
+        self.since.elapsed()
     }
 
     /// The work is done; what it did is counted by its caller, item by item.

@@ -41,12 +41,13 @@ pub mod ledger;
 pub mod message;
 pub mod outlet;
 pub mod ports;
-mod prefilter;
+pub mod prefilter;
 pub mod progress;
 pub mod settings;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod supervisor;
+pub mod timings;
 mod writer;
 
 pub use drain::{Drain, Mode};

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::gallery::{GalleryId, GalleryRule};
 use crate::image::{Locator, RejectReason, Rejection};
+use crate::prefilter::sibling::Sibling;
 
 /// What a message asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +27,15 @@ pub struct Intake {
     pub gallery: GalleryRule,
     /// Where results lie among the images: events about them are passed over. Empty where they lie elsewhere.
     pub results: String,
+    /// Where thumbnails lie among the images: events about them are passed over too.
+    pub thumbnails: Option<Sibling>,
 }
 
 impl Intake {
-    fn is_result(&self, key: &str) -> bool {
-        !self.results.is_empty() && key.starts_with(&self.results)
+    /// Whether an object is made from an image, and none to index.
+    fn is_made(&self, key: &str) -> bool {
+        let result = !self.results.is_empty() && key.starts_with(&self.results);
+        result || self.thumbnails.as_ref().is_some_and(|thumbnails| thumbnails.is_one(key))
     }
 }
 
@@ -129,12 +134,12 @@ fn records(records: Value, intake: &Intake) -> Result<Message, Rejection> {
             continue;
         }
         let key = decode(&record.s3.object.key)?;
-        if !intake.is_result(&key) {
+        if !intake.is_made(&key) {
             images.push(locator(intake.gallery.of(&key), record.s3.bucket.name, key)?);
         }
     }
     Ok(if images.is_empty() {
-        Message::Ignored("nothing was created, or a result of ours")
+        Message::Ignored("nothing was created, or a result or thumbnail")
     } else {
         Message::Images(images)
     })
@@ -180,8 +185,8 @@ pub fn parse(body: &str, intake: &Intake, limit: usize) -> Result<Message, Rejec
         }
         let detail = value.get_mut("detail").map(Value::take).unwrap_or_default();
         let S3 { bucket, object } = shape(detail, "EventBridge event")?;
-        if intake.is_result(&object.key) {
-            return Ok(Message::Ignored("a result of ours"));
+        if intake.is_made(&object.key) {
+            return Ok(Message::Ignored("a result or thumbnail"));
         }
         return Ok(Message::Images(vec![locator(intake.gallery.of(&object.key), bucket.name, object.key)?]));
     }
@@ -195,7 +200,11 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<Message, RejectReason> {
-        let intake = Intake { gallery: GalleryRule::Always(GalleryId("g".into())), results: "results/".into() };
+        let intake = Intake {
+            gallery: GalleryRule::Always(GalleryId("g".into())),
+            results: "results/".into(),
+            thumbnails: "thumbs/{key}".parse().ok(),
+        };
         parse(body, &intake, 4096).map_err(|rejection| rejection.reason)
     }
 
@@ -226,14 +235,21 @@ mod tests {
             (one(s3("99.7", put, "k")), images(&[("g", "b", "k")])),
             (
                 one(s3("2.1", "ObjectRemoved:Delete", "k")),
-                Ok(Message::Ignored("nothing was created, or a result of ours")),
+                Ok(Message::Ignored("nothing was created, or a result or thumbnail")),
             ),
-            (one(s3("2.1", put, "results/k.json")), Ok(Message::Ignored("nothing was created, or a result of ours"))),
+            (
+                one(s3("2.1", put, "thumbs/k.jpg")),
+                Ok(Message::Ignored("nothing was created, or a result or thumbnail")),
+            ),
+            (
+                one(s3("2.1", put, "results/k.json")),
+                Ok(Message::Ignored("nothing was created, or a result or thumbnail")),
+            ),
             (
                 r#"{"source":"aws.s3","detail-type":"Object Created",
                     "detail":{"bucket":{"name":"b"},"object":{"key":"results/k"}}}"#
                     .into(),
-                Ok(Message::Ignored("a result of ours")),
+                Ok(Message::Ignored("a result or thumbnail")),
             ),
             (
                 format!(r#"{{"Records":[{},{}]}}"#, s3("2.1", put, "k"), s3("2.1", put, "l")),

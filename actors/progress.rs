@@ -74,6 +74,10 @@ pub struct StageProgress {
     pub done: u64,
     /// Calls that failed, retried ones included.
     pub errors: u64,
+    /// Calls that failed and were tried again.
+    pub retried: u64,
+    /// Calls that succeeded after they had failed.
+    pub recovered: u64,
     /// Seconds of work, summed over what ran side by side.
     pub busy_seconds: f64,
     /// Bytes that went through.

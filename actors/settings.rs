@@ -13,6 +13,7 @@ use crate::concurrency::{Bounds, Limits};
 use crate::error::backoff::RetrySettings;
 use crate::gallery::{GalleryId, GalleryRule};
 use crate::message::Intake;
+use crate::prefilter::sibling::Sibling;
 use crate::progress::Stage;
 use crate::supervisor::policy::Intensity;
 
@@ -57,14 +58,16 @@ pub struct FetcherSettings {
     pub grace: Duration,
 }
 
-/// How headers are judged before the image is downloaded.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How thumbnails are judged before the image is downloaded.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PrefilterSettings {
-    /// Images whose header is judged below this, 0 to 1, are not downloaded.
+    /// Images whose thumbnail is judged below this, 0 to 1, are not downloaded.
     pub threshold: f32,
+    /// Where thumbnails lie beside the images.
+    pub sibling: Option<Sibling>,
     /// Bytes of the header to read.
     pub head_bytes: u64,
-    /// Headers judged at once.
+    /// Thumbnails judged at once.
     pub at_once: usize,
 }
 
@@ -165,7 +168,7 @@ pub struct Settings {
     pub credits: CreditSettings,
     /// How messages are received.
     pub fetcher: FetcherSettings,
-    /// How headers are judged; `None` passes all.
+    /// How thumbnails are judged; `None` passes all.
     pub prefilter: Option<PrefilterSettings>,
     /// Downloads and decodes at the start.
     pub limits: Limits,
@@ -219,7 +222,11 @@ impl Default for Settings {
         let seconds = Duration::from_secs;
         Self {
             model: String::from("unnamed"),
-            intake: Intake { gallery: GalleryRule::Always(GalleryId(String::from("default"))), results: String::new() },
+            intake: Intake {
+                gallery: GalleryRule::Always(GalleryId(String::from("default"))),
+                results: String::new(),
+                thumbnails: None,
+            },
             object_bytes: 256 << 20,
             credits: CreditSettings { count: 256, bytes: 512 << 20, estimate: 4 << 20 },
             fetcher: FetcherSettings {

@@ -144,7 +144,6 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
         }
         // One wait for all: the first failure that may be tried again sets it.
         let Some(worst) = failed.iter().map(|(_, failure)| failure.clone()).next() else { return };
-        crew.ledger.stage(Stage::Writer, |s| s.errors += 1);
         let mut decided = rounds.failed(&worst);
         let mut wait = None;
         for (finished, failure) in failed {
@@ -168,7 +167,7 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
 
 impl Writer {
     pub(crate) fn new(post: Post) -> Self {
-        let retrier = post.retrier();
+        let retrier = post.retrier(Stage::Writer);
         Self { post, retrier, buffer: Vec::new(), bytes: 0, oldest: None, alarm: None }
     }
 

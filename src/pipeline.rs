@@ -13,8 +13,9 @@ use crate::onnx::pack::Pack;
 use crate::settings::Settings;
 use crate::vision::decode::{Limits as DecodeLimits, VisionDecoder};
 
-/// Bytes of an image that its header thumbnail is looked for in.
-const HEAD_BYTES: u64 = 256 << 10;
+/// Bytes of an image that its header thumbnail is looked for in: an EXIF block has 64 KiB at most and comes first (EXIF 2.32,
+/// section 4.7).
+const HEAD_BYTES: u64 = 68 << 10;
 
 /// The pipeline's settings, but for what the ends of it decide.
 pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
@@ -29,6 +30,7 @@ pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
         credits: CreditSettings { count: ours.credits, bytes: ours.credit_megabytes << 20, ..defaults.credits },
         prefilter: (settings.prefilter.threshold > 0.0).then_some(PrefilterSettings {
             threshold: settings.prefilter.threshold,
+            sibling: None,
             head_bytes: HEAD_BYTES,
             at_once: decodes,
         }),

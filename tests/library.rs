@@ -16,6 +16,7 @@ use muster_actors::image::{ImageRecord, ImageState, Locator, RejectReason};
 use muster_actors::ports::faces::{Commit, Faces};
 use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::queue::Queue;
+use muster_actors::timings::Timings;
 use rand::{Rng, SeedableRng};
 
 const MODEL: &str = "test@1";
@@ -55,7 +56,7 @@ fn result(locator: Locator, etag: &str, faces: u8) -> Commit {
         face_count,
         model: MODEL.to_owned(),
     };
-    Commit { image, faces }
+    Commit { image, faces, timings: Timings::default() }
 }
 
 /// A small pipeline: everything that is readable has two faces. What is delivered, by key.

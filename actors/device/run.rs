@@ -96,10 +96,11 @@ impl Runner {
         drop(spans);
         match answer {
             Some(Ok(analyses)) if analyses.len() == count => {
-                working.done(0);
+                let took = working.done(0);
                 self.learnt.size.succeeded(count);
                 self.learnt.good = first;
-                for ((_, decoded), analysis) in batch.into_iter().zip(analyses) {
+                for ((_, mut decoded), analysis) in batch.into_iter().zip(analyses) {
+                    decoded.item.timings.analyse = Some(took);
                     self.analysed(decoded, analysis).await;
                 }
                 Some(())

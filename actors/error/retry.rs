@@ -10,6 +10,8 @@ use crate::error::backoff::{Backoff, Budget, Jitter, RetrySettings};
 use crate::error::breaker::Breaker;
 use crate::error::breaker::Outage;
 use crate::error::{Class, Failure, History, Strategy, route};
+use crate::ledger::Ledger;
+use crate::progress::Stage;
 use crate::supervisor::heart::Heart;
 
 /// Nobody tells us to stand still for longer: leases and drains would suffer.
@@ -57,10 +59,18 @@ pub(crate) struct Retrier {
     brake: Arc<Brake>,
     breaker: Arc<Breaker>,
     heart: Heart,
+    ledger: Ledger,
+    stage: Stage,
 }
 
 impl Retrier {
-    pub(crate) fn new(settings: RetrySettings, jitter: Arc<Jitter>, heart: Heart) -> Self {
+    pub(crate) fn new(
+        settings: RetrySettings,
+        jitter: Arc<Jitter>,
+        heart: Heart,
+        ledger: Ledger,
+        stage: Stage,
+    ) -> Self {
         Self {
             settings,
             jitter,
@@ -68,6 +78,8 @@ impl Retrier {
             brake: Arc::default(),
             breaker: Arc::default(),
             heart,
+            ledger,
+            stage,
         }
     }
 
@@ -107,7 +119,7 @@ impl Retrier {
 
     /// Attempts that a caller makes itself (bulks, where every item has its own outcome).
     pub(crate) fn rounds(&self) -> Rounds<'_> {
-        Rounds { retrier: self, backoff: Backoff::new(&self.settings), attempts: 0 }
+        Rounds { retrier: self, backoff: Backoff::new(&self.settings), attempts: 0, failed: false }
     }
 
     /// Waits while the stage is throttled.
@@ -131,17 +143,33 @@ pub(crate) struct Rounds<'a> {
     retrier: &'a Retrier,
     backoff: Backoff,
     attempts: u32,
+    /// The attempt before failed.
+    failed: bool,
 }
 
 impl Rounds<'_> {
     /// An attempt succeeded.
-    pub(crate) fn succeeded(&self) {
+    pub(crate) fn succeeded(&mut self) {
+        if std::mem::take(&mut self.failed) {
+            self.retrier.ledger.stage(self.retrier.stage, |s| s.recovered += 1);
+        }
         self.retrier.breaker.close();
         self.retrier.budget.earn();
     }
 
     /// An attempt failed: what follows.
     pub(crate) fn failed(&mut self, failure: &Failure) -> Next {
+        let next = self.decide(failure);
+        self.failed = true;
+        let again = !matches!(next, Next::GiveUp(_));
+        self.retrier.ledger.stage(self.retrier.stage, |s| {
+            s.errors += 1;
+            s.retried += u64::from(again);
+        });
+        next
+    }
+
+    fn decide(&mut self, failure: &Failure) -> Next {
         let retrier = self.retrier;
         self.attempts += 1;
         let mut history = History {

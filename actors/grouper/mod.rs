@@ -164,7 +164,7 @@ async fn reconcile_gallery(crew: Arc<Crew>, retrier: Retrier, heart: Heart, gall
 
 impl Grouper {
     pub(crate) fn new(post: Post) -> Self {
-        let retrier = post.retrier();
+        let retrier = post.retrier(Stage::Grouper);
         Self { post, retrier, alarm: None, asked: BTreeMap::new(), running: false, failed: false }
     }
 
@@ -223,7 +223,6 @@ impl Grouper {
 
     fn failed(&mut self, trouble: Trouble, ctx: &mut Context<Self>) {
         let crew = &self.post.crew;
-        crew.ledger.stage(Stage::Grouper, |s| s.errors += 1);
         match trouble {
             Trouble::Later(message) if self.post.leaving.is_none() => {
                 tracing::warn!(message, "grouper.later");

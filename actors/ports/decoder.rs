@@ -11,4 +11,6 @@ pub trait Decoder: Send + Sync {
     fn decode(&self, source: Bytes) -> Result<Frame, Rejection>;
     /// Quality, 0 to 1, of the thumbnail in an image's header; `None` where there is none to judge.
     fn judge_header(&self, head: &[u8]) -> Option<f32>;
+    /// Quality, 0 to 1, of a thumbnail that is an image of its own; `None` where it cannot be judged.
+    fn judge_thumbnail(&self, thumbnail: &[u8]) -> Option<f32>;
 }

@@ -6,6 +6,7 @@ use crate::error::{Class, class::Classified};
 use crate::face::Face;
 use crate::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use crate::image::ImageRecord;
+use crate::timings::Timings;
 
 /// One image's result, written as a whole: its faces replace what was there before.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Commit {
     pub image: ImageRecord,
     /// All its faces.
     pub faces: Vec<Face>,
+    /// How long it took.
+    pub timings: Timings,
 }
 
 /// A write or read failed.

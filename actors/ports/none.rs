@@ -36,4 +36,8 @@ impl Decoder for NoImages {
     fn judge_header(&self, _: &[u8]) -> Option<f32> {
         None
     }
+
+    fn judge_thumbnail(&self, _: &[u8]) -> Option<f32> {
+        None
+    }
 }

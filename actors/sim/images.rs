@@ -107,6 +107,10 @@ impl Decoder for SimImages {
             _ => Some(0.9),
         }
     }
+
+    fn judge_thumbnail(&self, thumbnail: &[u8]) -> Option<f32> {
+        self.judge_header(thumbnail)
+    }
 }
 
 #[async_trait]

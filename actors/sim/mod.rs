@@ -66,7 +66,11 @@ fn settings(seed: u64, world: &World, first: bool) -> Settings {
     let world = world.clone();
     let mut settings = Settings {
         model: String::from("sim-1"),
-        intake: Intake { gallery: GalleryRule::Always(GalleryId(String::from("even"))), results: String::new() },
+        intake: Intake {
+            gallery: GalleryRule::Always(GalleryId(String::from("even"))),
+            results: String::new(),
+            thumbnails: None,
+        },
         limits: Limits { downloads: 4, decodes: 2 },
         bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 8, decodes: 4 } },
         timeouts: Timeouts {

@@ -194,7 +194,8 @@ fn tight(settings: &mut Settings) {
     settings.writer.count = 2;
     settings.keeper.batch = 2;
     settings.keeper.backlog = 2;
-    settings.prefilter = Some(crate::settings::PrefilterSettings { threshold: 0.5, head_bytes: 4, at_once: 2 });
+    settings.prefilter =
+        Some(crate::settings::PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 });
 }
 
 /// Groups while it indexes.

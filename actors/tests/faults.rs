@@ -38,7 +38,7 @@ fn a_panic_in_each_actor_in_turn_costs_a_restart_and_no_image() {
 }
 
 const PREFILTER: muster_actors::settings::PrefilterSettings =
-    muster_actors::settings::PrefilterSettings { threshold: 0.5, head_bytes: 4, at_once: 2 };
+    muster_actors::settings::PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 };
 
 #[test]
 fn a_child_that_dies_too_often_stops_the_run_as_a_bug() {

@@ -40,6 +40,8 @@ struct Held {
     receive_count: u32,
     /// Its copy is in the dead-letter queue; only the delete is missing.
     buried: bool,
+    /// A delete was sent before.
+    asked: bool,
 }
 
 /// A queue and its dead letters.
@@ -142,16 +144,25 @@ impl SqsQueue {
             Ok(entries) => entries,
             Err(_) => return vec![Settled::Failed(Class::Bug); handles.len()],
         };
+        let asked_before = self.ask(&handles);
         let settled =
             match self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await {
                 Ok(answer) => {
                     let done = answer.successful.iter().map(|entry| entry.id.as_str());
-                    outcomes(handles.len(), done, &answer.failed)
+                    let settled = outcomes(handles.len(), done, &answer.failed);
+                    settled.into_iter().zip(asked_before).map(|(settled, before)| deleted(settled, before)).collect()
                 }
                 Err(error) => vec![Settled::Failed(fault("DeleteMessageBatch", &error).class); handles.len()],
             };
         self.forget(&handles, &settled);
         settled
+    }
+
+    /// Remembers that a delete of each message was sent; whether one was before.
+    fn ask(&self, handles: &[Handle]) -> Vec<bool> {
+        let mut held = self.held();
+        let mut ask = |handle| held.get_mut(handle).is_some_and(|held| std::mem::replace(&mut held.asked, true));
+        handles.iter().map(&mut ask).collect()
     }
 
     /// What is settled is not ours any more.
@@ -212,6 +223,11 @@ fn letter(message: &Held, rejection: &Rejection, origin: &str) -> Letter {
 /// At most so many bytes of a text.
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
+}
+
+/// What a delete came to: a receipt that is stale while our lease lasts was made so by an earlier delete, whose answer was lost.
+fn deleted(settled: Settled, asked_before: bool) -> Settled {
+    if settled == Settled::LeaseLost && asked_before { Settled::Done } else { settled }
 }
 
 /// What a batch call says of each of its entries, whose ids are their places.
@@ -285,6 +301,7 @@ impl Queue for SqsQueue {
                 message: message.message_id.clone().unwrap_or_default(),
                 receive_count: delivery.receive_count,
                 buried: false,
+                asked: false,
             };
             held.insert(delivery.handle.clone(), kept);
             deliveries.push(delivery);
@@ -366,6 +383,19 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_made_stale_by_a_delete_whose_answer_was_lost_is_deleted() {
+        let failed = Settled::Failed(Class::Transient);
+        for (settled, asked_before, expected) in [
+            (Settled::LeaseLost, true, Settled::Done),
+            (Settled::LeaseLost, false, Settled::LeaseLost),
+            (Settled::Done, true, Settled::Done),
+            (failed.clone(), true, failed),
+        ] {
+            assert_eq!(deleted(settled, asked_before), expected);
+        }
+    }
+
+    #[test]
     fn a_dead_letter_fits_and_says_why_and_from_where() {
         let message = Held {
             until: Instant::now(),
@@ -373,6 +403,7 @@ mod tests {
             message: "m-1".into(),
             receive_count: 3,
             buried: false,
+            asked: false,
         };
         let rejection = Rejection::new(muster_actors::image::RejectReason::BadMessage, "\u{0}".repeat(9));
         let letter = letter(&message, &rejection, "https://queue");

@@ -49,7 +49,7 @@ impl Published {
     }
 
     /// Writes the objects of one image.
-    async fn put(&self, Commit { image, faces }: &Commit) -> Result<(), Fault> {
+    async fn put(&self, Commit { image, faces, .. }: &Commit) -> Result<(), Fault> {
         for face in faces.iter().filter(|face| !face.thumbnail.is_empty()) {
             let key = crop_key(&image.locator.gallery, image.id, face.id);
             self.groups.put(&key, face.thumbnail.clone().into(), "image/jpeg", None, When::Always).await?;

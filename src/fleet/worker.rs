@@ -10,11 +10,11 @@ use muster_actors::message::Intake;
 use muster_actors::ports::Ports;
 use muster_actors::ports::objects::Objects;
 use muster_actors::settings::{
-    FetcherSettings, KeeperSettings, Settings as PipelineSettings, Timeouts, WriterSettings,
+    FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts, WriterSettings,
 };
 use muster_actors::{Running, start, start_grouping};
 
-use super::{Announced, Announcer, FleetError, Published};
+use super::{Announced, Announcer, Depth, FleetError, Published};
 use crate::aws::clients::Clients;
 use crate::aws::s3::{S3Bucket, S3Objects};
 use crate::aws::sqs::{SqsQueue, Urls};
@@ -100,6 +100,15 @@ impl Worker {
         self.cache.clone()
     }
 
+    /// Begins to ask how many messages wait for a service.
+    pub fn depth(&self, service: Service) -> Depth {
+        let url = match service {
+            Service::Detection => &self.settings.queues.images,
+            Service::Grouping => &self.settings.queues.galleries,
+        };
+        Depth::watch(self.aws.sqs.clone(), url.clone())
+    }
+
     fn queue(&self, url: &str) -> Result<Arc<SqsQueue>, FleetError> {
         let queues = &self.settings.queues;
         let urls = Urls {
@@ -169,7 +178,7 @@ impl Worker {
     }
 
     fn pipeline(&self) -> PipelineSettings {
-        let Settings { fleet, queues, mongo, buckets, .. } = &self.settings;
+        let Settings { fleet, queues, mongo, buckets, prefilter, .. } = &self.settings;
         let common = pipeline::settings(&self.settings, self.pack.id());
         let batch_job = std::env::var_os("AWS_BATCH_JOB_ID").is_some();
         let default = GalleryId("default".to_owned());
@@ -177,9 +186,11 @@ impl Worker {
             "" => GalleryRule::FirstFolder(default),
             name => GalleryRule::Always(GalleryId(name.to_owned())),
         };
+        let thumbnails = prefilter.sibling();
         PipelineSettings {
             adopt: telemetry::adopt,
-            intake: Intake { gallery, results: buckets.results_prefix.clone() },
+            prefilter: common.prefilter.map(|common| PrefilterSettings { sibling: thumbnails.clone(), ..common }),
+            intake: Intake { gallery, results: buckets.results_prefix.clone(), thumbnails },
             fetcher: FetcherSettings {
                 leave_after_empty: fleet.leaves_when_empty(batch_job).then_some(queues.leave_after_empty),
                 suspect_at: queues.suspect_at,

@@ -15,6 +15,7 @@ use muster_actors::gallery::GalleryId;
 use muster_actors::image::{ImageRecord, ImageState, Locator, Rejection};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::timings::Timings;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -227,7 +228,11 @@ impl FolderQueue {
             face_count: 0,
             model: self.model.clone(),
         };
-        self.store.commit(vec![Commit { image, faces: Vec::new() }]).await?.into_iter().collect()
+        self.store
+            .commit(vec![Commit { image, faces: Vec::new(), timings: Timings::default() }])
+            .await?
+            .into_iter()
+            .collect()
     }
 }
 

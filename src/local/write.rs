@@ -43,7 +43,7 @@ pub fn commit(db: &mut Connection, batch: &[Commit]) -> Result<Vec<Result<(), Li
     Ok(outcomes)
 }
 
-fn replace(db: &Connection, Commit { image, faces }: &Commit) -> Result<(), LibraryError> {
+fn replace(db: &Connection, Commit { image, faces, .. }: &Commit) -> Result<(), LibraryError> {
     check(image, faces)?;
     let gallery = gallery_number(db, &image.locator.gallery)?;
     let forgotten = tombstones::of_image(db, &image.locator)?;

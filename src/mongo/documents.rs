@@ -1,12 +1,15 @@
 //! What documents look like. Ids are BSON UUIDs (16 bytes, shown as hexadecimal by every tool), embeddings BSON vectors of float32
 //! (Binary subtype 9).
 
+use std::time::Duration;
+
 use mongodb::bson::binary::Vector;
 use mongodb::bson::{Binary, Bson, Document, Uuid, doc};
 use muster_actors::face::{BBox, Face, FaceId};
 use muster_actors::gallery::{Decision, GroupId, Lineage, Verdict};
 use muster_actors::image::{ImageId, ImageRecord};
 use muster_actors::ports::faces::Commit;
+use muster_actors::timings::Timings;
 use serde::Serialize;
 
 use super::MongoError;
@@ -109,8 +112,8 @@ pub fn bbox(document: &Document) -> Result<BBox, MongoError> {
     Ok(BBox { x: part("x")?, y: part("y")?, width: part("width")?, height: part("height")? })
 }
 
-/// Fields of an image.
-pub fn image(image: &ImageRecord) -> Document {
+/// Fields of an image and of how it went.
+pub fn image(Commit { image, timings, .. }: &Commit) -> Document {
     let mut fields = doc! {
         "gallery": &image.locator.gallery.0,
         "bucket": &image.locator.bucket,
@@ -127,7 +130,19 @@ pub fn image(image: &ImageRecord) -> Document {
     };
     let rejection = image.rejection.as_ref();
     fields.insert("reason", rejection.map(|rejection| rejection.reason.as_str()));
+    fields.insert("timings", self::timings(timings));
     fields.insert("detail", rejection.map(|rejection| rejection.detail.as_str()));
+    fields
+}
+
+/// How long an image took, in milliseconds. Says nothing of the image: it is another each time.
+fn timings(timings: &Timings) -> Document {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let Timings { judge, download, decode, analyse, total } = *timings;
+    let stages = [("judge", judge), ("download", download), ("decode", decode), ("analyse", analyse)];
+    let stages = stages.into_iter().filter_map(|(stage, time)| Some((stage.to_owned(), milliseconds(time?).into())));
+    let mut fields: Document = stages.collect();
+    fields.insert("total", milliseconds(total));
     fields
 }
 
@@ -191,7 +206,7 @@ pub fn lineage(event: &Lineage) -> Document {
 }
 
 /// What no store can hold: a figure that is not finite, a face of another image.
-pub fn check(Commit { image, faces }: &Commit) -> Result<(), MongoError> {
+pub fn check(Commit { image, faces, .. }: &Commit) -> Result<(), MongoError> {
     if image.id != image.locator.id() {
         return Err(MongoError::Invalid("the image's id is not its locator's".to_owned()));
     }

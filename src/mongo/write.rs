@@ -28,7 +28,8 @@ pub async fn commit(store: &MongoFaces, batch: &[Commit]) -> Result<Vec<Result<(
 
 /// The statements of one result: what is there now is updated, what is not there any more is deleted. A face that stays
 /// keeps its group.
-fn replace(item: usize, Commit { image, faces }: &Commit, metadata: bool) -> Vec<Statement> {
+fn replace(item: usize, result: &Commit, metadata: bool) -> Vec<Statement> {
+    let Commit { image, faces, .. } = result;
     let id = documents::uuid(image.id.0);
     let ids: Vec<Bson> = faces.iter().map(|face| documents::uuid(face.id.0)).collect();
     let of = |collection, op| Statement { item, metadata: false, collection, op };
@@ -38,7 +39,7 @@ fn replace(item: usize, Commit { image, faces }: &Commit, metadata: bool) -> Vec
         let update = doc! { "$set": documents::face(image, face) };
         of(names::FACES, Op::Upsert { filter: doc! { "_id": documents::uuid(face.id.0) }, update })
     }));
-    let update = doc! { "$set": documents::image(image) };
+    let update = doc! { "$set": documents::image(result) };
     statements.push(of(names::IMAGES, Op::Upsert { filter: doc! { "_id": id.clone() }, update }));
     if metadata {
         let update = doc! { "$set": documents::metadata(image), "$currentDate": { "indexed_at": true } };

@@ -31,6 +31,11 @@ impl Lanes {
         self.engines.iter().map(|engine| Arc::clone(engine) as Arc<dyn Engine>).collect()
     }
 
+    /// What the models run, as they run it.
+    pub fn tally(&self) -> Tally {
+        self.tally.clone()
+    }
+
     /// What the models ran so far.
     pub fn tensors(&self) -> Vec<TensorRuns> {
         self.tally.runs()

@@ -33,6 +33,13 @@ impl Tally {
         *entry = (entry.0 + 1, entry.1 + took);
     }
 
+    /// How often a model ran so far, and seconds inside the runtime.
+    pub fn of(&self, model: &str) -> (u64, f64) {
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = runs.iter().filter(|((name, _), _)| name == model);
+        own.fold((0, 0.0), |(runs, seconds), (_, (count, took))| (runs + count, seconds + took.as_secs_f64()))
+    }
+
     /// All runs so far, by model and shape.
     pub fn runs(&self) -> Vec<TensorRuns> {
         let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);

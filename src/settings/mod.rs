@@ -5,6 +5,7 @@ mod layers;
 mod secret;
 mod telemetry;
 
+use muster_actors::prefilter::sibling::Sibling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,15 @@ pub struct Pipeline {
 pub struct Prefilter {
     /// Lowest thumbnail score, 0 to 1, that is read in full; 0 lets every image pass.
     pub threshold: f32,
+    /// Key of the thumbnail that lies beside an image in its bucket; empty looks into the image's header alone.
+    pub thumbnail: String,
+}
+
+impl Prefilter {
+    /// How the key of a thumbnail follows from its image's; `None` where there are none.
+    pub fn sibling(&self) -> Option<Sibling> {
+        self.thumbnail.parse().ok()
+    }
 }
 
 /// When two faces are one person.
@@ -139,6 +149,10 @@ impl Settings {
         range("grouping.min_size", self.grouping.min_size as f64, 1.0, 1000.0);
         fleet::ranges(self, &mut range);
         telemetry::ranges(self, &mut range);
+        if let (false, Err(error)) = (self.prefilter.thumbnail.is_empty(), self.prefilter.thumbnail.parse::<Sibling>())
+        {
+            faults.push(format!("prefilter.thumbnail is {:?}: {error}", self.prefilter.thumbnail));
+        }
         faults
     }
 

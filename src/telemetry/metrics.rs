@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::names::{self, Kind, Metric};
 
 /// What goes out beside the pipeline's own counters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extra {
     /// What the cache did, where there is one.
     pub cache: Option<CacheCounts>,
@@ -19,6 +19,19 @@ pub struct Extra {
     pub service: String,
     /// Messages that wait in the queue, where that was asked.
     pub queue_depth: Option<u64>,
+    /// What the models did, where there are some.
+    pub models: Vec<ModelRuns>,
+}
+
+/// What one model did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ModelRuns {
+    /// `detector` or `embedder`.
+    pub model: &'static str,
+    /// How often it ran.
+    pub runs: u64,
+    /// Seconds inside the runtime, summed over lanes.
+    pub seconds: f64,
 }
 
 /// What a cache did.
@@ -109,6 +122,8 @@ impl Samples<'_> {
         self.count(names::IN_FLIGHT, &labels, stage.in_flight as u64);
         self.count(names::DONE, &labels, stage.done);
         self.count(names::ERRORS, &labels, stage.errors);
+        self.count(names::RETRIED, &labels, stage.retried);
+        self.count(names::RECOVERED, &labels, stage.recovered);
         self.number(names::BUSY, &labels, stage.busy_seconds);
         self.count(names::BYTES, &labels, stage.bytes);
         self.count(names::SAVED, &labels, stage.bytes_saved);
@@ -140,6 +155,10 @@ pub fn samples(progress: &Progress, extra: &Extra) -> Vec<Sample> {
     let mut batches = Histogram::of(names::BATCH_SIZES);
     progress.batch_sizes.iter().for_each(|(size, times)| batches.record_times(*size as f64, *times));
     out.push(names::BATCHES, &[], Value::Histogram(batches));
+    for model in &extra.models {
+        out.count(names::MODEL_RUNS, &[("model", model.model)], model.runs);
+        out.number(names::MODEL_SECONDS, &[("model", model.model)], model.seconds);
+    }
     out.count(names::OUT_OF_MEMORY, &[], progress.out_of_memory);
     out.count(names::REBUILDS, &[], progress.rebuilds);
     out.count(names::FACES, &[], progress.faces);
@@ -236,6 +255,7 @@ pub(super) mod tests {
             device: "cpu",
             service: "detection".into(),
             queue_depth: Some(40),
+            models: vec![ModelRuns { model: "detector", runs: 8, seconds: 0.5 }],
         };
         (progress, extra)
     }
@@ -269,6 +289,8 @@ pub(super) mod tests {
             ("muster_stage_work_seconds", Some(("stage", "device")), 3.0),
             ("muster_stage_work_seconds", Some(("stage", "writer")), 0.0),
             ("muster_device_batch_images", Some(("device", "cpu")), 3.0),
+            ("muster_device_model_runs", Some(("model", "detector")), 8.0),
+            ("muster_device_model_seconds", Some(("model", "detector")), 0.5),
             ("muster_supervisor_restarted_actors", Some(("actor", "device-0")), 2.0),
             ("muster_writer_face_yaw_degrees", None, 1.0),
             ("muster_cache_missed_entries", None, 7.0),

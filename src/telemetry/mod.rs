@@ -21,7 +21,7 @@ use opentelemetry::trace::TraceContextExt;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 pub use init::{Telemetry, TelemetryError, TraceLayer};
-pub use metrics::{CacheCounts, Extra};
+pub use metrics::{CacheCounts, Extra, ModelRuns};
 
 /// Makes a span the child of the remote span that an `AWSTraceHeader` names. Call it before the span is entered and before
 /// it has children: a span that has begun keeps its parent. What names no span changes nothing.

@@ -126,11 +126,15 @@ metrics! {
     IN_FLIGHT = "muster_stage_in_flight_items", Kind::Gauge, Count, "Items that the stage works on.";
     DONE = "muster_stage_done_items", Kind::Counter, Count, "Items that the stage finished.";
     ERRORS = "muster_stage_failed_calls", Kind::Counter, Count, "Calls of the stage that failed, retried ones included.";
+    RETRIED = "muster_stage_retried_calls", Kind::Counter, Count, "Calls of the stage that failed and were tried again.";
+    RECOVERED = "muster_stage_recovered_calls", Kind::Counter, Count, "Calls of the stage that succeeded after they had failed.";
     BUSY = "muster_stage_busy_seconds", Kind::Counter, Seconds, "Seconds of work, summed over what ran side by side.";
     BYTES = "muster_stage_passed_bytes", Kind::Counter, Bytes, "Bytes that went through the stage.";
     SAVED = "muster_stage_saved_bytes", Kind::Counter, Bytes, "Bytes that need not be read.";
     WORK = "muster_stage_work_seconds", Kind::Histogram(SECONDS), Seconds, "Seconds of each piece of work that was done.";
     BATCHES = "muster_device_batch_images", Kind::Histogram(BATCH_SIZES), Count, "Images in each batch that ran.";
+    MODEL_RUNS = "muster_device_model_runs", Kind::Counter, Count, "Runs of a model, by model: detector, embedder.";
+    MODEL_SECONDS = "muster_device_model_seconds", Kind::Counter, Seconds, "Seconds inside the runtime, by model, summed over lanes.";
     OUT_OF_MEMORY = "muster_device_out_of_memory_batches", Kind::Counter, Count, "Batches that did not fit the device's memory.";
     REBUILDS = "muster_device_rebuilt_engines", Kind::Counter, Count, "Times an engine was rebuilt.";
     FACES = "muster_writer_written_faces", Kind::Counter, Count, "Faces written.";

@@ -29,6 +29,7 @@ use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use muster_actors::settings::{CreditSettings, FetcherSettings, Settings};
 use muster_actors::start;
+use muster_actors::timings::Timings;
 use support::fleet::Fleet;
 use support::stack::Stack;
 
@@ -107,7 +108,7 @@ fn result(n: usize, faces: usize) -> Commit {
         face_count: faces as u32,
         model: "bench@1".into(),
     };
-    Commit { image, faces: (0..faces).map(face).collect() }
+    Commit { image, faces: (0..faces).map(face).collect(), timings: Timings::default() }
 }
 
 /// Faces a second into MongoDB, four an image, in bulks as the Writer makes them.
@@ -181,6 +182,9 @@ impl Decoder for Nothing {
         Ok(Frame { pixels, scale: 1.0, width: 1, height: 1, orientation: 1, source })
     }
     fn judge_header(&self, _: &[u8]) -> Option<f32> {
+        None
+    }
+    fn judge_thumbnail(&self, _: &[u8]) -> Option<f32> {
         None
     }
 }

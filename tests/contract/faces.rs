@@ -4,6 +4,7 @@ use muster_actors::face::{BBox, Face, FaceId, Quality, QualityReason};
 use muster_actors::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled};
 use muster_actors::image::{ImageRecord, ImageState, Locator};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use muster_actors::timings::Timings;
 
 /// Makes an empty store.
 pub trait Make<F: Faces>: AsyncFn() -> F {}
@@ -49,7 +50,7 @@ pub fn result(key: &str, faces: u8) -> Commit {
         face_count: u32::try_from(faces.len()).unwrap(),
         model: "test@1".to_owned(),
     };
-    Commit { image, faces }
+    Commit { image, faces, timings: Timings::default() }
 }
 
 async fn commit(store: &impl Faces, batch: Vec<Commit>) {

@@ -10,12 +10,15 @@ use muster::aws::sqs::{SqsQueue, Urls};
 use muster::mongo::{Connection, MongoFaces, Uris};
 use muster::redis::{Cache, Vectors};
 use muster::settings::{Layers, Secret};
+use muster_actors::error::Class;
 use muster_actors::image::Locator;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
+use muster_actors::ports::queue::{Handle, Queue, Settled};
 
 use super::embedded::hold;
 use super::{faces, objects, queue};
 use crate::support::fleet::clients;
+use crate::support::proxy::Proxy;
 use crate::support::stack::Stack;
 
 /// All tests of this program share the servers and have databases and queues of their own.
@@ -73,6 +76,25 @@ async fn sqs(messages: usize, visibility: Duration) -> SqsQueue {
         client.send_message().queue_url(&url).message_body(body.to_string()).send().await.unwrap();
     }
     SqsQueue::new(client, Urls { queue: url, dead_letters }, visibility, Duration::from_secs(1))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_whose_answer_was_lost_is_no_lost_lease() {
+    let proxy = Proxy::start(stack().url("aws")).await;
+    let (client, direct) = (clients(&proxy.url()).await.sqs, clients(stack().url("aws")).await.sqs);
+    let make = async |of: &str| {
+        let name = format!("{of}-{}", number());
+        direct.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
+    };
+    let urls = Urls { queue: make("images").await, dead_letters: make("dead").await };
+    direct.send_message().queue_url(&urls.queue).message_body("{}").send().await.unwrap();
+    let queue = SqsQueue::new(client, urls, Duration::from_secs(60), Duration::from_secs(1));
+    let handles: Vec<Handle> = queue.receive(1).await.unwrap().deliveries.into_iter().map(|d| d.handle).collect();
+    proxy.lose_answers();
+    assert_eq!(queue.ack(&handles).await.unwrap(), [Settled::Failed(Class::Transient)]);
+    proxy.set(true);
+    assert_eq!(queue.ack(&handles).await.unwrap(), [Settled::Done]);
+    assert_eq!(queue.ack(&handles).await.unwrap(), [Settled::LeaseLost], "settled once");
 }
 
 struct Bucket(S3Objects, aws_sdk_s3::Client, String);

@@ -9,6 +9,7 @@ mod check;
 mod faults;
 mod host;
 mod outages;
+mod prefilter;
 mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -103,7 +103,7 @@ async fn a_dependency_that_goes_away_and_comes_back_costs_time_and_nothing_else(
     let shown = ["indexed", "no_faces", "released", "lease_lost"].map(|state| format!("{state} {}", states(state)));
     println!("  {}", shown.join(", "));
     assert_eq!(states("rejected"), 0, "{summary:#}");
-    // A delete whose answer was lost is tried again and finds a stale receipt: stored, deleted, and counted as lost.
+    // Lost is a lease that ended while SQS was away: its image comes again, unless it was deleted and the answer lost.
     assert!(states("indexed") + states("no_faces") + states("lease_lost") >= images, "{summary:#}");
     assert!(memory < 2048, "{memory} MB");
     assert_eq!((fleet.depth(&fleet.images).await, fleet.depth(&fleet.dead_letters).await), ((0, 0), (0, 0)));

@@ -108,6 +108,8 @@ async fn an_image_is_one_trace_from_its_message_to_its_end_and_its_log_and_metri
         tokio::time::sleep(Duration::from_millis(200)).await;
         metrics = page(port);
     }
+    let waiting = metrics.lines().find(|line| line.starts_with("muster_queue_waiting_messages{"));
+    assert!(waiting.is_some_and(|line| line.rsplit(' ').next().unwrap().parse::<f64>().is_ok()), "{metrics}");
     assert!(std::process::Command::new("kill").args(["-TERM", &worker.id().to_string()]).status().unwrap().success());
     let log = worker.said(80);
     let said = Worker::start(&mut configured("group")).said(0);

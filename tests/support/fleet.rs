@@ -145,13 +145,14 @@ impl Fleet {
         ended(Worker::start(&mut self.worker(command)), 0)
     }
 
-    /// Every document of a collection, ascending by id, without the fields that say when.
+    /// Every document of a collection, ascending by id, without the fields that say when and how long.
     pub async fn documents(&self, database: &str, collection: &str) -> Vec<Document> {
         let all = self.database(database).await.collection::<Document>(collection);
         let found = all.find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
         let mut documents: Vec<Document> = found.try_collect().await.unwrap();
         for document in &mut documents {
             document.remove("indexed_at");
+            document.remove("timings");
         }
         documents
     }

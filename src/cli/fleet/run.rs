@@ -15,12 +15,14 @@ use crate::cli::models::lanes;
 use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::{CliError, Logging};
-use crate::fleet::{self, Service, Worker};
+use crate::fleet::{self, Depth, Service, Worker};
 use crate::onnx::home::Home;
+use crate::onnx::manifest::Manifest;
 use crate::onnx::pack::Pack;
+use crate::onnx::tally::Tally;
 use crate::redis::{Cache, Counts};
 use crate::settings::Settings;
-use crate::telemetry::{CacheCounts, Extra, Telemetry};
+use crate::telemetry::{CacheCounts, Extra, ModelRuns, Telemetry};
 
 /// Spans and metrics may take so long at the end: a part of what a drain leaves before SIGKILL.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -60,14 +62,15 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
         Err(_) => System::new(),
     };
     let report = system.block_on(async move {
+        let models = lanes.as_ref().map(|lanes| (files(&pack), lanes.tally()));
         let worker = Worker::connect(settings, pack).await?;
         let running = match &lanes {
             Some(lanes) => worker.detect(lanes)?,
             None => worker.group()?,
         };
         let drain = running.drainer();
-        let cache = worker.cache();
-        telemetry.watch(running.progress(), move || extra(service, cache.as_ref()))?;
+        let watched = Watched { service, cache: worker.cache(), depth: worker.depth(service), models };
+        telemetry.watch(running.progress(), move || watched.extra())?;
         let (exit, summary) = tokio::select! {
             end = running.finished() => end,
             never = endings(&signals, limit, deadline, drain) => match never {},
@@ -81,13 +84,38 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
     Ok(ExitCode::from(report.exit.code()))
 }
 
+/// What each file of a pack is for.
+fn files(pack: &Pack) -> Files {
+    let Manifest { detector, embedder, .. } = pack.manifest();
+    [("detector", detector.file.clone()), ("embedder", embedder.file.clone())]
+}
+
+type Files = [(&'static str, String); 2];
+
 /// What the counters of the pipeline do not know.
-fn extra(service: Service, cache: Option<&Cache>) -> Extra {
-    let counts = |cache: &Cache| {
-        let Counts { hits, misses, errors, bytes } = cache.counts();
-        CacheCounts { hits, misses, bytes, errors }
-    };
-    Extra { cache: cache.map(counts), device: "cpu", service: service.as_str().to_owned(), queue_depth: None }
+struct Watched {
+    service: Service,
+    cache: Option<Cache>,
+    depth: Depth,
+    /// The models, and their runs.
+    models: Option<(Files, Tally)>,
+}
+
+impl Watched {
+    fn extra(&self) -> Extra {
+        let cache = self.cache.as_ref().map(|cache| {
+            let Counts { hits, misses, errors, bytes } = cache.counts();
+            CacheCounts { hits, misses, bytes, errors }
+        });
+        let models = self.models.iter().flat_map(|(files, tally)| {
+            files.iter().map(|(model, file)| {
+                let (runs, seconds) = tally.of(file);
+                ModelRuns { model, runs, seconds }
+            })
+        });
+        let service = self.service.as_str().to_owned();
+        Extra { cache, device: "cpu", service, queue_depth: self.depth.last(), models: models.collect() }
+    }
 }
 
 /// Asks for a drain when anybody wants the worker to end. Never returns: the worker does.

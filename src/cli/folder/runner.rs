@@ -121,7 +121,7 @@ impl Runner {
         let common = pipeline::settings(&self.settings, self.pack.id());
         let gallery = GalleryId(GALLERY.to_owned());
         PipelineSettings {
-            intake: Intake { gallery: GalleryRule::Always(gallery.clone()), results: String::new() },
+            intake: Intake { gallery: GalleryRule::Always(gallery.clone()), results: String::new(), thumbnails: None },
             writer: WriterSettings {
                 count: ours.write_batch,
                 age: Duration::from_millis(ours.write_milliseconds),

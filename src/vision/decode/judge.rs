@@ -1,4 +1,4 @@
-//! The prefilter's judgement of the thumbnail in a JPEG's header.
+//! The prefilter's judgement of a thumbnail: one in a JPEG's header, or one of its own.
 
 use muster_actors::image::Pixels;
 
@@ -6,11 +6,11 @@ use super::{exif, jpeg, segments};
 use crate::vision::luma::{Luma, moments};
 use crate::vision::quality::sharpness;
 
-/// A thumbnail is about 160 × 120; more than this is none.
-const MAX_PIXELS: u64 = 1_000_000;
+/// A thumbnail in a header is about 160 × 120, one of its own a few hundred pixels; more than this is none.
+pub const MAX_PIXELS: u64 = 1_000_000;
 
 /// Quality, 0 to 1, of the EXIF thumbnail in the first bytes of a JPEG; `None` where there is none that decodes.
-pub fn thumbnail_quality(head: &[u8]) -> Option<f32> {
+pub fn header_quality(head: &[u8]) -> Option<f32> {
     if !head.starts_with(&[0xFF, 0xD8, 0xFF]) {
         return None;
     }
@@ -19,15 +19,17 @@ pub fn thumbnail_quality(head: &[u8]) -> Option<f32> {
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return None;
     }
-    judge(&jpeg::decode(&thumbnail, 1).ok()?)
+    quality(&jpeg::decode(&thumbnail, 1).ok()?)
 }
 
+/// Quality, 0 to 1; `None` for an image too small to say.
+///
 /// Sharpness times exposure times contrast, each a ramp that is 1 for an ordinary photo: only an image that is
 /// hopeless even at thumbnail size comes near 0.
 ///
 /// Sharpness: [`sharpness::of`], 0.15 to 0.35. Exposure: mean luma within 0.02..0.12 and 0.9..0.99. Contrast: standard
 /// deviation of luma 0.01 to 0.05.
-fn judge(pixels: &Pixels) -> Option<f32> {
+pub fn quality(pixels: &Pixels) -> Option<f32> {
     if pixels.width < 16 || pixels.height < 16 {
         return None;
     }

@@ -69,7 +69,14 @@ impl Decoder for VisionDecoder {
     }
 
     fn judge_header(&self, head: &[u8]) -> Option<f32> {
-        judge::thumbnail_quality(head)
+        judge::header_quality(head)
+    }
+
+    fn judge_thumbnail(&self, thumbnail: &[u8]) -> Option<f32> {
+        let limits = Limits { pixels: judge::MAX_PIXELS, ..self.limits };
+        let header = probe(thumbnail, &limits).ok()?;
+        let (pixels, _) = pixels_of(thumbnail, &header, |_| false, &limits).ok()?;
+        judge::quality(&pixels)
     }
 }
 

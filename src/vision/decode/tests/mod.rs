@@ -325,17 +325,22 @@ fn a_heic_decodes_where_libheif_is_installed_and_names_the_package_where_not() {
 }
 
 #[test]
-fn a_header_is_judged_by_its_thumbnail() {
+fn an_image_is_judged_by_the_thumbnail_in_its_header_or_by_one_of_its_own() {
     let photo = jpeg_of(&quarters(64, 64));
     assert_eq!(decoder(64).judge_header(&photo), None, "no thumbnail");
-    assert_eq!(decoder(64).judge_header(b"no image"), None);
+    let large = jpeg_of(&quarters(1200, 1000));
+    for bytes in [&b"no image"[..], b"", &photo[..100], &large] {
+        assert_eq!((decoder(64).judge_header(bytes), decoder(64).judge_thumbnail(bytes)), (None, None));
+    }
     let checks: Vec<u8> =
         (0..160 * 120u32).flat_map(|i| [if (i % 160 / 4 + i / 640) % 2 == 0 { 60 } else { 190 }; 3]).collect();
     let thumbnail = |data: Vec<u8>| jpeg_of(&Pixels { width: 160, height: 120, data });
     let judged = |thumbnail: Vec<u8>| {
         let head = with_exif(&photo, &exif_block(1, &thumbnail));
         // A ranged read ends anywhere behind the EXIF block.
-        decoder(64).judge_header(&head[..head.len() - 200]).unwrap()
+        let within = decoder(64).judge_header(&head[..head.len() - 200]).unwrap();
+        assert_eq!(decoder(64).judge_thumbnail(&thumbnail), Some(within));
+        within
     };
     let good = judged(thumbnail(checks.clone()));
     let dark = judged(thumbnail(checks.iter().map(|v| v / 20).collect()));
