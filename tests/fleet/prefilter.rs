@@ -1,7 +1,7 @@
 //! What the prefilter saves and what it costs: real photos, made worse on purpose, through S3.
 //!
 //! `cargo test --test fleet prefilter:: -- --nocapture` prints the table of docs/quality.md. What a photo is worth is not laid down
-//! here: it is what the same worker finds in it without a prefilter.
+//! here: a photo is useful when the same worker, without a prefilter, finds a face in it that it takes for the person's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +10,8 @@ use exif::experimental::Writer;
 use exif::{Field, In, Tag, Value as ExifValue};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use mongodb::bson::Document;
+use mongodb::bson::binary::Vector;
+use mongodb::bson::{Bson, Document};
 use muster::vision::decode::{Limits, VisionDecoder};
 use muster_actors::image::Pixels;
 use muster_actors::ports::decoder::Decoder;
@@ -22,9 +23,7 @@ use crate::support::fleet::{Fleet, Worker, ended};
 use crate::{count, stack, support};
 
 /// As docs/quality.md advises.
-const THRESHOLD: f64 = 0.2;
-/// A face below this joins no two groups (docs/quality.md).
-const USEFUL: f64 = 0.35;
+const THRESHOLD: f64 = 0.65;
 /// What muster reads to find a header's thumbnail.
 const HEAD: i64 = 68 << 10;
 
@@ -127,6 +126,27 @@ async fn run(fleet: &Fleet, events: &[String], changes: &[(&str, &str)]) -> (Val
     (summary, records.into_iter().map(|record| (record.get_str("key").unwrap().to_owned(), record)).collect())
 }
 
+/// Photos in which the person of the unchanged photo is found by the similarity that the models' pack groups by.
+async fn useful(fleet: &Fleet, all: &BTreeMap<String, Document>) -> BTreeSet<String> {
+    let mut vectors: BTreeMap<String, Vec<Vec<f32>>> = BTreeMap::new();
+    for face in fleet.documents("gallery_images", "faces").await {
+        let Some(Bson::Binary(embedding)) = face.get("embedding") else { panic!("{face}") };
+        let Ok(Vector::Float32(embedding)) = Vector::try_from(embedding) else { panic!("{face}") };
+        vectors.entry(face.get("image").unwrap().to_string()).or_default().push(embedding);
+    }
+    let faces = |key: &str| vectors.get(&all[key].get("_id").unwrap().to_string()).cloned().unwrap_or_default();
+    let alike = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let manifest: muster::onnx::manifest::Manifest =
+        toml::from_str(&std::fs::read_to_string(support::repository().join("config/models/open.toml")).unwrap())
+            .unwrap();
+    let is_useful = |key: &&String| {
+        let clean = format!("{}-0.jpg", key.rsplit_once('-').unwrap().0);
+        let person = faces(&clean).into_iter().next().unwrap_or_default();
+        faces(key).iter().any(|face| alike(face, &person) >= manifest.grouping.similarity)
+    };
+    all.keys().filter(is_useful).cloned().collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_prefilter_drops_what_is_worth_nothing_reads_little_of_it_and_drops_nothing_else() {
     let fleet = Fleet::new(&stack()).await;
@@ -138,13 +158,8 @@ async fn the_prefilter_drops_what_is_worth_nothing_reads_little_of_it_and_drops_
 
     let (_, all) = run(&fleet, &images, &[]).await;
     assert_eq!(all.len(), keys.len());
-    let mut useful: BTreeSet<String> = BTreeSet::new();
-    for face in fleet.documents("gallery_images", "faces").await {
-        if face.get_f64("overall").unwrap() >= USEFUL {
-            useful.insert(face.get("image").unwrap().to_string());
-        }
-    }
-    let is_useful = |key: &str| useful.contains(&all[key].get("_id").unwrap().to_string());
+    let useful = useful(&fleet, &all).await;
+    let is_useful = |key: &str| useful.contains(key);
 
     let threshold = THRESHOLD.to_string();
     let header = [("MUSTER_PREFILTER__THRESHOLD", threshold.as_str())];
@@ -180,7 +195,7 @@ async fn the_prefilter_drops_what_is_worth_nothing_reads_little_of_it_and_drops_
                 assert!(quality >= THRESHOLD, "{name}: {record}");
                 missed += usize::from(!is_useful(key));
                 let mut record = record.clone();
-                record.insert("quality", mongodb::bson::Bson::Null);
+                record.insert("quality", Bson::Null);
                 assert_eq!(&record, &all[key], "{name}: what passes is what it was");
             }
         }
@@ -207,4 +222,24 @@ async fn the_prefilter_drops_what_is_worth_nothing_reads_little_of_it_and_drops_
         let [photos, useful, header, beside] = table[change];
         println!("| {change} | {photos} | {useful} | {header} | {beside} |");
     }
+}
+
+#[test]
+fn photos_as_people_take_them_pass() {
+    let decoder = VisionDecoder { limits: Limits::default(), side: u32::MAX };
+    let (mut photos, mut dropped) = (0, [0; 2]);
+    for file in std::fs::read_dir(support::photos("gallery")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let Ok(frame) = decoder.decode(bytes.into()) else { continue };
+        photos += 1;
+        for (dropped, side) in dropped.iter_mut().zip([160, 320]) {
+            let quality = decoder.judge_thumbnail(&jpeg(&small(&frame.pixels, side), 85));
+            *dropped += usize::from(quality.is_some_and(|quality| f64::from(quality) < THRESHOLD));
+        }
+    }
+    println!(
+        "of {photos} photos of the gallery {} are dropped by thumbnails of 160 pixels, {} by 320",
+        dropped[0], dropped[1]
+    );
+    assert!(photos > 1_000 && dropped.iter().all(|dropped| dropped * 100 <= photos), "{dropped:?} of {photos}");
 }
