@@ -21,6 +21,10 @@ pub struct Fleet {
     pub time_limit_minutes: u64,
     /// Lanes side by side at most.
     pub face_workers: usize,
+    /// Images on their way at a time, in place of `pipeline.credits`: most of them wait for an answer of the network.
+    pub credits: usize,
+    /// Downloads side by side at most.
+    pub downloads: usize,
     /// Gallery of images whose message names none; empty takes the first folder of the key.
     pub gallery: String,
     /// Minutes that a worker waits for a dependency that is down before it leaves.
@@ -148,6 +152,8 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     let Settings { fleet, queues, mongo, redis, .. } = settings;
     range("fleet.time_limit_minutes", fleet.time_limit_minutes as f64, 0.0, 20_160.0);
     range("fleet.face_workers", fleet.face_workers as f64, 1.0, 256.0);
+    range("fleet.credits", fleet.credits as f64, 1.0, 100_000.0);
+    range("fleet.downloads", fleet.downloads as f64, 1.0, 1024.0);
     range("fleet.outage_minutes", fleet.outage_minutes as f64, 1.0, 600.0);
     range("queues.visibility_seconds", queues.visibility_seconds as f64, 1.0, 43_200.0);
     range("queues.lease_hours", queues.lease_hours as f64, 1.0, 11.9);
