@@ -10,7 +10,7 @@ use super::print::print;
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;
 use crate::onnx::runtime;
-use crate::settings::Layers;
+use crate::settings::{Layers, Settings};
 use crate::vision::decode::heif;
 
 /// Arguments of `muster check`.
@@ -88,7 +88,8 @@ impl Args {
 
     fn findings(&self, layers: &Layers) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let settings = match layers.settings() {
+        #[cfg_attr(not(feature = "cloud"), allow(unused_mut))]
+        let mut settings = match layers.settings() {
             Ok(settings) => settings,
             Err(error) => return vec![Finding::broken("settings", &error, "correct what is named", 78)],
         };
@@ -97,22 +98,16 @@ impl Args {
             Ok(home) => home,
             Err(error) => return vec![Finding::broken("home", &error, "set MUSTER_HOME", 78)],
         };
-        let pull = format!("muster models pull {}", settings.models.pack);
-        findings.push(match runtime::library(settings.models.provider, &home) {
-            Ok(path) => Finding::ok("runtime", path.display().to_string()),
-            Err(error) => Finding::broken("runtime", &error, &pull, 66),
-        });
-        match Pack::open(&settings.models.pack, &home).and_then(|pack| pack.verify().map(|()| pack)) {
-            Ok(pack) => {
-                findings.push(Finding::ok("models", format!("{}, every sha256 as pinned", pack.id())));
-                if findings.iter().all(|finding| finding.code == 0) {
-                    findings.push(match lanes(&settings, &pack, &home) {
-                        Ok(lanes) => Finding::ok("lanes", format!("{} loaded", lanes.engines().len())),
-                        Err(error) => Finding::broken("lanes", &error, &pull, 66),
-                    });
-                }
+        #[cfg(feature = "cloud")]
+        let brought = super::fleet::bring(&mut settings, &home);
+        #[cfg(not(feature = "cloud"))]
+        let brought = Ok::<_, CliError>(());
+        match brought {
+            Ok(()) => models(&settings, &home, &mut findings),
+            Err(error) => {
+                let mend = "correct models.pack, or upload the pack";
+                findings.push(Finding::broken("models", &error, mend, error.exit_code()));
             }
-            Err(error) => findings.push(Finding::broken("models", &error, &pull, 66)),
         }
         findings.push(match heif::is_installed() {
             Ok(()) => Finding::ok("heic", "libheif is installed"),
@@ -129,6 +124,27 @@ impl Args {
             findings.push(library(given));
         }
         findings
+    }
+}
+
+/// Runtime, models and lanes.
+fn models(settings: &Settings, home: &Home, findings: &mut Vec<Finding>) {
+    let pull = format!("muster models pull {}", settings.models.pack);
+    findings.push(match runtime::library(settings.models.provider, home) {
+        Ok(path) => Finding::ok("runtime", path.display().to_string()),
+        Err(error) => Finding::broken("runtime", &error, &pull, 66),
+    });
+    match Pack::open(&settings.models.pack, home).and_then(|pack| pack.verify().map(|()| pack)) {
+        Ok(pack) => {
+            findings.push(Finding::ok("models", format!("{}, every sha256 as pinned", pack.id())));
+            if findings.iter().all(|finding| finding.code == 0) {
+                findings.push(match lanes(settings, &pack, home) {
+                    Ok(lanes) => Finding::ok("lanes", format!("{} loaded", lanes.engines().len())),
+                    Err(error) => Finding::broken("lanes", &error, &pull, 66),
+                });
+            }
+        }
+        Err(error) => findings.push(Finding::broken("models", &error, &pull, 66)),
     }
 }
 
