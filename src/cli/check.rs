@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
-
 use super::CliError;
+use super::finding::{Finding, State};
 use super::models::lanes;
 use super::print::print;
 use crate::onnx::home::Home;
@@ -23,44 +22,6 @@ pub struct Args {
     /// Print one JSON array
     #[arg(long)]
     json: bool,
-}
-
-/// One thing that was tried.
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    what: &'static str,
-    state: State,
-    /// What was found.
-    detail: String,
-    /// How to mend it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
-    #[serde(skip)]
-    code: u8,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Ok,
-    /// muster works without it.
-    Missing,
-    Broken,
-}
-
-impl Finding {
-    pub(super) fn ok(what: &'static str, detail: impl Into<String>) -> Self {
-        Self { what, state: State::Ok, detail: detail.into(), mend: None, code: 0 }
-    }
-
-    pub(super) fn broken(what: &'static str, error: &dyn std::fmt::Display, mend: &str, code: u8) -> Self {
-        Self { what, state: State::Broken, detail: error.to_string(), mend: Some(mend.to_owned()), code }
-    }
-
-    /// muster works without it.
-    pub(super) fn lacking(what: &'static str, detail: &str, mend: &str) -> Self {
-        Self { what, state: State::Missing, detail: detail.to_owned(), mend: Some(mend.to_owned()), code: 0 }
-    }
 }
 
 impl Args {

@@ -10,6 +10,7 @@ pub mod classify;
 mod connect;
 mod documents;
 mod gallery;
+mod indexes;
 mod partition;
 mod write;
 

@@ -101,6 +101,15 @@ pub struct Mongo {
     pub write_batch: usize,
     /// A result waits at most this many milliseconds to be written.
     pub write_milliseconds: u64,
+    /// Days that births, merges, splits and ends of groups are kept; 0 keeps them for ever.
+    pub lineage_days: u64,
+}
+
+impl Mongo {
+    /// How long events of groups are kept; `None` is for ever.
+    pub fn lineage(&self) -> Option<Duration> {
+        (self.lineage_days > 0).then(|| Duration::from_secs(self.lineage_days * 86_400))
+    }
 }
 
 /// What need not be fetched or computed twice.
@@ -164,6 +173,7 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("queues.group_after_seconds", queues.group_after_seconds as f64, 0.0, 900.0);
     range("mongo.write_batch", mongo.write_batch as f64, 1.0, 10_000.0);
     range("mongo.write_milliseconds", mongo.write_milliseconds as f64, 1.0, 60_000.0);
+    range("mongo.lineage_days", mongo.lineage_days as f64, 0.0, 20_000.0);
     range("redis.timeout_milliseconds", redis.timeout_milliseconds as f64, 1.0, 10_000.0);
     range("redis.image_megabytes", redis.image_megabytes as f64, 0.0, 256.0);
     range("redis.image_seconds", redis.image_seconds as f64, 1.0, 604_800.0);

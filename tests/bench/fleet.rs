@@ -155,7 +155,7 @@ async fn writes(stack: &Arc<Stack>) {
     let [gallery_images, huemn] = ["bench_faces", "bench_huemn"]
         .map(|name| Secret::from(stack.url("mongo").replace("/?", &format!("/{name}?")).as_str()));
     let connection = Connection::open(&Uris { gallery_images: &gallery_images, huemn: &huemn }).await.unwrap();
-    connection.ensure_indexes().await.unwrap();
+    connection.ensure_indexes(None).await.unwrap();
     let store = MongoFaces::new(&connection, None);
     for images in [125, 500] {
         let began = Instant::now();

@@ -11,7 +11,7 @@ use muster_actors::exit::{Exit, Mend};
 use crate::aws::classify::{Fault, fault};
 use crate::aws::clients::Clients;
 use crate::aws::s3::{S3Bucket, When};
-use crate::cli::check::Finding;
+use crate::cli::finding::Finding;
 use crate::fleet::FleetError;
 use crate::mongo::{Connection, MongoFaces, Uris};
 use crate::redis::Cache;
@@ -194,7 +194,7 @@ async fn mongo(settings: &Settings) -> Vec<Finding> {
         }
         Err(error) => broken(error),
     }];
-    findings.push(match connection.missing_indexes().await {
+    findings.push(match connection.missing_indexes(mongo.lineage()).await {
         Ok(missing) if missing.is_empty() => Finding::ok("indexes", "all there"),
         Ok(missing) => Finding::lacking("indexes", &missing.join(", "), "the first worker makes them"),
         Err(error) => broken(error),
