@@ -59,6 +59,13 @@ fn on(cores: &str, command: &Command) -> Command {
     pinned
 }
 
+/// Processor seconds of all children that have ended (proc(5): cutime and cstime, in hundredths).
+fn spent() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    fields[13..15].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+}
+
 /// Brings running servers to some cores.
 fn move_to(cores: &str, stack: &Stack) {
     for server in ["mongo", "redis", "aws"] {
@@ -88,7 +95,9 @@ async fn end_to_end(stack: &Arc<Stack>) {
             let library = tempfile::tempdir().unwrap();
             let mut command = support::muster();
             command.arg("index").arg(folder.path()).arg("--library").arg(library.path()).arg("--json");
+            let before = spent();
             let index: Value = serde_json::from_slice(&support::run(&mut on(cores, &command), 0).stdout).unwrap();
+            let index_spent = spent() - before;
             // Grouping is the other worker's work: it is not in the time of either.
             let grouping = index["stages"]["grouper"]["busy_seconds"].as_f64().unwrap();
             let laptop = keys.len() as f64 / (index["seconds"].as_f64().unwrap() - grouping);
@@ -104,6 +113,7 @@ async fn end_to_end(stack: &Arc<Stack>) {
                 .env("AWS_ENDPOINT_URL", url)
                 .env("MUSTER_QUEUES__WAIT_SECONDS", "0")
                 .env("MUSTER_QUEUES__LEAVE_AFTER_EMPTY", "1");
+            let before = spent();
             let detect = ended(Worker::start(on(cores, &command).stdout(Stdio::piped())), 0);
             let worker = keys.len() as f64 / detect["seconds"].as_f64().unwrap();
             assert_eq!(support::count(&detect, "fetched"), keys.len() as u64);

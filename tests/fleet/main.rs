@@ -10,6 +10,7 @@ mod faults;
 mod host;
 mod outages;
 mod prefilter;
+mod strategies;
 mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
