@@ -117,9 +117,10 @@ async fn end_to_end(stack: &Arc<Stack>) {
             let detect = ended(Worker::start(on(cores, &command).stdout(Stdio::piped())), 0);
             let worker = keys.len() as f64 / detect["seconds"].as_f64().unwrap();
             assert_eq!(support::count(&detect, "fetched"), keys.len() as u64);
-            let ratio = worker / laptop;
+            let (ratio, detect_spent) = (worker / laptop, spent() - before);
             println!(
-                "{how}, round {round}: {} images, index {laptop:.1}/s, detect {worker:.1}/s, ratio {ratio:.2}",
+                "{how}, round {round}: {} images, index {laptop:.1}/s, detect {worker:.1}/s, ratio {ratio:.2}; \
+                 processor seconds {index_spent:.1} and {detect_spent:.1}",
                 keys.len()
             );
         }

@@ -162,6 +162,11 @@ fn outcomes<'a>(asked: usize, done: impl Iterator<Item = &'a str>, failed: &[Bat
     outcomes
 }
 
+/// The name in a queue's URL.
+fn name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
 fn delivery(message: &Message, handle: Handle) -> Delivery {
     let attribute = |name: MessageSystemAttributeName| message.attributes.as_ref().and_then(|all| all.get(&name));
     let count = attribute(MessageSystemAttributeName::ApproximateReceiveCount).and_then(|count| count.parse().ok());
@@ -194,7 +199,7 @@ impl Queue for SqsQueue {
             .message_system_attribute_names(MessageSystemAttributeName::AwsTraceHeader)
             .send()
             .await
-            .map_err(|error| QueueError::from(fault("ReceiveMessage", &error)))?;
+            .map_err(|error| QueueError::from(fault(&format!("ReceiveMessage from {}", name(&self.url)), &error)))?;
         // The lease began before the answer came; after a long poll that is up to `wait` later than the call.
         let until = Instant::now() + self.visibility;
         let (mut deliveries, mut received) = (Vec::new(), Vec::new());
