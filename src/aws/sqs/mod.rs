@@ -24,6 +24,7 @@ use receipts::Receipts;
 
 /// Entries of a batch call (SQS quota).
 const ENTRIES: usize = 10;
+
 /// A queue and its dead letters.
 #[derive(Clone, Debug)]
 pub struct SqsQueue {
