@@ -1,7 +1,9 @@
 //! The commands of a fleet's workers.
 
 pub mod check;
+mod plot;
 mod run;
+mod scale;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,8 @@ pub enum Command {
     Group(Args),
     /// Detect or group, as SERVICE_TYPE says
     Worker(Args),
+    /// Try scaling policies on a trace of arrivals
+    Scale(scale::Args),
 }
 
 /// Arguments of a worker.
@@ -52,10 +56,11 @@ pub struct Args {
 impl Command {
     /// Runs the worker to its end.
     pub fn run(self, mut layers: Layers, logging: Logging) -> Result<ExitCode, CliError> {
-        let (args, service) = match &self {
+        let (args, service) = match self {
             Self::Detect(args) => (args, Some(Service::Detection)),
             Self::Group(args) => (args, Some(Service::Grouping)),
             Self::Worker(args) => (args, None),
+            Self::Scale(args) => return args.run(&layers),
         };
         if let Some(mode) = &args.mode {
             layers.set("fleet.mode", mode.clone().into(), Origin::Flag("--mode"))?;
