@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 
 use crate::error::{Class, class::Classified};
-use crate::face::Face;
+use crate::face::{BBox, Face};
 use crate::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use crate::image::ImageRecord;
+use crate::image::{ImageRecord, ImageState, Rejection};
+use crate::ports::analyses::Content;
 use crate::timings::Timings;
 
 /// One image's result, written as a whole: its faces replace what was there before.
@@ -15,8 +16,23 @@ pub struct Commit {
     pub image: ImageRecord,
     /// All its faces.
     pub faces: Vec<Face>,
+    /// Names the image's bytes, where they were read.
+    pub content: Option<Content>,
     /// How long it took.
     pub timings: Timings,
+}
+
+impl Commit {
+    /// Takes out the faces at places that were forgotten; whether there were any.
+    pub fn forget(&mut self, places: &[BBox]) -> bool {
+        let before = self.faces.len();
+        self.faces.retain(|face| !places.iter().any(|place| place.is_place_of(&face.bbox)));
+        self.image.face_count = u32::try_from(self.faces.len()).unwrap_or(u32::MAX);
+        if self.faces.is_empty() && self.image.state == ImageState::Indexed {
+            self.image.state = ImageState::NoFaces;
+        }
+        self.faces.len() < before
+    }
 }
 
 /// A write or read failed.
@@ -25,6 +41,9 @@ pub enum FacesError {
     /// The gallery changed since the snapshot: read again and reconcile again.
     #[error("the gallery changed meanwhile")]
     Conflict,
+    /// The result may never be stored; the image's message ends with this reason.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
     /// Something else failed.
     #[error("store: {message}")]
     Failed {
@@ -39,6 +58,7 @@ impl Classified for FacesError {
     fn class(&self) -> Class {
         match self {
             Self::Conflict => Class::Transient,
+            Self::Rejected(_) => Class::Poison,
             Self::Failed { class, .. } => *class,
         }
     }

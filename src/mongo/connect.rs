@@ -98,7 +98,7 @@ impl Connection {
 }
 
 /// Collection, keys, whether unique.
-fn indexes() -> [(&'static str, Document, bool); 7] {
+fn indexes() -> [(&'static str, Document, bool); 9] {
     [
         (names::IMAGES, doc! { "gallery": 1, "bucket": 1, "key": 1 }, true),
         (names::IMAGES, doc! { "gallery": 1, "state": 1 }, false),
@@ -107,6 +107,8 @@ fn indexes() -> [(&'static str, Document, bool); 7] {
         (names::GROUPS, doc! { "gallery": 1 }, false),
         (names::DECISIONS, doc! { "gallery": 1, "seq": 1 }, true),
         (names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),
+        (names::FORGOTTEN, doc! { "image": 1 }, false),
+        (names::FORGOTTEN, doc! { "gallery": 1, "prefix": 1 }, false),
     ]
 }
 

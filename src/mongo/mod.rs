@@ -9,8 +9,10 @@ mod bulk;
 pub mod classify;
 mod connect;
 mod documents;
+mod erase;
 mod gallery;
 mod partition;
+mod tombstones;
 mod write;
 
 use crate::redis::Vectors;
@@ -22,6 +24,8 @@ use muster_actors::ports::faces::{Commit, Faces, FacesError};
 
 pub use album::{Album, Place};
 pub use connect::{Connection, Uris};
+pub use erase::{Known, KnownFace, PAGE};
+pub use tombstones::{Marks, Scope};
 
 /// Why MongoDB did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -74,6 +78,7 @@ pub(crate) mod names {
     pub const DECISIONS: &str = "decisions";
     pub const GALLERIES: &str = "galleries";
     pub const LINEAGE: &str = "lineage";
+    pub const FORGOTTEN: &str = "forgotten";
 }
 
 /// The store of a fleet.
