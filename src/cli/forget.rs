@@ -39,7 +39,8 @@ In a fleet's gallery (--gallery), with the workers' settings and model pack:
 Images: all that is known of them goes from MongoDB, S3 and Redis. Workers refuse them from now on:
 their messages end as dead letters with the reason FORGOTTEN. A group: its faces, crops, vectors and
 name go; the same places in the same images stay empty, and a person is found anew in images that come
-later. What is left is grouped anew at once. The images themselves are never touched.
+later. What is left is grouped anew at once: faces of theirs that were in no group may be one now, and
+the receipt names it. The images themselves are never touched.
 
 Interrupted or refused half-way, run it again (with a group's whole id): it goes on. Where a bucket
 keeps versions, old ones of results and crops stay until its lifecycle removes them; the receipt says so.

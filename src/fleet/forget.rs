@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use muster_actors::error::class::Classified;
-use muster_actors::gallery::{GalleryId, GroupId, Partition};
+use muster_actors::gallery::{GalleryId, GroupId, Lineage, Reconciled};
 use muster_actors::grouper::{Params, reconcile};
 use muster_actors::image::{ImageId, Locator};
 use muster_actors::ports::faces::{Faces, FacesError};
@@ -60,6 +60,8 @@ pub struct Receipt {
     pub groups: Vec<GroupId>,
     /// Groups that lost faces and were computed anew without them.
     pub recomputed: Vec<GroupId>,
+    /// Groups that came about: of faces that were in no group, or in another; a forgotten person's too.
+    pub appeared: Vec<GroupId>,
     /// What is kept so that it does not come back: images, prefixes and places in images, without a face. Those that are new.
     pub tombstones: u64,
     /// What the cache did.
@@ -129,14 +131,19 @@ impl Forgetter {
     pub async fn forget(&self, target: &Target) -> Result<Receipt, FleetError> {
         let mut tombstones = 0;
         let mut erased = self.pass(target, &mut tombstones).await?;
+        let mut appeared = BTreeSet::new();
         let (ended, after) = loop {
-            let grouped = self.regroup().await?;
+            let (ended, Reconciled { partition, lineage }) = self.regroup().await?;
+            appeared.extend(lineage.iter().filter_map(|event| match event {
+                Lineage::Born { group } | Lineage::Split { part: group, .. } => Some(*group),
+                Lineage::Merged { .. } | Lineage::Died { .. } => None,
+            }));
             // A worker may have been in the middle of writing an image of it.
             let late = self.pass(target, &mut tombstones).await?;
             let done = late.is_nothing();
             erased.add(late);
             if done {
-                break grouped;
+                break (ended, partition);
             }
         };
         let live = |group: &GroupId| after.groups.iter().any(|other| other.id == *group);
@@ -144,6 +151,7 @@ impl Forgetter {
         let mut groups = erased.groups.clone();
         groups.extend(ended);
         groups.retain(|group| !live(group));
+        appeared.retain(|group| live(group));
         Ok(Receipt {
             gallery: self.gallery.clone(),
             target: target.to_string(),
@@ -154,6 +162,7 @@ impl Forgetter {
             results: erased.results.objects,
             groups: groups.into_iter().collect(),
             recomputed,
+            appeared: appeared.into_iter().collect(),
             tombstones,
             cache: match (&self.published.cache, erased.cache_away) {
                 (None, _) => Reached::None,
@@ -232,8 +241,8 @@ impl Forgetter {
     }
 
     /// Groups the gallery anew, and puts its groups where people look. The groups that ended because no face of them is left, and
-    /// those that are.
-    async fn regroup(&self) -> Result<(Vec<GroupId>, Partition), FleetError> {
+    /// what became of the others.
+    async fn regroup(&self) -> Result<(Vec<GroupId>, Reconciled), FleetError> {
         loop {
             let mut snapshot = self.published.gallery(&self.gallery).await?;
             let previous = &mut snapshot.previous;
@@ -248,7 +257,7 @@ impl Forgetter {
             let after = reconcile(snapshot, &self.params, &FlatFactory)
                 .map_err(|error| FacesError::Failed { class: error.class(), message: error.to_string() })?;
             match self.published.save(&self.gallery, generation, &after).await {
-                Ok(()) => return Ok((ended, after.partition)),
+                Ok(()) => return Ok((ended, after)),
                 Err(FacesError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }

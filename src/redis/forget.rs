@@ -1,13 +1,18 @@
 //! Takes what was forgotten out of the cache.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use muster_actors::gallery::GalleryId;
 use muster_actors::image::Locator;
 use muster_actors::ports::analyses::Content;
 
+use tokio::time::timeout;
+
 use super::{Cache, analyses, objects, vectors};
 
+/// The cache is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Keys that one command deletes.
 const BATCH: usize = 1_000;
 
@@ -21,7 +26,11 @@ impl Cache {
         keys.extend(images.iter().filter_map(|(_, content)| Some(analyses::key(content.as_ref()?))));
         let keys: Vec<String> = keys.into_iter().collect();
         for keys in keys.chunks(BATCH) {
-            if self.command::<u64>(redis::cmd("DEL").arg(keys)).await.is_none() {
+            // Neither in haste nor passed over: what is not deleted now stays for hours.
+            let (mut connection, mut command) = (self.connection.clone(), redis::cmd("DEL"));
+            let deleted = command.arg(keys).query_async::<u64>(&mut connection);
+            if !matches!(timeout(self.timeout.max(PATIENCE), deleted).await, Ok(Ok(_))) {
+                self.count(|state| &state.errors, 1);
                 return false;
             }
         }

@@ -160,6 +160,9 @@ fn tell(r: &Receipt, redis: &Redis, out: &mut dyn Write) -> Result<(), CliError>
     if !r.recomputed.is_empty() {
         writeln!(out, "  groups recomputed {}", list(&r.recomputed))?;
     }
+    if !r.appeared.is_empty() {
+        writeln!(out, "  groups new        {} (look whether they are of somebody forgotten)", list(&r.appeared))?;
+    }
     match r.cache {
         Reached::None => writeln!(out, "  cache: none is set")?,
         Reached::Emptied => writeln!(out, "  cache: emptied of them")?,
