@@ -74,3 +74,51 @@ pub trait Faces: Send + Sync {
     /// Saves a partition if the gallery's generation still is `generation`, else [`FacesError::Conflict`].
     async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::{FaceId, Quality};
+    use crate::image::Locator;
+
+    #[test]
+    fn faces_at_forgotten_places_are_taken_out_and_the_image_says_how_many_are_left() {
+        let locator = Locator { gallery: GalleryId("g".into()), bucket: "b".into(), key: "k".into() };
+        let place = |x: f32| BBox { x, y: 0.0, width: 10.0, height: 10.0 };
+        let face = |x: f32| Face {
+            id: FaceId::of(locator.id(), "m", &place(x)),
+            image: locator.id(),
+            bbox: place(x),
+            landmarks: [[0.0; 2]; 5],
+            quality: Quality::default(),
+            embedding: vec![1.0],
+            thumbnail: Vec::new(),
+        };
+        let image = ImageRecord {
+            id: locator.id(),
+            locator: locator.clone(),
+            etag: String::new(),
+            bytes: 1,
+            width: 100,
+            height: 100,
+            orientation: 1,
+            state: ImageState::Indexed,
+            rejection: None,
+            quality: None,
+            face_count: 2,
+            model: "m".into(),
+        };
+        let commit = Commit { image, faces: vec![face(0.0), face(50.0)], content: None, timings: Timings::default() };
+        for (places, left, state) in [
+            (vec![], 2, ImageState::Indexed),
+            // A model that finds the face a little beside it, and one that finds another face there.
+            (vec![place(2.0)], 1, ImageState::Indexed),
+            (vec![place(6.0)], 2, ImageState::Indexed),
+            (vec![place(0.0), place(50.0)], 0, ImageState::NoFaces),
+        ] {
+            let mut commit = commit.clone();
+            assert_eq!(commit.forget(&places), left < 2, "{places:?}");
+            assert_eq!((commit.faces.len(), commit.image.face_count, commit.image.state), (left, left as u32, state));
+        }
+    }
+}

@@ -84,14 +84,15 @@ pub struct Args {
 
 impl Args {
     /// In the gallery that is named, else in a library.
-    pub fn run(self, layers: Layers) -> Result<ExitCode, CliError> {
+    pub fn run(self, layers: &Layers) -> Result<ExitCode, CliError> {
         #[cfg(feature = "cloud")]
         if self.gallery.is_named() {
             return self.gallery.run(layers, self.target.as_deref(), self.json);
         }
+        #[cfg(not(feature = "cloud"))]
+        let _ = layers;
         #[cfg(feature = "local")]
         if let Some(target) = &self.target {
-            drop(layers);
             return folder::forget::run(&self.library, target, self.json);
         }
         Err(CliError::Usage("name what to forget, and --gallery GALLERY where a fleet has it".to_owned()))

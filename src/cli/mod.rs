@@ -97,7 +97,7 @@ impl Cli {
             #[cfg(feature = "local")]
             Command::Folder(command) => command.run(layers),
             #[cfg(any(feature = "local", feature = "cloud"))]
-            Command::Forget(args) => args.run(layers),
+            Command::Forget(args) => args.run(&layers),
             Command::Models(models) => {
                 print::print_lines(|mut out| Ok(models::run(&models, &mut out)?))?;
                 Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use aws_config::retry::RetryConfig;
 use muster_actors::error::class::Classified;
 use muster_actors::gallery::{GalleryId, GroupId, Lineage, Reconciled};
 use muster_actors::grouper::{Params, reconcile};
@@ -14,6 +15,7 @@ use serde::Serialize;
 use super::ends::Ends;
 use super::erase::Erased;
 use super::{FleetError, Published};
+use crate::aws::clients::Clients;
 use crate::faiss::FlatFactory;
 use crate::mongo::{Known, KnownFace, PAGE, Scope};
 use crate::settings::Settings;
@@ -95,7 +97,11 @@ impl Forgetter {
     /// # Errors
     /// A setting is missing, or a service does not answer.
     pub async fn connect(settings: &Settings, gallery: GalleryId, params: Params) -> Result<Self, FleetError> {
-        let published = Ends::connect(settings).await?.published(settings)?;
+        let mut ends = Ends::connect(settings).await?;
+        // No actor retries here, so the SDK may.
+        let retried = ends.aws.config.to_builder().retry_config(RetryConfig::standard()).build();
+        ends.aws = Clients::of(retried, settings);
+        let published = ends.published(settings)?;
         Ok(Self { gallery, params, published })
     }
 

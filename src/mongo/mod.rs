@@ -10,6 +10,7 @@ pub mod classify;
 mod connect;
 mod documents;
 mod erase;
+mod forgotten;
 mod gallery;
 mod partition;
 mod tombstones;

@@ -38,7 +38,7 @@ impl GalleryArgs {
     }
 
     /// Forgets, or takes back.
-    pub fn run(&self, layers: Layers, target: Option<&Path>, json: bool) -> Result<ExitCode, CliError> {
+    pub fn run(&self, layers: &Layers, target: Option<&Path>, json: bool) -> Result<ExitCode, CliError> {
         let settings = layers.settings()?;
         let gallery = GalleryId(self.gallery.clone().unwrap_or_default());
         let asked = match target {
