@@ -11,6 +11,7 @@ mod forget;
 mod host;
 mod outages;
 mod prefilter;
+mod remains;
 mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
