@@ -7,6 +7,7 @@ mod support;
 mod cache;
 mod check;
 mod faults;
+mod forget;
 mod host;
 mod outages;
 mod prefilter;

@@ -1,6 +1,7 @@
 //! The commands of a fleet's workers.
 
 pub mod check;
+pub mod forget;
 mod run;
 
 use std::process::ExitCode;

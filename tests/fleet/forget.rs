@@ -1,0 +1,382 @@
+//! What was forgotten is nowhere, nothing else is touched, and nothing comes back by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mongodb::bson::{Bson, Document, doc, serialize_to_vec};
+use serde_json::Value;
+
+use crate::faults::{attribute, letters};
+use crate::support::fleet::{Fleet, Worker, ended};
+use crate::{count, stack, support};
+
+/// A fleet with a numbered database of Redis for itself: what is in it is only its own.
+struct Own {
+    fleet: Fleet,
+    redis: String,
+}
+
+/// A group's faces: photo and box.
+type Places = BTreeSet<(String, String)>;
+
+impl Own {
+    async fn new(number: u8) -> Self {
+        let stack = stack();
+        let redis = format!("{}/{number}", stack.url("redis").trim_end_matches('/'));
+        Self { fleet: Fleet::new(&stack).await, redis }
+    }
+
+    fn work(&self, command: &str) -> Value {
+        ended(Worker::start(self.fleet.worker(command).env("REDIS_URL", &self.redis)), 0)
+    }
+
+    async fn index(&self, keys: &[String]) -> Value {
+        self.fleet.send(keys.iter().map(|key| self.fleet.event(key))).await;
+        let detected = self.work("detect");
+        self.work("group");
+        detected
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.fleet.muster();
+        command.arg("forget").args(arguments).args(["--gallery", "demo", "--json"]).env("REDIS_URL", &self.redis);
+        command
+    }
+
+    fn forget(&self, arguments: &[&str]) -> Value {
+        serde_json::from_slice(&support::run(&mut self.command(arguments), 0).stdout).unwrap()
+    }
+
+    fn s3(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.fleet.photos)
+    }
+
+    async fn groups(&self) -> BTreeMap<String, Places> {
+        let images: BTreeMap<String, String> =
+            self.all("images").await.iter().map(|i| (hex(i, "_id"), i.get_str("key").unwrap().to_owned())).collect();
+        let mut groups = BTreeMap::<String, Places>::new();
+        for face in self.all("faces").await.iter().filter(|face| face.contains_key("group")) {
+            let place = (images[&hex(face, "image")].clone(), face.get_document("box").unwrap().to_string());
+            groups.entry(hex(face, "group")).or_default().insert(place);
+        }
+        groups
+    }
+
+    async fn all(&self, collection: &str) -> Vec<Document> {
+        self.fleet.documents("gallery_images", collection).await
+    }
+
+    /// Everything that is kept anywhere, by where: tombstones, the photos themselves, and what the metadata says of their fate excepted.
+    async fn kept(&self) -> Vec<(String, Vec<u8>)> {
+        let mut kept = Vec::new();
+        let database = self.fleet.database("gallery_images").await;
+        for collection in database.list_collection_names().await.unwrap() {
+            if collection != "forgotten" {
+                let documents = self.all(&collection).await;
+                kept.extend(documents.iter().map(|d| (format!("{collection} {d}"), serialize_to_vec(d).unwrap())));
+            }
+        }
+        for bucket in [&self.fleet.photos, &self.fleet.groups] {
+            for key in self.keys(bucket).await {
+                if *bucket == self.fleet.groups || key.starts_with("results/") {
+                    kept.push((
+                        format!("{bucket}/{key}"),
+                        [key.as_bytes(), &self.fleet.object(bucket, &key).await].concat(),
+                    ));
+                }
+            }
+        }
+        for (key, value) in self.cached().await {
+            kept.push((format!("redis {key}"), [key.as_bytes(), &value].concat()));
+        }
+        kept
+    }
+
+    async fn keys(&self, bucket: &str) -> Vec<String> {
+        let mut pages = self.fleet.s3.list_objects_v2().bucket(bucket).into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            keys.extend(page.unwrap().contents().iter().map(|object| object.key().unwrap().to_owned()));
+        }
+        keys
+    }
+
+    async fn cached(&self) -> Vec<(String, Vec<u8>)> {
+        let mut redis =
+            redis::Client::open(self.redis.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
+        let mut cached = Vec::new();
+        for key in keys {
+            let kind: String = redis::cmd("TYPE").arg(&key).query_async(&mut redis).await.unwrap();
+            let value: Vec<Vec<u8>> = match kind.as_str() {
+                "hash" => redis::cmd("HGETALL").arg(&key).query_async(&mut redis).await.unwrap(),
+                _ => vec![redis::cmd("GET").arg(&key).query_async(&mut redis).await.unwrap()],
+            };
+            cached.push((key, value.concat()));
+        }
+        cached
+    }
+
+    /// All by which images and faces are known: ids, keys, digests, vectors, contents.
+    async fn signs(&self, keys: &BTreeSet<&str>) -> Signs {
+        let (mut signs, mut images) = (Signs::default(), BTreeSet::new());
+        for image in self.all("images").await {
+            let key = image.get_str("key").unwrap();
+            if keys.contains(key) {
+                signs.add(key.as_bytes());
+                signs.id(&image, "_id");
+                images.insert(hex(&image, "_id"));
+                let content = image.get_binary_generic("content").unwrap();
+                signs.add(blake3::Hash::from_slice(content).unwrap().to_hex().as_bytes());
+            }
+        }
+        signs.faces(self.all("faces").await.iter().filter(|face| images.contains(&hex(face, "image"))));
+        signs
+    }
+
+    async fn assert_nowhere(&self, signs: &Signs) {
+        assert!(!signs.0.is_empty());
+        for (place, bytes) in self.kept().await {
+            if let Some(sign) = signs.0.iter().find(|sign| bytes.windows(sign.len()).any(|part| part == **sign)) {
+                panic!("{} is in {place}", String::from_utf8_lossy(sign));
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Signs(BTreeSet<Vec<u8>>);
+
+impl Signs {
+    fn add(&mut self, sign: &[u8]) {
+        self.0.insert(sign.to_vec());
+    }
+
+    fn id(&mut self, document: &Document, key: &str) {
+        let Some(Bson::Binary(id)) = document.get(key) else { panic!("{document}") };
+        self.add(&id.bytes);
+        self.add(hex(document, key).as_bytes());
+    }
+
+    fn faces<'a>(&mut self, faces: impl Iterator<Item = &'a Document>) {
+        for face in faces {
+            self.id(face, "_id");
+            self.id(face, "digest");
+            let Some(Bson::Binary(embedding)) = face.get("embedding") else { panic!("{face}") };
+            // Two bytes say what kind of numbers follow (BSON Binary subtype 9).
+            self.add(&embedding.bytes[2..34]);
+        }
+    }
+}
+
+fn hex(document: &Document, key: &str) -> String {
+    let Some(Bson::Binary(id)) = document.get(key) else { panic!("{key} of {document}") };
+    id.bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every group keeps its id and its members.
+fn assert_same(groups: &BTreeMap<String, Places>, expected: &BTreeMap<String, Places>) {
+    for id in groups.keys().chain(expected.keys()) {
+        assert_eq!(groups.get(id), expected.get(id), "{id}");
+    }
+}
+
+fn within(groups: &BTreeMap<String, Places>, keep: impl Fn(&str, &str) -> bool) -> BTreeMap<String, Places> {
+    let left = groups
+        .iter()
+        .map(|(id, places)| (id.clone(), places.iter().filter(|(key, _)| keep(id, key)).cloned().collect::<Places>()));
+    left.filter(|(_, places)| places.len() > 1).collect()
+}
+
+/// The demo with the sheets of one person only: small faces of one sheet go to another group when one is gone.
+fn photos() -> tempfile::TempDir {
+    let (demo, folder) = (support::photos("demo"), tempfile::tempdir().unwrap());
+    for entry in walkdir::WalkDir::new(&demo) {
+        let path = entry.unwrap().into_path();
+        let name = path.strip_prefix(&demo).unwrap();
+        let sheet = name.to_str().unwrap().contains("_sheet") && !name.starts_with("P001");
+        if path.is_file() && !sheet {
+            std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+            std::fs::copy(&path, folder.path().join(name)).unwrap();
+        }
+    }
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_forgotten_is_nowhere_stays_away_and_comes_back_when_that_is_taken_back() {
+    let own = Own::new(1).await;
+    let keys = own.fleet.upload(photos().path(), "demo/").await;
+    own.index(&keys).await;
+    let before = own.groups().await;
+    let people = own.fleet.people().await;
+    let image = "demo/P008/amateur_posture.jpg";
+    let gone: BTreeSet<&str> =
+        keys.iter().map(String::as_str).filter(|key| *key == image || key.starts_with("demo/P003/")).collect();
+    let outside = |places: &Places| places.iter().filter(|(key, _)| !gone.contains(key.as_str())).count();
+    let is_of = |places: &Places| places.iter().any(|(key, _)| key == "demo/P001/studio_portrait.jpg");
+    let (group, _) = before.iter().find(|(_, places)| is_of(places)).unwrap();
+    let mut signs = own.signs(&gone).await;
+    let faces = own.all("faces").await;
+    signs.faces(faces.iter().filter(|face| face.contains_key("group") && hex(face, "group") == *group));
+
+    let receipts = [own.forget(&[&own.s3(image)]), own.forget(&[&own.s3("demo/P003/")]), own.forget(&[&group[..10]])];
+    let [one, folder, person] = &receipts;
+    assert_eq!((count(one, "images"), count(one, "tombstones"), count(one, "results")), (1, 1, 1), "{one:#}");
+    assert_eq!(count(folder, "images"), gone.len() as u64 - 1, "{folder:#}");
+    assert_eq!(count(person, "faces"), outside(&before[group]) as u64, "{person:#}");
+    assert_eq!((count(person, "tombstones"), count(person, "crops")), (count(person, "faces"), count(person, "faces")));
+    assert_eq!(person["groups"].as_array().unwrap(), &[Value::from(group.as_str())], "{person:#}");
+    assert!(receipts.iter().all(|receipt| receipt["cache"] == "emptied"), "{receipts:#?}");
+    own.assert_nowhere(&signs).await;
+    assert!(!own.kept().await.iter().any(|(_, bytes)| bytes.windows(32).any(|part| part == group.as_bytes())));
+    for image in own.fleet.documents("huemn", "images").await {
+        let forgotten = gone.contains(image.get_str("key").unwrap());
+        assert_eq!(image.get_str("status").unwrap() == "forgotten", forgotten, "{image}");
+        assert!(!forgotten || image.get_i64("face_count").unwrap() == 0, "{image}");
+    }
+    for image in own.all("images").await {
+        let faces = doc! { "image": image.get("_id").unwrap() };
+        let stored = own.fleet.database("gallery_images").await.collection::<Document>("faces");
+        let stored = stored.count_documents(faces).await.unwrap();
+        assert_eq!(image.get_i64("face_count").unwrap(), stored as i64, "{image}");
+        assert_eq!(image.get_str("state").unwrap() == "indexed", stored > 0, "{image}");
+    }
+    let left = within(&before, |id, key| id != group && !gone.contains(key));
+    // Faces of a sheet that were in no group make one.
+    let appeared: BTreeSet<&str> = person["appeared"].as_array().unwrap().iter().map(|g| g.as_str().unwrap()).collect();
+    let others = own.groups().await;
+    assert_same(&within(&others, |id, _| !appeared.contains(id)), &left);
+    assert_eq!(own.fleet.published("demo").await.len(), others.len());
+
+    let detected = own.index(&keys).await;
+    assert_eq!(count(&detected, "rejected"), gone.len() as u64, "{detected:#}");
+    own.assert_nowhere(&signs).await;
+    assert_same(&own.groups().await, &others);
+    let letters = letters(&own.fleet).await;
+    let refused: BTreeSet<String> = letters.iter().map(|letter| letter.body.clone().unwrap()).collect();
+    assert_eq!(refused, gone.iter().map(|key| own.fleet.event(key)).collect());
+    assert!(letters.iter().all(|letter| attribute(letter, "reason") == "FORGOTTEN"));
+    assert!(letters.iter().all(|letter| attribute(letter, "detail").contains("--lift")));
+
+    for (target, lifted) in
+        [(own.s3(image), 1), (own.s3("demo/P003/"), 1), (group.clone(), count(person, "tombstones"))]
+    {
+        assert_eq!(count(&own.forget(&[&target, "--lift"]), "lifted"), lifted, "{target}");
+    }
+    own.index(&keys).await;
+    assert_eq!(own.fleet.people().await, people, "all is back");
+
+    own.forget(&["--all"]);
+    for collection in own.fleet.database("gallery_images").await.list_collection_names().await.unwrap() {
+        let left = own.all(&collection).await;
+        match collection.as_str() {
+            "forgotten" => assert_eq!(left.len(), 1, "{left:?}"),
+            // A number that guards what is written next.
+            "galleries" => assert_eq!(left[0].keys().collect::<Vec<_>>(), ["_id", "generation"]),
+            _ => assert_eq!(left, [], "{collection}"),
+        }
+    }
+    assert!(own.fleet.documents("huemn", "images").await.iter().all(|i| i.get_str("status").unwrap() == "forgotten"));
+    assert_eq!(own.keys(&own.fleet.groups).await, Vec::<String>::new());
+    assert_eq!(own.keys(&own.fleet.photos).await.into_iter().collect::<BTreeSet<_>>(), keys.into_iter().collect());
+    assert_eq!(own.cached().await, []);
+    // A grouping message that was on its way does not publish it again.
+    let body = r#"{"gallery_id":"demo"}"#;
+    own.fleet.sqs.send_message().queue_url(&own.fleet.galleries).message_body(body).send().await.unwrap();
+    own.work("group");
+    assert_eq!(own.keys(&own.fleet.groups).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_forgotten_while_a_worker_is_writing_them_are_nowhere_when_it_has_ended() {
+    let own = Own::new(2).await;
+    let keys = own.fleet.upload(photos().path(), "demo/").await;
+    own.index(&keys).await;
+    let admin = own.fleet.database("gallery_images").await.client().database("admin");
+    // Each write of the worker's waits at the server: what lies in S3 by then is not in MongoDB yet.
+    let slow = doc! { "failCommands": ["update"], "appName": "racer", "blockConnection": true, "blockTimeMS": 1_500 };
+    let slow = doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": slow };
+    for folder in ["demo/P003/", "demo/P005/", "demo/P007/"] {
+        let gone: BTreeSet<&str> = keys.iter().map(String::as_str).filter(|key| key.starts_with(folder)).collect();
+        let signs = own.signs(&gone).await;
+        for key in &gone {
+            let result = format!("results/{key}.json");
+            own.fleet.s3.delete_object().bucket(&own.fleet.photos).key(result).send().await.unwrap();
+        }
+        admin.run_command(slow.clone()).await.unwrap();
+        own.fleet.send(keys.iter().map(|key| own.fleet.event(key))).await;
+        let uri = own.fleet.uri("gallery_images").replace('?', "?appName=racer&");
+        let mut worker = own.fleet.worker("detect");
+        let worker = Worker::start(worker.env("REDIS_URL", &own.redis).env("GALLERY_IMAGES_MONGO_URI", uri));
+        let patience = Instant::now() + Duration::from_secs(30);
+        while !own.keys(&own.fleet.photos).await.iter().any(|key| key.starts_with(&format!("results/{folder}"))) {
+            assert!(Instant::now() < patience, "nothing was written");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let receipt = own.forget(&[&own.s3(folder)]);
+        assert_eq!(count(&receipt, "images"), gone.len() as u64, "{receipt:#}");
+        ended(worker, 0);
+        own.work("group");
+        own.assert_nowhere(&signs).await;
+    }
+    admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_forgotten_says_why_and_what_was_half_forgotten_is_forgotten_when_it_is_repeated() {
+    let own = Own::new(3).await;
+    let keys = own.fleet.upload(&support::photos("demo").join("P001"), "demo/P001/").await;
+    own.index(&keys).await;
+    let (image, gone) = (own.s3(&keys[0]), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let closed = format!("http://{gone}");
+    let refuse = |arguments: &[&str], change: Option<(&str, &str)>, code: i32, told: &str| {
+        let output = support::run(own.command(arguments).envs(change), code);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(told), "{arguments:?} {change:?}: {text}");
+    };
+    refuse(&[&own.s3("demo/none.jpg")], None, 66, "nothing is known of s3://");
+    refuse(&[&own.s3("demo/none/")], None, 66, "nothing is known of s3://");
+    refuse(&["0123456789"], None, 66, "no group begins with 0123456789");
+    refuse(&["0123456789abcdef0123456789abcdef"], None, 66, "no group begins with");
+    refuse(&[&image, "--lift"], None, 66, "was not forgotten");
+    refuse(&["01234567", "--lift"], None, 2, "whole id");
+    refuse(&[], None, 2, "--all");
+    refuse(&[&image, "--all"], None, 2, "--all");
+    refuse(&["s3://bucket"], None, 2, "s3://BUCKET/KEY");
+    refuse(&[&image], Some(("GALLERY_IMAGES_MONGO_URI", "")), 78, "GALLERY_IMAGES_MONGO_URI");
+    refuse(&[&image], Some(("FACE_GROUP_BUCKET_NAME", "")), 78, "FACE_GROUP_BUCKET_NAME");
+    refuse(&[&image], Some(("MUSTER_MODELS__PACK", "none")), 66, "model pack");
+    refuse(&[&image], Some(("GALLERY_IMAGES_MONGO_URI", &format!("mongodb://{gone}/x"))), 81, "MongoDB");
+
+    // The tombstone is written, and then S3 is away.
+    refuse(&[&image], Some(("AWS_ENDPOINT_URL", &closed)), 81, "ListObjectsV2");
+    assert_eq!(own.all("images").await.len(), keys.len());
+    let receipt = own.forget(&[&image]);
+    assert_eq!((count(&receipt, "images"), count(&receipt, "tombstones")), (1, 0), "{receipt:#}");
+    let receipt = own.forget(&[&image]);
+    assert_eq!((count(&receipt, "images"), count(&receipt, "faces")), (0, 0), "nothing is left: {receipt:#}");
+
+    let away = own.command(&[&own.s3(&keys[1])]).env("REDIS_URL", format!("redis://{gone}/")).output().unwrap();
+    let receipt: Value = serde_json::from_slice(&away.stdout).unwrap();
+    assert_eq!((away.status.code(), &receipt["cache"], count(&receipt, "images")), (Some(0), &"away".into(), 1));
+    let told = support::run(
+        own.fleet
+            .muster()
+            .args(["forget", &own.s3(&keys[1]), "--gallery", "demo"])
+            .env("REDIS_URL", format!("redis://{gone}/")),
+        0,
+    );
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("did not answer") && told.contains("within 1.0 h"), "{told}");
+
+    let versions = aws_sdk_s3::types::VersioningConfiguration::builder()
+        .status(aws_sdk_s3::types::BucketVersioningStatus::Enabled)
+        .build();
+    let asked = own.fleet.s3.put_bucket_versioning().bucket(&own.fleet.groups).versioning_configuration(versions);
+    asked.send().await.unwrap();
+    assert_eq!(receipt["versions_stay"], false);
+    let receipt = own.forget(&[&own.s3("demo/")]);
+    assert_eq!(receipt["versions_stay"], true, "{receipt:#}");
+}
