@@ -38,6 +38,19 @@ impl Own {
         detected
     }
 
+    async fn group(&self) {
+        let body = r#"{"gallery_id":"demo"}"#;
+        self.fleet.sqs.send_message().queue_url(&self.fleet.galleries).message_body(body).send().await.unwrap();
+        self.work("group");
+    }
+
+    async fn names(&self) -> Vec<String> {
+        let groups = self.all("groups").await;
+        let mut names: Vec<String> = groups.iter().filter_map(|g| Some(g.get_str("name").ok()?.to_owned())).collect();
+        names.sort();
+        names
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.fleet.muster();
         command.arg("forget").args(arguments).args(["--gallery", "demo", "--json"]).env("REDIS_URL", &self.redis);
@@ -220,6 +233,26 @@ async fn what_was_forgotten_is_nowhere_stays_away_and_comes_back_when_that_is_ta
     let mut signs = own.signs(&gone).await;
     let faces = own.all("faces").await;
     signs.faces(faces.iter().filter(|face| face.contains_key("group") && hex(face, "group") == *group));
+    // What people said: of the person, of a face in the folder, and of somebody else.
+    let group_of = |key: &str| before.iter().find(|(_, places)| places.iter().any(|(k, _)| k == key)).unwrap().0;
+    let (folder, other) = (group_of("demo/P003/studio_portrait.jpg"), group_of("demo/P009/studio_portrait.jpg"));
+    let of = |id: &str, n: usize| {
+        let mut members = faces.iter().filter(|face| face.contains_key("group") && hex(face, "group") == *id);
+        members.nth(n).unwrap().get("_id").unwrap().clone()
+    };
+    let decisions = [
+        doc! { "say": "name", "a": of(group, 0), "name": "Ada Forgotten" },
+        doc! { "say": "same", "a": of(folder, 0), "b": of(folder, 1) },
+        doc! { "say": "name", "a": of(other, 0), "name": "Ben Stays" },
+    ];
+    let numbered = (1i64..).zip(decisions).map(|(seq, mut decision)| {
+        decision.extend(doc! { "gallery": "demo", "seq": seq, "batch": seq });
+        decision
+    });
+    own.fleet.database("gallery_images").await.collection("decisions").insert_many(numbered).await.unwrap();
+    own.group().await;
+    assert_eq!(own.names().await, ["Ada Forgotten", "Ben Stays"]);
+    signs.add(b"Ada Forgotten");
 
     let receipts = [own.forget(&[&own.s3(image)]), own.forget(&[&own.s3("demo/P003/")]), own.forget(&[&group[..10]])];
     let [one, folder, person] = &receipts;
@@ -229,6 +262,8 @@ async fn what_was_forgotten_is_nowhere_stays_away_and_comes_back_when_that_is_ta
     assert_eq!((count(person, "tombstones"), count(person, "crops")), (count(person, "faces"), count(person, "faces")));
     assert_eq!(person["groups"].as_array().unwrap(), &[Value::from(group.as_str())], "{person:#}");
     assert!(receipts.iter().all(|receipt| receipt["cache"] == "emptied"), "{receipts:#?}");
+    let said: Vec<u64> = receipts.iter().map(|receipt| count(receipt, "decisions")).collect();
+    assert_eq!((said, own.names().await), (vec![0, 1, 1], vec!["Ben Stays".to_owned()]));
     own.assert_nowhere(&signs).await;
     assert!(!own.kept().await.iter().any(|(_, bytes)| bytes.windows(32).any(|part| part == group.as_bytes())));
     for image in own.fleet.documents("huemn", "images").await {
@@ -283,9 +318,7 @@ async fn what_was_forgotten_is_nowhere_stays_away_and_comes_back_when_that_is_ta
     assert_eq!(own.keys(&own.fleet.photos).await.into_iter().collect::<BTreeSet<_>>(), keys.into_iter().collect());
     assert_eq!(own.cached().await, []);
     // A grouping message that was on its way does not publish it again.
-    let body = r#"{"gallery_id":"demo"}"#;
-    own.fleet.sqs.send_message().queue_url(&own.fleet.galleries).message_body(body).send().await.unwrap();
-    own.work("group");
+    own.group().await;
     assert_eq!(own.keys(&own.fleet.groups).await, Vec::<String>::new());
 }
 
