@@ -76,7 +76,6 @@ impl Crew {
 
     /// Asks the Supervisor to end the run.
     pub(crate) fn fault(&self, exit: Exit) {
-        tracing::error!(%exit, "supervisor.fault");
         // Without a supervisor the run has ended already.
         let _ = self.supervisor.tell(Fault(exit));
     }

@@ -37,7 +37,7 @@ pub enum Exit {
     #[error("the engine is broken: {0}")]
     Engine(String),
     /// A person must mend something.
-    #[error("cannot run: {1}")]
+    #[error("cannot run: {1}; `muster check` says how to mend it")]
     Misconfigured(Mend, String),
     /// Our own fault.
     #[error("bug: {0}")]

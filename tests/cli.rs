@@ -18,6 +18,14 @@ fn help_shows_examples() {
 }
 
 #[test]
+fn a_log_that_no_terminal_shows_has_no_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(muster().args(["-vv", "index"]).arg(folder.path()), 0);
+    let said = stderr(&output);
+    assert!(said.contains("supervisor.drain") && !said.contains('\u{1b}'), "{said}");
+}
+
+#[test]
 fn config_tells_each_value_with_its_origin() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("muster.toml"), "[pipeline]\nbatch = 3\n").unwrap();

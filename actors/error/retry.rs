@@ -160,6 +160,10 @@ impl Rounds<'_> {
     /// An attempt failed: what follows.
     pub(crate) fn failed(&mut self, failure: &Failure) -> Next {
         let next = self.decide(failure);
+        // An item that is at fault itself was answered: the call did not fail.
+        if failure.class == Class::Poison {
+            return next;
+        }
         self.failed = true;
         let again = !matches!(next, Next::GiveUp(_));
         self.retrier.ledger.stage(self.retrier.stage, |s| {

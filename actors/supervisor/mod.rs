@@ -117,7 +117,9 @@ impl Supervisor {
 
     /// The first fault names the exit; whatever was only a drain before gives way to it.
     fn fault(&mut self, exit: Exit, ctx: &mut Context<Self>) {
+        // Those that follow say the same or follow from it.
         if matches!(self.exit, None | Some(Exit::Drained | Exit::HandedBack)) {
+            tracing::error!(%exit, "supervisor.fault");
             self.exit = Some(exit);
         }
         let drain = Drain::hand_back(self.crew.settings.drain_deadline);

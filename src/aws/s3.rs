@@ -42,7 +42,7 @@ impl S3Objects {
         let answer = match asked.set_if_none_match(known.map(str::to_owned)).send().await {
             Ok(answer) => answer,
             Err(error) => {
-                let fault = fault("GetObject", &error);
+                let fault = fault(&format!("GetObject from {}", locator.bucket), &error);
                 return if fault.status == Some(304) { Ok(Got::Unchanged) } else { Err(self.refused(fault)) };
             }
         };
@@ -134,7 +134,7 @@ impl Objects for S3Objects {
         let mut answer = match asked.send().await {
             Ok(answer) => answer,
             Err(error) => {
-                let fault = fault("GetObject", &error);
+                let fault = fault(&format!("GetObject from {}", locator.bucket), &error);
                 // There is no first byte.
                 if fault.status == Some(416) {
                     return Err(empty());
@@ -221,7 +221,7 @@ impl S3Bucket {
         };
         match asked.send().await {
             Ok(_) => Ok(true),
-            Err(error) => match fault("PutObject", &error) {
+            Err(error) => match fault(&format!("PutObject to {}", self.bucket), &error) {
                 // 409: somebody else's conditional write is on its way.
                 Fault { status: Some(409 | 412), .. } => Ok(false),
                 // It was to be unchanged and is gone.
@@ -238,7 +238,7 @@ impl S3Bucket {
                 let generation = answer.metadata().and_then(|metadata| metadata.get(GENERATION)?.parse().ok());
                 Ok(Some((answer.e_tag().unwrap_or_default().to_owned(), generation.unwrap_or(0))))
             }
-            Err(error) => match fault("HeadObject", &error) {
+            Err(error) => match fault(&format!("HeadObject in {}", self.bucket), &error) {
                 Fault { status: Some(404), .. } => Ok(None),
                 fault => Err(fault),
             },

@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
-
 use super::CliError;
+use super::finding::{Finding, State};
 use super::models::lanes;
 use super::print::print;
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;
 use crate::onnx::runtime;
-use crate::settings::Layers;
+use crate::settings::{Layers, Settings};
 use crate::vision::decode::heif;
 
 /// Arguments of `muster check`.
@@ -23,44 +22,6 @@ pub struct Args {
     /// Print one JSON array
     #[arg(long)]
     json: bool,
-}
-
-/// One thing that was tried.
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    what: &'static str,
-    state: State,
-    /// What was found.
-    detail: String,
-    /// How to mend it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
-    #[serde(skip)]
-    code: u8,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Ok,
-    /// muster works without it.
-    Missing,
-    Broken,
-}
-
-impl Finding {
-    pub(super) fn ok(what: &'static str, detail: impl Into<String>) -> Self {
-        Self { what, state: State::Ok, detail: detail.into(), mend: None, code: 0 }
-    }
-
-    pub(super) fn broken(what: &'static str, error: &dyn std::fmt::Display, mend: &str, code: u8) -> Self {
-        Self { what, state: State::Broken, detail: error.to_string(), mend: Some(mend.to_owned()), code }
-    }
-
-    /// muster works without it.
-    pub(super) fn lacking(what: &'static str, detail: &str, mend: &str) -> Self {
-        Self { what, state: State::Missing, detail: detail.to_owned(), mend: Some(mend.to_owned()), code: 0 }
-    }
 }
 
 impl Args {
@@ -88,7 +49,8 @@ impl Args {
 
     fn findings(&self, layers: &Layers) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let settings = match layers.settings() {
+        #[cfg_attr(not(feature = "cloud"), allow(unused_mut))]
+        let mut settings = match layers.settings() {
             Ok(settings) => settings,
             Err(error) => return vec![Finding::broken("settings", &error, "correct what is named", 78)],
         };
@@ -97,22 +59,16 @@ impl Args {
             Ok(home) => home,
             Err(error) => return vec![Finding::broken("home", &error, "set MUSTER_HOME", 78)],
         };
-        let pull = format!("muster models pull {}", settings.models.pack);
-        findings.push(match runtime::library(settings.models.provider, &home) {
-            Ok(path) => Finding::ok("runtime", path.display().to_string()),
-            Err(error) => Finding::broken("runtime", &error, &pull, 66),
-        });
-        match Pack::open(&settings.models.pack, &home).and_then(|pack| pack.verify().map(|()| pack)) {
-            Ok(pack) => {
-                findings.push(Finding::ok("models", format!("{}, every sha256 as pinned", pack.id())));
-                if findings.iter().all(|finding| finding.code == 0) {
-                    findings.push(match lanes(&settings, &pack, &home) {
-                        Ok(lanes) => Finding::ok("lanes", format!("{} loaded", lanes.engines().len())),
-                        Err(error) => Finding::broken("lanes", &error, &pull, 66),
-                    });
-                }
+        #[cfg(feature = "cloud")]
+        let brought = super::fleet::bring(&mut settings, &home);
+        #[cfg(not(feature = "cloud"))]
+        let brought = Ok::<_, CliError>(());
+        match brought {
+            Ok(()) => models(&settings, &home, &mut findings),
+            Err(error) => {
+                let mend = "correct models.pack, or upload the pack";
+                findings.push(Finding::broken("models", &error, mend, error.exit_code()));
             }
-            Err(error) => findings.push(Finding::broken("models", &error, &pull, 66)),
         }
         findings.push(match heif::is_installed() {
             Ok(()) => Finding::ok("heic", "libheif is installed"),
@@ -129,6 +85,27 @@ impl Args {
             findings.push(library(given));
         }
         findings
+    }
+}
+
+/// Runtime, models and lanes.
+fn models(settings: &Settings, home: &Home, findings: &mut Vec<Finding>) {
+    let pull = format!("muster models pull {}", settings.models.pack);
+    findings.push(match runtime::library(settings.models.provider, home) {
+        Ok(path) => Finding::ok("runtime", path.display().to_string()),
+        Err(error) => Finding::broken("runtime", &error, &pull, 66),
+    });
+    match Pack::open(&settings.models.pack, home).and_then(|pack| pack.verify().map(|()| pack)) {
+        Ok(pack) => {
+            findings.push(Finding::ok("models", format!("{}, every sha256 as pinned", pack.id())));
+            if findings.iter().all(|finding| finding.code == 0) {
+                findings.push(match lanes(settings, &pack, home) {
+                    Ok(lanes) => Finding::ok("lanes", format!("{} loaded", lanes.engines().len())),
+                    Err(error) => Finding::broken("lanes", &error, &pull, 66),
+                });
+            }
+        }
+        Err(error) => findings.push(Finding::broken("models", &error, &pull, 66)),
     }
 }
 

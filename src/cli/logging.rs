@@ -1,5 +1,7 @@
 //! The log: to standard error, for results alone go to standard output. Installed once a process.
 
+use std::io::IsTerminal;
+
 use tracing::Subscriber;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt;
@@ -34,7 +36,9 @@ impl Logging {
     }
 
     fn text<S: Subscriber + for<'a> LookupSpan<'a>>(self) -> impl Layer<S> {
-        fmt::layer().with_writer(std::io::stderr).without_time().with_filter(self.filter())
+        // Colours are for a terminal; a log that is kept has none.
+        let colours = std::io::stderr().is_terminal();
+        fmt::layer().with_writer(std::io::stderr).with_ansi(colours).without_time().with_filter(self.filter())
     }
 
     /// Starts the log of a command that a person typed.

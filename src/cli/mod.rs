@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod error;
+mod finding;
 #[cfg(feature = "cloud")]
 mod fleet;
 #[cfg(feature = "local")]

@@ -59,7 +59,7 @@ impl Announcer {
             Some(header) => asked.message_system_attributes(Attribute::AwsTraceHeader, header),
             None => asked,
         };
-        asked.send().await.map_err(|error| fault("SendMessage", &error))?;
+        asked.send().await.map_err(|error| fault("SendMessage to the queue of galleries", &error))?;
         self.visible().insert(gallery.clone(), now + self.delay);
         Ok(())
     }

@@ -26,7 +26,7 @@ impl Ends {
         required(mongo.gallery_images.reveal(), "mongo.gallery_images", "GALLERY_IMAGES_MONGO_URI")?;
         let uris = Uris { gallery_images: &mongo.gallery_images, huemn: &mongo.huemn };
         let connection = Connection::open(&uris).await?;
-        connection.ensure_indexes().await?;
+        connection.ensure_indexes(mongo.lineage()).await?;
         tracing::info!(version = connection.version, "mongo.connected");
         let cache = match settings.redis.url.is_empty() {
             true => None,

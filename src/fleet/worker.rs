@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_actors::concurrency::{Bounds, Limits};
 use muster_actors::error::backoff::RetrySettings;
 use muster_actors::gallery::{GalleryId, GalleryRule};
 use muster_actors::grouper::Kept;
@@ -10,7 +11,8 @@ use muster_actors::message::Intake;
 use muster_actors::ports::Ports;
 use muster_actors::ports::objects::Objects;
 use muster_actors::settings::{
-    FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts, WriterSettings,
+    CreditSettings, FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
+    WriterSettings,
 };
 use muster_actors::{Running, start, start_grouping};
 
@@ -58,6 +60,10 @@ impl Service {
 const KEPT: usize = 1 << 29;
 /// Bytes of a bulk of results.
 const BULK_BYTES: usize = 16 << 20;
+/// Bulks on their way at once: the next does not wait for the answer of the last.
+const BULKS: usize = 4;
+/// Downloads side by side at the start.
+const DOWNLOADS: usize = 16;
 /// Longer than a long poll of SQS.
 const POLL: Duration = Duration::from_secs(30);
 
@@ -158,7 +164,14 @@ impl Worker {
         let thumbnails = prefilter.sibling();
         PipelineSettings {
             adopt: telemetry::adopt,
-            prefilter: common.prefilter.map(|common| PrefilterSettings { sibling: thumbnails.clone(), ..common }),
+            credits: CreditSettings { count: fleet.credits, ..common.credits },
+            limits: Limits { downloads: fleet.downloads.min(DOWNLOADS), ..common.limits },
+            bounds: Bounds { most: Limits { downloads: fleet.downloads, ..common.bounds.most }, ..common.bounds },
+            prefilter: common.prefilter.map(|common| PrefilterSettings {
+                sibling: thumbnails.clone(),
+                at_once: fleet.downloads,
+                ..common
+            }),
             intake: Intake { gallery, results: buckets.results_prefix.clone(), thumbnails },
             fetcher: FetcherSettings {
                 leave_after_empty: fleet.leaves_when_empty(batch_job).then_some(queues.leave_after_empty),
@@ -170,7 +183,7 @@ impl Worker {
                 count: mongo.write_batch,
                 bytes: BULK_BYTES,
                 age: Duration::from_millis(mongo.write_milliseconds),
-                ..common.writer
+                at_once: BULKS,
             },
             keeper: KeeperSettings {
                 bound: Duration::from_secs(queues.lease_hours * 3600),

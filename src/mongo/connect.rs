@@ -1,12 +1,12 @@
-//! Connecting: two databases, the server's version, and the indexes that everything relies on.
+//! Connecting: two databases, and the server's version.
 
 use std::time::Duration;
 
-use mongodb::bson::{Document, doc};
-use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, WriteConcern};
-use mongodb::{Client, Database, IndexModel};
+use mongodb::bson::doc;
+use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
+use mongodb::{Client, Database};
 
-use super::{MongoError, names};
+use super::MongoError;
 use crate::settings::Secret;
 
 /// Where the two databases are. A connection string may name its database; else they have their usual names.
@@ -62,54 +62,6 @@ impl Connection {
         let version = build.get_str("version").unwrap_or("unknown").to_owned();
         Ok(Self { faces, metadata, version, wire })
     }
-
-    /// Makes the indexes that are missing.
-    pub async fn ensure_indexes(&self) -> Result<(), MongoError> {
-        for (collection, keys, unique) in indexes() {
-            let options = IndexOptions::builder().unique(unique.then_some(true)).build();
-            let index = IndexModel::builder().keys(keys).options(options).build();
-            self.faces.collection::<Document>(collection).create_index(index).await?;
-        }
-        if let Some(metadata) = &self.metadata {
-            let index = IndexModel::builder().keys(doc! { "gallery_id": 1, "status": 1 }).build();
-            metadata.collection::<Document>(names::IMAGES).create_index(index).await?;
-        }
-        Ok(())
-    }
-
-    /// Indexes that are not there, as `collection {keys}`.
-    pub async fn missing_indexes(&self) -> Result<Vec<String>, MongoError> {
-        let mut missing = Vec::new();
-        let existing = self.faces.list_collection_names().await?;
-        for (collection, keys, _) in indexes() {
-            let mut there = false;
-            if existing.iter().any(|name| name == collection) {
-                let mut listed = self.faces.collection::<Document>(collection).list_indexes().await?;
-                while listed.advance().await? {
-                    there |= listed.deserialize_current()?.keys == keys;
-                }
-            }
-            if !there {
-                missing.push(format!("{collection} {keys}"));
-            }
-        }
-        Ok(missing)
-    }
-}
-
-/// Collection, keys, whether unique.
-fn indexes() -> [(&'static str, Document, bool); 9] {
-    [
-        (names::IMAGES, doc! { "gallery": 1, "bucket": 1, "key": 1 }, true),
-        (names::IMAGES, doc! { "gallery": 1, "state": 1 }, false),
-        (names::FACES, doc! { "gallery": 1, "_id": 1 }, false),
-        (names::FACES, doc! { "image": 1 }, false),
-        (names::GROUPS, doc! { "gallery": 1 }, false),
-        (names::DECISIONS, doc! { "gallery": 1, "seq": 1 }, true),
-        (names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),
-        (names::FORGOTTEN, doc! { "image": 1 }, false),
-        (names::FORGOTTEN, doc! { "gallery": 1, "prefix": 1 }, false),
-    ]
 }
 
 async fn database(uri: &Secret, usual: &str) -> Result<Database, MongoError> {

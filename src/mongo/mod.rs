@@ -12,6 +12,7 @@ mod documents;
 mod erase;
 mod forgotten;
 mod gallery;
+mod indexes;
 mod partition;
 mod tombstones;
 mod write;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::ErrorKind;
 use mongodb::options::{ReadConcern, UpdateModifications};
 use mongodb::{ClientSession, Collection};
@@ -85,7 +85,7 @@ async fn write(
     let events: Vec<Document> = (0i64..)
         .zip(&reconciled.lineage)
         .map(|(number, event)| {
-            let mut document = doc! { "gallery": &gallery.0, "generation": signed(generation + 1), "number": number };
+            let mut document = doc! { "gallery": &gallery.0, "generation": signed(generation + 1), "number": number, "at": DateTime::now() };
             document.extend(documents::lineage(event));
             document
         })

@@ -21,6 +21,10 @@ pub struct Fleet {
     pub time_limit_minutes: u64,
     /// Lanes side by side at most.
     pub face_workers: usize,
+    /// Images on their way at a time, in place of `pipeline.credits`: most of them wait for an answer of the network.
+    pub credits: usize,
+    /// Downloads side by side at most.
+    pub downloads: usize,
     /// Gallery of images whose message names none; empty takes the first folder of the key.
     pub gallery: String,
     /// Minutes that a worker waits for a dependency that is down before it leaves.
@@ -97,6 +101,15 @@ pub struct Mongo {
     pub write_batch: usize,
     /// A result waits at most this many milliseconds to be written.
     pub write_milliseconds: u64,
+    /// Days that births, merges, splits and ends of groups are kept; 0 keeps them for ever.
+    pub lineage_days: u64,
+}
+
+impl Mongo {
+    /// How long events of groups are kept; `None` is for ever.
+    pub fn lineage(&self) -> Option<Duration> {
+        (self.lineage_days > 0).then(|| Duration::from_secs(self.lineage_days * 86_400))
+    }
 }
 
 /// What need not be fetched or computed twice.
@@ -148,6 +161,8 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     let Settings { fleet, queues, mongo, redis, .. } = settings;
     range("fleet.time_limit_minutes", fleet.time_limit_minutes as f64, 0.0, 20_160.0);
     range("fleet.face_workers", fleet.face_workers as f64, 1.0, 256.0);
+    range("fleet.credits", fleet.credits as f64, 1.0, 100_000.0);
+    range("fleet.downloads", fleet.downloads as f64, 1.0, 1024.0);
     range("fleet.outage_minutes", fleet.outage_minutes as f64, 1.0, 600.0);
     range("queues.visibility_seconds", queues.visibility_seconds as f64, 1.0, 43_200.0);
     range("queues.lease_hours", queues.lease_hours as f64, 1.0, 11.9);
@@ -158,6 +173,7 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("queues.group_after_seconds", queues.group_after_seconds as f64, 0.0, 900.0);
     range("mongo.write_batch", mongo.write_batch as f64, 1.0, 10_000.0);
     range("mongo.write_milliseconds", mongo.write_milliseconds as f64, 1.0, 60_000.0);
+    range("mongo.lineage_days", mongo.lineage_days as f64, 0.0, 20_000.0);
     range("redis.timeout_milliseconds", redis.timeout_milliseconds as f64, 1.0, 10_000.0);
     range("redis.image_megabytes", redis.image_megabytes as f64, 0.0, 256.0);
     range("redis.image_seconds", redis.image_seconds as f64, 1.0, 604_800.0);

@@ -1,12 +1,15 @@
 //! What the fleet's ends cost: `cargo bench --bench fleet`.
 //!
-//! - the same photos through `muster index` and through `muster detect`, one after the other, with the CPU engine;
+//! - the same photos through `muster index` and through `muster detect`, one after the other, with the CPU engine: on one core with
+//!   the servers on another, as a fleet has them elsewhere; on all cores together with the servers; and with each answer of SQS
+//!   and S3 30 ms later;
 //! - faces of 512 dimensions into MongoDB, without an engine;
 //! - messages through the actors, with ends that cost nothing.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -30,7 +33,9 @@ use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received,
 use muster_actors::settings::{CreditSettings, FetcherSettings, Settings};
 use muster_actors::start;
 use muster_actors::timings::Timings;
-use support::fleet::Fleet;
+use serde_json::Value;
+use support::fleet::{Fleet, Worker, ended};
+use support::proxy::Proxy;
 use support::stack::Stack;
 
 fn main() {
@@ -41,41 +46,86 @@ fn main() {
     messages(100_000);
 }
 
+/// The same command on some cores.
+fn on(cores: &str, command: &Command) -> Command {
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", cores]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => pinned.env(name, value),
+            None => pinned.env_remove(name),
+        };
+    }
+    pinned
+}
+
+/// Processor seconds of all children that have ended (proc(5): cutime and cstime, in hundredths).
+fn spent() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    fields[13..15].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+}
+
+/// Brings running servers to some cores.
+fn move_to(cores: &str, stack: &Stack) {
+    for server in ["mongo", "redis", "aws"] {
+        let pid = stack.pid(server).to_string();
+        let moved = Command::new("taskset").args(["-a", "-p", "-c", cores, &pid]).stdout(Stdio::null()).status();
+        assert!(moved.unwrap().success(), "{server}");
+    }
+}
+
 /// Images a second of `muster index` and of `muster detect` on the gallery photos.
 async fn end_to_end(stack: &Arc<Stack>) {
     let folder = tempfile::tempdir().unwrap();
     support::link_some(&support::photos("gallery"), folder.path(), 1);
     let fleet = Fleet::new(stack).await;
     let keys = fleet.upload(folder.path(), "gallery/").await;
-    for round in 1..=3 {
-        let library = tempfile::tempdir().unwrap();
-        let index = support::index(folder.path(), library.path());
-        // Grouping is the other worker's work: it is not in the time of either.
-        let grouping = index["stages"]["grouper"]["busy_seconds"].as_f64().unwrap();
-        let laptop = keys.len() as f64 / (index["seconds"].as_f64().unwrap() - grouping);
-        for database in ["gallery_images", "huemn"] {
-            fleet.database(database).await.drop().await.unwrap();
+    let wire = Proxy::start(stack.url("aws")).await;
+    wire.slow(Duration::from_millis(30));
+    let (direct, slow) = (stack.url("aws").to_owned(), wire.url());
+    let all = format!("0-{}", std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1));
+    for (how, cores, servers, url) in [
+        ("one core, servers on another", "0", "1", &direct),
+        ("all cores, servers among them", &all, &all, &direct),
+        ("all cores, servers among them and 30 ms away", &all, &all, &slow),
+    ] {
+        for round in 1..=3 {
+            move_to(&all, stack);
+            let library = tempfile::tempdir().unwrap();
+            let mut command = support::muster();
+            command.arg("index").arg(folder.path()).arg("--library").arg(library.path()).arg("--json");
+            let before = spent();
+            let index: Value = serde_json::from_slice(&support::run(&mut on(cores, &command), 0).stdout).unwrap();
+            let index_spent = spent() - before;
+            // Grouping is the other worker's work: it is not in the time of either.
+            let grouping = index["stages"]["grouper"]["busy_seconds"].as_f64().unwrap();
+            let laptop = keys.len() as f64 / (index["seconds"].as_f64().unwrap() - grouping);
+            for database in ["gallery_images", "huemn"] {
+                fleet.database(database).await.drop().await.unwrap();
+            }
+            fleet.send(keys.iter().map(|key| fleet.event(key))).await;
+            move_to(servers, stack);
+            // It leaves at the first empty answer, and no answer is waited for.
+            let mut command = fleet.worker("detect");
+            command
+                .env("REDIS_URL", "")
+                .env("AWS_ENDPOINT_URL", url)
+                .env("MUSTER_QUEUES__WAIT_SECONDS", "0")
+                .env("MUSTER_QUEUES__LEAVE_AFTER_EMPTY", "1");
+            let before = spent();
+            let detect = ended(Worker::start(on(cores, &command).stdout(Stdio::piped())), 0);
+            let worker = keys.len() as f64 / detect["seconds"].as_f64().unwrap();
+            assert_eq!(support::count(&detect, "fetched"), keys.len() as u64);
+            let (ratio, detect_spent) = (worker / laptop, spent() - before);
+            println!(
+                "{how}, round {round}: {} images, index {laptop:.1}/s, detect {worker:.1}/s, ratio {ratio:.2}; \
+                 processor seconds {index_spent:.1} and {detect_spent:.1}",
+                keys.len()
+            );
         }
-        fleet.send(keys.iter().map(|key| fleet.event(key))).await;
-        // It leaves at the first empty answer, and no answer is waited for.
-        let detect = support::fleet::ended(
-            support::fleet::Worker::start(
-                fleet
-                    .worker("detect")
-                    .env("REDIS_URL", "")
-                    .env("MUSTER_QUEUES__WAIT_SECONDS", "0")
-                    .env("MUSTER_QUEUES__LEAVE_AFTER_EMPTY", "1"),
-            ),
-            0,
-        );
-        let worker = keys.len() as f64 / detect["seconds"].as_f64().unwrap();
-        assert_eq!(support::count(&detect, "fetched"), keys.len() as u64);
-        println!(
-            "round {round}: {} images, index {laptop:.1}/s, detect {worker:.1}/s, ratio {:.2}",
-            keys.len(),
-            worker / laptop
-        );
     }
+    move_to(&all, stack);
 }
 
 fn result(n: usize, faces: usize) -> Commit {
@@ -116,7 +166,7 @@ async fn writes(stack: &Arc<Stack>) {
     let [gallery_images, huemn] = ["bench_faces", "bench_huemn"]
         .map(|name| Secret::from(stack.url("mongo").replace("/?", &format!("/{name}?")).as_str()));
     let connection = Connection::open(&Uris { gallery_images: &gallery_images, huemn: &huemn }).await.unwrap();
-    connection.ensure_indexes().await.unwrap();
+    connection.ensure_indexes(None).await.unwrap();
     let store = MongoFaces::new(&connection, None);
     for images in [125, 500] {
         let began = Instant::now();

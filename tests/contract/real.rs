@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mongodb::bson::{DateTime, Document, doc};
 use muster::aws::s3::S3Objects;
 use muster::aws::sqs::{SqsQueue, Urls};
 use muster::mongo::{Connection, MongoFaces, Uris};
@@ -42,8 +43,8 @@ pub(super) async fn store(server: &str, metadata: &str, application: &str) -> (C
     };
     let (gallery_images, huemn) = (uri("faces"), uri(metadata));
     let connection = Connection::open(&Uris { gallery_images: &gallery_images, huemn: &huemn }).await.unwrap();
-    connection.ensure_indexes().await.unwrap();
-    assert_eq!(connection.missing_indexes().await.unwrap(), Vec::<String>::new());
+    connection.ensure_indexes(None).await.unwrap();
+    assert_eq!(connection.missing_indexes(None).await.unwrap(), Vec::<String>::new());
     let mut settings = Layers::defaults().settings().unwrap().redis;
     settings.url = Secret::from(stack().url("redis"));
     let vectors = Vectors::new(Cache::new(&settings).unwrap(), 60);
@@ -76,6 +77,26 @@ async fn sqs(messages: usize, visibility: Duration) -> SqsQueue {
         client.send_message().queue_url(&url).message_body(body.to_string()).send().await.unwrap();
     }
     SqsQueue::new(client, Urls { queue: url, dead_letters }, visibility, Duration::from_secs(1))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_groups_are_kept_as_long_as_the_settings_say() {
+    let (connection, _) = store("mongo", "", "lineage").await;
+    let lineage = connection.faces.collection::<Document>("lineage");
+    lineage.insert_one(doc! { "gallery": "g", "generation": 1i64, "at": DateTime::now() }).await.unwrap();
+    let day = Duration::from_secs(86_400);
+    assert_eq!(connection.missing_indexes(Some(day)).await.unwrap(), ["lineage { \"at\": 1 }"]);
+    for keep in [Some(day), None, Some(2 * day), Some(Duration::ZERO)] {
+        assert_eq!(lineage.count_documents(doc! {}).await.unwrap(), 1, "{keep:?}");
+        connection.ensure_indexes(keep).await.unwrap();
+        assert_eq!(connection.missing_indexes(keep).await.unwrap(), Vec::<String>::new(), "{keep:?}");
+    }
+    // The server looks every two seconds here, every minute elsewhere.
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    while lineage.count_documents(doc! {}).await.unwrap() > 0 {
+        assert!(std::time::Instant::now() < patience, "it is kept");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,6 +39,8 @@ async fn check_names_each_fault_of_a_fleet_with_its_mend_and_exits_by_the_error_
         ("GALLERY_IMAGES_MONGO_URI", "nonsense".to_owned(), "mongodb", "broken", "connection string", 78),
         ("AWS_ENDPOINT_URL", format!("http://{gone}"), "dead letters", "broken", "network", 81),
         ("REDIS_URL", format!("redis://{gone}/"), "redis", "missing", "goes on without it", 0),
+        ("MUSTER_MODELS__PACK", format!("s3://{}/none", fleet.photos), "models", "broken", "upload the pack", 66),
+        ("MUSTER_MODELS__PACK", "s3://nobodys-bucket/none".to_owned(), "models", "broken", "upload the pack", 78),
         ("REDIS_URL", "nonsense".to_owned(), "redis", "broken", "correct REDIS_URL", 78),
     ] {
         let findings = check(&fleet, code, &[(variable, &value)]);

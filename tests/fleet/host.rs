@@ -64,6 +64,10 @@ async fn a_worker_brings_its_models_works_without_a_metadata_service_and_leaves_
     fleet.put("models/mine/manifest.toml", manifest.into_bytes()).await;
     let home = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(support::home().join("runtime"), home.path().join("runtime")).unwrap();
+    let pack = format!("s3://{}/models/mine", fleet.photos);
+    let mut check = fleet.muster();
+    let checked = support::run(check.arg("check").env("MUSTER_HOME", home.path()).env("MUSTER_MODELS__PACK", &pack), 0);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("mine@"), "{checked:?}");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let begun = Instant::now();
     let worker = Worker::start(
@@ -72,7 +76,7 @@ async fn a_worker_brings_its_models_works_without_a_metadata_service_and_leaves_
             .args(["--mode", "ecs"])
             .env("SERVICE_TYPE", "detection")
             .env("MUSTER_HOME", home.path())
-            .env("MUSTER_MODELS__PACK", format!("s3://{}/models/mine", fleet.photos))
+            .env("MUSTER_MODELS__PACK", pack)
             .env_remove("AWS_EC2_METADATA_DISABLED")
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://{closed}"))
             .env("MUSTER_FLEET__TIME_LIMIT_MINUTES", "1"),

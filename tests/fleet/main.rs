@@ -12,12 +12,13 @@ mod host;
 mod outages;
 mod prefilter;
 mod remains;
+mod strategies;
 mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mongodb::bson::{Document, serialize_to_vec};
+use mongodb::bson::{Document, doc, serialize_to_vec};
 use serde_json::Value;
 use support::fleet::{Fleet, People, Worker, ended};
 use support::stack::Stack;
@@ -55,8 +56,18 @@ async fn the_fleet_finds_the_people_that_a_laptop_finds() {
     let demo = support::photos("demo");
     let keys = fleet.upload(&demo, "demo/").await;
     fleet.send(keys.iter().map(|key| fleet.event(key))).await;
-    let detected = fleet.work("detect");
+    // Without the cache, in which others have left what they found in these photos.
+    let detected = ended(Worker::start(fleet.worker("detect").env("REDIS_URL", "")), 0);
     assert_eq!(count(&detected, "fetched"), keys.len() as u64, "{detected:#}");
+    let images = fleet.database("gallery_images").await.collection::<Document>("images");
+    let mut images = images.find(doc! {}).await.unwrap();
+    while images.advance().await.unwrap() {
+        let image = images.deserialize_current().unwrap();
+        let timings = image.get_document("timings").unwrap();
+        let [total, stages @ ..] =
+            ["total", "download", "decode", "analyse"].map(|stage| timings.get_f64(stage).unwrap());
+        assert!(stages.iter().all(|time| *time > 0.0) && stages.iter().sum::<f64>() <= total, "{timings}");
+    }
     let grouped = fleet.work("group");
     assert!(count(&grouped, "grouped") >= 1, "{grouped:#}");
     let (people, expected) = (fleet.people().await, on_a_laptop(&demo, "demo/"));

@@ -12,6 +12,7 @@ port, same data; waits until it answers).
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -172,10 +173,34 @@ VARIABLES = {"mongo": "GALLERY_IMAGES_MONGO_URI HUEMN_MONGO_URI", "redis": "REDI
              "otlp": "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 
+def furnish(url):
+    """Buckets and queues, and a message for every object in the bucket of photos. What a shell must know of them."""
+    def put(path, body=b""):
+        urllib.request.urlopen(urllib.request.Request(f"{url}/{path}", data=body, method="PUT")).close()
+
+    for bucket in ("photos", "groups"):
+        put(bucket)
+    for queue in ("images", "galleries", "dead-letters"):
+        urllib.request.urlopen(f"{url}/?Action=CreateQueue&Version=2012-11-05&QueueName={queue}").close()
+    put("photos?notification", b"""<NotificationConfiguration><QueueConfiguration>
+        <Queue>arn:aws:sqs:us-east-1:000000000000:images</Queue><Event>s3:ObjectCreated:*</Event>
+        </QueueConfiguration></NotificationConfiguration>""")
+    queue = f"{url}/000000000000"
+    return f"""export BUCKET_NAME=photos FACE_GROUP_BUCKET_NAME=groups AWS_EC2_METADATA_DISABLED=true
+export QUEUE_URL='{queue}/images' GROUP_FACE_QUEUE_URL='{queue}/galleries' DEAD_LETTER_QUEUE_URL='{queue}/dead-letters'
+# A photo that is put into the bucket is a message in the queue of images:
+#   curl -T photo.jpg $AWS_ENDPOINT_URL/photos/wedding/photo.jpg
+#   muster check; muster detect --mode batch; muster group --mode batch
+#   curl $AWS_ENDPOINT_URL/groups/galleries/wedding/groups.json"""
+
+
 def main():
     folder = Path(tempfile.mkdtemp(prefix="muster-stack-"))
     shell = sys.argv[1:] == ["--shell"]
     servers = {name: KINDS[name](folder) for name in (not shell and sys.argv[1:]) or VARIABLES}
+    # Started in the background by a shell, this process would pass Ctrl-C over.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for server in servers.values():
             server.start()
@@ -183,6 +208,9 @@ def main():
             print(f"# logs and data: {folder}\nexport AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
             for name, server in servers.items():
                 print("export " + " ".join(f"{variable}='{server.url()}'" for variable in VARIABLES[name].split()), flush=True)
+            if home := os.environ.get("MUSTER_HOME"):
+                print(f"export MUSTER_HOME='{home}'")
+            print(furnish(servers["aws"].url()), flush=True)
             threading.Event().wait()
         told = {name: {"url": server.url(), "pid": server.process.pid} for name, server in servers.items()}
         print(json.dumps(told), flush=True)

@@ -6,6 +6,8 @@ pub mod fleet;
 #[cfg(feature = "cloud")]
 pub mod metadata;
 #[cfg(feature = "cloud")]
+pub mod moody;
+#[cfg(feature = "cloud")]
 pub mod proxy;
 #[cfg(feature = "cloud")]
 pub mod stack;

@@ -11,7 +11,7 @@ use muster_actors::exit::{Exit, Mend};
 use crate::aws::classify::{Fault, fault};
 use crate::aws::clients::Clients;
 use crate::aws::s3::{S3Bucket, When};
-use crate::cli::check::Finding;
+use crate::cli::finding::Finding;
 use crate::fleet::FleetError;
 use crate::mongo::{Connection, MongoFaces, Uris};
 use crate::redis::Cache;
@@ -22,6 +22,11 @@ const SKEW: Duration = Duration::from_secs(300);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What is written to try whether it may be.
 const PROBE: &str = "galleries/.muster-check";
+const NOBODYS: &str = "muster-check";
+
+fn is_forbidden(fault: &Fault) -> bool {
+    matches!(fault.class, Class::Misconfigured(Mend::Permission))
+}
 
 /// Whether these settings are a fleet's.
 pub fn is_fleet(settings: &Settings) -> bool {
@@ -112,19 +117,21 @@ async fn queue(aws: &Clients, what: &'static str, url: &str, variable: &str) -> 
         return unset(what, variable);
     }
     let asked = aws.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All);
-    match asked.send().await {
-        Ok(answer) => {
+    let needs = "sqs:GetQueueAttributes, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and SendMessage on it";
+    // A receipt that nobody has: what is asked changes nothing, and is refused before that where it is not permitted.
+    let settle = aws.sqs.delete_message().queue_url(url).receipt_handle(NOBODYS);
+    match (asked.send().await, settle.send().await) {
+        (Ok(_), Err(error)) if is_forbidden(&fault("DeleteMessage", &error)) => {
+            faulty(what, fault("DeleteMessage", &error), needs)
+        }
+        (Ok(answer), _) => {
             let depth = |name| answer.attributes()?.get(&name).cloned();
             let visible = depth(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or_else(|| "?".to_owned());
             let held =
                 depth(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).unwrap_or_else(|| "?".to_owned());
             Finding::ok(what, format!("{visible} messages, {held} in flight"))
         }
-        Err(error) => faulty(
-            what,
-            fault("GetQueueAttributes", &error),
-            "sqs:GetQueueAttributes, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and SendMessage on it",
-        ),
+        (Err(error), _) => faulty(what, fault("GetQueueAttributes", &error), needs),
     }
 }
 
@@ -132,13 +139,14 @@ async fn images(aws: &Clients, bucket: &str) -> Finding {
     if bucket.is_empty() {
         return unset("bucket of images", "BUCKET_NAME");
     }
-    match aws.s3.head_bucket().bucket(bucket).send().await {
-        Ok(_) => Finding::ok("bucket of images", bucket),
-        Err(error) => faulty(
-            "bucket of images",
-            fault("HeadBucket", &error),
-            "s3:ListBucket and s3:GetObject on it, and s3:PutObject and s3:DeleteObject below results/",
-        ),
+    let needs = "s3:ListBucket and s3:GetObject on it, and s3:PutObject and s3:DeleteObject below results/";
+    if let Err(error) = aws.s3.head_bucket().bucket(bucket).send().await {
+        return faulty("bucket of images", fault("HeadBucket", &error), needs);
+    }
+    // Not there is as good as there: it may be read.
+    match aws.s3.get_object().bucket(bucket).key(PROBE).send().await.map_err(|error| fault("GetObject", &error)) {
+        Err(fault) if fault.status != Some(404) => faulty("bucket of images", fault, needs),
+        _ => Finding::ok("bucket of images", bucket),
     }
 }
 
@@ -186,7 +194,7 @@ async fn mongo(settings: &Settings) -> Vec<Finding> {
         }
         Err(error) => broken(error),
     }];
-    findings.push(match connection.missing_indexes().await {
+    findings.push(match connection.missing_indexes(mongo.lineage()).await {
         Ok(missing) if missing.is_empty() => Finding::ok("indexes", "all there"),
         Ok(missing) => Finding::lacking("indexes", &missing.join(", "), "the first worker makes them"),
         Err(error) => broken(error),

@@ -9,8 +9,18 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::cli::{CliError, Logging};
-use crate::fleet::Service;
-use crate::settings::{Layers, Origin};
+use crate::fleet::{self, Service};
+use crate::onnx::home::Home;
+use crate::settings::{Layers, Origin, Settings};
+
+/// Brings a model pack that lies in S3; from then on the settings name the folder where it is.
+pub fn bring(settings: &mut Settings, home: &Home) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(folder) = runtime.block_on(fleet::bring(settings, &home.models()))? {
+        settings.models.pack = folder.display().to_string();
+    }
+    Ok(())
+}
 
 /// A worker of a fleet.
 #[derive(Debug, Subcommand)]

@@ -15,7 +15,7 @@ use crate::cli::models::lanes;
 use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::{CliError, Logging};
-use crate::fleet::{self, Depth, Service, Worker};
+use crate::fleet::{Depth, Service, Worker};
 use crate::onnx::home::Home;
 use crate::onnx::manifest::Manifest;
 use crate::onnx::pack::Pack;
@@ -34,10 +34,7 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
     let telemetry = Telemetry::start(&settings, service.as_str())?;
     logging.start_fleet(&telemetry);
     let home = Home::from_env()?;
-    let brought = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if let Some(folder) = brought.block_on(fleet::bring(&settings, &home.models()))? {
-        settings.models.pack = folder.display().to_string();
-    }
+    super::bring(&mut settings, &home)?;
     let pack = Pack::open(&settings.models.pack, &home)?;
     pack.verify()?;
     let lanes = match service {

@@ -1,18 +1,16 @@
-//! Leased messages from SQS.
-//!
-//! SQS answers a delete with a stale receipt handle with success and deletes nothing, so a handle's state is kept here: what is
-//! settled, or has outlived its visibility timeout by our clock, is lost without a call. Batches answer 200 with failures
-//! inside; every entry has an id of its own and is read.
+//! Leased messages from SQS. A receipt that is not ours any more is lost without a call. Batches answer 200 with failures inside;
+//! every entry has an id of its own and is read.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod letter;
+mod receipts;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageAttributeValue, MessageSystemAttributeName,
+    MessageSystemAttributeName,
 };
 use futures_util::future::join_all;
 use muster_actors::error::Class;
@@ -21,28 +19,11 @@ use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received,
 use tokio::time::Instant;
 
 use super::classify::{Fault, class, fault};
+use letter::{Letter, Original};
+use receipts::Receipts;
 
 /// Entries of a batch call (SQS quota).
 const ENTRIES: usize = 10;
-/// Bytes of a message, its attributes included, and of a batch of messages (SQS quota: 1 MiB).
-const MESSAGE_BYTES: usize = 1 << 20;
-/// Kept free of a dead letter for its attributes.
-const ATTRIBUTE_BYTES: usize = 8 << 10;
-/// Bytes of a rejection's detail in an attribute.
-const DETAIL_BYTES: usize = 1 << 10;
-
-/// What is remembered of a message that is ours.
-#[derive(Debug)]
-struct Held {
-    until: Instant,
-    body: String,
-    message: String,
-    receive_count: u32,
-    /// Its copy is in the dead-letter queue; only the delete is missing.
-    buried: bool,
-    /// A delete was sent before.
-    asked: bool,
-}
 
 /// A queue and its dead letters.
 #[derive(Clone, Debug)]
@@ -52,7 +33,7 @@ pub struct SqsQueue {
     dead_letters: String,
     visibility: Duration,
     wait: Duration,
-    held: Arc<Mutex<HashMap<Handle, Held>>>,
+    receipts: Receipts,
 }
 
 /// Where the messages are.
@@ -74,26 +55,7 @@ impl SqsQueue {
     /// Messages are leased for `visibility` (whole seconds); a receive waits for `wait`.
     pub fn new(client: Client, urls: Urls, visibility: Duration, wait: Duration) -> Self {
         let Urls { queue, dead_letters } = urls;
-        Self { client, url: queue, dead_letters, visibility, wait, held: Arc::default() }
-    }
-
-    fn held(&self) -> MutexGuard<'_, HashMap<Handle, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Which handles are ours still. What is not is forgotten.
-    fn ours(&self, handles: &[Handle]) -> Vec<bool> {
-        let now = Instant::now();
-        let mut held = self.held();
-        let mut ours = |handle: &Handle| match held.get(handle) {
-            Some(message) if message.until > now => true,
-            Some(_) => {
-                held.remove(handle);
-                false
-            }
-            None => false,
-        };
-        handles.iter().map(&mut ours).collect()
+        Self { client, url: queue, dead_letters, visibility, wait, receipts: Receipts::default() }
     }
 
     /// Calls `batch` for those handles that are ours, ten at a time; one outcome a handle, in order.
@@ -101,7 +63,7 @@ impl SqsQueue {
     where
         F: Future<Output = Vec<Settled>>,
     {
-        let ours = self.ours(handles);
+        let ours = self.receipts.ours(handles);
         let places: Vec<usize> = (0..handles.len()).filter(|place| ours[*place]).collect();
         let calls =
             places.chunks(ENTRIES).map(|places| batch(places.iter().map(|place| handles[*place].clone()).collect()));
@@ -144,7 +106,7 @@ impl SqsQueue {
             Ok(entries) => entries,
             Err(_) => return vec![Settled::Failed(Class::Bug); handles.len()],
         };
-        let asked_before = self.ask(&handles);
+        let asked_before = self.receipts.deleting(&handles);
         let settled =
             match self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await {
                 Ok(answer) => {
@@ -154,31 +116,14 @@ impl SqsQueue {
                 }
                 Err(error) => vec![Settled::Failed(fault("DeleteMessageBatch", &error).class); handles.len()],
             };
-        self.forget(&handles, &settled);
+        self.receipts.settled(&handles, &settled);
         settled
-    }
-
-    /// Remembers that a delete of each message was sent; whether one was before.
-    fn ask(&self, handles: &[Handle]) -> Vec<bool> {
-        let mut held = self.held();
-        let mut ask = |handle| held.get_mut(handle).is_some_and(|held| std::mem::replace(&mut held.asked, true));
-        handles.iter().map(&mut ask).collect()
-    }
-
-    /// What is settled is not ours any more.
-    fn forget(&self, handles: &[Handle], settled: &[Settled]) {
-        let mut held = self.held();
-        for (handle, _) in handles.iter().zip(settled).filter(|(_, settled)| !matches!(settled, Settled::Failed(_))) {
-            held.remove(handle);
-        }
     }
 
     /// Sends a copy of a message to the dead letters, unless an earlier attempt did.
     async fn bury(&self, handle: &Handle, rejection: &Rejection) -> Result<(), Class> {
-        let letter = match self.held().get(handle) {
-            Some(message) if !message.buried => letter(message, rejection, &self.url),
-            _ => return Ok(()),
-        };
+        let Some(original) = self.receipts.unburied(handle) else { return Ok(()) };
+        let letter = Letter::new(&original, rejection, &self.url);
         let asked = self.client.send_message().queue_url(&self.dead_letters);
         let sent = asked.message_body(letter.body).set_message_attributes(Some(letter.attributes)).send().await;
         sent.map_err(|error| match fault("SendMessage", &error).class {
@@ -186,43 +131,9 @@ impl SqsQueue {
             Class::Poison | Class::LeaseLost => Class::Transient,
             class => class,
         })?;
-        if let Some(message) = self.held().get_mut(handle) {
-            message.buried = true;
-        }
+        self.receipts.buried(handle);
         Ok(())
     }
-}
-
-/// A dead letter: the message as it came, why, and from where.
-struct Letter {
-    body: String,
-    attributes: HashMap<String, MessageAttributeValue>,
-}
-
-fn letter(message: &Held, rejection: &Rejection, origin: &str) -> Letter {
-    let attribute = |(name, value): (&str, String)| {
-        // An attribute is never empty and holds no control characters (SQS: as XML 1.0).
-        let value: String = value.chars().filter(|c| !c.is_control()).collect();
-        let value = if value.is_empty() { "-".to_owned() } else { value };
-        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().ok()?;
-        Some((name.to_owned(), value))
-    };
-    let attributes = [
-        ("reason", rejection.reason.as_str().to_owned()),
-        ("detail", cut(&rejection.detail, DETAIL_BYTES).to_owned()),
-        ("origin", origin.to_owned()),
-        ("message_id", message.message.clone()),
-        ("receive_count", message.receive_count.to_string()),
-    ];
-    Letter {
-        body: cut(&message.body, MESSAGE_BYTES - ATTRIBUTE_BYTES).to_owned(),
-        attributes: attributes.into_iter().filter_map(attribute).collect(),
-    }
-}
-
-/// At most so many bytes of a text.
-fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }
 
 /// What a delete came to: a receipt that is stale while our lease lasts was made so by an earlier delete, whose answer was lost.
@@ -252,6 +163,11 @@ fn outcomes<'a>(asked: usize, done: impl Iterator<Item = &'a str>, failed: &[Bat
     outcomes
 }
 
+/// The name in a queue's URL.
+fn name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
 fn delivery(message: &Message, handle: Handle) -> Delivery {
     let attribute = |name: MessageSystemAttributeName| message.attributes.as_ref().and_then(|all| all.get(&name));
     let count = attribute(MessageSystemAttributeName::ApproximateReceiveCount).and_then(|count| count.parse().ok());
@@ -273,7 +189,6 @@ impl Queue for SqsQueue {
         if max == 0 {
             return Ok(Received::default());
         }
-        let asked = Instant::now();
         let answer = self
             .client
             .receive_message()
@@ -285,47 +200,29 @@ impl Queue for SqsQueue {
             .message_system_attribute_names(MessageSystemAttributeName::AwsTraceHeader)
             .send()
             .await
-            .map_err(|error| QueueError::from(fault("ReceiveMessage", &error)))?;
-        let mut deliveries = Vec::new();
-        let mut held = self.held();
-        // What nobody settled in time is not ours any more.
-        held.retain(|_, message| message.until > asked);
+            .map_err(|error| QueueError::from(fault(&format!("ReceiveMessage from {}", name(&self.url)), &error)))?;
         // The lease began before the answer came; after a long poll that is up to `wait` later than the call.
-        let until = Instant::now().max(asked) + self.visibility;
+        let until = Instant::now() + self.visibility;
+        let (mut deliveries, mut received) = (Vec::new(), Vec::new());
         for message in answer.messages.unwrap_or_default() {
             let Some(receipt) = message.receipt_handle.clone() else { continue };
             let delivery = delivery(&message, Handle(receipt));
-            let kept = Held {
-                until,
+            let original = Original {
                 body: delivery.body.clone(),
                 message: message.message_id.clone().unwrap_or_default(),
                 receive_count: delivery.receive_count,
-                buried: false,
-                asked: false,
             };
-            held.insert(delivery.handle.clone(), kept);
+            received.push((delivery.handle.clone(), original));
             deliveries.push(delivery);
         }
+        self.receipts.add(received, until);
         Ok(Received { deliveries, finished: false })
     }
 
     async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
         let asked = Instant::now();
         let settled = self.settle(handles, |batch| self.change(batch, self.visibility)).await?;
-        let mut held = self.held();
-        for (handle, outcome) in handles.iter().zip(&settled) {
-            match outcome {
-                Settled::Done => {
-                    if let Some(message) = held.get_mut(handle) {
-                        message.until = asked + self.visibility;
-                    }
-                }
-                Settled::LeaseLost => {
-                    held.remove(handle);
-                }
-                Settled::Failed(_) => {}
-            }
-        }
+        self.receipts.extended(handles, &settled, asked + self.visibility);
         Ok(settled)
     }
 
@@ -335,13 +232,13 @@ impl Queue for SqsQueue {
 
     async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
         let settled = self.settle(handles, |batch| self.change(batch, delay)).await?;
-        self.forget(handles, &settled);
+        self.receipts.settled(handles, &settled);
         Ok(settled)
     }
 
     async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
         let handles: Vec<Handle> = entries.iter().map(|(handle, _)| handle.clone()).collect();
-        let ours = self.ours(&handles);
+        let ours = self.receipts.ours(&handles);
         let buried = join_all(entries.iter().zip(&ours).map(|((handle, rejection), ours)| async move {
             if *ours { self.bury(handle, rejection).await } else { Ok(()) }
         }))
@@ -393,28 +290,5 @@ mod tests {
         ] {
             assert_eq!(deleted(settled, asked_before), expected);
         }
-    }
-
-    #[test]
-    fn a_dead_letter_fits_and_says_why_and_from_where() {
-        let message = Held {
-            until: Instant::now(),
-            body: "é".repeat(MESSAGE_BYTES / 2),
-            message: "m-1".into(),
-            receive_count: 3,
-            buried: false,
-            asked: false,
-        };
-        let rejection = Rejection::new(muster_actors::image::RejectReason::BadMessage, "\u{0}".repeat(9));
-        let letter = letter(&message, &rejection, "https://queue");
-        let attributes = letter.attributes;
-        let size: usize =
-            attributes.iter().map(|(name, value)| name.len() + value.string_value().unwrap().len() + 6).sum();
-        assert!(letter.body.len() + size <= MESSAGE_BYTES);
-        let value = |name: &str| attributes[name].string_value().unwrap().to_owned();
-        assert_eq!(
-            (value("reason"), value("detail"), value("origin")),
-            ("BAD_MESSAGE".into(), "-".into(), "https://queue".into())
-        );
     }
 }

@@ -1,0 +1,112 @@
+//! The indexes that everything relies on, and how long a gallery's lineage is kept.
+
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::IndexOptions;
+use mongodb::{Collection, IndexModel};
+
+use super::{Connection, MongoError, names};
+
+/// Codes of the server: no such collection, no such index, an index with these keys and other options.
+const NO_COLLECTION: i32 = 26;
+const NO_INDEX: i32 = 27;
+const OTHER_OPTIONS: i32 = 85;
+
+/// An index of the database of faces.
+struct Index {
+    collection: &'static str,
+    keys: Document,
+    unique: bool,
+    /// Documents go so long after the time under the key.
+    expires: Option<Duration>,
+}
+
+fn index(collection: &'static str, keys: Document, unique: bool) -> Index {
+    Index { collection, keys, unique, expires: None }
+}
+
+/// When an event of a gallery's groups took place: what its expiry counts from.
+fn lineage() -> Document {
+    doc! { "at": 1 }
+}
+
+fn indexes(keep: Option<Duration>) -> Vec<Index> {
+    let mut all = vec![
+        index(names::IMAGES, doc! { "gallery": 1, "bucket": 1, "key": 1 }, true),
+        index(names::IMAGES, doc! { "gallery": 1, "state": 1 }, false),
+        index(names::FACES, doc! { "gallery": 1, "_id": 1 }, false),
+        index(names::FACES, doc! { "image": 1 }, false),
+        index(names::GROUPS, doc! { "gallery": 1 }, false),
+        index(names::DECISIONS, doc! { "gallery": 1, "seq": 1 }, true),
+        index(names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),
+        index(names::FORGOTTEN, doc! { "image": 1 }, false),
+        index(names::FORGOTTEN, doc! { "gallery": 1, "prefix": 1 }, false),
+    ];
+    all.extend(keep.map(|_| Index { expires: keep, ..index(names::LINEAGE, lineage(), false) }));
+    all
+}
+
+fn is(error: &Error, codes: &[i32]) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(command) if codes.contains(&command.code))
+}
+
+impl Connection {
+    /// Makes the indexes that are missing. Events of groups are kept for `keep`; for ever where it is `None`.
+    pub async fn ensure_indexes(&self, keep: Option<Duration>) -> Result<(), MongoError> {
+        for index in indexes(keep) {
+            self.ensure(index).await?;
+        }
+        if keep.is_none() {
+            let dropped = self.faces.run_command(doc! { "dropIndexes": names::LINEAGE, "index": lineage() }).await;
+            dropped
+                .map(drop)
+                .or_else(|error| if is(&error, &[NO_COLLECTION, NO_INDEX]) { Ok(()) } else { Err(error) })?;
+        }
+        if let Some(metadata) = &self.metadata {
+            let index = IndexModel::builder().keys(doc! { "gallery_id": 1, "status": 1 }).build();
+            metadata.collection::<Document>(names::IMAGES).create_index(index).await?;
+        }
+        Ok(())
+    }
+
+    async fn ensure(&self, Index { collection, keys, unique, expires }: Index) -> Result<(), MongoError> {
+        let options = IndexOptions::builder().unique(unique.then_some(true)).expire_after(expires).build();
+        let index = IndexModel::builder().keys(keys.clone()).options(options).build();
+        match (self.collection(collection).create_index(index).await, expires) {
+            (Ok(_), _) => Ok(()),
+            (Err(error), Some(expires)) if is(&error, &[OTHER_OPTIONS]) => {
+                let seconds = i64::try_from(expires.as_secs()).unwrap_or(i64::MAX);
+                let index = doc! { "keyPattern": keys, "expireAfterSeconds": seconds };
+                self.faces.run_command(doc! { "collMod": collection, "index": index }).await?;
+                Ok(())
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    fn collection(&self, name: &str) -> Collection<Document> {
+        self.faces.collection(name)
+    }
+
+    /// Indexes that are not there, as `collection {keys}`.
+    pub async fn missing_indexes(&self, keep: Option<Duration>) -> Result<Vec<String>, MongoError> {
+        let mut missing = Vec::new();
+        let existing = self.faces.list_collection_names().await?;
+        for Index { collection, keys, expires, .. } in indexes(keep) {
+            let mut there = false;
+            if existing.iter().any(|name| name == collection) {
+                let mut listed = self.collection(collection).list_indexes().await?;
+                while listed.advance().await? {
+                    let index = listed.deserialize_current()?;
+                    there |= index.keys == keys && index.options.and_then(|options| options.expire_after) == expires;
+                }
+            }
+            if !there {
+                missing.push(format!("{collection} {keys}"));
+            }
+        }
+        Ok(missing)
+    }
+}
