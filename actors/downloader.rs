@@ -46,9 +46,9 @@ async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(
             tracing::debug!(bytes = object.size, "downloader.got");
             item.credit.resize(object.bytes.len());
             let mut source = Source::from(&object);
-            let Some(analyses) = &crew.ports.analyses else { return Some((item, source, object.bytes)) };
             let content = *blake3::hash(&object.bytes).as_bytes();
             source.content = Some(content);
+            let Some(analyses) = &crew.ports.analyses else { return Some((item, source, object.bytes)) };
             match analyses.find(&content).await {
                 Some(known) => {
                     crew.finish(item.known(&source, known, &crew.settings.model)).await;

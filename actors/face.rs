@@ -33,6 +33,25 @@ pub struct BBox {
     pub height: f32,
 }
 
+impl BBox {
+    /// Intersection over union with another box, 0 to 1.
+    pub fn overlap(&self, other: &Self) -> f32 {
+        let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
+        let height = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
+        let both = width.max(0.0) * height.max(0.0);
+        let union = self.width * self.height + other.width * other.height - both;
+        if union > 0.0 { both / union } else { 0.0 }
+    }
+
+    /// Whether two boxes are one place in an image: a face that was forgotten is not stored there again.
+    pub fn is_place_of(&self, other: &Self) -> bool {
+        self.overlap(other) > SAME_PLACE
+    }
+}
+
+/// Boxes that overlap by more than this are of one face: two detections of it overlap by more, two faces by less.
+const SAME_PLACE: f32 = 0.5;
+
 /// Five points in pixels of the full upright image: the eye on the image's left, the eye on its
 /// right, nose tip, mouth corner on the left, mouth corner on the right.
 pub type Landmarks = [[f32; 2]; 5];
@@ -123,5 +142,23 @@ impl Face {
         let mut all =
             [&bbox[..], self.landmarks.as_flattened(), &figures, &more, &self.embedding].into_iter().flatten();
         all.all(|figure| figure.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlap_is_intersection_over_union() {
+        let of = |x, width| BBox { x, y: 0.0, width, height: 10.0 };
+        for (a, b, want) in [
+            (of(0.0, 10.0), of(0.0, 10.0), 1.0),
+            (of(0.0, 10.0), of(5.0, 10.0), 1.0 / 3.0),
+            (of(0.0, 10.0), of(10.0, 10.0), 0.0),
+            (of(0.0, 0.0), of(0.0, 0.0), 0.0),
+        ] {
+            assert!((a.overlap(&b) - want).abs() < 1e-6, "{a:?} {b:?}");
+        }
     }
 }

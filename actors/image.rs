@@ -27,7 +27,7 @@ impl Locator {
 }
 
 /// 128 bits of BLAKE3 over length-prefixed parts, in a namespace.
-pub(crate) fn digest(namespace: &str, parts: &[&[u8]]) -> [u8; 16] {
+pub fn digest(namespace: &str, parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for part in std::iter::once(&namespace.as_bytes()).chain(parts) {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -137,6 +137,8 @@ pub enum RejectReason {
     Isolated,
     /// Received too often without an end.
     TooManyAttempts,
+    /// Somebody asked that nothing be known of it.
+    Forgotten,
 }
 
 impl RejectReason {
@@ -155,6 +157,7 @@ impl RejectReason {
             Self::DecoderMissing => "DECODER_MISSING",
             Self::Isolated => "ISOLATED",
             Self::TooManyAttempts => "TOO_MANY_ATTEMPTS",
+            Self::Forgotten => "FORGOTTEN",
         }
     }
 }

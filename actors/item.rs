@@ -40,7 +40,7 @@ pub(crate) struct Item {
 pub(crate) struct Source {
     pub(crate) etag: String,
     pub(crate) bytes: u64,
-    /// Names the bytes, where analyses are remembered.
+    /// Names the bytes, where they were read.
     pub(crate) content: Option<Content>,
 }
 
@@ -70,9 +70,9 @@ pub(crate) struct Finished {
 
 impl Item {
     /// Ends with this result.
-    fn finished(self, image: ImageRecord, faces: Vec<Face>) -> Finished {
+    fn finished(self, source: &Source, image: ImageRecord, faces: Vec<Face>) -> Finished {
         let timings = Timings { total: self.received.elapsed(), ..self.timings };
-        Finished { item: self, commit: Commit { image, faces, timings } }
+        Finished { item: self, commit: Commit { image, faces, content: source.content, timings } }
     }
 
     /// A record of this image without faces.
@@ -97,7 +97,7 @@ impl Item {
     pub(crate) fn rejected(self, source: &Source, rejection: Rejection, model: &str) -> Finished {
         let mut image = self.record(source, ImageState::Rejected, model);
         image.rejection = Some(rejection);
-        self.finished(image, Vec::new())
+        self.finished(source, image, Vec::new())
     }
 
     /// Ends as an image with the same bytes did.
@@ -119,13 +119,13 @@ impl Item {
         let state = if faces.is_empty() { ImageState::NoFaces } else { ImageState::Indexed };
         let face_count = u32::try_from(faces.len()).unwrap_or(u32::MAX);
         let image = ImageRecord { width, height, orientation, face_count, ..self.record(source, state, model) };
-        self.finished(image, faces)
+        self.finished(source, image, faces)
     }
 
     /// Ends as too poor.
     pub(crate) fn low_quality(self, source: &Source, model: &str) -> Finished {
         let image = self.record(source, ImageState::LowQuality, model);
-        self.finished(image, Vec::new())
+        self.finished(source, image, Vec::new())
     }
 }
 

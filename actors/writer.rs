@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, Span};
 
 use crate::crew::{Crew, Leaving, Post, abortable};
-use crate::error::Failure;
 use crate::error::retry::{Next, Retrier};
 use crate::error::route::Strategy;
+use crate::error::{Class, Failure};
 use crate::gallery::GalleryId;
 use crate::grouper::FacesWritten;
 use crate::image::{ImageState, RejectReason, Rejection};
@@ -55,8 +55,13 @@ fn given_up(crew: &Crew, finished: Finished, strategy: Strategy, failure: &Failu
     let Finished { item, .. } = finished;
     match strategy {
         Strategy::Reject => {
-            let detail = format!("the store refuses the result: {}", failure.message);
-            item.lease.reject(Rejection::new(RejectReason::Isolated, detail));
+            let refused = || {
+                let detail = format!("the store refuses the result: {}", failure.message);
+                Rejection::new(RejectReason::Isolated, detail)
+            };
+            let rejection = failure.rejection.clone().unwrap_or_else(refused);
+            tracing::info!(reason = rejection.reason.as_str(), "writer.rejected");
+            item.lease.reject(rejection);
         }
         Strategy::Drop => drop(item),
         Strategy::Leave(leave) => {
@@ -109,7 +114,7 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
             }
             Ok(Ok(outcomes)) => {
                 let message = format!("{} outcomes for {} results", outcomes.len(), bulk.len());
-                let failure = Failure { class: crate::error::Class::Bug, message, rejection: None };
+                let failure = Failure { class: Class::Bug, message, rejection: None };
                 vec![Err(failure); bulk.len()]
             }
             Ok(Err(error)) => vec![Err(Failure::from(error)); bulk.len()],
@@ -142,15 +147,15 @@ async fn write(crew: Arc<Crew>, retrier: Retrier, heart: Heart, mut bulk: Vec<Fi
             // A lost wake-up is harmless: the gallery is marked.
             let _ = crew.grouper.tell(FacesWritten(gallery));
         }
-        // One wait for all: the first failure that may be tried again sets it.
-        let Some(worst) = failed.iter().map(|(_, failure)| failure.clone()).next() else { return };
-        let mut decided = rounds.failed(&worst);
+        // One decision for all failures of a class, and one wait for all.
+        let mut decided: Vec<(Class, Next)> = Vec::new();
         let mut wait = None;
         for (finished, failure) in failed {
-            if failure.class != worst.class {
-                decided = rounds.failed(&failure);
-            }
-            match &decided {
+            let place = decided.iter().position(|(class, _)| *class == failure.class).unwrap_or_else(|| {
+                decided.push((failure.class, rounds.failed(&failure)));
+                decided.len() - 1
+            });
+            match &decided[place].1 {
                 Next::Wait(length) => {
                     wait = wait.max(Some(*length));
                     bulk.push(finished);

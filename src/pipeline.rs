@@ -9,6 +9,7 @@ use muster_actors::grouper::Params;
 use muster_actors::ports::decoder::Decoder;
 use muster_actors::settings::{CreditSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts};
 
+use crate::onnx::manifest::Manifest;
 use crate::onnx::pack::Pack;
 use crate::settings::Settings;
 use crate::vision::decode::{Limits as DecodeLimits, VisionDecoder};
@@ -51,8 +52,8 @@ pub fn decoder(settings: &Settings, pack: &Pack) -> Arc<dyn Decoder> {
 }
 
 /// The grouping parameters in force: the settings', where they say so, else the pack's.
-pub fn params(settings: &Settings, pack: &Pack) -> Params {
-    let mut params = Params::around(pack.manifest().grouping.similarity);
+pub fn params(settings: &Settings, manifest: &Manifest) -> Params {
+    let mut params = Params::around(manifest.grouping.similarity);
     if settings.grouping.threshold > 0.0 {
         params = Params::around(settings.grouping.threshold);
     }

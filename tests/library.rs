@@ -56,7 +56,7 @@ fn result(locator: Locator, etag: &str, faces: u8) -> Commit {
         face_count,
         model: MODEL.to_owned(),
     };
-    Commit { image, faces, timings: Timings::default() }
+    Commit { image, faces, content: None, timings: Timings::default() }
 }
 
 /// A small pipeline: everything that is readable has two faces. What is delivered, by key.

@@ -36,6 +36,17 @@ impl From<ObjectsError> for Failure {
     }
 }
 
+impl From<FacesError> for Failure {
+    fn from(error: FacesError) -> Self {
+        let (class, message) = (error.class(), error.to_string());
+        let rejection = match error {
+            FacesError::Rejected(rejection) => Some(rejection),
+            FacesError::Conflict | FacesError::Failed { .. } => None,
+        };
+        Self { class, message, rejection }
+    }
+}
+
 /// Errors that carry no rejection of their own.
 macro_rules! plain {
     ($($error:ty),*) => {$(
@@ -46,4 +57,4 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(QueueError, FacesError, IndexError);
+plain!(QueueError, IndexError);

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 
 use crate::error::{Class, class::Classified};
-use crate::face::Face;
+use crate::face::{BBox, Face};
 use crate::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use crate::image::ImageRecord;
+use crate::image::{ImageRecord, ImageState, Rejection};
+use crate::ports::analyses::Content;
 use crate::timings::Timings;
 
 /// One image's result, written as a whole: its faces replace what was there before.
@@ -15,8 +16,23 @@ pub struct Commit {
     pub image: ImageRecord,
     /// All its faces.
     pub faces: Vec<Face>,
+    /// Names the image's bytes, where they were read.
+    pub content: Option<Content>,
     /// How long it took.
     pub timings: Timings,
+}
+
+impl Commit {
+    /// Takes out the faces at places that were forgotten; whether there were any.
+    pub fn forget(&mut self, places: &[BBox]) -> bool {
+        let before = self.faces.len();
+        self.faces.retain(|face| !places.iter().any(|place| place.is_place_of(&face.bbox)));
+        self.image.face_count = u32::try_from(self.faces.len()).unwrap_or(u32::MAX);
+        if self.faces.is_empty() && self.image.state == ImageState::Indexed {
+            self.image.state = ImageState::NoFaces;
+        }
+        self.faces.len() < before
+    }
 }
 
 /// A write or read failed.
@@ -25,6 +41,9 @@ pub enum FacesError {
     /// The gallery changed since the snapshot: read again and reconcile again.
     #[error("the gallery changed meanwhile")]
     Conflict,
+    /// The result may never be stored; the image's message ends with this reason.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
     /// Something else failed.
     #[error("store: {message}")]
     Failed {
@@ -39,6 +58,7 @@ impl Classified for FacesError {
     fn class(&self) -> Class {
         match self {
             Self::Conflict => Class::Transient,
+            Self::Rejected(_) => Class::Poison,
             Self::Failed { class, .. } => *class,
         }
     }
@@ -53,4 +73,52 @@ pub trait Faces: Send + Sync {
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError>;
     /// Saves a partition if the gallery's generation still is `generation`, else [`FacesError::Conflict`].
     async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::{FaceId, Quality};
+    use crate::image::Locator;
+
+    #[test]
+    fn faces_at_forgotten_places_are_taken_out_and_the_image_says_how_many_are_left() {
+        let locator = Locator { gallery: GalleryId("g".into()), bucket: "b".into(), key: "k".into() };
+        let place = |x: f32| BBox { x, y: 0.0, width: 10.0, height: 10.0 };
+        let face = |x: f32| Face {
+            id: FaceId::of(locator.id(), "m", &place(x)),
+            image: locator.id(),
+            bbox: place(x),
+            landmarks: [[0.0; 2]; 5],
+            quality: Quality::default(),
+            embedding: vec![1.0],
+            thumbnail: Vec::new(),
+        };
+        let image = ImageRecord {
+            id: locator.id(),
+            locator: locator.clone(),
+            etag: String::new(),
+            bytes: 1,
+            width: 100,
+            height: 100,
+            orientation: 1,
+            state: ImageState::Indexed,
+            rejection: None,
+            quality: None,
+            face_count: 2,
+            model: "m".into(),
+        };
+        let commit = Commit { image, faces: vec![face(0.0), face(50.0)], content: None, timings: Timings::default() };
+        for (places, left, state) in [
+            (vec![], 2, ImageState::Indexed),
+            // A model that finds the face a little beside it, and one that finds another face there.
+            (vec![place(2.0)], 1, ImageState::Indexed),
+            (vec![place(6.0)], 2, ImageState::Indexed),
+            (vec![place(0.0), place(50.0)], 0, ImageState::NoFaces),
+        ] {
+            let mut commit = commit.clone();
+            assert_eq!(commit.forget(&places), left < 2, "{places:?}");
+            assert_eq!((commit.faces.len(), commit.image.face_count, commit.image.state), (left, left as u32, state));
+        }
+    }
 }

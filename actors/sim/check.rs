@@ -62,6 +62,7 @@ fn expected(kind: Kind, prefilter: bool) -> (ImageState, Option<RejectReason>) {
         Kind::BadMessage => (ImageState::Rejected, Some(RejectReason::BadMessage)),
         Kind::DecoderPanic => (ImageState::Rejected, Some(RejectReason::TooManyAttempts)),
         Kind::Poison | Kind::Huge => (ImageState::Rejected, Some(RejectReason::Isolated)),
+        Kind::Forgotten => (ImageState::Rejected, Some(RejectReason::Forgotten)),
     }
 }
 
@@ -78,7 +79,9 @@ pub(super) fn end(world: &World, scenario: &Scenario, queue: &SimQueue, store: &
         let worn = queue.receives(number) > settings.fetcher.max_receives;
         match (&fate, &commit) {
             (Fate::Queued, _) => world.violation(format!("message {number} is still in the queue")),
-            (Fate::Dead(rejection), None) if rejection.reason == RejectReason::BadMessage => {}
+            (Fate::Dead(rejection), None)
+                if matches!(rejection.reason, RejectReason::BadMessage | RejectReason::Forgotten)
+                    && reason == Some(rejection.reason) => {}
             (Fate::Dead(rejection), Some(commit)) => {
                 let why = commit.image.rejection.as_ref().map(|r| r.reason);
                 // Two receipts of one message may end for two reasons.

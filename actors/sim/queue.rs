@@ -217,8 +217,8 @@ impl Queue for SimQueue {
             let stored = self.store.state_of(number);
             // Another receipt of the same message may have ended well meanwhile: too many attempts, then, but stored.
             let overtaken = rejection.reason == RejectReason::TooManyAttempts && stored.is_some();
-            let unread = rejection.reason == RejectReason::BadMessage;
-            if !unread && !overtaken && stored != Some(ImageState::Rejected) {
+            let unwritten = matches!(rejection.reason, RejectReason::BadMessage | RejectReason::Forgotten);
+            if !unwritten && !overtaken && stored != Some(ImageState::Rejected) {
                 self.world.violation(format!("image {number} was rejected while stored as {stored:?}"));
             }
             message.fate = Fate::Dead(rejection);

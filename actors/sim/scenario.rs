@@ -30,6 +30,8 @@ pub enum Kind {
     Poison,
     /// Runs out of memory even alone.
     Huge,
+    /// Somebody forgot it: the store refuses it.
+    Forgotten,
 }
 
 /// The faults of one run. Probabilities are per call.

@@ -8,10 +8,11 @@ use async_trait::async_trait;
 
 use crate::error::Class;
 use crate::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition, Reconciled};
-use crate::image::{ImageId, ImageState, digest};
+use crate::image::{ImageId, ImageState, RejectReason, Rejection, digest};
 use crate::ports::faces::{Commit, Faces, FacesError};
 use crate::ports::index::IndexError;
-use crate::sim::world::{World, locator};
+use crate::sim::scenario::Kind;
+use crate::sim::world::{World, locator, number};
 
 #[derive(Default)]
 struct State {
@@ -131,6 +132,10 @@ impl Faces for SimFaces {
         for commit in batch {
             if self.world.chance(|s| s.store_partial) {
                 outcomes.push(Err(failed(Class::Transient)));
+                continue;
+            }
+            if self.world.look(|s| s.images.get(number(&commit.image.locator)) == Some(&Kind::Forgotten)) {
+                outcomes.push(Err(Rejection::new(RejectReason::Forgotten, "simulated").into()));
                 continue;
             }
             let mut state = self.lock();

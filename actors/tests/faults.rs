@@ -118,6 +118,21 @@ fn an_image_that_breaks_every_engine_is_isolated_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn a_result_that_the_store_refuses_ends_with_its_reason_and_those_beside_it_are_written() {
+    let mut scenario = Scenario::calm(60);
+    for forgotten in [3, 4, 20, 41] {
+        scenario.images[forgotten] = Kind::Forgotten;
+    }
+    // Failures of both kinds in one bulk.
+    scenario.store_partial = 0.3;
+    each(&scenario, |report| {
+        let (exit, summary) = report.first();
+        assert_eq!((exit, summary.counts.indexed, summary.counts.rejected), (&Exit::Drained, 56, 4));
+        assert!(summary.rejections.iter().all(|r| r.rejection.reason == RejectReason::Forgotten));
+    });
+}
+
+#[test]
 fn a_full_writer_holds_the_fetcher_back_by_credits() {
     let mut scenario = Scenario::calm(60);
     scenario.bulk_time = Duration::from_millis(2_500);

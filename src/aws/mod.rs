@@ -2,6 +2,7 @@
 
 pub mod classify;
 pub mod clients;
+pub mod deletion;
 pub mod host;
 pub mod s3;
 pub mod sqs;

@@ -169,8 +169,8 @@ impl Objects for S3Objects {
 /// Writes objects of one bucket.
 #[derive(Clone, Debug)]
 pub struct S3Bucket {
-    client: Client,
-    bucket: String,
+    pub(super) client: Client,
+    pub(super) bucket: String,
     kms_key: Option<String>,
 }
 
@@ -224,6 +224,8 @@ impl S3Bucket {
             Err(error) => match fault(&format!("PutObject to {}", self.bucket), &error) {
                 // 409: somebody else's conditional write is on its way.
                 Fault { status: Some(409 | 412), .. } => Ok(false),
+                // It was to be unchanged and is gone.
+                Fault { status: Some(404), code: Some(code), .. } if code == "NoSuchKey" => Ok(false),
                 fault => Err(fault),
             },
         }

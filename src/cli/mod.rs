@@ -8,12 +8,16 @@ mod finding;
 mod fleet;
 #[cfg(feature = "local")]
 mod folder;
+#[cfg(any(feature = "local", feature = "cloud"))]
+mod forget;
 mod logging;
 mod manual;
 mod models;
 pub mod print;
 #[cfg(any(feature = "local", feature = "cloud"))]
 mod signal;
+#[cfg(any(feature = "local", feature = "cloud"))]
+mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +59,9 @@ enum Command {
     #[cfg(feature = "cloud")]
     #[command(flatten)]
     Fleet(fleet::Command),
+    /// Delete what is known of photos or of a person, with a receipt
+    #[cfg(any(feature = "local", feature = "cloud"))]
+    Forget(forget::Args),
     /// List, fetch, check and time model packs
     Models(models::Models),
     /// Try every dependency and say how to mend what is wrong
@@ -90,6 +97,8 @@ impl Cli {
             Command::Fleet(command) => command.run(layers, logging),
             #[cfg(feature = "local")]
             Command::Folder(command) => command.run(layers),
+            #[cfg(any(feature = "local", feature = "cloud"))]
+            Command::Forget(args) => args.run(&layers),
             Command::Models(models) => {
                 print::print_lines(|mut out| Ok(models::run(&models, &mut out)?))?;
                 Ok(ExitCode::SUCCESS)

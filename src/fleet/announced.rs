@@ -87,12 +87,14 @@ impl<F: Faces> Faces for Announced<F> {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         let of: Vec<GalleryId> = batch.iter().map(|commit| commit.image.locator.gallery.clone()).collect();
         let mut outcomes = self.store.commit(batch).await?;
+        // What is refused may have been written, and seen, and taken out again.
+        let changed = |outcome: &Result<(), FacesError>| matches!(outcome, Ok(()) | Err(FacesError::Rejected(_)));
         let written: BTreeSet<&GalleryId> =
-            of.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(gallery, _)| gallery).collect();
+            of.iter().zip(&outcomes).filter(|(_, outcome)| changed(outcome)).map(|(gallery, _)| gallery).collect();
         for gallery in written {
             let Err(Fault { class, message, .. }) = self.announcer.announce(gallery).await else { continue };
             for (_, outcome) in of.iter().zip(&mut outcomes).filter(|(other, _)| *other == gallery) {
-                if outcome.is_ok() {
+                if changed(outcome) {
                     *outcome = Err(FacesError::Failed { class, message: message.clone() });
                 }
             }

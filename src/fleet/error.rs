@@ -1,12 +1,14 @@
-//! Why a worker cannot start.
+//! Why a worker cannot start, or a gallery's images cannot be forgotten.
 
 use muster_actors::error::Class;
+use muster_actors::error::class::Classified;
 use muster_actors::exit::{Exit, Mend};
+use muster_actors::ports::faces::FacesError;
 
 use crate::aws::classify::Fault;
 use crate::mongo::{MongoError, classify};
 
-/// Why a worker cannot start.
+/// Why a worker cannot start, or a gallery's images cannot be forgotten.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
     /// A setting that this worker cannot do without.
@@ -23,6 +25,9 @@ pub enum FleetError {
     /// MongoDB.
     #[error(transparent)]
     Mongo(#[from] MongoError),
+    /// The store of faces, with the objects beside it.
+    #[error(transparent)]
+    Store(#[from] FacesError),
     /// SQS or S3.
     #[error("{}", .0.message)]
     Aws(Fault),
@@ -35,12 +40,13 @@ pub enum FleetError {
 }
 
 impl FleetError {
-    /// How a worker that cannot start ends.
+    /// How the program ends then.
     pub fn exit(&self) -> Exit {
         let class = match self {
             Self::Unset { .. } | Self::Service(_) | Self::Redis(_) => Class::Misconfigured(Mend::Settings),
             Self::Models(_) => Class::Misconfigured(Mend::Model),
             Self::Mongo(error) => classify::class(error),
+            Self::Store(error) => error.class(),
             Self::Aws(fault) => fault.class,
         };
         match class {

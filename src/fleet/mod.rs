@@ -2,7 +2,10 @@
 
 mod announced;
 mod depth;
+mod ends;
+mod erase;
 mod error;
+mod forget;
 mod models;
 mod published;
 mod worker;
@@ -10,6 +13,7 @@ mod worker;
 pub use announced::{Announced, Announcer};
 pub use depth::Depth;
 pub use error::FleetError;
-pub use models::bring;
+pub use forget::{Forgetter, Reached, Receipt, Target};
+pub use models::{bring, manifest};
 pub use published::Published;
 pub use worker::{Service, Worker};

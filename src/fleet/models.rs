@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use muster_actors::gallery::GalleryId;
 use muster_actors::image::Locator;
 use muster_actors::ports::objects::{Objects, ObjectsError};
 
 use super::FleetError;
+use crate::aws::classify::Fault;
 use crate::aws::clients::Clients;
 use crate::aws::s3::S3Objects;
 use crate::onnx::manifest::{MAX_FILE_BYTES, Manifest};
@@ -22,30 +24,61 @@ fn place(pack: &str) -> Option<(&str, &str)> {
     (!bucket.is_empty()).then(|| (bucket, prefix.trim_end_matches('/')))
 }
 
+/// A pack in S3.
+struct Remote<'a> {
+    objects: S3Objects,
+    pack: &'a str,
+    bucket: &'a str,
+    prefix: &'a str,
+}
+
+impl<'a> Remote<'a> {
+    async fn of(settings: &'a Settings) -> Option<Self> {
+        let (bucket, prefix) = place(&settings.models.pack)?;
+        let objects = S3Objects::new(Clients::new(settings).await.s3);
+        Some(Self { objects, pack: &settings.models.pack, bucket, prefix })
+    }
+
+    async fn get(&self, file: &str, limit: u64) -> Result<Bytes, FleetError> {
+        let key = if self.prefix.is_empty() { file.to_owned() } else { format!("{}/{file}", self.prefix) };
+        let locator = Locator { gallery: GalleryId(String::new()), bucket: self.bucket.to_owned(), key };
+        match self.objects.get(&locator, limit).await {
+            Ok(object) => Ok(object.bytes),
+            Err(ObjectsError::Rejected(why)) => Err(FleetError::Models(format!("{}/{file}: {why}", self.pack))),
+            Err(ObjectsError::Failed { class, message }) => {
+                Err(FleetError::Aws(Fault { class, code: None, status: None, message }))
+            }
+        }
+    }
+
+    async fn manifest(&self) -> Result<(Bytes, Manifest), FleetError> {
+        let text = self.get(MANIFEST, MANIFEST_BYTES).await?;
+        let manifest = Manifest::parse(&String::from_utf8_lossy(&text))
+            .map_err(|fault| FleetError::Models(format!("{}/{MANIFEST}: {fault}", self.pack)))?;
+        Ok((text, manifest))
+    }
+}
+
+/// The manifest of the pack that the settings name, where it lies in S3; nothing else is brought. `None` for a pack that is here
+/// already.
+///
+/// # Errors
+/// S3, or the manifest is wrong.
+pub async fn manifest(settings: &Settings) -> Result<Option<Manifest>, FleetError> {
+    match Remote::of(settings).await {
+        Some(remote) => Ok(Some(remote.manifest().await?.1)),
+        None => Ok(None),
+    }
+}
+
 /// The folder of the pack that the settings name, where it lies in S3: below `models`, with every file that differs from the
 /// manifest brought anew. `None` for a pack that is here already.
 ///
 /// # Errors
 /// S3 or the disk; whether the files are right is for [`crate::onnx::pack::Pack::verify`].
 pub async fn bring(settings: &Settings, models: &Path) -> Result<Option<PathBuf>, FleetError> {
-    let Some((bucket, prefix)) = place(&settings.models.pack) else { return Ok(None) };
-    let objects = S3Objects::new(Clients::new(settings).await.s3);
-    let get = async |file: &str, limit: u64| {
-        let key = if prefix.is_empty() { file.to_owned() } else { format!("{prefix}/{file}") };
-        let locator = Locator { gallery: GalleryId(String::new()), bucket: bucket.to_owned(), key };
-        match objects.get(&locator, limit).await {
-            Ok(object) => Ok(object.bytes),
-            Err(ObjectsError::Rejected(why)) => {
-                Err(FleetError::Models(format!("{}/{file}: {why}", settings.models.pack)))
-            }
-            Err(ObjectsError::Failed { class, message }) => {
-                Err(FleetError::Aws(crate::aws::classify::Fault { class, code: None, status: None, message }))
-            }
-        }
-    };
-    let text = get(MANIFEST, MANIFEST_BYTES).await?;
-    let manifest = Manifest::parse(&String::from_utf8_lossy(&text))
-        .map_err(|fault| FleetError::Models(format!("{}/{MANIFEST}: {fault}", settings.models.pack)))?;
+    let Some(remote) = Remote::of(settings).await else { return Ok(None) };
+    let (text, manifest) = remote.manifest().await?;
     let name = blake3::hash(settings.models.pack.as_bytes()).to_hex();
     let folder = models.join(format!("s3-{}", &name[..16]));
     let disk = |error: std::io::Error| FleetError::Models(format!("{}: {error}", folder.display()));
@@ -56,7 +89,7 @@ pub async fn bring(settings: &Settings, models: &Path) -> Result<Option<PathBuf>
             continue;
         }
         tracing::info!(file = file.file, "models.bring");
-        put(&path, &get(&file.file, MAX_FILE_BYTES).await?).map_err(disk)?;
+        put(&path, &remote.get(&file.file, MAX_FILE_BYTES).await?).map_err(disk)?;
     }
     // Last: a folder with a manifest has its files.
     put(&folder.join(MANIFEST), &text).map_err(disk)?;

@@ -3,36 +3,43 @@
 //! An image's result and crops are written before the image counts as written; their keys follow from the image, so that a
 //! repeated write changes nothing. A gallery's `groups.json` carries the generation it was made from and is written on
 //! condition, so that an older worker cannot put its groups over newer ones.
+//!
+//! What somebody forgot is looked for before anything is written, and again after: whoever forgets takes out what is there when
+//! they have said so, and what comes later is taken out here.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use muster_actors::error::Class;
 use muster_actors::face::Face;
 use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::image::{ImageId, ImageRecord};
+use muster_actors::image::{ImageId, ImageRecord, RejectReason, Rejection};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use serde_json::{Value, json};
 
 use crate::aws::classify::Fault;
 use crate::aws::s3::{S3Bucket, When};
-use crate::mongo::{Album, MongoFaces};
+use crate::mongo::{Album, Known, MongoFaces, Scope};
+use crate::redis::Cache;
 
 /// Objects of one bulk that are written at once.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 /// Version of what is written, for those who read it.
 const FORMAT: u32 = 1;
 
 /// MongoDB with S3 beside it.
 pub struct Published {
-    store: MongoFaces,
+    pub(super) store: MongoFaces,
     /// Where results go, and under which prefix; nowhere when `None`.
-    results: Option<(S3Bucket, String)>,
+    pub(super) results: Option<(S3Bucket, String)>,
     /// Where crops and groups go.
-    groups: S3Bucket,
+    pub(super) groups: S3Bucket,
+    /// What is forgotten goes from here too.
+    pub(super) cache: Option<Cache>,
 }
 
 /// The key of a face's crop.
-fn crop_key(gallery: &GalleryId, image: ImageId, face: impl std::fmt::Display) -> String {
+pub(super) fn crop_key(gallery: &GalleryId, image: ImageId, face: impl std::fmt::Display) -> String {
     format!("galleries/{gallery}/faces/{image}/{face}.jpg")
 }
 
@@ -44,8 +51,8 @@ impl From<Fault> for FacesError {
 
 impl Published {
     /// Over MongoDB.
-    pub fn new(store: MongoFaces, results: Option<(S3Bucket, String)>, groups: S3Bucket) -> Self {
-        Self { store, results, groups }
+    pub fn new(store: MongoFaces, results: Option<(S3Bucket, String)>, groups: S3Bucket, cache: Option<Cache>) -> Self {
+        Self { store, results, groups, cache }
     }
 
     /// Writes the objects of one image.
@@ -62,11 +69,23 @@ impl Published {
         Ok(())
     }
 
-    /// Puts a gallery's groups where people look, unless newer ones are there.
+    /// Puts a gallery's groups where people look, unless it was forgotten.
     async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
         let key = format!("galleries/{gallery}/groups.json");
+        if !self.store.is_forgotten(gallery, &Scope::Gallery).await? {
+            self.put_groups(gallery, &key).await?;
+        }
+        // Also what was put while somebody forgot it.
+        if self.store.is_forgotten(gallery, &Scope::Gallery).await? {
+            self.groups.remove(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a gallery's groups, unless newer ones are there.
+    async fn put_groups(&self, gallery: &GalleryId, key: &str) -> Result<(), FacesError> {
         loop {
-            let there = self.groups.generation(&key).await?;
+            let there = self.groups.generation(key).await?;
             let now = self.store.generation(gallery).await?;
             let when = match there {
                 Some((_, generation)) if generation >= now => return Ok(()),
@@ -75,7 +94,7 @@ impl Published {
             };
             let album = self.store.album(gallery).await?;
             let text = Bytes::from(groups(gallery, &album).to_string());
-            if self.groups.put(&key, text, "application/json", Some(album.generation), when).await? {
+            if self.groups.put(key, text, "application/json", Some(album.generation), when).await? {
                 return Ok(());
             }
         }
@@ -114,23 +133,65 @@ fn groups(gallery: &GalleryId, album: &Album) -> Value {
     json!({ "format": FORMAT, "gallery": gallery, "generation": album.generation, "groups": groups, "ungrouped": album.ungrouped })
 }
 
-#[async_trait]
-impl Faces for Published {
-    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+impl Published {
+    /// Writes results, whoever may have forgotten them.
+    async fn write(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         let puts: Vec<_> = batch.iter().map(|commit| self.put(commit)).collect();
         let put: Vec<Result<(), Fault>> = stream::iter(puts).buffered(AT_ONCE).collect().await;
         let ready: Vec<Commit> =
             batch.into_iter().zip(&put).filter(|(_, put)| put.is_ok()).map(|(commit, _)| commit).collect();
         let mut written = if ready.is_empty() { Vec::new() } else { self.store.commit(ready).await? }.into_iter();
-        let missing = || FacesError::Failed {
-            class: muster_actors::error::Class::Bug,
-            message: "the store answered for fewer results than it was given".to_owned(),
-        };
         let outcome = |put: Result<(), Fault>| match put {
             Ok(()) => written.next().unwrap_or_else(|| Err(missing())),
             Err(fault) => Err(fault.into()),
         };
         Ok(put.into_iter().map(outcome).collect())
+    }
+}
+
+fn missing() -> FacesError {
+    let message = "the store answered for fewer results than it was given".to_owned();
+    FacesError::Failed { class: Class::Bug, message }
+}
+
+/// An image of a batch.
+fn known(Commit { image, content, .. }: &Commit) -> Known {
+    Known { locator: image.locator.clone(), content: *content }
+}
+
+/// Why a forgotten image's message ends.
+fn forgotten() -> FacesError {
+    Rejection::new(RejectReason::Forgotten, "somebody forgot it: `muster forget --lift` takes that back").into()
+}
+
+#[async_trait]
+impl Faces for Published {
+    async fn commit(&self, mut batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        let images: Vec<Known> = batch.iter().map(known).collect();
+        let (before, _) = self.sweep(&images).await?;
+        let mut bared = Vec::new();
+        for commit in &mut batch {
+            if commit.forget(before.places(commit.image.id)) {
+                bared.push(known(commit));
+            }
+        }
+        if !bared.is_empty() {
+            // Their analyses were kept a moment ago, with all faces.
+            self.uncache(&bared, &[]).await;
+        }
+        batch.retain(|commit| !before.covers(&commit.image.locator));
+        let rest: Vec<Known> = batch.iter().map(known).collect();
+        let written = if batch.is_empty() { Vec::new() } else { self.write(batch).await? };
+        let (after, _) = self.sweep(&rest).await?;
+        let mut written = written.into_iter();
+        let outcome = |image: &Known| {
+            if before.covers(&image.locator) {
+                return Err(forgotten());
+            }
+            let written = written.next().unwrap_or_else(|| Err(missing()));
+            if after.covers(&image.locator) { Err(forgotten()) } else { written }
+        };
+        Ok(images.iter().map(outcome).collect())
     }
 
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {

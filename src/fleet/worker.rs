@@ -16,16 +16,15 @@ use muster_actors::settings::{
 };
 use muster_actors::{Running, start, start_grouping};
 
-use super::{Announced, Announcer, Depth, FleetError, Published};
-use crate::aws::clients::Clients;
-use crate::aws::s3::{S3Bucket, S3Objects};
+use super::ends::{Ends, required};
+use super::{Announced, Announcer, Depth, FleetError};
+use crate::aws::s3::S3Objects;
 use crate::aws::sqs::{SqsQueue, Urls};
 use crate::faiss::FlatFactory;
-use crate::mongo::{Connection, MongoFaces, Uris};
 use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
 use crate::pipeline;
-use crate::redis::{Cache, CachedAnalyses, CachedObjects, Vectors};
+use crate::redis::{Cache, CachedAnalyses, CachedObjects};
 use crate::settings::Settings;
 use crate::telemetry;
 
@@ -72,38 +71,19 @@ const POLL: Duration = Duration::from_secs(30);
 pub struct Worker {
     settings: Settings,
     pack: Pack,
-    aws: Clients,
-    cache: Option<Cache>,
-    store: MongoFaces,
-}
-
-/// A setting that the worker cannot do without.
-fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -> Result<&'a str, FleetError> {
-    if value.is_empty() { Err(FleetError::Unset { key, variable }) } else { Ok(value) }
+    ends: Ends,
 }
 
 impl Worker {
     /// Connects. Nothing is received yet.
     pub async fn connect(settings: Settings, pack: Pack) -> Result<Self, FleetError> {
-        let mongo = &settings.mongo;
-        required(mongo.gallery_images.reveal(), "mongo.gallery_images", "GALLERY_IMAGES_MONGO_URI")?;
-        let uris = Uris { gallery_images: &mongo.gallery_images, huemn: &mongo.huemn };
-        let connection = Connection::open(&uris).await?;
-        connection.ensure_indexes(mongo.lineage()).await?;
-        tracing::info!(version = connection.version, "mongo.connected");
-        let cache = match settings.redis.url.is_empty() {
-            true => None,
-            false => Some(Cache::new(&settings.redis).map_err(|error| FleetError::Redis(error.to_string()))?),
-        };
-        let vectors = cache.clone().map(|cache| Vectors::new(cache, settings.redis.gallery_seconds));
-        let store = MongoFaces::new(&connection, vectors);
-        let aws = Clients::new(&settings).await;
-        Ok(Self { settings, pack, aws, cache, store })
+        let ends = Ends::connect(&settings).await?;
+        Ok(Self { settings, pack, ends })
     }
 
     /// The cache; `None` without one.
     pub fn cache(&self) -> Option<Cache> {
-        self.cache.clone()
+        self.ends.cache.clone()
     }
 
     /// Begins to ask how many messages wait for a service.
@@ -112,7 +92,7 @@ impl Worker {
             Service::Detection => &self.settings.queues.images,
             Service::Grouping => &self.settings.queues.galleries,
         };
-        Depth::watch(self.aws.sqs.clone(), url.clone())
+        Depth::watch(self.ends.aws.sqs.clone(), url.clone())
     }
 
     fn queue(&self, url: &str) -> Result<Arc<SqsQueue>, FleetError> {
@@ -122,12 +102,12 @@ impl Worker {
             dead_letters: required(&queues.dead_letters, "queues.dead_letters", "DEAD_LETTER_QUEUE_URL")?.to_owned(),
         };
         let wait = Duration::from_secs(queues.wait_seconds);
-        Ok(Arc::new(SqsQueue::new(self.aws.sqs.clone(), urls, queues.visibility(), wait)))
+        Ok(Arc::new(SqsQueue::new(self.ends.aws.sqs.clone(), urls, queues.visibility(), wait)))
     }
 
     fn objects(&self) -> Arc<dyn Objects> {
-        let (objects, redis) = (S3Objects::new(self.aws.s3.clone()), &self.settings.redis);
-        match &self.cache {
+        let (objects, redis) = (S3Objects::new(self.ends.aws.s3.clone()), &self.settings.redis);
+        match &self.ends.cache {
             Some(cache) => {
                 Arc::new(CachedObjects::new(objects, cache.clone(), redis.image_megabytes << 20, redis.image_seconds))
             }
@@ -142,32 +122,21 @@ impl Worker {
         format!("{version}:{}:{:?}:{}", self.pack.id(), models.provider, limits.faces_per_image)
     }
 
-    fn published(&self) -> Result<Published, FleetError> {
-        let buckets = &self.settings.buckets;
-        let bucket = |name: &str| S3Bucket::new(self.aws.s3.clone(), name, &buckets.kms_key);
-        let results = match buckets.results_prefix.as_str() {
-            "" => None,
-            prefix => Some((bucket(required(&buckets.images, "buckets.images", "BUCKET_NAME")?), prefix.to_owned())),
-        };
-        let groups = bucket(required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?);
-        Ok(Published::new(self.store.clone(), results, groups))
-    }
-
     /// Starts finding faces.
     pub fn detect(&self, lanes: &Lanes) -> Result<Running, FleetError> {
         let queues = &self.settings.queues;
         let galleries = required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?;
         let delay = Duration::from_secs(queues.group_after_seconds);
-        let announcer = Announcer::new(self.aws.sqs.clone(), galleries.to_owned(), delay);
+        let announcer = Announcer::new(self.ends.aws.sqs.clone(), galleries.to_owned(), delay);
         let ports = Ports {
             queue: self.queue(required(&queues.images, "queues.images", "QUEUE_URL")?)?,
             objects: self.objects(),
-            analyses: self.cache.clone().map(|cache| {
+            analyses: self.ends.cache.clone().map(|cache| {
                 Arc::new(CachedAnalyses::new(cache, self.maker(), self.settings.redis.analysis_seconds)) as _
             }),
             decoder: pipeline::decoder(&self.settings, &self.pack),
             engines: lanes.engines(),
-            faces: Arc::new(Announced::new(self.published()?, announcer)),
+            faces: Arc::new(Announced::new(self.ends.published(&self.settings)?, announcer)),
             reconcile: None,
         };
         Ok(start(ports, self.pipeline()))
@@ -177,10 +146,10 @@ impl Worker {
     pub fn group(&self) -> Result<Running, FleetError> {
         let queues = &self.settings.queues;
         let queue = self.queue(required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?)?;
-        let params = pipeline::params(&self.settings, &self.pack);
+        let params = pipeline::params(&self.settings, self.pack.manifest());
         let kept = Kept::new(params, Arc::new(FlatFactory), KEPT);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
-        Ok(start_grouping(queue, Arc::new(self.published()?), reconcile, self.pipeline()))
+        Ok(start_grouping(queue, Arc::new(self.ends.published(&self.settings)?), reconcile, self.pipeline()))
     }
 
     fn pipeline(&self) -> PipelineSettings {

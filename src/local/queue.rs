@@ -229,7 +229,7 @@ impl FolderQueue {
             model: self.model.clone(),
         };
         self.store
-            .commit(vec![Commit { image, faces: Vec::new(), timings: Timings::default() }])
+            .commit(vec![Commit { image, faces: Vec::new(), content: None, timings: Timings::default() }])
             .await?
             .into_iter()
             .collect()

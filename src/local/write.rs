@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use muster_actors::face::{BBox, Face};
+use muster_actors::face::Face;
 use muster_actors::gallery::GalleryId;
 use muster_actors::image::{ImageId, ImageRecord, ImageState};
 use muster_actors::ports::faces::Commit;
@@ -54,7 +54,7 @@ fn replace(db: &Connection, Commit { image, faces, .. }: &Commit) -> Result<(), 
     let mut seen = BTreeSet::new();
     let kept: Vec<&Face> = faces
         .iter()
-        .filter(|face| seen.insert(face.id) && !forgotten.iter().any(|gone| overlap(gone, &face.bbox) > 0.5))
+        .filter(|face| seen.insert(face.id) && !forgotten.iter().any(|gone| gone.is_place_of(&face.bbox)))
         .collect();
     let state = if kept.is_empty() && image.state == ImageState::Indexed { ImageState::NoFaces } else { image.state };
     let number: i64 = db
@@ -147,15 +147,6 @@ fn check(image: &ImageRecord, faces: &[Face]) -> Result<(), LibraryError> {
     Ok(())
 }
 
-/// Intersection over union of two boxes, 0 to 1.
-fn overlap(a: &BBox, b: &BBox) -> f32 {
-    let width = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
-    let height = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
-    let both = width.max(0.0) * height.max(0.0);
-    let union = a.width * a.height + b.width * b.height - both;
-    if union > 0.0 { both / union } else { 0.0 }
-}
-
 /// Removes images with their faces. Ids that are not stored are passed over. Returns how many were.
 pub fn remove(db: &mut Connection, images: &[ImageId]) -> Result<usize, LibraryError> {
     let whole = db.transaction()?;
@@ -179,22 +170,4 @@ pub(super) fn remove_in(db: &Transaction<'_>, images: &[ImageId]) -> Result<usiz
         bump(db, gallery)?;
     }
     Ok(removed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn overlap_is_intersection_over_union() {
-        let of = |x, width| BBox { x, y: 0.0, width, height: 10.0 };
-        for (a, b, want) in [
-            (of(0.0, 10.0), of(0.0, 10.0), 1.0),
-            (of(0.0, 10.0), of(5.0, 10.0), 1.0 / 3.0),
-            (of(0.0, 10.0), of(10.0, 10.0), 0.0),
-            (of(0.0, 0.0), of(0.0, 0.0), 0.0),
-        ] {
-            assert!((overlap(&a, &b) - want).abs() < 1e-6, "{a:?} {b:?}");
-        }
-    }
 }

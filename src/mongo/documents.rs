@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use mongodb::bson::binary::Vector;
+use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, Uuid, doc};
 use muster_actors::face::{BBox, Face, FaceId};
 use muster_actors::gallery::{Decision, GroupId, Lineage, Verdict};
 use muster_actors::image::{ImageId, ImageRecord};
+use muster_actors::ports::analyses::Content;
 use muster_actors::ports::faces::Commit;
 use muster_actors::timings::Timings;
 use serde::Serialize;
@@ -76,6 +78,14 @@ pub fn digest_of(document: &Document) -> Result<Digest, MongoError> {
     id(document, "digest")
 }
 
+/// The digest of an image's bytes, where they were read.
+pub fn content(document: &Document) -> Option<Content> {
+    match document.get("content") {
+        Some(Bson::Binary(binary)) => binary.bytes.as_slice().try_into().ok(),
+        _ => None,
+    }
+}
+
 /// Floats as a BSON vector.
 pub fn vector(floats: &[f32]) -> Bson {
     Bson::Binary(Binary::from(Vector::Float32(floats.to_vec())))
@@ -113,7 +123,7 @@ pub fn bbox(document: &Document) -> Result<BBox, MongoError> {
 }
 
 /// Fields of an image and of how it went.
-pub fn image(Commit { image, timings, .. }: &Commit) -> Document {
+pub fn image(Commit { image, content, timings, .. }: &Commit) -> Document {
     let mut fields = doc! {
         "gallery": &image.locator.gallery.0,
         "bucket": &image.locator.bucket,
@@ -128,6 +138,9 @@ pub fn image(Commit { image, timings, .. }: &Commit) -> Document {
         "face_count": i64::from(image.face_count),
         "model": &image.model,
     };
+    if let Some(content) = content {
+        fields.insert("content", Binary { subtype: BinarySubtype::Generic, bytes: content.to_vec() });
+    }
     let rejection = image.rejection.as_ref();
     fields.insert("reason", rejection.map(|rejection| rejection.reason.as_str()));
     fields.insert("timings", self::timings(timings));

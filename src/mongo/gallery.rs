@@ -18,7 +18,7 @@ const BATCH: u32 = 5_000;
 /// then ends in a conflict. A gallery nobody wrote to is empty, generation 0.
 pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<GallerySnapshot, MongoError> {
     let Some(generation) = generation(store, gallery).await? else { return Ok(GallerySnapshot::default()) };
-    let (faces, members) = faces(store, gallery).await?;
+    let (faces, members) = faces(store, gallery, generation).await?;
     let previous = partition(store, gallery, members).await?;
     Ok(GallerySnapshot { generation, faces, decisions: decisions(store, gallery).await?, previous })
 }
@@ -53,7 +53,7 @@ pub async fn find(
 type Members = BTreeMap<GroupId, Vec<FaceId>>;
 
 /// Faces, and which group each is in. Embeddings that the cache has are not read from the database.
-async fn faces(store: &MongoFaces, gallery: &GalleryId) -> Result<(Vec<FaceVector>, Members), MongoError> {
+async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<(Vec<FaceVector>, Members), MongoError> {
     let mut projection = doc! { "image": 1, "overall": 1, "group": 1, "digest": 1 };
     if store.vectors.is_none() {
         projection.insert("embedding", 1);
@@ -75,19 +75,22 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId) -> Result<(Vec<FaceVecto
         }
     }
     if let Some(vectors) = &store.vectors {
-        fill(store, vectors, gallery, &digests, &mut faces).await?;
+        // What was read and kept while somebody deleted it must not stay in the cache.
+        if fill(store, vectors, gallery, &digests, &mut faces).await? && generation(store, gallery).await? != Some(at) {
+            vectors.forget(gallery).await;
+        }
     }
     Ok((faces, members))
 }
 
-/// Brings the embeddings: from the cache, and the missing ones from the database into the cache.
+/// Brings the embeddings: from the cache, and the missing ones from the database into the cache. Whether any were missing.
 async fn fill(
     store: &MongoFaces,
     vectors: &Vectors,
     gallery: &GalleryId,
     digests: &[Digest],
     faces: &mut Vec<FaceVector>,
-) -> Result<(), MongoError> {
+) -> Result<bool, MongoError> {
     for (face, embedding) in faces.iter_mut().zip(vectors.find(gallery, digests).await) {
         face.embedding = embedding.unwrap_or_default();
     }
@@ -109,12 +112,13 @@ async fn fill(
         for place in places {
             faces[*place].embedding = read.remove(&faces[*place].id).unwrap_or_default();
         }
-        let kept: Vec<_> = places.iter().map(|place| (digests[*place], &faces[*place].embedding[..])).collect();
+        let there = places.iter().filter(|place| !faces[**place].embedding.is_empty());
+        let kept: Vec<_> = there.map(|place| (digests[*place], &faces[*place].embedding[..])).collect();
         vectors.keep(gallery, &kept).await;
     }
     // Deleted since the first read: the generation says so, and saving ends in a conflict.
     faces.retain(|face| !face.embedding.is_empty());
-    Ok(())
+    Ok(!missing.is_empty())
 }
 
 /// Which group each face is in.

@@ -41,6 +41,8 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
         index(names::GROUPS, doc! { "gallery": 1 }, false),
         index(names::DECISIONS, doc! { "gallery": 1, "seq": 1 }, true),
         index(names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),
+        index(names::FORGOTTEN, doc! { "image": 1 }, false),
+        index(names::FORGOTTEN, doc! { "gallery": 1, "prefix": 1 }, false),
     ];
     all.extend(keep.map(|_| Index { expires: keep, ..index(names::LINEAGE, lineage(), false) }));
     all

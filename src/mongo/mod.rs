@@ -9,9 +9,12 @@ mod bulk;
 pub mod classify;
 mod connect;
 mod documents;
+mod erase;
+mod forgotten;
 mod gallery;
 mod indexes;
 mod partition;
+mod tombstones;
 mod write;
 
 use crate::redis::Vectors;
@@ -23,6 +26,8 @@ use muster_actors::ports::faces::{Commit, Faces, FacesError};
 
 pub use album::{Album, Place};
 pub use connect::{Connection, Uris};
+pub use erase::{Known, KnownFace, PAGE};
+pub use tombstones::{Marks, Scope};
 
 /// Why MongoDB did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -75,6 +80,7 @@ pub(crate) mod names {
     pub const DECISIONS: &str = "decisions";
     pub const GALLERIES: &str = "galleries";
     pub const LINEAGE: &str = "lineage";
+    pub const FORGOTTEN: &str = "forgotten";
 }
 
 /// The store of a fleet.

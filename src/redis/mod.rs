@@ -4,6 +4,7 @@
 //! a short time; after one that fails the cache is passed over for a while.
 
 mod analyses;
+mod forget;
 mod objects;
 mod vectors;
 
@@ -142,14 +143,17 @@ impl Cache {
         self.command::<String>(&redis::cmd("PING")).await.is_some()
     }
 
-    /// The value kept under `key`.
-    async fn get(&self, key: &str) -> Option<Bytes> {
-        let kept: Option<Vec<u8>> = self.command(redis::cmd("GET").arg(key)).await?;
-        let Some(kept) = kept else {
+    /// What lies where `command` reads.
+    async fn read(&self, command: &Cmd) -> Option<Bytes> {
+        let kept: Option<Vec<u8>> = self.command(command).await?;
+        if kept.is_none() {
             self.count(|state| &state.misses, 1);
-            return None;
-        };
-        let value = opened(key, &Bytes::from(kept));
+        }
+        kept.map(Bytes::from)
+    }
+
+    /// A value that was read, counted: `None` where it was not what was kept there.
+    fn checked(&self, value: Option<Bytes>) -> Option<Bytes> {
         match &value {
             Some(value) => {
                 self.count(|state| &state.hits, 1);
@@ -160,17 +164,30 @@ impl Cache {
         value
     }
 
+    /// The value kept under `key`.
+    async fn get(&self, key: &str) -> Option<Bytes> {
+        let kept = self.read(redis::cmd("GET").arg(key)).await?;
+        self.checked(opened(key, &kept))
+    }
+
     /// Keeps a value for `seconds`, if the cache can take it now; does not wait.
-    fn put(&self, key: String, value: &[u8], seconds: u64) {
+    fn put(&self, key: &str, value: &[u8], seconds: u64) {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("SET").arg(key).arg(sealed(key, value)).arg("EX").arg(seconds).ignore();
+        self.write(pipeline);
+    }
+
+    /// Writes, if the cache can take it now; does not wait.
+    fn write(&self, pipeline: Pipeline) {
         static ROOM: Semaphore = Semaphore::const_new(WRITES);
         let Ok(room) = ROOM.try_acquire() else { return };
         if self.is_paused() {
             return;
         }
-        let (cache, value) = (self.clone(), sealed(&key, value));
+        let cache = self.clone();
         tokio::spawn(async move {
             let _room = room;
-            let _: Option<()> = cache.command(redis::cmd("SET").arg(&key).arg(value).arg("EX").arg(seconds)).await;
+            let _: Option<()> = cache.pipeline(&pipeline).await;
         });
     }
 }

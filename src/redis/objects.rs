@@ -23,7 +23,8 @@ impl CachedObjects {
     }
 }
 
-fn key(locator: &Locator) -> String {
+/// The key of an image's bytes.
+pub(super) fn key(locator: &Locator) -> String {
     // The gallery is no part of it: the bytes are the same in all.
     format!("muster:image:{}/{}", locator.bucket, locator.key)
 }
@@ -52,13 +53,13 @@ impl Objects for CachedObjects {
             match self.objects.get_unless(locator, limit, Some(&format!("\"{etag}\""))).await? {
                 Got::Unchanged => return Ok(kept),
                 Got::Object(object) => {
-                    self.keep(key, &object);
+                    self.keep(&key, &object);
                     return Ok(object);
                 }
             }
         }
         let object = self.objects.get(locator, limit).await?;
-        self.keep(key, &object);
+        self.keep(&key, &object);
         Ok(object)
     }
 
@@ -68,7 +69,7 @@ impl Objects for CachedObjects {
 }
 
 impl CachedObjects {
-    fn keep(&self, key: String, object: &Object) {
+    fn keep(&self, key: &str, object: &Object) {
         if object.size <= self.limit {
             self.cache.put(key, &written(object), self.seconds);
         }

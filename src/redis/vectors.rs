@@ -29,7 +29,8 @@ pub fn digest(embedding: &[f32]) -> Digest {
     name
 }
 
-fn key(gallery: &GalleryId) -> String {
+/// The key of a gallery's embeddings.
+pub(super) fn key(gallery: &GalleryId) -> String {
     format!("muster:gallery:{gallery}")
 }
 
@@ -89,6 +90,11 @@ impl Vectors {
             pipeline.ignore().cmd("EXPIRE").arg(key(gallery)).arg(self.seconds).ignore();
             let _: Option<()> = self.cache.pipeline(&pipeline).await;
         }
+    }
+
+    /// Deletes a gallery's embeddings.
+    pub async fn forget(&self, gallery: &GalleryId) {
+        self.cache.forget(&[], std::slice::from_ref(gallery)).await;
     }
 }
 

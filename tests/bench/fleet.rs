@@ -158,7 +158,7 @@ fn result(n: usize, faces: usize) -> Commit {
         face_count: faces as u32,
         model: "bench@1".into(),
     };
-    Commit { image, faces: (0..faces).map(face).collect(), timings: Timings::default() }
+    Commit { image, faces: (0..faces).map(face).collect(), content: None, timings: Timings::default() }
 }
 
 /// Faces a second into MongoDB, four an image, in bulks as the Writer makes them.

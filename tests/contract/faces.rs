@@ -50,7 +50,7 @@ pub fn result(key: &str, faces: u8) -> Commit {
         face_count: u32::try_from(faces.len()).unwrap(),
         model: "test@1".to_owned(),
     };
-    Commit { image, faces, timings: Timings::default() }
+    Commit { image, faces, content: None, timings: Timings::default() }
 }
 
 async fn commit(store: &impl Faces, batch: Vec<Commit>) {

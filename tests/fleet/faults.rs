@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::fleet::{Fleet, Worker, ended};
 use crate::{count, stack, support};
 
-async fn letters(fleet: &Fleet) -> Vec<Message> {
+pub(crate) async fn letters(fleet: &Fleet) -> Vec<Message> {
     let mut all = Vec::new();
     loop {
         let asked = fleet.sqs.receive_message().queue_url(&fleet.dead_letters).max_number_of_messages(10);
@@ -21,7 +21,7 @@ async fn letters(fleet: &Fleet) -> Vec<Message> {
     }
 }
 
-fn attribute(letter: &Message, name: &str) -> String {
+pub(crate) fn attribute(letter: &Message, name: &str) -> String {
     letter.message_attributes.as_ref().unwrap()[name].string_value.clone().unwrap()
 }
 

@@ -102,7 +102,7 @@ impl Fleet {
         .to_string()
     }
 
-    fn uri(&self, database: &str) -> String {
+    pub fn uri(&self, database: &str) -> String {
         self.stack.url("mongo").replace("/?", &format!("/{}_{database}?", self.name))
     }
 

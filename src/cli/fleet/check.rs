@@ -139,7 +139,7 @@ async fn images(aws: &Clients, bucket: &str) -> Finding {
     if bucket.is_empty() {
         return unset("bucket of images", "BUCKET_NAME");
     }
-    let needs = "s3:ListBucket and s3:GetObject on it, and s3:PutObject below results/";
+    let needs = "s3:ListBucket and s3:GetObject on it, and s3:PutObject and s3:DeleteObject below results/";
     if let Err(error) = aws.s3.head_bucket().bucket(bucket).send().await {
         return faulty("bucket of images", fault("HeadBucket", &error), needs);
     }
@@ -158,10 +158,10 @@ async fn groups(aws: &Clients, settings: &Settings) -> Finding {
         return unset(what, "FACE_GROUP_BUCKET_NAME");
     }
     let bucket = S3Bucket::new(aws.s3.clone(), &buckets.groups, &buckets.kms_key);
-    let needs = "s3:ListBucket, s3:GetObject and s3:PutObject on it, and kms:GenerateDataKey where it has a key";
+    let needs = "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject on it, and kms:GenerateDataKey where it has a key";
     match bucket.put(PROBE, bytes::Bytes::from_static(b"{}"), "application/json", None, When::Always).await {
-        Ok(_) => match bucket.generation(PROBE).await {
-            Ok(_) => Finding::ok(what, format!("{}, written and read", buckets.groups)),
+        Ok(_) => match bucket.remove(PROBE).await {
+            Ok(_) => Finding::ok(what, format!("{}, written, read and deleted", buckets.groups)),
             Err(fault) => faulty(what, fault, needs),
         },
         Err(fault) => faulty(what, fault, needs),

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod plot;
+pub mod forget;
 mod run;
 mod scale;
 

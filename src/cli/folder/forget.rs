@@ -1,4 +1,4 @@
-//! `muster forget`: delete what is known of photos or of a person, with a receipt.
+//! `muster forget` in a library.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,65 +6,40 @@ use std::process::ExitCode;
 
 use muster_actors::gallery::GalleryId;
 
-use super::library::{LibraryArgs, count, group, is_id_like, printable, short};
+use super::library::{LibraryArgs, group};
 use super::{grouping, report};
 use crate::cli::CliError;
 use crate::cli::print::print;
+use crate::cli::text::{count, is_id_like, printable, short};
 use crate::local::forget::{Receipt, Target, forget, knows};
 use crate::local::library::REPORT;
 use crate::local::{GALLERY, Library, LibraryError, groups};
 
-/// Arguments of `muster forget`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-A photo or folder: faces, crops and vectors are deleted, and `muster index` passes it over from now
-on (`muster index --again PATH` takes that back). The photos themselves are never touched.
-
-A group: its faces, crops, vectors and name are deleted, and the same places in the same photos stay
-empty. Nothing is kept by which to know the person, so in a photo that comes later they are found anew.
-
-Exports and copies you made elsewhere are yours to delete.
-
-Examples:
-  muster forget ~/Pictures/private
-  muster forget 3f2a91c4 --json > receipt.json")]
-pub struct Args {
-    #[command(flatten)]
-    library: LibraryArgs,
-    /// A photo, a folder, or a group's id
-    #[arg(value_name = "PATH|GROUP")]
-    target: PathBuf,
-    /// Print the receipt as JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl Args {
-    pub(super) fn run(self) -> Result<ExitCode, CliError> {
-        let mut library = self.library.write()?;
-        let target = target(&library, &self.target)?;
-        let had_page = library.folder().join(REPORT).exists();
-        let receipt = forget(&mut library, &target)?;
-        let gallery = GalleryId(GALLERY.to_owned());
-        let snapshot = groups::snapshot(library.db_mut(), &gallery)?;
-        let generation = snapshot.generation;
-        let after = grouping::group(snapshot, &grouping::recall(&library)?)?;
-        groups::save(library.db_mut(), &gallery, generation, &after)?;
-        if had_page {
-            report::write(&library, None)?;
-        }
-        print(|out| {
-            if self.json {
-                serde_json::to_writer_pretty(&mut *out, &receipt).map_err(|e| CliError::Io(e.into()))?;
-                return Ok(writeln!(out)?);
-            }
-            tell(&receipt, out)
-        })?;
-        if receipt.rewritten {
-            return Ok(ExitCode::SUCCESS);
-        }
-        Err(CliError::Library(LibraryError::Busy))
+/// Forgets a photo, a folder or a group of a library.
+pub fn run(library: &LibraryArgs, target: &Path, json: bool) -> Result<ExitCode, CliError> {
+    let mut library = library.write()?;
+    let target = self::target(&library, target)?;
+    let had_page = library.folder().join(REPORT).exists();
+    let receipt = forget(&mut library, &target)?;
+    let gallery = GalleryId(GALLERY.to_owned());
+    let snapshot = groups::snapshot(library.db_mut(), &gallery)?;
+    let generation = snapshot.generation;
+    let after = grouping::group(snapshot, &grouping::recall(&library)?)?;
+    groups::save(library.db_mut(), &gallery, generation, &after)?;
+    if had_page {
+        report::write(&library, None)?;
     }
+    print(|out| {
+        if json {
+            serde_json::to_writer_pretty(&mut *out, &receipt).map_err(|e| CliError::Io(e.into()))?;
+            return Ok(writeln!(out)?);
+        }
+        tell(&receipt, out)
+    })?;
+    if receipt.rewritten {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(CliError::Library(LibraryError::Busy))
 }
 
 fn target(library: &Library, given: &Path) -> Result<Target, CliError> {

@@ -1,10 +1,10 @@
 //! The commands that work on a folder of photos and its library.
 
 mod export;
-mod forget;
+pub mod forget;
 mod grouping;
 mod index;
-mod library;
+pub mod library;
 mod outcome;
 mod people;
 mod people_change;
@@ -32,8 +32,6 @@ pub enum Command {
     Export(export::Args),
     /// Write the page of people
     Report(report::Args),
-    /// Delete faces, crops and vectors of a photo, a folder or a group, with a receipt
-    Forget(forget::Args),
 }
 
 impl Command {
@@ -44,7 +42,6 @@ impl Command {
             Self::People(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Report(args) => args.run(),
-            Self::Forget(args) => args.run(),
         }
     }
 }

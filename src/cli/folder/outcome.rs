@@ -6,8 +6,8 @@ use std::path::Path;
 use muster_actors::progress::{Progress, StageProgress};
 use serde::Serialize;
 
-use super::library::{count, printable};
 use super::progress::span;
+use crate::cli::text::{count, printable};
 use crate::local::ScanReport;
 use crate::local::view::Totals;
 use crate::onnx::tally::TensorRuns;

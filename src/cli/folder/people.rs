@@ -7,10 +7,11 @@ use muster_actors::gallery::GalleryId;
 use serde_json::{Value, json};
 
 use super::grouping;
-use super::library::{LibraryArgs, count, face, group, printable, short};
+use super::library::{LibraryArgs, face, group};
 use super::people_change::{self as change, Change};
 use crate::cli::CliError;
 use crate::cli::print::print;
+use crate::cli::text::{count, printable, short};
 use crate::local::view::{self, FaceRow, Which};
 use crate::local::{GALLERY, Library, decisions, groups};
 

@@ -7,9 +7,10 @@ use muster_actors::face::FaceId;
 use muster_actors::gallery::{Decision, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled, Verdict};
 use serde_json::{Value, json};
 
-use super::library::{count, face, group, printable, short};
+use super::library::{face, group};
 use super::people::two_faces;
 use crate::cli::CliError;
+use crate::cli::text::{count, printable, short};
 use crate::local::decisions::{Side, merge, split};
 use crate::local::{Library, view};
 

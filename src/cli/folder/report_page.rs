@@ -11,8 +11,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use muster_actors::face::QualityReason;
 use sha2::{Digest, Sha256};
 
-use super::library::{count, short};
 use crate::cli::CliError;
+use crate::cli::text::{count, short};
 use crate::local::view::{self, FaceRow, Person, Rejected, Totals, Which};
 use crate::local::{Library, LibraryError};
 

@@ -113,7 +113,7 @@ impl Runner {
     }
 
     fn params(&self) -> Params {
-        pipeline::params(&self.settings, &self.pack)
+        pipeline::params(&self.settings, self.pack.manifest())
     }
 
     fn pipeline(&self) -> PipelineSettings {

@@ -1,0 +1,82 @@
+//! Deletes objects. Where a bucket keeps versions, S3 only hides the last one behind a marker, and its answer says so.
+
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+
+use super::classify::{Fault, class, fault};
+use super::s3::S3Bucket;
+
+/// Keys that one call lists or deletes (Amazon S3 API Reference, "DeleteObjects", "ListObjectsV2").
+const BATCH: i32 = 1_000;
+
+/// What was deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Objects.
+    pub objects: u64,
+    /// The bucket keeps versions: the old ones stay until its lifecycle removes them.
+    pub versions_stay: bool,
+}
+
+impl Deleted {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self { objects: self.objects + other.objects, versions_stay: self.versions_stay || other.versions_stay }
+    }
+}
+
+impl S3Bucket {
+    /// Deletes every object whose key begins so.
+    ///
+    /// # Errors
+    /// Also when a single one could not be deleted.
+    pub async fn clear(&self, prefix: &str) -> Result<Deleted, Fault> {
+        let mut deleted = Deleted::default();
+        loop {
+            let asked = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(BATCH);
+            let page = asked.send().await.map_err(|error| fault("ListObjectsV2", &error))?;
+            let keys: Vec<String> = page.contents().iter().filter_map(|object| object.key.clone()).collect();
+            if keys.is_empty() {
+                return Ok(deleted);
+            }
+            // What is deleted is not listed again: the next page is the first of those that are left.
+            deleted = deleted.and(self.delete(&keys).await?);
+        }
+    }
+
+    /// Deletes an object, where it is there.
+    ///
+    /// # Errors
+    /// S3.
+    pub async fn remove(&self, key: &str) -> Result<Deleted, Fault> {
+        match self.generation(key).await? {
+            Some(_) => self.delete(&[key.to_owned()]).await,
+            None => Ok(Deleted::default()),
+        }
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<Deleted, Fault> {
+        const WHAT: &str = "DeleteObjects";
+        let wrong = |error: aws_smithy_types::error::operation::BuildError| Fault {
+            class: muster_actors::error::Class::Bug,
+            code: None,
+            status: None,
+            message: format!("{WHAT}: {error}"),
+        };
+        let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
+        let objects = objects.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        let delete = Delete::builder().set_objects(Some(objects)).build().map_err(wrong)?;
+        let asked = self.client.delete_objects().bucket(&self.bucket).delete(delete);
+        let answer = asked.send().await.map_err(|error| fault(WHAT, &error))?;
+        if let Some(error) = answer.errors().first() {
+            let code = error.code().map(str::to_owned);
+            let message = format!(
+                "{WHAT}: {} ({})",
+                code.as_deref().unwrap_or("no code"),
+                error.message().unwrap_or("no message")
+            );
+            return Err(Fault { class: class(code.as_deref(), None), code, status: None, message });
+        }
+        let versions_stay = answer.deleted().iter().any(|object| object.delete_marker() == Some(true));
+        Ok(Deleted { objects: keys.len() as u64, versions_stay })
+    }
+}

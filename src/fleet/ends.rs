@@ -1,0 +1,50 @@
+//! The services behind a fleet, from settings.
+
+use super::{FleetError, Published};
+use crate::aws::clients::Clients;
+use crate::aws::s3::S3Bucket;
+use crate::mongo::{Connection, MongoFaces, Uris};
+use crate::redis::{Cache, Vectors};
+use crate::settings::Settings;
+
+/// Clients of everything that is written to.
+pub(super) struct Ends {
+    pub(super) aws: Clients,
+    pub(super) cache: Option<Cache>,
+    pub(super) store: MongoFaces,
+}
+
+/// A setting that is needed.
+pub(super) fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -> Result<&'a str, FleetError> {
+    if value.is_empty() { Err(FleetError::Unset { key, variable }) } else { Ok(value) }
+}
+
+impl Ends {
+    /// Connects to MongoDB and makes its indexes; the others connect when they are first needed.
+    pub(super) async fn connect(settings: &Settings) -> Result<Self, FleetError> {
+        let mongo = &settings.mongo;
+        required(mongo.gallery_images.reveal(), "mongo.gallery_images", "GALLERY_IMAGES_MONGO_URI")?;
+        let uris = Uris { gallery_images: &mongo.gallery_images, huemn: &mongo.huemn };
+        let connection = Connection::open(&uris).await?;
+        connection.ensure_indexes(mongo.lineage()).await?;
+        tracing::info!(version = connection.version, "mongo.connected");
+        let cache = match settings.redis.url.is_empty() {
+            true => None,
+            false => Some(Cache::new(&settings.redis).map_err(|error| FleetError::Redis(error.to_string()))?),
+        };
+        let vectors = cache.clone().map(|cache| Vectors::new(cache, settings.redis.gallery_seconds));
+        Ok(Self { aws: Clients::new(settings).await, cache, store: MongoFaces::new(&connection, vectors) })
+    }
+
+    /// The store with S3 beside it.
+    pub(super) fn published(&self, settings: &Settings) -> Result<Published, FleetError> {
+        let buckets = &settings.buckets;
+        let bucket = |name: &str| S3Bucket::new(self.aws.s3.clone(), name, &buckets.kms_key);
+        let results = match buckets.results_prefix.as_str() {
+            "" => None,
+            prefix => Some((bucket(required(&buckets.images, "buckets.images", "BUCKET_NAME")?), prefix.to_owned())),
+        };
+        let groups = bucket(required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?);
+        Ok(Published::new(self.store.clone(), results, groups, self.cache.clone()))
+    }
+}

@@ -1,0 +1,272 @@
+//! Forgets images of a gallery, or a person in it: tombstones first, so that no worker writes what is about to go; then everything
+//! that they cover goes; then the gallery is grouped without it. Safe to repeat, whatever interrupted it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use aws_config::retry::RetryConfig;
+use muster_actors::error::class::Classified;
+use muster_actors::gallery::{GalleryId, GroupId, Lineage, Reconciled};
+use muster_actors::grouper::{Params, reconcile};
+use muster_actors::image::{ImageId, Locator};
+use muster_actors::ports::faces::{Faces, FacesError};
+use serde::Serialize;
+
+use super::ends::Ends;
+use super::erase::Erased;
+use super::{FleetError, Published};
+use crate::aws::clients::Clients;
+use crate::faiss::FlatFactory;
+use crate::mongo::{Known, KnownFace, PAGE, Scope};
+use crate::settings::Settings;
+
+/// What to forget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Images with all that is known of them.
+    Images(Scope),
+    /// All faces of a group.
+    Group(GroupId),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Images(Scope::Image { bucket, key: rest } | Scope::Below { bucket, prefix: rest }) => {
+                write!(f, "s3://{bucket}/{rest}")
+            }
+            Self::Images(Scope::Gallery) => f.write_str("the whole gallery"),
+            Self::Group(group) => group.fmt(f),
+        }
+    }
+}
+
+/// What was deleted where.
+#[derive(Clone, Debug, Serialize)]
+pub struct Receipt {
+    /// The gallery.
+    pub gallery: GalleryId,
+    /// The images or the group.
+    pub target: String,
+    /// Images that went, or lost faces.
+    pub images: u64,
+    /// Faces, with box, landmarks, quality and embedding.
+    pub faces: u64,
+    /// What people said of these faces.
+    pub decisions: u64,
+    /// Face crops in S3.
+    pub crops: u64,
+    /// Results in S3.
+    pub results: u64,
+    /// Groups that no longer exist.
+    pub groups: Vec<GroupId>,
+    /// Groups that lost faces and were computed anew without them.
+    pub recomputed: Vec<GroupId>,
+    /// Groups that came about: of faces that were in no group, or in another; a forgotten person's too.
+    pub appeared: Vec<GroupId>,
+    /// What is kept so that it does not come back: images, prefixes and places in images, without a face. Those that are new.
+    pub tombstones: u64,
+    /// What the cache did.
+    pub cache: Reached,
+    /// A bucket keeps versions: the old ones of what was deleted stay until its lifecycle removes them.
+    pub versions_stay: bool,
+}
+
+/// Whether the cache was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reached {
+    /// There is none.
+    None,
+    /// It holds nothing of the forgotten.
+    Emptied,
+    /// It did not answer, and holds what it holds until its time is over.
+    Away,
+}
+
+/// Forgets what a fleet knows of a gallery.
+pub struct Forgetter {
+    gallery: GalleryId,
+    params: Params,
+    published: Published,
+}
+
+impl Forgetter {
+    /// Connects. Groups are computed anew with `params`, which must be those of the workers.
+    ///
+    /// # Errors
+    /// A setting is missing, or a service does not answer.
+    pub async fn connect(settings: &Settings, gallery: GalleryId, params: Params) -> Result<Self, FleetError> {
+        let mut ends = Ends::connect(settings).await?;
+        // No actor retries here, so the SDK may.
+        let retried = ends.aws.config.to_builder().retry_config(RetryConfig::standard()).build();
+        ends.aws = Clients::of(retried, settings);
+        let published = ends.published(settings)?;
+        Ok(Self { gallery, params, published })
+    }
+
+    /// The groups whose ids begin so.
+    pub async fn groups_like(&self, beginning: &str) -> Result<Vec<GroupId>, FleetError> {
+        Ok(self.published.store.groups_like(&self.gallery, beginning).await?)
+    }
+
+    /// Whether anything is known of it, or was forgotten before.
+    pub async fn knows(&self, target: &Target) -> Result<bool, FleetError> {
+        let (store, gallery) = (&self.published.store, &self.gallery);
+        Ok(match target {
+            Target::Images(scope) => {
+                !store.known(gallery, scope).await?.is_empty() || store.is_forgotten(gallery, scope).await?
+            }
+            Target::Group(group) => {
+                !store.members_of(gallery, *group).await?.is_empty()
+                    || !store.buried_of(gallery, *group).await?.is_empty()
+            }
+        })
+    }
+
+    /// Takes the tombstones of it back; how many there were. Its images come back when their messages do.
+    pub async fn lift(&self, target: &Target) -> Result<u64, FleetError> {
+        let store = &self.published.store;
+        Ok(match target {
+            Target::Images(scope) => store.lift(&self.gallery, scope).await?,
+            Target::Group(group) => store.lift_group(&self.gallery, *group).await?,
+        })
+    }
+
+    /// Forgets.
+    pub async fn forget(&self, target: &Target) -> Result<Receipt, FleetError> {
+        let mut tombstones = 0;
+        let mut erased = self.pass(target, &mut tombstones).await?;
+        let mut appeared = BTreeSet::new();
+        let (ended, after) = loop {
+            let (ended, Reconciled { partition, lineage }) = self.regroup().await?;
+            appeared.extend(lineage.iter().filter_map(|event| match event {
+                Lineage::Born { group } | Lineage::Split { part: group, .. } => Some(*group),
+                Lineage::Merged { .. } | Lineage::Died { .. } => None,
+            }));
+            // A worker may have been in the middle of writing an image of it.
+            let late = self.pass(target, &mut tombstones).await?;
+            let done = late.is_nothing();
+            erased.add(late);
+            if done {
+                break (ended, partition);
+            }
+        };
+        let live = |group: &GroupId| after.groups.iter().any(|other| other.id == *group);
+        let recomputed = erased.groups.iter().filter(|group| live(group)).copied().collect();
+        let mut groups = erased.groups.clone();
+        groups.extend(ended);
+        groups.retain(|group| !live(group));
+        appeared.retain(|group| live(group));
+        Ok(Receipt {
+            gallery: self.gallery.clone(),
+            target: target.to_string(),
+            images: erased.images,
+            faces: erased.faces,
+            decisions: erased.decisions,
+            crops: erased.crops.objects,
+            results: erased.results.objects,
+            groups: groups.into_iter().collect(),
+            recomputed,
+            appeared: appeared.into_iter().collect(),
+            tombstones,
+            cache: match (&self.published.cache, erased.cache_away) {
+                (None, _) => Reached::None,
+                (Some(_), true) => Reached::Away,
+                (Some(_), false) => Reached::Emptied,
+            },
+            versions_stay: erased.crops.versions_stay || erased.results.versions_stay,
+        })
+    }
+
+    /// Tombstones, and out with what they cover.
+    async fn pass(&self, target: &Target, tombstones: &mut u64) -> Result<Erased, FleetError> {
+        let mut erased = match target {
+            Target::Images(scope) => {
+                *tombstones += self.published.store.bury(&self.gallery, scope).await?;
+                self.images(scope).await?
+            }
+            Target::Group(group) => self.group(*group, tombstones).await?,
+        };
+        // Always: a call that was interrupted has deleted the documents by which the next would find them.
+        erased.cache_away |= !self.published.uncache(&[], std::slice::from_ref(&self.gallery)).await;
+        Ok(erased)
+    }
+
+    async fn images(&self, scope: &Scope) -> Result<Erased, FleetError> {
+        let Published { store, groups, .. } = &self.published;
+        let mut erased = Erased::default();
+        if let Scope::Image { bucket, key } = scope {
+            // Also where no document is: a worker may have died before it wrote one.
+            let locator = Locator { gallery: self.gallery.clone(), bucket: bucket.clone(), key: key.clone() };
+            erased.add(self.published.sweep(&[Known { locator, content: None }]).await?.1);
+        }
+        loop {
+            let page = store.known(&self.gallery, scope).await?;
+            if page.is_empty() {
+                break;
+            }
+            let swept = self.published.sweep(&page).await?.1;
+            // Somebody takes it back meanwhile: theirs is the last word.
+            let stays = swept.images == 0;
+            erased.add(swept);
+            if stays {
+                break;
+            }
+        }
+        if *scope == Scope::Gallery {
+            let crops = groups.clear(&format!("galleries/{}/faces/", self.gallery)).await.map_err(FacesError::from)?;
+            let decisions = store.erase_gallery(&self.gallery).await?;
+            erased.add(Erased { crops, decisions, ..Erased::default() });
+        }
+        Ok(erased)
+    }
+
+    async fn group(&self, group: GroupId, tombstones: &mut u64) -> Result<Erased, FleetError> {
+        let store = &self.published.store;
+        let members = store.members_of(&self.gallery, group).await?;
+        let ids: Vec<ImageId> = BTreeSet::from_iter(members.iter().map(|face| face.image)).into_iter().collect();
+        let mut images = BTreeMap::new();
+        for ids in ids.chunks(PAGE) {
+            images.extend(store.known_of(ids).await?.into_iter().map(|image| (image.locator.id(), image.locator)));
+        }
+        let place = |face: &KnownFace| Some((images.get(&face.image)?.clone(), face.bbox));
+        let places: Vec<_> = members.iter().filter_map(place).collect();
+        *tombstones += store.bury_places(group, &places).await?;
+        let name = store.name_of(group).await?;
+        let mut erased = Erased::default();
+        for images in store.buried_of(&self.gallery, group).await?.chunks(PAGE) {
+            let known: Vec<Known> =
+                images.iter().map(|locator| Known { locator: locator.clone(), content: None }).collect();
+            erased.add(self.published.sweep(&known).await?.1);
+        }
+        if let Some(name) = name {
+            erased.decisions += store.erase_name(&self.gallery, &name).await?;
+        }
+        Ok(erased)
+    }
+
+    /// Groups the gallery anew, and puts its groups where people look. The groups that ended because no face of them is left, and
+    /// what became of the others.
+    async fn regroup(&self) -> Result<(Vec<GroupId>, Reconciled), FleetError> {
+        loop {
+            let mut snapshot = self.published.gallery(&self.gallery).await?;
+            let previous = &mut snapshot.previous;
+            let ended: Vec<GroupId> =
+                previous.groups.iter().filter(|group| group.faces.is_empty()).map(|group| group.id).collect();
+            let mut told = ended.clone();
+            told.extend(previous.redirects.iter().filter(|(_, into)| ended.contains(into)).map(|(from, _)| *from));
+            self.published.store.erase_lineage(&self.gallery, &told).await?;
+            // They leave without an event that would tell of them.
+            previous.groups.retain(|group| !group.faces.is_empty());
+            let generation = snapshot.generation;
+            let after = reconcile(snapshot, &self.params, &FlatFactory)
+                .map_err(|error| FacesError::Failed { class: error.class(), message: error.to_string() })?;
+            match self.published.save(&self.gallery, generation, &after).await {
+                Ok(()) => return Ok((ended, after)),
+                Err(FacesError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Takes images and faces out of the databases. Whatever something else is found by goes last, so that a call that was interrupted is
+//! repeated with the same effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mongodb::bson::{Bson, Document, doc};
+use muster_actors::face::{BBox, FaceId};
+use muster_actors::gallery::{GalleryId, GroupId};
+use muster_actors::image::{ImageId, Locator};
+use muster_actors::ports::analyses::Content;
+
+use super::documents::{self, face_id, group_id, image_id, signed, text, uuid};
+use super::tombstones::Scope;
+use super::{MongoError, MongoFaces, names};
+
+/// Images that are taken out at once.
+pub const PAGE: usize = 1_000;
+
+/// An image, as far as it matters where it lies.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Where it is.
+    pub locator: Locator,
+    /// Names its bytes, where they are known.
+    pub content: Option<Content>,
+}
+
+/// A face, as far as it matters where it lies.
+#[derive(Clone, Debug)]
+pub struct KnownFace {
+    /// Its id.
+    pub id: FaceId,
+    /// Its image.
+    pub image: ImageId,
+    /// Where it is there.
+    pub bbox: BBox,
+    /// Its group.
+    pub group: Option<GroupId>,
+}
+
+fn known(document: &Document) -> Result<Known, MongoError> {
+    let part = |key| text(document, key).map(str::to_owned);
+    let locator = Locator { gallery: GalleryId(part("gallery")?), bucket: part("bucket")?, key: part("key")? };
+    Ok(Known { locator, content: documents::content(document) })
+}
+
+fn list<T>(ids: impl IntoIterator<Item = T>, id: impl Fn(T) -> Bson) -> Vec<Bson> {
+    ids.into_iter().map(id).collect()
+}
+
+fn images(ids: impl IntoIterator<Item = ImageId>) -> Vec<Bson> {
+    list(ids, |image| uuid(image.0))
+}
+
+impl MongoFaces {
+    /// Some of a scope's images, ascending by bucket and key: at most [`PAGE`].
+    pub async fn known(&self, gallery: &GalleryId, scope: &Scope) -> Result<Vec<Known>, MongoError> {
+        let filter = match scope {
+            Scope::Image { bucket, key } => doc! { "gallery": &gallery.0, "bucket": bucket, "key": key },
+            // The keys that begin so are the first of those that are not less.
+            Scope::Below { bucket, prefix } => {
+                doc! { "gallery": &gallery.0, "bucket": bucket, "key": { "$gte": prefix } }
+            }
+            Scope::Gallery => doc! { "gallery": &gallery.0 },
+        };
+        let sort = doc! { "gallery": 1, "bucket": 1, "key": 1 };
+        let mut found = self.collection(names::IMAGES).find(filter).sort(sort).limit(PAGE as i64).await?;
+        let mut images = Vec::new();
+        while found.advance().await? {
+            let image = known(&found.deserialize_current()?)?;
+            if !scope.covers(&image.locator.bucket, &image.locator.key) {
+                break;
+            }
+            images.push(image);
+        }
+        Ok(images)
+    }
+
+    /// What the database knows of these images.
+    pub async fn known_of(&self, ids: &[ImageId]) -> Result<Vec<Known>, MongoError> {
+        let filter = doc! { "_id": { "$in": images(ids.iter().copied()) } };
+        let mut found = self.collection(names::IMAGES).find(filter).await?;
+        let mut images = Vec::new();
+        while found.advance().await? {
+            images.push(known(&found.deserialize_current()?)?);
+        }
+        Ok(images)
+    }
+
+    /// The faces of these images.
+    pub async fn faces_of(&self, ids: impl IntoIterator<Item = ImageId>) -> Result<Vec<KnownFace>, MongoError> {
+        self.known_faces(doc! { "image": { "$in": images(ids) } }).await
+    }
+
+    /// The faces of a group.
+    pub async fn members_of(&self, gallery: &GalleryId, group: GroupId) -> Result<Vec<KnownFace>, MongoError> {
+        self.known_faces(doc! { "gallery": &gallery.0, "group": uuid(group.0) }).await
+    }
+
+    async fn known_faces(&self, filter: Document) -> Result<Vec<KnownFace>, MongoError> {
+        let projection = doc! { "image": 1, "box": 1, "group": 1 };
+        let mut found = self.collection(names::FACES).find(filter).projection(projection).await?;
+        let mut faces = Vec::new();
+        while found.advance().await? {
+            let document = found.deserialize_current()?;
+            faces.push(KnownFace {
+                id: face_id(&document, "_id")?,
+                image: image_id(&document, "image")?,
+                bbox: documents::bbox(&document)?,
+                group: group_id(&document, "group")?,
+            });
+        }
+        Ok(faces)
+    }
+
+    /// Groups of a gallery whose ids begin so, ascending; a merged one leads to where it went.
+    pub async fn groups_like(&self, gallery: &GalleryId, beginning: &str) -> Result<Vec<GroupId>, MongoError> {
+        let projection = doc! { "into": 1 };
+        let mut found =
+            self.collection(names::GROUPS).find(doc! { "gallery": &gallery.0 }).projection(projection).await?;
+        let (mut groups, beginning) = (BTreeSet::new(), beginning.to_ascii_lowercase());
+        while found.advance().await? {
+            let document = found.deserialize_current()?;
+            if let Some(id) = group_id(&document, "_id")?.filter(|id| id.to_string().starts_with(&beginning)) {
+                groups.insert(group_id(&document, "into")?.unwrap_or(id));
+            }
+        }
+        Ok(groups.into_iter().collect())
+    }
+
+    /// Deletes images with their faces, and what people said of these; how many images and decisions there were. Their metadata says
+    /// that they were forgotten.
+    pub async fn erase_images(&self, of: &[Locator], faces: &[KnownFace]) -> Result<(u64, u64), MongoError> {
+        let ids = images(of.iter().map(Locator::id));
+        let decisions = self.erase_decisions(of, faces).await?;
+        self.collection(names::FACES).delete_many(doc! { "image": { "$in": &ids } }).await?;
+        self.note_forgotten(doc! { "_id": { "$in": &ids } }).await?;
+        let deleted = self.collection(names::IMAGES).delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count;
+        self.raise_all(of).await?;
+        Ok((deleted, decisions))
+    }
+
+    /// Deletes faces of images, and what people said of them; how many decisions there were. The images' counts say so.
+    pub async fn erase_faces(&self, of: &[Locator], faces: &[KnownFace]) -> Result<u64, MongoError> {
+        let ids = list(faces, |face| uuid(face.id.0));
+        let decisions = self.erase_decisions(of, faces).await?;
+        self.recount(of.iter().map(Locator::id).collect(), &ids).await?;
+        self.collection(names::FACES).delete_many(doc! { "_id": { "$in": ids } }).await?;
+        self.raise_all(of).await?;
+        Ok(decisions)
+    }
+
+    async fn note_forgotten(&self, filter: Document) -> Result<(), MongoError> {
+        let Some(metadata) = &self.metadata else { return Ok(()) };
+        let update = doc! { "$set": { "status": "forgotten", "face_count": 0i64, "reason": null } };
+        metadata.collection::<Document>(names::IMAGES).update_many(filter, update).await?;
+        Ok(())
+    }
+
+    async fn erase_decisions(&self, of: &[Locator], faces: &[KnownFace]) -> Result<u64, MongoError> {
+        if faces.is_empty() {
+            return Ok(0);
+        }
+        let (galleries, ids) = (Vec::from_iter(galleries(of)), list(faces, |face| uuid(face.id.0)));
+        let spoken =
+            doc! { "gallery": { "$in": galleries }, "$or": [{ "a": { "$in": &ids } }, { "b": { "$in": ids } }] };
+        Ok(self.collection(names::DECISIONS).delete_many(spoken).await?.deleted_count)
+    }
+
+    /// Deletes the decisions that gave `name` to faces which are no more; how many.
+    pub async fn erase_name(&self, gallery: &GalleryId, name: &str) -> Result<u64, MongoError> {
+        let decisions = self.collection(names::DECISIONS);
+        let said = doc! { "gallery": &gallery.0, "say": "name", "name": name };
+        let mut of = Vec::new();
+        let mut found = decisions.find(said.clone()).projection(doc! { "a": 1 }).await?;
+        while found.advance().await? {
+            of.extend(found.deserialize_current()?.get("a").cloned());
+        }
+        let there = self.collection(names::FACES).distinct("_id", doc! { "_id": { "$in": &of } }).await?;
+        of.retain(|face| !there.contains(face));
+        let mut gone = said;
+        gone.insert("a", doc! { "$in": of });
+        Ok(decisions.delete_many(gone).await?.deleted_count)
+    }
+
+    /// The name of a group, where it has one.
+    pub async fn name_of(&self, group: GroupId) -> Result<Option<String>, MongoError> {
+        let found = self.collection(names::GROUPS).find_one(doc! { "_id": uuid(group.0) }).await?;
+        Ok(found.and_then(|group| group.get_str("name").ok().map(str::to_owned)))
+    }
+
+    /// Says of images how many faces they have without `gone`.
+    async fn recount(&self, mut of: BTreeSet<ImageId>, gone: &[Bson]) -> Result<(), MongoError> {
+        let left = doc! { "image": { "$in": images(of.iter().copied()) }, "_id": { "$nin": gone } };
+        let count = [doc! { "$match": left }, doc! { "$group": { "_id": "$image", "faces": { "$sum": 1 } } }];
+        let mut counts: BTreeMap<u64, Vec<ImageId>> = BTreeMap::new();
+        let mut found = self.collection(names::FACES).aggregate(count).await?;
+        while found.advance().await? {
+            let document = found.deserialize_current()?;
+            let image = image_id(&document, "_id")?;
+            of.remove(&image);
+            counts.entry(documents::unsigned(&document, "faces")?).or_default().push(image);
+        }
+        counts.insert(0, of.into_iter().collect());
+        for (faces, of) in counts {
+            let ids = images(of);
+            for (collection, state) in
+                [(Some(self.collection(names::IMAGES)), "state"), (self.metadata_images(), "status")]
+            {
+                let Some(collection) = collection else { continue };
+                let update = doc! { "$set": { "face_count": signed(faces) } };
+                collection.update_many(doc! { "_id": { "$in": &ids } }, update).await?;
+                if faces == 0 {
+                    let indexed = doc! { "_id": { "$in": &ids }, state: "indexed" };
+                    collection.update_many(indexed, doc! { "$set": { state: "no_faces" } }).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn metadata_images(&self) -> Option<mongodb::Collection<Document>> {
+        self.metadata.as_ref().map(|metadata| metadata.collection(names::IMAGES))
+    }
+
+    /// Deletes all that is left of a gallery; its generation stays, because it guards what is written next. How many decisions.
+    pub async fn erase_gallery(&self, gallery: &GalleryId) -> Result<u64, MongoError> {
+        let of = doc! { "gallery": &gallery.0 };
+        let decisions = self.collection(names::DECISIONS).delete_many(of.clone()).await?.deleted_count;
+        for collection in [names::FACES, names::IMAGES, names::GROUPS, names::LINEAGE] {
+            self.collection(collection).delete_many(of.clone()).await?;
+        }
+        self.note_forgotten(doc! { "gallery_id": &gallery.0 }).await?;
+        self.raise_one(&gallery.0).await?;
+        Ok(decisions)
+    }
+
+    /// Deletes what was told of groups.
+    pub async fn erase_lineage(&self, gallery: &GalleryId, groups: &[GroupId]) -> Result<(), MongoError> {
+        let ids = list(groups, |group| uuid(group.0));
+        let of = doc! { "gallery": &gallery.0, "$or": [{ "group": { "$in": &ids } }, { "other": { "$in": ids } }] };
+        self.collection(names::LINEAGE).delete_many(of).await?;
+        Ok(())
+    }
+
+    /// After the faces, so that nobody saves groups made from them.
+    async fn raise_all(&self, of: &[Locator]) -> Result<(), MongoError> {
+        for gallery in galleries(of) {
+            self.raise_one(gallery).await?;
+        }
+        Ok(())
+    }
+
+    async fn raise_one(&self, gallery: &str) -> Result<(), MongoError> {
+        let raise = doc! { "$inc": { "generation": 1i64 } };
+        self.collection(names::GALLERIES).update_one(doc! { "_id": gallery }, raise).upsert(true).await?;
+        Ok(())
+    }
+}
+
+fn galleries(of: &[Locator]) -> BTreeSet<&str> {
+    of.iter().map(|locator| locator.gallery.0.as_str()).collect()
+}

@@ -1,0 +1,39 @@
+//! Takes what was forgotten out of the cache.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use muster_actors::gallery::GalleryId;
+use muster_actors::image::Locator;
+use muster_actors::ports::analyses::Content;
+
+use tokio::time::timeout;
+
+use super::{Cache, analyses, objects, vectors};
+
+/// The cache is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Keys that one command deletes.
+const BATCH: usize = 1_000;
+
+impl Cache {
+    /// Deletes the bytes of images, all analyses of their contents, and the embeddings of galleries: all of a gallery's, because
+    /// nobody may know any more which of them were whose, and the next grouping brings back those that are left. Whether the
+    /// cache was reached.
+    pub async fn forget(&self, images: &[(&Locator, Option<Content>)], galleries: &[GalleryId]) -> bool {
+        let mut keys: BTreeSet<String> = galleries.iter().map(vectors::key).collect();
+        keys.extend(images.iter().map(|(locator, _)| objects::key(locator)));
+        keys.extend(images.iter().filter_map(|(_, content)| Some(analyses::key(content.as_ref()?))));
+        let keys: Vec<String> = keys.into_iter().collect();
+        for keys in keys.chunks(BATCH) {
+            // Neither in haste nor passed over: what is not deleted now stays for hours.
+            let (mut connection, mut command) = (self.connection.clone(), redis::cmd("DEL"));
+            let deleted = command.arg(keys).query_async::<u64>(&mut connection);
+            if !matches!(timeout(self.timeout.max(PATIENCE), deleted).await, Ok(Ok(_))) {
+                self.count(|state| &state.errors, 1);
+                return false;
+            }
+        }
+        true
+    }
+}
