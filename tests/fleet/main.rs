@@ -108,7 +108,9 @@ async fn messages_sent_three_times_to_two_workers_leave_what_one_worker_leaves_o
     let workers = [(); 2].map(|()| Worker::start(&mut fleet.worker("detect")));
     let fetched: u64 = workers.map(|worker| count(&ended(worker, 0), "fetched")).iter().sum();
     assert!(fetched >= 3 * keys.len() as u64, "{fetched}");
-    [(); 2].map(|()| Worker::start(&mut fleet.worker("group"))).map(|grouper| ended(grouper, 0));
+    for grouper in [(); 2].map(|()| Worker::start(&mut fleet.worker("group"))) {
+        ended(grouper, 0);
+    }
     for ((name, once), (_, again)) in once.iter().zip(collections(&fleet).await) {
         assert_eq!(once.len(), again.len(), "{name}");
         for (once, again) in once.iter().zip(again) {
@@ -123,8 +125,9 @@ async fn messages_sent_three_times_to_two_workers_leave_what_one_worker_leaves_o
         fleet.database(database).await.drop().await.unwrap();
     }
     fleet.send((0..3).flat_map(|_| keys.iter().map(|key| fleet.event(key)))).await;
-    let commands = ["detect", "group", "detect", "group"];
-    commands.map(|command| Worker::start(&mut fleet.worker(command))).map(|worker| ended(worker, 0));
+    for worker in ["detect", "group", "detect", "group"].map(|command| Worker::start(&mut fleet.worker(command))) {
+        ended(worker, 0);
+    }
     // Groupers that left before the last faces came; what they left is still asked for.
     fleet.work("group");
     let faces = |all: &[(&str, Vec<Document>)]| {
