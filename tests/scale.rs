@@ -20,7 +20,10 @@ fn of<'a>(report: &'a Value, policy: &str) -> &'a Value {
 fn a_burst_of_100_000_images_is_drained_in_time_without_an_empty_job() {
     let report = simulate("burst-100k", &["--interruptions", "0"]);
     let ours = of(&report, "drain-time");
-    assert_eq!((ours["done"].as_u64(), ours["empty"].as_u64(), ours["rejected"].as_u64()), (Some(100_000), Some(0), Some(0)));
+    assert_eq!(
+        (ours["done"].as_u64(), ours["empty"].as_u64(), ours["rejected"].as_u64()),
+        (Some(100_000), Some(0), Some(0))
+    );
     // The target is 900 s; a tenth more is as good.
     assert!(ours["drained"].as_u64().unwrap() <= 990 && ours["hours"].as_f64().unwrap() <= 2.5, "{ours}");
 }

@@ -1,8 +1,8 @@
 //! The commands of a fleet's workers.
 
 pub mod check;
-mod plot;
 pub mod forget;
+mod plot;
 mod run;
 mod scale;
 

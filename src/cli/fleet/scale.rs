@@ -72,7 +72,11 @@ impl Args {
             output(Some(place), |out| Ok(out.write_all(drawn.as_bytes())?))?;
         }
         print(|out| {
-            if self.json { Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?) } else { table(&report, out) }
+            if self.json {
+                Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?)
+            } else {
+                table(&report, out)
+            }
         })?;
         Ok(ExitCode::SUCCESS)
     }
