@@ -12,8 +12,9 @@ use crate::blocking::Panicked;
 use crate::concurrency::{Limits, Observed, adjust};
 use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::drain::Mode;
-use crate::error::retry::Retrier;
+use crate::error::retry::{GaveUp, Retrier};
 use crate::item::{Decoded, Item, Source};
+use crate::ports::objects::Object;
 use crate::progress::Stage;
 use crate::supervisor::heart::Heart;
 
@@ -34,15 +35,8 @@ async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(
     if item.lease.lost() {
         return None;
     }
-    let working = crew.ledger.begin(Stage::Downloader, 1);
-    let (limit, bytes) = (crew.settings.timeouts.object, crew.settings.object_bytes);
-    let object = match item.fetched.take() {
-        Some(object) => Ok(object),
-        None => retrier.run("get", limit, || crew.ports.objects.get(&item.locator, bytes)).await,
-    };
-    match object {
+    match fetch(&crew, &retrier, &mut item).await {
         Ok(object) => {
-            item.timings.download = Some(working.done(object.bytes.len() as u64));
             tracing::debug!(bytes = object.size, "downloader.got");
             item.credit.resize(object.bytes.len());
             let mut source = Source::from(&object);
@@ -58,11 +52,22 @@ async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(
             }
         }
         Err(gave_up) => {
-            drop(working);
             crew.give_up(item, &Source::default(), gave_up, Stage::Downloader).await;
             None
         }
     }
+}
+
+/// The bytes of an image, unless the Prefilter has read them all.
+async fn fetch(crew: &Crew, retrier: &Retrier, item: &mut Item) -> Result<Object, GaveUp> {
+    if let Some(object) = item.fetched.take() {
+        return Ok(object);
+    }
+    let working = crew.ledger.begin(Stage::Downloader, 1);
+    let (limit, bytes) = (crew.settings.timeouts.object, crew.settings.object_bytes);
+    let object = retrier.run("get", limit, || crew.ports.objects.get(&item.locator, bytes)).await?;
+    item.timings.download = Some(working.done(object.bytes.len() as u64));
+    Ok(object)
 }
 
 /// Decodes one image and sends it on.

@@ -34,11 +34,16 @@ pub struct BBox {
 }
 
 impl BBox {
-    /// Intersection over union with another box, 0 to 1.
-    pub fn overlap(&self, other: &Self) -> f32 {
+    /// The area that it shares with another box.
+    pub fn shared(&self, other: &Self) -> f32 {
         let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
         let height = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
-        let both = width.max(0.0) * height.max(0.0);
+        width.max(0.0) * height.max(0.0)
+    }
+
+    /// Intersection over union with another box, 0 to 1.
+    pub fn overlap(&self, other: &Self) -> f32 {
+        let both = self.shared(other);
         let union = self.width * self.height + other.width * other.height - both;
         if union > 0.0 { both / union } else { 0.0 }
     }

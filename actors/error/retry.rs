@@ -162,6 +162,7 @@ impl Rounds<'_> {
         let next = self.decide(failure);
         // An item that is at fault itself was answered: the call did not fail.
         if failure.class == Class::Poison {
+            self.retrier.breaker.close();
             return next;
         }
         self.failed = true;

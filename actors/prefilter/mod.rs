@@ -53,7 +53,12 @@ async fn beside(
     let key = settings.sibling.as_ref()?.of(&item.locator.key);
     let locator = Locator { key, ..item.locator.clone() };
     let limit = crew.settings.timeouts.object;
-    let thumbnail = retrier.run("thumbnail", limit, || crew.ports.objects.get(&locator, THUMBNAIL_BYTES)).await.ok()?;
+    // Read as a head is: past the cache, which would keep a picture that nobody asks for again.
+    let thumbnail =
+        retrier.run("thumbnail", limit, || crew.ports.objects.head(&locator, THUMBNAIL_BYTES)).await.ok()?;
+    if thumbnail.size > THUMBNAIL_BYTES {
+        return None;
+    }
     let read = thumbnail.bytes.len() as u64;
     let decoder = Arc::clone(&crew.ports.decoder);
     let _busy = heart.busy();

@@ -83,28 +83,47 @@ impl Sibling {
         all
     }
 
-    /// Whether `key` may be a thumbnail's: it has the pattern's texts where they must be.
+    /// Whether `key` is the key of a thumbnail of some image.
     pub fn is_one(&self, key: &str) -> bool {
-        let mut rest = key;
-        let mut anchored = true;
-        for (place, piece) in self.0.iter().enumerate() {
-            let Piece::Text(text) = piece else {
-                anchored = false;
-                continue;
-            };
-            // Behind an empty folder there is no slash.
-            let text = if place == 1 && self.0[0] == Piece::Folder { text.trim_start_matches('/') } else { text };
-            let last = place + 1 == self.0.len();
-            let after = match (anchored, last) {
-                (true, _) => rest.strip_prefix(text),
-                (false, true) => rest.ends_with(text).then_some(""),
-                (false, false) => rest.split_once(text).map(|(_, after)| after),
-            };
-            let Some(after) = after else { return false };
-            (rest, anchored) = (after, true);
+        match self.0.split_first() {
+            _ if is(&self.0, key) => true,
+            // Of an image at the top, which has no folder.
+            Some((Piece::Folder, rest)) => match rest.split_first() {
+                Some((Piece::Text(text), rest)) => {
+                    key.strip_prefix(text.trim_start_matches('/')).is_some_and(|key| is(rest, key))
+                }
+                _ => false,
+            },
+            _ => false,
         }
-        !anchored || rest.is_empty()
     }
+}
+
+/// Whether a key is made of these pieces. Which parts of it have been accounted for is known for every piece at once, so a hostile
+/// key costs no more than its length times theirs.
+fn is(pieces: &[Piece], key: &str) -> bool {
+    let bytes = key.as_bytes();
+    let mut reached = vec![false; bytes.len() + 1];
+    reached[0] = true;
+    for piece in pieces {
+        let mut next = vec![false; bytes.len() + 1];
+        let mut within = false;
+        for at in 0..=bytes.len() {
+            if let (true, Piece::Text(text)) = (reached[at], piece) {
+                if bytes[at..].starts_with(text.as_bytes()) {
+                    next[at + text.len()] = true;
+                }
+                continue;
+            }
+            next[at] |= within;
+            within |= reached[at];
+            // A name ends at a slash; a folder and a key go on.
+            within &= !matches!(piece, Piece::Text(_));
+            within &= bytes.get(at) != Some(&b'/') || matches!(piece, Piece::Key | Piece::Folder);
+        }
+        reached = next;
+    }
+    reached[bytes.len()]
 }
 
 #[cfg(test)]
@@ -119,6 +138,8 @@ mod tests {
             ("{folder}/thumbs/{stem}.jpg", "c.png", "thumbs/c.jpg"),
             ("{folder}/thumb_{name}", "a/c.png", "a/thumb_c.png"),
             ("{key}_small", "no extension", "no extension_small"),
+            ("{folder}/thumb_{name}", "c.png", "thumb_c.png"),
+            ("t/{folder}/{stem}/{name}", "a/b/c.png", "t/a/b/c/c.png"),
         ] {
             let sibling: Sibling = pattern.parse().unwrap();
             assert_eq!(sibling.of(key), thumbnail, "{pattern}");
@@ -136,6 +157,13 @@ mod tests {
             ("{folder}/{stem}_t.jpg", "a/b_t.jpg.png"),
             ("t/{stem}.jpg", "t/a.png"),
             ("t/{stem}.jpg", "u/a.jpg"),
+            ("{folder}/thumbs/{stem}.jpg", "trip/bigthumbs/a.jpg"),
+            ("{folder}/thumbs/{stem}.jpg", "bigthumbs/a.jpg"),
+            ("{folder}/thumbs/{stem}.jpg", "trip/thumbs/2020/a.jpg"),
+            ("{folder}/thumbs/{stem}.jpg", "trip/thumbs/.jpg"),
+            ("{folder}/thumb_{name}", "a/mythumb_b.png"),
+            ("{folder}/thumb_{name}", "a/thumb_old/b.png"),
+            ("{folder}/thumb_{name}", "mythumb_b.png"),
         ] {
             assert!(!pattern.parse::<Sibling>().unwrap().is_one(key), "{pattern} {key}");
         }

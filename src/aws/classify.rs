@@ -28,7 +28,9 @@ where
     match error {
         SdkError::ServiceError(service) => {
             let code = service.err().code().map(str::to_owned);
-            let detail = service.err().message().unwrap_or("no message");
+            // Which permission is missing is for the log; which object it was about is not.
+            let detail =
+                service.err().message().unwrap_or("no message").split(" on resource").next().unwrap_or_default();
             let message = format!("{what}: {} ({detail})", code.as_deref().unwrap_or("no code"));
             Fault { class: class(code.as_deref(), status), code, status, message }
         }

@@ -1,15 +1,17 @@
 //! Images, results and crops in S3.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption};
 use bytes::{Bytes, BytesMut};
 use muster_actors::error::Class;
-use muster_actors::image::{Locator, RejectReason, Rejection};
+use muster_actors::image::{ImageId, Locator, RejectReason, Rejection};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 
 use super::classify::{Fault, fault};
@@ -197,7 +199,7 @@ impl S3Bucket {
         key: &str,
         bytes: Bytes,
         content_type: &str,
-        generation: Option<u64>,
+        note: Option<Note>,
         when: When,
     ) -> Result<bool, Fault> {
         let mut asked = self
@@ -211,9 +213,11 @@ impl S3Bucket {
         if let Some(key) = &self.kms_key {
             asked = asked.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(key);
         }
-        if let Some(generation) = generation {
-            asked = asked.metadata(GENERATION, generation.to_string());
-        }
+        asked = match note {
+            Some(Note::Generation(generation)) => asked.metadata(GENERATION, generation.to_string()),
+            Some(Note::Image(image)) => asked.metadata(IMAGE, image.to_string()),
+            None => asked,
+        };
         asked = match when {
             When::Always => asked,
             When::Absent => asked.if_none_match("*"),
@@ -231,13 +235,23 @@ impl S3Bucket {
         }
     }
 
+    /// Which image an object is of, where it is there; `None` inside where it does not say.
+    pub async fn image(&self, key: &str) -> Result<Option<Option<ImageId>>, Fault> {
+        let of = |metadata: &HashMap<String, String>| metadata.get(IMAGE)?.parse().ok();
+        Ok(self.look(key).await?.map(|answer| answer.metadata().and_then(of)))
+    }
+
     /// Etag and generation of an object, where it is there.
     pub async fn generation(&self, key: &str) -> Result<Option<(String, u64)>, Fault> {
+        Ok(self.look(key).await?.map(|answer| {
+            let generation = answer.metadata().and_then(|metadata| metadata.get(GENERATION)?.parse().ok());
+            (answer.e_tag().unwrap_or_default().to_owned(), generation.unwrap_or(0))
+        }))
+    }
+
+    async fn look(&self, key: &str) -> Result<Option<HeadObjectOutput>, Fault> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
-            Ok(answer) => {
-                let generation = answer.metadata().and_then(|metadata| metadata.get(GENERATION)?.parse().ok());
-                Ok(Some((answer.e_tag().unwrap_or_default().to_owned(), generation.unwrap_or(0))))
-            }
+            Ok(answer) => Ok(Some(answer)),
             Err(error) => match fault(&format!("HeadObject in {}", self.bucket), &error) {
                 Fault { status: Some(404), .. } => Ok(None),
                 fault => Err(fault),
@@ -246,4 +260,14 @@ impl S3Bucket {
     }
 }
 
+/// What an object's metadata says of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Note {
+    /// The gallery's generation that it was made from.
+    Generation(u64),
+    /// The image that it is made from.
+    Image(ImageId),
+}
+
 const GENERATION: &str = "generation";
+const IMAGE: &str = "image";

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use muster_actors::face::FaceId;
 use muster_actors::gallery::{GalleryId, GroupId};
 use muster_actors::image::{ImageId, Locator};
 use muster_actors::ports::faces::FacesError;
@@ -19,9 +20,9 @@ use crate::mongo::{Known, KnownFace, Marks};
 #[derive(Clone, Debug, Default)]
 pub struct Erased {
     /// Images that went, or lost faces.
-    pub images: u64,
+    pub images: BTreeSet<ImageId>,
     /// Faces, with box, landmarks, quality and embedding.
-    pub faces: u64,
+    pub faces: BTreeSet<FaceId>,
     /// What people said of these.
     pub decisions: u64,
     /// Face crops in S3.
@@ -37,13 +38,13 @@ pub struct Erased {
 impl Erased {
     /// Nothing was there.
     pub fn is_nothing(&self) -> bool {
-        self.images + self.faces + self.crops.objects + self.results.objects == 0
+        self.images.is_empty() && self.faces.is_empty() && self.crops.objects + self.results.objects == 0
     }
 
     /// Both together.
     pub fn add(&mut self, other: Self) {
-        self.images += other.images;
-        self.faces += other.faces;
+        self.images.extend(other.images);
+        self.faces.extend(other.faces);
         self.decisions += other.decisions;
         self.crops = self.crops.and(other.crops);
         self.results = self.results.and(other.results);
@@ -80,15 +81,15 @@ impl Published {
         let clears: Vec<_> = locators.iter().map(|image| self.clear(image)).collect();
         let cleared: Vec<(Deleted, Deleted)> = stream::iter(clears).buffer_unordered(AT_ONCE).try_collect().await?;
         // Under the contents that were written, and under those that are on their way.
-        let known = [images, &self.store.known_of(&ids).await?].concat();
-        let mut cache_away = !self.uncache(&known, &[]).await;
-        let (count, decisions) = self.store.erase_images(&locators, &faces).await?;
+        let there = self.store.known_of(&ids).await?;
+        let mut cache_away = !self.uncache(&[images, &there].concat(), &[]).await;
+        let decisions = self.store.erase_images(&locators, &faces).await?;
         if !faces.is_empty() {
             cache_away |= !self.uncache(&[], &galleries(&locators)).await;
         }
         Ok(Erased {
-            images: count,
-            faces: faces.len() as u64,
+            images: there.iter().map(|image| image.locator.id()).collect(),
+            faces: faces.iter().map(|face| face.id).collect(),
             decisions,
             crops: cleared.iter().fold(Deleted::default(), |sum, (crops, _)| sum.and(*crops)),
             results: cleared.iter().fold(Deleted::default(), |sum, (_, result)| sum.and(*result)),
@@ -118,8 +119,8 @@ impl Published {
         let decisions = self.store.erase_faces(&locators, faces).await?;
         cache_away |= !self.uncache(&[], &galleries(&locators)).await;
         Ok(Erased {
-            images: locators.len() as u64,
-            faces: faces.len() as u64,
+            images: touched,
+            faces: faces.iter().map(|face| face.id).collect(),
             decisions,
             crops: crops.into_iter().fold(Deleted::default(), Deleted::and),
             results: results.into_iter().fold(Deleted::default(), Deleted::and),
@@ -136,7 +137,14 @@ impl Published {
 
     async fn remove_result(&self, image: &Locator) -> Result<Deleted, Fault> {
         match &self.results {
-            Some((bucket, prefix)) => bucket.remove(&format!("{prefix}{}.json", image.key)).await,
+            Some((bucket, prefix)) => {
+                let key = format!("{prefix}{}.json", image.key);
+                // The same key of another gallery or bucket has its result there too.
+                match bucket.image(&key).await? {
+                    Some(of) if of.is_none_or(|of| of == image.id()) => bucket.remove(&key).await,
+                    _ => Ok(Deleted::default()),
+                }
+            }
             None => Ok(Deleted::default()),
         }
     }

@@ -51,7 +51,16 @@ impl FleetError {
         };
         match class {
             Class::Misconfigured(mend) => Exit::Misconfigured(mend, self.to_string()),
-            _ => Exit::DependencyDown(self.to_string()),
+            Class::Transient | Class::Throttled { .. } | Class::DependencyDown | Class::LeaseLost => {
+                Exit::DependencyDown(self.to_string())
+            }
+            Class::Poison
+            | Class::Suspect
+            | Class::Overload
+            | Class::Engine
+            | Class::HostFault
+            | Class::Hang
+            | Class::Bug => Exit::Bug(self.to_string()),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use muster_actors::error::class::Classified;
@@ -14,7 +15,7 @@ use serde::Serialize;
 
 use super::ends::Ends;
 use super::erase::Erased;
-use super::{FleetError, Published};
+use super::{Announcer, FleetError, Published};
 use crate::aws::clients::Clients;
 use crate::faiss::FlatFactory;
 use crate::mongo::{Known, KnownFace, PAGE, Scope};
@@ -64,6 +65,8 @@ pub struct Receipt {
     pub recomputed: Vec<GroupId>,
     /// Groups that came about: of faces that were in no group, or in another; a forgotten person's too.
     pub appeared: Vec<GroupId>,
+    /// The gallery was grouped without them; else it is being written to all the time, and its next grouping leaves them out.
+    pub regrouped: bool,
     /// What is kept so that it does not come back: images, prefixes and places in images, without a face. Those that are new.
     pub tombstones: u64,
     /// What the cache did.
@@ -84,11 +87,27 @@ pub enum Reached {
     Away,
 }
 
+/// How often a gallery that somebody wrote to meanwhile is grouped again.
+const CONFLICTS: u32 = 8;
+/// Longer each time.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a grouping without the forgotten came to.
+struct Regrouped {
+    /// Groups of which no face is left.
+    died: Vec<GroupId>,
+    /// It was saved.
+    saved: bool,
+    reconciled: Reconciled,
+}
+
 /// Forgets what a fleet knows of a gallery.
 pub struct Forgetter {
     gallery: GalleryId,
     params: Params,
     published: Published,
+    /// Asks the workers for a grouping, where their queue is known.
+    announcer: Option<Announcer>,
 }
 
 impl Forgetter {
@@ -102,7 +121,9 @@ impl Forgetter {
         let retried = ends.aws.config.to_builder().retry_config(RetryConfig::standard()).build();
         ends.aws = Clients::of(retried, settings);
         let published = ends.published(settings)?;
-        Ok(Self { gallery, params, published })
+        let url = &settings.queues.galleries;
+        let announcer = (!url.is_empty()).then(|| Announcer::new(ends.aws.sqs.clone(), url.clone(), Duration::ZERO));
+        Ok(Self { gallery, params, published, announcer })
     }
 
     /// The groups whose ids begin so.
@@ -136,10 +157,16 @@ impl Forgetter {
     /// Forgets.
     pub async fn forget(&self, target: &Target) -> Result<Receipt, FleetError> {
         let mut tombstones = 0;
+        if let Target::Group(group) = target {
+            // Once: what is in it later was put there by a grouping without the forgotten.
+            tombstones += self.bury_members(*group).await?;
+        }
         let mut erased = self.pass(target, &mut tombstones).await?;
-        let mut appeared = BTreeSet::new();
-        let (ended, after) = loop {
-            let (ended, Reconciled { partition, lineage }) = self.regroup().await?;
+        let (mut appeared, mut ended, mut regrouped) = (BTreeSet::new(), BTreeSet::new(), true);
+        let after = loop {
+            let Regrouped { died, saved, reconciled: Reconciled { partition, lineage } } = self.regroup().await?;
+            ended.extend(died);
+            regrouped &= saved;
             appeared.extend(lineage.iter().filter_map(|event| match event {
                 Lineage::Born { group } | Lineage::Split { part: group, .. } => Some(*group),
                 Lineage::Merged { .. } | Lineage::Died { .. } => None,
@@ -149,26 +176,30 @@ impl Forgetter {
             let done = late.is_nothing();
             erased.add(late);
             if done {
-                break (ended, partition);
+                break partition;
             }
         };
+        if !regrouped && let Some(announcer) = &self.announcer {
+            announcer.announce(&self.gallery).await.map_err(FleetError::Aws)?;
+        }
         let live = |group: &GroupId| after.groups.iter().any(|other| other.id == *group);
         let recomputed = erased.groups.iter().filter(|group| live(group)).copied().collect();
         let mut groups = erased.groups.clone();
-        groups.extend(ended);
+        groups.extend(&ended);
         groups.retain(|group| !live(group));
         appeared.retain(|group| live(group));
         Ok(Receipt {
             gallery: self.gallery.clone(),
             target: target.to_string(),
-            images: erased.images,
-            faces: erased.faces,
+            images: erased.images.len() as u64,
+            faces: erased.faces.len() as u64,
             decisions: erased.decisions,
             crops: erased.crops.objects,
             results: erased.results.objects,
             groups: groups.into_iter().collect(),
             recomputed,
             appeared: appeared.into_iter().collect(),
+            regrouped,
             tombstones,
             cache: match (&self.published.cache, erased.cache_away) {
                 (None, _) => Reached::None,
@@ -186,7 +217,7 @@ impl Forgetter {
                 *tombstones += self.published.store.bury(&self.gallery, scope).await?;
                 self.images(scope).await?
             }
-            Target::Group(group) => self.group(*group, tombstones).await?,
+            Target::Group(group) => self.group(*group).await?,
         };
         // Always: a call that was interrupted has deleted the documents by which the next would find them.
         erased.cache_away |= !self.published.uncache(&[], std::slice::from_ref(&self.gallery)).await;
@@ -208,7 +239,7 @@ impl Forgetter {
             }
             let swept = self.published.sweep(&page).await?.1;
             // Somebody takes it back meanwhile: theirs is the last word.
-            let stays = swept.images == 0;
+            let stays = swept.images.is_empty();
             erased.add(swept);
             if stays {
                 break;
@@ -222,7 +253,8 @@ impl Forgetter {
         Ok(erased)
     }
 
-    async fn group(&self, group: GroupId, tombstones: &mut u64) -> Result<Erased, FleetError> {
+    /// Tombstones of the faces that are in a group now; how many there are.
+    async fn bury_members(&self, group: GroupId) -> Result<u64, FleetError> {
         let store = &self.published.store;
         let members = store.members_of(&self.gallery, group).await?;
         let ids: Vec<ImageId> = BTreeSet::from_iter(members.iter().map(|face| face.image)).into_iter().collect();
@@ -232,7 +264,11 @@ impl Forgetter {
         }
         let place = |face: &KnownFace| Some((images.get(&face.image)?.clone(), face.bbox));
         let places: Vec<_> = members.iter().filter_map(place).collect();
-        *tombstones += store.bury_places(group, &places).await?;
+        Ok(store.bury_places(group, &places).await?)
+    }
+
+    async fn group(&self, group: GroupId) -> Result<Erased, FleetError> {
+        let store = &self.published.store;
         let name = store.name_of(group).await?;
         let mut erased = Erased::default();
         for images in store.buried_of(&self.gallery, group).await?.chunks(PAGE) {
@@ -246,25 +282,32 @@ impl Forgetter {
         Ok(erased)
     }
 
-    /// Groups the gallery anew, and puts its groups where people look. The groups that ended because no face of them is left, and
-    /// what became of the others.
-    async fn regroup(&self) -> Result<(Vec<GroupId>, Reconciled), FleetError> {
+    /// Groups the gallery anew, and puts its groups where people look, unless it changes all the time.
+    async fn regroup(&self) -> Result<Regrouped, FleetError> {
+        let mut conflicts = 0;
         loop {
             let mut snapshot = self.published.gallery(&self.gallery).await?;
             let previous = &mut snapshot.previous;
-            let ended: Vec<GroupId> =
+            let died: Vec<GroupId> =
                 previous.groups.iter().filter(|group| group.faces.is_empty()).map(|group| group.id).collect();
-            let mut told = ended.clone();
-            told.extend(previous.redirects.iter().filter(|(_, into)| ended.contains(into)).map(|(from, _)| *from));
+            let mut told = died.clone();
+            told.extend(previous.redirects.iter().filter(|(_, into)| died.contains(into)).map(|(from, _)| *from));
             self.published.store.erase_lineage(&self.gallery, &told).await?;
             // They leave without an event that would tell of them.
             previous.groups.retain(|group| !group.faces.is_empty());
-            let generation = snapshot.generation;
-            let after = reconcile(snapshot, &self.params, &FlatFactory)
+            let (generation, before) = (snapshot.generation, snapshot.previous.clone());
+            let reconciled = reconcile(snapshot, &self.params, &FlatFactory)
                 .map_err(|error| FacesError::Failed { class: error.class(), message: error.to_string() })?;
-            match self.published.save(&self.gallery, generation, &after).await {
-                Ok(()) => return Ok((ended, after)),
-                Err(FacesError::Conflict) => {}
+            match self.published.save(&self.gallery, generation, &reconciled).await {
+                Ok(()) => return Ok(Regrouped { died, saved: true, reconciled }),
+                Err(FacesError::Conflict) if conflicts == CONFLICTS => {
+                    let reconciled = Reconciled { partition: before, lineage: Vec::new() };
+                    return Ok(Regrouped { died, saved: false, reconciled });
+                }
+                Err(FacesError::Conflict) => {
+                    conflicts += 1;
+                    tokio::time::sleep(PAUSE * conflicts).await;
+                }
                 Err(error) => return Err(error.into()),
             }
         }

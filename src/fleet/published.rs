@@ -18,8 +18,8 @@ use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use serde_json::{Value, json};
 
 use crate::aws::classify::Fault;
-use crate::aws::s3::{S3Bucket, When};
-use crate::mongo::{Album, Known, MongoFaces, Scope};
+use crate::aws::s3::{Note, S3Bucket, When};
+use crate::mongo::{Album, Known, Marks, MongoFaces, Scope};
 use crate::redis::Cache;
 
 /// Objects of one bulk that are written at once.
@@ -64,7 +64,7 @@ impl Published {
         if let Some((bucket, prefix)) = &self.results {
             let key = format!("{prefix}{}.json", image.locator.key);
             let text = result(image, faces).to_string();
-            bucket.put(&key, text.into(), "application/json", None, When::Always).await?;
+            bucket.put(&key, text.into(), "application/json", Some(Note::Image(image.id)), When::Always).await?;
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Published {
             };
             let album = self.store.album(gallery).await?;
             let text = Bytes::from(groups(gallery, &album).to_string());
-            if self.groups.put(key, text, "application/json", Some(album.generation), when).await? {
+            if self.groups.put(key, text, "application/json", Some(Note::Generation(album.generation)), when).await? {
                 return Ok(());
             }
         }
@@ -154,6 +154,18 @@ fn missing() -> FacesError {
     FacesError::Failed { class: Class::Bug, message }
 }
 
+/// A look for tombstones that failed says nothing of any image.
+fn of_nobody(error: FacesError) -> FacesError {
+    match error {
+        FacesError::Failed { class: Class::Poison, message } => FacesError::Failed { class: Class::Transient, message },
+        error => error,
+    }
+}
+
+fn again() -> FacesError {
+    FacesError::Failed { class: Class::Transient, message: "a face was forgotten while it was written".to_owned() }
+}
+
 /// An image of a batch.
 fn known(Commit { image, content, .. }: &Commit) -> Known {
     Known { locator: image.locator.clone(), content: *content }
@@ -168,7 +180,7 @@ fn forgotten() -> FacesError {
 impl Faces for Published {
     async fn commit(&self, mut batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         let images: Vec<Known> = batch.iter().map(known).collect();
-        let (before, _) = self.sweep(&images).await?;
+        let (before, _) = self.sweep(&images).await.map_err(of_nobody)?;
         let mut bared = Vec::new();
         for commit in &mut batch {
             if commit.forget(before.places(commit.image.id)) {
@@ -182,14 +194,20 @@ impl Faces for Published {
         batch.retain(|commit| !before.covers(&commit.image.locator));
         let rest: Vec<Known> = batch.iter().map(known).collect();
         let written = if batch.is_empty() { Vec::new() } else { self.write(batch).await? };
-        let (after, _) = self.sweep(&rest).await?;
+        let (after, _) = self.sweep(&rest).await.map_err(of_nobody)?;
         let mut written = written.into_iter();
         let outcome = |image: &Known| {
             if before.covers(&image.locator) {
                 return Err(forgotten());
             }
             let written = written.next().unwrap_or_else(|| Err(missing()));
-            if after.covers(&image.locator) { Err(forgotten()) } else { written }
+            let places = |marks: &Marks| marks.places(image.locator.id()).len();
+            match written {
+                _ if after.covers(&image.locator) => Err(forgotten()),
+                // The result that tells of the face is gone with it: written again, it is without.
+                Ok(()) if places(&after) > places(&before) => Err(again()),
+                written => written,
+            }
         };
         Ok(images.iter().map(outcome).collect())
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;
 use mongodb::options::{DeleteManyModel, UpdateOneModel, WriteModel};
@@ -16,6 +16,8 @@ const BULK_WRITE: i32 = 25;
 /// A command is one document, and a document has at most 16 MiB (BSON).
 const COMMAND_BYTES: usize = 12 << 20;
 const COMMAND_STATEMENTS: usize = 10_000;
+/// Milliseconds after which the server gives a command up: before the Writer does, so that none goes on behind its back.
+const TIME_LIMIT: i64 = 45_000;
 
 /// One statement for one item of the caller's.
 #[derive(Clone, Debug)]
@@ -139,7 +141,9 @@ async fn commands(
         let database = if in_metadata { metadata? } else { faces };
         Some(command(database, collection, delete, statements))
     });
-    Ok(try_join_all(calls).await?.into_iter().flatten().collect())
+    // All of them, also where one fails: none may still be on its way when the caller looks at what is there.
+    let answers = join_all(calls).await.into_iter().collect::<Result<Vec<Failures>, MongoError>>()?;
+    Ok(answers.into_iter().flatten().collect())
 }
 
 /// One kind of statement on one collection, in as many commands as its size asks for.
@@ -163,6 +167,7 @@ async fn command(
         let answer = database
             .run_command(doc! {
                 verb: collection, list: batch, "ordered": false, "writeConcern": { "w": "majority", "j": true },
+                "maxTimeMS": TIME_LIMIT,
             })
             .await?;
         failures.extend(read(&answer, &items)?);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mongodb::bson::doc;
-use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
+use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Database};
 
 use super::MongoError;
@@ -72,6 +72,8 @@ async fn database(uri: &Secret, usual: &str) -> Result<Database, MongoError> {
     // muster retries; a second layer below it would multiply the load of an outage.
     options.retry_writes = Some(false);
     options.retry_reads = Some(false);
+    // Whoever writes, groups or forgets must see what was written: a secondary may not have heard of it yet.
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
     let name = options.default_database.clone().unwrap_or_else(|| usual.to_owned());
     Ok(Client::with_options(options)?.database(&name))

@@ -128,16 +128,16 @@ impl MongoFaces {
         Ok(groups.into_iter().collect())
     }
 
-    /// Deletes images with their faces, and what people said of these; how many images and decisions there were. Their metadata says
-    /// that they were forgotten.
-    pub async fn erase_images(&self, of: &[Locator], faces: &[KnownFace]) -> Result<(u64, u64), MongoError> {
+    /// Deletes images with their faces, and what people said of these; how many decisions there were. Their metadata says that they
+    /// were forgotten.
+    pub async fn erase_images(&self, of: &[Locator], faces: &[KnownFace]) -> Result<u64, MongoError> {
         let ids = images(of.iter().map(Locator::id));
         let decisions = self.erase_decisions(of, faces).await?;
         self.collection(names::FACES).delete_many(doc! { "image": { "$in": &ids } }).await?;
         self.note_forgotten(doc! { "_id": { "$in": &ids } }).await?;
-        let deleted = self.collection(names::IMAGES).delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count;
+        self.collection(names::IMAGES).delete_many(doc! { "_id": { "$in": ids } }).await?;
         self.raise_all(of).await?;
-        Ok((deleted, decisions))
+        Ok(decisions)
     }
 
     /// Deletes faces of images, and what people said of them; how many decisions there were. The images' counts say so.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::options::{ReadPreference, SelectionCriteria};
 use muster_actors::face::BBox;
 use muster_actors::gallery::{GalleryId, GroupId};
 use muster_actors::image::Locator;
@@ -15,12 +14,12 @@ use super::{MongoError, MongoFaces, names};
 
 /// Tombstones of one statement.
 const BATCH: usize = 5_000;
+/// The code of two upserts of one document that met.
+const DUPLICATE: i32 = 11000;
 
 impl MongoFaces {
     async fn tombstones(&self, filter: Document) -> Result<mongodb::Cursor<Document>, MongoError> {
-        // What a secondary has not heard of yet would come back.
-        let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
-        Ok(self.collection(names::FORGOTTEN).find(filter).selection_criteria(primary).await?)
+        Ok(self.collection(names::FORGOTTEN).find(filter).await?)
     }
 
     /// The tombstones that concern these images.
@@ -71,8 +70,13 @@ impl MongoFaces {
                 Statement { item, metadata: false, collection: names::FORGOTTEN, op }
             };
             let statements = ids.into_iter().zip(tombstones).enumerate().map(statement).collect();
-            let outcomes = self.bulks.run(statements, tombstones.len()).await?;
-            outcomes.into_iter().collect::<Result<(), MongoError>>()?;
+            for outcome in self.bulks.run(statements, tombstones.len()).await? {
+                match outcome {
+                    // Somebody else forgets the same: the tombstone is there.
+                    Err(MongoError::Statement { code: DUPLICATE, .. }) => {}
+                    outcome => outcome?,
+                }
+            }
             added += (tombstones.len() as u64).saturating_sub(there);
         }
         Ok(added)

@@ -7,9 +7,7 @@ use muster_actors::gallery::GalleryId;
 use muster_actors::image::Locator;
 use muster_actors::ports::analyses::Content;
 
-use tokio::time::timeout;
-
-use super::{Cache, analyses, objects, vectors};
+use super::{Cache, analyses, connection, objects, vectors};
 
 /// The cache is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,11 +23,15 @@ impl Cache {
         keys.extend(images.iter().map(|(locator, _)| objects::key(locator)));
         keys.extend(images.iter().filter_map(|(_, content)| Some(analyses::key(content.as_ref()?))));
         let keys: Vec<String> = keys.into_iter().collect();
+        if keys.is_empty() {
+            return true;
+        }
+        // Neither in haste nor passed over: what is not deleted now stays for hours. So not over the connection of the look-ups.
+        let Ok(mut connection) = connection(&self.client, PATIENCE, PATIENCE) else { return false };
         for keys in keys.chunks(BATCH) {
-            // Neither in haste nor passed over: what is not deleted now stays for hours.
-            let (mut connection, mut command) = (self.connection.clone(), redis::cmd("DEL"));
-            let deleted = command.arg(keys).query_async::<u64>(&mut connection);
-            if !matches!(timeout(self.timeout.max(PATIENCE), deleted).await, Ok(Ok(_))) {
+            let deleted: redis::RedisResult<u64> = redis::cmd("UNLINK").arg(keys).query_async(&mut connection).await;
+            if let Err(error) = deleted {
+                tracing::warn!(%error, "cache.forget");
                 self.count(|state| &state.errors, 1);
                 return false;
             }

@@ -36,6 +36,7 @@ const CHECKSUM: usize = 16;
 /// A connection to the cache, shared by all who use it.
 #[derive(Clone)]
 pub struct Cache {
+    client: Client,
     connection: ConnectionManager,
     timeout: Duration,
     state: Arc<State>,
@@ -83,6 +84,15 @@ fn opened(key: &str, kept: &Bytes) -> Option<Bytes> {
     (checksum(key, value) == sum).then(|| kept.slice(CHECKSUM..))
 }
 
+/// Connects when it is first needed. A connection's own time limit counts for every call on it.
+fn connection(client: &Client, connect: Duration, answer: Duration) -> Result<ConnectionManager, redis::RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(connect))
+        .set_response_timeout(Some(answer))
+        .set_number_of_retries(0);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
+}
+
 impl Cache {
     /// Connects when it is first needed.
     ///
@@ -90,12 +100,9 @@ impl Cache {
     /// The address is not one.
     pub fn new(settings: &settings::Redis) -> Result<Self, redis::RedisError> {
         let timeout = Duration::from_millis(settings.timeout_milliseconds);
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(timeout.max(Duration::from_secs(1))))
-            .set_response_timeout(Some(timeout))
-            .set_number_of_retries(0);
-        let connection = ConnectionManager::new_lazy_with_config(Client::open(settings.url.reveal())?, config)?;
-        Ok(Self { connection, timeout, state: Arc::new(State::default()) })
+        let client = Client::open(settings.url.reveal())?;
+        let connection = connection(&client, timeout.max(Duration::from_secs(1)), timeout)?;
+        Ok(Self { client, connection, timeout, state: Arc::new(State::default()) })
     }
 
     /// How often it helped.

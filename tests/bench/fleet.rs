@@ -1,7 +1,7 @@
 //! What the fleet's ends cost: `cargo bench --bench fleet`.
 //!
 //! - the same photos through `muster index` and through `muster detect`, one after the other, with the CPU engine: on one core with
-//!   the servers on another, as a fleet has them elsewhere; on all cores together with the servers; and with each answer of SQS
+//!   the servers on another, as a fleet has them elsewhere; on all cores together with the servers; and with each request to SQS
 //!   and S3 30 ms later;
 //! - faces of 512 dimensions into MongoDB, without an engine;
 //! - messages through the actors, with ends that cost nothing.

@@ -136,8 +136,7 @@ fn a_detector_freed_of_its_square_finds_the_same_faces() {
         let fixed = suppressed(detector.pass(&square).unwrap());
         assert!(!free.is_empty() && free.len() == fixed.len(), "{name}: {} and {}", free.len(), fixed.len());
         for face in &free {
-            let near =
-                |other: &&muster::vision::Detection| muster::vision::detect::overlap(&face.bbox, &other.bbox) > 0.9;
+            let near = |other: &&muster::vision::Detection| face.bbox.overlap(&other.bbox) > 0.9;
             let twin = fixed.iter().find(near).unwrap_or_else(|| panic!("{name}: {face:?} is not in {fixed:?}"));
             assert!((face.score - twin.score).abs() < 0.05, "{name}: {face:?} {twin:?}");
         }

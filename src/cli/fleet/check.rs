@@ -15,7 +15,7 @@ use crate::cli::finding::Finding;
 use crate::fleet::FleetError;
 use crate::mongo::{Connection, MongoFaces, Uris};
 use crate::redis::Cache;
-use crate::settings::Settings;
+use crate::settings::{Buckets, Settings};
 
 /// Amazon refuses requests that are signed this far from its own time.
 const SKEW: Duration = Duration::from_secs(300);
@@ -51,14 +51,15 @@ async fn all(settings: &Settings) -> Vec<Finding> {
     let aws = Clients::new(settings).await;
     let Settings { queues, buckets, .. } = settings;
     let mut findings = vec![clock(settings).await];
-    for (what, url, variable) in [
-        ("queue of images", &queues.images, "QUEUE_URL"),
-        ("queue of galleries", &queues.galleries, "GROUP_FACE_QUEUE_URL"),
-        ("dead letters", &queues.dead_letters, "DEAD_LETTER_QUEUE_URL"),
+    let service = settings.fleet.service.as_str();
+    for (what, url, variable, reads) in [
+        ("queue of images", &queues.images, "QUEUE_URL", service != "grouping"),
+        ("queue of galleries", &queues.galleries, "GROUP_FACE_QUEUE_URL", service != "detection"),
+        ("dead letters", &queues.dead_letters, "DEAD_LETTER_QUEUE_URL", false),
     ] {
-        findings.push(queue(&aws, what, url, variable).await);
+        findings.push(queue(&aws, what, url, variable, reads).await);
     }
-    findings.push(images(&aws, &buckets.images).await);
+    findings.push(images(&aws, buckets, service != "grouping").await);
     findings.push(groups(&aws, settings).await);
     findings.extend(mongo(settings).await);
     findings.push(redis(settings).await);
@@ -112,30 +113,44 @@ async fn clock(settings: &Settings) -> Finding {
     }
 }
 
-async fn queue(aws: &Clients, what: &'static str, url: &str, variable: &str) -> Finding {
+/// A queue that this worker `reads`, or only sends to.
+async fn queue(aws: &Clients, what: &'static str, url: &str, variable: &str, reads: bool) -> Finding {
     if url.is_empty() {
         return unset(what, variable);
     }
     let asked = aws.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All);
-    let needs = "sqs:GetQueueAttributes, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and SendMessage on it";
-    // A receipt that nobody has: what is asked changes nothing, and is refused before that where it is not permitted.
-    let settle = aws.sqs.delete_message().queue_url(url).receipt_handle(NOBODYS);
-    match (asked.send().await, settle.send().await) {
-        (Ok(_), Err(error)) if is_forbidden(&fault("DeleteMessage", &error)) => {
-            faulty(what, fault("DeleteMessage", &error), needs)
+    let needs = match reads {
+        true => "sqs:GetQueueAttributes, ReceiveMessage, DeleteMessage and ChangeMessageVisibility on it",
+        false => "sqs:GetQueueAttributes and SendMessage on it",
+    };
+    if reads {
+        // A receipt that nobody has: what is asked changes nothing, and is refused before that where it is not permitted.
+        let (delete, change) = (aws.sqs.delete_message(), aws.sqs.change_message_visibility());
+        let deleted = delete.queue_url(url).receipt_handle(NOBODYS).send().await;
+        let changed = change.queue_url(url).receipt_handle(NOBODYS).visibility_timeout(0).send().await;
+        let refused = [
+            deleted.err().map(|error| fault("DeleteMessage", &error)),
+            changed.err().map(|error| fault("ChangeMessageVisibility", &error)),
+        ];
+        if let Some(fault) = refused.into_iter().flatten().find(is_forbidden) {
+            return faulty(what, fault, needs);
         }
-        (Ok(answer), _) => {
+    }
+    match asked.send().await {
+        Ok(answer) => {
             let depth = |name| answer.attributes()?.get(&name).cloned();
             let visible = depth(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or_else(|| "?".to_owned());
             let held =
                 depth(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).unwrap_or_else(|| "?".to_owned());
             Finding::ok(what, format!("{visible} messages, {held} in flight"))
         }
-        (Err(error), _) => faulty(what, fault("GetQueueAttributes", &error), needs),
+        Err(error) => faulty(what, fault("GetQueueAttributes", &error), needs),
     }
 }
 
-async fn images(aws: &Clients, bucket: &str) -> Finding {
+/// The bucket of images, in which a worker that `writes` has its results too.
+async fn images(aws: &Clients, buckets: &Buckets, writes: bool) -> Finding {
+    let bucket = buckets.images.as_str();
     if bucket.is_empty() {
         return unset("bucket of images", "BUCKET_NAME");
     }
@@ -145,9 +160,23 @@ async fn images(aws: &Clients, bucket: &str) -> Finding {
     }
     // Not there is as good as there: it may be read.
     match aws.s3.get_object().bucket(bucket).key(PROBE).send().await.map_err(|error| fault("GetObject", &error)) {
-        Err(fault) if fault.status != Some(404) => faulty("bucket of images", fault, needs),
-        _ => Finding::ok("bucket of images", bucket),
+        Err(fault) if fault.status != Some(404) => return faulty("bucket of images", fault, needs),
+        _ => {}
     }
+    if !writes || buckets.results_prefix.is_empty() {
+        return Finding::ok("bucket of images", bucket);
+    }
+    let results = S3Bucket::new(aws.s3.clone(), bucket, &buckets.kms_key);
+    match written(&results, &format!("{}.muster-check", buckets.results_prefix)).await {
+        Ok(()) => Finding::ok("bucket of images", format!("{bucket}, and results written and deleted")),
+        Err(fault) => faulty("bucket of images", fault, needs),
+    }
+}
+
+/// Puts an object that says nothing, and deletes it.
+async fn written(bucket: &S3Bucket, key: &str) -> Result<(), Fault> {
+    bucket.put(key, bytes::Bytes::from_static(b"{}"), "application/json", None, When::Always).await?;
+    bucket.remove(key).await.map(drop)
 }
 
 /// The bucket that is written to: an object that says nothing is.
@@ -159,11 +188,8 @@ async fn groups(aws: &Clients, settings: &Settings) -> Finding {
     }
     let bucket = S3Bucket::new(aws.s3.clone(), &buckets.groups, &buckets.kms_key);
     let needs = "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject on it, and kms:GenerateDataKey where it has a key";
-    match bucket.put(PROBE, bytes::Bytes::from_static(b"{}"), "application/json", None, When::Always).await {
-        Ok(_) => match bucket.remove(PROBE).await {
-            Ok(_) => Finding::ok(what, format!("{}, written, read and deleted", buckets.groups)),
-            Err(fault) => faulty(what, fault, needs),
-        },
+    match written(&bucket, PROBE).await {
+        Ok(()) => Finding::ok(what, format!("{}, written, read and deleted", buckets.groups)),
         Err(fault) => faulty(what, fault, needs),
     }
 }

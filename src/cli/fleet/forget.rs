@@ -54,7 +54,7 @@ impl GalleryArgs {
                 return lift(&forgetter, &target, json).await;
             }
             if !forgetter.knows(&target).await? {
-                let mend = "is it another gallery's, or not written yet?";
+                let mend = "is it another gallery's? What is still on its way is known when a worker has written it";
                 return Err(CliError::Missing(format!(
                     "nothing is known of {}: {mend}",
                     printable(&target.to_string())
@@ -136,7 +136,7 @@ async fn lift(forgetter: &Forgetter, target: &Target, json: bool) -> Result<(), 
             let told = serde_json::json!({ "target": target.to_string(), "lifted": lifted });
             return Ok(writeln!(out, "{told:#}")?);
         }
-        writeln!(out, "Taken back: {shown} ({})", count(lifted, "mark"))?;
+        writeln!(out, "Taken back: {shown} ({})", count(lifted, "tombstone"))?;
         Ok(writeln!(out, "Its images come back when their messages are sent again.")?)
     })
 }
@@ -163,6 +163,12 @@ fn tell(r: &Receipt, redis: &Redis, out: &mut dyn Write) -> Result<(), CliError>
     if !r.appeared.is_empty() {
         writeln!(out, "  groups new        {} (look whether they are of somebody forgotten)", list(&r.appeared))?;
     }
+    if !r.regrouped {
+        writeln!(
+            out,
+            "  the gallery is being written to all the time: its next grouping leaves them out of its groups"
+        )?;
+    }
     match r.cache {
         Reached::None => writeln!(out, "  cache: none is set")?,
         Reached::Emptied => writeln!(out, "  cache: emptied of them")?,
@@ -180,7 +186,11 @@ fn tell(r: &Receipt, redis: &Redis, out: &mut dyn Write) -> Result<(), CliError>
     if r.versions_stay {
         writeln!(out, "  the bucket keeps versions: old ones stay until its lifecycle removes them")?;
     }
-    Ok(writeln!(out, "\nKept so that they do not come back: {}, without a face.", count(r.tombstones, "new mark"))?)
+    Ok(writeln!(
+        out,
+        "\nKept so that they do not come back: {}, without a face.",
+        count(r.tombstones, "new tombstone")
+    )?)
 }
 
 #[cfg(test)]

@@ -44,26 +44,13 @@ fn is_finite(detection: &Detection) -> bool {
     [b.x, b.y, b.width, b.height].iter().chain(detection.landmarks.as_flattened()).all(|v| v.is_finite())
 }
 
-/// Intersection over union of two boxes, 0 to 1.
-pub fn overlap(a: &BBox, b: &BBox) -> f32 {
-    let shared = intersection(a, b);
-    let union = a.width * a.height + b.width * b.height - shared;
-    if union > 0.0 { shared / union } else { 0.0 }
-}
-
-fn intersection(a: &BBox, b: &BBox) -> f32 {
-    let width = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
-    let height = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
-    width.max(0.0) * height.max(0.0)
-}
-
 /// Greedy non-maximum suppression: score descending, equal scores by position, so the order of the input does not
 /// matter. A face is dropped when it overlaps a kept one by more than `iou`.
 pub fn nms(mut found: Vec<Detection>, iou: f32) -> Vec<Detection> {
     sort(&mut found);
     let mut kept: Vec<Detection> = Vec::new();
     for face in found {
-        if kept.iter().all(|other| overlap(&other.bbox, &face.bbox) <= iou) {
+        if kept.iter().all(|other| other.bbox.overlap(&face.bbox) <= iou) {
             kept.push(face);
         }
     }
@@ -88,12 +75,12 @@ fn sort(found: &mut [Detection]) {
 pub fn merge_passes(main: Vec<Detection>, second: Vec<Detection>, iou: f32) -> Vec<Detection> {
     let inside = |inner: &BBox, outer: &BBox| {
         let area = inner.width * inner.height;
-        area > 0.0 && intersection(inner, outer) / area > 0.8
+        area > 0.0 && inner.shared(outer) / area > 0.8
     };
     let mut kept = nms(main, iou);
     for face in nms(second, iou) {
         let clashes = |other: &Detection| {
-            overlap(&other.bbox, &face.bbox) > iou
+            other.bbox.overlap(&face.bbox) > iou
                 || inside(&face.bbox, &other.bbox)
                 || (inside(&other.bbox, &face.bbox) && other.score >= face.score)
         };
