@@ -16,11 +16,13 @@ macro_rules! library {
         "\
 In a library:
 
-A photo or folder: faces, crops and vectors are deleted, and `muster index` passes it over from now
-on (`muster index --again PATH` takes that back). The photos themselves are never touched.
+A photo or folder: faces, crops and vectors are deleted, and `muster index` passes it over
+from now on (`muster index --again PATH` takes that back). The photos themselves are never
+touched.
 
-A group: its faces, crops, vectors and name are deleted, and the same places in the same photos stay
-empty. Nothing is kept by which to know the person, so in a photo that comes later they are found anew.
+A group: its faces, crops, vectors and name are deleted, and the same places in the same
+photos stay empty. Nothing is kept by which to know the person, so in a photo that comes later
+they are found anew.
 
 Exports and copies you made elsewhere are yours to delete.
 
@@ -36,14 +38,16 @@ macro_rules! gallery {
         "\
 In a fleet's gallery (--gallery), with the workers' settings and model pack:
 
-Images: all that is known of them goes from MongoDB, S3 and Redis. Workers refuse them from now on:
-their messages end as dead letters with the reason FORGOTTEN. A group: its faces, crops, vectors and
-name go; the same places in the same images stay empty, and a person is found anew in images that come
-later. What is left is grouped anew at once: faces of theirs that were in no group may be one now, and
-the receipt names it. The images themselves are never touched.
+Images: all that is known of them goes from MongoDB, S3 and Redis. Workers refuse them from
+now on: their messages end as dead letters with the reason FORGOTTEN. A group: its faces,
+crops, vectors and name go; the same places in the same images stay empty, and a person is
+found anew in images that come later. What is left is grouped anew at once: faces of theirs
+that were in no group may be one now, and the receipt names it. The images themselves are
+never touched.
 
-Interrupted or refused half-way, run it again (with a group's whole id): it goes on. Where a bucket
-keeps versions, old ones of results and crops stay until its lifecycle removes them; the receipt says so.
+Interrupted or refused half-way, run it again (with a group's whole id): it goes on. Where a
+bucket keeps versions, old ones of results and crops stay until its lifecycle removes them;
+the receipt says so.
 
 --lift takes it back: images come back when their messages are sent again.
 
