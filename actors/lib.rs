@@ -43,6 +43,7 @@ pub mod outlet;
 pub mod ports;
 pub mod prefilter;
 pub mod progress;
+pub mod scaler;
 pub mod settings;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod layers;
+mod scale;
 mod secret;
 mod telemetry;
 
@@ -13,6 +14,7 @@ use crate::onnx::runtime::Provider;
 
 pub use fleet::{Buckets, Fleet, Mode, Mongo, Queues, Redis};
 pub use layers::{Layers, Origin, SettingsError};
+pub use scale::{Cost, PolicyName, Scale};
 pub use secret::Secret;
 pub use telemetry::{LogFormat, OtlpProtocol, Telemetry, Traces};
 
@@ -42,6 +44,10 @@ pub struct Settings {
     pub redis: Redis,
     /// Where its traces, metrics and logs go.
     pub telemetry: Telemetry,
+    /// How many workers it has.
+    pub scale: Scale,
+    /// What things cost.
+    pub cost: Cost,
 }
 
 /// Which models run, and on what.
@@ -149,6 +155,7 @@ impl Settings {
         range("grouping.min_size", self.grouping.min_size as f64, 1.0, 1000.0);
         fleet::ranges(self, &mut range);
         telemetry::ranges(self, &mut range);
+        scale::ranges(self, &mut range);
         if let (false, Err(error)) = (self.prefilter.thumbnail.is_empty(), self.prefilter.thumbnail.parse::<Sibling>())
         {
             faults.push(format!("prefilter.thumbnail is {:?}: {error}", self.prefilter.thumbnail));

@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod forget;
+mod plot;
 mod run;
+mod scale;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,8 @@ pub enum Command {
     Group(Args),
     /// Detect or group, as SERVICE_TYPE says
     Worker(Args),
+    /// Try scaling policies on a trace of arrivals
+    Scale(scale::Args),
 }
 
 /// Arguments of a worker.
@@ -53,10 +57,11 @@ pub struct Args {
 impl Command {
     /// Runs the worker to its end.
     pub fn run(self, mut layers: Layers, logging: Logging) -> Result<ExitCode, CliError> {
-        let (args, service) = match &self {
+        let (args, service) = match self {
             Self::Detect(args) => (args, Some(Service::Detection)),
             Self::Group(args) => (args, Some(Service::Grouping)),
             Self::Worker(args) => (args, None),
+            Self::Scale(args) => return args.run(&layers),
         };
         if let Some(mode) = &args.mode {
             layers.set("fleet.mode", mode.clone().into(), Origin::Flag("--mode"))?;

@@ -1,0 +1,239 @@
+//! A fleet under a policy, second by second: workers boot, pull, are interrupted and leave. Pure and seeded.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::policy::{Active, Caps, Depth, Line, Policy, plan};
+use super::trace::Trace;
+use crate::error::backoff::Jitter;
+
+/// The world that a policy is tried in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct World {
+    /// Images a second and worker.
+    pub rate: f64,
+    /// From a submission until a worker works; each takes up to a quarter more or less.
+    pub boot: Duration,
+    /// Between two looks of the scaler.
+    pub tick: Duration,
+    /// Workers at most.
+    pub caps: Caps,
+    /// Messages that a worker holds at most.
+    pub credits: u64,
+    /// A worker whose queue is empty for so long leaves.
+    pub idle: Duration,
+    /// Interruptions an hour and worker.
+    pub interruptions: f64,
+    /// Dollars an hour and worker.
+    pub price: f64,
+    /// Of boots and interruptions.
+    pub seed: u64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Seconds from the first arrival until everything was done; `None` where it never was.
+    pub drained: Option<u64>,
+    /// Images done.
+    pub done: u64,
+    /// The most that waited at once.
+    pub backlog: u64,
+    /// The most workers at once.
+    pub workers: u64,
+    /// Hours of all workers, their boot included.
+    pub hours: f64,
+    /// Dollars for those hours.
+    pub dollars: f64,
+    /// Jobs that found nothing to do.
+    pub empty: u64,
+    /// Calls that AWS Batch refuses.
+    pub rejected: u64,
+    /// Workers that were taken away.
+    pub interrupted: u64,
+    /// At each look of the scaler: second, backlog, workers.
+    pub looks: Vec<(u64, u64, u64)>,
+}
+
+struct Worker {
+    line: Line,
+    ready: u64,
+    held: u64,
+    done: u64,
+    /// Of an image, done.
+    part: f64,
+    idle: u64,
+}
+
+/// After the last arrival a run that is not done goes on for so long at most.
+const PATIENCE: u64 = 24 * 3600;
+
+struct Fleet<'a> {
+    world: &'a World,
+    jitter: Jitter,
+    visible: u64,
+    workers: Vec<Worker>,
+    outcome: Outcome,
+}
+
+/// Runs a trace to its end.
+pub fn simulate(policy: &Policy, trace: &Trace, world: &World) -> Outcome {
+    let jitter = Jitter::new(world.seed);
+    let mut fleet = Fleet { world, jitter, visible: 0, workers: Vec::new(), outcome: Outcome::default() };
+    let (last, images) = (trace.last(), trace.images());
+    let tick = world.tick.as_secs().max(1);
+    for second in 0..=last + PATIENCE {
+        fleet.visible += trace.at(second);
+        fleet.interrupt();
+        fleet.work(second);
+        if second % tick == 0 {
+            fleet.look(policy, second);
+        }
+        fleet.outcome.backlog = fleet.outcome.backlog.max(fleet.backlog());
+        if fleet.outcome.done == images {
+            fleet.outcome.drained.get_or_insert(second);
+            if fleet.workers.is_empty() {
+                break;
+            }
+        }
+    }
+    fleet.outcome
+}
+
+impl Fleet<'_> {
+    fn backlog(&self) -> u64 {
+        self.visible + self.workers.iter().map(|worker| worker.held).sum::<u64>()
+    }
+
+    /// Takes machines away; what their workers hold is visible again at once.
+    fn interrupt(&mut self) {
+        let chance = self.world.interruptions / 3600.0;
+        if chance <= 0.0 {
+            return;
+        }
+        let (jitter, outcome, visible) = (&self.jitter, &mut self.outcome, &mut self.visible);
+        self.workers.retain(|worker| {
+            let stays = jitter.unit() >= chance;
+            if !stays {
+                *visible += worker.held;
+                outcome.interrupted += 1;
+            }
+            stays
+        });
+    }
+
+    /// One second of every worker.
+    fn work(&mut self, second: u64) {
+        self.outcome.hours += self.workers.len() as f64 / 3600.0;
+        self.outcome.dollars += self.workers.len() as f64 / 3600.0 * self.world.price;
+        let idle = self.world.idle.as_secs();
+        for worker in self.workers.iter_mut().filter(|worker| worker.ready <= second) {
+            let pulled = (self.world.credits - worker.held).min(self.visible);
+            self.visible -= pulled;
+            worker.held += pulled;
+            worker.part = (worker.part + self.world.rate).min(worker.held as f64);
+            let done = worker.part.floor();
+            worker.part -= done;
+            worker.held -= done as u64;
+            worker.done += done as u64;
+            self.outcome.done += done as u64;
+            worker.idle = if pulled == 0 && worker.held == 0 { worker.idle + 1 } else { 0 };
+        }
+        let outcome = &mut self.outcome;
+        self.workers.retain(|worker| {
+            let stays = worker.idle <= idle;
+            outcome.empty += u64::from(!stays && worker.done == 0);
+            stays
+        });
+        // Whoever was first is last: no worker starves because of its place.
+        if !self.workers.is_empty() {
+            self.workers.rotate_left(1);
+        }
+    }
+
+    /// The scaler looks, and submits.
+    fn look(&mut self, policy: &Policy, second: u64) {
+        let of = |line| self.workers.iter().filter(|worker| worker.line == line).count() as u64;
+        let active = Active { primary: of(Line::Primary), secondary: of(Line::Secondary) };
+        let in_flight = self.workers.iter().map(|worker| worker.held).sum();
+        let depth = Depth { visible: self.visible, delayed: 0, in_flight };
+        for call in plan(policy, depth, active, self.world.caps) {
+            if !call.job.is_legal() {
+                self.outcome.rejected += 1;
+                continue;
+            }
+            for _ in 0..call.job.workers() {
+                let boot = self.world.boot.as_secs_f64() * (0.75 + 0.5 * self.jitter.unit());
+                let ready = second + boot as u64;
+                self.workers.push(Worker { line: call.line, ready, held: 0, done: 0, part: 0.0, idle: 0 });
+            }
+        }
+        self.outcome.workers = self.outcome.workers.max(self.workers.len() as u64);
+        self.outcome.looks.push((second, self.backlog(), self.workers.len() as u64));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scaler::policy::Pace;
+
+    fn world() -> World {
+        World {
+            rate: 20.0,
+            boot: Duration::from_secs(180),
+            tick: Duration::from_secs(60),
+            caps: Caps { primary: 4, secondary: 64 },
+            credits: 256,
+            idle: Duration::from_secs(60),
+            interruptions: 0.0,
+            price: 0.5,
+            seed: 1,
+        }
+    }
+
+    fn drain_time(world: &World) -> Policy {
+        Policy::DrainTime(Pace { rate: world.rate, target: Duration::from_secs(900), boot: world.boot })
+    }
+
+    fn run(policy: &Policy, name: &str, world: &World) -> Outcome {
+        simulate(policy, &Trace::named(name).unwrap(), world)
+    }
+
+    #[test]
+    fn a_burst_is_drained_in_time_by_workers_that_all_have_work() {
+        let world = world();
+        let outcome = run(&drain_time(&world), "burst-100k", &world);
+        assert_eq!((outcome.done, outcome.empty, outcome.rejected), (100_000, 0, 0), "{outcome:?}");
+        assert!(outcome.drained.is_some_and(|seconds| seconds <= 990), "{outcome:?}");
+        assert!(outcome.hours <= 2.5, "{outcome:?}");
+    }
+
+    #[test]
+    fn every_named_trace_is_drained_by_the_default_policy() {
+        let world = World { interruptions: 0.05, ..world() };
+        for name in crate::scaler::trace::NAMES {
+            let outcome = run(&drain_time(&world), name, &world);
+            assert_eq!(outcome.done, Trace::named(name).unwrap().images(), "{name}");
+            assert!(outcome.drained.is_some() && outcome.rejected == 0, "{name}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn the_threshold_policy_asks_for_an_array_of_one_for_ever() {
+        let outcome = run(&Policy::Threshold, "burst-1500", &world());
+        assert_eq!((outcome.drained, outcome.done, outcome.workers), (None, 0, 0));
+        assert_eq!(outcome.rejected, PATIENCE / 60 + 1, "one call at each look");
+    }
+
+    #[test]
+    fn an_interruption_loses_no_image_and_a_seed_replays() {
+        let world = World { interruptions: 6.0, ..world() };
+        let outcome = run(&drain_time(&world), "burst-100k", &world);
+        assert!(outcome.interrupted > 0 && outcome.done == 100_000, "{outcome:?}");
+        assert_eq!(run(&drain_time(&world), "burst-100k", &world), outcome);
+        let other = World { seed: 2, ..world };
+        assert_ne!(run(&drain_time(&other), "burst-100k", &other), outcome);
+    }
+}

@@ -1,0 +1,133 @@
+//! `muster scale --simulate`: what each scaling policy would make of a trace of arrivals.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use muster_actors::scaler::simulate::{Outcome, simulate};
+use muster_actors::scaler::trace::{NAMES, Trace};
+use serde::Serialize;
+
+use super::plot;
+use crate::cli::CliError;
+use crate::cli::print::{output, print};
+use crate::settings::{Layers, PolicyName, Settings};
+
+/// Arguments of `muster scale`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+TRACE is a file with lines of `second,images`, or one of burst-1500, burst-100k, burst-1m, steady-30, diurnal, trickle.
+Rate, boot, target and caps come from the settings ([scale], [cost]): MUSTER_SCALE__RATE=35 muster scale --simulate …
+
+Examples:
+  muster scale --simulate burst-100k
+  muster scale --simulate arrivals.csv --interruptions 0.1 --plot scale.svg")]
+pub struct Args {
+    /// Try the policies on a trace of arrivals
+    #[arg(long, value_name = "TRACE")]
+    simulate: String,
+    /// Spot interruptions an hour and worker
+    #[arg(long, value_name = "N", default_value_t = 0.05)]
+    interruptions: f64,
+    /// Seed of boot times and interruptions
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write a plot of backlog and workers
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// One policy's outcome.
+#[derive(Debug, Serialize)]
+pub struct Run {
+    pub policy: &'static str,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// All of it.
+#[derive(Debug, Serialize)]
+struct Report {
+    trace: String,
+    images: u64,
+    policies: Vec<Run>,
+    /// Machines as many as the drain-time policy had at most, on demand, from the first arrival to the last result.
+    always_on_dollars: f64,
+}
+
+impl Args {
+    /// Runs every policy.
+    pub fn run(self, layers: &Layers) -> Result<ExitCode, CliError> {
+        let settings = layers.settings()?;
+        if !(0.0..=3600.0).contains(&self.interruptions) {
+            return Err(CliError::Usage(format!("--interruptions is {}, allowed is 0 to 3600", self.interruptions)));
+        }
+        let trace = self.trace()?;
+        let report = self.report(&settings, &trace);
+        if let Some(place) = &self.plot {
+            let drawn = plot::draw(&report.trace, &report.policies)?;
+            output(Some(place), |out| Ok(out.write_all(drawn.as_bytes())?))?;
+        }
+        print(|out| {
+            if self.json {
+                Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?)
+            } else {
+                table(&report, out)
+            }
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn trace(&self) -> Result<Trace, CliError> {
+        if let Some(trace) = Trace::named(&self.simulate) {
+            return Ok(trace);
+        }
+        let path = PathBuf::from(&self.simulate);
+        if !path.exists() {
+            let named = NAMES.join(", ");
+            return Err(CliError::Missing(format!("{} is neither a file nor one of {named}", self.simulate)));
+        }
+        let text = std::fs::read_to_string(&path).map_err(|source| CliError::File { path, source })?;
+        text.parse().map_err(|error| CliError::Usage(format!("{}: {error}", self.simulate)))
+    }
+
+    fn report(&self, settings: &Settings, trace: &Trace) -> Report {
+        let world = settings.world(self.interruptions, self.seed);
+        let run = |name: PolicyName| Run {
+            policy: name.as_str(),
+            outcome: simulate(&settings.scale.policy(name), trace, &world),
+        };
+        let policies: Vec<Run> = PolicyName::ALL.into_iter().map(run).collect();
+        let ours = &policies[0].outcome;
+        let hours = ours.drained.unwrap_or(0) as f64 / 3600.0;
+        let always_on_dollars = ours.workers as f64 * hours * settings.cost.on_demand_hour;
+        Report { trace: self.simulate.clone(), images: trace.images(), policies, always_on_dollars }
+    }
+}
+
+fn table(report: &Report, out: &mut dyn Write) -> Result<(), CliError> {
+    writeln!(out, "{}: {} images", report.trace, report.images)?;
+    writeln!(
+        out,
+        "{:<12} {:>10} {:>9} {:>8} {:>9} {:>6} {:>9} {:>12} {:>9}",
+        "policy", "drained s", "backlog", "workers", "GPU-hours", "empty", "rejected", "interrupted", "dollars"
+    )?;
+    for Run { policy, outcome } in &report.policies {
+        let drained = outcome.drained.map_or_else(|| "never".to_owned(), |seconds| seconds.to_string());
+        writeln!(
+            out,
+            "{policy:<12} {drained:>10} {:>9} {:>8} {:>9.2} {:>6} {:>9} {:>12} {:>9.2}",
+            outcome.backlog,
+            outcome.workers,
+            outcome.hours,
+            outcome.empty,
+            outcome.rejected,
+            outcome.interrupted,
+            outcome.dollars
+        )?;
+    }
+    Ok(())
+}
