@@ -162,11 +162,10 @@ impl Forgetter {
             tombstones += self.bury_members(*group).await?;
         }
         let mut erased = self.pass(target, &mut tombstones).await?;
-        let (mut appeared, mut ended, mut regrouped) = (BTreeSet::new(), BTreeSet::new(), true);
-        let after = loop {
+        let (mut appeared, mut ended) = (BTreeSet::new(), BTreeSet::new());
+        let (after, regrouped) = loop {
             let Regrouped { died, saved, reconciled: Reconciled { partition, lineage } } = self.regroup().await?;
             ended.extend(died);
-            regrouped &= saved;
             appeared.extend(lineage.iter().filter_map(|event| match event {
                 Lineage::Born { group } | Lineage::Split { part: group, .. } => Some(*group),
                 Lineage::Merged { .. } | Lineage::Died { .. } => None,
@@ -176,7 +175,7 @@ impl Forgetter {
             let done = late.is_nothing();
             erased.add(late);
             if done {
-                break partition;
+                break (partition, saved);
             }
         };
         if !regrouped && let Some(announcer) = &self.announcer {

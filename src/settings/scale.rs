@@ -13,8 +13,6 @@ use super::Settings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// Which rule decides.
-    pub policy: PolicyName,
     /// Seconds in which what waits shall be done.
     pub target_seconds: u64,
     /// Seconds from a submission until a worker works.
@@ -30,8 +28,7 @@ pub struct Scale {
 }
 
 /// A rule by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyName {
     /// As many workers as drain the queue in time.
     DrainTime,
@@ -45,7 +42,7 @@ impl PolicyName {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::DrainTime, Self::Threshold, Self::PerMessage];
 
-    /// As it appears in settings and tables.
+    /// As it appears in results.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DrainTime => "drain-time",
@@ -61,8 +58,6 @@ impl PolicyName {
 pub struct Cost {
     /// An hour of a worker's machine on the Spot market.
     pub spot_hour: f64,
-    /// An hour of the same machine on demand.
-    pub on_demand_hour: f64,
 }
 
 impl Scale {
@@ -108,5 +103,4 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("scale.primary", scale.primary as f64, 0.0, 100_000.0);
     range("scale.secondary", scale.secondary as f64, 0.0, 100_000.0);
     range("cost.spot_hour", cost.spot_hour, 0.0, 1000.0);
-    range("cost.on_demand_hour", cost.on_demand_hour, 0.0, 1000.0);
 }

@@ -54,8 +54,6 @@ struct Report {
     trace: String,
     images: u64,
     policies: Vec<Run>,
-    /// Machines as many as the drain-time policy had at most, on demand, from the first arrival to the last result.
-    always_on_dollars: f64,
 }
 
 impl Args {
@@ -100,11 +98,8 @@ impl Args {
             policy: name.as_str(),
             outcome: simulate(&settings.scale.policy(name), trace, &world),
         };
-        let policies: Vec<Run> = PolicyName::ALL.into_iter().map(run).collect();
-        let ours = &policies[0].outcome;
-        let hours = ours.drained.unwrap_or(0) as f64 / 3600.0;
-        let always_on_dollars = ours.workers as f64 * hours * settings.cost.on_demand_hour;
-        Report { trace: self.simulate.clone(), images: trace.images(), policies, always_on_dollars }
+        let policies = PolicyName::ALL.into_iter().map(run).collect();
+        Report { trace: self.simulate.clone(), images: trace.images(), policies }
     }
 }
 
