@@ -1,6 +1,7 @@
 //! What the actors need of the world, one small trait a file with its typed error.
 
 pub mod analyses;
+pub mod cell;
 pub mod decoder;
 pub mod engine;
 pub mod faces;

@@ -1,5 +1,6 @@
 //! Amazon's services behind the ports: queues in SQS, images, results and crops in S3, notices from instance metadata.
 
+pub mod cell;
 pub mod classify;
 pub mod clients;
 pub mod deletion;

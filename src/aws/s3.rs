@@ -173,7 +173,7 @@ impl Objects for S3Objects {
 pub struct S3Bucket {
     pub(super) client: Client,
     pub(super) bucket: String,
-    kms_key: Option<String>,
+    pub(super) kms_key: Option<String>,
 }
 
 /// On which condition an object is written.

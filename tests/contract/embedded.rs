@@ -12,8 +12,9 @@ use muster_actors::image::{Locator, Rejection};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
+use muster_actors::sim::cell::SimCell;
 
-use super::{faces, objects, queue};
+use super::{cell, faces, objects, queue};
 
 /// An adapter with the folder it lives in. The adapter goes first.
 struct Housed<T>(T, tempfile::TempDir);
@@ -98,6 +99,10 @@ async fn a_library() -> Housed<SqliteFaces> {
     Housed(store(folder.path()), folder)
 }
 
+async fn memory() -> SimCell {
+    SimCell::default()
+}
+
 macro_rules! hold {
     ($suite:ident over $make:ident: $($name:ident)*) => {
         mod $make {
@@ -130,4 +135,9 @@ hold! { objects over a_folder_of_photos:
     an_object_that_is_not_there_is_rejected
     an_object_without_bytes_is_rejected
     the_head_of_an_object_comes_with_its_whole_size
+}
+hold! { cell over memory:
+    only_who_has_read_the_last_value_writes
+    of_many_writers_at_once_one_wins
+    who_wrote_what_is_there_has_written_it
 }

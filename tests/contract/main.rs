@@ -1,6 +1,7 @@
 //! What every adapter of a port must do: one suite a port, generic over the adapter. They run over the
 //! embedded adapters and over real servers.
 
+mod cell;
 mod embedded;
 #[cfg(feature = "cloud")]
 mod errors;

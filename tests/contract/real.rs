@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mongodb::bson::{DateTime, Document, doc};
-use muster::aws::s3::S3Objects;
+use muster::aws::cell::S3Cell;
+use muster::aws::s3::{S3Bucket, S3Objects};
 use muster::aws::sqs::{SqsQueue, Urls};
 use muster::mongo::{Connection, MongoFaces, Uris};
 use muster::redis::{Cache, Vectors};
@@ -17,7 +18,7 @@ use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, Settled};
 
 use super::embedded::hold;
-use super::{faces, objects, queue};
+use super::{cell, faces, objects, queue};
 use crate::support::fleet::clients;
 use crate::support::proxy::Proxy;
 use crate::support::stack::Stack;
@@ -146,6 +147,11 @@ async fn s3() -> Bucket {
     Bucket(S3Objects::new(client.clone()), client, bucket)
 }
 
+async fn object() -> S3Cell {
+    let Bucket(_, client, bucket) = s3().await;
+    S3Cell::new(S3Bucket::new(client, &bucket, ""), "fleet/state.json")
+}
+
 hold! { faces over mongodb_6:
     faces_come_back_as_they_went_in_ascending_by_id
     a_rerun_replaces_and_leaves_no_orphan
@@ -176,4 +182,9 @@ hold! { objects over s3:
     an_object_that_is_not_there_is_rejected
     an_object_without_bytes_is_rejected
     the_head_of_an_object_comes_with_its_whole_size
+}
+hold! { cell over object:
+    only_who_has_read_the_last_value_writes
+    of_many_writers_at_once_one_wins
+    who_wrote_what_is_there_has_written_it
 }

@@ -1,0 +1,51 @@
+//! A call that gets lost, or whose answer does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::Class;
+
+/// What gets lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The call: nothing happens.
+    Call,
+    /// The answer: it happens.
+    Answer,
+}
+
+/// Counts the calls of everything that shares it; one of them gets lost.
+#[derive(Clone, Debug, Default)]
+pub struct Lost {
+    calls: Arc<AtomicUsize>,
+    which: Option<(usize, What)>,
+}
+
+impl Lost {
+    /// The call `nth`, counted from 0, or its answer.
+    pub fn at(nth: usize, what: What) -> Self {
+        Self { calls: Arc::default(), which: Some((nth, what)) }
+    }
+
+    /// Calls so far.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Does `call`, unless it gets lost. Others take their turn before and after.
+    pub async fn call<T, E>(
+        &self,
+        call: impl FnOnce() -> Result<T, E>,
+        error: impl FnOnce(Class, String) -> E,
+    ) -> Result<T, E> {
+        let nth = self.calls.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
+        let lost = self.which.and_then(|(which, what)| (which == nth).then_some(what));
+        let done = (lost != Some(What::Call)).then(call);
+        tokio::task::yield_now().await;
+        match (lost, done) {
+            (None, Some(done)) => done,
+            (Some(_), _) | (None, None) => Err(error(Class::Transient, String::from("timed out"))),
+        }
+    }
+}

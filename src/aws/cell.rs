@@ -1,0 +1,89 @@
+//! A value in S3: an object that is written on the condition that it still is what its writer has read.
+
+use async_trait::async_trait;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::types::ServerSideEncryption;
+use muster_actors::error::Class;
+use muster_actors::ports::cell::{Cell, CellError, Held, Version};
+
+use super::classify::{Fault, fault};
+use super::s3::S3Bucket;
+
+/// A value is never larger.
+const LIMIT: usize = 4 << 20;
+
+/// An object as a [`Cell`].
+#[derive(Clone, Debug)]
+pub struct S3Cell {
+    bucket: S3Bucket,
+    key: String,
+}
+
+impl S3Cell {
+    /// The object `key`.
+    pub fn new(bucket: S3Bucket, key: &str) -> Self {
+        Self { bucket, key: key.to_owned() }
+    }
+
+    fn put(&self, bytes: Vec<u8>) -> PutObjectFluentBuilder {
+        let S3Bucket { client, bucket, kms_key } = &self.bucket;
+        let asked = client.put_object().bucket(bucket).key(&self.key).body(bytes.into());
+        match kms_key {
+            Some(key) => asked.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(key),
+            None => asked,
+        }
+        .content_type("application/json")
+    }
+}
+
+fn failed(Fault { class, message, .. }: Fault) -> CellError {
+    CellError::Failed { class, message }
+}
+
+fn broken(message: String) -> CellError {
+    CellError::Failed { class: Class::Transient, message }
+}
+
+#[async_trait]
+impl Cell for S3Cell {
+    async fn read(&self) -> Result<Option<Held>, CellError> {
+        let S3Bucket { client, bucket, .. } = &self.bucket;
+        let mut answer = match client.get_object().bucket(bucket).key(&self.key).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                return match fault(&format!("GetObject from {bucket}"), &error) {
+                    Fault { code: Some(code), .. } if code == "NoSuchKey" => Ok(None),
+                    fault => Err(failed(fault)),
+                };
+            }
+        };
+        let version = answer.e_tag().unwrap_or_default().to_owned();
+        let mut bytes = Vec::new();
+        while let Some(part) =
+            answer.body.try_next().await.map_err(|error| broken(format!("GetObject: the body ends early: {error}")))?
+        {
+            if bytes.len() + part.len() > LIMIT {
+                let message = format!("{}: more than {LIMIT} bytes are no state of muster's", self.key);
+                return Err(CellError::Failed { class: Class::Poison, message });
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(Some(Held { bytes, version: Version(version) }))
+    }
+
+    async fn swap(&self, expected: Option<&Version>, bytes: Vec<u8>) -> Result<Version, CellError> {
+        let asked = match expected {
+            Some(Version(etag)) => self.put(bytes).if_match(etag),
+            None => self.put(bytes).if_none_match("*"),
+        };
+        match asked.send().await {
+            Ok(answer) => Ok(Version(answer.e_tag().unwrap_or_default().to_owned())),
+            Err(error) => match fault(&format!("PutObject to {}", self.bucket.bucket), &error) {
+                // 409: somebody else's conditional write is on its way; 404: it was to be there, and is gone.
+                Fault { status: Some(409 | 412), .. } => Err(CellError::Changed),
+                Fault { code: Some(code), .. } if code == "NoSuchKey" => Err(CellError::Changed),
+                fault => Err(failed(fault)),
+            },
+        }
+    }
+}
