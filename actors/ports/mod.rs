@@ -5,6 +5,8 @@ pub mod cell;
 pub mod decoder;
 pub mod engine;
 pub mod faces;
+pub mod fleet;
+pub mod gauge;
 pub mod index;
 pub(crate) mod none;
 pub mod objects;

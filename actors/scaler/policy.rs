@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// AWS Batch: an array has 2 to 10,000 children (AWS Batch User Guide, "Array jobs").
 pub const ARRAY: std::ops::RangeInclusive<u64> = 2..=10_000;
 /// However near the target is, no worker is asked to drain its share in less.
@@ -21,7 +23,7 @@ const STEPS: u64 = 10;
 const MESSAGES: u64 = 19;
 
 /// What waits in a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Depth {
     /// Messages that can be received now.
     pub visible: u64,
@@ -31,28 +33,57 @@ pub struct Depth {
     pub in_flight: u64,
 }
 
-/// Where a job is submitted: the first has the machines that are preferred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Where a job is submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Line {
     /// The queue of the preferred machines.
     Primary,
-    /// The queue of all others.
+    /// The queue of all other machines of the Spot market.
     Secondary,
+    /// The queue of machines on demand, for when the Spot market has none.
+    Fallback,
 }
 
-/// Workers that are asked for or at work: jobs in every state that is not an end, children of arrays counted one by one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Active {
+/// Workers by line: those there are, or as many as there may be. Those there are, are the jobs in every state that is not an
+/// end, children of arrays counted one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Workers {
     /// In the primary queue.
     pub primary: u64,
     /// In the secondary queue.
     pub secondary: u64,
+    /// In the queue of the fallback.
+    pub fallback: u64,
 }
 
-impl Active {
-    /// In both.
-    pub fn total(self) -> u64 {
+impl Workers {
+    /// In one line.
+    pub fn of(self, line: Line) -> u64 {
+        match line {
+            Line::Primary => self.primary,
+            Line::Secondary => self.secondary,
+            Line::Fallback => self.fallback,
+        }
+    }
+
+    /// Adds to a line.
+    pub fn add(&mut self, line: Line, workers: u64) {
+        match line {
+            Line::Primary => self.primary += workers,
+            Line::Secondary => self.secondary += workers,
+            Line::Fallback => self.fallback += workers,
+        }
+    }
+
+    /// On the Spot market.
+    pub fn spot(self) -> u64 {
         self.primary + self.secondary
+    }
+
+    /// In all.
+    pub fn total(self) -> u64 {
+        self.spot() + self.fallback
     }
 }
 
@@ -92,15 +123,6 @@ pub struct Submission {
     pub job: Job,
 }
 
-/// Workers at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caps {
-    /// In the primary queue.
-    pub primary: u64,
-    /// In the secondary queue.
-    pub secondary: u64,
-}
-
 /// How fast workers are, and how fast they shall be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
@@ -124,12 +146,8 @@ pub enum Policy {
     PerMessage,
 }
 
-/// Workers that a queue wants.
-fn want(pace: &Pace, depth: Depth, active: u64, cap: u64) -> u64 {
-    let waiting = depth.visible + depth.delayed + if active == 0 { depth.in_flight } else { 0 };
-    if waiting == 0 {
-        return 0;
-    }
+/// Workers that drain what waits in time.
+fn want(pace: &Pace, waiting: u64, active: u64, cap: u64) -> u64 {
     let boot = if active == 0 { pace.boot } else { Duration::ZERO };
     let time = pace.target.saturating_sub(boot).as_secs_f64().max(SHORTEST);
     // A rate that is not known yet, or measured as nothing, asks for the cap.
@@ -137,36 +155,109 @@ fn want(pace: &Pace, depth: Depth, active: u64, cap: u64) -> u64 {
     ((waiting as f64 / share).ceil() as u64).clamp(1.min(cap), cap)
 }
 
-/// What to submit now.
-pub fn plan(policy: &Policy, depth: Depth, active: Active, caps: Caps) -> Vec<Submission> {
-    let (total, cap) = (active.total(), caps.primary + caps.secondary);
-    match policy {
-        Policy::DrainTime(pace) => {
-            let want = want(pace, depth, total, cap);
-            let more = want.saturating_sub(total);
-            if more > 0 && (total == 0 || more >= (want / 10).max(1)) { place(more, active, caps) } else { Vec::new() }
-        }
-        Policy::Threshold if depth.visible > STEP => {
-            let job = Job::Array((depth.visible / STEP).min(STEPS));
-            vec![Submission { line: Line::Primary, job }]
-        }
-        Policy::Threshold if depth.visible > 0 && total == 0 => {
-            vec![Submission { line: Line::Primary, job: Job::Plain }]
-        }
-        Policy::Threshold => Vec::new(),
-        Policy::PerMessage => {
-            let more = depth.visible.min(MESSAGES).saturating_sub(total);
-            (0..more).map(|_| Submission { line: Line::Primary, job: Job::Plain }).collect()
-        }
-    }
+/// What the decision follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Situation {
+    /// What waits.
+    pub depth: Depth,
+    /// Workers asked for or at work.
+    pub active: Workers,
+    /// Workers at most.
+    pub caps: Workers,
+    /// Where the Spot market has given nothing for long: how many workers of its it gave before.
+    pub starving: Option<u64>,
 }
 
-/// Places workers: as many as the primary queue takes, then the secondary; in as few calls as AWS Batch allows.
-fn place(more: u64, active: Active, caps: Caps) -> Vec<Submission> {
-    let first = more.min(caps.primary.saturating_sub(active.primary));
-    let second = (more - first).min(caps.secondary.saturating_sub(active.secondary));
-    let calls = |line, workers| jobs(workers).into_iter().map(move |job| Submission { line, job });
-    calls(Line::Primary, first).chain(calls(Line::Secondary, second)).collect()
+/// Why so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Nothing waits.
+    Empty,
+    /// There are enough workers.
+    Enough,
+    /// A few more would do, too few for a call.
+    Few,
+    /// More would do, and the caps allow none.
+    Full,
+    /// More are needed.
+    Needed,
+    /// More are needed, and the Spot market has none.
+    Starving,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Workers that the queue wants.
+    pub want: u64,
+    /// What to submit now.
+    pub calls: Vec<Submission>,
+    /// Why.
+    pub why: Why,
+}
+
+/// What to submit now.
+pub fn plan(policy: &Policy, situation: Situation) -> Plan {
+    // The other two know no caps and no fallback, as they were.
+    let Situation { depth, active, .. } = situation;
+    let total = active.total();
+    let primary = |job| Submission { line: Line::Primary, job };
+    let (want, calls) = match policy {
+        Policy::DrainTime(pace) => return drain_time(pace, situation),
+        Policy::Threshold if depth.visible > STEP => {
+            let size = (depth.visible / STEP).min(STEPS);
+            (size, vec![primary(Job::Array(size))])
+        }
+        Policy::Threshold if depth.visible > 0 && total == 0 => (1, vec![primary(Job::Plain)]),
+        Policy::Threshold => (depth.visible.min(1), Vec::new()),
+        Policy::PerMessage => {
+            let want = depth.visible.min(MESSAGES);
+            (want, vec![primary(Job::Plain); usize::try_from(want.saturating_sub(total)).unwrap_or(0)])
+        }
+    };
+    let why = match (depth.visible, calls.is_empty()) {
+        (0, _) => Why::Empty,
+        (_, true) => Why::Enough,
+        (_, false) => Why::Needed,
+    };
+    Plan { want, calls, why }
+}
+
+fn drain_time(pace: &Pace, Situation { depth, active, caps, starving }: Situation) -> Plan {
+    // Those that wait for machines which do not come are no help, and their places stay taken.
+    let (working, cap, lines): (_, _, &[Line]) = match starving {
+        Some(given) => (given + active.fallback, given + caps.fallback, &[Line::Fallback]),
+        None => (active.total(), caps.spot(), &[Line::Primary, Line::Secondary]),
+    };
+    let waiting = depth.visible + depth.delayed + if working == 0 { depth.in_flight } else { 0 };
+    if waiting == 0 {
+        return Plan { want: 0, calls: Vec::new(), why: Why::Empty };
+    }
+    let want = want(pace, waiting, working, cap);
+    let more = want.saturating_sub(working);
+    let worth = working == 0 || more >= (want / 10).max(1);
+    let calls = if worth { place(more, lines, active, caps) } else { Vec::new() };
+    let why = match starving {
+        _ if more == 0 && working < cap => Why::Enough,
+        _ if more == 0 => Why::Full,
+        _ if !worth => Why::Few,
+        _ if calls.is_empty() => Why::Full,
+        Some(_) => Why::Starving,
+        None => Why::Needed,
+    };
+    Plan { want, calls, why }
+}
+
+/// Places workers: as many as a line takes, then the next; in as few calls as AWS Batch allows.
+fn place(mut more: u64, lines: &[Line], active: Workers, caps: Workers) -> Vec<Submission> {
+    let mut calls = Vec::new();
+    for &line in lines {
+        let here = more.min(caps.of(line).saturating_sub(active.of(line)));
+        calls.extend(jobs(here).into_iter().map(|job| Submission { line, job }));
+        more -= here;
+    }
+    calls
 }
 
 /// Jobs that together start so many workers.
@@ -187,15 +278,16 @@ mod tests {
     use proptest::prelude::*;
 
     const PACE: Pace = Pace { rate: 20.0, target: Duration::from_secs(900), boot: Duration::from_secs(180) };
-    const CAPS: Caps = Caps { primary: 4, secondary: 64 };
+    const CAPS: Workers = Workers { primary: 4, secondary: 64, fallback: 16 };
 
     fn visible(visible: u64) -> Depth {
         Depth { visible, ..Depth::default() }
     }
 
     fn calls(policy: &Policy, depth: Depth, active: (u64, u64)) -> Vec<(Line, Job)> {
-        let active = Active { primary: active.0, secondary: active.1 };
-        plan(policy, depth, active, CAPS).into_iter().map(|call| (call.line, call.job)).collect()
+        let active = Workers { primary: active.0, secondary: active.1, fallback: 0 };
+        let plan = plan(policy, Situation { depth, active, caps: CAPS, starving: None });
+        plan.calls.into_iter().map(|call| (call.line, call.job)).collect()
     }
 
     #[test]
@@ -255,6 +347,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn where_spot_gives_nothing_machines_on_demand_are_asked_for() {
+        let asked = |depth, given, fallback| {
+            let active = Workers { primary: 4, secondary: 3, fallback };
+            let plan = plan(
+                &Policy::DrainTime(PACE),
+                Situation { depth: visible(depth), active, caps: CAPS, starving: Some(given) },
+            );
+            (plan.calls.into_iter().map(|call| (call.line, call.job)).collect::<Vec<_>>(), plan.why)
+        };
+        let calls = |job| vec![(Line::Fallback, job)];
+        for (name, depth, given, fallback, expected) in [
+            ("in place of seven that wait", 100_000, 0, 0, (calls(Job::Array(7)), Why::Starving)),
+            ("those that Spot gave before count", 90_001, 5, 0, (calls(Job::Plain), Why::Starving)),
+            ("those on demand count", 100_000, 0, 6, (vec![], Why::Enough)),
+            ("up to their cap", 100_000_000, 0, 6, (calls(Job::Array(10)), Why::Starving)),
+            ("and no more", 100_000_000, 2, 16, (vec![], Why::Full)),
+            ("for nothing, nothing", 0, 0, 0, (vec![], Why::Empty)),
+        ] {
+            assert_eq!(asked(depth, given, fallback), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_plan_says_why() {
+        let why = |depth, primary, secondary| {
+            let active = Workers { primary, secondary, fallback: 0 };
+            plan(&Policy::DrainTime(PACE), Situation { depth: visible(depth), active, caps: CAPS, starving: None }).why
+        };
+        assert_eq!(why(0, 3, 0), Why::Empty);
+        assert_eq!(why(1, 1, 0), Why::Enough);
+        assert_eq!(why(540_000, 4, 25), Why::Few);
+        assert_eq!(why(1, 0, 0), Why::Needed);
+        assert_eq!(why(100_000_000, 4, 64), Why::Full);
+    }
+
     proptest! {
         #[test]
         fn no_depth_and_no_count_of_workers_makes_an_illegal_call(
@@ -263,14 +391,20 @@ mod tests {
             first in 0u64..30_000, second in 0u64..30_000,
             rate in prop_oneof![Just(0.0), 0.001..500.0],
             target in 0u64..20_000, boot in 0u64..2_000,
+            fallback in 0u64..100, third in 0u64..100, starving in prop_oneof![Just(None), (0u64..100).prop_map(Some)],
         ) {
             let pace = Pace { rate, target: Duration::from_secs(target), boot: Duration::from_secs(boot) };
-            let (active, caps) = (Active { primary, secondary }, Caps { primary: first, secondary: second });
-            let calls = plan(&Policy::DrainTime(pace), Depth { visible, delayed, in_flight }, active, caps);
-            for (line, cap, there) in [(Line::Primary, first, primary), (Line::Secondary, second, secondary)] {
+            let (active, caps) =
+                (Workers { primary, secondary, fallback }, Workers { primary: first, secondary: second, fallback: third });
+            let depth = Depth { visible, delayed, in_flight };
+            let Plan { calls, want, .. } = plan(&Policy::DrainTime(pace), Situation { depth, active, caps, starving });
+            for line in [Line::Primary, Line::Secondary, Line::Fallback] {
                 let more: u64 = calls.iter().filter(|call| call.line == line).map(|call| call.job.workers()).sum();
+                let (cap, there) = (caps.of(line), active.of(line));
                 prop_assert!(more == 0 || there + more <= cap, "{more} more than {there}, {cap} allowed");
             }
+            prop_assert!(calls.iter().map(|call| call.job.workers()).sum::<u64>() <= want);
+            prop_assert!(calls.iter().all(|call| (call.line == Line::Fallback) == starving.is_some()));
             prop_assert!(calls.iter().all(|call| call.job.is_legal()), "{calls:?}");
             prop_assert!(calls.is_empty() || visible + delayed + in_flight > 0);
         }

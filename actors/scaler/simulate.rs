@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::policy::{Active, Caps, Depth, Line, Policy, plan};
+use super::policy::{Depth, Line, Policy, Situation, Workers, plan};
 use super::trace::Trace;
 use crate::error::backoff::Jitter;
 
@@ -18,7 +18,7 @@ pub struct World {
     /// Between two looks of the scaler.
     pub tick: Duration,
     /// Workers at most.
-    pub caps: Caps,
+    pub caps: Workers,
     /// Messages that a worker holds at most.
     pub credits: u64,
     /// A worker whose queue is empty for so long leaves.
@@ -154,11 +154,11 @@ impl Fleet<'_> {
 
     /// The scaler looks, and submits.
     fn look(&mut self, policy: &Policy, second: u64) {
-        let of = |line| self.workers.iter().filter(|worker| worker.line == line).count() as u64;
-        let active = Active { primary: of(Line::Primary), secondary: of(Line::Secondary) };
+        let mut active = Workers::default();
+        self.workers.iter().for_each(|worker| active.add(worker.line, 1));
         let in_flight = self.workers.iter().map(|worker| worker.held).sum();
         let depth = Depth { visible: self.visible, delayed: 0, in_flight };
-        for call in plan(policy, depth, active, self.world.caps) {
+        for call in plan(policy, Situation { depth, active, caps: self.world.caps, starving: None }).calls {
             if !call.job.is_legal() {
                 self.outcome.rejected += 1;
                 continue;
@@ -184,7 +184,7 @@ mod tests {
             rate: 20.0,
             boot: Duration::from_secs(180),
             tick: Duration::from_secs(60),
-            caps: Caps { primary: 4, secondary: 64 },
+            caps: Workers { primary: 4, secondary: 64, fallback: 0 },
             credits: 256,
             idle: Duration::from_secs(60),
             interruptions: 0.0,

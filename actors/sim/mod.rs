@@ -5,8 +5,10 @@
 //! credits and leases are back, drains keep their deadline, exit codes are those of the table, and in the end the store
 //! holds what a run without faults would have stored.
 
+pub mod batch;
 pub mod cell;
 mod check;
+pub mod fleet;
 pub mod images;
 pub mod lost;
 pub mod queue;

@@ -1,0 +1,100 @@
+//! Where workers run.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Class, class::Classified};
+use crate::scaler::policy::{Job, Line};
+
+/// A job that is asked for. Its name is its identity: a fleet that knows the name already has this job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// 128 letters, digits and hyphens at most.
+    pub name: String,
+    /// Where.
+    pub line: Line,
+    /// Workers.
+    pub workers: u64,
+}
+
+impl Order {
+    /// What is submitted.
+    pub fn job(&self) -> Job {
+        if self.workers == 1 { Job::Plain } else { Job::Array(self.workers) }
+    }
+}
+
+/// How far workers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Asked for; no machine yet.
+    Waiting,
+    /// On a machine.
+    Working,
+    /// Over.
+    Ended,
+}
+
+/// Workers of one job that are equally far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The job's name.
+    pub name: String,
+    /// Where it was submitted.
+    pub line: Line,
+    /// How far they are.
+    pub phase: Phase,
+    /// How many.
+    pub workers: u64,
+    /// Why they wait, as the fleet puts it.
+    pub reason: Option<String>,
+}
+
+/// A call failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FleetError {
+    /// The fleet will not have this job: nothing was started.
+    #[error("{0}")]
+    Refused(String),
+    /// Something else failed; a job may or may not have been started.
+    #[error("{message}")]
+    Failed {
+        /// Its class.
+        class: Class,
+        /// For a person.
+        message: String,
+    },
+}
+
+impl FleetError {
+    /// Whether nothing was started for certain.
+    pub fn is_definite(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Failed { class: Class::Misconfigured(_) | Class::Throttled { .. }, .. } => true,
+            Self::Failed { .. } => false,
+        }
+    }
+}
+
+impl Classified for FleetError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Refused(_) => Class::Bug,
+            Self::Failed { class, .. } => *class,
+        }
+    }
+}
+
+/// A place where workers run.
+#[async_trait]
+pub trait Fleet: Send + Sync {
+    /// Every worker that has not ended; of the jobs in `names` at least one sighting each that the fleet knows, ended or not.
+    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError>;
+    /// Starts a job.
+    async fn submit(&self, order: &Order) -> Result<(), FleetError>;
+    /// Nothing waits and nothing is held: lets go the workers that do not leave by themselves.
+    async fn rest(&self) -> Result<(), FleetError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,243 @@
+//! What submitters remember between two looks, in one shared value. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::{Line, Workers};
+use super::stuck::{Cause, Stuck};
+use crate::ports::fleet::{Order, Phase, Sighting};
+
+/// Milliseconds since 1970.
+pub type Millis = u64;
+
+/// Who submits now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// A submitter.
+    pub id: String,
+    /// Others wait until then.
+    pub until: Millis,
+}
+
+/// A job that was asked for and that no look at the fleet has shown yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The job.
+    #[serde(flatten)]
+    pub order: Order,
+    /// When.
+    pub at: Millis,
+}
+
+/// The shared value.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Raised by each write, so that no two are the same.
+    pub revision: u64,
+    /// Raised by each plan: names its jobs.
+    pub serial: u64,
+    /// Who submits now.
+    pub holder: Option<Holder>,
+    /// Jobs that were asked for and not seen yet.
+    pub asked: Vec<Asked>,
+    /// Since when each job has workers that wait.
+    pub waiting: BTreeMap<String, Millis>,
+    /// Since when the Spot market has given nothing though workers wait.
+    pub hungry: Option<Millis>,
+    /// Workers that it had given then.
+    pub given: u64,
+    /// Messages a second and worker, as measured last.
+    pub rate: Option<f64>,
+}
+
+/// What a look at the fleet says, with what is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Workers asked for or at work.
+    pub active: Workers,
+    /// Of them, on a machine.
+    pub working: Workers,
+    /// Jobs that were asked for long ago and never appeared.
+    pub vanished: Vec<String>,
+    /// Workers that wait for too long.
+    pub stuck: Vec<Stuck>,
+}
+
+/// How long what is to be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// A job that was asked for counts for so long, though the fleet does not show it.
+    pub appear: Duration,
+    /// Workers that wait for a machine longer are reported.
+    pub dwell: Duration,
+    /// The Spot market gives nothing for so long: machines on demand are asked for.
+    pub starve: Duration,
+}
+
+fn since(then: Millis, now: Millis) -> Duration {
+    Duration::from_millis(now.saturating_sub(then))
+}
+
+impl Memory {
+    /// Names to ask the fleet for.
+    pub fn names(&self) -> Vec<String> {
+        self.asked.iter().map(|asked| asked.order.name.clone()).collect()
+    }
+
+    /// Takes in what was seen.
+    pub fn look(&mut self, seen: &[Sighting], now: Millis, patience: Patience) -> Tally {
+        let mut tally = Tally::default();
+        for sighting in seen.iter().filter(|sighting| sighting.phase != Phase::Ended) {
+            tally.active.add(sighting.line, sighting.workers);
+            if sighting.phase == Phase::Working {
+                tally.working.add(sighting.line, sighting.workers);
+            }
+        }
+        self.asked.retain(|Asked { order, at }| {
+            let appeared = seen.iter().any(|sighting| sighting.name == order.name);
+            let lasts = since(*at, now) < patience.appear;
+            if !appeared && lasts {
+                tally.active.add(order.line, order.workers);
+            } else if !appeared {
+                tally.vanished.push(order.name.clone());
+            }
+            !appeared && lasts
+        });
+        let waits = |sighting: &&Sighting| sighting.phase == Phase::Waiting && sighting.workers > 0;
+        let waiting: Vec<&Sighting> = seen.iter().filter(waits).collect();
+        self.waiting.retain(|name, _| waiting.iter().any(|sighting| sighting.name == *name));
+        for sighting in &waiting {
+            self.waiting.entry(sighting.name.clone()).or_insert(now);
+        }
+        let given = tally.working.spot();
+        let hungry = waiting.iter().any(|sighting| sighting.line != Line::Fallback);
+        self.hungry = match self.hungry {
+            Some(then) if hungry && given <= self.given => Some(then),
+            _ => hungry.then_some(now),
+        };
+        self.given = given;
+        tally.stuck = self.stuck(&waiting, now, patience.dwell);
+        tally
+    }
+
+    /// Whether the Spot market has given nothing for long; what it gave before.
+    pub fn starving(&self, now: Millis, patience: Patience) -> Option<u64> {
+        self.hungry.filter(|then| since(*then, now) >= patience.starve).map(|_| self.given)
+    }
+
+    fn stuck(&self, waiting: &[&Sighting], now: Millis, dwell: Duration) -> Vec<Stuck> {
+        let mut causes: BTreeMap<Cause, Stuck> = BTreeMap::new();
+        for sighting in waiting {
+            let waited = since(self.waiting.get(&sighting.name).copied().unwrap_or(now), now);
+            if waited < dwell {
+                continue;
+            }
+            let cause = Cause::of(sighting.reason.as_deref());
+            let none = Stuck { cause, workers: 0, seconds: 0, reason: None, mend: cause.mend() };
+            let stuck = causes.entry(cause).or_insert(none);
+            stuck.workers += sighting.workers;
+            stuck.seconds = stuck.seconds.max(waited.as_secs());
+            stuck.reason = stuck.reason.take().or_else(|| sighting.reason.clone());
+        }
+        causes.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        appear: Duration::from_secs(180),
+        dwell: Duration::from_secs(600),
+        starve: Duration::from_secs(900),
+    };
+    const MINUTE: Millis = 60_000;
+
+    fn sighting(name: &str, line: Line, phase: Phase, workers: u64) -> Sighting {
+        Sighting { name: name.to_owned(), line, phase, workers, reason: None }
+    }
+
+    fn asked(name: &str, workers: u64, at: Millis) -> Asked {
+        Asked { order: Order { name: name.to_owned(), line: Line::Secondary, workers }, at }
+    }
+
+    #[test]
+    fn a_job_counts_from_when_it_was_asked_for_and_never_twice() {
+        let mut memory = Memory { asked: vec![asked("a", 5, 0), asked("b", 7, 0)], ..Memory::default() };
+        // Nothing is seen yet: the fleet's list lags.
+        assert_eq!(memory.look(&[], MINUTE, PATIENCE).active.secondary, 12);
+        // One part of an array works, the other waits.
+        let seen =
+            [sighting("a", Line::Secondary, Phase::Waiting, 3), sighting("a", Line::Secondary, Phase::Working, 2)];
+        let tally = memory.look(&seen, MINUTE, PATIENCE);
+        assert_eq!((tally.active.secondary, tally.working.secondary), (12, 2));
+        assert_eq!(memory.names(), ["b"]);
+        // One that has ended before it was ever seen does not count.
+        let tally = memory.look(&[sighting("b", Line::Secondary, Phase::Ended, 7)], MINUTE, PATIENCE);
+        assert_eq!((tally.active.total(), tally.vanished), (0, vec![]));
+    }
+
+    #[test]
+    fn a_job_that_never_appears_is_given_up() {
+        let mut memory = Memory { asked: vec![asked("a", 5, 0)], ..Memory::default() };
+        assert_eq!(memory.look(&[], 3 * MINUTE - 1, PATIENCE).active.total(), 5);
+        let tally = memory.look(&[], 3 * MINUTE, PATIENCE);
+        assert_eq!((tally.active.total(), tally.vanished), (0, vec!["a".to_owned()]));
+        assert!(memory.asked.is_empty());
+    }
+
+    #[test]
+    fn workers_that_wait_are_reported_after_a_dwell_by_cause() {
+        let mut memory = Memory::default();
+        let reasoned = |name: &str, reason: &str| Sighting {
+            reason: Some(reason.to_owned()),
+            ..sighting(name, Line::Primary, Phase::Waiting, 2)
+        };
+        let seen = [
+            reasoned("a", "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"),
+            reasoned("b", "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"),
+            reasoned("c", "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"),
+        ];
+        assert_eq!(memory.look(&seen[1..], 0, PATIENCE).stuck, []);
+        assert_eq!(memory.look(&seen, 5 * MINUTE, PATIENCE).stuck, []);
+        let stuck = memory.look(&seen, 12 * MINUTE, PATIENCE).stuck;
+        let told: Vec<_> = stuck.iter().map(|stuck| (stuck.cause, stuck.workers, stuck.seconds)).collect();
+        assert_eq!(told, [(Cause::Capacity, 2, 720), (Cause::Requirement, 2, 720)], "a waits for seven minutes only");
+        assert_eq!(memory.look(&[], 13 * MINUTE, PATIENCE).stuck, []);
+        assert!(memory.waiting.is_empty());
+    }
+
+    #[test]
+    fn spot_starves_us_when_nothing_starts_for_a_quarter_of_an_hour() {
+        let mut memory = Memory::default();
+        let seen = |waiting, working| {
+            [
+                sighting("a", Line::Secondary, Phase::Waiting, waiting),
+                sighting("a", Line::Secondary, Phase::Working, working),
+                sighting("b", Line::Fallback, Phase::Waiting, 1),
+            ]
+        };
+        let mut starving = |minute, waiting, working| {
+            memory.look(&seen(waiting, working), minute * MINUTE, PATIENCE);
+            memory.starving(minute * MINUTE, PATIENCE)
+        };
+        for (minute, waiting, working, expected) in [
+            (0, 10, 0, None),
+            (14, 10, 0, None),
+            (15, 10, 0, Some(0)),
+            // It gives something: hope.
+            (16, 7, 3, None),
+            (30, 7, 3, None),
+            // One of the three leaves; nothing new starts.
+            (31, 7, 2, Some(2)),
+            // All have what they need; only the fallback waits.
+            (32, 0, 9, None),
+            (60, 0, 9, None),
+        ] {
+            assert_eq!(starving(minute, waiting, working), expected, "minute {minute}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A fleet and a queue in memory, for submitters: with AWS Batch's rules, a list that lags, and calls that get lost.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::error::Class;
+use crate::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
+use crate::ports::gauge::{Gauge, GaugeError};
+use crate::scaler::policy::{Depth, Job, Line, Workers};
+use crate::sim::batch::{Job as Known, Jobs, Status};
+use crate::sim::lost::Lost;
+
+const LINES: [(Line, &str); 3] = [(Line::Primary, "one"), (Line::Secondary, "two"), (Line::Fallback, "three")];
+
+/// The job queue of a line.
+fn queue(line: Line) -> &'static str {
+    LINES.iter().find(|(known, _)| *known == line).map_or("", |(_, queue)| queue)
+}
+
+/// Both.
+#[derive(Clone, Debug)]
+pub struct SimFleet {
+    jobs: Arc<Mutex<Jobs>>,
+    depth: Arc<Mutex<Depth>>,
+    /// Which call gets lost.
+    pub lost: Lost,
+}
+
+impl Default for SimFleet {
+    fn default() -> Self {
+        let queues: Vec<&str> = LINES.iter().map(|(_, queue)| *queue).collect();
+        Self { jobs: Arc::new(Mutex::new(Jobs::new(&queues))), depth: Arc::default(), lost: Lost::default() }
+    }
+}
+
+impl SimFleet {
+    /// Its jobs.
+    pub fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what waits.
+    pub fn fill(&self, depth: Depth) {
+        *self.depth.lock().unwrap_or_else(PoisonError::into_inner) = depth;
+    }
+
+    /// Workers that have not ended.
+    pub fn active(&self) -> Workers {
+        let mut active = Workers::default();
+        LINES.iter().for_each(|(line, queue)| active.add(*line, self.jobs().active(queue)));
+        active
+    }
+
+    fn sighting(line: Line, job: &Known, phase: Phase) -> Sighting {
+        let of = |status: &Status| match status {
+            Status::Submitted | Status::Pending | Status::Runnable => Phase::Waiting,
+            Status::Starting | Status::Running => Phase::Working,
+            Status::Succeeded | Status::Failed => Phase::Ended,
+        };
+        let workers = job.workers.iter().filter(|status| of(status) == phase).count() as u64;
+        let reason = (phase == Phase::Waiting && !job.reason.is_empty()).then(|| job.reason.clone());
+        Sighting { name: job.name.clone(), line, phase, workers, reason }
+    }
+}
+
+fn failed(class: Class, message: String) -> FleetError {
+    FleetError::Failed { class, message }
+}
+
+#[async_trait]
+impl Fleet for SimFleet {
+    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
+        let look = || {
+            let mut seen = Vec::new();
+            for (line, queue) in LINES {
+                let mut jobs = self.jobs();
+                for job in jobs.list(queue, None, Some("*")).map_err(FleetError::Refused)? {
+                    let phases = [Phase::Waiting, Phase::Working, Phase::Ended].map(|p| Self::sighting(line, job, p));
+                    let asked = names.contains(&job.name);
+                    seen.extend(
+                        phases.into_iter().filter(|one| one.workers > 0 && (one.phase != Phase::Ended || asked)),
+                    );
+                }
+            }
+            Ok(seen)
+        };
+        self.lost.call(look, failed).await
+    }
+
+    async fn submit(&self, order: &Order) -> Result<(), FleetError> {
+        let submit = || {
+            let array = match order.job() {
+                Job::Plain => None,
+                Job::Array(size) => i64::try_from(size).ok(),
+            };
+            self.jobs().submit(&order.name, queue(order.line), array).map(drop).map_err(FleetError::Refused)
+        };
+        self.lost.call(submit, failed).await
+    }
+}
+
+#[async_trait]
+impl Gauge for SimFleet {
+    async fn depth(&self) -> Result<Depth, GaugeError> {
+        let read = || Ok(*self.depth.lock().unwrap_or_else(PoisonError::into_inner));
+        self.lost.call(read, |class, message| GaugeError { class, message }).await
+    }
+
+    async fn rate(&self) -> Result<Option<f64>, GaugeError> {
+        self.lost.call(|| Ok(None), |class, message| GaugeError { class, message }).await
+    }
+}

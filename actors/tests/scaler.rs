@@ -1,0 +1,214 @@
+//! Submitters against AWS Batch's rules: at any depth, side by side, with every call and answer lost in turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use muster_actors::error::backoff::Jitter;
+use muster_actors::scaler::flight::{Look, LookError, ScalerSettings, Submitter};
+use muster_actors::scaler::memory::Patience;
+use muster_actors::scaler::policy::{Depth, Line, Pace, Policy, Why, Workers};
+use muster_actors::scaler::stuck::Cause;
+use muster_actors::sim::batch::Status;
+use muster_actors::sim::cell::SimCell;
+use muster_actors::sim::fleet::SimFleet;
+use muster_actors::sim::lost::{Lost, What};
+
+const CAPS: Workers = Workers { primary: 4, secondary: 64, fallback: 16 };
+
+struct World {
+    fleet: SimFleet,
+    cell: SimCell,
+    clock: Arc<AtomicU64>,
+}
+
+impl World {
+    fn new(lost: &Lost, lag: usize) -> Self {
+        let (mut fleet, mut cell) = (SimFleet::default(), SimCell::default());
+        (fleet.lost, cell.lost) = (lost.clone(), lost.clone());
+        fleet.jobs().lag = lag;
+        Self { fleet, cell, clock: Arc::new(AtomicU64::new(1_700_000_000)) }
+    }
+
+    fn submitter(&self, id: &str) -> Submitter {
+        let clock = Arc::clone(&self.clock);
+        let pace = Pace { rate: 20.0, target: Duration::from_secs(900), boot: Duration::from_secs(180) };
+        let seconds = Duration::from_secs;
+        Submitter {
+            id: id.to_owned(),
+            settings: ScalerSettings {
+                name: "muster-detection".to_owned(),
+                policy: Policy::DrainTime(pace),
+                caps: CAPS,
+                floor: 1.0,
+                patience: Patience { appear: seconds(180), dwell: seconds(600), starve: seconds(900) },
+            },
+            cell: Arc::new(self.cell.clone()),
+            gauge: Arc::new(self.fleet.clone()),
+            fleet: Arc::new(self.fleet.clone()),
+            clock: Arc::new(move || UNIX_EPOCH + Duration::from_secs(clock.load(Ordering::Relaxed))),
+        }
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Every worker of every job.
+    fn set(&self, status: Status) {
+        self.fleet.jobs().all_mut().iter_mut().for_each(|job| job.workers.fill(status));
+    }
+
+    fn within_the_caps(&self, story: &str) {
+        for line in [Line::Primary, Line::Secondary, Line::Fallback] {
+            let (there, cap) = (self.fleet.active().of(line), CAPS.of(line));
+            assert!(there <= cap, "{there} workers in {line:?}, {cap} allowed: {story}");
+        }
+    }
+}
+
+fn waits(visible: u64) -> Depth {
+    Depth { visible, ..Depth::default() }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
+}
+
+/// Two submitters at once, minute by minute, until nothing changes any more.
+async fn two_at_once(world: &World, minutes: usize, story: &str) -> Vec<Result<Look, LookError>> {
+    let (one, two) = (world.submitter("one"), world.submitter("two"));
+    let mut looks = Vec::new();
+    for _ in 0..minutes {
+        let (first, second) = tokio::join!(one.tick(), two.tick());
+        world.within_the_caps(story);
+        looks.extend([first, second]);
+        world.pass(60);
+    }
+    looks
+}
+
+#[test]
+fn two_submitters_at_once_ask_for_what_one_would_whatever_gets_lost() {
+    runtime().block_on(async {
+        for lag in [0, 1, 3] {
+            let calm = Lost::default();
+            let world = World::new(&calm, lag);
+            world.fleet.fill(waits(100_000));
+            two_at_once(&world, 1, "calm").await;
+            let calls = calm.calls();
+            assert!(calls > 8, "{calls}");
+            for nth in 0..calls {
+                for what in [What::Call, What::Answer] {
+                    let story = format!("list lags by {lag}, {what:?} {nth} is lost");
+                    let world = World::new(&Lost::at(nth, what), lag);
+                    world.fleet.fill(waits(100_000));
+                    two_at_once(&world, 8, &story).await;
+                    let active = world.fleet.active();
+                    // Seven from zero; where one lost call left some of them alone, those at work are enough for the rest.
+                    assert!((6..=7).contains(&active.total()), "{active:?}: {story}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn no_depth_and_no_loss_exceeds_the_caps() {
+    runtime().block_on(async {
+        for seed in 0..4_000 {
+            let dice = Jitter::new(seed);
+            let roll = |sides: f64| (dice.unit() * sides) as usize;
+            let what = if roll(2.0) == 0 { What::Call } else { What::Answer };
+            let world = World::new(&Lost::at(roll(120.0), what), roll(4.0));
+            let (one, two) = (world.submitter("one"), world.submitter("two"));
+            for _ in 0..12 {
+                world.fleet.fill(Depth {
+                    visible: (dice.unit().powi(4) * 2_000_000.0) as u64,
+                    delayed: roll(100.0) as u64,
+                    in_flight: roll(1000.0) as u64,
+                });
+                // Jobs move on, end, or wait.
+                let moves = [Status::Runnable, Status::Running, Status::Succeeded, Status::Failed];
+                for job in world.fleet.jobs().all_mut() {
+                    for status in job.workers.iter_mut().filter(|status| !status.is_end()) {
+                        *status = (*status).max(moves[roll(4.0)]);
+                    }
+                }
+                match roll(3.0) {
+                    0 => drop(one.tick().await),
+                    1 => drop(tokio::join!(one.tick(), two.tick())),
+                    _ => drop(two.tick().await),
+                }
+                world.within_the_caps(&format!("seed {seed}"));
+                // A list that lags by three looks lags by less than a job may take to appear.
+                world.pass(roll(60.0) as u64);
+            }
+            let names: Vec<_> = world.fleet.jobs().all().iter().map(|job| job.name.clone()).collect();
+            let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+            assert_eq!(distinct.len(), names.len(), "a job was submitted twice: seed {seed}");
+        }
+    });
+}
+
+#[test]
+fn a_submitter_that_dies_in_its_flight_delays_the_others_by_a_minute_and_no_more() {
+    runtime().block_on(async {
+        let world = World::new(&Lost::default(), 0);
+        world.fleet.fill(waits(100_000));
+        let (one, two) = (world.submitter("one"), world.submitter("two"));
+        // It is dropped at its fifth call: the flight is taken, the plan is written, nothing is submitted.
+        let mut dying = Box::pin(one.tick());
+        while world.fleet.lost.calls() + world.cell.lost.calls() < 5 {
+            assert!(futures_util::poll!(&mut dying).is_pending());
+        }
+        drop(dying);
+        assert!(matches!(two.tick().await, Err(LookError::Busy { .. })));
+        world.pass(61);
+        let look = two.tick().await.unwrap();
+        assert!(look.why != Why::Needed || !look.orders.is_empty(), "{look:?}");
+        for _ in 0..4 {
+            world.pass(60);
+            two.tick().await.unwrap();
+        }
+        assert_eq!(world.fleet.active().total(), 7);
+    });
+}
+
+#[test]
+fn machines_on_demand_come_when_spot_has_none_and_the_reason_is_told() {
+    runtime().block_on(async {
+        let world = World::new(&Lost::default(), 0);
+        world.fleet.fill(waits(100_000));
+        let submitter = world.submitter("one");
+        let mut asked = Vec::new();
+        for minute in 0..20 {
+            let look = submitter.tick().await.unwrap();
+            if !look.orders.is_empty() {
+                asked.push((minute, look.why, look.orders.iter().map(|order| order.workers).sum::<u64>()));
+            }
+            if minute == 12 {
+                assert_eq!((look.tally.stuck[0].cause, look.tally.stuck[0].workers), (Cause::Capacity, 7));
+            }
+            world.set(Status::Runnable);
+            for job in world.fleet.jobs().all_mut() {
+                job.reason = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - g4dn.xlarge".to_owned();
+            }
+            world.pass(60);
+        }
+        assert_eq!(asked, [(0, Why::Needed, 7), (16, Why::Starving, 7)]);
+        assert_eq!(world.fleet.active(), Workers { primary: 4, secondary: 3, fallback: 7 });
+    });
+}
+
+#[test]
+fn a_look_without_consequences_changes_nothing() {
+    runtime().block_on(async {
+        let world = World::new(&Lost::default(), 0);
+        world.fleet.fill(waits(1));
+        let look = world.submitter("one").peek().await.unwrap();
+        assert_eq!((look.want, look.orders.len(), look.orders[0].workers), (1, 1, 1));
+        assert_eq!(world.fleet.jobs().all().len(), 0);
+        assert_eq!(muster_actors::ports::cell::Cell::read(&world.cell).await.unwrap(), None);
+    });
+}
