@@ -26,6 +26,6 @@ impl Classified for GaugeError {
 pub trait Gauge: Send + Sync {
     /// What waits in the queue.
     async fn depth(&self) -> Result<Depth, GaugeError>;
-    /// Messages a second that a busy worker does, of late; `None` where nobody has measured it.
-    async fn rate(&self) -> Result<Option<f64>, GaugeError>;
+    /// Messages a second that a busy worker does, of late; `None` where nobody knows.
+    async fn rate(&self) -> Option<f64>;
 }

@@ -9,6 +9,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use crate::settings::{Fleet, Settings};
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// Less than the last part of a flight, in which nothing new is submitted.
+const CALL: Duration = Duration::from_secs(15);
 
 /// Clients that share credentials and connections.
 #[derive(Clone, Debug)]
@@ -31,17 +33,28 @@ pub async fn config(fleet: &Fleet) -> SdkConfig {
         .await
 }
 
+/// Where a service is, when not where Amazon has it.
+pub fn address(own: &str, settings: &Settings) -> Option<String> {
+    [own, &settings.fleet.endpoint].into_iter().find(|url| !url.is_empty()).map(str::to_owned)
+}
+
 impl Clients {
     /// Credentials come from the environment, the profile, the task or the instance.
     pub async fn new(settings: &Settings) -> Self {
         Self::of(config(&settings.fleet).await, settings)
     }
 
+    /// Clients for whoever scales: no call may outlast its part of a flight.
+    pub async fn scaling(settings: &Settings) -> Self {
+        let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(CALL).build();
+        let config = config(&settings.fleet).await.to_builder().timeout_config(limits).build();
+        Self::of(config, settings)
+    }
+
     /// Over a configuration, at the addresses that the settings name.
     pub fn of(config: SdkConfig, settings: &Settings) -> Self {
-        let address =
-            |own: &str| [own, &settings.fleet.endpoint].into_iter().find(|url| !url.is_empty()).map(str::to_owned);
-        let (queues, buckets) = (address(&settings.queues.endpoint), address(&settings.buckets.endpoint));
+        let (queues, buckets) =
+            (address(&settings.queues.endpoint, settings), address(&settings.buckets.endpoint, settings));
         // A stand-in for S3 has no host name for each bucket.
         let path_style = buckets.is_some();
         // On the clients' own builders: what is set on the configuration gives way to the SDK's reading of the environment.

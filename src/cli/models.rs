@@ -14,8 +14,8 @@ use crate::onnx::home::{Home, NoHome};
 use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::{CUSTOM_PACK, DEFAULT_PACK, Pack, PackError};
 use crate::onnx::pull::{self, Build, PullError, Pulled};
-use crate::onnx::runtime::Provider;
 use crate::onnx::tally::TensorRuns;
+use crate::settings::Provider;
 use crate::settings::Settings;
 
 /// Lists, fetches, checks and times model packs.

@@ -5,18 +5,13 @@ use crate::aws::clients::Clients;
 use crate::aws::s3::S3Bucket;
 use crate::mongo::{Connection, MongoFaces, Uris};
 use crate::redis::{Cache, Vectors};
-use crate::settings::Settings;
+use crate::settings::{Settings, required};
 
 /// Clients of everything that is written to.
 pub(super) struct Ends {
     pub(super) aws: Clients,
     pub(super) cache: Option<Cache>,
     pub(super) store: MongoFaces,
-}
-
-/// A setting that is needed.
-pub(super) fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -> Result<&'a str, FleetError> {
-    if value.is_empty() { Err(FleetError::Unset { key, variable }) } else { Ok(value) }
 }
 
 impl Ends {

@@ -4,21 +4,18 @@ use muster_actors::error::Class;
 use muster_actors::error::class::Classified;
 use muster_actors::exit::{Exit, Mend};
 use muster_actors::ports::faces::FacesError;
+use muster_actors::scaler::flight::LookError;
 
 use crate::aws::classify::Fault;
 use crate::mongo::{MongoError, classify};
+use crate::settings::Unset;
 
 /// Why a worker cannot start, or a gallery's images cannot be forgotten.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
-    /// A setting that this worker cannot do without.
-    #[error("{key} is not set: set {variable}, or {key} in a settings file")]
-    Unset {
-        /// The setting.
-        key: &'static str,
-        /// Its environment variable.
-        variable: &'static str,
-    },
+    /// A setting that this command cannot do without.
+    #[error(transparent)]
+    Unset(#[from] Unset),
     /// `muster worker` does not know which worker to be.
     #[error("fleet.service is {0:?}: set SERVICE_TYPE to detection or grouping")]
     Service(String),
@@ -37,17 +34,28 @@ pub enum FleetError {
     /// Redis.
     #[error("Redis: {0}")]
     Redis(String),
+    /// The scaler cannot look or submit.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// Another `muster scale` starts processes for this queue on this machine.
+    #[error("another muster scale starts workers for this queue on this machine: stop it first")]
+    Taken,
+    /// Workers cannot be started on this machine.
+    #[error("{0}")]
+    Processes(std::io::Error),
 }
 
 impl FleetError {
     /// How the program ends then.
     pub fn exit(&self) -> Exit {
         let class = match self {
-            Self::Unset { .. } | Self::Service(_) | Self::Redis(_) => Class::Misconfigured(Mend::Settings),
+            Self::Unset(_) | Self::Service(_) | Self::Redis(_) => Class::Misconfigured(Mend::Settings),
             Self::Models(_) => Class::Misconfigured(Mend::Model),
             Self::Mongo(error) => classify::class(error),
             Self::Store(error) => error.class(),
             Self::Aws(fault) => fault.class,
+            Self::Look(error) => error.class(),
+            Self::Taken | Self::Processes(_) => Class::Transient,
         };
         match class {
             Class::Misconfigured(mend) => Exit::Misconfigured(mend, self.to_string()),

@@ -7,6 +7,7 @@ mod erase;
 mod error;
 mod forget;
 mod models;
+mod processes;
 mod published;
 mod worker;
 
@@ -15,5 +16,6 @@ pub use depth::Depth;
 pub use error::FleetError;
 pub use forget::{Forgetter, Reached, Receipt, Target};
 pub use models::{bring, manifest};
+pub use processes::{Event, Hear, LocalGauge, Make, Processes};
 pub use published::Published;
-pub use worker::{Service, Worker};
+pub use worker::Worker;

@@ -16,7 +16,7 @@ use muster_actors::settings::{
 };
 use muster_actors::{Running, start, start_grouping};
 
-use super::ends::{Ends, required};
+use super::ends::Ends;
 use super::{Announced, Announcer, Depth, FleetError};
 use crate::aws::s3::S3Objects;
 use crate::aws::sqs::{SqsQueue, Urls};
@@ -25,36 +25,8 @@ use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
 use crate::pipeline;
 use crate::redis::{Cache, CachedAnalyses, CachedObjects};
-use crate::settings::Settings;
+use crate::settings::{Service, Settings, required};
 use crate::telemetry;
-
-/// Which worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// Finds faces in images.
-    Detection,
-    /// Groups the faces of galleries.
-    Grouping,
-}
-
-impl Service {
-    /// As it appears in settings and telemetry.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Detection => "detection",
-            Self::Grouping => "grouping",
-        }
-    }
-
-    /// What `fleet.service` says.
-    pub fn of(settings: &Settings) -> Result<Self, FleetError> {
-        match settings.fleet.service.as_str() {
-            "detection" => Ok(Self::Detection),
-            "grouping" => Ok(Self::Grouping),
-            other => Err(FleetError::Service(other.to_owned())),
-        }
-    }
-}
 
 /// Numbers in the vectors of galleries that stay in memory: 2 GiB of them.
 const KEPT: usize = 1 << 29;

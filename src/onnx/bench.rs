@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::graph::Rewrite;
 use super::home::Home;
 use super::pack::Pack;
-use super::runtime::{Provider, environment, library};
+use super::runtime::{environment, library};
 use super::session::{Model, SessionOptions};
 use super::tally::TensorRuns;
+use crate::settings::Provider;
 
 /// One measurement.
 #[derive(Clone, Debug, PartialEq, Serialize)]

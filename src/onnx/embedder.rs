@@ -7,10 +7,10 @@ use ort::environment::Environment;
 use super::graph::Rewrite;
 use super::manifest::Embedder;
 use super::pack::Pack;
-use super::runtime::Provider;
 use super::session::{Model, SessionOptions};
 use super::tally::Tally;
 use super::tensor::planes;
+use crate::settings::Provider;
 
 /// An embedding model.
 #[derive(Debug)]

@@ -9,9 +9,10 @@ use muster_actors::ports::engine::{Analysis, Engine, EngineError};
 use super::analyser::Analyser;
 use super::home::Home;
 use super::pack::Pack;
-use super::runtime::{Provider, environment, library};
+use super::runtime::{environment, library};
 use super::tally::Tally;
 use super::thread::ModelThread;
+use crate::settings::Provider;
 use crate::vision::quality::Thresholds;
 
 /// How an engine works.

@@ -1,7 +1,7 @@
 //! Where models and the runtime library are kept.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// muster's data folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl Home {
             .or_else(|| folder("HOME").map(|path| path.join(".local/share/muster")))
             .map(Self::at)
             .ok_or(NoHome)
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.root
     }
 
     /// Holds one folder a model pack.

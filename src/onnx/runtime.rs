@@ -6,25 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
-use serde::{Deserialize, Serialize};
 
 use super::classify::classify;
 use super::home::Home;
 use super::pull::Build;
-
-/// Who executes the models.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    /// The quickest that is installed and gives the same embeddings. See docs/models.md for what was measured.
-    #[default]
-    Auto,
-    /// ONNX Runtime's own CPU kernels.
-    Cpu,
-    /// OpenVINO for the embedder, ONNX Runtime's kernels for the detector.
-    #[value(name = "openvino")]
-    OpenVino,
-}
+use crate::settings::Provider;
 
 impl Provider {
     /// What `auto` stands for here: OpenVINO where it is installed.

@@ -11,8 +11,8 @@ use ort::value::TensorRef;
 
 use super::classify::classify;
 use super::graph::{Rewrite, rewrite};
-use super::runtime::Provider;
 use super::tally::Tally;
+use crate::settings::Provider;
 
 /// How a session runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

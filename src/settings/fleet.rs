@@ -33,6 +33,48 @@ pub struct Fleet {
     pub endpoint: String,
 }
 
+/// Which worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Finds faces in images.
+    Detection,
+    /// Groups the faces of galleries.
+    Grouping,
+}
+
+impl Service {
+    /// As it appears in settings and telemetry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Detection => "detection",
+            Self::Grouping => "grouping",
+        }
+    }
+
+    /// The queue that it works on.
+    pub fn queue(self, queues: &Queues) -> Result<&str, Unset> {
+        match self {
+            Self::Detection => required(&queues.images, "queues.images", "QUEUE_URL"),
+            Self::Grouping => required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL"),
+        }
+    }
+}
+
+/// A setting that a command cannot do without.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} is not set: set {variable}, or {key} in a settings file")]
+pub struct Unset {
+    /// The setting.
+    pub key: &'static str,
+    /// Its environment variable.
+    pub variable: &'static str,
+}
+
+/// A setting that is needed.
+pub fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -> Result<&'a str, Unset> {
+    if value.is_empty() { Err(Unset { key, variable }) } else { Ok(value) }
+}
+
 /// Whether a worker leaves when its queue stays empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -131,12 +173,14 @@ pub struct Redis {
 }
 
 /// What the Python service and OpenTelemetry call settings, and what muster calls them.
-pub(super) const NAMES: [(&str, &str); 19] = [
+pub(super) const NAMES: [(&str, &str); 21] = [
     ("AWS_DEFAULT_REGION", "fleet.region"),
     ("AWS_REGION", "fleet.region"),
     ("AWS_ENDPOINT_URL", "fleet.endpoint"),
     ("AWS_ENDPOINT_URL_SQS", "queues.endpoint"),
     ("AWS_ENDPOINT_URL_S3", "buckets.endpoint"),
+    ("AWS_ENDPOINT_URL_BATCH", "batch.endpoint"),
+    ("AWS_ENDPOINT_URL_ECS", "ecs.endpoint"),
     ("SERVICE_TYPE", "fleet.service"),
     ("BUCKET_NAME", "buckets.images"),
     ("FACE_GROUP_BUCKET_NAME", "buckets.groups"),

@@ -71,6 +71,7 @@ pub enum SettingsError {
 #[derive(Clone, Debug)]
 pub struct Layers {
     values: BTreeMap<String, (Value, Origin)>,
+    path: Option<PathBuf>,
 }
 
 impl Layers {
@@ -83,7 +84,7 @@ impl Layers {
                 values.insert(format!("{section}.{key}"), (value, Origin::Default));
             }
         }
-        Self { values }
+        Self { values, path: None }
     }
 
     /// Adds a settings file.
@@ -92,6 +93,7 @@ impl Layers {
             .map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })?;
         let table: Table =
             text.parse().map_err(|error| SettingsError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
+        self.path = Some(path.to_owned());
         let origin = Origin::File(path.to_owned());
         for (section, keys) in table {
             match keys {
@@ -104,6 +106,11 @@ impl Layers {
             }
         }
         Ok(())
+    }
+
+    /// The settings file that was read.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Adds variables named `MUSTER_<SECTION>__<KEY>`, and those of the Python service; others are not ours. Where both

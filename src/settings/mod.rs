@@ -2,6 +2,7 @@
 
 mod fleet;
 mod layers;
+mod provider;
 mod scale;
 mod secret;
 mod telemetry;
@@ -10,11 +11,10 @@ use muster_actors::prefilter::sibling::Sibling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::onnx::runtime::Provider;
-
-pub use fleet::{Buckets, Fleet, Mode, Mongo, Queues, Redis};
+pub use fleet::{Buckets, Fleet, Mode, Mongo, Queues, Redis, Service, Unset, required};
 pub use layers::{Layers, Origin, SettingsError};
-pub use scale::{Cost, PolicyName, Scale};
+pub use provider::Provider;
+pub use scale::{Batch, Cost, Ecs, FleetKind, PolicyName, Scale};
 pub use secret::Secret;
 pub use telemetry::{LogFormat, OtlpProtocol, Telemetry, Traces};
 
@@ -46,6 +46,10 @@ pub struct Settings {
     pub telemetry: Telemetry,
     /// How many workers it has.
     pub scale: Scale,
+    /// Where they run, in AWS Batch.
+    pub batch: Batch,
+    /// Where they run, in ECS.
+    pub ecs: Ecs,
     /// What things cost.
     pub cost: Cost,
 }

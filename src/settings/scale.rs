@@ -1,8 +1,10 @@
-//! The settings of how many workers a fleet has, and what they cost.
+//! The settings of how many workers a fleet has, where they run, and what they cost.
 
 use std::time::Duration;
 
-use muster_actors::scaler::policy::{Caps, Pace, Policy};
+use muster_actors::scaler::flight::ScalerSettings;
+use muster_actors::scaler::memory::Patience;
+use muster_actors::scaler::policy::{Pace, Policy, Workers};
 use muster_actors::scaler::simulate::World;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,22 +15,47 @@ use super::Settings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
+    /// Where workers run.
+    pub fleet: FleetKind,
+    /// Which rule decides.
+    pub policy: PolicyName,
     /// Seconds in which what waits shall be done.
     pub target_seconds: u64,
     /// Seconds from a submission until a worker works.
     pub boot_seconds: u64,
     /// Seconds between two looks at the queue.
     pub tick_seconds: u64,
-    /// Images a second and worker.
+    /// Images a second and worker, where none was measured.
     pub rate: f64,
+    /// Share of `rate` below which a measured rate is not believed.
+    pub rate_floor: f64,
     /// Workers in the primary queue at most.
     pub primary: u64,
     /// Workers in the secondary queue at most.
     pub secondary: u64,
+    /// Workers on demand at most.
+    pub fallback: u64,
+    /// Minutes in which the Spot market gives nothing before workers on demand are asked for.
+    pub fallback_after_minutes: u64,
+    /// Workers that group, at most.
+    pub groupers: u64,
+}
+
+/// Where workers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FleetKind {
+    /// Jobs of AWS Batch.
+    Batch,
+    /// Tasks of an ECS service.
+    Ecs,
+    /// Processes on this machine.
+    Local,
 }
 
 /// A rule by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum PolicyName {
     /// As many workers as drain the queue in time.
     DrainTime,
@@ -52,6 +79,38 @@ impl PolicyName {
     }
 }
 
+/// Job queues and job definitions of AWS Batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// Job queue of the preferred machines.
+    pub primary_queue: String,
+    /// Job queue of all other Spot machines; empty has none.
+    pub secondary_queue: String,
+    /// Job queue of machines on demand; empty has none.
+    pub fallback_queue: String,
+    /// Job definition of workers that find faces.
+    pub detection: String,
+    /// Job definition of workers that group.
+    pub grouping: String,
+    /// Address of AWS Batch where it is not `fleet.endpoint`.
+    pub endpoint: String,
+}
+
+/// Services of ECS.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ecs {
+    /// Cluster.
+    pub cluster: String,
+    /// Service whose tasks find faces.
+    pub detection: String,
+    /// Service whose tasks group.
+    pub grouping: String,
+    /// Address of ECS where it is not `fleet.endpoint`.
+    pub endpoint: String,
+}
+
 /// What things cost, in US dollars.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -60,22 +119,72 @@ pub struct Cost {
     pub spot_hour: f64,
 }
 
+/// Galleries a second that a worker groups: one is enough for most fleets, and a second one helps with very many galleries.
+const GROUPINGS: f64 = 0.5;
+/// A job that was asked for appears in the list of jobs within so long. Longer than a flight.
+const APPEAR: Duration = Duration::from_secs(180);
+/// What keeps a job from its machine may pass within so long (JOB_RESOURCE_REQUIREMENT does, from zero machines on).
+const DWELL: Duration = Duration::from_secs(600);
+
 impl Scale {
     /// A rule with these figures.
     pub fn policy(&self, name: PolicyName) -> Policy {
         match name {
-            PolicyName::DrainTime => Policy::DrainTime(Pace {
-                rate: self.rate,
-                target: Duration::from_secs(self.target_seconds),
-                boot: Duration::from_secs(self.boot_seconds),
-            }),
+            PolicyName::DrainTime => Policy::DrainTime(self.pace(self.rate)),
             PolicyName::Threshold => Policy::Threshold,
             PolicyName::PerMessage => Policy::PerMessage,
+        }
+    }
+
+    fn pace(&self, rate: f64) -> Pace {
+        let seconds = Duration::from_secs;
+        Pace { rate, target: seconds(self.target_seconds), boot: seconds(self.boot_seconds) }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { appear: APPEAR, dwell: DWELL, starve: Duration::from_secs(self.fallback_after_minutes * 60) }
+    }
+
+    /// Workers at most. Only AWS Batch has a second and a third queue.
+    fn caps(&self, batch: &Batch) -> Workers {
+        let there = |queue: &str, workers| if queue.is_empty() { 0 } else { workers };
+        match self.fleet {
+            FleetKind::Batch => Workers {
+                primary: self.primary,
+                secondary: there(&batch.secondary_queue, self.secondary),
+                fallback: there(&batch.fallback_queue, self.fallback),
+            },
+            FleetKind::Ecs | FleetKind::Local => Workers { primary: self.primary, secondary: 0, fallback: 0 },
         }
     }
 }
 
 impl Settings {
+    /// How the workers that find faces are scaled.
+    pub fn detectors(&self) -> ScalerSettings {
+        let Self { scale, batch, .. } = self;
+        ScalerSettings {
+            name: "muster-detection".to_owned(),
+            policy: scale.policy(scale.policy),
+            caps: scale.caps(batch),
+            floor: scale.rate * scale.rate_floor,
+            patience: scale.patience(),
+        }
+    }
+
+    /// How the workers that group are scaled.
+    pub fn groupers(&self) -> ScalerSettings {
+        let Self { scale, batch, .. } = self;
+        let caps = scale.caps(batch);
+        ScalerSettings {
+            name: "muster-grouping".to_owned(),
+            policy: Policy::DrainTime(scale.pace(GROUPINGS)),
+            caps: Workers { primary: scale.groupers, secondary: 0, fallback: caps.fallback.min(scale.groupers) },
+            floor: GROUPINGS,
+            patience: scale.patience(),
+        }
+    }
+
     /// The world that these settings speak of, with so many Spot interruptions an hour and worker.
     pub fn world(&self, interruptions: f64, seed: u64) -> World {
         let Self { scale, queues, fleet, cost, .. } = self;
@@ -83,7 +192,7 @@ impl Settings {
             rate: scale.rate,
             boot: Duration::from_secs(scale.boot_seconds),
             tick: Duration::from_secs(scale.tick_seconds),
-            caps: Caps { primary: scale.primary, secondary: scale.secondary },
+            caps: Workers { primary: scale.primary, secondary: scale.secondary, fallback: 0 },
             credits: fleet.credits as u64,
             idle: Duration::from_secs(queues.wait_seconds * u64::from(queues.leave_after_empty)),
             interruptions,
@@ -100,7 +209,11 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("scale.boot_seconds", scale.boot_seconds as f64, 0.0, 3600.0);
     range("scale.tick_seconds", scale.tick_seconds as f64, 1.0, 3600.0);
     range("scale.rate", scale.rate, 0.001, 100_000.0);
+    range("scale.rate_floor", scale.rate_floor, 0.01, 1.0);
     range("scale.primary", scale.primary as f64, 0.0, 100_000.0);
     range("scale.secondary", scale.secondary as f64, 0.0, 100_000.0);
+    range("scale.fallback", scale.fallback as f64, 0.0, 100_000.0);
+    range("scale.fallback_after_minutes", scale.fallback_after_minutes as f64, 1.0, 1440.0);
+    range("scale.groupers", scale.groupers as f64, 1.0, 1000.0);
     range("cost.spot_hour", cost.spot_hour, 0.0, 1000.0);
 }

@@ -10,8 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::metrics::{Labels, Sample, Value, deltas};
 use super::names::Kind;
 
-/// The CloudWatch namespace.
-pub const NAMESPACE: &str = "Muster";
+pub use crate::aws::gauge::NAMESPACE;
 
 /// Metrics that one directive may hold.
 const METRICS: usize = 100;

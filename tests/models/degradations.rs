@@ -6,7 +6,7 @@
 
 use muster::onnx::detector::DetectorModel;
 use muster::onnx::embedder::EmbedderModel;
-use muster::onnx::runtime::Provider;
+use muster::settings::Provider;
 use muster::vision::decode::{Limits, VisionDecoder};
 use muster::vision::quality::{Thresholds, assess};
 use muster::vision::{Detection, align};

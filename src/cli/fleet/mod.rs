@@ -2,7 +2,6 @@
 
 pub mod check;
 pub mod forget;
-mod plot;
 mod run;
 mod scale;
 
@@ -11,9 +10,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::cli::{CliError, Logging};
-use crate::fleet::{self, Service};
+use crate::fleet::{self, FleetError};
 use crate::onnx::home::Home;
-use crate::settings::{Layers, Origin, Settings};
+use crate::settings::{Layers, Origin, Service, Settings};
 
 /// Brings a model pack that lies in S3; from then on the settings name the folder where it is.
 pub fn bring(settings: &mut Settings, home: &Home) -> Result<(), CliError> {
@@ -33,7 +32,7 @@ pub enum Command {
     Group(Args),
     /// Detect or group, as SERVICE_TYPE says
     Worker(Args),
-    /// Try scaling policies on a trace of arrivals
+    /// Start as many workers as the queues want, or try policies on a trace of arrivals
     Scale(scale::Args),
 }
 
@@ -61,7 +60,7 @@ impl Command {
             Self::Detect(args) => (args, Some(Service::Detection)),
             Self::Group(args) => (args, Some(Service::Grouping)),
             Self::Worker(args) => (args, None),
-            Self::Scale(args) => return args.run(&layers),
+            Self::Scale(args) => return args.run(layers, logging),
         };
         if let Some(mode) = &args.mode {
             layers.set("fleet.mode", mode.clone().into(), Origin::Flag("--mode"))?;
@@ -72,7 +71,11 @@ impl Command {
         let settings = layers.settings()?;
         let service = match service {
             Some(service) => service,
-            None => Service::of(&settings)?,
+            None => match settings.fleet.service.as_str() {
+                "detection" => Service::Detection,
+                "grouping" => Service::Grouping,
+                other => return Err(FleetError::Service(other.to_owned()).into()),
+            },
         };
         run::run(settings, service, logging, args.json)
     }

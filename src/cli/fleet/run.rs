@@ -15,13 +15,13 @@ use crate::cli::models::lanes;
 use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::{CliError, Logging};
-use crate::fleet::{Depth, Service, Worker};
+use crate::fleet::{Depth, Worker};
 use crate::onnx::home::Home;
 use crate::onnx::manifest::Manifest;
 use crate::onnx::pack::Pack;
 use crate::onnx::tally::Tally;
 use crate::redis::{Cache, Counts};
-use crate::settings::Settings;
+use crate::settings::{Service, Settings};
 use crate::telemetry::{CacheCounts, Extra, ModelRuns, Telemetry};
 
 /// Spans and metrics may take so long at the end: a part of what a drain leaves before SIGKILL.

@@ -12,8 +12,8 @@ use self::axes::{Axes, value_info};
 use self::number::*;
 use super::manifest::Embedder;
 use super::prelu;
-use super::runtime::Provider;
 use super::wire::{Field, Value, WireError, fields, put_bytes, put_varint, varint};
+use crate::settings::Provider;
 
 /// What to change in a graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::scale::Run;
+use super::simulate::Run;
 use crate::cli::CliError;
 
 const SIZE: (u32, u32) = (960, 640);

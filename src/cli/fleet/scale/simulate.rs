@@ -11,33 +11,23 @@ use serde::Serialize;
 use super::plot;
 use crate::cli::CliError;
 use crate::cli::print::{output, print};
-use crate::settings::{Layers, PolicyName, Settings};
+use crate::settings::{PolicyName, Settings};
 
-/// Arguments of `muster scale`.
+/// Arguments of `muster scale --simulate`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-TRACE is a file with lines of `second,images`, or one of burst-1500, burst-100k, burst-1m, steady-30, diurnal, trickle.
-Rate, boot, target and caps come from the settings ([scale], [cost]): MUSTER_SCALE__RATE=35 muster scale --simulate …
-
-Examples:
-  muster scale --simulate burst-100k
-  muster scale --simulate arrivals.csv --interruptions 0.1 --plot scale.svg")]
 pub struct Args {
     /// Try the policies on a trace of arrivals
-    #[arg(long, value_name = "TRACE")]
-    simulate: String,
+    #[arg(long, value_name = "TRACE", conflicts_with_all = ["once", "dry_run", "fleet", "policy"])]
+    simulate: Option<String>,
     /// Spot interruptions an hour and worker
-    #[arg(long, value_name = "N", default_value_t = 0.05)]
+    #[arg(long, value_name = "N", default_value_t = 0.05, requires = "simulate")]
     interruptions: f64,
     /// Seed of boot times and interruptions
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "simulate")]
     seed: u64,
     /// Write a plot of backlog and workers
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg", requires = "simulate")]
     plot: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 /// One policy's outcome.
@@ -57,50 +47,51 @@ struct Report {
 }
 
 impl Args {
+    /// Whether a simulation is asked for.
+    pub fn asked(&self) -> bool {
+        self.simulate.is_some()
+    }
+
     /// Runs every policy.
-    pub fn run(self, layers: &Layers) -> Result<ExitCode, CliError> {
-        let settings = layers.settings()?;
+    pub fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, CliError> {
+        let name = self.simulate.clone().unwrap_or_default();
         if !(0.0..=3600.0).contains(&self.interruptions) {
             return Err(CliError::Usage(format!("--interruptions is {}, allowed is 0 to 3600", self.interruptions)));
         }
-        let trace = self.trace()?;
-        let report = self.report(&settings, &trace);
+        let trace = trace(&name)?;
+        let report = self.report(settings, &name, &trace);
         if let Some(place) = &self.plot {
             let drawn = plot::draw(&report.trace, &report.policies)?;
             output(Some(place), |out| Ok(out.write_all(drawn.as_bytes())?))?;
         }
         print(|out| {
-            if self.json {
-                Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?)
-            } else {
-                table(&report, out)
-            }
+            if json { Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?) } else { table(&report, out) }
         })?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn trace(&self) -> Result<Trace, CliError> {
-        if let Some(trace) = Trace::named(&self.simulate) {
-            return Ok(trace);
-        }
-        let path = PathBuf::from(&self.simulate);
-        if !path.exists() {
-            let named = NAMES.join(", ");
-            return Err(CliError::Missing(format!("{} is neither a file nor one of {named}", self.simulate)));
-        }
-        let text = std::fs::read_to_string(&path).map_err(|source| CliError::File { path, source })?;
-        text.parse().map_err(|error| CliError::Usage(format!("{}: {error}", self.simulate)))
-    }
-
-    fn report(&self, settings: &Settings, trace: &Trace) -> Report {
+    fn report(&self, settings: &Settings, name: &str, trace: &Trace) -> Report {
         let world = settings.world(self.interruptions, self.seed);
-        let run = |name: PolicyName| Run {
-            policy: name.as_str(),
-            outcome: simulate(&settings.scale.policy(name), trace, &world),
+        let run = |policy: PolicyName| Run {
+            policy: policy.as_str(),
+            outcome: simulate(&settings.scale.policy(policy), trace, &world),
         };
         let policies = PolicyName::ALL.into_iter().map(run).collect();
-        Report { trace: self.simulate.clone(), images: trace.images(), policies }
+        Report { trace: name.to_owned(), images: trace.images(), policies }
     }
+}
+
+fn trace(name: &str) -> Result<Trace, CliError> {
+    if let Some(trace) = Trace::named(name) {
+        return Ok(trace);
+    }
+    let path = PathBuf::from(name);
+    if !path.exists() {
+        let named = NAMES.join(", ");
+        return Err(CliError::Missing(format!("{name} is neither a file nor one of {named}")));
+    }
+    let text = std::fs::read_to_string(&path).map_err(|source| CliError::File { path, source })?;
+    text.parse().map_err(|error| CliError::Usage(format!("{name}: {error}")))
 }
 
 fn table(report: &Report, out: &mut dyn Write) -> Result<(), CliError> {

@@ -1,0 +1,178 @@
+//! Workers as jobs of AWS Batch.
+
+use async_trait::async_trait;
+use aws_sdk_batch::Client;
+use aws_sdk_batch::types::{ArrayProperties, JobStatus, JobSummary, KeyValuesPair};
+use muster_actors::error::Class;
+use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
+use muster_actors::scaler::policy::{Job, Line};
+
+use super::classify::{Fault, fault};
+use super::clients::{Clients, address};
+use crate::settings::Settings;
+
+/// DescribeJobs takes so many at most.
+const DESCRIBED: usize = 100;
+/// Jobs of one page.
+const PAGE: i32 = 100;
+/// A job that began to wait longer ago has been cancelled by its queue, or has run into its own time limit: no more pages.
+const OLDEST: i64 = 48 * 3600 * 1000;
+
+/// Jobs of one definition.
+#[derive(Clone, Debug)]
+pub struct BatchFleet {
+    client: Client,
+    /// What the names of its jobs begin with.
+    prefix: String,
+    definition: String,
+    queues: Vec<(Line, String)>,
+}
+
+fn failed(Fault { class, message, .. }: Fault) -> FleetError {
+    match class {
+        // ClientException: this call will never be taken.
+        Class::Poison => FleetError::Refused(message),
+        class => FleetError::Failed { class, message },
+    }
+}
+
+impl BatchFleet {
+    /// Jobs of `definition` whose names begin with `prefix`, in the queues that the settings name.
+    pub fn new(clients: &Clients, settings: &Settings, prefix: &str, definition: &str) -> Self {
+        let mut config = aws_sdk_batch::config::Builder::from(&clients.config);
+        if let Some(url) = address(&settings.batch.endpoint, settings) {
+            config = config.endpoint_url(url);
+        }
+        let lines = [
+            (Line::Primary, &settings.batch.primary_queue),
+            (Line::Secondary, &settings.batch.secondary_queue),
+            (Line::Fallback, &settings.batch.fallback_queue),
+        ];
+        let queues = lines.into_iter().filter(|(_, queue)| !queue.is_empty());
+        Self {
+            client: Client::from_conf(config.build()),
+            prefix: format!("{prefix}-"),
+            definition: definition.to_owned(),
+            queues: queues.map(|(line, queue)| (line, queue.clone())).collect(),
+        }
+    }
+
+    /// All jobs of a queue that may not have ended, with those that have. By name, because this is the one list that has every
+    /// status in it: between lists by status a job that is interrupted moves back, and is in neither.
+    async fn list(&self, queue: &str) -> Result<Vec<JobSummary>, FleetError> {
+        let mut all = Vec::new();
+        let mut token = None;
+        loop {
+            let names = KeyValuesPair::builder().name("JOB_NAME").values(format!("{}*", self.prefix)).build();
+            let asked = self.client.list_jobs().job_queue(queue).filters(names).max_results(PAGE);
+            let answer = asked.set_next_token(token).send().await.map_err(|error| failed(fault("ListJobs", &error)))?;
+            let page = answer.job_summary_list.unwrap_or_default();
+            // The newest come first.
+            let newest = all.first().or(page.first()).and_then(|job: &JobSummary| job.created_at).unwrap_or(i64::MAX);
+            let oldest = page.last().and_then(|job| job.created_at).unwrap_or(i64::MAX);
+            let ended = page.iter().all(|job| phase(job.status.as_ref()) == Phase::Ended);
+            all.extend(page);
+            token = answer.next_token;
+            if token.is_none() || (ended && newest.saturating_sub(oldest) > OLDEST) {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Children of arrays by how far they are, as (waiting, working), in the order of `ids`.
+    async fn children(&self, ids: &[String]) -> Result<Vec<(u64, u64)>, FleetError> {
+        let mut all = Vec::new();
+        for some in ids.chunks(DESCRIBED) {
+            let asked = self.client.describe_jobs().set_jobs(Some(some.to_vec()));
+            let answer = asked.send().await.map_err(|error| failed(fault("DescribeJobs", &error)))?;
+            let jobs = answer.jobs.unwrap_or_default();
+            for id in some {
+                let array = jobs.iter().find(|job| job.job_id.as_ref() == Some(id)).and_then(|job| {
+                    let properties = job.array_properties.as_ref()?;
+                    Some((properties.status_summary.clone().unwrap_or_default(), properties.size.unwrap_or(0)))
+                });
+                // Not described: nothing is known to have ended.
+                let (summary, size) = array.unwrap_or_default();
+                let of = |phases: Phase| -> u64 {
+                    let counts =
+                        summary.iter().filter(|(status, _)| phase(Some(&JobStatus::from(status.as_str()))) == phases);
+                    counts.map(|(_, count)| u64::try_from(*count).unwrap_or(0)).sum()
+                };
+                let (working, ended) = (of(Phase::Working), of(Phase::Ended));
+                // Children that no status counts yet are on their way.
+                let size = u64::try_from(size).unwrap_or(0);
+                all.push((size.saturating_sub(working + ended), working));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Why the children of an array wait.
+    async fn reason(&self, id: &str) -> Result<Option<String>, FleetError> {
+        let asked = self.client.list_jobs().array_job_id(id).job_status(JobStatus::Runnable).max_results(PAGE);
+        let answer = asked.send().await.map_err(|error| failed(fault("ListJobs", &error)))?;
+        let children = answer.job_summary_list.unwrap_or_default();
+        Ok(children.into_iter().filter_map(|child| child.status_reason).find(|reason| !reason.is_empty()))
+    }
+
+    async fn line(&self, line: Line, queue: &str, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
+        let jobs = self.list(queue).await?;
+        let mut seen = Vec::new();
+        let mut arrays: Vec<(String, String)> = Vec::new();
+        for job in jobs {
+            let (name, phase) = (job.job_name.unwrap_or_default(), phase(job.status.as_ref()));
+            let is_array = job.array_properties.as_ref().is_some_and(|array| array.size.is_some());
+            if phase == Phase::Ended {
+                if names.contains(&name) {
+                    seen.push(Sighting { name, line, phase, workers: 0, reason: None });
+                }
+            } else if is_array {
+                arrays.push((job.job_id.unwrap_or_default(), name));
+            } else {
+                let reason = job.status_reason.filter(|reason| phase == Phase::Waiting && !reason.is_empty());
+                seen.push(Sighting { name, line, phase, workers: 1, reason });
+            }
+        }
+        let ids: Vec<String> = arrays.iter().map(|(id, _)| id.clone()).collect();
+        for ((id, name), (waiting, working)) in arrays.into_iter().zip(self.children(&ids).await?) {
+            let reason = if waiting > 0 { self.reason(&id).await? } else { None };
+            let waiting = Sighting { name: name.clone(), line, phase: Phase::Waiting, workers: waiting, reason };
+            seen.extend([waiting, Sighting { name, line, phase: Phase::Working, workers: working, reason: None }]);
+        }
+        Ok(seen)
+    }
+}
+
+/// How far a job is. What Amazon adds to its list counts as not ended.
+fn phase(status: Option<&JobStatus>) -> Phase {
+    match status {
+        Some(JobStatus::Starting | JobStatus::Running) => Phase::Working,
+        Some(JobStatus::Succeeded | JobStatus::Failed) => Phase::Ended,
+        _ => Phase::Waiting,
+    }
+}
+
+#[async_trait]
+impl Fleet for BatchFleet {
+    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
+        let mut seen = Vec::new();
+        for (line, queue) in &self.queues {
+            seen.extend(self.line(*line, queue, names).await?);
+        }
+        Ok(seen)
+    }
+
+    async fn submit(&self, order: &Order) -> Result<(), FleetError> {
+        let queue = self.queues.iter().find(|(line, _)| *line == order.line);
+        let (_, queue) = queue.ok_or_else(|| FleetError::Refused(format!("there is no {:?} queue", order.line)))?;
+        let asked = self.client.submit_job().job_name(&order.name).job_queue(queue).job_definition(&self.definition);
+        let asked = match order.job() {
+            Job::Plain => asked,
+            Job::Array(size) => {
+                let size = i32::try_from(size).map_err(|_| FleetError::Refused(format!("an array of {size}")))?;
+                asked.array_properties(ArrayProperties::builder().size(size).build())
+            }
+        };
+        asked.send().await.map(drop).map_err(|error| failed(fault("SubmitJob", &error)))
+    }
+}

@@ -1,0 +1,92 @@
+//! Workers as tasks of an ECS service: their desired count.
+//!
+//! Tasks of a service do not leave by themselves, so the count is set to zero when nothing waits and nothing is held. ECS
+//! stops them with SIGTERM, and they hand back what came meanwhile.
+
+use async_trait::async_trait;
+use aws_sdk_ecs::Client;
+use muster_actors::error::Class;
+use muster_actors::exit::Mend;
+use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
+use muster_actors::scaler::policy::Line;
+
+use super::classify::{Fault, fault};
+use super::clients::{Clients, address};
+use crate::settings::Settings;
+
+/// Tasks of one service.
+#[derive(Clone, Debug)]
+pub struct EcsFleet {
+    client: Client,
+    cluster: String,
+    service: String,
+}
+
+fn failed(Fault { class, message, .. }: Fault) -> FleetError {
+    match class {
+        Class::Poison => FleetError::Refused(message),
+        class => FleetError::Failed { class, message },
+    }
+}
+
+impl EcsFleet {
+    /// Tasks of `service` in the cluster that the settings name.
+    pub fn new(clients: &Clients, settings: &Settings, service: &str) -> Self {
+        let mut config = aws_sdk_ecs::config::Builder::from(&clients.config);
+        if let Some(url) = address(&settings.ecs.endpoint, settings) {
+            config = config.endpoint_url(url);
+        }
+        let cluster = settings.ecs.cluster.clone();
+        Self { client: Client::from_conf(config.build()), cluster, service: service.to_owned() }
+    }
+
+    /// Desired and running tasks.
+    async fn counts(&self) -> Result<(u64, u64), FleetError> {
+        let asked = self.client.describe_services().cluster(&self.cluster).services(&self.service);
+        let answer = asked.send().await.map_err(|error| failed(fault("DescribeServices", &error)))?;
+        let Some(service) = answer.services.unwrap_or_default().into_iter().next() else {
+            let message = format!("there is no service {} in cluster {}", self.service, self.cluster);
+            return Err(FleetError::Failed { class: Class::Misconfigured(Mend::Settings), message });
+        };
+        let count = |count| u64::try_from(count).unwrap_or(0);
+        Ok((count(service.desired_count), count(service.running_count)))
+    }
+
+    async fn set(&self, desired: u64) -> Result<(), FleetError> {
+        let desired = i32::try_from(desired).map_err(|_| FleetError::Refused(format!("{desired} tasks")))?;
+        let asked = self.client.update_service().cluster(&self.cluster).service(&self.service).desired_count(desired);
+        asked.send().await.map(drop).map_err(|error| failed(fault("UpdateService", &error)))
+    }
+}
+
+#[async_trait]
+impl Fleet for EcsFleet {
+    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
+        let (desired, running) = self.counts().await?;
+        let of = |name: &str, phase, workers| Sighting {
+            name: name.to_owned(),
+            line: Line::Primary,
+            phase,
+            workers,
+            reason: None,
+        };
+        // The count has every order in it: none is known by its name, and none is on its way.
+        let asked = names.iter().map(|name| of(name, Phase::Ended, 0));
+        let working = running.min(desired);
+        Ok(asked
+            .chain([of(&self.service, Phase::Working, working), of(&self.service, Phase::Waiting, desired - working)])
+            .collect())
+    }
+
+    async fn submit(&self, order: &Order) -> Result<(), FleetError> {
+        let (desired, _) = self.counts().await?;
+        self.set(desired + order.workers).await
+    }
+
+    async fn rest(&self) -> Result<(), FleetError> {
+        match self.counts().await? {
+            (0, _) => Ok(()),
+            _ => self.set(0).await,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Submitters, from settings.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use muster_actors::ports::fleet::Fleet;
+use muster_actors::ports::gauge::Gauge;
+use muster_actors::scaler::flight::{ScalerSettings, Submitter};
+
+use super::batch::BatchFleet;
+use super::cell::S3Cell;
+use super::clients::Clients;
+use super::gauge::SqsGauge;
+use super::s3::S3Bucket;
+use crate::settings::{Service, Settings, Unset, required};
+
+/// Where submitters and cutovers keep what they share, in the bucket of groups.
+pub const STATE: &str = "fleet/";
+
+/// How the workers of a service are scaled.
+pub fn decision(settings: &Settings, service: Service) -> ScalerSettings {
+    match service {
+        Service::Detection => settings.detectors(),
+        Service::Grouping => settings.groupers(),
+    }
+}
+
+/// Jobs of AWS Batch that are workers of a service.
+pub fn batch(clients: &Clients, settings: &Settings, service: Service) -> Result<BatchFleet, Unset> {
+    let batch = &settings.batch;
+    required(&batch.primary_queue, "batch.primary_queue", "MUSTER_BATCH__PRIMARY_QUEUE")?;
+    let definition = match service {
+        Service::Detection => required(&batch.detection, "batch.detection", "MUSTER_BATCH__DETECTION")?,
+        Service::Grouping => required(&batch.grouping, "batch.grouping", "MUSTER_BATCH__GROUPING")?,
+    };
+    Ok(BatchFleet::new(clients, settings, &decision(settings, service).name, definition))
+}
+
+/// A service's queue. Only what finds faces has a rate that is worth measuring.
+pub fn gauge(clients: &Clients, settings: &Settings, service: Service) -> Result<SqsGauge, Unset> {
+    let measured = (service == Service::Detection).then_some(service.as_str());
+    Ok(SqsGauge::new(clients, settings, service.queue(&settings.queues)?, measured))
+}
+
+/// Whoever scales the workers of a service.
+pub fn submitter(
+    clients: &Clients,
+    settings: &Settings,
+    service: Service,
+    gauge: Arc<dyn Gauge>,
+    fleet: Arc<dyn Fleet>,
+) -> Result<Submitter, Unset> {
+    let buckets = &settings.buckets;
+    let groups = required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?;
+    let bucket = S3Bucket::new(clients.s3.clone(), groups, &buckets.kms_key);
+    let settings = decision(settings, service);
+    let key = format!("{STATE}{}.json", settings.name);
+    Ok(Submitter {
+        id: identity(),
+        settings,
+        cell: Arc::new(S3Cell::new(bucket, &key)),
+        gauge,
+        fleet,
+        clock: Arc::new(SystemTime::now),
+    })
+}
+
+/// No two submitters that live have the same.
+fn identity() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}-{}", host.trim(), std::process::id(), since.as_nanos())
+}

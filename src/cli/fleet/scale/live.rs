@@ -1,0 +1,189 @@
+//! Looks at the queues, once or again and again, and starts workers.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, System};
+use muster_actors::error::Class;
+use muster_actors::error::class::Classified;
+use muster_actors::ports::fleet::Fleet;
+use muster_actors::ports::gauge::Gauge;
+use muster_actors::scaler::flight::{LookError, Submitter};
+use muster_actors::scaler::{Scaler, Stop};
+use tokio::sync::Notify;
+
+use super::tell::Teller;
+use crate::aws::clients::Clients;
+use crate::aws::ecs::EcsFleet;
+use crate::aws::scaling;
+use crate::cli::CliError;
+use crate::cli::signal::Signals;
+use crate::fleet::{FleetError, LocalGauge, Make, Processes};
+use crate::onnx::home::Home;
+use crate::settings::{FleetKind, Service, Settings, required};
+
+/// How often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Until somebody stops it.
+    Loop,
+    /// Once.
+    Once,
+    /// Once, without consequences.
+    DryRun,
+}
+
+const SERVICES: [Service; 2] = [Service::Detection, Service::Grouping];
+
+/// Runs it.
+pub fn run(settings: &Settings, file: Option<&Path>, how: How, json: bool) -> Result<ExitCode, CliError> {
+    let signals = Signals::listen()?;
+    let teller = Teller::new(json);
+    System::new().block_on(async {
+        let clients = Clients::scaling(settings).await;
+        let mut scaled = Vec::new();
+        for service in SERVICES {
+            scaled.push(Scaled::new(&clients, settings, file, service, &teller)?);
+        }
+        let code = match how {
+            How::Loop => endless(&scaled, Duration::from_secs(settings.scale.tick_seconds), &teller, &signals).await?,
+            How::Once | How::DryRun => once(&scaled, how, &teller).await?,
+        };
+        for processes in scaled.iter().filter_map(|scaled| scaled.processes.as_ref()) {
+            match how {
+                How::Loop => processes.stop().await,
+                How::Once | How::DryRun => tokio::select! {
+                    () = processes.wait() => {}
+                    () = signals.asked() => processes.stop().await,
+                },
+            }
+        }
+        Ok(code)
+    })
+}
+
+/// A service, with whoever scales it.
+struct Scaled {
+    service: Service,
+    submitter: Submitter,
+    /// Workers on this machine.
+    processes: Option<Processes>,
+}
+
+impl Scaled {
+    fn new(
+        clients: &Clients,
+        settings: &Settings,
+        file: Option<&Path>,
+        service: Service,
+        teller: &Teller,
+    ) -> Result<Self, CliError> {
+        let gauge = scaling::gauge(clients, settings, service).map_err(FleetError::from)?;
+        let mut processes = None;
+        let (gauge, fleet): (Arc<dyn Gauge>, Arc<dyn Fleet>) = match settings.scale.fleet {
+            FleetKind::Batch => {
+                let fleet = scaling::batch(clients, settings, service).map_err(FleetError::from)?;
+                (Arc::new(gauge), Arc::new(fleet))
+            }
+            FleetKind::Ecs => {
+                let name = ecs_service(settings, service)?;
+                (Arc::new(gauge), Arc::new(EcsFleet::new(clients, settings, name)))
+            }
+            FleetKind::Local => {
+                let queue = service.queue(&settings.queues).map_err(FleetError::from)?;
+                let make = worker(service, file)?;
+                let here = Processes::new(Home::from_env()?.folder(), queue, make, teller.hear())?;
+                processes = Some(here.clone());
+                (Arc::new(LocalGauge { queue: gauge, processes: here.clone() }), Arc::new(here))
+            }
+        };
+        let submitter = scaling::submitter(clients, settings, service, gauge, fleet).map_err(FleetError::from)?;
+        Ok(Self { service, submitter, processes })
+    }
+}
+
+fn ecs_service(settings: &Settings, service: Service) -> Result<&str, FleetError> {
+    let ecs = &settings.ecs;
+    required(&ecs.cluster, "ecs.cluster", "MUSTER_ECS__CLUSTER")?;
+    Ok(match service {
+        Service::Detection => required(&ecs.detection, "ecs.detection", "MUSTER_ECS__DETECTION")?,
+        Service::Grouping => required(&ecs.grouping, "ecs.grouping", "MUSTER_ECS__GROUPING")?,
+    })
+}
+
+/// This program as a worker with the same settings.
+fn worker(service: Service, file: Option<&Path>) -> Result<Make, CliError> {
+    let program = std::env::current_exe()?;
+    let command = match service {
+        Service::Detection => "detect",
+        Service::Grouping => "group",
+    };
+    let file = file.map(std::path::absolute).transpose()?;
+    Ok(Arc::new(move || {
+        let mut worker = Command::new(&program);
+        if let Some(file) = &file {
+            worker.arg("--config").arg(file);
+        }
+        // One page for Prometheus cannot be all of theirs.
+        worker.args([command, "--mode", "batch", "--json"]).env("MUSTER_TELEMETRY__METRICS_LISTEN", "");
+        worker
+    }))
+}
+
+/// One look at each queue. Where one cannot be looked at, the other still is.
+async fn once(scaled: &[Scaled], how: How, teller: &Teller) -> Result<ExitCode, CliError> {
+    let mut worst = Ok(ExitCode::SUCCESS);
+    for Scaled { service, submitter, .. } in scaled {
+        let looked = match how {
+            How::DryRun => submitter.peek().await,
+            How::Once | How::Loop => submitter.tick().await,
+        };
+        teller.look(*service, &looked, how == How::DryRun);
+        match looked {
+            Ok(look) if look.failed.is_empty() => {}
+            Ok(_) => worst = Ok(ExitCode::from(75)),
+            // Whoever is at it does the same.
+            Err(LookError::Busy { .. }) => {}
+            Err(error) => worst = Err(FleetError::from(error).into()),
+        }
+    }
+    worst
+}
+
+/// Looks until somebody wants an end, or a person must mend something.
+async fn endless(scaled: &[Scaled], every: Duration, teller: &Teller, signals: &Signals) -> Result<ExitCode, CliError> {
+    let broken = Arc::new((Notify::new(), std::sync::Mutex::new(None)));
+    let scalers: Vec<_> = scaled
+        .iter()
+        .map(|Scaled { service, submitter, .. }| {
+            let (service, teller, broken) = (*service, teller.clone(), Arc::clone(&broken));
+            let tell = Arc::new(move |looked: &Result<_, LookError>| {
+                teller.look(service, looked, false);
+                if let Err(error) = looked
+                    && matches!(error.class(), Class::Misconfigured(_))
+                {
+                    *broken.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error.clone());
+                    broken.0.notify_one();
+                }
+            });
+            Scaler::new(submitter.clone(), every, tell).start()
+        })
+        .collect();
+    tokio::select! {
+        () = signals.asked() => {}
+        () = broken.0.notified() => {}
+    }
+    for scaler in &scalers {
+        let _ = scaler.send(Stop).await;
+    }
+    while scalers.iter().any(actix::Addr::connected) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let broken = broken.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    match broken {
+        Some(error) => Err(FleetError::from(error).into()),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,136 @@
+//! What a scaler tells a person, or a program.
+
+use std::os::unix::process::ExitStatusExt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use muster_actors::ports::fleet::Order;
+use muster_actors::scaler::flight::{Look, LookError};
+use muster_actors::scaler::policy::{Depth, Job, Line, Why};
+use muster_actors::scaler::stuck::Stuck;
+use serde_json::json;
+
+use crate::cli::print::print_lines;
+use crate::fleet::{Event, Hear};
+use crate::settings::Service;
+
+/// Writes lines to standard output.
+#[derive(Clone)]
+pub struct Teller {
+    json: bool,
+    since: Instant,
+    /// What was told of each service last: the same is not told again.
+    last: Arc<Mutex<[String; 2]>>,
+}
+
+impl Teller {
+    /// For a program, or for a person.
+    pub fn new(json: bool) -> Self {
+        Self { json, since: Instant::now(), last: Arc::default() }
+    }
+
+    fn write(&self, line: &str) {
+        let seconds = self.since.elapsed().as_secs_f64();
+        // Whoever reads this may have seen enough: the work goes on.
+        let _ = print_lines(|out| match self.json {
+            true => Ok(writeln!(out, "{line}")?),
+            false => Ok(writeln!(out, "{seconds:>7.1} s  {line}")?),
+        });
+    }
+
+    /// Tells of a look.
+    pub fn look(&self, service: Service, looked: &Result<Look, LookError>, dry: bool) {
+        let name = service.as_str();
+        if self.json {
+            let line = match looked {
+                Ok(look) => json!({ "service": name, "look": look, "dry_run": dry }),
+                Err(error) => json!({ "service": name, "error": error.to_string() }),
+            };
+            return self.write(&line.to_string());
+        }
+        let text = match looked {
+            Ok(look) => told(look, dry),
+            Err(error) => format!("no look: {error}"),
+        };
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = &mut last[usize::from(service == Service::Grouping)];
+        if *last != text {
+            text.lines().for_each(|line| self.write(&format!("{name:<9}  {line}")));
+            *last = text;
+        }
+    }
+
+    /// Hears of workers on this machine.
+    pub fn hear(&self) -> Hear {
+        let teller = self.clone();
+        Arc::new(move |event| teller.event(&event))
+    }
+
+    fn event(&self, event: &Event) {
+        let line = match event {
+            Event::Started { name, pid } if self.json => json!({ "worker": name, "started": pid }).to_string(),
+            Event::Ended { name, status, summary } if self.json => {
+                json!({ "worker": name, "code": status.code(), "signal": status.signal(), "summary": summary })
+                    .to_string()
+            }
+            Event::Started { name, pid } => format!("worker     {name} started, process {pid}"),
+            Event::Ended { name, status, summary } => {
+                let count = |key: &str| summary.as_ref().and_then(|summary| summary[key].as_u64());
+                let did = count("fetched").map_or_else(String::new, |fetched| format!(", {fetched} fetched"));
+                format!("worker     {name} ended, {status}{did}")
+            }
+        };
+        self.write(&line);
+    }
+}
+
+fn told(look: &Look, dry: bool) -> String {
+    let Depth { visible, delayed, in_flight } = look.depth;
+    let (active, working) = (look.tally.active.total(), look.tally.working.total());
+    let rate = look.rate.map_or_else(String::new, |rate| format!(" at {rate:.1}/s"));
+    let mut text = format!(
+        "{visible} wait, {delayed} later, {in_flight} held; {active} workers, {working} at work; wanted {}{rate}: {}",
+        look.want,
+        why(look.why)
+    );
+    for order in &look.orders {
+        let failed = look.failed.iter().find(|(name, _)| *name == order.name);
+        text.push_str(&match failed {
+            Some((_, error)) => format!("\n{} failed: {error}", submitted(order)),
+            None if dry => format!("\nwould submit {}", submitted(order)),
+            None => format!("\nsubmitted {}", submitted(order)),
+        });
+    }
+    for name in &look.tally.vanished {
+        text.push_str(&format!("\n{name} was asked for and never came"));
+    }
+    for Stuck { cause, workers, seconds, reason, mend } in &look.tally.stuck {
+        let reason = reason.as_deref().unwrap_or("the fleet gives no reason");
+        let minutes = seconds / 60;
+        text.push_str(&format!("\n{workers} wait for {minutes} min ({cause:?}: {reason}): {mend}"));
+    }
+    text
+}
+
+fn why(why: Why) -> &'static str {
+    match why {
+        Why::Empty => "nothing waits",
+        Why::Enough => "enough",
+        Why::Few => "a few more are not worth a call",
+        Why::Full => "no more are allowed",
+        Why::Needed => "more are needed",
+        Why::Starving => "the Spot market gives none, on demand then",
+    }
+}
+
+fn submitted(order: &Order) -> String {
+    let line = match order.line {
+        Line::Primary => "primary",
+        Line::Secondary => "secondary",
+        Line::Fallback => "on demand",
+    };
+    match order.job() {
+        Job::Plain => format!("{} ({line}, one worker)", order.name),
+        Job::Array(size) => format!("{} ({line}, an array of {size})", order.name),
+    }
+}

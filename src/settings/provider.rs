@@ -1,0 +1,19 @@
+//! Who executes the models.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who executes the models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "models", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// The quickest that is installed and gives the same embeddings. See docs/models.md for what was measured.
+    #[default]
+    Auto,
+    /// ONNX Runtime's own CPU kernels.
+    Cpu,
+    /// OpenVINO for the embedder, ONNX Runtime's kernels for the detector.
+    #[cfg_attr(feature = "models", value(name = "openvino"))]
+    OpenVino,
+}
