@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "once")]
     dry_run: bool,
     #[command(flatten)]
-    simulate: simulate::Args,
+    simulate: simulate::Simulation,
     /// Print JSON: a line for each look and each worker, or the outcome of the simulation
     #[arg(long)]
     json: bool,

@@ -15,7 +15,7 @@ use crate::settings::{PolicyName, Settings};
 
 /// Arguments of `muster scale --simulate`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct Simulation {
     /// Try the policies on a trace of arrivals
     #[arg(long, value_name = "TRACE", conflicts_with_all = ["once", "dry_run", "fleet", "policy"])]
     simulate: Option<String>,
@@ -46,7 +46,7 @@ struct Report {
     policies: Vec<Run>,
 }
 
-impl Args {
+impl Simulation {
     /// Whether a simulation is asked for.
     pub fn asked(&self) -> bool {
         self.simulate.is_some()
