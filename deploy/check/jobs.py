@@ -74,7 +74,7 @@ def queues(template):
             yield f"{name}: limits are for {sorted(limit['Reason'] for limit in limits)}"
         for limit in limits:
             seconds, reason = limit["MaxTimeSeconds"], limit["Reason"]
-            least = NO_SPOT + 300 if reason.startswith("CAPACITY") else 900 if reason.endswith("JOB_RESOURCE_REQUIREMENT") else 600
+            least = 2 * NO_SPOT if reason.startswith("CAPACITY") else 900 if reason.endswith("JOB_RESOURCE_REQUIREMENT") else 600
             if not least <= seconds <= 86400:
                 yield f"{name}: {reason} after {seconds} s, outside {least} to 86400"
             if (limit["Action"], limit["State"]) != ("CANCEL", "RUNNABLE"):
