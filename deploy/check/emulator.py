@@ -40,7 +40,8 @@ class Emulator:
         self.server.wait(10)
         if fault:
             self.log.seek(0)
-            print("moto's last words:", *self.log.readlines()[-30:], sep="\n")
+            words = [line for line in self.log if line.strip() and '" 200 -' not in line]
+            print("moto's last words:\n", *words[-30:], sep="")
         self.log.close()
 
     def client(self, service):

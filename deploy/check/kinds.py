@@ -43,6 +43,7 @@ def make_queue_policy(api, wanted):
 @reads("AWS::S3::Bucket")
 def bucket(api, name, _):
     s3 = api("s3")
+    s3.head_bucket(Bucket=name)
 
     def asked(call, *path):
         try:

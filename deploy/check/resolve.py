@@ -1,5 +1,6 @@
 """What a property is once a stack stands: parameters, names and addresses put in."""
 
+import base64
 import re
 
 from emulator import ACCOUNT, REGION
@@ -57,7 +58,6 @@ class Resolver:
             if kind == "Fn::If":
                 return self.value(inner[1] if self.holds(inner[0]) else inner[2])
             if kind == "Fn::Base64":
-                import base64
                 return base64.b64encode(self.value(inner).encode()).decode()
             if kind.startswith("Fn::"):
                 raise ValueError(kind)

@@ -5,12 +5,13 @@ import io
 import json
 import zipfile
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 import kinds
 from difference import differences
 from emulator import ACCOUNT, REGION, Emulator
 from resolve import Resolver
+from storage import KEPT
 from template import ROOT
 
 KNOWN = ROOT / "deploy" / "emulator.json"
@@ -60,8 +61,9 @@ class Stack:
     def attribute(self, name, attribute):
         """What Fn::GetAtt gives."""
         kind, physical = self.template.resources[name]["Type"], self.ids[name]
+        last = physical.rsplit("/", 1)[-1]
         own = {
-            "AWS::SQS::Queue": {"Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{physical.rsplit('/', 1)[-1]}", "QueueName": physical.rsplit("/", 1)[-1]},
+            "AWS::SQS::Queue": {"Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{last}", "QueueName": last},
             "AWS::S3::Bucket": {"Arn": f"arn:aws:s3:::{physical}"},
             "AWS::Logs::LogGroup": {"Arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{physical}:*"},
             "AWS::Lambda::Function": {"Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{physical}"},
@@ -70,7 +72,8 @@ class Stack:
             "AWS::IAM::InstanceProfile": {"Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{physical}"},
             "AWS::ECR::Repository": {
                 "Arn": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{physical}",
-                "RepositoryUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{physical}"},
+                "RepositoryUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{physical}",
+            },
         }
         return own[kind][attribute]
 
@@ -102,8 +105,11 @@ def create(stack):
         if kind not in kinds.MAKERS:
             faults.append(f"{name}: {kind} was not created")
             continue
-        kinds.MAKERS[kind](stack.api, properties)
-        by_api[kind] += 1
+        try:
+            kinds.MAKERS[kind](stack.api, properties)
+            by_api[kind] += 1
+        except (ClientError, ParamValidationError) as error:
+            faults.append(f"{name}: {error}")
     print(f"created    {len(wanted)} resources: {len(stack.ids)} by CloudFormation, {by_api.total()} by their own API ("
           + ", ".join(f"{count} {kind.removeprefix('AWS::')}" for kind, count in by_api.items())
           + f"); not on this emulator, only held against the service's model: {', '.join(only_checked)}")
@@ -156,7 +162,6 @@ def update(stack):
 
 def delete(stack):
     """What is to be kept is kept, all else is gone."""
-    kept = {name for name, r in stack.template.resources.items() if r.get("DeletionPolicy") == "Retain"}
     wanted, faults = stack.wanted(), []
     # Of these moto deletes nothing with a stack.
     stays = json.loads(KNOWN.read_text())["stays"]
@@ -167,9 +172,9 @@ def delete(stack):
             there = bool(kinds.READERS[kind](stack.api, physical, properties))
         except (ClientError, IndexError, StopIteration):
             there = False
-        if there != (name in kept or kind in stays):
+        if there != (name in KEPT or kind in stays):
             faults.append(f"after the stack was deleted, {name} is {'still there' if there else 'gone'}")
-    print(f"deleted    kept: {', '.join(sorted(kept))}; left by the emulator: {', '.join(kind.removeprefix('AWS::') for kind in stays)}")
+    print(f"deleted    kept: {', '.join(sorted(KEPT))}; left by the emulator: {', '.join(kind.removeprefix('AWS::') for kind in stays)}")
     return faults
 
 
