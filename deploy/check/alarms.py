@@ -1,4 +1,4 @@
-"""Every alarm tells somebody, and the runbook tells what to do."""
+"""Every alarm tells somebody, and the runbook tells what to do, in commands that name what the stack has."""
 
 import re
 
@@ -39,7 +39,10 @@ def check(template):
     faults += [f"there is no alarm {name}" for name in TOPICS - alarms.keys()]
     told = {text(dimension["Value"]) for alarm in alarms.values() for metric in metrics_of(alarm) for dimension in metric["Dimensions"]}
     faults += [f"{name}: no alarm counts this rule" for name in template.of("AWS::Events::Rule") if f"${{{name}}}" not in told]
-    part = RUNBOOK.read_text().partition("\n## Alarms\n")[2].partition("\n## ")[0]
+    runbook = RUNBOOK.read_text()
+    outputs = set(re.findall(r"\$\(out (\w+)\)", runbook)) - template.body["Outputs"].keys()
+    faults += [f"docs/operations.md: the stack has no output {name}" for name in sorted(outputs)]
+    part = runbook.partition("\n## Alarms\n")[2].partition("\n## ")[0]
     sections = set(re.findall(r"^### (\w+)$", part, re.M))
     faults += [f"{name}: docs/operations.md does not say what to do" for name in alarms.keys() - sections]
     faults += [f"docs/operations.md: there is no alarm {name}" for name in sections - alarms.keys()]

@@ -14,7 +14,7 @@ EXCEPTIONS = {
     "CKV_AWS_18": "access logs of S3 are CloudTrail's here: a third bucket for them would hold names of photos",
     "CKV_AWS_21": "the bucket of groups keeps no versions: what muster forgets must be gone",
     "CKV_AWS_26": "alarms cannot publish through the key alias/aws/sns, and a message says no more than which alarm",
-    "CKV_AWS_27": "queues are encrypted with keys of SQS (SqsManagedSseEnabled), which the rule does not look for; S3 could not send through alias/aws/sqs",
+    "CKV_AWS_27": "queues are encrypted with keys of SQS, which the rule does not look for; S3 could not send through alias/aws/sqs",
     "CKV_AWS_117": "the submitter speaks to Amazon's services alone",
     "CKV_AWS_136": "container images hold no data of anybody's; ECR encrypts them with AES-256",
     "CKV_AWS_158": "log lines hold no photo, key or face (docs/telemetry.md); CloudWatch encrypts them itself",
@@ -43,7 +43,7 @@ def checkov():
               for entry in failed if entry["check_id"] not in EXCEPTIONS]
     unused = EXCEPTIONS.keys() - {entry["check_id"] for entry in failed}
     faults += [f"lint.py: nothing needs the exception {name}" for name in sorted(unused)]
-    print(f"checkov    {passed} passed, {len(failed)} of {len(EXCEPTIONS)} rules excepted:")
+    print(f"checkov    {passed} passed, {len(failed)} findings excepted by {len(EXCEPTIONS)} rules:")
     for name, why in EXCEPTIONS.items():
         print(f"             {name} {why}")
     return faults

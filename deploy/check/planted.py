@@ -33,6 +33,7 @@ FAULTS = [
     (jobs, "MinvCpus: 0", "MinvCpus: 4", "MinvCpus"),
     (jobs, "ImageType: ECS_AL2023_NVIDIA", "ImageType: ECS_AL2_NVIDIA", "Ec2Configuration"),
     (jobs, "        MaxvCpus: 16\n", "        MaxvCpus: 16\n        BidPercentage: 60\n", "BidPercentage"),
+    (jobs, "        MaxvCpus: 16\n", "        MaxvCpus: 16\n        DesiredvCpus: 0\n", "DesiredvCpus"),
     (jobs, "Priority: 50", "Priority: 500", "priority 500"),
     (jobs, "MaxTimeSeconds: 3600", "MaxTimeSeconds: 600", "outside"),
     (jobs, "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "MISCONFIGURATION:ANYTHING", "limits are for"),
@@ -56,6 +57,7 @@ FAULTS = [
     (alarms, "      AlarmActions: [!Ref AlarmsTopic]\n", "", "does not tell"),
     (alarms, "AlarmName: !Sub ${Name}-Cost", "AlarmName: !Sub ${Name}-Money", "not that of its section"),
     (alarms, "  IntakeAge:\n", "  IntakeOld:\n", "does not say what to do"),
+    (alarms, "  ImagesDeadLettersArn: {Value", "  ImagesDeadArn: {Value", "no output"),
     (alarms, "Value: !Ref SpotInterruptionRule", "Value: !Ref JobFailedRule", "no alarm counts"),
 ]
 
