@@ -2,7 +2,7 @@
 
 import tomllib
 
-from template import ROOT, text
+from template import ROOT
 
 FORTNIGHT = 1209600
 # Queue: where its dead letters go.
@@ -12,6 +12,8 @@ QUEUES = {
 }
 # Queues that workers lease from.
 WORK = ("ImagesQueue", "EcsImagesQueue", "GalleriesQueue")
+# Queues that S3 may tell of photos.
+TOLD = {"ImagesQueue", "IntakeQueue"}
 KEPT = {"ImagesBucket", "GroupsBucket", "Repository", "ImagesDeadLetters", "GalleriesDeadLetters"}
 
 
@@ -35,13 +37,19 @@ def queues(template):
         if name in WORK and queue.get("VisibilityTimeout") != settings["visibility_seconds"]:
             yield f"{name}: visibility is not queues.visibility_seconds"
     policies = template.of("AWS::SQS::QueuePolicy").values()
-    covered = {entry["Ref"] for policy in policies for entry in policy["Queues"]}
-    yield from (f"{name}: no policy covers it" for name in found.keys() - covered)
+    covered = sorted(entry["Ref"] for policy in policies for entry in policy["Queues"])
+    if covered != sorted(found):
+        yield f"policies cover {covered}: each queue has one, and only one"
     for policy in policies:
         yield from tls(policy, "sqs:*")
+        queues = {entry["Ref"] for entry in policy["Queues"]}
         for statement in policy["PolicyDocument"]["Statement"]:
-            if statement["Effect"] == "Allow" and not {"StringEquals", "ArnEquals"} <= statement.get("Condition", {}).keys():
-                yield f"{statement.get('Sid')}: whose bucket may send is not said"
+            if statement["Effect"] != "Allow":
+                continue
+            if statement["Action"] != "sqs:SendMessage" or not queues <= TOLD:
+                yield f"{statement['Sid']}: lets {statement['Principal']} do {statement['Action']} on {sorted(queues)}"
+            if statement["Condition"].keys() != {"StringEquals", "ArnEquals"}:
+                yield f"{statement['Sid']}: whose bucket may send is not said"
 
 
 def tls(policy, actions):
@@ -69,7 +77,7 @@ def buckets(template):
     versioned = {name for name, bucket in found.items() if bucket.get("VersioningConfiguration") == {"Status": "Enabled"}}
     if versioned != {"ImagesBucket"}:
         yield f"versions are kept of {sorted(versioned)}: photos have them, faces must not"
-    if "QueuesPolicy" != template.resources["ImagesBucket"].get("DependsOn"):
+    if "ToldQueuesPolicy" != template.resources["ImagesBucket"].get("DependsOn"):
         yield "ImagesBucket does not wait for the policy by which it may send"
 
 
