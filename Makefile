@@ -3,6 +3,7 @@
 CACHE        ?= .cache
 PYTHON       ?= python3
 VENV         := $(CACHE)/venv
+DEPLOY_VENV  := $(CACHE)/venv-deploy
 PHOTOS       := $(CACHE)/photos
 export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
 export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
@@ -16,7 +17,7 @@ FUZZED       := header jpeg png webp heif
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fuzz setup models lint deny doc clean apt stack stack-demo stack-telemetry outages
+.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry outages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -26,7 +27,7 @@ demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people 
 
 # The tests' crates ask for more features of those that both share: built as the tests need them, muster is not built twice.
 test stack-demo stack-telemetry outages: BUILD := test --workspace --no-run
-test: models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
+test: deploy-check models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
 	cargo test --workspace --locked --no-fail-fast
 
 check: lint deny doc test ## formatting, clippy, licences, docs and all tests
@@ -43,6 +44,9 @@ deny: $(CACHE)/tools/bin/cargo-deny ## bans, licences and sources of dependencie
 
 doc: ## build the API docs without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+deploy-check: $(DEPLOY_VENV)/done ## the CloudFormation template: linted, held against the design, created on an emulator
+	$(DEPLOY_VENV)/bin/python deploy/check
 
 bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure beside the Python service it replaces
 	$(RELEASED) models pull open
@@ -95,6 +99,11 @@ $(CACHE)/apt.done: Makefile
 $(VENV)/done: tests/requirements.txt tests/stack/requirements.txt | $(CACHE)/apt.done
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
+	@touch $@
+
+$(DEPLOY_VENV)/done: deploy/requirements.txt | $(CACHE)/apt.done
+	$(PYTHON) -m venv $(DEPLOY_VENV)
+	$(DEPLOY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 $(CACHE)/tools/bin/cargo-deny:

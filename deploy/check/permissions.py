@@ -1,0 +1,143 @@
+"""Who may do what. A permission more, or one less, is a fault until it stands here too."""
+
+from template import each, text
+
+# Actions that know no resource, by the service authorization reference: only these may have "*".
+NO_RESOURCE = {
+    "batch:ListJobs": "names no resource",
+    "batch:DescribeJobs": "names no resource",
+    "cloudwatch:GetMetricStatistics": "metrics are no resources",
+    "ecr:GetAuthorizationToken": "a token is for the whole registry",
+    "ecs:DiscoverPollEndpoint": "asks where the service is",
+    "xray:PutTraceSegments": "spans are no resources",
+    "xray:PutSpans": "spans are no resources",
+    "xray:PutSpansForIndexing": "spans are no resources",
+}
+
+RECEIVE = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+SEND = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
+SPANS = ["xray:PutTraceSegments", "xray:PutSpans", "xray:PutSpansForIndexing"]
+WATCH = ["batch:ListJobs", "batch:DescribeJobs", "cloudwatch:GetMetricStatistics"]
+LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
+KEY = {"${DataKey}": ["kms:Decrypt", "kms:GenerateDataKey"]}
+PACK = {"arn:${AWS::Partition}:s3:::${ModelsBucket}/*": ["s3:GetObject"]}
+ECS = "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}"
+STATE = {"${GroupsBucket.Arn}/fleet/*": ["s3:GetObject", "s3:PutObject"], "${GroupsBucket.Arn}": ["s3:ListBucket"]}
+
+# Role: who takes it, and actions by resource.
+ROLES = {
+    "MachineRole": ("ec2", {
+        "*": ["ecs:DiscoverPollEndpoint"],
+        f"{ECS}:cluster/*${{Name}}-*": [
+            "ecs:RegisterContainerInstance", "ecs:DeregisterContainerInstance", "ecs:SubmitContainerStateChange",
+            "ecs:SubmitTaskStateChange", "ecs:SubmitAttachmentStateChanges"],
+        f"{ECS}:container-instance/*${{Name}}-*/*": [
+            "ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState", "ecs:TagResource"],
+    }),
+    "ExecutionRole": ("ecs-tasks", {
+        "*": ["ecr:GetAuthorizationToken"],
+        "${Repository.Arn}": ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"],
+        "${WorkersLog.Arn}": LOG,
+        "${GalleryImagesMongoSecret}": ["secretsmanager:GetSecretValue"],
+        "${HuemnMongoSecret}": ["secretsmanager:GetSecretValue"],
+        "${RedisSecret}": ["secretsmanager:GetSecretValue"],
+    }),
+    "DetectionRole": ("ecs-tasks", {
+        "*": SPANS,
+        "${ImagesQueue.Arn}": RECEIVE,
+        "${EcsImagesQueue.Arn}": RECEIVE,
+        "${GalleriesQueue.Arn}": SEND,
+        "${ImagesDeadLetters.Arn}": SEND,
+        "${ImagesBucket.Arn}": ["s3:ListBucket"],
+        "${ImagesBucket.Arn}/*": ["s3:GetObject"],
+        "${ImagesBucket.Arn}/results/*": ["s3:PutObject", "s3:DeleteObject"],
+        "${GroupsBucket.Arn}": ["s3:ListBucket"],
+        "${GroupsBucket.Arn}/galleries/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        **PACK, **KEY,
+    }),
+    "GroupingRole": ("ecs-tasks", {
+        "*": SPANS,
+        "${GalleriesQueue.Arn}": RECEIVE,
+        "${GalleriesDeadLetters.Arn}": SEND,
+        "${GroupsBucket.Arn}": ["s3:ListBucket"],
+        "${GroupsBucket.Arn}/galleries/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        **PACK, **KEY,
+    }),
+    "CutoverRole": ("ecs-tasks", {
+        "*": WATCH + SPANS,
+        "${IntakeQueue.Arn}": RECEIVE + ["sqs:SendMessage"],
+        "${EcsImagesQueue.Arn}": RECEIVE + ["sqs:SendMessage"],
+        "${ImagesQueue.Arn}": RECEIVE + ["sqs:SendMessage"],
+        "${ImagesDeadLetters.Arn}": SEND,
+        **STATE, **KEY,
+    }),
+    "SubmitterRole": ("lambda", {
+        "*": WATCH,
+        "${ImagesQueue.Arn}": ["sqs:GetQueueAttributes"],
+        "${GalleriesQueue.Arn}": ["sqs:GetQueueAttributes"],
+        "${DetectionJob}": ["batch:SubmitJob"],
+        "${GroupingJob}": ["batch:SubmitJob"],
+        "${PrimaryQueue}": ["batch:SubmitJob"],
+        "${SecondaryQueue}": ["batch:SubmitJob"],
+        "${FallbackQueue}": ["batch:SubmitJob"],
+        "${SubmitterLog.Arn}": LOG,
+        "${SubmitterDeadLetters.Arn}": ["sqs:SendMessage"],
+        **STATE, **KEY,
+    }),
+    "ScheduleRole": ("scheduler", {"${Submitter.Arn}": ["lambda:InvokeFunction"]}),
+}
+
+
+def optional(entry):
+    """What Fn::If would put there, where it puts anything."""
+    if isinstance(entry, dict) and "Fn::If" in entry:
+        return entry["Fn::If"][1]
+    return entry
+
+
+def statements(role):
+    for policy in role.get("Policies", []):
+        for statement in each(policy["PolicyDocument"]["Statement"]):
+            yield optional(statement)
+
+
+def granted(role):
+    out = {}
+    for statement in statements(role):
+        for resource in each(statement["Resource"]):
+            out.setdefault(text(optional(resource)), set()).update(each(statement["Action"]))
+    return out
+
+
+def check(template):
+    faults, roles = [], template.of("AWS::IAM::Role")
+    for kind in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::User", "AWS::IAM::Group"):
+        faults += [f"{name}: permissions stand in roles, not in a {kind}" for name in template.of(kind)]
+    for name in roles.keys() | ROLES.keys():
+        if name not in roles or name not in ROLES:
+            faults.append(f"{name} is a role {'that permissions.py does not know' if name in roles else 'no more'}")
+            continue
+        role, (service, may) = roles[name], ROLES[name]
+        if role.get("ManagedPolicyArns"):
+            faults.append(f"{name} has managed policies: {', '.join(map(text, role['ManagedPolicyArns']))}")
+        who = [s.get("Principal") for s in role["AssumeRolePolicyDocument"]["Statement"]]
+        if who != [{"Service": f"{service}.amazonaws.com"}]:
+            faults.append(f"{name} may be taken by {who}, not by {service} alone")
+        for statement in statements(role):
+            actions = each(statement["Action"])
+            faults += [f"{name}: {action} is no exact action" for action in actions if "*" in action]
+            if statement["Effect"] != "Allow" or "NotAction" in statement or "NotResource" in statement:
+                faults.append(f"{name}: {statement} is not a plain Allow")
+            for resource in map(text, map(optional, each(statement["Resource"]))):
+                if resource == "*":
+                    faults += [f"{name}: {action} on every resource" for action in actions if action not in NO_RESOURCE]
+                elif resource.endswith((":*", ":::*")):
+                    faults.append(f"{name}: {resource} is every resource of a service")
+        now = granted(role)
+        for resource in now.keys() | may.keys():
+            more = now.get(resource, set()) - set(may.get(resource, []))
+            less = set(may.get(resource, [])) - now.get(resource, set())
+            faults += [f"{name}: {action} on {resource} is not in permissions.py" for action in sorted(more)]
+            faults += [f"{name}: {action} on {resource} is missing" for action in sorted(less)]
+    print(f"permissions {len(roles)} roles, {sum(len(list(statements(r))) for r in roles.values())} statements")
+    return faults

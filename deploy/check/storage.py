@@ -1,0 +1,95 @@
+"""Queues of messages and buckets."""
+
+import tomllib
+
+from template import ROOT
+
+FORTNIGHT = 1209600
+# Queue: where its dead letters go.
+QUEUES = {
+    "ImagesQueue": "ImagesDeadLetters", "EcsImagesQueue": "ImagesDeadLetters", "IntakeQueue": "ImagesDeadLetters",
+    "GalleriesQueue": "GalleriesDeadLetters",
+}
+# Queues that workers lease from.
+WORK = ("ImagesQueue", "EcsImagesQueue", "GalleriesQueue")
+# Queues that S3 may tell of photos.
+TOLD = {"ImagesQueue", "IntakeQueue"}
+KEPT = {"ImagesBucket", "GroupsBucket", "Repository", "ImagesDeadLetters", "GalleriesDeadLetters"}
+
+
+def queues(template):
+    settings = tomllib.loads((ROOT / "config" / "default.toml").read_text())["queues"]
+    found = template.of("AWS::SQS::Queue")
+    for name, queue in found.items():
+        if queue.get("SqsManagedSseEnabled") is not True:
+            yield f"{name}: not encrypted"
+        if queue.get("MessageRetentionPeriod") != FORTNIGHT:
+            yield f"{name}: messages are kept {queue.get('MessageRetentionPeriod')} s, not 14 days"
+        redrive, letters = queue.get("RedrivePolicy", {}), QUEUES.get(name)
+        if letters is None:
+            if redrive or "DeadLetters" not in name:
+                yield f"{name}: storage.py does not know where its dead letters go"
+            continue
+        if redrive.get("deadLetterTargetArn") != {"Fn::GetAtt": [letters, "Arn"]}:
+            yield f"{name}: dead letters do not go to {letters}"
+        if not settings["max_receives"] < redrive.get("maxReceiveCount", 0) <= 1000:
+            yield f"{name}: SQS takes a message away before muster says why (queues.max_receives = {settings['max_receives']})"
+        if name in WORK and queue.get("VisibilityTimeout") != settings["visibility_seconds"]:
+            yield f"{name}: visibility is not queues.visibility_seconds"
+    policies = template.of("AWS::SQS::QueuePolicy").values()
+    covered = sorted(entry["Ref"] for policy in policies for entry in policy["Queues"])
+    if covered != sorted(found):
+        yield f"policies cover {covered}: each queue has one, and only one"
+    for policy in policies:
+        yield from tls(policy, "sqs:*")
+        queues = {entry["Ref"] for entry in policy["Queues"]}
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Effect"] != "Allow":
+                continue
+            if statement["Action"] != "sqs:SendMessage" or not queues <= TOLD:
+                yield f"{statement['Sid']}: lets {statement['Principal']} do {statement['Action']} on {sorted(queues)}"
+            if statement["Condition"].keys() != {"StringEquals", "ArnEquals"}:
+                yield f"{statement['Sid']}: whose bucket may send is not said"
+
+
+def tls(policy, actions):
+    deny = {"Effect": "Deny", "Principal": "*", "Action": actions, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    if not any(deny.items() <= statement.items() for statement in policy["PolicyDocument"]["Statement"]):
+        yield "a policy does not refuse what comes without TLS"
+
+
+def buckets(template):
+    found = template.of("AWS::S3::Bucket")
+    policies = {policy["Bucket"]["Ref"]: policy for policy in template.of("AWS::S3::BucketPolicy").values()}
+    for name, bucket in found.items():
+        if set(bucket.get("PublicAccessBlockConfiguration", {}).values()) != {True}:
+            yield f"{name}: may become public"
+        if bucket.get("OwnershipControls") != {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}:
+            yield f"{name}: objects may have other owners"
+        if "BucketEncryption" not in bucket:
+            yield f"{name}: not encrypted"
+        if not any("AbortIncompleteMultipartUpload" in rule for rule in bucket["LifecycleConfiguration"]["Rules"]):
+            yield f"{name}: unfinished uploads stay"
+        if name not in policies:
+            yield f"{name}: has no policy"
+        else:
+            yield from (f"{name}: {fault}" for fault in tls(policies[name], "s3:*"))
+    versioned = {name for name, bucket in found.items() if bucket.get("VersioningConfiguration") == {"Status": "Enabled"}}
+    if versioned != {"ImagesBucket"}:
+        yield f"versions are kept of {sorted(versioned)}: photos have them, faces must not"
+    if "ToldQueuesPolicy" != template.resources["ImagesBucket"].get("DependsOn"):
+        yield "ImagesBucket does not wait for the policy by which it may send"
+
+
+def kept(template):
+    now = {name for name, r in template.resources.items() if r.get("DeletionPolicy") == "Retain"}
+    if now != KEPT:
+        yield f"kept when the stack is deleted: {sorted(now)}, not {sorted(KEPT)}"
+    yield from (f"{name}: is lost when it is replaced" for name in now
+                if template.resources[name].get("UpdateReplacePolicy") != "Retain")
+
+
+def check(template):
+    faults = [fault for one in (queues, buckets, kept) for fault in one(template)]
+    print(f"storage    {len(template.of('AWS::SQS::Queue'))} queues, {len(template.of('AWS::S3::Bucket'))} buckets")
+    return faults
