@@ -1,7 +1,7 @@
 //! How many workers a queue wants, and which jobs to submit for them. Pure.
 //!
 //! ```text
-//! W    = visible + delayed (+ in flight when no worker is active)
+//! W    = visible + delayed, and where that is something and no worker is active: + in flight
 //! want = clamp(ceil(W / (rate · max(T − boot, 60 s))), W > 0 ? 1 : 0, cap)      boot only from zero
 //! submit when active = 0 or want − active ≥ max(1, want / 10)
 //! ```
@@ -174,6 +174,8 @@ pub struct Situation {
 pub enum Why {
     /// Nothing waits.
     Empty,
+    /// Nothing can be received: what is left is held by workers that are gone, until its lease is over.
+    Held,
     /// There are enough workers.
     Enough,
     /// A few more would do, too few for a call.
@@ -230,10 +232,12 @@ fn drain_time(pace: &Pace, Situation { depth, active, caps, starving }: Situatio
         Some(given) => (given + active.fallback, given + caps.fallback, &[Line::Fallback]),
         None => (active.total(), caps.spot(), &[Line::Primary, Line::Secondary]),
     };
-    let waiting = depth.visible + depth.delayed + if working == 0 { depth.in_flight } else { 0 };
-    if waiting == 0 {
-        return Plan { want: 0, calls: Vec::new(), why: Why::Empty };
+    if depth.visible + depth.delayed == 0 {
+        // What dead workers hold cannot be received before its lease is over: a worker would find nothing, and leave.
+        let why = if depth.in_flight > 0 && working == 0 { Why::Held } else { Why::Empty };
+        return Plan { want: 0, calls: Vec::new(), why };
     }
+    let waiting = depth.visible + depth.delayed + if working == 0 { depth.in_flight } else { 0 };
     let want = want(pace, waiting, working, cap);
     let more = want.saturating_sub(working);
     let worth = working == 0 || more >= (want / 10).max(1);
@@ -295,7 +299,7 @@ mod tests {
         use Job::{Array, Plain};
         use Line::{Primary as One, Secondary as Two};
         let policy = Policy::DrainTime(PACE);
-        let held = Depth { in_flight: 50_000, ..Depth::default() };
+        let (held, more) = (Depth { in_flight: 50_000, ..Depth::default() }, Depth { in_flight: 50_000, ..visible(1) });
         let later = Depth { delayed: 14_401, ..Depth::default() };
         for (name, depth, active, expected) in [
             ("nothing waits", visible(0), (0, 0), vec![]),
@@ -303,7 +307,8 @@ mod tests {
             ("from zero the boot counts: 14,400 images in 720 s", visible(14_400), (0, 0), vec![(One, Plain)]),
             ("one image more", visible(14_401), (0, 0), vec![(One, Array(2))]),
             ("what is delayed counts", later, (0, 0), vec![(One, Array(2))]),
-            ("what dead workers hold counts", held, (0, 0), vec![(One, Array(4))]),
+            ("what dead workers hold counts with what can be received", more, (0, 0), vec![(One, Array(4))]),
+            ("alone it cannot be received yet", held, (0, 0), vec![]),
             ("what workers hold does not", held, (1, 0), vec![]),
             ("the rest goes to the others, alone", visible(72_000), (0, 0), vec![(One, Array(4)), (Two, Plain)]),
             ("or as an array", visible(100_000), (0, 0), vec![(One, Array(4)), (Two, Array(3))]),
@@ -372,6 +377,9 @@ mod tests {
 
     #[test]
     fn a_plan_says_why() {
+        let held = Depth { in_flight: 1, ..Depth::default() };
+        let situation = Situation { depth: held, active: Workers::default(), caps: CAPS, starving: None };
+        assert_eq!(plan(&Policy::DrainTime(PACE), situation).why, Why::Held);
         let why = |depth, primary, secondary| {
             let active = Workers { primary, secondary, fallback: 0 };
             plan(&Policy::DrainTime(PACE), Situation { depth: visible(depth), active, caps: CAPS, starving: None }).why

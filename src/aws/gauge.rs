@@ -21,8 +21,8 @@ use crate::settings::Settings;
 pub const NAMESPACE: &str = "Muster";
 /// Images that a worker's devices have finished: told once a minute.
 const DONE: &str = "muster_stage_done_items";
-/// Workers tell so often, in seconds.
-const EVERY: f64 = 60.0;
+/// Workers tell so often.
+const TELLING: Duration = Duration::from_secs(60);
 /// Minutes of waiting say nothing of a worker's speed: the busiest tenth does.
 const BUSY: &str = "p90";
 /// What workers did before is not what they do now.
@@ -63,14 +63,16 @@ impl SqsGauge {
             .metric_name(DONE)
             .set_dimensions(metric.dimensions)
             .start_time((now - LATELY).into())
-            .end_time(now.into())
+            .end_time((now + TELLING).into())
             .period(LATELY.as_secs() as i32)
             .statistics(aws_sdk_cloudwatch::types::Statistic::SampleCount)
             .extended_statistics(BUSY);
         let answer = asked.send().await.map_err(|error| fault("GetMetricStatistics", &error))?;
         let points = answer.datapoints.unwrap_or_default().into_iter();
-        let latest = points.max_by_key(|point| point.timestamp.map_or(0, |at| at.secs()));
-        Ok(latest.and_then(|point| {
+        // The hour may be cut in two; the larger part says more.
+        let samples = |count: Option<f64>| count.unwrap_or(0.0);
+        let most = points.max_by(|a, b| samples(a.sample_count).total_cmp(&samples(b.sample_count)));
+        Ok(most.and_then(|point| {
             let busy = point.extended_statistics.as_ref()?.get(BUSY).copied()?;
             Some((busy, point.sample_count.unwrap_or(1.0)))
         }))
@@ -89,7 +91,7 @@ impl SqsGauge {
                 minutes += samples;
             }
         }
-        Ok((images > 0.0).then(|| images / minutes / EVERY))
+        Ok((images > 0.0).then(|| images / minutes / TELLING.as_secs_f64()))
     }
 }
 

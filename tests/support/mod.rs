@@ -2,6 +2,8 @@
 #![allow(dead_code)] // Each test program uses its part.
 
 #[cfg(feature = "cloud")]
+pub mod batch;
+#[cfg(feature = "cloud")]
 pub mod fleet;
 #[cfg(feature = "cloud")]
 pub mod metadata;

@@ -115,6 +115,7 @@ fn told(look: &Look, dry: bool) -> String {
 fn why(why: Why) -> &'static str {
     match why {
         Why::Empty => "nothing waits",
+        Why::Held => "what is left is held by workers that are gone, until its lease is over",
         Why::Enough => "enough",
         Why::Few => "a few more are not worth a call",
         Why::Full => "no more are allowed",

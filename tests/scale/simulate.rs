@@ -1,10 +1,8 @@
 //! What the scaling policies make of the built-in traces, as `muster scale --simulate` tells it.
-#![cfg(feature = "cloud")]
-
-mod support;
 
 use serde_json::Value;
-use support::{muster, run};
+
+use crate::support::{muster, run};
 
 /// The outcome of each policy, and the table.
 fn simulate(trace: &str, more: &[&str]) -> Value {
