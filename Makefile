@@ -17,7 +17,7 @@ FUZZED       := header jpeg png webp heif
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry outages
+.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -26,7 +26,7 @@ demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people 
 	$(MUSTER) index $(PHOTOS)/demo --library $(CACHE)/demo-library
 
 # The tests' crates ask for more features of those that both share: built as the tests need them, muster is not built twice.
-test stack-demo stack-telemetry outages: BUILD := test --workspace --no-run
+test stack-demo stack-telemetry outages fleet-demo: BUILD := test --workspace --no-run
 test: deploy-check models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
 	cargo test --workspace --locked --no-fail-fast
 
@@ -62,6 +62,9 @@ stack-demo: models $(VENV)/done $(PHOTOS)/demo ## find people with the fleet's w
 
 stack-telemetry: models $(VENV)/done $(PHOTOS)/demo ## the spans, the log and the metrics of one image
 	cargo test --locked --test fleet traces:: -- --nocapture
+
+fleet-demo: models $(VENV)/done $(PHOTOS)/gallery ## 300 photos in two waves: workers start, one is killed, all leave
+	MUSTER_DEMO_PHOTOS=300 cargo test --workspace --locked --test scale workers_come -- --nocapture
 
 outages: models $(VENV)/done $(PHOTOS)/demo ## 2,000 images, a minute without each dependency
 	MUSTER_OUTAGE_IMAGES=2000 MUSTER_OUTAGE_SECONDS=60 cargo test --locked --test fleet outages:: -- --nocapture

@@ -221,7 +221,10 @@ impl Submitter {
         let mut policy = *policy;
         let mut rate = None;
         if let Policy::DrainTime(pace) = &mut policy {
-            memory.rate = self.gauge.rate().await.or(memory.rate);
+            // Asked for only where it makes a difference: metrics cost money.
+            if depth.visible + depth.delayed > 0 {
+                memory.rate = self.gauge.rate().await.or(memory.rate);
+            }
             pace.rate = memory.rate.map_or(pace.rate, |rate| rate.max(*floor));
             rate = Some(pace.rate);
         }

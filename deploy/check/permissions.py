@@ -6,7 +6,8 @@ from template import each, text
 NO_RESOURCE = {
     "batch:ListJobs": "names no resource",
     "batch:DescribeJobs": "names no resource",
-    "cloudwatch:GetMetricStatistics": "metrics are no resources",
+    "cloudwatch:ListMetrics": "metrics are no resources",
+    "cloudwatch:GetMetricData": "metrics are no resources",
     "ecr:GetAuthorizationToken": "a token is for the whole registry",
     "ecs:DiscoverPollEndpoint": "asks where the service is",
     "xray:PutTraceSegments": "spans are no resources",
@@ -17,7 +18,7 @@ NO_RESOURCE = {
 RECEIVE = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
 SEND = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
 SPANS = ["xray:PutTraceSegments", "xray:PutSpans", "xray:PutSpansForIndexing"]
-WATCH = ["batch:ListJobs", "batch:DescribeJobs", "cloudwatch:GetMetricStatistics"]
+WATCH = ["batch:ListJobs", "batch:DescribeJobs", "cloudwatch:ListMetrics", "cloudwatch:GetMetricData"]
 LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
 KEY = {"${DataKey}": ["kms:Decrypt", "kms:GenerateDataKey"]}
 PACK = {"arn:${AWS::Partition}:s3:::${ModelsBucket}/*": ["s3:GetObject"]}

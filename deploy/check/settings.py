@@ -9,11 +9,8 @@ from template import ROOT
 # Read elsewhere than in the settings, and where.
 ELSEWHERE = {"MUSTER_HOME": "src/onnx/home.rs", "AWS_EC2_METADATA_DISABLED": "src/aws/host.rs"}
 
-# Settings of what is not written yet, the submitter and the cutover. Once one is known it is taken off.
-AWAITED = {
-    "MUSTER_BATCH__PRIMARY_QUEUE", "MUSTER_BATCH__SECONDARY_QUEUE", "MUSTER_BATCH__FALLBACK_QUEUE", "MUSTER_BATCH__DETECTION",
-    "MUSTER_BATCH__GROUPING", "MUSTER_SCALE__FALLBACK", "MUSTER_CUTOVER__INTAKE", "MUSTER_CUTOVER__ECS", "MUSTER_CUTOVER__BATCH",
-}
+# Settings of what is not written yet, the cutover. Once one is known it is taken off.
+AWAITED = {"MUSTER_CUTOVER__INTAKE", "MUSTER_CUTOVER__ECS", "MUSTER_CUTOVER__BATCH"}
 
 # What a worker cannot do without (docs/fleet.md).
 NEEDED = {
@@ -79,7 +76,7 @@ def metrics(template):
     told = set(re.findall(r'= "(muster_\w+)"', read("src/telemetry/names.rs")))
     used = set(re.findall(r"\bmuster_\w+", template.text))
     yield from (f"{name} is no metric of src/telemetry/names.rs" for name in sorted(used - told))
-    namespace = re.search(r'NAMESPACE: &str = "(\w+)"', read("src/telemetry/emf.rs"))[1]
+    namespace = re.search(r'NAMESPACE: &str = "(\w+)"', read("src/aws/gauge.rs"))[1]
     if set(re.findall(r"\bSEARCH\('\{(\w+),", template.text)) != {namespace}:
         yield f"a search of the dashboard is not in the namespace {namespace}"
     services = {f"muster-{service}" for service in NEEDED}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use aws_sdk_cloudwatch::types::{DimensionFilter, Metric};
+use aws_sdk_cloudwatch::types::{DimensionFilter, MetricDataQuery, MetricStat};
 use aws_sdk_sqs::types::QueueAttributeName::{
     self, ApproximateNumberOfMessages as Visible, ApproximateNumberOfMessagesDelayed as Delayed,
     ApproximateNumberOfMessagesNotVisible as InFlight,
@@ -25,8 +25,14 @@ const DONE: &str = "muster_stage_done_items";
 const TELLING: Duration = Duration::from_secs(60);
 /// Minutes of waiting say nothing of a worker's speed: the busiest tenth does.
 const BUSY: &str = "p90";
+/// How many minutes there were.
+const SAMPLES: &str = "SampleCount";
+/// Kinds of devices that are asked for, at most.
+const KINDS: usize = 10;
 /// What workers did before is not what they do now.
 const LATELY: Duration = Duration::from_secs(3600);
+/// Seconds of one figure.
+const PERIOD: i32 = 3600;
 
 /// A queue, with the metrics of the service that works on it.
 #[derive(Clone, Debug)]
@@ -53,45 +59,35 @@ impl SqsGauge {
         }
     }
 
-    /// Images a minute of a busy worker, and how many minutes say so.
-    async fn measured(&self, metric: Metric) -> Result<Option<(f64, f64)>, Fault> {
-        let now = SystemTime::now();
-        let asked = self
-            .cloudwatch
-            .get_metric_statistics()
-            .namespace(NAMESPACE)
-            .metric_name(DONE)
-            .set_dimensions(metric.dimensions)
-            .start_time((now - LATELY).into())
-            .end_time((now + TELLING).into())
-            .period(LATELY.as_secs() as i32)
-            .statistics(aws_sdk_cloudwatch::types::Statistic::SampleCount)
-            .extended_statistics(BUSY);
-        let answer = asked.send().await.map_err(|error| fault("GetMetricStatistics", &error))?;
-        let points = answer.datapoints.unwrap_or_default().into_iter();
-        // The hour may be cut in two; the larger part says more.
-        let samples = |count: Option<f64>| count.unwrap_or(0.0);
-        let most = points.max_by(|a, b| samples(a.sample_count).total_cmp(&samples(b.sample_count)));
-        Ok(most.and_then(|point| {
-            let busy = point.extended_statistics.as_ref()?.get(BUSY).copied()?;
-            Some((busy, point.sample_count.unwrap_or(1.0)))
-        }))
-    }
-
+    /// Images a second of a busy worker; `None` where no metric says.
     async fn measure(&self, service: &str) -> Result<Option<f64>, Fault> {
         let of = |name: &str, value: &str| DimensionFilter::builder().name(name).value(value).build();
         let asked = self.cloudwatch.list_metrics().namespace(NAMESPACE).metric_name(DONE);
         let asked = asked.dimensions(of("service", service)).dimensions(of("stage", "device"));
         let listed = asked.send().await.map_err(|error| fault("ListMetrics", &error))?;
-        // One for each kind of device; the one that most workers have counts most.
-        let (mut images, mut minutes) = (0.0, 0.0);
-        for metric in listed.metrics.unwrap_or_default() {
-            if let Some((busy, samples)) = self.measured(metric).await? {
-                images += busy * samples;
-                minutes += samples;
+        // One for each kind of device.
+        let metrics = listed.metrics.unwrap_or_default();
+        if metrics.is_empty() {
+            return Ok(None);
+        }
+        let now = SystemTime::now();
+        let mut asked =
+            self.cloudwatch.get_metric_data().start_time((now - LATELY).into()).end_time((now + TELLING).into());
+        for (nth, metric) in metrics.into_iter().take(KINDS).enumerate() {
+            for statistic in [BUSY, SAMPLES] {
+                let stat = MetricStat::builder().metric(metric.clone()).period(PERIOD).stat(statistic).build();
+                let id = format!("{}{nth}", statistic.to_lowercase());
+                asked = asked.metric_data_queries(MetricDataQuery::builder().id(id).metric_stat(stat).build());
             }
         }
-        Ok((images > 0.0).then(|| images / minutes / TELLING.as_secs_f64()))
+        let answer = asked.send().await.map_err(|error| fault("GetMetricData", &error))?;
+        let results: HashMap<String, Vec<f64>> = answer
+            .metric_data_results
+            .unwrap_or_default()
+            .into_iter()
+            .map(|result| (result.id.unwrap_or_default(), result.values.unwrap_or_default()))
+            .collect();
+        Ok(rate(&results))
     }
 }
 
@@ -122,4 +118,18 @@ impl Gauge for SqsGauge {
             None
         })
     }
+}
+
+/// Images a second of a busy worker: the busiest tenth of the minutes, of each kind of device in each period by how many minutes
+/// say so.
+fn rate(results: &HashMap<String, Vec<f64>>) -> Option<f64> {
+    let (mut images, mut minutes) = (0.0, 0.0);
+    for nth in 0..KINDS {
+        let of = |statistic: &str| results.get(&format!("{}{nth}", statistic.to_lowercase())).into_iter().flatten();
+        for (busy, samples) in of(BUSY).zip(of(SAMPLES)) {
+            images += busy * samples;
+            minutes += samples;
+        }
+    }
+    (images > 0.0).then(|| images / minutes / TELLING.as_secs_f64())
 }
