@@ -21,6 +21,7 @@ pub mod batcher;
 pub mod blocking;
 pub mod book;
 pub mod concurrency;
+pub mod cost;
 pub mod credit;
 mod crew;
 pub mod device;

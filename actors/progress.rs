@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::concurrency::Limits;
+use crate::cost::{Requests, Usage};
 use crate::face::Face;
 use crate::histogram::{DEGREES, FRACTION, Histogram};
 use crate::image::{Locator, RejectReason, Rejection};
@@ -206,6 +207,21 @@ pub struct Progress {
     pub reasons: BTreeMap<RejectReason, u64>,
     /// Actors that had not ended when a drain's time was over.
     pub stragglers: Vec<String>,
+}
+
+impl Progress {
+    /// What it has used, with these requests.
+    pub fn usage(&self, requests: Requests) -> Usage {
+        let of = |stage| self.stages.get(&stage);
+        let Counts { indexed, no_faces, low_quality, rejected, .. } = self.counts;
+        Usage {
+            images: indexed + no_faces + low_quality + rejected,
+            machine_seconds: self.seconds,
+            device_seconds: of(Stage::Device).map_or(0.0, |device| device.busy_seconds),
+            bytes: of(Stage::Downloader).map_or(0, |downloader| downloader.bytes),
+            requests,
+        }
+    }
 }
 
 /// What a finished run did.

@@ -199,7 +199,7 @@ fn progress() -> Progress {
 
 fn extra() -> Extra {
     let cache = Some(CacheCounts { hits: 5, ..CacheCounts::default() });
-    Extra { cache, device: "cpu", service: "detection".into(), queue_depth: Some(4), models: Vec::new() }
+    Extra { cache, device: "cpu", service: "detection".into(), queue_depth: Some(4), ..Extra::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

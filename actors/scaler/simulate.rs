@@ -25,8 +25,6 @@ pub struct World {
     pub idle: Duration,
     /// Interruptions an hour and worker.
     pub interruptions: f64,
-    /// Dollars an hour and worker.
-    pub price: f64,
     /// Of boots and interruptions.
     pub seed: u64,
 }
@@ -44,8 +42,6 @@ pub struct Outcome {
     pub workers: u64,
     /// Hours of all workers, their boot included.
     pub hours: f64,
-    /// Dollars for those hours.
-    pub dollars: f64,
     /// Jobs that found nothing to do.
     pub empty: u64,
     /// Calls that AWS Batch refuses.
@@ -66,6 +62,12 @@ struct Worker {
     idle: u64,
 }
 
+impl Worker {
+    fn new(line: Line, ready: u64) -> Self {
+        Self { line, ready, held: 0, done: 0, part: 0.0, idle: 0 }
+    }
+}
+
 /// After the last arrival a run that is not done goes on for so long at most.
 const PATIENCE: u64 = 24 * 3600;
 
@@ -77,23 +79,43 @@ struct Fleet<'a> {
     outcome: Outcome,
 }
 
+/// Who decides how many workers there are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// A policy.
+    Scaled(Policy),
+    /// Nobody: so many are there from the start, and nobody takes their machines.
+    AlwaysOn(u64),
+}
+
 /// Runs a trace to its end.
-pub fn simulate(policy: &Policy, trace: &Trace, world: &World) -> Outcome {
+pub fn simulate(rule: Rule, trace: &Trace, world: &World) -> Outcome {
     let jitter = Jitter::new(world.seed);
     let mut fleet = Fleet { world, jitter, visible: 0, workers: Vec::new(), outcome: Outcome::default() };
     let (last, images) = (trace.last(), trace.images());
     let tick = world.tick.as_secs().max(1);
+    if let Rule::AlwaysOn(workers) = rule {
+        fleet.workers.extend((0..workers).map(|_| Worker::new(Line::Primary, 0)));
+    }
     for second in 0..=last + PATIENCE {
         fleet.visible += trace.at(second);
-        fleet.interrupt();
+        if let Rule::Scaled(_) = rule {
+            fleet.interrupt();
+        }
         fleet.work(second);
+        if let Rule::Scaled(policy) = &rule {
+            fleet.leave();
+            if second % tick == 0 {
+                fleet.submit(policy, second);
+            }
+        }
         if second % tick == 0 {
-            fleet.look(policy, second);
+            fleet.look(second);
         }
         fleet.outcome.backlog = fleet.outcome.backlog.max(fleet.backlog());
         if fleet.outcome.done == images {
             fleet.outcome.drained.get_or_insert(second);
-            if fleet.workers.is_empty() {
+            if fleet.workers.is_empty() || matches!(rule, Rule::AlwaysOn(_)) {
                 break;
             }
         }
@@ -126,8 +148,6 @@ impl Fleet<'_> {
     /// One second of every worker.
     fn work(&mut self, second: u64) {
         self.outcome.hours += self.workers.len() as f64 / 3600.0;
-        self.outcome.dollars += self.workers.len() as f64 / 3600.0 * self.world.price;
-        let idle = self.world.idle.as_secs();
         for worker in self.workers.iter_mut().filter(|worker| worker.ready <= second) {
             let pulled = (self.world.credits - worker.held).min(self.visible);
             self.visible -= pulled;
@@ -140,20 +160,24 @@ impl Fleet<'_> {
             self.outcome.done += done as u64;
             worker.idle = if pulled == 0 && worker.held == 0 { worker.idle + 1 } else { 0 };
         }
-        let outcome = &mut self.outcome;
-        self.workers.retain(|worker| {
-            let stays = worker.idle <= idle;
-            outcome.empty += u64::from(!stays && worker.done == 0);
-            stays
-        });
         // Whoever was first is last: no worker starves because of its place.
         if !self.workers.is_empty() {
             self.workers.rotate_left(1);
         }
     }
 
+    /// Workers whose queue stays empty leave.
+    fn leave(&mut self) {
+        let (idle, outcome) = (self.world.idle.as_secs(), &mut self.outcome);
+        self.workers.retain(|worker| {
+            let stays = worker.idle <= idle;
+            outcome.empty += u64::from(!stays && worker.done == 0);
+            stays
+        });
+    }
+
     /// The scaler looks, and submits.
-    fn look(&mut self, policy: &Policy, second: u64) {
+    fn submit(&mut self, policy: &Policy, second: u64) {
         let mut active = Workers::default();
         self.workers.iter().for_each(|worker| active.add(worker.line, 1));
         let in_flight = self.workers.iter().map(|worker| worker.held).sum();
@@ -166,9 +190,13 @@ impl Fleet<'_> {
             for _ in 0..call.job.workers() {
                 let boot = self.world.boot.as_secs_f64() * (0.75 + 0.5 * self.jitter.unit());
                 let ready = second + boot as u64;
-                self.workers.push(Worker { line: call.line, ready, held: 0, done: 0, part: 0.0, idle: 0 });
+                self.workers.push(Worker::new(call.line, ready));
             }
         }
+    }
+
+    /// Writes down what there is.
+    fn look(&mut self, second: u64) {
         self.outcome.workers = self.outcome.workers.max(self.workers.len() as u64);
         self.outcome.looks.push((second, self.backlog(), self.workers.len() as u64));
     }
@@ -188,7 +216,6 @@ mod tests {
             credits: 256,
             idle: Duration::from_secs(60),
             interruptions: 0.0,
-            price: 0.5,
             seed: 1,
         }
     }
@@ -198,7 +225,7 @@ mod tests {
     }
 
     fn run(policy: &Policy, name: &str, world: &World) -> Outcome {
-        simulate(policy, &Trace::named(name).unwrap(), world)
+        simulate(Rule::Scaled(*policy), &Trace::named(name).unwrap(), world)
     }
 
     #[test]
@@ -225,6 +252,12 @@ mod tests {
         let outcome = run(&Policy::Threshold, "burst-1500", &world());
         assert_eq!((outcome.drained, outcome.done, outcome.workers), (None, 0, 0));
         assert_eq!(outcome.rejected, PATIENCE / 60 + 1, "one call at each look");
+    }
+
+    #[test]
+    fn a_service_around_the_clock_needs_no_boot_and_takes_its_time() {
+        let outcome = simulate(Rule::AlwaysOn(2), &Trace::named("burst-100k").unwrap(), &world());
+        assert_eq!((outcome.drained, outcome.workers, outcome.interrupted), (Some(2_500), 2, 0), "{outcome:?}");
     }
 
     #[test]

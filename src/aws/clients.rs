@@ -6,6 +6,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
+use super::requests::Counted;
 use crate::settings::{Fleet, Settings};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -21,6 +22,8 @@ pub struct Clients {
     pub s3: aws_sdk_s3::Client,
     /// What other clients are made from.
     pub config: SdkConfig,
+    /// Requests that these clients have made.
+    pub counted: Counted,
 }
 
 /// What all clients share.
@@ -58,14 +61,16 @@ impl Clients {
         // A stand-in for S3 has no host name for each bucket.
         let path_style = buckets.is_some();
         // On the clients' own builders: what is set on the configuration gives way to the SDK's reading of the environment.
-        let mut sqs = aws_sdk_sqs::config::Builder::from(&config);
-        let mut s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style);
+        let counted = Counted::default();
+        let mut sqs = aws_sdk_sqs::config::Builder::from(&config).interceptor(counted.sqs());
+        let mut s3 = aws_sdk_s3::config::Builder::from(&config).interceptor(counted.s3()).force_path_style(path_style);
         if queues.is_some() {
             sqs = sqs.set_endpoint_url(queues).to_owned();
         }
         if buckets.is_some() {
             s3 = s3.set_endpoint_url(buckets).to_owned();
         }
-        Self { sqs: aws_sdk_sqs::Client::from_conf(sqs.build()), s3: aws_sdk_s3::Client::from_conf(s3.build()), config }
+        let (sqs, s3) = (aws_sdk_sqs::Client::from_conf(sqs.build()), aws_sdk_s3::Client::from_conf(s3.build()));
+        Self { sqs, s3, config, counted }
     }
 }

@@ -12,6 +12,7 @@ pub mod ecs;
 pub mod gauge;
 #[cfg(feature = "cloud")]
 pub mod host;
+pub mod requests;
 pub mod s3;
 pub mod scaling;
 #[cfg(feature = "cloud")]

@@ -18,6 +18,7 @@ use muster_actors::{Running, start, start_grouping};
 
 use super::ends::Ends;
 use super::{Announced, Announcer, Depth, FleetError};
+use crate::aws::requests::Counted;
 use crate::aws::s3::S3Objects;
 use crate::aws::sqs::{SqsQueue, Urls};
 use crate::faiss::FlatFactory;
@@ -56,6 +57,11 @@ impl Worker {
     /// The cache; `None` without one.
     pub fn cache(&self) -> Option<Cache> {
         self.ends.cache.clone()
+    }
+
+    /// Counts the requests that are made.
+    pub fn counted(&self) -> Counted {
+        self.ends.aws.counted.clone()
     }
 
     /// Begins to ask how many messages wait for a service.

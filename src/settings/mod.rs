@@ -1,5 +1,6 @@
 //! Settings: what a person may change, from four layers to one validated value.
 
+mod cost;
 mod fleet;
 mod layers;
 mod provider;
@@ -11,10 +12,11 @@ use muster_actors::prefilter::sibling::Sibling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use cost::Cost;
 pub use fleet::{Buckets, Fleet, Mode, Mongo, Queues, Redis, Service, Unset, required};
 pub use layers::{Layers, Origin, SettingsError};
 pub use provider::Provider;
-pub use scale::{Batch, Cost, Ecs, FleetKind, PolicyName, Scale};
+pub use scale::{Batch, Ecs, FleetKind, PolicyName, Scale};
 pub use secret::Secret;
 pub use telemetry::{LogFormat, OtlpProtocol, Telemetry, Traces};
 
@@ -160,6 +162,7 @@ impl Settings {
         fleet::ranges(self, &mut range);
         telemetry::ranges(self, &mut range);
         scale::ranges(self, &mut range);
+        cost::ranges(self, &mut range);
         if let (false, Err(error)) = (self.prefilter.thumbnail.is_empty(), self.prefilter.thumbnail.parse::<Sibling>())
         {
             faults.push(format!("prefilter.thumbnail is {:?}: {error}", self.prefilter.thumbnail));

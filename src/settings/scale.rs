@@ -1,4 +1,4 @@
-//! The settings of how many workers a fleet has, where they run, and what they cost.
+//! The settings of how many workers a fleet has, and where they run.
 
 use std::time::Duration;
 
@@ -111,14 +111,6 @@ pub struct Ecs {
     pub endpoint: String,
 }
 
-/// What things cost, in US dollars.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Cost {
-    /// An hour of a worker's machine on the Spot market.
-    pub spot_hour: f64,
-}
-
 /// Galleries a second that a worker groups: one is enough for most fleets, and a second one helps with very many galleries.
 const GROUPINGS: f64 = 0.5;
 /// A job that was asked for appears in the list of jobs within so long. Longer than a flight.
@@ -187,7 +179,7 @@ impl Settings {
 
     /// The world that these settings speak of, with so many Spot interruptions an hour and worker.
     pub fn world(&self, interruptions: f64, seed: u64) -> World {
-        let Self { scale, queues, fleet, cost, .. } = self;
+        let Self { scale, queues, fleet, .. } = self;
         World {
             rate: scale.rate,
             boot: Duration::from_secs(scale.boot_seconds),
@@ -196,7 +188,6 @@ impl Settings {
             credits: fleet.credits as u64,
             idle: Duration::from_secs(queues.wait_seconds * u64::from(queues.leave_after_empty)),
             interruptions,
-            price: cost.spot_hour,
             seed,
         }
     }
@@ -204,7 +195,7 @@ impl Settings {
 
 /// What these figures may be.
 pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64, f64)) {
-    let Settings { scale, cost, .. } = settings;
+    let scale = &settings.scale;
     range("scale.target_seconds", scale.target_seconds as f64, 60.0, 604_800.0);
     range("scale.boot_seconds", scale.boot_seconds as f64, 0.0, 3600.0);
     range("scale.tick_seconds", scale.tick_seconds as f64, 1.0, 3600.0);
@@ -215,5 +206,4 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("scale.fallback", scale.fallback as f64, 0.0, 100_000.0);
     range("scale.fallback_after_minutes", scale.fallback_after_minutes as f64, 1.0, 1440.0);
     range("scale.groupers", scale.groupers as f64, 1.0, 1000.0);
-    range("cost.spot_hour", cost.spot_hour, 0.0, 1000.0);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use muster_actors::cost::{Prices, Requests};
 use muster_actors::histogram::Histogram;
 use muster_actors::progress::{Counts, Progress, StageProgress};
 use tokio::sync::watch;
@@ -21,6 +22,8 @@ pub struct Extra {
     pub queue_depth: Option<u64>,
     /// What the models did, where there are some.
     pub models: Vec<ModelRuns>,
+    /// Requests that were made, and what things cost.
+    pub meter: Option<(Requests, Prices)>,
 }
 
 /// What one model did.
@@ -181,6 +184,15 @@ pub fn samples(progress: &Progress, extra: &Extra) -> Vec<Sample> {
     if let Some(depth) = extra.queue_depth {
         out.count(names::QUEUE, &[], depth);
     }
+    if let Some((requests, prices)) = extra.meter {
+        let Requests { reads, writes, messages } = requests;
+        for (kind, count) in [("reads", reads), ("writes", writes), ("messages", messages)] {
+            out.count(names::REQUESTS, &[("kind", kind)], count);
+        }
+        for (item, dollars) in progress.usage(requests).at(&prices).items() {
+            out.number(names::SPENT, &[("item", item)], dollars);
+        }
+    }
     let mut all = out.all;
     // The parts of one metric stand together: the page for Prometheus must have them so.
     all.sort_by_key(|sample| names::METRICS.iter().position(|metric| metric.name == sample.metric.name));
@@ -256,9 +268,18 @@ pub(super) mod tests {
             service: "detection".into(),
             queue_depth: Some(40),
             models: vec![ModelRuns { model: "detector", runs: 8, seconds: 0.5 }],
+            meter: Some((Requests { reads: 10, writes: 30, messages: 3 }, PRICES)),
         };
         (progress, extra)
     }
+
+    const PRICES: Prices = Prices {
+        machine_hour: 0.36,
+        reads_thousand: 0.0004,
+        writes_thousand: 0.005,
+        messages_million: 0.4,
+        gigabyte: 0.0,
+    };
 
     fn number(samples: &[Sample], name: &str, label: Option<(&'static str, &str)>) -> Option<f64> {
         let wanted = |sample: &&Sample| {
@@ -286,6 +307,8 @@ pub(super) mod tests {
             ("muster_keeper_success_ratio", None, 0.8),
             ("muster_keeper_failure_ratio", None, 0.2),
             ("muster_stage_done_items", Some(("stage", "device")), 3.0),
+            ("muster_cost_made_requests", Some(("kind", "writes")), 30.0),
+            ("muster_cost_spent_dollars", Some(("item", "writes")), 30.0 / 1000.0 * 0.005),
             ("muster_stage_work_seconds", Some(("stage", "device")), 3.0),
             ("muster_stage_work_seconds", Some(("stage", "writer")), 0.0),
             ("muster_device_batch_images", Some(("device", "cpu")), 3.0),

@@ -62,6 +62,8 @@ pub enum Unit {
     Ratio,
     /// Degrees of an angle.
     Degrees,
+    /// US dollars.
+    Dollars,
 }
 
 impl Unit {
@@ -71,7 +73,7 @@ impl Unit {
             Self::Count => "Count",
             Self::Seconds => "Seconds",
             Self::Bytes => "Bytes",
-            Self::Ratio | Self::Degrees => "None",
+            Self::Ratio | Self::Degrees | Self::Dollars => "None",
         }
     }
 
@@ -83,6 +85,7 @@ impl Unit {
             Self::Bytes => "By",
             Self::Ratio => "1",
             Self::Degrees => "deg",
+            Self::Dollars => "{USD}",
         }
     }
 }
@@ -150,6 +153,8 @@ metrics! {
     CACHE_MISSES = "muster_cache_missed_entries", Kind::Counter, Count, "Look-ups that the cache had no answer for.";
     CACHE_BYTES = "muster_cache_read_bytes", Kind::Counter, Bytes, "Bytes that the cache gave.";
     CACHE_ERRORS = "muster_cache_failed_calls", Kind::Counter, Count, "Calls of the cache that failed or took too long.";
+    REQUESTS = "muster_cost_made_requests", Kind::Counter, Count, "Requests of S3 (reads, writes) and SQS (messages) that are paid for.";
+    SPENT = "muster_cost_spent_dollars", Kind::Counter, Dollars, "US dollars spent on machines, requests and transfer, at the prices of the settings.";
     QUEUE = "muster_queue_waiting_messages", Kind::Gauge, Count, "Messages that wait in the queue.";
 }
 
@@ -176,6 +181,7 @@ mod tests {
                 Unit::Bytes => Some("_bytes"),
                 Unit::Ratio => Some("_ratio"),
                 Unit::Degrees => Some("_degrees"),
+                Unit::Dollars => Some("_dollars"),
                 Unit::Count => None,
             };
             assert!(unit.is_none_or(|unit| name.ends_with(unit)), "{name} is not in {unit:?}");

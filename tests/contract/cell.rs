@@ -6,20 +6,20 @@ use muster_actors::ports::cell::{Cell, CellError, Version, write};
 pub trait Make<C: Cell>: AsyncFn() -> C {}
 impl<C: Cell, M: AsyncFn() -> C> Make<C> for M {}
 
-fn is_changed(written: Result<Version, CellError>) -> bool {
+fn is_changed(written: &Result<Version, CellError>) -> bool {
     matches!(written, Err(CellError::Changed))
 }
 
 pub async fn only_who_has_read_the_last_value_writes<C: Cell>(make: impl Make<C>) {
     let cell = make().await;
     assert_eq!(cell.read().await.unwrap(), None);
-    assert!(is_changed(cell.swap(Some(&Version("\"none\"".to_owned())), b"x".to_vec()).await), "there is nothing yet");
+    assert!(is_changed(&cell.swap(Some(&Version("\"none\"".to_owned())), b"x".to_vec()).await), "there is nothing yet");
     let first = cell.swap(None, b"one".to_vec()).await.unwrap();
-    assert!(is_changed(cell.swap(None, b"another".to_vec()).await), "there is something");
+    assert!(is_changed(&cell.swap(None, b"another".to_vec()).await), "there is something");
     let held = cell.read().await.unwrap().unwrap();
     assert_eq!((held.bytes, &held.version), (b"one".to_vec(), &first));
     let second = cell.swap(Some(&first), b"two".to_vec()).await.unwrap();
-    assert!(is_changed(cell.swap(Some(&first), b"late".to_vec()).await));
+    assert!(is_changed(&cell.swap(Some(&first), b"late".to_vec()).await));
     let held = cell.read().await.unwrap().unwrap();
     assert_eq!((held.bytes, held.version), (b"two".to_vec(), second));
 }
@@ -43,5 +43,5 @@ pub async fn who_wrote_what_is_there_has_written_it<C: Cell>(make: impl Make<C>)
     let first = write(&cell, None, b"mine".to_vec()).await.unwrap();
     // As after an answer that was lost.
     assert_eq!(write(&cell, None, b"mine".to_vec()).await.unwrap(), first);
-    assert!(is_changed(write(&cell, None, b"theirs".to_vec()).await));
+    assert!(is_changed(&write(&cell, None, b"theirs".to_vec()).await));
 }

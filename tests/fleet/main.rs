@@ -60,6 +60,18 @@ async fn the_fleet_finds_the_people_that_a_laptop_finds() {
     let detected = ended(Worker::start(fleet.worker("detect").env("REDIS_URL", "")), 0);
     assert_eq!(count(&detected, "fetched"), keys.len() as u64, "{detected:#}");
     let images = fleet.database("gallery_images").await.collection::<Document>("images");
+    // What is counted is what S3 has seen: an object for each write, and each photo read once.
+    let written = async |bucket: &str, prefix: &str| {
+        let listed = fleet.s3.list_objects_v2().bucket(bucket).prefix(prefix).send().await.unwrap();
+        assert_eq!(listed.is_truncated(), Some(false));
+        listed.contents().len() as u64
+    };
+    let objects = written(&fleet.photos, "results/").await + written(&fleet.groups, "galleries/").await;
+    let requests = &detected["cost"]["requests"];
+    assert_eq!(count(requests, "writes"), objects, "{detected:#}");
+    assert_eq!(count(requests, "reads"), keys.len() as u64, "{detected:#}");
+    assert!((1..20 + keys.len() as u64).contains(&count(requests, "messages")), "{detected:#}");
+    println!("cost: {}", detected["cost"]);
     let mut images = images.find(doc! {}).await.unwrap();
     while images.advance().await.unwrap() {
         let image = images.deserialize_current().unwrap();

@@ -35,6 +35,21 @@ fn a_burst_of_1_500_images_is_drained_by_one_worker_and_stalls_the_threshold_pol
 }
 
 #[test]
+fn a_day_of_a_service_around_the_clock_is_told_beside_the_policies() {
+    let report = simulate("burst-100k", &["--interruptions", "0"]);
+    let (ours, service) = (of(&report, "drain-time"), of(&report, "always-on"));
+    let dollars = |run: &Value| run["dollars"].as_f64().unwrap();
+    // One machine on demand for a day; 1.9 hours of Spot. The requests are the same.
+    let requests = 0.04 + 2.6 + 0.0132;
+    assert!((dollars(service) - (24.0 * 0.526 + requests)).abs() < 0.01, "{}", dollars(service));
+    let hours = ours["hours"].as_f64().unwrap();
+    assert!((dollars(ours) - (hours * 0.21 + requests)).abs() < 0.01, "{}", dollars(ours));
+    assert_eq!(service["drained"], 5000);
+    let million = ours["dollars_per_million"].as_f64().unwrap();
+    assert!((million - 10.0 * dollars(ours)).abs() < 1e-9, "{million}");
+}
+
+#[test]
 fn a_trace_may_be_a_file_and_what_is_none_is_told_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let (good, bad) = (folder.path().join("good.csv"), folder.path().join("bad.csv"));

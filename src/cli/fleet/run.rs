@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use actix::System;
+use muster_actors::cost::{Prices, Requests, Usage};
 use muster_actors::drain::Drain;
 use muster_actors::exit::Exit;
 use muster_actors::progress::Summary;
 use serde::Serialize;
 
 use crate::aws::host::{self, Notice};
+use crate::aws::requests::Counted;
 use crate::cli::models::lanes;
 use crate::cli::print::print;
 use crate::cli::signal::Signals;
@@ -60,13 +62,15 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
     };
     let report = system.block_on(async move {
         let models = lanes.as_ref().map(|lanes| (files(&pack), lanes.tally()));
+        let prices = settings.cost.spot();
         let worker = Worker::connect(settings, pack).await?;
+        let meter = Meter { counted: worker.counted(), prices };
         let running = match &lanes {
             Some(lanes) => worker.detect(lanes)?,
             None => worker.group()?,
         };
         let drain = running.drainer();
-        let watched = Watched { service, cache: worker.cache(), depth: worker.depth(service), models };
+        let watched = Watched { service, cache: worker.cache(), depth: worker.depth(service), models, meter };
         telemetry.watch(running.progress(), move || watched.extra())?;
         let (exit, summary) = tokio::select! {
             end = running.finished() => end,
@@ -75,7 +79,8 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
         if !telemetry.flush(FLUSH) {
             tracing::warn!("telemetry.flush");
         }
-        Ok::<_, CliError>(Report { exit, summary, cache: worker.cache().map(|cache| cache.counts()) })
+        let cache = worker.cache().map(|cache| cache.counts());
+        Ok::<_, CliError>(Report { cost: spent(&summary, worker.counted().requests(), &prices), exit, summary, cache })
     })?;
     tell(&report, json)?;
     Ok(ExitCode::from(report.exit.code()))
@@ -96,6 +101,28 @@ struct Watched {
     depth: Depth,
     /// The models, and their runs.
     models: Option<(Files, Tally)>,
+    meter: Meter,
+}
+
+/// Counts requests, and knows prices.
+struct Meter {
+    counted: Counted,
+    prices: Prices,
+}
+
+/// What a worker cost.
+#[derive(Serialize)]
+struct Spent {
+    #[serde(flatten)]
+    usage: Usage,
+    dollars: f64,
+    dollars_per_million: Option<f64>,
+}
+
+fn spent(summary: &Summary, requests: Requests, prices: &Prices) -> Spent {
+    let usage = summary.usage(requests);
+    let bill = usage.at(prices);
+    Spent { dollars: bill.total(), dollars_per_million: bill.per_million(usage.images), usage }
 }
 
 impl Watched {
@@ -111,7 +138,9 @@ impl Watched {
             })
         });
         let service = self.service.as_str().to_owned();
-        Extra { cache, device: "cpu", service, queue_depth: self.depth.last(), models: models.collect() }
+        let Meter { counted, prices } = &self.meter;
+        let meter = Some((counted.requests(), *prices));
+        Extra { cache, device: "cpu", service, queue_depth: self.depth.last(), models: models.collect(), meter }
     }
 }
 
@@ -155,10 +184,11 @@ struct Report {
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<Counts>,
+    cost: Spent,
 }
 
 fn tell(report: &Report, json: bool) -> Result<(), CliError> {
-    let Report { exit, summary, cache } = report;
+    let Report { exit, summary, cache, cost } = report;
     print(|out| {
         if json {
             return Ok(writeln!(out, "{}", serde_json::to_string(report)?)?);
@@ -178,6 +208,9 @@ fn tell(report: &Report, json: bool) -> Result<(), CliError> {
         )?;
         if let Some(Counts { hits, misses, errors, .. }) = cache {
             writeln!(out, "cache: {hits} hits, {misses} misses, {errors} errors")?;
+        }
+        if let Some(million) = cost.dollars_per_million {
+            writeln!(out, "{:.4} dollars, {million:.2} for a million images (prices: [cost])", cost.dollars)?;
         }
         Ok(writeln!(out, "faces {}, {:.1} s, {exit}", summary.faces, summary.seconds)?)
     })?;

@@ -9,7 +9,7 @@ const SIZE: (u32, u32) = (960, 640);
 const COLOURS: [RGBColor; 3] = [RGBColor(31, 119, 180), RGBColor(255, 127, 14), RGBColor(44, 160, 44)];
 
 /// Draws the runs of a trace: the backlog above, the workers below.
-pub fn draw(title: &str, runs: &[Run]) -> Result<String, CliError> {
+pub fn draw(title: &str, runs: &[&Run]) -> Result<String, CliError> {
     let mut text = String::new();
     {
         let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
@@ -20,14 +20,14 @@ pub fn draw(title: &str, runs: &[Run]) -> Result<String, CliError> {
 
 type Fault = Box<dyn std::error::Error>;
 
-fn charts(root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, title: &str, runs: &[Run]) -> Result<(), Fault> {
+fn charts(root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, title: &str, runs: &[&Run]) -> Result<(), Fault> {
     root.fill(&WHITE)?;
     let halves = root.split_evenly((2, 1));
     let end = runs.iter().filter_map(|run| run.outcome.drained).max().unwrap_or(3600).max(60);
     let looks = |run: &Run| run.outcome.looks.iter().copied().filter(|(second, ..)| *second <= end).collect::<Vec<_>>();
     for (half, what) in halves.iter().zip(["images that wait", "workers"]) {
         let value = |look: (u64, u64, u64)| if what == "workers" { look.2 } else { look.1 };
-        let most = runs.iter().flat_map(&looks).map(value).max().unwrap_or(0).max(1);
+        let most = runs.iter().flat_map(|run| looks(run)).map(value).max().unwrap_or(0).max(1);
         let mut chart = ChartBuilder::on(half)
             .caption(format!("{title}: {what}"), ("sans-serif", 18))
             .margin(10)

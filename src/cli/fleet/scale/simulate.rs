@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use muster_actors::scaler::simulate::{Outcome, simulate};
+use muster_actors::cost::Prices;
+use muster_actors::scaler::simulate::{Outcome, Rule, simulate};
 use muster_actors::scaler::trace::{NAMES, Trace};
 use serde::Serialize;
 
@@ -30,13 +31,20 @@ pub struct Simulation {
     plot: Option<PathBuf>,
 }
 
-/// One policy's outcome.
+/// One rule's outcome.
 #[derive(Debug, Serialize)]
 pub struct Run {
     pub policy: &'static str,
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Of machines and of requests; the service around the clock runs for whole days.
+    pub dollars: f64,
+    /// Of a million such images.
+    pub dollars_per_million: Option<f64>,
 }
+
+const DAY: f64 = 86_400.0;
+const ALWAYS_ON: &str = "always-on";
 
 /// All of it.
 #[derive(Debug, Serialize)]
@@ -61,7 +69,9 @@ impl Simulation {
         let trace = trace(&name)?;
         let report = self.report(settings, &name, &trace);
         if let Some(place) = &self.plot {
-            let drawn = plot::draw(&report.trace, &report.policies)?;
+            // The service around the clock takes its time, and would squeeze the others.
+            let policies = report.policies.iter().filter(|run| run.policy != ALWAYS_ON);
+            let drawn = plot::draw(&report.trace, &policies.collect::<Vec<_>>())?;
             output(Some(place), |out| Ok(out.write_all(drawn.as_bytes())?))?;
         }
         print(|out| {
@@ -72,11 +82,23 @@ impl Simulation {
 
     fn report(&self, settings: &Settings, name: &str, trace: &Trace) -> Report {
         let world = settings.world(self.interruptions, self.seed);
-        let run = |policy: PolicyName| Run {
-            policy: policy.as_str(),
-            outcome: simulate(&settings.scale.policy(policy), trace, &world),
+        let cost = &settings.cost;
+        let run = |policy, outcome: Outcome, seconds: f64, prices: &Prices| {
+            let bill = cost.usage(outcome.done, seconds).at(prices);
+            let (dollars, dollars_per_million) = (bill.total(), bill.per_million(outcome.done));
+            Run { policy, outcome, dollars, dollars_per_million }
         };
-        let policies = PolicyName::ALL.into_iter().map(run).collect();
+        let mut policies: Vec<Run> = PolicyName::ALL
+            .into_iter()
+            .map(|policy| {
+                let outcome = simulate(Rule::Scaled(settings.scale.policy(policy)), trace, &world);
+                let seconds = outcome.hours * 3600.0;
+                run(policy.as_str(), outcome, seconds, &cost.spot())
+            })
+            .collect();
+        let always_on = simulate(Rule::AlwaysOn(cost.always_on), trace, &world);
+        let days = (always_on.looks.last().map_or(0, |look| look.0) as f64 / DAY).ceil().max(1.0);
+        policies.push(run(ALWAYS_ON, always_on, days * DAY * cost.always_on as f64, &cost.on_demand()));
         Report { trace: name.to_owned(), images: trace.images(), policies }
     }
 }
@@ -98,21 +120,25 @@ fn table(report: &Report, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "{}: {} images", report.trace, report.images)?;
     writeln!(
         out,
-        "{:<12} {:>10} {:>9} {:>8} {:>9} {:>6} {:>9} {:>12} {:>9}",
-        "policy", "drained s", "backlog", "workers", "GPU-hours", "empty", "rejected", "interrupted", "dollars"
+        "{:<12} {:>10} {:>9} {:>8} {:>9} {:>6} {:>9} {:>12} {:>9} {:>10}",
+        "policy",
+        "drained s",
+        "backlog",
+        "workers",
+        "GPU-hours",
+        "empty",
+        "rejected",
+        "interrupted",
+        "dollars",
+        "a million"
     )?;
-    for Run { policy, outcome } in &report.policies {
+    for Run { policy, outcome, dollars, dollars_per_million } in &report.policies {
         let drained = outcome.drained.map_or_else(|| "never".to_owned(), |seconds| seconds.to_string());
+        let million = dollars_per_million.map_or_else(|| "-".to_owned(), |dollars| format!("{dollars:.2}"));
         writeln!(
             out,
-            "{policy:<12} {drained:>10} {:>9} {:>8} {:>9.2} {:>6} {:>9} {:>12} {:>9.2}",
-            outcome.backlog,
-            outcome.workers,
-            outcome.hours,
-            outcome.empty,
-            outcome.rejected,
-            outcome.interrupted,
-            outcome.dollars
+            "{policy:<12} {drained:>10} {:>9} {:>8} {:>9.2} {:>6} {:>9} {:>12} {dollars:>9.2} {million:>10}",
+            outcome.backlog, outcome.workers, outcome.hours, outcome.empty, outcome.rejected, outcome.interrupted,
         )?;
     }
     Ok(())

@@ -1,0 +1,81 @@
+//! The settings of what things cost.
+
+use muster_actors::cost::{Prices, Requests, Usage};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+
+/// What things cost, in US dollars.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// An hour of a worker's machine on the Spot market.
+    pub spot_hour: f64,
+    /// An hour of such a machine on demand.
+    pub on_demand_hour: f64,
+    /// A thousand reads of S3 (GET, HEAD).
+    pub s3_reads_thousand: f64,
+    /// A thousand writes of S3 (PUT, POST, LIST).
+    pub s3_writes_thousand: f64,
+    /// A million requests of SQS.
+    pub sqs_million: f64,
+    /// A gigabyte read from S3.
+    pub gigabyte: f64,
+    /// Machines of the service around the clock that this fleet is compared with.
+    pub always_on: u64,
+    /// Reads of S3 for an image, as a simulation counts them.
+    pub reads_per_image: f64,
+    /// Writes of S3 for an image.
+    pub writes_per_image: f64,
+    /// Requests of SQS for an image.
+    pub messages_per_image: f64,
+}
+
+impl Cost {
+    /// On the Spot market.
+    pub fn spot(&self) -> Prices {
+        Prices {
+            machine_hour: self.spot_hour,
+            reads_thousand: self.s3_reads_thousand,
+            writes_thousand: self.s3_writes_thousand,
+            messages_million: self.sqs_million,
+            gigabyte: self.gigabyte,
+        }
+    }
+
+    /// On demand.
+    pub fn on_demand(&self) -> Prices {
+        Prices { machine_hour: self.on_demand_hour, ..self.spot() }
+    }
+
+    /// What so many images use on machines that run for so long.
+    pub fn usage(&self, images: u64, machine_seconds: f64) -> Usage {
+        let each = |requests: f64| (images as f64 * requests).round() as u64;
+        let requests = Requests {
+            reads: each(self.reads_per_image),
+            writes: each(self.writes_per_image),
+            messages: each(self.messages_per_image),
+        };
+        Usage { images, machine_seconds, requests, ..Usage::default() }
+    }
+}
+
+/// What these figures may be.
+pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64, f64)) {
+    let cost = &settings.cost;
+    for (key, dollars) in [
+        ("cost.spot_hour", cost.spot_hour),
+        ("cost.on_demand_hour", cost.on_demand_hour),
+        ("cost.s3_reads_thousand", cost.s3_reads_thousand),
+        ("cost.s3_writes_thousand", cost.s3_writes_thousand),
+        ("cost.sqs_million", cost.sqs_million),
+        ("cost.gigabyte", cost.gigabyte),
+        ("cost.reads_per_image", cost.reads_per_image),
+        ("cost.writes_per_image", cost.writes_per_image),
+        ("cost.messages_per_image", cost.messages_per_image),
+    ] {
+        range(key, dollars, 0.0, 1000.0);
+    }
+    range("cost.always_on", cost.always_on as f64, 1.0, 10_000.0);
+}
