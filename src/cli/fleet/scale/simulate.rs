@@ -96,9 +96,11 @@ impl Simulation {
                 run(policy.as_str(), outcome, seconds, &cost.spot())
             })
             .collect();
-        let always_on = simulate(Rule::AlwaysOn(cost.always_on), trace, &world);
+        let mut always_on = simulate(Rule::AlwaysOn(cost.always_on), trace, &world);
         let days = (always_on.looks.last().map_or(0, |look| look.0) as f64 / DAY).ceil().max(1.0);
-        policies.push(run(ALWAYS_ON, always_on, days * DAY * cost.always_on as f64, &cost.on_demand()));
+        always_on.hours = 24.0 * days * cost.always_on as f64;
+        let seconds = always_on.hours * 3600.0;
+        policies.push(run(ALWAYS_ON, always_on, seconds, &cost.on_demand()));
         Report { trace: name.to_owned(), images: trace.images(), policies }
     }
 }
