@@ -48,3 +48,13 @@ async fn check_names_each_fault_of_a_fleet_with_its_mend_and_exits_by_the_error_
         assert!(found.1 == state && found.2.contains(mend), "{variable}={value}: {found:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_groups_needs_no_images() {
+    let fleet = Fleet::new(&stack()).await;
+    let none = format!("{}-none", fleet.images);
+    let all =
+        check(&fleet, 0, &[("SERVICE_TYPE", "grouping"), ("QUEUE_URL", &none), ("BUCKET_NAME", "nobodys-bucket")]);
+    assert!(all.iter().all(|(what, ..)| !what.contains("images")), "{all:?}");
+    assert!(all.iter().any(|(what, state, _)| what == "queue of galleries" && state == "ok"), "{all:?}");
+}

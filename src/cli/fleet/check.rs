@@ -52,14 +52,20 @@ async fn all(settings: &Settings) -> Vec<Finding> {
     let Settings { queues, buckets, .. } = settings;
     let mut findings = vec![clock(settings).await];
     let service = settings.fleet.service.as_str();
+    // A worker that groups has nothing to do with images: its role need not reach them.
+    let detects = service != "grouping";
+    if detects {
+        findings.push(queue(&aws, "queue of images", &queues.images, "QUEUE_URL", true).await);
+    }
     for (what, url, variable, reads) in [
-        ("queue of images", &queues.images, "QUEUE_URL", service != "grouping"),
         ("queue of galleries", &queues.galleries, "GROUP_FACE_QUEUE_URL", service != "detection"),
         ("dead letters", &queues.dead_letters, "DEAD_LETTER_QUEUE_URL", false),
     ] {
         findings.push(queue(&aws, what, url, variable, reads).await);
     }
-    findings.push(images(&aws, buckets, service != "grouping").await);
+    if detects {
+        findings.push(images(&aws, buckets).await);
+    }
     findings.push(groups(&aws, settings).await);
     findings.extend(mongo(settings).await);
     findings.push(redis(settings).await);
@@ -149,7 +155,7 @@ async fn queue(aws: &Clients, what: &'static str, url: &str, variable: &str, rea
 }
 
 /// The bucket of images, in which a worker that `writes` has its results too.
-async fn images(aws: &Clients, buckets: &Buckets, writes: bool) -> Finding {
+async fn images(aws: &Clients, buckets: &Buckets) -> Finding {
     let bucket = buckets.images.as_str();
     if bucket.is_empty() {
         return unset("bucket of images", "BUCKET_NAME");
@@ -163,7 +169,7 @@ async fn images(aws: &Clients, buckets: &Buckets, writes: bool) -> Finding {
         Err(fault) if fault.status != Some(404) => return faulty("bucket of images", fault, needs),
         _ => {}
     }
-    if !writes || buckets.results_prefix.is_empty() {
+    if buckets.results_prefix.is_empty() {
         return Finding::ok("bucket of images", bucket);
     }
     let results = S3Bucket::new(aws.s3.clone(), bucket, &buckets.kms_key);
