@@ -164,7 +164,7 @@ impl Fetcher {
                 quality: None,
                 fetched: None,
                 received,
-                timings: Timings::default(),
+                timings: Timings { waited: delivery.waited, ..Timings::default() },
             })
             .collect()
     }

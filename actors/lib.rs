@@ -24,6 +24,7 @@ pub mod concurrency;
 pub mod cost;
 pub mod credit;
 mod crew;
+pub mod cutover;
 pub mod device;
 mod downloader;
 pub mod drain;

@@ -155,7 +155,7 @@ pub fn parse_grouping(body: &str, limit: usize) -> Result<GalleryId, Rejection> 
 }
 
 /// The JSON of a message of at most `limit` bytes, out of its SNS envelope.
-fn json(body: &str, limit: usize) -> Result<Value, Rejection> {
+pub(crate) fn json(body: &str, limit: usize) -> Result<Value, Rejection> {
     if body.len() > limit {
         return Err(bad(format!("{} bytes, more than {limit}", body.len())));
     }

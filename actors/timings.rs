@@ -5,6 +5,8 @@ use std::time::Duration;
 /// How long an image took. A stage that it did not go through has no time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
+    /// In its queue, from when its message was sent: also while others had it before.
+    pub waited: Option<Duration>,
     /// Judging its thumbnail, the read included.
     pub judge: Option<Duration>,
     /// Downloading, with retries.

@@ -10,6 +10,8 @@ pub mod gauge;
 pub mod index;
 pub(crate) mod none;
 pub mod objects;
+pub mod observer;
+pub mod outbox;
 pub mod queue;
 
 use std::sync::Arc;

@@ -22,6 +22,8 @@ pub struct Delivery {
     pub receive_count: u32,
     /// Trace header, where the sender set one.
     pub trace: Option<String>,
+    /// From when it was sent until now, where the queue says.
+    pub waited: Option<Duration>,
 }
 
 /// What came of a receive.

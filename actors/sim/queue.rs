@@ -168,6 +168,7 @@ impl Queue for SimQueue {
                         body: message.body.clone(),
                         receive_count: message.receives,
                         trace: None,
+                        waited: None,
                     });
                 }
                 if !deliveries.is_empty() || now >= until {

@@ -18,6 +18,9 @@ pub enum CliError {
     /// Something that was named is not there.
     #[error("{0}")]
     Missing(String),
+    /// What is asked is not allowed now.
+    #[error("{0}")]
+    Refused(String),
     /// Settings are wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -70,6 +73,7 @@ impl CliError {
         match self {
             Self::Usage(_) => 2,
             Self::Missing(_) | Self::Pack(_) => 66,
+            Self::Refused(_) => 75,
             Self::Models(error) => error.exit_code(),
             Self::Engine(error) => match error {
                 EngineError::Misconfigured(_) => 66,

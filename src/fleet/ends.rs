@@ -3,7 +3,8 @@
 use super::{FleetError, Published};
 use crate::aws::clients::Clients;
 use crate::aws::s3::S3Bucket;
-use crate::mongo::{Connection, MongoFaces, Uris};
+use crate::aws::sqs::name;
+use crate::mongo::{Connection, MongoFaces, Origin, Uris};
 use crate::redis::{Cache, Vectors};
 use crate::settings::{Settings, required};
 
@@ -28,7 +29,12 @@ impl Ends {
             false => Some(Cache::new(&settings.redis).map_err(|error| FleetError::Redis(error.to_string()))?),
         };
         let vectors = cache.clone().map(|cache| Vectors::new(cache, settings.redis.gallery_seconds));
-        Ok(Self { aws: Clients::new(settings).await, cache, store: MongoFaces::new(&connection, vectors) })
+        let store = MongoFaces::new(&connection, vectors);
+        let store = match name(&settings.queues.images) {
+            "" => store,
+            queue => store.with_origin(Origin::new(queue)),
+        };
+        Ok(Self { aws: Clients::new(settings).await, cache, store })
     }
 
     /// The store with S3 beside it.

@@ -1,5 +1,6 @@
 //! Why a worker cannot start, or a gallery's images cannot be forgotten.
 
+use muster_actors::cutover::record::RecordError;
 use muster_actors::error::Class;
 use muster_actors::error::class::Classified;
 use muster_actors::exit::{Exit, Mend};
@@ -31,6 +32,19 @@ pub enum FleetError {
     /// A model pack in S3.
     #[error("models.pack {0}: correct models.pack, or upload the pack")]
     Models(String),
+    /// The queues of a cutover.
+    #[error("{a} and {b} are one queue ({name}): a cutover needs one of its own for each")]
+    OneQueue {
+        /// A setting.
+        a: &'static str,
+        /// Another one.
+        b: &'static str,
+        /// The queue.
+        name: String,
+    },
+    /// The state of a cutover.
+    #[error(transparent)]
+    Cutover(#[from] RecordError),
     /// Redis.
     #[error("Redis: {0}")]
     Redis(String),
@@ -49,7 +63,10 @@ impl FleetError {
     /// How the program ends then.
     pub fn exit(&self) -> Exit {
         let class = match self {
-            Self::Unset(_) | Self::Service(_) | Self::Redis(_) => Class::Misconfigured(Mend::Settings),
+            Self::Unset(_) | Self::Service(_) | Self::OneQueue { .. } | Self::Redis(_) => {
+                Class::Misconfigured(Mend::Settings)
+            }
+            Self::Cutover(error) => error.class(),
             Self::Models(_) => Class::Misconfigured(Mend::Model),
             Self::Mongo(error) => classify::class(error),
             Self::Store(error) => error.class(),

@@ -1,6 +1,7 @@
 //! A fleet's workers: the ends of the pipeline in the cloud, from settings.
 
 mod announced;
+mod cutover;
 mod depth;
 mod ends;
 mod erase;
@@ -12,6 +13,7 @@ mod published;
 mod worker;
 
 pub use announced::{Announced, Announcer};
+pub use cutover::{Cutover, Look, Watch};
 pub use depth::Depth;
 pub use error::FleetError;
 pub use forget::{Forgetter, Reached, Receipt, Target};

@@ -73,6 +73,13 @@ impl Worker {
         Depth::watch(self.ends.aws.sqs.clone(), url.clone())
     }
 
+    /// Notes that this machine is being taken away, for those who watch over a cutover. It is no fault where that fails.
+    pub async fn interrupted(&self) {
+        if let Err(error) = self.ends.store.interrupted().await {
+            tracing::debug!(%error, "host.interruption");
+        }
+    }
+
     fn queue(&self, url: &str) -> Result<Arc<SqsQueue>, FleetError> {
         let queues = &self.settings.queues;
         let urls = Urls {

@@ -322,7 +322,7 @@ impl Queue for FolderQueue {
                     let receive_count = message.receives;
                     let handle = Handle(format!("{:016x}", state.next()));
                     state.lease(&handle, message, now + self.visibility);
-                    received.deliveries.push(Delivery { handle, body, receive_count, trace: None });
+                    received.deliveries.push(Delivery { handle, body, receive_count, trace: None, waited: None });
                 }
                 received.finished =
                     state.walked && state.ready.is_empty() && state.delayed.is_empty() && state.leased.is_empty();

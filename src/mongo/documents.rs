@@ -151,8 +151,9 @@ pub fn image(Commit { image, content, timings, .. }: &Commit) -> Document {
 /// How long an image took, in milliseconds. Says nothing of the image: it is another each time.
 fn timings(timings: &Timings) -> Document {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-    let Timings { judge, download, decode, analyse, total } = *timings;
-    let stages = [("judge", judge), ("download", download), ("decode", decode), ("analyse", analyse)];
+    let Timings { waited, judge, download, decode, analyse, total } = *timings;
+    let stages =
+        [("waited", waited), ("judge", judge), ("download", download), ("decode", decode), ("analyse", analyse)];
     let stages = stages.into_iter().filter_map(|(stage, time)| Some((stage.to_owned(), milliseconds(time?).into())));
     let mut fields: Document = stages.collect();
     fields.insert("total", milliseconds(total));

@@ -14,6 +14,9 @@ const NO_COLLECTION: i32 = 26;
 const NO_INDEX: i32 = 27;
 const OTHER_OPTIONS: i32 = 85;
 
+/// How long it is known that a machine was taken away.
+const INTERRUPTIONS: Duration = Duration::from_secs(7 * 86_400);
+
 /// An index of the database of faces.
 struct Index {
     collection: &'static str,
@@ -36,6 +39,7 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
     let mut all = vec![
         index(names::IMAGES, doc! { "gallery": 1, "bucket": 1, "key": 1 }, true),
         index(names::IMAGES, doc! { "gallery": 1, "state": 1 }, false),
+        index(names::IMAGES, doc! { "queue": 1, "indexed_at": 1 }, false),
         index(names::FACES, doc! { "gallery": 1, "_id": 1 }, false),
         index(names::FACES, doc! { "image": 1 }, false),
         index(names::GROUPS, doc! { "gallery": 1 }, false),
@@ -43,6 +47,7 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
         index(names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),
         index(names::FORGOTTEN, doc! { "image": 1 }, false),
         index(names::FORGOTTEN, doc! { "gallery": 1, "prefix": 1 }, false),
+        Index { expires: Some(INTERRUPTIONS), ..index(names::INTERRUPTIONS, doc! { "at": 1 }, false) },
     ];
     all.extend(keep.map(|_| Index { expires: keep, ..index(names::LINEAGE, lineage(), false) }));
     all

@@ -13,6 +13,7 @@ mod erase;
 mod forgotten;
 mod gallery;
 mod indexes;
+mod lately;
 mod partition;
 mod tombstones;
 mod write;
@@ -27,6 +28,7 @@ use muster_actors::ports::faces::{Commit, Faces, FacesError};
 pub use album::{Album, Place};
 pub use connect::{Connection, Uris};
 pub use erase::{Known, KnownFace, PAGE};
+pub use lately::{Lately, Origin};
 pub use tombstones::{Marks, Scope};
 
 /// Why MongoDB did not do what was asked.
@@ -81,6 +83,7 @@ pub(crate) mod names {
     pub const GALLERIES: &str = "galleries";
     pub const LINEAGE: &str = "lineage";
     pub const FORGOTTEN: &str = "forgotten";
+    pub const INTERRUPTIONS: &str = "interruptions";
 }
 
 /// The store of a fleet.
@@ -91,6 +94,7 @@ pub struct MongoFaces {
     metadata: Option<Database>,
     bulks: bulk::Bulks,
     vectors: Option<Vectors>,
+    origin: Option<Origin>,
 }
 
 impl MongoFaces {
@@ -102,7 +106,13 @@ impl MongoFaces {
             metadata: connection.metadata.clone(),
             bulks: bulk::Bulks::of(connection),
             vectors,
+            origin: None,
         }
+    }
+
+    /// Results that it writes say where they come from.
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
     }
 
     /// Tries an update that matches nothing, in both databases.

@@ -7,14 +7,14 @@ use muster_actors::gallery::GalleryId;
 use muster_actors::ports::faces::Commit;
 
 use super::bulk::{Op, Statement};
-use super::{MongoError, MongoFaces, documents, names};
+use super::{MongoError, MongoFaces, Origin, documents, names};
 
 /// Writes results; one outcome for each, in order.
 pub async fn commit(store: &MongoFaces, batch: &[Commit]) -> Result<Vec<Result<(), MongoError>>, MongoError> {
     let mut invalid: Vec<Result<(), MongoError>> = batch.iter().map(documents::check).collect();
     let mut statements = Vec::new();
     for (item, result) in batch.iter().enumerate().filter(|(item, _)| invalid[*item].is_ok()) {
-        statements.extend(replace(item, result, store.metadata.is_some()));
+        statements.extend(replace(item, result, store));
     }
     let mut outcomes = store.bulks.run(statements, batch.len()).await?;
     raise(store, batch, &mut outcomes).await?;
@@ -28,7 +28,7 @@ pub async fn commit(store: &MongoFaces, batch: &[Commit]) -> Result<Vec<Result<(
 
 /// The statements of one result: what is there now is updated, what is not there any more is deleted. A face that stays
 /// keeps its group.
-fn replace(item: usize, result: &Commit, metadata: bool) -> Vec<Statement> {
+fn replace(item: usize, result: &Commit, store: &MongoFaces) -> Vec<Statement> {
     let Commit { image, faces, .. } = result;
     let id = documents::uuid(image.id.0);
     let ids: Vec<Bson> = faces.iter().map(|face| documents::uuid(face.id.0)).collect();
@@ -39,9 +39,11 @@ fn replace(item: usize, result: &Commit, metadata: bool) -> Vec<Statement> {
         let update = doc! { "$set": documents::face(image, face) };
         of(names::FACES, Op::Upsert { filter: doc! { "_id": documents::uuid(face.id.0) }, update })
     }));
-    let update = doc! { "$set": documents::image(result) };
+    let mut fields = documents::image(result);
+    fields.extend(store.origin.iter().flat_map(Origin::fields));
+    let update = doc! { "$set": fields, "$currentDate": { "indexed_at": true } };
     statements.push(of(names::IMAGES, Op::Upsert { filter: doc! { "_id": id.clone() }, update }));
-    if metadata {
+    if store.metadata.is_some() {
         let update = doc! { "$set": documents::metadata(image), "$currentDate": { "indexed_at": true } };
         let op = Op::Upsert { filter: doc! { "_id": id }, update };
         statements.push(Statement { item, metadata: true, collection: names::IMAGES, op });

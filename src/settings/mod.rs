@@ -1,6 +1,7 @@
 //! Settings: what a person may change, from four layers to one validated value.
 
 mod cost;
+mod cutover;
 mod fleet;
 mod layers;
 mod provider;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cost::Cost;
+pub use cutover::Cutover;
 pub use fleet::{Buckets, Fleet, Mode, Mongo, Queues, Redis, Service, Unset, required};
 pub use layers::{Layers, Origin, SettingsError};
 pub use provider::Provider;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub ecs: Ecs,
     /// What things cost.
     pub cost: Cost,
+    /// How its work moves from an ECS service to Batch jobs.
+    pub cutover: Cutover,
 }
 
 /// Which models run, and on what.
@@ -163,6 +167,7 @@ impl Settings {
         telemetry::ranges(self, &mut range);
         scale::ranges(self, &mut range);
         cost::ranges(self, &mut range);
+        cutover::ranges(self, &mut range);
         if let (false, Err(error)) = (self.prefilter.thumbnail.is_empty(), self.prefilter.thumbnail.parse::<Sibling>())
         {
             faults.push(format!("prefilter.thumbnail is {:?}: {error}", self.prefilter.thumbnail));

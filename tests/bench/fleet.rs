@@ -199,6 +199,7 @@ impl Queue for Nothing {
             body: format!(r#"{{"bucket":"b","key":"{n}.jpg","gallery_id":"g"}}"#),
             receive_count: 1,
             trace: None,
+            waited: None,
         };
         Ok(Received { deliveries: (left - left.min(max)..left).map(delivery).collect(), finished: left == 0 })
     }

@@ -45,6 +45,9 @@ async fn a_spot_notice_or_a_rebalance_recommendation_hands_the_work_back() {
         let done: u64 = ["indexed", "no_faces"].iter().map(|state| count(&summary, state)).sum();
         assert!(done > 0 && done < sent, "{summary:#}");
         assert_eq!(fleet.depth(&fleet.images).await, (sent - done, 0), "all that is not done is visible");
+        // Whoever watches over a cutover counts machines that were taken away.
+        let interrupted = fleet.documents("gallery_images", "interruptions").await.len();
+        assert_eq!(interrupted, usize::from(path.contains("spot")), "{path}");
     }
 }
 

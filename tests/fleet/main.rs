@@ -6,6 +6,7 @@ mod support;
 
 mod cache;
 mod check;
+mod cutover;
 mod faults;
 mod forget;
 mod host;

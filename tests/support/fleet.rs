@@ -82,12 +82,17 @@ impl Fleet {
 
     /// Sends bodies to the queue of images.
     pub async fn send(&self, bodies: impl IntoIterator<Item = String>) {
+        self.send_to(&self.images, bodies).await;
+    }
+
+    /// Sends bodies to a queue.
+    pub async fn send_to(&self, queue: &str, bodies: impl IntoIterator<Item = String>) {
         let bodies: Vec<String> = bodies.into_iter().collect();
         for ten in bodies.chunks(10) {
             let entries = ten.iter().enumerate().map(|(n, body)| {
                 SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body).build().unwrap()
             });
-            let sent = self.sqs.send_message_batch().queue_url(&self.images).set_entries(Some(entries.collect()));
+            let sent = self.sqs.send_message_batch().queue_url(queue).set_entries(Some(entries.collect()));
             assert!(sent.send().await.unwrap().failed.is_empty());
         }
     }
@@ -145,14 +150,20 @@ impl Fleet {
         ended(Worker::start(&mut self.worker(command)), 0)
     }
 
-    /// Every document of a collection, ascending by id, without the fields that say when and how long.
+    /// Makes one more queue; its URL.
+    pub async fn queue(&self, of: &str) -> String {
+        self.sqs.create_queue().queue_name(format!("{}-{of}", self.name)).send().await.unwrap().queue_url.unwrap()
+    }
+
+    /// Every document of a collection, ascending by id, without the fields that say when, how long and by whom.
     pub async fn documents(&self, database: &str, collection: &str) -> Vec<Document> {
         let all = self.database(database).await.collection::<Document>(collection);
         let found = all.find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
         let mut documents: Vec<Document> = found.try_collect().await.unwrap();
         for document in &mut documents {
-            document.remove("indexed_at");
-            document.remove("timings");
+            for field in ["indexed_at", "timings", "queue", "worker"] {
+                document.remove(field);
+            }
         }
         documents
     }

@@ -1,10 +1,12 @@
 //! Leased messages from SQS. A receipt that is not ours any more is lost without a call. Batches answer 200 with failures inside;
 //! every entry has an id of its own and is read.
 
+mod depth;
 mod letter;
+mod outbox;
 mod receipts;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
@@ -19,7 +21,9 @@ use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received,
 use tokio::time::Instant;
 
 use super::classify::{Fault, class, fault};
+pub use depth::Depth;
 use letter::{Letter, Original};
+pub use outbox::SqsOutbox;
 use receipts::Receipts;
 
 /// Entries of a batch call (SQS quota).
@@ -164,8 +168,14 @@ fn outcomes<'a>(asked: usize, done: impl Iterator<Item = &'a str>, failed: &[Bat
 }
 
 /// The name in a queue's URL.
-fn name(url: &str) -> &str {
+pub fn name(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
+}
+
+/// How long ago a moment was, in milliseconds since 1970. A clock that is a little ahead of ours makes it no time.
+fn since(sent: &str) -> Option<Duration> {
+    let sent = UNIX_EPOCH.checked_add(Duration::from_millis(sent.parse().ok()?))?;
+    Some(SystemTime::now().duration_since(sent).unwrap_or_default())
 }
 
 fn delivery(message: &Message, handle: Handle) -> Delivery {
@@ -176,6 +186,7 @@ fn delivery(message: &Message, handle: Handle) -> Delivery {
         body: message.body.clone().unwrap_or_default(),
         receive_count: count.unwrap_or(1),
         trace: attribute(MessageSystemAttributeName::AwsTraceHeader).cloned(),
+        waited: attribute(MessageSystemAttributeName::SentTimestamp).and_then(|sent| since(sent)),
     }
 }
 
@@ -198,6 +209,7 @@ impl Queue for SqsQueue {
             .wait_time_seconds(i32::try_from(self.wait.as_secs()).unwrap_or(0))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::AwsTraceHeader)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .send()
             .await
             .map_err(|error| QueueError::from(fault(&format!("ReceiveMessage from {}", name(&self.url)), &error)))?;

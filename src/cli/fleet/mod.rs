@@ -1,6 +1,7 @@
 //! The commands of a fleet's workers.
 
 pub mod check;
+mod cutover;
 pub mod forget;
 mod run;
 mod scale;
@@ -32,6 +33,9 @@ pub enum Command {
     Group(Args),
     /// Detect or group, as SERVICE_TYPE says
     Worker(Args),
+    /// Move work from an ECS service to Batch jobs, a share at a time, and back
+    #[command(subcommand)]
+    Cutover(cutover::Command),
     /// Start as many workers as the queues want, or try policies on a trace of arrivals
     Scale(scale::Args),
 }
@@ -60,6 +64,7 @@ impl Command {
             Self::Detect(args) => (args, Some(Service::Detection)),
             Self::Group(args) => (args, Some(Service::Grouping)),
             Self::Worker(args) => (args, None),
+            Self::Cutover(command) => return command.run(&mut layers, logging),
             Self::Scale(args) => return args.run(layers, logging),
         };
         if let Some(mode) = &args.mode {

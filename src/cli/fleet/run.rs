@@ -72,9 +72,15 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
         let drain = running.drainer();
         let watched = Watched { service, cache: worker.cache(), depth: worker.depth(service), models, meter };
         telemetry.watch(running.progress(), move || watched.extra())?;
+        let interrupted = async {
+            match service {
+                Service::Detection => worker.interrupted().await,
+                Service::Grouping => {}
+            }
+        };
         let (exit, summary) = tokio::select! {
             end = running.finished() => end,
-            never = endings(&signals, limit, deadline, drain) => match never {},
+            never = endings(&signals, limit, deadline, drain, interrupted) => match never {},
         };
         if !telemetry.flush(FLUSH) {
             tracing::warn!("telemetry.flush");
@@ -145,7 +151,13 @@ impl Watched {
 }
 
 /// Asks for a drain when anybody wants the worker to end. Never returns: the worker does.
-async fn endings(signals: &Signals, limit_minutes: u64, deadline: Duration, drain: impl Fn(Drain)) -> Infallible {
+async fn endings(
+    signals: &Signals,
+    limit_minutes: u64,
+    deadline: Duration,
+    drain: impl Fn(Drain),
+    interrupted: impl Future<Output = ()>,
+) -> Infallible {
     let limit = async {
         match limit_minutes {
             0 => std::future::pending().await,
@@ -159,10 +171,16 @@ async fn endings(signals: &Signals, limit_minutes: u64, deadline: Duration, drai
         }
         notice = host::notice() => {
             match notice {
-                Notice::Interruption => tracing::warn!("host.interruption"),
-                Notice::Rebalance => tracing::warn!("host.rebalance"),
+                Notice::Interruption => {
+                    tracing::warn!("host.interruption");
+                    drain(Drain::hand_back(deadline));
+                    interrupted.await;
+                }
+                Notice::Rebalance => {
+                    tracing::warn!("host.rebalance");
+                    drain(Drain::hand_back(deadline));
+                }
             }
-            drain(Drain::hand_back(deadline));
         }
         () = limit => {
             tracing::info!("host.time_limit");

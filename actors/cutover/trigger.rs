@@ -1,0 +1,341 @@
+//! What is seen of the Batch side, and whether it is bad enough to roll back. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// An image that a side ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// It was rejected.
+    pub failed: bool,
+    /// From its receipt to its result, in milliseconds.
+    pub took: u64,
+    /// From when its message was sent to its receipt, in milliseconds; `None` where its queue did not say.
+    pub waited: Option<u64>,
+    /// Which worker.
+    pub worker: u128,
+    /// When it was written, in milliseconds since 1970.
+    pub at: u64,
+}
+
+/// What a side did in a time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Images that it ended.
+    pub images: u64,
+    /// Those of them that were rejected.
+    pub failed: u64,
+    /// The time that 99 of 100 images stay under.
+    pub p99: Duration,
+    /// The longest that one waited in its queue.
+    pub waited: Duration,
+    /// Time that its workers worked, idle time between two images included; not that of workers without an image.
+    pub worked: Duration,
+}
+
+impl Seen {
+    /// Of the images that were ended in that time.
+    pub fn of(ended: &[Ended]) -> Self {
+        let mut took: Vec<u64> = ended.iter().map(|image| image.took).collect();
+        took.sort_unstable();
+        // Nearest rank: the smallest time that at least 99 of 100 do not exceed.
+        let rank = (took.len() * 99).div_ceil(100);
+        let p99 = rank.checked_sub(1).and_then(|place| took.get(place)).copied().unwrap_or(0);
+        let mut spans: BTreeMap<u128, (u64, u64)> = BTreeMap::new();
+        for image in ended {
+            let (first, last) = spans.entry(image.worker).or_insert((u64::MAX, 0));
+            *first = (*first).min(image.at.saturating_sub(image.took));
+            *last = (*last).max(image.at);
+        }
+        let worked = spans.values().map(|(first, last)| last - first).sum();
+        Self {
+            images: ended.len() as u64,
+            failed: ended.iter().filter(|image| image.failed).count() as u64,
+            p99: Duration::from_millis(p99),
+            waited: Duration::from_millis(ended.iter().filter_map(|image| image.waited).max().unwrap_or(0)),
+            worked: Duration::from_millis(worked),
+        }
+    }
+
+    fn ratio(&self) -> f64 {
+        if self.images == 0 { 0.0 } else { self.failed as f64 / self.images as f64 }
+    }
+}
+
+/// What is seen. What could not be found out is `None`, and triggers nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// What Batch did in the window.
+    pub batch: Option<Seen>,
+    /// What ECS did in the window, where its workers are muster's.
+    pub ecs: Option<Seen>,
+    /// How long nothing has come out of Batch while it has messages.
+    pub stalled: Option<Duration>,
+    /// Dead letters since the step began.
+    pub dead_letters: Option<u64>,
+    /// Spot interruptions of Batch's workers in the window.
+    pub interruptions: Option<u64>,
+}
+
+/// From where on it is bad. A limit of zero is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Fewer images say nothing about a rate.
+    pub images: u64,
+    /// Share of the images that fail, above that of ECS.
+    pub failure_ratio: f64,
+    /// Seconds that 99 of 100 images stay under.
+    pub p99_seconds: f64,
+    /// Seconds that a message waits.
+    pub queue_age_seconds: f64,
+    /// Dead letters since the step began.
+    pub dead_letters: f64,
+    /// US dollars for a thousand images.
+    pub dollars_per_thousand: f64,
+    /// Spot interruptions in the window.
+    pub interruptions: f64,
+    /// US dollars for an hour of a worker.
+    pub dollars_an_hour: f64,
+}
+
+/// What a trigger looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// Images that fail.
+    FailureRatio,
+    /// How long images take.
+    P99,
+    /// How long messages wait.
+    QueueAge,
+    /// Messages that nobody can process.
+    DeadLetters,
+    /// What a thousand images cost.
+    Cost,
+    /// Machines that are taken away.
+    Interruptions,
+}
+
+/// A figure beside its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Reading {
+    /// Of what.
+    pub trigger: Trigger,
+    /// What is seen; `None` where it is not known, or where too few images were seen.
+    pub figure: Option<f64>,
+    /// From where on it is bad; 0 where that is nowhere.
+    pub limit: f64,
+}
+
+impl Reading {
+    /// Whether this rolls back.
+    pub fn is_over(&self) -> bool {
+        self.limit > 0.0 && self.figure.is_some_and(|figure| figure > self.limit)
+    }
+}
+
+/// What dollars a thousand images cost when workers take so long for so many.
+pub fn dollars_per_thousand(worked: Duration, images: u64, dollars_an_hour: f64) -> f64 {
+    worked.as_secs_f64() / 3600.0 * dollars_an_hour / images as f64 * 1000.0
+}
+
+/// Every figure beside its limit.
+pub fn readings(observed: &Observed, limits: &Limits) -> [Reading; 6] {
+    let batch = observed.batch.as_ref().filter(|seen| seen.images >= limits.images.max(1));
+    // What both sides fail at is not the cutover's fault, and rolling back does not mend it.
+    let usual = observed.ecs.as_ref().filter(|seen| seen.images >= limits.images.max(1)).map_or(0.0, Seen::ratio);
+    let seconds = |time: Duration| time.as_secs_f64();
+    let waited = observed.batch.as_ref().filter(|seen| seen.images > 0).map(|seen| seen.waited);
+    let reading = |trigger, figure, limit| Reading { trigger, figure, limit };
+    [
+        reading(Trigger::FailureRatio, batch.map(|seen| (seen.ratio() - usual).max(0.0)), limits.failure_ratio),
+        reading(Trigger::P99, batch.map(|seen| seconds(seen.p99)), limits.p99_seconds),
+        reading(Trigger::QueueAge, waited.max(observed.stalled).map(seconds), limits.queue_age_seconds),
+        reading(Trigger::DeadLetters, observed.dead_letters.map(|letters| letters as f64), limits.dead_letters),
+        reading(
+            Trigger::Cost,
+            batch.map(|seen| dollars_per_thousand(seen.worked, seen.images, limits.dollars_an_hour)),
+            limits.dollars_per_thousand,
+        ),
+        reading(Trigger::Interruptions, observed.interruptions.map(|count| count as f64), limits.interruptions),
+    ]
+}
+
+/// Why to roll back, if at all.
+pub fn judge(observed: &Observed, limits: &Limits) -> Option<Reading> {
+    readings(observed, limits).into_iter().find(Reading::is_over)
+}
+
+/// Whether enough is known to go a step on: enough images, and every figure that has a limit.
+pub fn may_advance(observed: &Observed, limits: &Limits) -> bool {
+    readings(observed, limits)
+        .iter()
+        .all(|reading| reading.limit <= 0.0 || reading.figure.is_some() && !reading.is_over())
+        && observed.batch.as_ref().is_some_and(|seen| seen.images >= limits.images.max(1))
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { trigger, figure, limit } = self;
+        let figure = figure.unwrap_or(f64::NAN);
+        let cents = |ratio: f64| ratio * 100.0;
+        match trigger {
+            Trigger::FailureRatio => write!(
+                f,
+                "{:.1} % of Batch's images were rejected beyond what ECS rejects, allowed are {:.1} % (cutover.failure_ratio)",
+                cents(figure),
+                cents(*limit)
+            ),
+            Trigger::P99 => write!(
+                f,
+                "one in a hundred of Batch's images took {figure:.1} s or longer, allowed are {limit} s (cutover.p99_seconds)"
+            ),
+            Trigger::QueueAge => write!(
+                f,
+                "a message waited {figure:.0} s in Batch's queue, or nothing came out of it for so long, allowed are {limit} s \
+                 (cutover.queue_age_seconds)"
+            ),
+            Trigger::DeadLetters => {
+                write!(f, "{figure} dead letters since the step began, allowed are {limit} (cutover.dead_letters)")
+            }
+            Trigger::Cost => write!(
+                f,
+                "a thousand of Batch's images cost {figure:.3} dollars, allowed are {limit} (cutover.dollars_per_thousand)"
+            ),
+            Trigger::Interruptions => {
+                write!(f, "{figure} Spot interruptions in the window, allowed are {limit} (cutover.interruptions)")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        images: 10,
+        failure_ratio: 0.02,
+        p99_seconds: 30.0,
+        queue_age_seconds: 900.0,
+        dead_letters: 5.0,
+        dollars_per_thousand: 1.0,
+        interruptions: 3.0,
+        dollars_an_hour: 0.36,
+    };
+
+    fn seen(images: u64, failed: u64) -> Seen {
+        Seen { images, failed, p99: Duration::from_secs(2), ..Seen::default() }
+    }
+
+    fn good() -> Observed {
+        Observed {
+            batch: Some(seen(100, 0)),
+            ecs: Some(seen(100, 0)),
+            stalled: Some(Duration::ZERO),
+            dead_letters: Some(0),
+            interruptions: Some(0),
+        }
+    }
+
+    #[test]
+    fn each_trigger_fires_above_its_limit_and_not_at_it() {
+        use Trigger::{Cost, DeadLetters, FailureRatio, Interruptions, P99, QueueAge};
+        let batch = |seen: Seen| Observed { batch: Some(seen), ..good() };
+        let seconds = Duration::from_secs;
+        for (what, observed, expected) in [
+            ("all is well", good(), None),
+            ("nothing is known", Observed::default(), None),
+            ("2 %", batch(seen(100, 2)), None),
+            ("3 %", batch(seen(100, 3)), Some(FailureRatio)),
+            ("too few to say", batch(seen(9, 9)), None),
+            ("enough to say", batch(seen(10, 9)), Some(FailureRatio)),
+            ("both sides fail", Observed { ecs: Some(seen(50, 5)), ..batch(seen(100, 12)) }, None),
+            ("Batch fails more", Observed { ecs: Some(seen(50, 5)), ..batch(seen(100, 13)) }, Some(FailureRatio)),
+            ("too few of ECS to say", Observed { ecs: Some(seen(5, 5)), ..batch(seen(100, 3)) }, Some(FailureRatio)),
+            ("ECS is not muster's", Observed { ecs: None, ..batch(seen(100, 3)) }, Some(FailureRatio)),
+            ("30 s", batch(Seen { p99: seconds(30), ..seen(100, 0) }), None),
+            ("31 s", batch(Seen { p99: seconds(31), ..seen(100, 0) }), Some(P99)),
+            ("waited for 900 s", batch(Seen { waited: seconds(900), ..seen(100, 0) }), None),
+            ("waited for 901 s", batch(Seen { waited: seconds(901), ..seen(1, 0) }), Some(QueueAge)),
+            ("nothing comes out", Observed { stalled: Some(seconds(901)), batch: None, ..good() }, Some(QueueAge)),
+            ("5 dead letters", Observed { dead_letters: Some(5), ..good() }, None),
+            ("6 dead letters", Observed { dead_letters: Some(6), ..good() }, Some(DeadLetters)),
+            // 100 images in 1,000 s are a dollar a thousand.
+            ("a dollar", batch(Seen { worked: seconds(1000), ..seen(100, 0) }), None),
+            ("more", batch(Seen { worked: seconds(1001), ..seen(100, 0) }), Some(Cost)),
+            ("3 interruptions", Observed { interruptions: Some(3), ..good() }, None),
+            ("4 interruptions", Observed { interruptions: Some(4), ..good() }, Some(Interruptions)),
+        ] {
+            let judged = judge(&observed, &LIMITS);
+            assert_eq!(judged.map(|reading| reading.trigger), expected, "{what}");
+            assert!(judged.is_none() || !may_advance(&observed, &LIMITS), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_none() {
+        let none = Limits {
+            failure_ratio: 0.0,
+            p99_seconds: 0.0,
+            queue_age_seconds: 0.0,
+            dead_letters: 0.0,
+            dollars_per_thousand: 0.0,
+            interruptions: 0.0,
+            ..LIMITS
+        };
+        let bad = Seen { waited: Duration::from_secs(9_999), worked: Duration::from_secs(9_999), ..seen(10, 10) };
+        let bad = Observed { batch: Some(bad), dead_letters: Some(99), interruptions: Some(99), ..good() };
+        assert!(judge(&bad, &LIMITS).is_some());
+        assert_eq!(judge(&bad, &none), None);
+    }
+
+    #[test]
+    fn nobody_goes_on_blindly() {
+        assert!(may_advance(&good(), &LIMITS));
+        for (what, blind) in [
+            ("images", Observed { batch: None, ..good() }),
+            ("enough images", Observed { batch: Some(seen(9, 0)), ..good() }),
+            ("the dead letters", Observed { dead_letters: None, ..good() }),
+            ("the interruptions", Observed { interruptions: None, ..good() }),
+        ] {
+            assert!(!may_advance(&blind, &LIMITS), "{what}");
+        }
+        let without = Limits { interruptions: 0.0, ..LIMITS };
+        assert!(may_advance(&Observed { interruptions: None, ..good() }, &without));
+    }
+
+    #[test]
+    fn a_reading_says_its_figure_and_its_limit() {
+        let readings = readings(&good(), &LIMITS);
+        assert_eq!(
+            readings[0].to_string(),
+            "0.0 % of Batch's images were rejected beyond what ECS rejects, allowed are 2.0 % (cutover.failure_ratio)"
+        );
+        for reading in readings {
+            let told = reading.to_string();
+            assert!(told.contains("allowed") && told.contains("cutover."), "{told}");
+        }
+    }
+
+    #[test]
+    fn images_become_figures() {
+        let ended = |worker, at, took| Ended { failed: took == 7, took, waited: Some(at / 10), worker, at };
+        // Two workers: from 0 to 10 s, and from 50 to 51 s.
+        let all = [ended(1, 2_000, 2_000), ended(1, 10_000, 1_000), ended(2, 51_000, 1_000), ended(2, 50_900, 7)];
+        let seen = Seen::of(&all);
+        assert_eq!((seen.images, seen.failed), (4, 1));
+        assert_eq!((seen.p99, seen.waited), (Duration::from_secs(2), Duration::from_millis(5_100)));
+        assert_eq!(seen.worked, Duration::from_secs(11));
+        assert_eq!(Seen::of(&[]), Seen::default());
+        // Of 200 images two may take longer than the 99th of a hundred, of 100 one.
+        let many = |images: u64| Seen::of(&(1..=images).map(|n| ended(1, n, n)).collect::<Vec<_>>()).p99;
+        assert_eq!(
+            (many(100), many(200), many(1)),
+            (Duration::from_millis(99), Duration::from_millis(198), Duration::from_millis(1))
+        );
+    }
+}

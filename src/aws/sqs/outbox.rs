@@ -1,0 +1,108 @@
+//! Sending messages: ten a call at most, no larger than a call may be.
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{
+    MessageSystemAttributeNameForSends as Attribute, MessageSystemAttributeValue, SendMessageBatchRequestEntry,
+};
+use futures_util::future::join_all;
+use muster_actors::error::Class;
+use muster_actors::ports::outbox::{Letter, Outbox};
+use muster_actors::ports::queue::{QueueError, Settled};
+
+use super::{ENTRIES, name, outcomes};
+use crate::aws::classify::fault;
+
+/// Bytes of a call (SQS quota: 1 MiB, and 256 KiB until 2025). A larger message goes alone.
+const CALL_BYTES: usize = 256 << 10;
+
+/// A queue that is sent to.
+#[derive(Clone, Debug)]
+pub struct SqsOutbox {
+    client: Client,
+    url: String,
+}
+
+impl SqsOutbox {
+    /// The queue at `url`.
+    pub fn new(client: Client, url: String) -> Self {
+        Self { client, url }
+    }
+
+    async fn call(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+        let entries = letters.iter().enumerate().map(|(place, letter)| {
+            let trace = letter.trace.as_ref().and_then(|header| {
+                MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().ok()
+            });
+            let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(&letter.body);
+            match trace {
+                Some(header) => entry.message_system_attributes(Attribute::AwsTraceHeader, header),
+                None => entry,
+            }
+            .build()
+        });
+        let Ok(entries) = entries.collect::<Result<Vec<_>, _>>() else {
+            return Ok(vec![Settled::Failed(Class::Bug); letters.len()]);
+        };
+        let asked = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
+        let what = || format!("SendMessageBatch to {}", name(&self.url));
+        let answer = asked.send().await.map_err(|error| QueueError::from(fault(&what(), &error)))?;
+        let done = answer.successful.iter().map(|entry| entry.id.as_str());
+        Ok(outcomes(letters.len(), done, &answer.failed))
+    }
+}
+
+/// Letters as they fit into calls, in order.
+fn calls(letters: &[Letter]) -> Vec<&[Letter]> {
+    let (mut calls, mut rest) = (Vec::new(), letters);
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |letter: &&Letter| {
+            bytes += letter.body.len() + letter.trace.as_ref().map_or(0, String::len);
+            bytes <= CALL_BYTES
+        };
+        let count = rest.iter().take(ENTRIES).take_while(fits).count().max(1);
+        let (call, others) = rest.split_at(count);
+        calls.push(call);
+        rest = others;
+    }
+    calls
+}
+
+#[async_trait]
+impl Outbox for SqsOutbox {
+    async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+        let calls = calls(letters);
+        let mut answers = join_all(calls.iter().map(|letters| self.call(letters))).await;
+        if answers.len() == 1 {
+            return answers.remove(0);
+        }
+        // Of several calls one may fail and the others not.
+        let each = calls.iter().zip(answers).flat_map(|(letters, answer)| {
+            answer.unwrap_or_else(|error| vec![Settled::Failed(error.class); letters.len()])
+        });
+        Ok(each.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_fill_calls_by_count_and_by_size() {
+        for (sizes, expected) in [
+            (vec![], vec![]),
+            (vec![1; 10], vec![10]),
+            (vec![1; 25], vec![10, 10, 5]),
+            (vec![CALL_BYTES, 1, 1], vec![1, 2]),
+            (vec![CALL_BYTES / 2, CALL_BYTES / 2, 1], vec![2, 1]),
+            (vec![1, 4 * CALL_BYTES, 1], vec![1, 1, 1]),
+        ] {
+            let letter = |size: &usize| Letter { body: "x".repeat(*size), trace: None };
+            let letters: Vec<Letter> = sizes.iter().map(letter).collect();
+            let counts: Vec<usize> = calls(&letters).iter().map(|call| call.len()).collect();
+            assert_eq!(counts, expected, "{sizes:?}");
+        }
+    }
+}
