@@ -65,11 +65,11 @@ ROLES = {
         **PACK, **KEY,
     }),
     "CutoverRole": ("ecs-tasks", {
-        "*": WATCH + SPANS,
-        "${IntakeQueue.Arn}": RECEIVE + ["sqs:SendMessage"],
-        "${EcsImagesQueue.Arn}": RECEIVE + ["sqs:SendMessage"],
+        "*": SPANS,
+        "${IntakeQueue.Arn}": RECEIVE,
+        "${EcsImagesQueue.Arn}": SEND,
         "${ImagesQueue.Arn}": RECEIVE + ["sqs:SendMessage"],
-        "${ImagesDeadLetters.Arn}": SEND,
+        "${ImagesDeadLetters.Arn}": ["sqs:GetQueueAttributes"],
         **STATE, **KEY,
     }),
     "SubmitterRole": ("lambda", {

@@ -9,9 +9,6 @@ from template import ROOT
 # Read elsewhere than in the settings, and where.
 ELSEWHERE = {"MUSTER_HOME": "src/onnx/home.rs", "AWS_EC2_METADATA_DISABLED": "src/aws/host.rs"}
 
-# Settings of what is not written yet, the cutover. Once one is known it is taken off.
-AWAITED = {"MUSTER_CUTOVER__INTAKE", "MUSTER_CUTOVER__ECS", "MUSTER_CUTOVER__BATCH"}
-
 # What a worker cannot do without (docs/fleet.md).
 NEEDED = {
     "detection": {"QUEUE_URL", "GROUP_FACE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "BUCKET_NAME", "FACE_GROUP_BUCKET_NAME"},
@@ -47,7 +44,6 @@ def environments(template):
 
 def variables(template):
     names, defaults = known()
-    yield from (f"AWAITED of settings.py: {name} is known by now" for name in AWAITED & names.keys())
     for where, values in environments(template):
         for name, value in values.items():
             if name in names:
@@ -59,7 +55,7 @@ def variables(template):
             elif name in ELSEWHERE:
                 if f'"{name}"' not in read(ELSEWHERE[name]):
                     yield f"{where}: {ELSEWHERE[name]} does not read {name}"
-            elif name not in AWAITED:
+            else:
                 yield f"{where}: muster does not know {name}"
             if isinstance(value, str) and re.search(r"mongodb(\+srv)?://|rediss?://|:[^/@]+@", value):
                 yield f"{where}: {name} looks like an address with a password"
@@ -67,8 +63,11 @@ def variables(template):
         yield from (f"{where}: {name} is missing" for name in NEEDED.get(service, set()) - values.keys())
     for where, container in containers(template):
         given = {(e["Fn::If"][1] if "Fn::If" in e else e)["Name"] for e in container["Secrets"]}
-        if not MONGO <= given:
-            yield f"{where}: {', '.join(MONGO - given)} is missing"
+        # The cutover reads what images became, and nothing else.
+        works = any(entry["Name"] == "SERVICE_TYPE" for entry in container["Environment"])
+        needed = MONGO if works else {"GALLERY_IMAGES_MONGO_URI"}
+        if not needed <= given:
+            yield f"{where}: {', '.join(needed - given)} is missing"
         yield from (f"{where}: the secret {name} is nothing that muster knows" for name in given if names.get(name) not in secrets())
 
 
@@ -88,5 +87,5 @@ def metrics(template):
 def check(template):
     faults = [fault for one in (variables, metrics) for fault in one(template)]
     count = len({name for _, values in environments(template) for name in values})
-    print(f"settings   {count} variables, {len(AWAITED)} of them of what is still to come")
+    print(f"settings   {count} variables")
     return faults
