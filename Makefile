@@ -17,7 +17,7 @@ FUZZED       := header jpeg png webp heif
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages
+.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages lambda lambda-cold-start
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -35,7 +35,8 @@ check: lint deny doc test ## formatting, clippy, licences, docs and all tests
 lint: $(CACHE)/apt.done ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --no-default-features --locked -- -D warnings
+	cargo clippy --no-default-features --features models --locked -- -D warnings
+	cargo clippy --no-default-features --features submit --lib --locked -- -D warnings
 	cargo clippy --no-default-features --features local --locked -- -D warnings
 	cargo clippy --no-default-features --features cloud --locked -- -D warnings
 
@@ -68,6 +69,13 @@ fleet-demo: models $(VENV)/done $(PHOTOS)/gallery ## 300 photos in two waves: wo
 
 outages: models $(VENV)/done $(PHOTOS)/demo ## 2,000 images, a minute without each dependency
 	MUSTER_OUTAGE_IMAGES=2000 MUSTER_OUTAGE_SECONDS=60 cargo test --locked --test fleet outages:: -- --nocapture
+
+lambda: $(CACHE)/apt.done ## pack the submitter for AWS Lambda
+	cargo build --locked --profile lambda -p muster-submitter
+	$(PYTHON) deploy/submitter/package.py target/lambda/bootstrap target/lambda/submitter.zip
+
+lambda-cold-start: lambda $(VENV)/done ## time the packed submitter's start, ten times
+	MUSTER_BOOTSTRAP=$(abspath target/lambda/bootstrap) cargo test --workspace --locked --test lambda cold_start -- --nocapture
 
 fuzz: $(CACHE)/tools/bin/cargo-fuzz $(VENV)/done $(PHOTOS)/demo ## each decoder a minute with mutated images
 	$(VENV)/bin/python tests/fuzz/seeds.py $(PHOTOS)/demo/astronaut.png tests/fuzz/corpus

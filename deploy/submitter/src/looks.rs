@@ -1,0 +1,83 @@
+//! One look at each queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster::aws::clients::Clients;
+use muster::aws::scaling;
+use muster::settings::{Layers, Service, Settings, SettingsError, Unset};
+use muster_actors::scaler::flight::{Look, LookError, Submitter};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+/// Two looks are over before Lambda's own minute is.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Why nothing was looked at, or not all.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// A setting is wrong.
+    #[error("{0}")]
+    Settings(#[from] SettingsError),
+    /// A setting is missing.
+    #[error("{0}")]
+    Unset(#[from] Unset),
+    /// A look failed, or a job was not submitted. What the others did is in the log.
+    #[error("{0}")]
+    Looks(String),
+}
+
+/// Whoever scales each service.
+pub struct Looks(Vec<(Service, Submitter)>);
+
+impl Looks {
+    /// From the environment.
+    pub async fn new() -> Result<Self, Fault> {
+        let mut layers = Layers::defaults();
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        layers.environment(std::env::vars_os().filter_map(text))?;
+        let settings: Settings = layers.settings()?;
+        let clients = Clients::scaling(&settings).await;
+        let mut all = Vec::new();
+        for service in [Service::Detection, Service::Grouping] {
+            let gauge = Arc::new(scaling::gauge(&clients, &settings, service)?);
+            let fleet = Arc::new(scaling::batch(&clients, &settings, service)?);
+            all.push((service, scaling::submitter(&clients, &settings, service, gauge, fleet)?));
+        }
+        Ok(Self(all))
+    }
+
+    /// Looks at each queue and does what follows. Where one look fails the other is still made.
+    pub async fn once(&self) -> Result<Value, Fault> {
+        let (mut told, mut faults) = (Vec::new(), Vec::new());
+        for (service, submitter) in &self.0 {
+            let name = service.as_str();
+            let looked = timeout(PATIENCE, submitter.tick()).await;
+            let (line, fault) = tell(name, looked.ok());
+            tracing::info!(%line, "submitter.looked");
+            told.push(line);
+            faults.extend(fault.map(|fault| format!("{name}: {fault}")));
+        }
+        if faults.is_empty() { Ok(told.into()) } else { Err(Fault::Looks(faults.join("; "))) }
+    }
+}
+
+/// A line about a look, and why it is a fault.
+fn tell(name: &str, looked: Option<Result<Look, LookError>>) -> (Value, Option<String>) {
+    let error = match looked {
+        Some(Ok(look)) => {
+            let failed = look.failed.iter().map(|(job, error)| format!("{job}: {error}")).collect::<Vec<_>>();
+            let fault = (!failed.is_empty()).then(|| failed.join(", "));
+            return (json!({ "service": name, "look": look }), fault);
+        }
+        // Whoever is at it does the same.
+        Some(Err(error @ LookError::Busy { .. })) => {
+            return (json!({ "service": name, "busy": error.to_string() }), None);
+        }
+        Some(Err(error)) => error.to_string(),
+        None => format!("no answer within {} s", PATIENCE.as_secs()),
+    };
+    (json!({ "service": name, "error": error }), Some(error))
+}
