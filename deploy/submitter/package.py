@@ -25,8 +25,8 @@ def main(binary, package):
     entry = zipfile.ZipInfo("bootstrap", (1980, 1, 1, 0, 0, 0))
     entry.external_attr = 0o755 << 16
     entry.create_system = 3
-    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
-        out.writestr(entry, Path(binary).read_bytes())
+    with zipfile.ZipFile(package, "w") as out:
+        out.writestr(entry, Path(binary).read_bytes(), zipfile.ZIP_DEFLATED, 9)
     size, whole = Path(package).stat().st_size, Path(binary).stat().st_size
     if size > LIMIT:
         sys.exit(f"{package} has {size / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}")

@@ -167,3 +167,20 @@ async fn a_cold_start_is_told() {
     told("started", asked);
     told("first answer", answered);
 }
+
+/// The build that the tests have, without its symbols, is larger than the package that is deployed (`make lambda`).
+#[test]
+fn the_package_is_small_and_runs_on_lambdas_c_library() {
+    let folder = std::env::temp_dir().join(format!("muster-lambda-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (binary, package) = (folder.join("bootstrap"), folder.join("submitter.zip"));
+    let stripped = Command::new("strip").arg("-o").arg(&binary).arg(env!("CARGO_BIN_EXE_bootstrap")).status().unwrap();
+    assert!(stripped.success());
+    let script = repository().join("deploy/submitter/package.py");
+    let packed = Command::new("python3").arg(script).args([&binary, &package]).output().unwrap();
+    let size = std::fs::metadata(&package).map_or(0, |package| package.len());
+    std::fs::remove_dir_all(&folder).unwrap();
+    println!("{}", String::from_utf8_lossy(&packed.stdout));
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    assert!((1..15_000_000).contains(&size), "{size}");
+}
