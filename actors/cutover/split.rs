@@ -130,6 +130,7 @@ mod tests {
         for percent in 0..=100 {
             let there = keys.iter().filter(|key| side("photos", key, percent) == Side::Batch).count();
             assert!(there.abs_diff(usize::from(percent) * 100) <= 200, "{there} of 10,000 at {percent} %");
+            assert_eq!((there == 0, there == keys.len()), (percent == 0, percent == 100), "none at first, all at last");
             assert!(there >= before);
             before = there;
         }

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::memory::{Asked, Holder, Memory, Millis, Patience, Tally};
-use super::policy::{Depth, Policy, Situation, Why, Workers, plan};
+use super::policy::{Depth, Policy, Situation, Submission, Why, Workers, plan, within};
 use crate::error::class::{Class, Classified};
 use crate::exit::Mend;
 use crate::ports::cell::{Cell, CellError, Version, write};
@@ -185,10 +185,10 @@ impl Submitter {
 
     async fn fly(&self, kept: &mut Kept, until: Millis) -> Result<Look, LookError> {
         let mut look = self.plan(&mut kept.memory).await?;
+        if kept.memory.rests(look.depth, self.now(), self.settings.patience) {
+            self.fleet.rest().await?;
+        }
         if look.orders.is_empty() {
-            if look.depth == Depth::default() {
-                self.fleet.rest().await?;
-            }
             return Ok(look);
         }
         let (at, serial) = (self.now(), kept.memory.serial);
@@ -233,12 +233,13 @@ impl Submitter {
         let tally = memory.look(&seen, now, *patience);
         let starving = memory.starving(now, *patience);
         let plan = plan(&policy, Situation { depth, active: tally.active, caps: *caps, starving });
-        let named = |(nth, call): (usize, &super::policy::Submission)| Order {
+        let named = |(nth, call): (usize, &Submission)| Order {
             name: format!("{name}-{}-{nth}", memory.serial),
             line: call.line,
             workers: call.job.workers(),
         };
-        let orders = plan.calls.iter().enumerate().map(named).collect();
+        let calls = within(plan.calls, tally.active, *caps);
+        let orders = calls.iter().enumerate().map(named).collect();
         Ok(Look { depth, rate, tally, want: plan.want, why: plan.why, orders, failed: Vec::new() })
     }
 }

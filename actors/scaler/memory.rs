@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{Line, Workers};
+use super::policy::{Depth, Line, Workers};
 use super::stuck::{Cause, Stuck};
 use crate::ports::fleet::{Order, Phase, Sighting};
 
@@ -50,6 +50,9 @@ pub struct Memory {
     pub given: u64,
     /// Messages a second and worker, as measured last.
     pub rate: Option<f64>,
+    /// Since when nothing waits and nothing is held.
+    #[serde(default)]
+    pub quiet: Option<Millis>,
 }
 
 /// What a look at the fleet says, with what is remembered.
@@ -74,6 +77,8 @@ pub struct Patience {
     pub dwell: Duration,
     /// The Spot market gives nothing for so long: machines on demand are asked for.
     pub starve: Duration,
+    /// Nothing waits and nothing is held for so long: workers that do not leave by themselves are let go.
+    pub rest: Duration,
 }
 
 fn since(then: Millis, now: Millis) -> Duration {
@@ -127,6 +132,12 @@ impl Memory {
         self.hungry.filter(|then| since(*then, now) >= patience.starve).map(|_| self.given)
     }
 
+    /// Takes in whether anything waits or is held; whether nothing was for long.
+    pub fn rests(&mut self, depth: Depth, now: Millis, patience: Patience) -> bool {
+        self.quiet = (depth == Depth::default()).then(|| self.quiet.unwrap_or(now));
+        self.quiet.is_some_and(|then| since(then, now) >= patience.rest)
+    }
+
     fn stuck(&self, waiting: &[&Sighting], now: Millis, dwell: Duration) -> Vec<Stuck> {
         let mut causes: BTreeMap<Cause, Stuck> = BTreeMap::new();
         for sighting in waiting {
@@ -153,6 +164,7 @@ mod tests {
         appear: Duration::from_secs(180),
         dwell: Duration::from_secs(600),
         starve: Duration::from_secs(900),
+        rest: Duration::from_secs(300),
     };
     const MINUTE: Millis = 60_000;
 
@@ -238,6 +250,22 @@ mod tests {
             (60, 0, 9, None),
         ] {
             assert_eq!(starving(minute, waiting, working), expected, "minute {minute}");
+        }
+    }
+
+    #[test]
+    fn a_queue_rests_when_nothing_waits_and_nothing_is_held_for_a_while() {
+        let mut memory = Memory::default();
+        let held = Depth { in_flight: 1, ..Depth::default() };
+        for (minute, depth, expected) in [
+            (0, Depth::default(), false),
+            (4, Depth::default(), false),
+            (5, Depth::default(), true),
+            (6, held, false),
+            (7, Depth::default(), false),
+            (12, Depth::default(), true),
+        ] {
+            assert_eq!(memory.rests(depth, minute * MINUTE, PATIENCE), expected, "minute {minute}");
         }
     }
 }

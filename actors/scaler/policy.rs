@@ -253,6 +253,17 @@ fn drain_time(pace: &Pace, Situation { depth, active, caps, starving }: Situatio
     Plan { want, calls, why }
 }
 
+/// What of these calls the caps allow: a rule that knows no caps has them put upon it.
+pub fn within(calls: Vec<Submission>, mut active: Workers, caps: Workers) -> Vec<Submission> {
+    let mut allowed = Vec::new();
+    for Submission { line, job } in calls {
+        let here = job.workers().min(caps.of(line).saturating_sub(active.of(line)));
+        active.add(line, here);
+        allowed.extend(jobs(here).into_iter().map(|job| Submission { line, job }));
+    }
+    allowed
+}
+
 /// Places workers: as many as a line takes, then the next; in as few calls as AWS Batch allows.
 fn place(mut more: u64, lines: &[Line], active: Workers, caps: Workers) -> Vec<Submission> {
     let mut calls = Vec::new();
@@ -392,6 +403,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_caps_are_put_upon_every_rule_and_no_call_is_illegal(
+            visible in 0u64..2_000_000, primary in 0u64..100, first in 0u64..100, rule in 0usize..3,
+        ) {
+            let policy = [Policy::DrainTime(PACE), Policy::Threshold, Policy::PerMessage][rule];
+            let (active, caps) = (Workers { primary, ..Workers::default() }, Workers { primary: first, ..CAPS });
+            let situation = Situation { depth: Depth { visible, ..Depth::default() }, active, caps, starving: None };
+            let calls = within(plan(&policy, situation).calls, active, caps);
+            let more: u64 = calls.iter().filter(|call| call.line == Line::Primary).map(|call| call.job.workers()).sum();
+            prop_assert!(more == 0 || primary + more <= first, "{more} more than {primary}, {first} allowed");
+            prop_assert!(calls.iter().all(|call| call.job.is_legal()), "{calls:?}");
+        }
+
         #[test]
         fn no_depth_and_no_count_of_workers_makes_an_illegal_call(
             visible in 0u64..2_000_000, delayed in 0u64..2_000_000, in_flight in 0u64..120_000,

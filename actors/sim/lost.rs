@@ -42,7 +42,10 @@ impl Lost {
         tokio::task::yield_now().await;
         let lost = self.which.and_then(|(which, what)| (which == nth).then_some(what));
         let done = (lost != Some(What::Call)).then(call);
-        tokio::task::yield_now().await;
+        // What is lost is noticed late: others have gone on meanwhile.
+        for _ in 0..if lost.is_some() { 8 } else { 1 } {
+            tokio::task::yield_now().await;
+        }
         match (lost, done) {
             (None, Some(done)) => done,
             (Some(_), _) | (None, None) => Err(error(Class::Transient, String::from("timed out"))),

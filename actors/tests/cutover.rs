@@ -99,6 +99,28 @@ proptest! {
 }
 
 #[test]
+fn a_change_whose_answer_was_lost_and_on_which_somebody_has_written_since_is_not_made_twice() {
+    run(async {
+        let cell = SimCell::default();
+        // Its first call reads, its second writes.
+        let slow = losing(&cell, Lost::at(1, Part::Answer));
+        let (set, back) = (Wish::Set { to: 10, force: false }, Wish::Set { to: 25, force: true });
+        let later = async {
+            for _ in 0..5 {
+                tokio::task::yield_now().await;
+            }
+            change(&cell, back, &note("later".into(), 2), DWELL).await
+        };
+        let first = note("first".into(), 1);
+        let (first, later) = tokio::join!(change(&slow, set, &first, DWELL), later);
+        assert!(first.is_ok() && later.is_ok(), "{first:?} {later:?}");
+        let (state, _) = record::read(&cell).await.unwrap();
+        let told: Vec<_> = state.trail.iter().map(|entry| (entry.id.as_str(), entry.to)).collect();
+        assert_eq!(told, [("first", 10), ("later", 25)]);
+    });
+}
+
+#[test]
 fn what_is_no_state_is_left_alone() {
     run(async {
         use muster_actors::ports::cell::Cell;

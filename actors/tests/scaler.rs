@@ -41,7 +41,12 @@ impl World {
                 policy: Policy::DrainTime(pace),
                 caps: CAPS,
                 floor: 1.0,
-                patience: Patience { appear: seconds(180), dwell: seconds(600), starve: seconds(900) },
+                patience: Patience {
+                    appear: seconds(180),
+                    dwell: seconds(600),
+                    starve: seconds(900),
+                    rest: seconds(300),
+                },
             },
             cell: Arc::new(self.cell.clone()),
             gauge: Arc::new(self.fleet.clone()),

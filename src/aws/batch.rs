@@ -15,8 +15,9 @@ use crate::settings::Settings;
 const DESCRIBED: usize = 100;
 /// Jobs of one page.
 const PAGE: i32 = 100;
-/// A job that began to wait longer ago has been cancelled by its queue, or has run into its own time limit: no more pages.
-const OLDEST: i64 = 48 * 3600 * 1000;
+/// A job that was made longer ago than this before the newest has been cancelled by its queue, or has run into its own time
+/// limit: no more pages. Milliseconds.
+const OLDEST: i64 = 24 * 3600 * 1000;
 
 /// Jobs of one definition.
 #[derive(Clone, Debug)]
@@ -26,6 +27,13 @@ pub struct BatchFleet {
     prefix: String,
     definition: String,
     queues: Vec<(Line, String)>,
+}
+
+/// The parent of an array.
+struct Array {
+    id: String,
+    name: String,
+    size: u64,
 }
 
 fn failed(Fault { class, message, .. }: Fault) -> FleetError {
@@ -79,29 +87,27 @@ impl BatchFleet {
         }
     }
 
-    /// Children of arrays by how far they are, as (waiting, working), in the order of `ids`.
-    async fn children(&self, ids: &[String]) -> Result<Vec<(u64, u64)>, FleetError> {
+    /// Children of arrays by how far they are, as (waiting, working), in the order of `arrays`: ids and sizes.
+    async fn children(&self, arrays: &[Array]) -> Result<Vec<(u64, u64)>, FleetError> {
         let mut all = Vec::new();
-        for some in ids.chunks(DESCRIBED) {
-            let asked = self.client.describe_jobs().set_jobs(Some(some.to_vec()));
+        for some in arrays.chunks(DESCRIBED) {
+            let ids = some.iter().map(|array| array.id.clone()).collect();
+            let asked = self.client.describe_jobs().set_jobs(Some(ids));
             let answer = asked.send().await.map_err(|error| failed(fault("DescribeJobs", &error)))?;
             let jobs = answer.jobs.unwrap_or_default();
-            for id in some {
-                let array = jobs.iter().find(|job| job.job_id.as_ref() == Some(id)).and_then(|job| {
-                    let properties = job.array_properties.as_ref()?;
-                    Some((properties.status_summary.clone().unwrap_or_default(), properties.size.unwrap_or(0)))
-                });
-                // Not described: nothing is known to have ended.
-                let (summary, size) = array.unwrap_or_default();
-                let of = |phases: Phase| -> u64 {
+            for array in some {
+                let job = jobs.iter().find(|job| job.job_id.as_ref() == Some(&array.id));
+                let summary = job.and_then(|job| job.array_properties.as_ref()?.status_summary.clone());
+                // Where nothing is said of them, none is known to have ended.
+                let summary = summary.unwrap_or_default();
+                let of = |wanted: Phase| -> u64 {
                     let counts =
-                        summary.iter().filter(|(status, _)| phase(Some(&JobStatus::from(status.as_str()))) == phases);
+                        summary.iter().filter(|(status, _)| phase(Some(&JobStatus::from(status.as_str()))) == wanted);
                     counts.map(|(_, count)| u64::try_from(*count).unwrap_or(0)).sum()
                 };
                 let (working, ended) = (of(Phase::Working), of(Phase::Ended));
                 // Children that no status counts yet are on their way.
-                let size = u64::try_from(size).unwrap_or(0);
-                all.push((size.saturating_sub(working + ended), working));
+                all.push((array.size.saturating_sub(working + ended), working));
             }
         }
         Ok(all)
@@ -118,23 +124,24 @@ impl BatchFleet {
     async fn line(&self, line: Line, queue: &str, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
         let jobs = self.list(queue).await?;
         let mut seen = Vec::new();
-        let mut arrays: Vec<(String, String)> = Vec::new();
+        let mut arrays: Vec<Array> = Vec::new();
         for job in jobs {
             let (name, phase) = (job.job_name.unwrap_or_default(), phase(job.status.as_ref()));
-            let is_array = job.array_properties.as_ref().is_some_and(|array| array.size.is_some());
+            let size = job.array_properties.as_ref().and_then(|array| array.size);
             if phase == Phase::Ended {
                 if names.contains(&name) {
                     seen.push(Sighting { name, line, phase, workers: 0, reason: None });
                 }
-            } else if is_array {
-                arrays.push((job.job_id.unwrap_or_default(), name));
+            } else if let Some(size) = size {
+                let size = u64::try_from(size).unwrap_or(0);
+                arrays.push(Array { id: job.job_id.unwrap_or_default(), name, size });
             } else {
                 let reason = job.status_reason.filter(|reason| phase == Phase::Waiting && !reason.is_empty());
                 seen.push(Sighting { name, line, phase, workers: 1, reason });
             }
         }
-        let ids: Vec<String> = arrays.iter().map(|(id, _)| id.clone()).collect();
-        for ((id, name), (waiting, working)) in arrays.into_iter().zip(self.children(&ids).await?) {
+        let children = self.children(&arrays).await?;
+        for (Array { id, name, .. }, (waiting, working)) in arrays.into_iter().zip(children) {
             let reason = if waiting > 0 { self.reason(&id).await? } else { None };
             let waiting = Sighting { name: name.clone(), line, phase: Phase::Waiting, workers: waiting, reason };
             seen.extend([waiting, Sighting { name, line, phase: Phase::Working, workers: working, reason: None }]);

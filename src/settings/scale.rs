@@ -39,6 +39,8 @@ pub struct Scale {
     pub fallback_after_minutes: u64,
     /// Workers that group, at most.
     pub groupers: u64,
+    /// Seconds in which nothing waits and nothing is held before a service's tasks are let go.
+    pub rest_seconds: u64,
 }
 
 /// Where workers run.
@@ -134,7 +136,12 @@ impl Scale {
     }
 
     fn patience(&self) -> Patience {
-        Patience { appear: APPEAR, dwell: DWELL, starve: Duration::from_secs(self.fallback_after_minutes * 60) }
+        Patience {
+            appear: APPEAR,
+            dwell: DWELL,
+            starve: Duration::from_secs(self.fallback_after_minutes * 60),
+            rest: Duration::from_secs(self.rest_seconds),
+        }
     }
 
     /// Workers at most. Only AWS Batch has a second and a third queue.
@@ -205,5 +212,6 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("scale.secondary", scale.secondary as f64, 0.0, 100_000.0);
     range("scale.fallback", scale.fallback as f64, 0.0, 100_000.0);
     range("scale.fallback_after_minutes", scale.fallback_after_minutes as f64, 1.0, 1440.0);
+    range("scale.rest_seconds", scale.rest_seconds as f64, 0.0, 86_400.0);
     range("scale.groupers", scale.groupers as f64, 1.0, 1000.0);
 }

@@ -24,6 +24,7 @@ async fn a_service_grows_with_its_queue_and_rests_when_nothing_is_left() {
     let scale = || {
         let mut command = fleet.muster();
         command.args(["scale", "--fleet", "ecs", "--once"]).env("MUSTER_SCALE__RATE", "0.01");
+        command.env("MUSTER_SCALE__REST_SECONDS", "1");
         for (key, value) in [("CLUSTER", "muster"), ("DETECTION", "detection"), ("GROUPING", "grouping")] {
             command.env(format!("MUSTER_ECS__{key}"), value);
         }
@@ -39,7 +40,10 @@ async fn a_service_grows_with_its_queue_and_rests_when_nothing_is_left() {
     }
     fleet.sqs.purge_queue().queue_url(&fleet.images).send().await.unwrap();
     run(&mut scale(), 0);
-    assert_eq!(desired().await, 0, "nothing waits and nothing is held");
+    assert_eq!(desired().await, 3, "nothing waits and nothing is held, but not for long");
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    run(&mut scale(), 0);
+    assert_eq!(desired().await, 0);
     let output = run(scale().env("MUSTER_ECS__DETECTION", "none"), 78);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("there is no service none"), "{told}");
