@@ -51,6 +51,13 @@ pub struct Sighting {
     pub reason: Option<String>,
 }
 
+impl Sighting {
+    /// Workers of which the fleet says nothing else.
+    pub fn of(name: &str, line: Line, phase: Phase, workers: u64) -> Self {
+        Self { name: name.to_owned(), line, phase, workers, reason: None }
+    }
+}
+
 /// A call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FleetError {

@@ -33,6 +33,13 @@ pub struct Depth {
     pub in_flight: u64,
 }
 
+impl Depth {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.visible + self.delayed + self.in_flight
+    }
+}
+
 /// Where a job is submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

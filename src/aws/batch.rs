@@ -3,11 +3,10 @@
 use async_trait::async_trait;
 use aws_sdk_batch::Client;
 use aws_sdk_batch::types::{ArrayProperties, JobStatus, JobSummary, KeyValuesPair};
-use muster_actors::error::Class;
 use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
 use muster_actors::scaler::policy::{Job, Line};
 
-use super::classify::{Fault, fault};
+use super::classify::fault;
 use super::clients::{Clients, address};
 use crate::settings::Settings;
 
@@ -34,14 +33,6 @@ struct Array {
     id: String,
     name: String,
     size: u64,
-}
-
-fn failed(Fault { class, message, .. }: Fault) -> FleetError {
-    match class {
-        // ClientException: this call will never be taken.
-        Class::Poison => FleetError::Refused(message),
-        class => FleetError::Failed { class, message },
-    }
 }
 
 impl BatchFleet {
@@ -73,7 +64,11 @@ impl BatchFleet {
         loop {
             let names = KeyValuesPair::builder().name("JOB_NAME").values(format!("{}*", self.prefix)).build();
             let asked = self.client.list_jobs().job_queue(queue).filters(names).max_results(PAGE);
-            let answer = asked.set_next_token(token).send().await.map_err(|error| failed(fault("ListJobs", &error)))?;
+            let answer = asked
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| FleetError::from(fault("ListJobs", &error)))?;
             let page = answer.job_summary_list.unwrap_or_default();
             // The newest come first.
             let newest = all.first().or(page.first()).and_then(|job: &JobSummary| job.created_at).unwrap_or(i64::MAX);
@@ -93,7 +88,7 @@ impl BatchFleet {
         for some in arrays.chunks(DESCRIBED) {
             let ids = some.iter().map(|array| array.id.clone()).collect();
             let asked = self.client.describe_jobs().set_jobs(Some(ids));
-            let answer = asked.send().await.map_err(|error| failed(fault("DescribeJobs", &error)))?;
+            let answer = asked.send().await.map_err(|error| FleetError::from(fault("DescribeJobs", &error)))?;
             let jobs = answer.jobs.unwrap_or_default();
             for array in some {
                 let job = jobs.iter().find(|job| job.job_id.as_ref() == Some(&array.id));
@@ -116,7 +111,7 @@ impl BatchFleet {
     /// Why the children of an array wait.
     async fn reason(&self, id: &str) -> Result<Option<String>, FleetError> {
         let asked = self.client.list_jobs().array_job_id(id).job_status(JobStatus::Runnable).max_results(PAGE);
-        let answer = asked.send().await.map_err(|error| failed(fault("ListJobs", &error)))?;
+        let answer = asked.send().await.map_err(|error| FleetError::from(fault("ListJobs", &error)))?;
         let children = answer.job_summary_list.unwrap_or_default();
         Ok(children.into_iter().filter_map(|child| child.status_reason).find(|reason| !reason.is_empty()))
     }
@@ -130,7 +125,7 @@ impl BatchFleet {
             let size = job.array_properties.as_ref().and_then(|array| array.size);
             if phase == Phase::Ended {
                 if names.contains(&name) {
-                    seen.push(Sighting { name, line, phase, workers: 0, reason: None });
+                    seen.push(Sighting::of(&name, line, phase, 0));
                 }
             } else if let Some(size) = size {
                 let size = u64::try_from(size).unwrap_or(0);
@@ -143,8 +138,8 @@ impl BatchFleet {
         let children = self.children(&arrays).await?;
         for (Array { id, name, .. }, (waiting, working)) in arrays.into_iter().zip(children) {
             let reason = if waiting > 0 { self.reason(&id).await? } else { None };
-            let waiting = Sighting { name: name.clone(), line, phase: Phase::Waiting, workers: waiting, reason };
-            seen.extend([waiting, Sighting { name, line, phase: Phase::Working, workers: working, reason: None }]);
+            let waiting = Sighting { reason, ..Sighting::of(&name, line, Phase::Waiting, waiting) };
+            seen.extend([waiting, Sighting::of(&name, line, Phase::Working, working)]);
         }
         Ok(seen)
     }
@@ -180,6 +175,6 @@ impl Fleet for BatchFleet {
                 asked.array_properties(ArrayProperties::builder().size(size).build())
             }
         };
-        asked.send().await.map(drop).map_err(|error| failed(fault("SubmitJob", &error)))
+        asked.send().await.map(drop).map_err(|error| FleetError::from(fault("SubmitJob", &error)))
     }
 }

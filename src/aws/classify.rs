@@ -5,6 +5,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use muster_actors::error::Class;
 use muster_actors::exit::Mend;
+use muster_actors::ports::fleet::FleetError;
 
 /// What is known of a call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,16 @@ where
         }
         // The SDK's list is open; what is new there is tried again, and an outage ends the run in the end.
         _ => Fault { class: Class::Transient, code: None, status, message: format!("{what}: {}", deepest(error)) },
+    }
+}
+
+impl From<Fault> for FleetError {
+    /// A request that the service will never take starts nothing.
+    fn from(Fault { class, message, .. }: Fault) -> Self {
+        match class {
+            Class::Poison => Self::Refused(message),
+            class => Self::Failed { class, message },
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use muster_actors::exit::Mend;
 use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
 use muster_actors::scaler::policy::Line;
 
-use super::classify::{Fault, fault};
+use super::classify::fault;
 use super::clients::{Clients, address};
 use crate::settings::Settings;
 
@@ -20,13 +20,6 @@ pub struct EcsFleet {
     client: Client,
     cluster: String,
     service: String,
-}
-
-fn failed(Fault { class, message, .. }: Fault) -> FleetError {
-    match class {
-        Class::Poison => FleetError::Refused(message),
-        class => FleetError::Failed { class, message },
-    }
 }
 
 impl EcsFleet {
@@ -43,7 +36,7 @@ impl EcsFleet {
     /// Desired and running tasks.
     async fn counts(&self) -> Result<(u64, u64), FleetError> {
         let asked = self.client.describe_services().cluster(&self.cluster).services(&self.service);
-        let answer = asked.send().await.map_err(|error| failed(fault("DescribeServices", &error)))?;
+        let answer = asked.send().await.map_err(|error| FleetError::from(fault("DescribeServices", &error)))?;
         let Some(service) = answer.services.unwrap_or_default().into_iter().next() else {
             let message = format!("there is no service {} in cluster {}", self.service, self.cluster);
             return Err(FleetError::Failed { class: Class::Misconfigured(Mend::Settings), message });
@@ -55,7 +48,7 @@ impl EcsFleet {
     async fn set(&self, desired: u64) -> Result<(), FleetError> {
         let desired = i32::try_from(desired).map_err(|_| FleetError::Refused(format!("{desired} tasks")))?;
         let asked = self.client.update_service().cluster(&self.cluster).service(&self.service).desired_count(desired);
-        asked.send().await.map(drop).map_err(|error| failed(fault("UpdateService", &error)))
+        asked.send().await.map(drop).map_err(|error| FleetError::from(fault("UpdateService", &error)))
     }
 }
 
@@ -63,13 +56,7 @@ impl EcsFleet {
 impl Fleet for EcsFleet {
     async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
         let (desired, running) = self.counts().await?;
-        let of = |name: &str, phase, workers| Sighting {
-            name: name.to_owned(),
-            line: Line::Primary,
-            phase,
-            workers,
-            reason: None,
-        };
+        let of = |name: &str, phase, workers| Sighting::of(name, Line::Primary, phase, workers);
         // The count has every order in it: none is known by its name, and none is on its way.
         let asked = names.iter().map(|name| of(name, Phase::Ended, 0));
         let working = running.min(desired);

@@ -5,16 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::types::{DimensionFilter, MetricDataQuery, MetricStat};
-use aws_sdk_sqs::types::QueueAttributeName::{
-    self, ApproximateNumberOfMessages as Visible, ApproximateNumberOfMessagesDelayed as Delayed,
-    ApproximateNumberOfMessagesNotVisible as InFlight,
-};
-use muster_actors::error::Class;
 use muster_actors::ports::gauge::{Gauge, GaugeError};
 use muster_actors::scaler::policy::Depth;
 
 use super::classify::{Fault, fault};
 use super::clients::{Clients, address};
+use super::depth::depth;
 use crate::settings::Settings;
 
 /// The namespace of muster's metrics.
@@ -94,21 +90,8 @@ impl SqsGauge {
 #[async_trait]
 impl Gauge for SqsGauge {
     async fn depth(&self) -> Result<Depth, GaugeError> {
-        let asked = self.sqs.get_queue_attributes().queue_url(&self.url);
-        let asked = asked.attribute_names(Visible).attribute_names(Delayed).attribute_names(InFlight);
-        let answer = asked.send().await.map_err(|error| {
-            let Fault { class, message, .. } = fault("GetQueueAttributes", &error);
-            GaugeError { class, message }
-        })?;
-        let all: HashMap<QueueAttributeName, String> = answer.attributes.unwrap_or_default();
-        let count = |name: QueueAttributeName| {
-            let count = all.get(&name).and_then(|count| count.parse().ok());
-            count.ok_or_else(|| GaugeError {
-                class: Class::Transient,
-                message: format!("GetQueueAttributes: no {}", name.as_str()),
-            })
-        };
-        Ok(Depth { visible: count(Visible)?, delayed: count(Delayed)?, in_flight: count(InFlight)? })
+        let depth = depth(&self.sqs, &self.url).await;
+        depth.map_err(|Fault { class, message, .. }| GaugeError { class, message })
     }
 
     async fn rate(&self) -> Option<f64> {

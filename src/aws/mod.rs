@@ -7,6 +7,7 @@ pub mod classify;
 pub mod clients;
 #[cfg(feature = "cloud")]
 pub mod deletion;
+pub mod depth;
 #[cfg(feature = "cloud")]
 pub mod ecs;
 pub mod gauge;

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessages;
 use tokio::task::JoinHandle;
 
-use crate::aws::classify::{Fault, fault};
+use crate::aws::classify::Fault;
+use crate::aws::depth::depth;
 
 /// Twice for each time that metrics go out.
 const EVERY: Duration = Duration::from_secs(30);
@@ -35,12 +35,12 @@ impl Depth {
             clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 clock.tick().await;
-                let depth = ask(&client, &url).await;
+                let depth = depth(&client, &url).await;
                 if let Err(Fault { message, .. }) = &depth {
                     tracing::debug!(%message, "queue.depth");
                 }
                 // What is not known any more is not said.
-                *lock(&told) = depth.unwrap_or(None);
+                *lock(&told) = depth.ok().map(|depth| depth.visible);
             }
         });
         Self { last, asking }
@@ -56,10 +56,4 @@ impl Drop for Depth {
     fn drop(&mut self) {
         self.asking.abort();
     }
-}
-
-async fn ask(client: &Client, url: &str) -> Result<Option<u64>, Fault> {
-    let asked = client.get_queue_attributes().queue_url(url).attribute_names(ApproximateNumberOfMessages);
-    let answer = asked.send().await.map_err(|error| fault("GetQueueAttributes", &error))?;
-    Ok(answer.attributes().and_then(|all| all.get(&ApproximateNumberOfMessages)?.parse().ok()))
 }

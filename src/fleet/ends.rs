@@ -2,8 +2,8 @@
 
 use super::{FleetError, Published};
 use crate::aws::clients::Clients;
+use crate::aws::depth::name;
 use crate::aws::s3::S3Bucket;
-use crate::aws::sqs::name;
 use crate::mongo::{Connection, MongoFaces, Origin, Uris};
 use crate::redis::{Cache, Vectors};
 use crate::settings::{Settings, required};

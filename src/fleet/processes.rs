@@ -159,13 +159,7 @@ fn said(child: &mut Child) -> Option<Value> {
 #[async_trait]
 impl Fleet for Processes {
     async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, Refusal> {
-        let of = |name: &str, phase, workers| Sighting {
-            name: name.to_owned(),
-            line: Line::Primary,
-            phase,
-            workers,
-            reason: None,
-        };
+        let of = |name: &str, phase, workers| Sighting::of(name, Line::Primary, phase, workers);
         let running = lock(&self.running).iter().map(|running| of(&running.job, Phase::Working, 1)).collect::<Vec<_>>();
         // Whatever was started is in the list at once: the others have ended, or were never started.
         Ok(names.iter().map(|name| of(name, Phase::Ended, 0)).chain(running).collect())

@@ -1,7 +1,6 @@
 //! Leased messages from SQS. A receipt that is not ours any more is lost without a call. Batches answer 200 with failures inside;
 //! every entry has an id of its own and is read.
 
-mod depth;
 mod letter;
 mod outbox;
 mod receipts;
@@ -21,7 +20,7 @@ use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received,
 use tokio::time::Instant;
 
 use super::classify::{Fault, class, fault};
-pub use depth::Depth;
+use super::depth::name;
 use letter::{Letter, Original};
 pub use outbox::SqsOutbox;
 use receipts::Receipts;
@@ -165,11 +164,6 @@ fn outcomes<'a>(asked: usize, done: impl Iterator<Item = &'a str>, failed: &[Bat
         }
     }
     outcomes
-}
-
-/// The name in a queue's URL.
-pub fn name(url: &str) -> &str {
-    url.rsplit('/').next().unwrap_or(url)
 }
 
 /// How long ago a moment was, in milliseconds since 1970. A clock that is a little ahead of ours makes it no time.

@@ -151,7 +151,7 @@ fn tell(look: &Look, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "\n{:<14} {:>10} {:>10} {:>10}  name", "queue", "visible", "in flight", "delayed")?;
     for (what, name, depth) in queues {
         let counts = depth.map_or(["?".to_owned(), "?".to_owned(), "?".to_owned()], |depth| {
-            [depth.visible, depth.held, depth.delayed].map(|count| count.to_string())
+            [depth.visible, depth.in_flight, depth.delayed].map(|count| count.to_string())
         });
         writeln!(out, "{what:<14} {:>10} {:>10} {:>10}  {}", counts[0], counts[1], counts[2], printable(name))?;
     }

@@ -15,6 +15,7 @@ use muster_actors::cutover::watcher::{Rules, Watcher};
 use muster_actors::ports::observer::Observer;
 use muster_actors::ports::outbox::Outbox;
 use muster_actors::ports::queue::{Queue, QueueError};
+use muster_actors::scaler::policy::Depth;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -22,9 +23,10 @@ use super::FleetError;
 use crate::aws::cell::S3Cell;
 use crate::aws::classify::Fault;
 use crate::aws::clients::Clients;
+use crate::aws::depth::{depth, name};
 use crate::aws::s3::S3Bucket;
 use crate::aws::scaling::STATE;
-use crate::aws::sqs::{Depth, SqsOutbox, SqsQueue, Urls, name};
+use crate::aws::sqs::{SqsOutbox, SqsQueue, Urls};
 use crate::settings::{Settings, required};
 use observer::FleetObserver;
 
@@ -107,7 +109,7 @@ impl Cutover {
     /// It is refused, or the state cannot be read or written.
     pub async fn change(&self, wish: Wish, why: String) -> Result<State, FleetError> {
         let Settings { queues, cutover, .. } = &self.settings;
-        let dead_letters = Depth::of(&self.aws.sqs, &queues.dead_letters).await.ok().map(|depth| depth.total());
+        let dead_letters = depth(&self.aws.sqs, &queues.dead_letters).await.ok().map(|depth| depth.total());
         let note = Note { dead_letters, ..Self::note(why, &who()) };
         Ok(record::change(self.cell.as_ref(), wish, &note, Duration::from_secs(cutover.dwell_seconds)).await?)
     }
@@ -132,7 +134,7 @@ impl Cutover {
             ("batch", &queues.images),
             ("dead letters", &queues.dead_letters),
         ] {
-            depths.push((what, name(url).to_owned(), Depth::of(&self.aws.sqs, url).await.ok()));
+            depths.push((what, name(url).to_owned(), depth(&self.aws.sqs, url).await.ok()));
         }
         let images = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.images);
         let left = state.dwell_left(Duration::from_secs(cutover.dwell_seconds), now());

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::now;
-use crate::aws::sqs::{Depth, name};
+use crate::aws::depth::{depth, name};
 use crate::mongo::{Connection, Lately, MongoError, Uris};
 use crate::settings::{Mongo, Settings};
 
@@ -81,7 +81,7 @@ impl FleetObserver {
 
     /// All messages in a queue.
     async fn depth(&self, url: &str) -> Option<u64> {
-        match timeout(PATIENCE, Depth::of(&self.sqs, url)).await {
+        match timeout(PATIENCE, depth(&self.sqs, url)).await {
             Ok(Ok(depth)) => Some(depth.total()),
             Ok(Err(fault)) => {
                 tracing::warn!(message = fault.message, "cutover.observe");
