@@ -166,6 +166,8 @@ impl Submitter {
         if let Some(Holder { id, until }) = &kept.memory.holder
             && *id != self.id
             && *until > now
+            // A clock that is far ahead of ours locks nobody out: what is safe rests on the conditional writes.
+            && *until <= now + 2 * FLIGHT.as_millis() as Millis
         {
             return Err(LookError::Busy { id: id.clone(), remaining: Duration::from_millis(until - now) });
         }
@@ -231,7 +233,8 @@ impl Submitter {
         let seen = self.fleet.seen(&memory.names()).await?;
         let now = self.now();
         let tally = memory.look(&seen, now, *patience);
-        let starving = memory.starving(now, *patience);
+        // Without machines on demand there is nothing else to do than to go on asking.
+        let starving = memory.starving(now, *patience).filter(|_| caps.fallback > 0);
         let plan = plan(&policy, Situation { depth, active: tally.active, caps: *caps, starving });
         let named = |(nth, call): (usize, &Submission)| Order {
             name: format!("{name}-{}-{nth}", memory.serial),

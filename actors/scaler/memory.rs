@@ -117,10 +117,17 @@ impl Memory {
             self.waiting.entry(sighting.name.clone()).or_insert(now);
         }
         let given = tally.working.spot();
-        let hungry = waiting.iter().any(|sighting| sighting.line != Line::Fallback);
-        self.hungry = match self.hungry {
-            Some(then) if hungry && given <= self.given => Some(then),
-            _ => hungry.then_some(now),
+        // Since when the first of those waits that wait for the market: a queue that is full, or a job that fits no machine, is
+        // another matter.
+        let market = |sighting: &&&Sighting| {
+            let cause = Cause::of(sighting.reason.as_deref());
+            sighting.line != Line::Fallback && matches!(cause, Cause::Capacity | Cause::Unsaid)
+        };
+        let first =
+            waiting.iter().filter(market).filter_map(|sighting| self.waiting.get(&sighting.name)).min().copied();
+        self.hungry = match (self.hungry, first) {
+            (Some(then), Some(first)) if given <= self.given => Some(then.max(first)),
+            (_, first) => first.map(|_| now),
         };
         self.given = given;
         tally.stuck = self.stuck(&waiting, now, patience.dwell);
@@ -267,5 +274,24 @@ mod tests {
         ] {
             assert_eq!(memory.rests(depth, minute * MINUTE, PATIENCE), expected, "minute {minute}");
         }
+    }
+
+    #[test]
+    fn a_full_queue_and_jobs_that_come_and_go_are_no_hunger() {
+        let waits = |name: &str, reason: Option<&str>| Sighting {
+            reason: reason.map(str::to_owned),
+            ..sighting(name, Line::Primary, Phase::Waiting, 1)
+        };
+        let starves = |minutes: &dyn Fn(u64) -> Sighting| {
+            let mut memory = Memory::default();
+            (0..40).any(|minute| {
+                memory.look(&[minutes(minute)], minute * MINUTE, PATIENCE);
+                memory.starving(minute * MINUTE, PATIENCE).is_some()
+            })
+        };
+        assert!(starves(&|_| waits("a", None)));
+        assert!(!starves(&|_| waits("a", Some("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - full"))));
+        // Another job waits each ten minutes: Spot gives, as fast as others ask.
+        assert!(!starves(&|minute| waits(&format!("job-{}", minute / 10), None)));
     }
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use muster_actors::error::backoff::Jitter;
+use muster_actors::ports::cell::Cell;
 use muster_actors::scaler::flight::{Look, LookError, ScalerSettings, Submitter};
-use muster_actors::scaler::memory::Patience;
+use muster_actors::scaler::memory::{Holder, Memory, Patience};
 use muster_actors::scaler::policy::{Depth, Line, Pace, Policy, Why, Workers};
 use muster_actors::scaler::stuck::Cause;
 use muster_actors::sim::batch::Status;
@@ -162,21 +163,37 @@ fn a_submitter_that_dies_in_its_flight_delays_the_others_by_a_minute_and_no_more
         let world = World::new(&Lost::default(), 0);
         world.fleet.fill(waits(100_000));
         let (one, two) = (world.submitter("one"), world.submitter("two"));
-        // It is dropped at its fifth call: the flight is taken, the plan is written, nothing is submitted.
+        // It is dropped when the plan is written and nothing is submitted.
+        let written = async || {
+            let mut calm = world.cell.clone();
+            calm.lost = Lost::default();
+            let held = calm.read().await.unwrap();
+            held.is_some_and(|held| !serde_json::from_slice::<Memory>(&held.bytes).unwrap().asked.is_empty())
+        };
         let mut dying = Box::pin(one.tick());
-        while world.fleet.lost.calls() + world.cell.lost.calls() < 5 {
+        while !written().await {
             assert!(futures_util::poll!(&mut dying).is_pending());
         }
         drop(dying);
+        assert_eq!(world.fleet.jobs().all().len(), 0, "nothing is submitted yet");
         assert!(matches!(two.tick().await, Err(LookError::Busy { .. })));
-        world.pass(61);
-        let look = two.tick().await.unwrap();
-        assert!(look.why != Why::Needed || !look.orders.is_empty(), "{look:?}");
-        for _ in 0..4 {
-            world.pass(60);
+        // What is written down counts for three minutes, and then no more.
+        for (seconds, workers) in [(61, 0), (60, 0), (60, 7), (60, 7)] {
+            world.pass(seconds);
             two.tick().await.unwrap();
+            assert_eq!(world.fleet.active().total(), workers);
         }
-        assert_eq!(world.fleet.active().total(), 7);
+    });
+}
+
+#[test]
+fn a_clock_that_is_far_ahead_locks_nobody_out() {
+    runtime().block_on(async {
+        let world = World::new(&Lost::default(), 0);
+        let holder = Some(Holder { id: "ahead".to_owned(), until: u64::MAX });
+        let memory = Memory { holder, ..Memory::default() };
+        world.cell.swap(None, serde_json::to_vec(&memory).unwrap()).await.unwrap();
+        world.submitter("one").tick().await.unwrap();
     });
 }
 
@@ -214,6 +231,6 @@ fn a_look_without_consequences_changes_nothing() {
         let look = world.submitter("one").peek().await.unwrap();
         assert_eq!((look.want, look.orders.len(), look.orders[0].workers), (1, 1, 1));
         assert_eq!(world.fleet.jobs().all().len(), 0);
-        assert_eq!(muster_actors::ports::cell::Cell::read(&world.cell).await.unwrap(), None);
+        assert_eq!(world.cell.read().await.unwrap(), None);
     });
 }

@@ -1,7 +1,10 @@
 //! Workers as jobs of AWS Batch.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use async_trait::async_trait;
 use aws_sdk_batch::Client;
+use aws_sdk_batch::config::retry::RetryConfig;
 use aws_sdk_batch::types::{ArrayProperties, JobStatus, JobSummary, KeyValuesPair};
 use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
 use muster_actors::scaler::policy::{Job, Line};
@@ -14,9 +17,8 @@ use crate::settings::Settings;
 const DESCRIBED: usize = 100;
 /// Jobs of one page.
 const PAGE: i32 = 100;
-/// A job that was made longer ago than this before the newest has been cancelled by its queue, or has run into its own time
-/// limit: no more pages. Milliseconds.
-const OLDEST: i64 = 24 * 3600 * 1000;
+/// A job that was made longer ago has been cancelled by its queue, or has run into its own time limit.
+const OLDEST: Duration = Duration::from_secs(48 * 3600);
 
 /// Jobs of one definition.
 #[derive(Clone, Debug)]
@@ -56,27 +58,21 @@ impl BatchFleet {
         }
     }
 
-    /// All jobs of a queue that may not have ended, with those that have. By name, because this is the one list that has every
+    /// All jobs of ours in a queue that may not have ended, with those that have. By time, because a list with a filter has every
     /// status in it: between lists by status a job that is interrupted moves back, and is in neither.
     async fn list(&self, queue: &str) -> Result<Vec<JobSummary>, FleetError> {
-        let mut all = Vec::new();
-        let mut token = None;
+        let since = SystemTime::now() - OLDEST;
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis().to_string();
+        let since = KeyValuesPair::builder().name("AFTER_CREATED_AT").values(since).build();
+        let (mut all, mut token) = (Vec::new(), None);
         loop {
-            let names = KeyValuesPair::builder().name("JOB_NAME").values(format!("{}*", self.prefix)).build();
-            let asked = self.client.list_jobs().job_queue(queue).filters(names).max_results(PAGE);
-            let answer = asked
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| FleetError::from(fault("ListJobs", &error)))?;
-            let page = answer.job_summary_list.unwrap_or_default();
-            // The newest come first.
-            let newest = all.first().or(page.first()).and_then(|job: &JobSummary| job.created_at).unwrap_or(i64::MAX);
-            let oldest = page.last().and_then(|job| job.created_at).unwrap_or(i64::MAX);
-            let ended = page.iter().all(|job| phase(job.status.as_ref()) == Phase::Ended);
-            all.extend(page);
+            let asked = self.client.list_jobs().job_queue(queue).filters(since.clone()).max_results(PAGE);
+            let answer =
+                asked.set_next_token(token).send().await.map_err(|error| fault("ListJobs", &error).of_read())?;
+            let ours = |job: &JobSummary| job.job_name().is_some_and(|name| name.starts_with(&self.prefix));
+            all.extend(answer.job_summary_list.unwrap_or_default().into_iter().filter(ours));
             token = answer.next_token;
-            if token.is_none() || (ended && newest.saturating_sub(oldest) > OLDEST) {
+            if token.is_none() {
                 return Ok(all);
             }
         }
@@ -88,7 +84,7 @@ impl BatchFleet {
         for some in arrays.chunks(DESCRIBED) {
             let ids = some.iter().map(|array| array.id.clone()).collect();
             let asked = self.client.describe_jobs().set_jobs(Some(ids));
-            let answer = asked.send().await.map_err(|error| FleetError::from(fault("DescribeJobs", &error)))?;
+            let answer = asked.send().await.map_err(|error| fault("DescribeJobs", &error).of_read())?;
             let jobs = answer.jobs.unwrap_or_default();
             for array in some {
                 let job = jobs.iter().find(|job| job.job_id.as_ref() == Some(&array.id));
@@ -111,7 +107,7 @@ impl BatchFleet {
     /// Why the children of an array wait.
     async fn reason(&self, id: &str) -> Result<Option<String>, FleetError> {
         let asked = self.client.list_jobs().array_job_id(id).job_status(JobStatus::Runnable).max_results(PAGE);
-        let answer = asked.send().await.map_err(|error| FleetError::from(fault("ListJobs", &error)))?;
+        let answer = asked.send().await.map_err(|error| fault("ListJobs", &error).of_read())?;
         let children = answer.job_summary_list.unwrap_or_default();
         Ok(children.into_iter().filter_map(|child| child.status_reason).find(|reason| !reason.is_empty()))
     }
@@ -175,6 +171,14 @@ impl Fleet for BatchFleet {
                 asked.array_properties(ArrayProperties::builder().size(size).build())
             }
         };
-        asked.send().await.map(drop).map_err(|error| FleetError::from(fault("SubmitJob", &error)))
+        // Tried once: an answer that is lost may be of a job that was taken.
+        let once = aws_sdk_batch::config::Builder::new().retry_config(RetryConfig::disabled());
+        asked
+            .customize()
+            .config_override(once)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| FleetError::from(fault("SubmitJob", &error)))
     }
 }

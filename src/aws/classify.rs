@@ -47,6 +47,14 @@ where
     }
 }
 
+impl Fault {
+    /// A look at the fleet that failed: what the service will never answer has a wrong name in it.
+    pub fn of_read(self) -> FleetError {
+        let class = if self.class == Class::Poison { Class::Misconfigured(Mend::Settings) } else { self.class };
+        FleetError::Failed { class, message: self.message }
+    }
+}
+
 impl From<Fault> for FleetError {
     /// A request that the service will never take starts nothing.
     fn from(Fault { class, message, .. }: Fault) -> Self {

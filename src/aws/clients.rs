@@ -50,7 +50,9 @@ impl Clients {
     /// Clients for whoever scales: no call may outlast its part of a flight.
     pub async fn scaling(settings: &Settings) -> Self {
         let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(CALL).build();
-        let config = config(&settings.fleet).await.to_builder().timeout_config(limits).build();
+        // Once more: between two looks of a Lambda function its connections die, and nobody is there to see it.
+        let twice = RetryConfig::standard().with_max_attempts(2);
+        let config = config(&settings.fleet).await.to_builder().timeout_config(limits).retry_config(twice).build();
         Self::of(config, settings)
     }
 

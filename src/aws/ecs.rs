@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
+use aws_sdk_ecs::config::retry::RetryConfig;
 use muster_actors::error::Class;
 use muster_actors::exit::Mend;
 use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
@@ -36,7 +37,7 @@ impl EcsFleet {
     /// Desired and running tasks.
     async fn counts(&self) -> Result<(u64, u64), FleetError> {
         let asked = self.client.describe_services().cluster(&self.cluster).services(&self.service);
-        let answer = asked.send().await.map_err(|error| FleetError::from(fault("DescribeServices", &error)))?;
+        let answer = asked.send().await.map_err(|error| fault("DescribeServices", &error).of_read())?;
         let Some(service) = answer.services.unwrap_or_default().into_iter().next() else {
             let message = format!("there is no service {} in cluster {}", self.service, self.cluster);
             return Err(FleetError::Failed { class: Class::Misconfigured(Mend::Settings), message });
@@ -48,7 +49,15 @@ impl EcsFleet {
     async fn set(&self, desired: u64) -> Result<(), FleetError> {
         let desired = i32::try_from(desired).map_err(|_| FleetError::Refused(format!("{desired} tasks")))?;
         let asked = self.client.update_service().cluster(&self.cluster).service(&self.service).desired_count(desired);
-        asked.send().await.map(drop).map_err(|error| FleetError::from(fault("UpdateService", &error)))
+        // Tried once, within what a flight leaves.
+        let once = aws_sdk_ecs::config::Builder::new().retry_config(RetryConfig::disabled());
+        asked
+            .customize()
+            .config_override(once)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| FleetError::from(fault("UpdateService", &error)))
     }
 }
 

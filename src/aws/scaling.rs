@@ -10,6 +10,7 @@ use muster_actors::scaler::flight::{ScalerSettings, Submitter};
 use super::batch::BatchFleet;
 use super::cell::S3Cell;
 use super::clients::Clients;
+use super::depth::name;
 use super::gauge::SqsGauge;
 use super::s3::S3Bucket;
 use crate::settings::{Service, Settings, Unset, required};
@@ -53,8 +54,10 @@ pub fn submitter(
     let buckets = &settings.buckets;
     let groups = required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?;
     let bucket = S3Bucket::new(clients.s3.clone(), groups, &buckets.kms_key);
+    let (kind, queue) = (settings.scale.fleet.as_str(), name(service.queue(&settings.queues)?));
     let settings = decision(settings, service);
-    let key = format!("{STATE}{}.json", settings.name);
+    // Submitters that look at another queue or start workers elsewhere do not know these jobs.
+    let key = format!("{STATE}{}.{kind}.{queue}.json", settings.name);
     Ok(Submitter {
         id: identity(),
         settings,

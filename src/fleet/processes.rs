@@ -98,11 +98,17 @@ impl Processes {
         (self.hear)(Event::Started { name: name.clone(), pid });
         let processes = self.clone();
         let waiting = std::thread::Builder::new().name(name.clone());
-        waiting.spawn(move || {
+        let waited = waiting.spawn(move || {
             let summary = said(&mut child);
             let status = child.wait();
             processes.ended(&name, pid, status, summary);
-        })?;
+        });
+        if let Err(error) = waited {
+            // Nobody would see its end.
+            signal(pid, Signal::KILL);
+            lock(&self.running).retain(|running| running.pid != pid);
+            return Err(error);
+        }
         Ok(())
     }
 
@@ -126,10 +132,7 @@ impl Processes {
     /// Asks all to hand back what they have; waits for them as long as it takes.
     pub async fn stop(&self) {
         for Running { pid, .. } in lock(&self.running).iter() {
-            if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
-                // One that has ended meanwhile need not be asked.
-                let _ = kill_process(pid, Signal::TERM);
-            }
+            signal(*pid, Signal::TERM);
         }
         self.wait().await;
     }
@@ -146,6 +149,13 @@ impl Processes {
         let ended = lock(&self.ended);
         let (images, seconds) = ended.iter().fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
         (images > 0.0).then(|| images / seconds)
+    }
+}
+
+/// One that has ended meanwhile need not be told.
+fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
     }
 }
 

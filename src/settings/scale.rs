@@ -55,6 +55,17 @@ pub enum FleetKind {
     Local,
 }
 
+impl FleetKind {
+    /// As it appears in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Ecs => "ecs",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// A rule by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -175,10 +186,12 @@ impl Settings {
     pub fn groupers(&self) -> ScalerSettings {
         let Self { scale, batch, .. } = self;
         let caps = scale.caps(batch);
+        // The few preferred machines are for those who find faces.
+        let (primary, secondary) = if caps.secondary > 0 { (0, scale.groupers) } else { (scale.groupers, 0) };
         ScalerSettings {
             name: "muster-grouping".to_owned(),
             policy: Policy::DrainTime(scale.pace(GROUPINGS)),
-            caps: Workers { primary: scale.groupers, secondary: 0, fallback: caps.fallback.min(scale.groupers) },
+            caps: Workers { primary, secondary, fallback: caps.fallback.min(scale.groupers) },
             floor: GROUPINGS,
             patience: scale.patience(),
         }

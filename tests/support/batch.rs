@@ -21,6 +21,8 @@ pub struct Batch {
     calls: Arc<AtomicUsize>,
     lost: Arc<Mutex<Option<(usize, What)>>>,
     submitted: Arc<Mutex<Vec<(String, u64)>>>,
+    /// When all jobs were made, in milliseconds since 1970.
+    made: i64,
     /// The server that answers in place of the rules.
     behind: Option<String>,
     url: String,
@@ -43,6 +45,7 @@ impl Batch {
             calls: Arc::default(),
             lost: Arc::default(),
             submitted: Arc::default(),
+            made: std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64,
             behind,
             url: format!("http://{}", listener.local_addr().unwrap()),
         };
@@ -106,8 +109,8 @@ async fn answer(
         let mut jobs = batch.jobs();
         match verb.as_str() {
             "submitjob" => submit(&mut jobs, &asked),
-            "listjobs" => list(&mut jobs, &asked),
-            "describejobs" => describe(&jobs, &asked),
+            "listjobs" => list(&mut jobs, &asked, batch.made),
+            "describejobs" => describe(&jobs, &asked, batch.made),
             other => Err(format!("{other} is not known here")),
         }
     };
@@ -135,16 +138,22 @@ fn status(text: &str) -> Option<Status> {
     Status::ALL.into_iter().find(|status| status.as_str() == text)
 }
 
-fn list(jobs: &mut Jobs, asked: &Value) -> Result<Value, String> {
+fn list(jobs: &mut Jobs, asked: &Value, made: i64) -> Result<Value, String> {
     let status = asked["jobStatus"].as_str().and_then(status);
     let mut all: Vec<Value> = match (asked["jobQueue"].as_str(), asked["arrayJobId"].as_str()) {
         (Some(queue), None) => {
-            let filter = asked["filters"].as_array().and_then(|filters| filters.first());
-            let name = filter.filter(|filter| filter["name"] == "JOB_NAME").map(|filter| &filter["values"][0]);
-            let listed = jobs.list(queue, status, name.and_then(Value::as_str))?;
-            listed.into_iter().map(summary).collect()
+            // With a filter the status is passed over.
+            let all = match asked["filters"].as_array().map(|filters| (&filters[0]["name"], &filters[0]["values"][0])) {
+                Some((name, after)) if name == "AFTER_CREATED_AT" => {
+                    let after: i64 = after.as_str().and_then(|after| after.parse().ok()).ok_or("no time")?;
+                    if after < made { Some("*") } else { Some("none of them") }
+                }
+                Some((name, _)) => return Err(format!("{name} is no filter that is known here")),
+                None => None,
+            };
+            jobs.list(queue, status, all)?.into_iter().map(|job| summary(job, made)).collect()
         }
-        (None, Some(parent)) => children(jobs, parent, status.unwrap_or(Status::Running)),
+        (None, Some(parent)) => children(jobs, parent, status.unwrap_or(Status::Running), made),
         _ => return Err("name a job queue or an array job, and one alone".to_owned()),
     };
     // The newest first.
@@ -159,10 +168,8 @@ fn list(jobs: &mut Jobs, asked: &Value) -> Result<Value, String> {
     Ok(json!({ "jobSummaryList": page, "nextToken": token }))
 }
 
-fn summary(job: &Job) -> Value {
-    let mut said = json!({
-        "jobId": job.id, "jobName": job.name, "status": job.status().as_str(), "createdAt": 1_700_000_000_000_i64,
-    });
+fn summary(job: &Job, made: i64) -> Value {
+    let mut said = json!({ "jobId": job.id, "jobName": job.name, "status": job.status().as_str(), "createdAt": made });
     if job.array {
         said["arrayProperties"] = json!({ "size": job.workers.len() });
     } else if !job.reason.is_empty() {
@@ -172,7 +179,7 @@ fn summary(job: &Job) -> Value {
 }
 
 /// A reason stands at the children, not at the parent.
-fn children(jobs: &Jobs, parent: &str, status: Status) -> Vec<Value> {
+fn children(jobs: &Jobs, parent: &str, status: Status, made: i64) -> Vec<Value> {
     let parents = jobs.all().iter().filter(|job| job.id == parent);
     parents
         .flat_map(|job| job.workers.iter().enumerate().map(move |(index, worker)| (job, index, *worker)))
@@ -180,17 +187,17 @@ fn children(jobs: &Jobs, parent: &str, status: Status) -> Vec<Value> {
         .map(|(job, index, worker)| {
             json!({
                 "jobId": format!("{parent}:{index}"), "jobName": job.name, "status": worker.as_str(),
-                "createdAt": 1_700_000_000_000_i64, "arrayProperties": { "index": index }, "statusReason": job.reason,
+                "createdAt": made, "arrayProperties": { "index": index }, "statusReason": job.reason,
             })
         })
         .collect()
 }
 
-fn describe(jobs: &Jobs, asked: &Value) -> Result<Value, String> {
+fn describe(jobs: &Jobs, asked: &Value, made: i64) -> Result<Value, String> {
     let ids: Vec<String> =
         asked["jobs"].as_array().into_iter().flatten().filter_map(|id| Some(id.as_str()?.to_owned())).collect();
     let described = jobs.describe(&ids)?.into_iter().map(|job| {
-        let mut said = summary(job);
+        let mut said = summary(job, made);
         if job.array {
             said["arrayProperties"]["statusSummary"] = json!(job.summary());
         }

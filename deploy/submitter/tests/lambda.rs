@@ -125,12 +125,13 @@ async fn an_invocation_submits_what_is_wanted_once_and_tells_why_it_fails() {
 
     // Somebody else is at it: no fault. A value that nobody can read is one, and the other queue is looked at all the same.
     let put = async |text: String| {
-        let key = "fleet/muster-detection.json";
+        let key = "fleet/muster-detection.batch.images.json";
         let body = text.into_bytes().into();
         world.clients.s3.put_object().bucket("groups").key(key).body(body).send().await.unwrap();
     };
     let memory = |holder: Value| json!({ "revision": 9, "serial": 9, "holder": holder, "asked": [], "waiting": {}, "hungry": null, "given": 0, "rate": null });
-    put(memory(json!({ "id": "somebody", "until": u64::MAX })).to_string()).await;
+    let soon = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64 + 30_000;
+    put(memory(json!({ "id": "somebody", "until": soon })).to_string()).await;
     let Answer::Response(looks) = world.runtime.invoke().await else { panic!("busy is no fault") };
     assert!(looks[0]["busy"].as_str().unwrap().contains("somebody submits now"), "{looks}");
     put("rubbish".to_owned()).await;

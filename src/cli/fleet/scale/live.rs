@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::{Actor, System};
 use muster_actors::error::Class;
 use muster_actors::error::class::Classified;
+use muster_actors::exit::Exit;
 use muster_actors::ports::fleet::Fleet;
 use muster_actors::ports::gauge::Gauge;
 use muster_actors::scaler::flight::{LookError, Submitter};
@@ -45,12 +46,20 @@ pub fn run(settings: &Settings, file: Option<&Path>, how: How, json: bool) -> Re
         let clients = Clients::scaling(settings).await;
         let mut scaled = Vec::new();
         for service in SERVICES {
+            // An ECS cluster may have no service that groups: AWS Batch does it then.
+            if settings.scale.fleet == FleetKind::Ecs
+                && service == Service::Grouping
+                && settings.ecs.grouping.is_empty()
+            {
+                continue;
+            }
             scaled.push(Scaled::new(&clients, settings, file, service, &teller)?);
         }
         let code = match how {
-            How::Loop => endless(&scaled, Duration::from_secs(settings.scale.tick_seconds), &teller, &signals).await?,
-            How::Once | How::DryRun => once(&scaled, how, &teller).await?,
+            How::Loop => endless(&scaled, Duration::from_secs(settings.scale.tick_seconds), &teller, &signals).await,
+            How::Once | How::DryRun => once(&scaled, how, &teller).await,
         };
+        // However it ended: nobody else knows these workers.
         for processes in scaled.iter().filter_map(|scaled| scaled.processes.as_ref()) {
             match how {
                 How::Loop => processes.stop().await,
@@ -60,7 +69,7 @@ pub fn run(settings: &Settings, file: Option<&Path>, how: How, json: bool) -> Re
                 },
             }
         }
-        Ok(code)
+        code
     })
 }
 
@@ -126,8 +135,9 @@ fn worker(service: Service, file: Option<&Path>) -> Result<Make, CliError> {
         if let Some(file) = &file {
             worker.arg("--config").arg(file);
         }
-        // One page for Prometheus cannot be all of theirs.
-        worker.args([command, "--mode", "batch", "--json"]).env("MUSTER_TELEMETRY__METRICS_LISTEN", "");
+        worker.args([command, "--mode", "batch", "--json"]);
+        // One page for Prometheus cannot be all of theirs; their standard output is for their summary.
+        worker.env("MUSTER_TELEMETRY__METRICS_LISTEN", "").env("MUSTER_TELEMETRY__EMF", "false");
         worker
     }))
 }
@@ -143,7 +153,7 @@ async fn once(scaled: &[Scaled], how: How, teller: &Teller) -> Result<ExitCode, 
         teller.look(*service, &looked, how == How::DryRun);
         match looked {
             Ok(look) if look.failed.is_empty() => {}
-            Ok(_) => worst = Ok(ExitCode::from(75)),
+            Ok(_) => worst = worst.and(Ok(ExitCode::from(75))),
             // Whoever is at it does the same.
             Err(LookError::Busy { .. }) => {}
             Err(error) => worst = Err(FleetError::from(error).into()),
@@ -171,9 +181,17 @@ async fn endless(scaled: &[Scaled], every: Duration, teller: &Teller, signals: &
             Scaler::new(submitter.clone(), every, tell).start()
         })
         .collect();
+    let died = async {
+        while scalers.iter().all(actix::Addr::connected) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let mut code = ExitCode::SUCCESS;
     tokio::select! {
         () = signals.asked() => {}
         () = broken.0.notified() => {}
+        // A queue that nobody scales any more must not go unnoticed.
+        () = died => code = ExitCode::from(Exit::Bug(String::new()).code()),
     }
     for scaler in &scalers {
         let _ = scaler.send(Stop).await;
@@ -184,6 +202,6 @@ async fn endless(scaled: &[Scaled], every: Duration, teller: &Teller, signals: &
     let broken = broken.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     match broken {
         Some(error) => Err(FleetError::from(error).into()),
-        None => Ok(ExitCode::SUCCESS),
+        None => Ok(code),
     }
 }
