@@ -22,6 +22,7 @@ use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::outlet::Outlet;
 use crate::ports::Ports;
+use crate::ports::decoder::Decoder;
 use crate::prefilter::Prefilter;
 use crate::progress::Stage;
 use crate::settings::Settings;
@@ -55,7 +56,7 @@ impl Crew {
         let ledger = Ledger::new(settings.max_rejections);
         let credits = settings.credits;
         Self {
-            book: Book::new(ports.queue.visibility(), settings.keeper.bound, settings.drop_delay, ledger.clone()),
+            book: Book::new(ports.queue.visibility(), &settings, ledger.clone()),
             credits: Credits::new(credits.count, credits.bytes),
             jitter: Arc::new(Jitter::new(settings.seed)),
             dirty: Dirty::new(&settings.grouper.always),
@@ -90,6 +91,12 @@ impl Crew {
             Leave::Hang => Exit::Hang(detail),
             Leave::Misconfigured(mend) => Exit::Misconfigured(mend, detail),
         });
+    }
+
+    /// The decoder for an image: one that may have been the death of a worker is decoded apart.
+    pub(crate) fn decoder(&self, item: &Item) -> Arc<dyn Decoder> {
+        let apart = item.receive_count >= self.settings.fetcher.apart_at;
+        Arc::clone(if apart { &self.ports.apart } else { &self.ports.decoder })
     }
 
     /// A delay under full jitter for an image that is given back.

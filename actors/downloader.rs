@@ -12,9 +12,11 @@ use crate::blocking::Panicked;
 use crate::concurrency::{Limits, Observed, adjust};
 use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::drain::Mode;
+use crate::error::Class;
 use crate::error::retry::{GaveUp, Retrier};
 use crate::item::{Decoded, Item, Source};
-use crate::ports::objects::Object;
+use crate::ports::decoder::DecodeError;
+use crate::ports::objects::{Object, ObjectsError};
 use crate::progress::Stage;
 use crate::supervisor::heart::Heart;
 
@@ -65,15 +67,26 @@ async fn fetch(crew: &Crew, retrier: &Retrier, item: &mut Item) -> Result<Object
     }
     let working = crew.ledger.begin(Stage::Downloader, 1);
     let (limit, bytes) = (crew.settings.timeouts.object, crew.settings.object_bytes);
-    let object = retrier.run("get", limit, || crew.ports.objects.get(&item.locator, bytes)).await?;
+    let object =
+        retrier.run("get", limit, || async { whole(crew.ports.objects.get(&item.locator, bytes).await?) }).await?;
     item.timings.download = Some(working.done(object.bytes.len() as u64));
     Ok(object)
+}
+
+/// A body that ended early is no image, and says nothing about the image that it was the beginning of.
+fn whole(object: Object) -> Result<Object, ObjectsError> {
+    let read = object.bytes.len() as u64;
+    if read == object.size {
+        return Ok(object);
+    }
+    let message = format!("the body ended after {read} of {} bytes", object.size);
+    Err(ObjectsError::Failed { class: Class::Transient, message })
 }
 
 /// Decodes one image and sends it on.
 async fn decode(crew: Arc<Crew>, heart: Heart, mut item: Item, source: Source, bytes: Bytes) {
     let working = crew.ledger.begin(Stage::Decoder, 1);
-    let decoder = Arc::clone(&crew.ports.decoder);
+    let decoder = crew.decoder(&item);
     let busy = heart.busy();
     let decoded = crew.settings.blocking.run(move || decoder.decode(bytes)).await;
     drop(busy);
@@ -84,11 +97,16 @@ async fn decode(crew: Arc<Crew>, heart: Heart, mut item: Item, source: Source, b
             let decoded = Decoded { item, source, frame: Arc::new(frame), since: Instant::now() };
             drop(crew.batcher.send(decoded).await);
         }
-        Ok(Err(rejection)) => {
+        Ok(Err(DecodeError::Rejected(rejection))) => {
             item.timings.decode = Some(working.done(source.bytes));
             crew.finish(item.rejected(&source, rejection, &crew.settings.model)).await;
         }
-        // A decoder must not panic. The image goes back; received again and again, it ends as a suspect.
+        Ok(Err(error @ DecodeError::Failed(_))) => {
+            tracing::warn!(%error, "downloader.decode");
+            working.failed();
+            item.lease.release(crew.release_delay());
+        }
+        // A decoder must not panic. The image goes back; received again, it is decoded apart.
         Err(Panicked) => {
             tracing::error!("downloader.panic");
             working.failed();

@@ -35,8 +35,19 @@ pub(crate) struct Fetcher {
 #[rtype(result = "()")]
 struct GraceOver;
 
+/// What came of a receive: images under their leases, so that whoever drops them gives them back.
+struct Opened {
+    items: Vec<Item>,
+    /// There were no messages.
+    none: bool,
+    /// The queue says it is finished.
+    finished: bool,
+    /// Messages given back before the receive.
+    released: u64,
+}
+
 /// One round: wait for credit, then receive.
-async fn poll(crew: Arc<Crew>, retrier: Retrier) -> Result<(Received, Vec<Credit>, u64), GaveUp> {
+async fn poll(crew: Arc<Crew>, retrier: Retrier) -> Result<Opened, GaveUp> {
     let settings = &crew.settings;
     loop {
         let left = crew.book.left.notified();
@@ -53,15 +64,99 @@ async fn poll(crew: Arc<Crew>, retrier: Retrier) -> Result<(Received, Vec<Credit
         .run("receive", settings.timeouts.queue, || crew.ports.queue.receive(credits.len()))
         .instrument(tracing::trace_span!("fetcher.poll"))
         .await;
-    match received {
-        Ok(received) => {
-            drop(working);
-            if received.deliveries.is_empty() && !received.finished && asked.elapsed() < settings.fetcher.pause {
-                sleep(settings.fetcher.pause).await;
-            }
-            Ok((received, credits, released))
+    let Received { deliveries, finished } = received?;
+    drop(working);
+    let none = deliveries.is_empty();
+    let mut credits = credits.into_iter();
+    let items = deliveries.into_iter().flat_map(|delivery| open(&crew, delivery, &mut credits)).collect();
+    drop(credits);
+    if none && !finished && asked.elapsed() < settings.fetcher.pause {
+        sleep(settings.fetcher.pause).await;
+    }
+    Ok(Opened { items, none, finished, released })
+}
+
+/// Opens a message's leases. What needs no pipeline ends here.
+fn open(crew: &Crew, delivery: Delivery, credits: &mut impl Iterator<Item = Credit>) -> Vec<Item> {
+    let settings = &crew.settings;
+    crew.ledger.stage(Stage::Fetcher, |s| {
+        s.done += 1;
+        s.bytes += delivery.body.len() as u64;
+    });
+    if settings.fetcher.reads == Reads::Galleries {
+        ask_for_grouping(crew, delivery, credits);
+        return Vec::new();
+    }
+    let message = parse(&delivery.body, &settings.intake, settings.fetcher.message_bytes);
+    let locators = match message {
+        Ok(Message::Images(locators)) => locators,
+        Ok(Message::Ignored(why)) => {
+            tracing::debug!(why, "fetcher.ignore");
+            crew.ledger.note(|p| p.ignored_messages += 1);
+            crew.book.open(delivery.handle, Vec::new());
+            return Vec::new();
         }
-        Err(gave_up) => Err(gave_up),
+        Err(rejection) => {
+            let leases = crew.book.open(delivery.handle, vec![None]);
+            leases.into_iter().for_each(|lease| lease.reject(rejection.clone()));
+            return Vec::new();
+        }
+    };
+    let suspect = delivery.receive_count >= settings.fetcher.suspect_at;
+    let received = Instant::now();
+    let leases = crew.book.open(delivery.handle.clone(), locators.iter().cloned().map(Some).collect());
+    locators
+        .into_iter()
+        .zip(leases)
+        .map(|(locator, mut lease)| Item {
+            lease: {
+                lease.trace(span(crew, &delivery, &locator.gallery));
+                lease
+            },
+            locator,
+            credit: credits.next().unwrap_or_else(|| crew.credits.overdraw(settings.credits.estimate)),
+            suspect,
+            receive_count: delivery.receive_count,
+            quality: None,
+            fetched: None,
+            received,
+            timings: Timings { waited: delivery.waited, ..Timings::default() },
+        })
+        .collect()
+}
+
+/// The span of an image, from its receipt to the end of its message.
+fn span(crew: &Crew, delivery: &Delivery, gallery: &GalleryId) -> Span {
+    let image = tracing::debug_span!(parent: None, "image.process", %gallery, received = delivery.receive_count);
+    if let Some(header) = &delivery.trace {
+        (crew.settings.adopt)(&image, header);
+    }
+    // It is received already: a mark in time.
+    drop(tracing::debug_span!(parent: &image, "fetcher.receive").entered());
+    image
+}
+
+/// Hands a gallery to the Grouper under its lease.
+fn ask_for_grouping(crew: &Crew, delivery: Delivery, credits: &mut impl Iterator<Item = Credit>) {
+    let settings = &crew.settings;
+    let gallery = parse_grouping(&delivery.body, settings.fetcher.message_bytes);
+    let Some(lease) = crew.book.open(delivery.handle, vec![None]).pop() else { return };
+    let history = History {
+        receive_count: delivery.receive_count,
+        max_receives: settings.fetcher.max_receives,
+        ..History::default()
+    };
+    match gallery {
+        Err(rejection) => lease.reject(rejection),
+        Ok(_) if route(Class::Suspect, &history) == Strategy::Reject => {
+            let detail = format!("received {} times without an end", delivery.receive_count);
+            lease.reject(Rejection::new(RejectReason::TooManyAttempts, detail));
+        }
+        Ok(gallery) => {
+            let credit = credits.next().unwrap_or_else(|| crew.credits.overdraw(settings.credits.estimate));
+            // Nobody there: dropped, and so released.
+            let _ = crew.grouper.tell(Asked { gallery, lease, credit, trace: delivery.trace });
+        }
     }
 }
 
@@ -79,8 +174,8 @@ impl Fetcher {
         self.polling = Some(ctx.spawn(polled.into_actor(self).map(|polled, fetcher, ctx| {
             fetcher.polling = None;
             match polled {
-                Ok((received, credits, released)) => {
-                    fetcher.received(received, credits, released, ctx);
+                Ok(opened) => {
+                    fetcher.opened(opened, ctx);
                     fetcher.poll(ctx);
                 }
                 // The run ends: there is nothing to poll for.
@@ -99,15 +194,10 @@ impl Fetcher {
         self.post.crew.leave(leave, Stage::Fetcher, &gave_up.failure.message);
     }
 
-    fn received(&mut self, received: Received, credits: Vec<Credit>, released: u64, ctx: &mut Context<Self>) {
+    fn opened(&mut self, Opened { items, none, finished, released }: Opened, ctx: &mut Context<Self>) {
         self.post.crew.settings.probe.pass(Stage::Fetcher);
-        let none = received.deliveries.is_empty();
-        let mut credits = credits.into_iter();
-        let items: Vec<Item> =
-            received.deliveries.into_iter().flat_map(|delivery| self.open(delivery, &mut credits)).collect();
-        drop(credits);
         self.forward(items, ctx);
-        if received.finished && none {
+        if finished && none {
             self.settle_down(released, ctx);
         } else if none {
             self.empty += 1;
@@ -116,92 +206,6 @@ impl Fetcher {
             }
         } else {
             self.empty = 0;
-        }
-    }
-
-    /// Opens a message's leases. What needs no pipeline ends here.
-    fn open(&self, delivery: Delivery, credits: &mut impl Iterator<Item = Credit>) -> Vec<Item> {
-        let crew = &self.post.crew;
-        let settings = &crew.settings;
-        crew.ledger.stage(Stage::Fetcher, |s| {
-            s.done += 1;
-            s.bytes += delivery.body.len() as u64;
-        });
-        if settings.fetcher.reads == Reads::Galleries {
-            self.ask_for_grouping(delivery, credits);
-            return Vec::new();
-        }
-        let message = parse(&delivery.body, &settings.intake, settings.fetcher.message_bytes);
-        let locators = match message {
-            Ok(Message::Images(locators)) => locators,
-            Ok(Message::Ignored(why)) => {
-                tracing::debug!(why, "fetcher.ignore");
-                crew.ledger.note(|p| p.ignored_messages += 1);
-                crew.book.open(delivery.handle, Vec::new());
-                return Vec::new();
-            }
-            Err(rejection) => {
-                let leases = crew.book.open(delivery.handle, vec![None]);
-                leases.into_iter().for_each(|lease| lease.reject(rejection.clone()));
-                return Vec::new();
-            }
-        };
-        let suspect = delivery.receive_count >= settings.fetcher.suspect_at;
-        let received = Instant::now();
-        let leases = crew.book.open(delivery.handle.clone(), locators.iter().cloned().map(Some).collect());
-        locators
-            .into_iter()
-            .zip(leases)
-            .map(|(locator, mut lease)| Item {
-                lease: {
-                    lease.trace(self.span(&delivery, &locator.gallery));
-                    lease
-                },
-                locator,
-                credit: credits.next().unwrap_or_else(|| crew.credits.overdraw(settings.credits.estimate)),
-                suspect,
-                receive_count: delivery.receive_count,
-                quality: None,
-                fetched: None,
-                received,
-                timings: Timings { waited: delivery.waited, ..Timings::default() },
-            })
-            .collect()
-    }
-
-    /// The span of an image, from its receipt to the end of its message.
-    fn span(&self, delivery: &Delivery, gallery: &GalleryId) -> Span {
-        let image = tracing::debug_span!(parent: None, "image.process", %gallery, received = delivery.receive_count);
-        if let Some(header) = &delivery.trace {
-            (self.post.crew.settings.adopt)(&image, header);
-        }
-        // It is received already: a mark in time.
-        drop(tracing::debug_span!(parent: &image, "fetcher.receive").entered());
-        image
-    }
-
-    /// Hands a gallery to the Grouper under its lease.
-    fn ask_for_grouping(&self, delivery: Delivery, credits: &mut impl Iterator<Item = Credit>) {
-        let crew = &self.post.crew;
-        let settings = &crew.settings;
-        let gallery = parse_grouping(&delivery.body, settings.fetcher.message_bytes);
-        let Some(lease) = crew.book.open(delivery.handle, vec![None]).pop() else { return };
-        let history = History {
-            receive_count: delivery.receive_count,
-            max_receives: settings.fetcher.max_receives,
-            ..History::default()
-        };
-        match gallery {
-            Err(rejection) => lease.reject(rejection),
-            Ok(_) if route(Class::Suspect, &history) == Strategy::Reject => {
-                let detail = format!("received {} times without an end", delivery.receive_count);
-                lease.reject(Rejection::new(RejectReason::TooManyAttempts, detail));
-            }
-            Ok(gallery) => {
-                let credit = credits.next().unwrap_or_else(|| crew.credits.overdraw(settings.credits.estimate));
-                // Nobody there: dropped, and so released.
-                let _ = crew.grouper.tell(Asked { gallery, lease, credit, trace: delivery.trace });
-            }
         }
     }
 

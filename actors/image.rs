@@ -133,6 +133,8 @@ pub enum RejectReason {
     TooManyPixels,
     /// The decoder for this format is not installed.
     DecoderMissing,
+    /// The decoder died of it, or did not come to an end.
+    Crashed,
     /// Made an engine fail on its own, repeatedly.
     Isolated,
     /// Received too often without an end.
@@ -155,6 +157,7 @@ impl RejectReason {
             Self::TooManyBytes => "TOO_MANY_BYTES",
             Self::TooManyPixels => "TOO_MANY_PIXELS",
             Self::DecoderMissing => "DECODER_MISSING",
+            Self::Crashed => "CRASHED",
             Self::Isolated => "ISOLATED",
             Self::TooManyAttempts => "TOO_MANY_ATTEMPTS",
             Self::Forgotten => "FORGOTTEN",

@@ -12,6 +12,7 @@ use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::error::backoff::Backoff;
 use crate::error::route::{Leave, Strategy, route};
 use crate::error::{Class, History};
+use crate::plant::Plant;
 use crate::ports::queue::{Handle, QueueError, Settled};
 use crate::progress::Stage;
 
@@ -46,6 +47,7 @@ async fn settle(crew: Arc<Crew>, due: Vec<Due>) -> Vec<(u64, Settled)> {
         due.iter().flat_map(|due| &due.spans).map(|image| tracing::debug_span!(parent: image, "keeper.ack")).collect();
     let called = match &due[0].ending {
         Ending::Ack => timeout(limit, queue.ack(&handles)).await,
+        Ending::Release(_) if crew.settings.planted(Plant::LostRelease) => Ok(Ok(vec![Settled::Done; due.len()])),
         Ending::Release(delay) => timeout(limit, queue.release(&handles, *delay)).await,
         Ending::Reject(_) => {
             let entries: Vec<_> = due
@@ -166,6 +168,9 @@ impl Keeper {
     }
 
     fn renew(&mut self, ctx: &mut Context<Self>) {
+        if self.post.crew.settings.planted(Plant::NoRenewal) {
+            return;
+        }
         let third = self.post.crew.ports.queue.visibility() / 3;
         loop {
             let stale = self.post.crew.book.take_stale(third, self.post.crew.settings.keeper.batch);

@@ -17,6 +17,7 @@
 //! What holds it together: work is bounded by [credits](credit), an item's fate is tied to its [lease], senders
 //! follow a restart through an [outlet], and what follows from an error is decided by one [table](mod@error::route).
 
+pub mod announcer;
 pub mod batcher;
 pub mod blocking;
 pub mod book;
@@ -42,6 +43,7 @@ pub mod lease;
 pub mod ledger;
 pub mod message;
 pub mod outlet;
+pub mod plant;
 pub mod ports;
 pub mod prefilter;
 pub mod progress;

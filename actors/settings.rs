@@ -13,6 +13,7 @@ use crate::concurrency::{Bounds, Limits};
 use crate::error::backoff::RetrySettings;
 use crate::gallery::{GalleryId, GalleryRule};
 use crate::message::Intake;
+use crate::plant::Plant;
 use crate::prefilter::sibling::Sibling;
 use crate::progress::Stage;
 use crate::supervisor::policy::Intensity;
@@ -50,6 +51,8 @@ pub struct FetcherSettings {
     pub pause: Duration,
     /// Leave after so many empty receives in a row with nothing in flight; `None` waits for ever.
     pub leave_after_empty: Option<u32>,
+    /// An image received so often is decoded where its death harms nobody else.
+    pub apart_at: u32,
     /// An image received so often is a suspect: it runs alone.
     pub suspect_at: u32,
     /// An image received more often is rejected.
@@ -214,6 +217,9 @@ pub struct Settings {
     pub adopt: fn(&Span, &str),
     /// Where simulated faults strike.
     pub probe: Probe,
+    /// The bug that the simulation must find.
+    #[cfg(feature = "sim")]
+    pub plant: Option<Plant>,
 }
 
 impl Default for Settings {
@@ -235,8 +241,9 @@ impl Default for Settings {
                 message_bytes: 1 << 20,
                 pause: Duration::from_millis(200),
                 leave_after_empty: None,
+                apart_at: 2,
                 suspect_at: 3,
-                max_receives: 5,
+                max_receives: 10,
                 grace: seconds(1),
             },
             prefilter: None,
@@ -279,6 +286,19 @@ impl Default for Settings {
             seed: RandomState::new().hash_one(std::process::id()),
             adopt: |_, _| {},
             probe: Probe::default(),
+            #[cfg(feature = "sim")]
+            plant: None,
         }
+    }
+}
+
+impl Settings {
+    /// Whether this bug is planted: never outside a simulation.
+    #[cfg_attr(not(feature = "sim"), expect(clippy::unused_self, reason = "constant without the simulation"))]
+    pub(crate) fn planted(&self, _plant: Plant) -> bool {
+        #[cfg(feature = "sim")]
+        return self.plant == Some(_plant);
+        #[cfg(not(feature = "sim"))]
+        false
     }
 }

@@ -1,5 +1,7 @@
 //! Adapters, vision, settings and the command line of muster. The pipeline itself is `muster-actors`.
 
+#[cfg(feature = "models")]
+pub mod apart;
 #[cfg(feature = "submit")]
 pub mod aws;
 #[cfg(feature = "models")]

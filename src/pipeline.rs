@@ -1,5 +1,6 @@
 //! From a person's settings to the pipeline's: what a folder and a fleet have in common.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use muster_actors::grouper::Params;
 use muster_actors::ports::decoder::Decoder;
 use muster_actors::settings::{CreditSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts};
 
+use crate::apart::ApartDecoder;
 use crate::onnx::manifest::Manifest;
 use crate::onnx::pack::Pack;
 use crate::settings::Settings;
@@ -44,11 +46,17 @@ pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
     }
 }
 
-/// The decoder of images for a pack's detector.
-pub fn decoder(settings: &Settings, pack: &Pack) -> Arc<dyn Decoder> {
+/// The decoder of images for a pack's detector, and the same in processes of its own.
+pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn Decoder>) {
     let limits = &settings.limits;
     let limits = DecodeLimits { bytes: limits.image_megabytes << 20, pixels: limits.image_megapixels * 1_000_000 };
-    Arc::new(VisionDecoder { limits, side: pack.manifest().detector.side })
+    let side = pack.manifest().detector.side;
+    let options = [("--bytes", limits.bytes), ("--pixels", limits.pixels), ("--side", u64::from(side))];
+    let options = options.iter().flat_map(|(name, value)| [OsString::from(name), value.to_string().into()]);
+    // Without a name of its own the program cannot be started again: a decode apart says so, and the image goes back.
+    let program = std::env::current_exe().unwrap_or_default();
+    let apart = ApartDecoder::new(program, options.collect(), limits);
+    (Arc::new(VisionDecoder { limits, side }), Arc::new(apart))
 }
 
 /// The grouping parameters in force: the settings', where they say so, else the pack's.

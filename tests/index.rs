@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use muster::local::{Library, view};
 use muster::vision::decode::{Limits, VisionDecoder};
 use muster_actors::image::Pixels;
-use muster_actors::ports::decoder::Decoder;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use support::{assert_states_add_up, count, export, index, link_some, muster, photos, run};

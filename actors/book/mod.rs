@@ -11,7 +11,9 @@ use tracing::Span;
 use crate::image::{Locator, Rejection};
 use crate::lease::Lease;
 use crate::ledger::{Done, Fate, Ledger};
+use crate::plant::Plant;
 use crate::ports::queue::{Handle, Settled};
+use crate::settings::Settings;
 
 /// How one image of a message ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +97,8 @@ pub struct Book {
     visibility: Duration,
     bound: Duration,
     ledger: Ledger,
+    /// Planted: a lease that was lost is settled all the same.
+    settles_lost: bool,
     inner: Mutex<Inner>,
     /// A settlement became due.
     pub(crate) due: Notify,
@@ -103,10 +107,18 @@ pub struct Book {
 }
 
 impl Book {
-    /// Leases of `visibility` that are renewed for at most `bound`.
-    pub(crate) fn new(visibility: Duration, bound: Duration, drop_delay: Duration, ledger: Ledger) -> Arc<Self> {
-        let inner = Inner { next: 0, entries: BTreeMap::new(), released: 0, drop_delay };
-        Arc::new(Self { visibility, bound, ledger, inner: Mutex::new(inner), due: Notify::new(), left: Notify::new() })
+    /// Leases of `visibility` that are renewed for at most [`KeeperSettings::bound`](crate::settings::KeeperSettings).
+    pub(crate) fn new(visibility: Duration, settings: &Settings, ledger: Ledger) -> Arc<Self> {
+        let inner = Inner { next: 0, entries: BTreeMap::new(), released: 0, drop_delay: settings.drop_delay };
+        Arc::new(Self {
+            visibility,
+            bound: settings.keeper.bound,
+            ledger,
+            settles_lost: settings.planted(Plant::StaleDelete),
+            inner: Mutex::new(inner),
+            due: Notify::new(),
+            left: Notify::new(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -155,7 +167,10 @@ impl Book {
         if entry.open > 0 {
             return;
         }
-        if entry.lost {
+        if entry.lost && self.settles_lost {
+            entry.state = State::Due { ending: Ending::Ack, attempts: 0, not_before: Instant::now() };
+            self.due.notify_one();
+        } else if entry.lost {
             self.remove(&mut inner, id, |_| Fate::LeaseLost);
         } else {
             entry.state = State::Due { ending: ending(&entry.parts), attempts: 0, not_before: Instant::now() };

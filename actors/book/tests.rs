@@ -7,7 +7,9 @@ const BOUND: Duration = Duration::from_secs(300);
 
 fn book() -> (Arc<Book>, Ledger) {
     let ledger = Ledger::new(10);
-    (Book::new(VISIBILITY, BOUND, Duration::from_secs(1), ledger.clone()), ledger)
+    let mut settings = Settings { drop_delay: Duration::from_secs(1), ..Settings::default() };
+    settings.keeper.bound = BOUND;
+    (Book::new(VISIBILITY, &settings, ledger.clone()), ledger)
 }
 
 fn open(book: &Arc<Book>, images: usize) -> Vec<Lease> {

@@ -147,7 +147,8 @@ impl Router {
         let (mut ecs, mut batch) = (Vec::new(), Vec::new());
         for (place, delivery) in deliveries.iter().enumerate() {
             for part in split(&delivery.body, percent, LIMIT) {
-                let letter = Letter { body: part.body.into_owned(), trace: delivery.trace.clone() };
+                let letter =
+                    Letter { body: part.body.into_owned(), trace: delivery.trace.clone(), delay: Duration::ZERO };
                 match part.side {
                     Side::Ecs => ecs.push((place, letter)),
                     Side::Batch => batch.push((place, letter)),

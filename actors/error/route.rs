@@ -40,7 +40,7 @@ impl Default for History {
             rebuilt: false,
             proven: false,
             receive_count: 1,
-            max_receives: 5,
+            max_receives: 10,
         }
     }
 }
@@ -148,8 +148,8 @@ mod tests {
             (Class::Overload, rebuilt, Strategy::Isolate),
             (Class::Poison, new, Strategy::Reject),
             (Class::Suspect, History { receive_count: 3, ..new }, Strategy::RunAlone),
-            (Class::Suspect, History { receive_count: 5, ..new }, Strategy::RunAlone),
-            (Class::Suspect, History { receive_count: 6, ..new }, Strategy::Reject),
+            (Class::Suspect, History { receive_count: 10, ..new }, Strategy::RunAlone),
+            (Class::Suspect, History { receive_count: 11, ..new }, Strategy::Reject),
             (Class::LeaseLost, new, Strategy::Drop),
             (Class::DependencyDown, new, Strategy::Leave(Leave::DependencyDown)),
             (Class::Engine, eight, Strategy::Rebuild),

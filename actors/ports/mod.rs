@@ -32,6 +32,9 @@ pub struct Ports {
     pub analyses: Option<Arc<dyn analyses::Analyses>>,
     /// From bytes to pixels.
     pub decoder: Arc<dyn decoder::Decoder>,
+    /// The same where its death harms nobody else: for images whose earlier receipts had no end. One that kills it is rejected
+    /// as [`Crashed`](crate::image::RejectReason::Crashed).
+    pub apart: Arc<dyn decoder::Decoder>,
     /// One a device.
     pub engines: Vec<Arc<dyn engine::Engine>>,
     /// Where results go.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::Class;
-use crate::image::{Frame, Locator, RejectReason, Rejection};
-use crate::ports::decoder::Decoder;
+use crate::image::{Frame, Locator};
+use crate::ports::decoder::{DecodeError, Decoder};
 use crate::ports::objects::{Object, Objects, ObjectsError};
 
 /// No images.
@@ -29,8 +29,8 @@ impl Objects for NoImages {
 }
 
 impl Decoder for NoImages {
-    fn decode(&self, _: Bytes) -> Result<Frame, Rejection> {
-        Err(Rejection::new(RejectReason::UnknownFormat, WHY))
+    fn decode(&self, _: Bytes) -> Result<Frame, DecodeError> {
+        Err(DecodeError::Failed(WHY.to_owned()))
     }
 
     fn judge_header(&self, _: &[u8]) -> Option<f32> {

@@ -1,5 +1,7 @@
 //! A queue that messages are sent to.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::queue::{QueueError, Settled};
@@ -9,8 +11,10 @@ use super::queue::{QueueError, Settled};
 pub struct Letter {
     /// What it says.
     pub body: String,
-    /// Trace header of the message that it follows from.
+    /// Trace header of what it follows from.
     pub trace: Option<String>,
+    /// Nobody receives it before (whole seconds, SQS: 900 at most).
+    pub delay: Duration,
 }
 
 /// Where messages go.

@@ -60,7 +60,7 @@ async fn beside(
         return None;
     }
     let read = thumbnail.bytes.len() as u64;
-    let decoder = Arc::clone(&crew.ports.decoder);
+    let decoder = crew.decoder(item);
     let _busy = heart.busy();
     // A judge that panics has no opinion.
     let quality = crew.settings.blocking.run(move || decoder.judge_thumbnail(&thumbnail.bytes)).await.ok()??;
@@ -79,7 +79,7 @@ async fn within(
     let head = retrier.run("head", limit, || crew.ports.objects.head(&item.locator, settings.head_bytes)).await?;
     let (source, read) = (Some(Source::from(&head)), head.bytes.len() as u64);
     let whole = (read == head.size).then(|| head.clone());
-    let decoder = Arc::clone(&crew.ports.decoder);
+    let decoder = crew.decoder(item);
     let _busy = heart.busy();
     let quality = crew.settings.blocking.run(move || decoder.judge_header(&head.bytes)).await.unwrap_or(None);
     Ok(Judged { quality, read, source, whole })

@@ -11,18 +11,25 @@ use bytes::Bytes;
 use crate::error::Class;
 use crate::face::{BBox, Quality};
 use crate::image::{Frame, Locator, Pixels, RejectReason, Rejection};
-use crate::ports::decoder::Decoder;
+use crate::ports::decoder::{DecodeError, Decoder};
 use crate::ports::engine::{Analysis, Engine, EngineError, FoundFace};
 use crate::ports::objects::{Object, Objects, ObjectsError};
+use crate::sim::host::Host;
 use crate::sim::scenario::Kind;
-use crate::sim::world::{Injected, World, number};
+use crate::sim::world::{Injected, number};
 
 /// Objects, decoder and engine in one.
 #[derive(Clone)]
 pub struct SimImages {
-    world: World,
+    host: Host,
     broken: Arc<AtomicBool>,
     batches: Arc<AtomicU32>,
+}
+
+/// One of four people, as a unit vector.
+fn person(number: usize, face: u8) -> Vec<f32> {
+    let who = (number + usize::from(face)) % 4;
+    (0..4).map(|axis| if axis == who { 1.0 } else { 0.0 }).collect()
 }
 
 /// The faces that every engine finds in image `number`.
@@ -35,30 +42,33 @@ pub(super) fn faces(number: usize, kind: Kind) -> Vec<FoundFace> {
         bbox: BBox { x: f32::from(n) * 50.0, y: number as f32, width: 40.0, height: 40.0 },
         landmarks: [[0.0; 2]; 5],
         quality: Quality { overall: 0.5, ..Quality::default() },
-        embedding: vec![1.0, 0.0],
+        embedding: person(number, n),
         thumbnail: vec![n; 8],
     };
     (0..count).map(face).collect()
 }
 
 impl SimImages {
-    /// A device of its own, sound.
-    pub fn new(world: &World) -> Self {
-        Self { world: world.clone(), broken: Arc::default(), batches: Arc::default() }
+    /// On a machine, with a device of its own, sound.
+    pub fn new(host: &Host) -> Self {
+        Self { host: host.clone(), broken: Arc::default(), batches: Arc::default() }
     }
 
     fn kind(&self, number: usize) -> Kind {
-        self.world.look(|s| s.images.get(number).copied().unwrap_or(Kind::Missing))
+        self.host.world.look(|s| s.images.get(number).copied().unwrap_or(Kind::Missing))
     }
 
     /// The bytes of image `number` are its number in eight bytes.
     async fn object(&self, locator: &Locator) -> Result<Object, ObjectsError> {
-        self.world.latency(Duration::from_millis(40)).await;
+        let world = &self.host.world;
+        self.host.step().await;
+        world.latency(Duration::from_millis(40)).await;
+        self.host.step().await;
         let failed = |class| ObjectsError::Failed { class, message: String::from("simulated") };
-        if self.world.chance(|s| s.object_errors) {
+        if world.chance(|s| s.object_errors) {
             return Err(failed(Class::Transient));
         }
-        if self.world.chance(|s| s.object_throttled) {
+        if world.chance(|s| s.object_throttled) {
             return Err(failed(Class::Throttled { retry_after: None }));
         }
         let number = number(locator);
@@ -78,7 +88,12 @@ fn read(bytes: &[u8]) -> usize {
 #[async_trait]
 impl Objects for SimImages {
     async fn get(&self, locator: &Locator, _limit: u64) -> Result<Object, ObjectsError> {
-        self.object(locator).await
+        let mut object = self.object(locator).await?;
+        if self.host.world.chance(|s| s.truncated) {
+            // The connection broke, and nobody noticed.
+            object.bytes.truncate(self.host.world.below(object.bytes.len()));
+        }
+        Ok(object)
     }
 
     async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError> {
@@ -88,15 +103,25 @@ impl Objects for SimImages {
     }
 }
 
+impl SimImages {
+    fn frame(&self, source: Bytes) -> Result<Frame, Rejection> {
+        if self.kind(read(&source)) == Kind::Corrupt {
+            return Err(Rejection::new(RejectReason::Corrupt, "simulated"));
+        }
+        let pixels = Pixels { width: 4, height: 4, data: vec![0; 48] };
+        Ok(Frame { pixels, scale: 1.0, width: 400, height: 400, orientation: 1, source })
+    }
+}
+
 impl Decoder for SimImages {
-    fn decode(&self, source: Bytes) -> Result<Frame, Rejection> {
+    fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
         match self.kind(read(&source)) {
-            Kind::Corrupt => Err(Rejection::new(RejectReason::Corrupt, "simulated")),
             Kind::DecoderPanic => resume_unwind(Box::new(Injected)),
-            _ => {
-                let pixels = Pixels { width: 4, height: 4, data: vec![0; 48] };
-                Ok(Frame { pixels, scale: 1.0, width: 400, height: 400, orientation: 1, source })
+            Kind::DecoderAbort => {
+                self.host.die("the decoder aborts");
+                Err(DecodeError::Failed(String::from("the worker is dead")))
             }
+            _ => Ok(self.frame(source)?),
         }
     }
 
@@ -116,20 +141,22 @@ impl Decoder for SimImages {
 #[async_trait]
 impl Engine for SimImages {
     async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError> {
-        let world = &self.world;
+        let (host, world) = (&self.host, &self.host.world);
+        host.step().await;
         let (time, memory, dead, lost, hang) =
             world.look(|s| (s.batch_time, s.memory, s.dead_after, s.lost_after, s.hang_after));
         let ran = self.batches.fetch_add(1, Ordering::Relaxed);
         let numbers: Vec<usize> = frames.iter().map(|frame| read(&frame.source)).collect();
         world.note(|| format!("engine.analyse {numbers:?}"));
         world.latency(time).await;
+        host.step().await;
         let kinds: Vec<Kind> = numbers.iter().map(|number| self.kind(*number)).collect();
         if hang.is_some_and(|after| ran >= after) {
-            world.allow(83, true);
+            host.allow(83, true);
             std::future::pending::<()>().await;
         }
         if lost.is_some_and(|after| ran >= after) {
-            world.allow(82, true);
+            host.allow(82, true);
             return Err(EngineError::DeviceLost(String::from("simulated")));
         }
         let poison = kinds.contains(&Kind::Poison);
@@ -138,7 +165,7 @@ impl Engine for SimImages {
             self.broken.store(true, Ordering::Relaxed);
         }
         if self.broken.load(Ordering::Relaxed) {
-            world.allow(84, dead);
+            host.allow(84, dead);
             return Err(if ran.is_multiple_of(2) {
                 EngineError::Gone
             } else {
@@ -148,13 +175,35 @@ impl Engine for SimImages {
         if memory.is_some_and(|most| frames.len() > most) || kinds.contains(&Kind::Huge) {
             return Err(EngineError::OutOfMemory(String::from("simulated")));
         }
+        world.analysed(numbers.len());
         Ok(numbers.iter().zip(kinds).map(|(number, kind)| Ok(faces(*number, kind))).collect())
     }
 
     async fn rebuild(&self) -> Result<(), EngineError> {
-        self.world.latency(Duration::from_millis(200)).await;
-        self.world.note(|| String::from("engine.rebuild"));
+        self.host.step().await;
+        self.host.world.latency(Duration::from_millis(200)).await;
+        self.host.world.note(|| String::from("engine.rebuild"));
         self.broken.store(false, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// The decoder in a process of its own.
+pub struct Apart(pub SimImages);
+
+impl Decoder for Apart {
+    fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
+        match self.0.kind(read(&source)) {
+            Kind::DecoderPanic | Kind::DecoderAbort => Err(Rejection::new(RejectReason::Crashed, "simulated").into()),
+            _ => Ok(self.0.frame(source)?),
+        }
+    }
+
+    fn judge_header(&self, head: &[u8]) -> Option<f32> {
+        self.0.judge_header(head)
+    }
+
+    fn judge_thumbnail(&self, thumbnail: &[u8]) -> Option<f32> {
+        self.0.judge_thumbnail(thumbnail)
     }
 }

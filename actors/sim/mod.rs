@@ -1,56 +1,60 @@
 //! A seeded world of fakes and faults on a paused clock: hours of timers in milliseconds, and every run repeats exactly.
 //!
-//! [`run`] lets a worker run in a world where a [`Scenario`] goes wrong, then calm workers until the queue is empty, and
-//! checks after each what must always hold: everything fetched has ended in one state, what was acknowledged is stored,
-//! credits and leases are back, drains keep their deadline, exit codes are those of the table, and in the end the store
-//! holds what a run without faults would have stored.
+//! [`run`] lets workers run in a world where a [`Scenario`] goes wrong: those of a fleet side by side, started again as they
+//! end or are taken away, or the one of a laptop; then in calm until the queues are empty. It checks what must always hold:
+//! everything fetched has ended in one state, what was acknowledged is stored, credits and leases are back, leases are kept,
+//! drains keep their deadline, exit codes are those of the table, and in the end the store holds what a run without
+//! faults would have stored. [`shrink::shrink`] makes a schedule that fails smaller.
 
 pub mod batch;
 pub mod cell;
 mod check;
 pub mod fleet;
+pub mod host;
 pub mod images;
+mod life;
 pub mod lost;
 pub mod queue;
 pub mod scenario;
+pub mod shrink;
 pub mod store;
 pub mod world;
 
-use std::sync::Arc;
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use futures_util::future::join_all;
+use tokio::time::{sleep, timeout};
 
-use crate::blocking::Blocking;
-use crate::concurrency::{Bounds, Limits};
-use crate::drain::Drain;
-use crate::error::backoff::RetrySettings;
 use crate::exit::Exit;
-use crate::gallery::{GalleryId, GalleryRule};
-use crate::message::Intake;
-use crate::ports::Ports;
-use crate::ports::engine::Engine;
 use crate::progress::Summary;
-use crate::settings::{Probe, Settings, Timeouts};
-use crate::sim::images::SimImages;
-use crate::sim::queue::SimQueue;
-pub use crate::sim::scenario::{Kind, Scenario};
+use crate::sim::life::{Service, Site};
+pub use crate::sim::scenario::{Fleet, Kind, Notice, Scenario, Strike};
 use crate::sim::store::SimFaces;
 use crate::sim::world::{Violation, World};
 
-/// No simulated worker takes longer.
-const LIMIT: Duration = Duration::from_secs(4 * 3600);
+/// No simulated world takes longer.
+const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-/// Workers until the queue is empty, the first included: an image is received at most six times before it is rejected.
-const WORKERS: usize = 12;
+/// Workers of a laptop until the folder is finished, the first included: each of the images that kill a decoder kills one,
+/// and no more.
+const WORKERS: usize = 64;
+
+/// From the end of a worker to the start of the next in its place.
+const BOOT: Duration = Duration::from_secs(1);
 
 /// What came of a simulated run.
 #[derive(Debug)]
 pub struct Report {
     /// The seed it follows from.
     pub seed: u64,
-    /// How each worker ended and what it did, the one with faults first.
+    /// How each worker ended that was not taken away, and what it did, in the order of their ends.
     pub workers: Vec<(Exit, Summary)>,
+    /// Workers that were taken away.
+    pub killed: usize,
+    /// Images that an engine analysed, repetitions included.
+    pub analysed: u64,
     /// Invariants that did not hold.
     pub violations: Vec<Violation>,
     /// What happened when.
@@ -58,148 +62,115 @@ pub struct Report {
 }
 
 impl Report {
-    /// The worker in whose time things went wrong.
+    /// The worker that ended first: on a laptop, the one in whose time things went wrong.
     pub fn first(&self) -> &(Exit, Summary) {
         &self.workers[0]
     }
 }
 
-/// Settings that suit a simulated world.
-fn settings(seed: u64, world: &World, first: bool) -> Settings {
-    let seconds = Duration::from_secs;
-    let world = world.clone();
-    let mut settings = Settings {
-        model: String::from("sim-1"),
-        intake: Intake {
-            gallery: GalleryRule::Always(GalleryId(String::from("even"))),
-            results: String::new(),
-            thumbnails: None,
-        },
-        limits: Limits { downloads: 4, decodes: 2 },
-        bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 8, decodes: 4 } },
-        timeouts: Timeouts {
-            queue: seconds(25),
-            object: seconds(5),
-            engine: seconds(30),
-            rebuild: seconds(30),
-            store: seconds(5),
-        },
-        retry: RetrySettings { max: seconds(3), ..RetrySettings::default() },
-        release_delay: seconds(3),
-        watchdog: seconds(100),
-        finish_deadline: seconds(3600),
-        progress_every: seconds(10),
-        blocking: Blocking::InPlace,
-        seed,
-        probe: Probe(Some(Arc::new(move |stage| world.pass(stage)))),
-        ..Settings::default()
-    };
-    settings.batch.age = Duration::from_millis(50);
-    if !first {
-        // A run that was interrupted before it grouped leaves this to the next.
-        settings.grouper.always = ["even", "odd"].map(|gallery| GalleryId(String::from(gallery))).to_vec();
+/// One after another, until one finishes the folder.
+async fn laptop(site: &Site) {
+    for number in 0..WORKERS {
+        let exit = site.life(number, Service::Both).await;
+        site.world.calm();
+        // The first may have been told to leave early.
+        if (number > 0 && exit == Some(Exit::Drained)) || site.stuck() {
+            return;
+        }
     }
-    settings
 }
 
-/// How a worker is reported that did not end. It still runs: there is nothing to learn from another.
-fn did_not_end() -> Exit {
-    Exit::Hang(String::from("the simulated worker did not end"))
+/// Workers of one kind in one place of a fleet, for as long as there is work for them.
+async fn slot(site: &Site, service: Service, births: &Cell<usize>, detectors: &Cell<usize>) {
+    let wanted = || {
+        let images = site.images.open() > 0;
+        match service {
+            Service::Detect | Service::Both => images,
+            // What a detector says last is that there is something to group.
+            Service::Group => images || detectors.get() > 0 || site.galleries.open() > 0,
+        }
+    };
+    while wanted() && !site.stuck() {
+        let number = births.replace(births.get() + 1);
+        let one = usize::from(service == Service::Detect);
+        detectors.set(detectors.get() + one);
+        site.life(number, service).await;
+        detectors.set(detectors.get() - one);
+        sleep(BOOT).await;
+    }
 }
 
-/// One worker, from start to end.
-async fn work(seed: u64, world: &World, queue: &SimQueue, store: &SimFaces, first: bool) -> (Exit, Summary) {
-    let scenario = world.scenario();
-    let engines = (0..scenario.devices).map(|_| Arc::new(SimImages::new(world)) as Arc<dyn Engine>).collect();
-    let images = Arc::new(SimImages::new(world));
-    let ports = Ports {
-        queue: Arc::new(queue.clone()),
-        objects: images.clone(),
-        analyses: None,
-        decoder: images,
-        engines,
-        faces: Arc::new(store.clone()),
-        reconcile: Some(Arc::new(|_, snapshot| store::reconcile(snapshot))),
-    };
-    let mut settings = settings(seed, world, first);
-    (scenario.tune)(&mut settings);
-    let running = crate::start(ports, settings);
-    let leftovers = running.leftovers();
-    let progress = running.progress();
-    let mut asked = None;
-    let finished = {
-        let drainer = running.drainer();
-        let finished = running.finished();
-        tokio::pin!(finished);
-        let limited = async {
-            if let Some((at, mode, deadline)) = scenario.drain {
-                if let Ok(early) = timeout(at, &mut finished).await {
-                    return Some(early);
-                }
-                world.note(|| format!("drain {mode:?} within {deadline:?}"));
-                world.allow(80, mode == crate::Mode::HandBack);
-                asked = Some((Instant::now(), deadline));
-                drainer(Drain { mode, deadline });
-            }
-            timeout(LIMIT, &mut finished).await.ok()
-        };
-        limited.await
-    };
-    let Some((exit, summary)) = finished else {
-        let seen = progress.borrow().clone();
-        world.violation(format!("the worker did not end: {:?} {:?}", leftovers(), seen.stages));
-        return (did_not_end(), Summary::default());
-    };
-    world.note(|| format!("ended: {exit}, {:?}", summary.counts));
-    if let Some((since, deadline)) = asked
-        && since.elapsed() > deadline + Duration::from_millis(10)
-    {
-        world.violation(format!("the drain took {:?}, more than {deadline:?}", since.elapsed()));
+async fn fleet(site: &Site, fleet: Fleet, storm: Duration) {
+    let (births, detectors) = (Cell::new(0), Cell::new(0));
+    let services = [Service::Detect].repeat(fleet.detectors).into_iter().chain([Service::Group].repeat(fleet.groupers));
+    let slots = join_all(services.map(|service| slot(site, service, &births, &detectors)));
+    tokio::pin!(slots);
+    if timeout(storm, &mut slots).await.is_err() {
+        site.world.calm();
+        slots.await;
     }
-    // What dies with the actors is dropped a turn later.
-    sleep(Duration::from_millis(1)).await;
-    check::worker(world, store, &exit, &summary, leftovers());
-    (exit, summary)
 }
 
 /// Runs a world. The same seed and scenario give the same report.
 pub fn run(seed: u64, scenario: &Scenario) -> Report {
+    simulate(seed, scenario, true)
+}
+
+/// Runs a world without a trace: what a schedule among thousands needs.
+pub fn violations(seed: u64, scenario: &Scenario) -> Vec<Violation> {
+    simulate(seed, scenario, false).violations
+}
+
+fn simulate(seed: u64, scenario: &Scenario, told: bool) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => {
-            let violations = vec![format!("no runtime: {error}")];
-            return Report { seed, workers: Vec::new(), violations, trace: Vec::new() };
-        }
+        // Only a machine without file descriptors; then nothing can be learnt.
+        Err(error) => panic!("no runtime: {error}"),
     };
-    let scenario = scenario.clone();
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async move {
-        let world = World::new(seed, scenario.clone());
-        let store = SimFaces::new(&world);
-        let queue = SimQueue::new(&world, &store);
-        let mut workers = vec![work(seed, &world, &queue, &store, true).await];
-        world.begin(scenario.calmed());
-        let stuck = |workers: &[(Exit, Summary)]| workers.iter().any(|(exit, _)| *exit == did_not_end());
-        while workers.len() < WORKERS && !stuck(&workers) {
-            world.note(|| String::from("a calm worker begins"));
-            let (exit, summary) = work(seed, &world, &queue, &store, false).await;
-            let done = exit == Exit::Drained;
-            workers.push((exit, summary));
-            if done {
-                break;
-            }
-            world.begin(scenario.calmed());
-        }
-        check::end(&world, &scenario, &queue, &store);
-        let (trace, violations) = world.take();
-        Report { seed, workers, violations, trace }
-    })
+    let (mut report, store, excused) = runtime.block_on(live(seed, scenario, told));
+    // Without faults it would have come to this.
+    let mut calm = Scenario { fleet: None, ..scenario.calmed() };
+    calm.plant = None;
+    let (expected, calm_store, also) = runtime.block_on(live(seed, &calm, false));
+    report.violations.extend(expected.violations.iter().map(|violation| format!("in calm: {violation}")));
+    let excused = &excused | &also;
+    let (stored, expected) = (store.fingerprint(&excused), calm_store.fingerprint(&excused));
+    if stored != expected {
+        report.violations.push(format!("the store holds {stored}, and {expected} without faults"));
+    }
+    report
 }
 
-/// Runs the random scenario of a seed and prints what happened when.
+/// The report, the store, and the images that may have come to something else by chance.
+async fn live(seed: u64, scenario: &Scenario, told: bool) -> (Report, SimFaces, BTreeSet<usize>) {
+    let world = World::new(seed, scenario.clone(), told);
+    let site = Site::new(seed, &world);
+    let lives = async {
+        match scenario.fleet {
+            Some(workers) => fleet(&site, workers, scenario.storm).await,
+            None => laptop(&site).await,
+        }
+    };
+    if timeout(LIMIT, lives).await.is_err() {
+        world.violation("the workers did not come to an end");
+    }
+    let excused = check::end(&site, scenario);
+    let (trace, violations) = world.take();
+    let store = site.store.clone();
+    let (workers, killed) = site.ended();
+    let report = Report { seed, workers, killed, analysed: world.total_analysed(), violations, trace };
+    (report, store, excused)
+}
+
+/// Runs the random scenario of a seed and prints what happened when; one that fails, as small as it can be made.
 pub fn replay(seed: u64) -> Report {
     let scenario = Scenario::random(seed);
+    let (scenario, seed) = if violations(seed, &scenario).is_empty() {
+        (scenario, seed)
+    } else {
+        shrink::shrink(seed, &scenario, |seed, scenario| !violations(seed, scenario).is_empty())
+    };
     println!("seed {seed}: {scenario:#?}");
     let report = run(seed, &scenario);
     report.trace.iter().for_each(|line| println!("{line}"));

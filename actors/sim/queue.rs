@@ -1,4 +1,5 @@
-//! A strict fake of a queue: visibility, duplicates, any order, stale handles, partial failures, lost replies.
+//! A strict fake of a queue: visibility, duplicates, any order, stale handles, copies after a delete, partial failures, lost
+//! replies, a clock of its own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,10 +9,15 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::Class;
 use crate::image::{ImageState, RejectReason, Rejection};
+use crate::ports::outbox::{Letter, Outbox};
 use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use crate::sim::host::Host;
 use crate::sim::scenario::Kind;
 use crate::sim::store::SimFaces;
 use crate::sim::world::{World, locator};
+
+/// A long poll.
+const POLL: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Fate {
@@ -20,27 +26,69 @@ pub(super) enum Fate {
     Dead(Rejection),
 }
 
+/// The only receipt that settles.
+struct Lease {
+    handle: Handle,
+    until: Instant,
+    holder: usize,
+    /// The answer that brought it was heard.
+    told: bool,
+}
+
 struct Sent {
     body: String,
     receives: u32,
     visible: Instant,
-    /// The only handle that settles, and until when.
-    lease: Option<(Handle, Instant)>,
+    /// Delivered once more then, whoever has it.
+    again: Option<Instant>,
+    lease: Option<Lease>,
     fate: Fate,
+    /// It came back once after it was deleted.
+    copied: bool,
+}
+
+impl Sent {
+    fn new(body: String, delay: Duration) -> Self {
+        let visible = Instant::now() + delay;
+        Self { body, receives: 0, visible, again: None, lease: None, fate: Fate::Queued, copied: false }
+    }
+
+    fn is_ready(&self, now: Instant) -> bool {
+        self.fate == Fate::Queued && (self.visible <= now || self.again.is_some_and(|at| at <= now))
+    }
 }
 
 struct State {
     messages: Vec<Sent>,
     serial: u64,
+    /// Messages that have not ended.
+    open: usize,
+    /// All before this have ended.
+    first: usize,
 }
 
-/// The queue of the simulated world.
+/// A queue of the simulated world.
 #[derive(Clone)]
 pub struct SimQueue {
     world: World,
-    store: SimFaces,
+    name: &'static str,
+    /// Says that it is finished when nothing is left, as a folder does.
+    finishes: bool,
     visibility: Duration,
+    /// What must be true of the store when an image is settled; a queue of galleries has nothing to look at.
+    store: Option<SimFaces>,
     state: Arc<Mutex<State>>,
+}
+
+/// A queue as a worker reaches it.
+pub struct Reached {
+    queue: SimQueue,
+    host: Host,
+}
+
+/// Which message a handle is of.
+fn number(handle: &Handle) -> Option<usize> {
+    handle.0.split_once('#')?.0.parse().ok()
 }
 
 /// How one entry of a batch call goes.
@@ -52,24 +100,44 @@ enum Entry {
 }
 
 impl SimQueue {
+    fn new(world: &World, name: &'static str, store: Option<SimFaces>, messages: Vec<Sent>) -> Self {
+        let (visibility, fleet) = world.look(|s| (s.visibility, s.fleet.is_some()));
+        let open = messages.len();
+        let state = Arc::new(Mutex::new(State { messages, serial: 0, open, first: 0 }));
+        Self { world: world.clone(), name, finishes: !fleet, visibility, store, state }
+    }
+
     /// One message for each image.
-    pub fn new(world: &World, store: &SimFaces) -> Self {
-        let scenario = world.scenario();
+    pub fn images(world: &World, store: &SimFaces) -> Self {
         let message = |(number, kind): (usize, &Kind)| {
             let at = locator(number);
             let body = match kind {
                 Kind::BadMessage => format!("{{\"unreadable\": {number}"),
                 _ => serde_json::json!({"bucket": at.bucket, "key": at.key, "gallery_id": at.gallery}).to_string(),
             };
-            Sent { body, receives: 0, visible: Instant::now(), lease: None, fate: Fate::Queued }
+            Sent::new(body, Duration::ZERO)
         };
-        let messages = scenario.images.iter().enumerate().map(message).collect();
-        let state = Arc::new(Mutex::new(State { messages, serial: 0 }));
-        Self { world: world.clone(), store: store.clone(), visibility: scenario.visibility, state }
+        let messages = world.look(|s| s.images.iter().enumerate().map(message).collect());
+        Self::new(world, "images", Some(store.clone()), messages)
+    }
+
+    /// An empty queue of galleries.
+    pub fn galleries(world: &World) -> Self {
+        Self::new(world, "galleries", None, Vec::new())
+    }
+
+    /// For the worker of this machine.
+    pub fn at(&self, host: &Host) -> Reached {
+        Reached { queue: self.clone(), host: host.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Messages that have not ended.
+    pub(super) fn open(&self) -> usize {
+        self.lock().open
     }
 
     /// How message `number` ended.
@@ -82,11 +150,116 @@ impl SimQueue {
         self.lock().messages.get(number).map_or(0, |m| m.receives)
     }
 
+    /// Messages that are still invisible to others because of a worker.
+    pub(super) fn kept_by(&self, worker: usize) -> usize {
+        let now = Instant::now();
+        let state = self.lock();
+        let kept = |m: &&Sent| {
+            m.fate == Fate::Queued && m.lease.as_ref().is_some_and(|l| l.holder == worker && l.told && l.until > now)
+        };
+        state.messages[state.first..].iter().filter(kept).count()
+    }
+
+    /// A lease ran out: nobody may have held it in good health.
+    fn lapsed(&self, number: usize, lease: &Lease) {
+        if lease.told && self.world.keeps_leases(lease.holder) {
+            let (name, holder) = (self.name, lease.holder);
+            self.world.violation(format!("the lease on message {number} of {name} lapsed under worker {holder}"));
+        }
+    }
+
+    fn deliver(&self, number: usize, holder: usize) -> Delivery {
+        let now = Instant::now();
+        // By the queue's clock, which may run fast.
+        let length = self.visibility.mul_f64(1.0 - self.world.look(|s| s.drift));
+        let again = self.world.chance(|s| s.duplicates);
+        let again = again.then(|| now + self.visibility.mul_f64(self.world.below(100) as f64 / 100.0));
+        let mut state = self.lock();
+        state.serial += 1;
+        let handle = Handle(format!("{number}#{}", state.serial));
+        let message = &mut state.messages[number];
+        message.receives += 1;
+        message.visible = now + length;
+        message.again = again;
+        let before = message.lease.replace(Lease { handle: handle.clone(), until: now + length, holder, told: false });
+        let (body, receive_count) = (message.body.clone(), message.receives);
+        drop(state);
+        if let Some(before) = before.filter(|lease| lease.until <= now) {
+            self.lapsed(number, &before);
+        }
+        self.world.note(|| format!("worker {holder}: queue.receive {} {}", self.name, handle.0));
+        Delivery { handle, body, receive_count, trace: None, waited: None }
+    }
+
+    /// Up to `max` messages that are visible, in any order; or when the next may be.
+    fn take(&self, max: usize, holder: usize) -> Result<Vec<Delivery>, Instant> {
+        let now = Instant::now();
+        let (mut ready, next) = {
+            let mut state = self.lock();
+            while state.messages.get(state.first).is_some_and(|m| m.fate != Fate::Queued) {
+                state.first += 1;
+            }
+            let open = state.messages[state.first..].iter().zip(state.first..);
+            let ready: Vec<usize> = open.filter(|(m, _)| m.is_ready(now)).map(|(_, number)| number).collect();
+            let queued = state.messages[state.first..].iter().filter(|m| m.fate == Fate::Queued);
+            (ready, queued.flat_map(|m| m.again.into_iter().chain([m.visible])).min())
+        };
+        if ready.is_empty() {
+            return Err(next.unwrap_or(now + POLL));
+        }
+        let mut deliveries = Vec::new();
+        while !ready.is_empty() && deliveries.len() < max {
+            let number = ready.swap_remove(self.world.below(ready.len()));
+            deliveries.push(self.deliver(number, holder));
+        }
+        Ok(deliveries)
+    }
+
+    /// The message of a handle, if the handle still settles it.
+    fn owned(&self, handle: &Handle) -> Result<usize, Settled> {
+        let now = Instant::now();
+        let lenient = self.world.look(|s| s.lenient);
+        let state = self.lock();
+        let lease = number(handle).and_then(|number| {
+            let message = state.messages.get(number).filter(|m| m.fate == Fate::Queued)?;
+            message.lease.as_ref().filter(|lease| lease.handle == *handle).map(|lease| (number, lease.until > now))
+        });
+        match lease {
+            Some((number, true)) => Ok(number),
+            // Nobody else has received it: SQS obeys.
+            Some((number, false)) if lenient => Ok(number),
+            // Somebody else has: SQS says that it obeys.
+            None if lenient => Err(Settled::Done),
+            Some(_) | None => Err(Settled::LeaseLost),
+        }
+    }
+
+    /// A message ended.
+    fn end(&self, number: usize, fate: Fate) {
+        let copied = fate == Fate::Deleted && self.world.chance(|s| s.copies);
+        let wait = self.visibility.mul_f64(self.world.below(100) as f64 / 100.0);
+        let mut state = self.lock();
+        let message = &mut state.messages[number];
+        message.lease = None;
+        if copied && !message.copied {
+            message.copied = true;
+            message.visible = Instant::now() + wait;
+            return;
+        }
+        message.fate = fate;
+        state.open -= 1;
+    }
+}
+
+impl Reached {
     /// A call that may fail as a whole before anything is done.
     async fn call(&self, what: &str) -> Result<(), QueueError> {
-        self.world.latency(Duration::from_millis(15)).await;
-        if self.world.chance(|s| s.queue_errors) {
-            self.world.note(|| format!("queue.{what} fails"));
+        let world = &self.host.world;
+        self.host.step().await;
+        world.latency(Duration::from_millis(15)).await;
+        self.host.step().await;
+        if world.chance(|s| s.queue_errors) {
+            world.note(|| format!("worker {}: queue.{what} fails", self.host.number));
             return Err(QueueError { class: Class::Transient, message: String::from("simulated") });
         }
         Ok(())
@@ -96,115 +269,102 @@ impl SimQueue {
     async fn settle(
         &self,
         what: &str,
-        handles: Vec<Handle>,
-        mut apply: impl FnMut(usize, usize, &mut Sent),
+        handles: &[Handle],
+        apply: impl Fn(usize, usize),
     ) -> Result<Vec<Settled>, QueueError> {
         self.call(what).await?;
+        let world = &self.host.world;
         let mut outcomes = Vec::new();
         for (position, handle) in handles.iter().enumerate() {
-            let entry = if self.world.chance(|s| s.queue_partial) {
+            let entry = if world.chance(|s| s.queue_partial) {
                 Entry::Failed
-            } else if self.world.chance(|s| s.lost_replies) {
+            } else if world.chance(|s| s.lost_replies) {
                 Entry::Lost
             } else {
                 Entry::Fine
             };
-            let now = Instant::now();
-            let mut state = self.lock();
-            let good = |m: &Sent| m.lease.as_ref().is_some_and(|(h, until)| h == handle && *until > now);
-            let found = state.messages.iter().position(|m| m.fate == Fate::Queued && good(m));
-            let outcome = match (found, entry) {
-                (_, Entry::Failed) => Settled::Failed(Class::Transient),
-                (None, _) => Settled::LeaseLost,
-                (Some(number), entry) => {
-                    apply(position, number, &mut state.messages[number]);
+            let outcome = match (entry, self.queue.owned(handle)) {
+                (Entry::Failed, _) => Settled::Failed(Class::Transient),
+                (_, Err(settled)) => settled,
+                (entry, Ok(number)) => {
+                    apply(position, number);
                     if matches!(entry, Entry::Lost) { Settled::Failed(Class::Transient) } else { Settled::Done }
                 }
             };
-            drop(state);
-            self.world.note(|| format!("queue.{what} {} {outcome:?}", handle.0));
+            world.note(|| format!("worker {}: queue.{what} {} {outcome:?}", self.host.number, handle.0));
             outcomes.push(outcome);
         }
+        self.host.step().await;
         Ok(outcomes)
+    }
+
+    /// The next messages; none after a long poll.
+    async fn poll(&self, max: usize) -> Vec<Delivery> {
+        let until = Instant::now() + POLL;
+        loop {
+            match self.queue.take(max, self.host.number) {
+                Ok(deliveries) => return deliveries,
+                Err(_) if Instant::now() >= until || (self.queue.finishes && self.queue.open() == 0) => {
+                    return Vec::new();
+                }
+                Err(next) => sleep_until(next.min(until).min(Instant::now() + Duration::from_secs(1))).await,
+            }
+            // What became visible while it was away is received by others.
+            self.host.step().await;
+        }
     }
 }
 
 #[async_trait]
-impl Queue for SimQueue {
+impl Queue for Reached {
     fn visibility(&self) -> Duration {
-        self.visibility
+        self.queue.visibility
     }
 
     async fn receive(&self, max: usize) -> Result<Received, QueueError> {
-        self.call("receive").await.inspect_err(|_| self.world.allow(81, false))?;
-        let until = Instant::now() + Duration::from_secs(20);
-        loop {
-            let now = Instant::now();
-            let next = {
-                let mut state = self.lock();
-                if state.messages.iter().all(|m| m.fate != Fate::Queued) {
-                    return Ok(Received { deliveries: Vec::new(), finished: true });
-                }
-                let mut ready: Vec<usize> = Vec::new();
-                for (number, message) in state.messages.iter().enumerate() {
-                    let leased = message.visible > now && message.lease.is_some();
-                    let again = leased && self.world.chance(|s| s.duplicates / 10.0);
-                    if message.fate == Fate::Queued && (message.visible <= now || again) {
-                        ready.push(number);
-                    }
-                }
-                let mut deliveries = Vec::new();
-                while !ready.is_empty() && deliveries.len() < max {
-                    let number = ready.swap_remove(self.world.below(ready.len()));
-                    state.serial += 1;
-                    let handle = Handle(format!("{number}#{}", state.serial));
-                    let message = &mut state.messages[number];
-                    message.receives += 1;
-                    message.visible = now + self.visibility;
-                    message.lease = Some((handle.clone(), now + self.visibility));
-                    self.world.note(|| format!("queue.receive {}", handle.0));
-                    deliveries.push(Delivery {
-                        handle,
-                        body: message.body.clone(),
-                        receive_count: message.receives,
-                        trace: None,
-                        waited: None,
-                    });
-                }
-                if !deliveries.is_empty() || now >= until {
-                    return Ok(Received { deliveries, finished: false });
-                }
-                let queued = state.messages.iter().filter(|m| m.fate == Fate::Queued);
-                queued.map(|m| m.visible).min().unwrap_or(until)
-            };
-            sleep_until(next.min(until).min(now + Duration::from_secs(1))).await;
+        self.call("receive").await.inspect_err(|_| self.host.allow(81, false))?;
+        let deliveries = self.poll(max).await;
+        self.host.step().await;
+        let mut state = self.queue.lock();
+        let finished = self.queue.finishes && state.open == 0;
+        for handle in deliveries.iter().map(|delivery| &delivery.handle) {
+            let lease = number(handle).and_then(|number| state.messages.get_mut(number)?.lease.as_mut());
+            if let Some(lease) = lease.filter(|lease| lease.handle == *handle) {
+                lease.told = true;
+            }
         }
+        drop(state);
+        Ok(Received { finished: finished && deliveries.is_empty(), deliveries })
     }
 
     async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
-        let until = || Instant::now() + self.visibility;
-        self.settle("extend", handles.to_vec(), |_, _, message| {
-            message.visible = until();
-            if let Some((_, expires)) = &mut message.lease {
-                *expires = until();
+        self.settle("extend", handles, |_, number| {
+            let until = Instant::now() + self.queue.visibility.mul_f64(1.0 - self.host.world.look(|s| s.drift));
+            let message = &mut self.queue.lock().messages[number];
+            message.visible = until;
+            if let Some(lease) = &mut message.lease {
+                lease.until = until;
             }
         })
         .await
     }
 
     async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
-        self.settle("ack", handles.to_vec(), |_, number, message| {
-            match self.store.state_of(number) {
-                Some(ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality) => {}
-                other => self.world.violation(format!("image {number} was acked while stored as {other:?}")),
+        self.settle("ack", handles, |_, number| {
+            match self.queue.store.as_ref().map(|store| store.state_of(number)) {
+                None | Some(Some(ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality)) => {}
+                Some(other) => {
+                    self.host.world.violation(format!("image {number} was acked while stored as {other:?}"));
+                }
             }
-            message.fate = Fate::Deleted;
+            self.queue.end(number, Fate::Deleted);
         })
         .await
     }
 
     async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
-        self.settle("release", handles.to_vec(), |_, _, message| {
+        self.settle("release", handles, |_, number| {
+            let message = &mut self.queue.lock().messages[number];
             message.visible = Instant::now() + delay;
             message.lease = None;
         })
@@ -212,18 +372,44 @@ impl Queue for SimQueue {
     }
 
     async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
-        let handles = entries.iter().map(|(handle, _)| handle.clone()).collect();
-        self.settle("reject", handles, |position, number, message| {
+        let handles: Vec<Handle> = entries.iter().map(|(handle, _)| handle.clone()).collect();
+        self.settle("reject", &handles, |position, number| {
             let rejection = entries[position].1.clone();
-            let stored = self.store.state_of(number);
-            // Another receipt of the same message may have ended well meanwhile: too many attempts, then, but stored.
-            let overtaken = rejection.reason == RejectReason::TooManyAttempts && stored.is_some();
-            let unwritten = matches!(rejection.reason, RejectReason::BadMessage | RejectReason::Forgotten);
-            if !unwritten && !overtaken && stored != Some(ImageState::Rejected) {
-                self.world.violation(format!("image {number} was rejected while stored as {stored:?}"));
+            if let Some(store) = &self.queue.store {
+                let stored = store.state_of(number);
+                // Another receipt of the same message may have ended well meanwhile: too many attempts, then, but stored.
+                let overtaken = rejection.reason == RejectReason::TooManyAttempts && stored.is_some();
+                let unwritten = matches!(rejection.reason, RejectReason::BadMessage | RejectReason::Forgotten);
+                if !unwritten && !overtaken && stored != Some(ImageState::Rejected) {
+                    self.host.world.violation(format!("image {number} was rejected while stored as {stored:?}"));
+                }
             }
-            message.fate = Fate::Dead(rejection);
+            self.queue.end(number, Fate::Dead(rejection));
         })
         .await
+    }
+}
+
+#[async_trait]
+impl Outbox for Reached {
+    async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+        self.call("send").await?;
+        let world = &self.host.world;
+        let mut outcomes = Vec::new();
+        for letter in letters {
+            if world.chance(|s| s.queue_partial) {
+                outcomes.push(Settled::Failed(Class::Transient));
+                continue;
+            }
+            let mut state = self.queue.lock();
+            state.messages.push(Sent::new(letter.body.clone(), letter.delay));
+            state.open += 1;
+            drop(state);
+            world.note(|| format!("worker {}: queue.send {}", self.host.number, letter.body));
+            let lost = world.chance(|s| s.lost_replies);
+            outcomes.push(if lost { Settled::Failed(Class::Transient) } else { Settled::Done });
+        }
+        self.host.step().await;
+        Ok(outcomes)
     }
 }

@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::drain::Mode;
+use crate::plant::Plant;
 use crate::progress::Stage;
 use crate::settings::Settings;
 
@@ -26,6 +27,8 @@ pub enum Kind {
     BadMessage,
     /// Decoding it panics, every time.
     DecoderPanic,
+    /// Decoding it kills the process.
+    DecoderAbort,
     /// Breaks any engine that runs it.
     Poison,
     /// Runs out of memory even alone.
@@ -83,8 +86,24 @@ pub struct Scenario {
     pub bulk_time: Duration,
     /// At which passes through a stage's handler a panic strikes.
     pub panics: BTreeMap<Stage, Vec<u32>>,
-    /// When a drain is asked for, in which mode, with which deadline.
-    pub drain: Option<(Duration, Mode, Duration)>,
+    /// Drains that are asked for: a signal, a Spot notice, a rebalance, a time limit.
+    pub notices: Vec<Notice>,
+    /// Machines that are struck: (worker, at which of its steps, how).
+    pub strikes: Vec<(usize, u32, Strike)>,
+    /// Workers of a fleet; a laptop's one worker where there is none.
+    pub fleet: Option<Fleet>,
+    /// After this time nothing goes wrong any more. On a laptop the first worker's end is the end of it.
+    pub storm: Duration,
+    /// Reads of objects that end early.
+    pub truncated: f64,
+    /// By how much the queue's clock runs faster than the workers'.
+    pub drift: f64,
+    /// The queue obeys receipts whose lease is over, and says that it obeys stale ones, as SQS does.
+    pub lenient: bool,
+    /// Messages that come back once after they were deleted.
+    pub copies: f64,
+    /// A bug in the workers.
+    pub plant: Option<Plant>,
     /// Changes to the settings.
     pub tune: fn(&mut Settings),
 }
@@ -116,7 +135,15 @@ impl Scenario {
             batch_time: Duration::from_millis(100),
             bulk_time: Duration::from_millis(10),
             panics: BTreeMap::new(),
-            drain: None,
+            notices: Vec::new(),
+            strikes: Vec::new(),
+            fleet: None,
+            storm: Duration::from_secs(60),
+            truncated: 0.0,
+            drift: 0.0,
+            lenient: false,
+            copies: 0.0,
+            plant: None,
             tune: |_| {},
         }
     }
@@ -127,6 +154,8 @@ impl Scenario {
             images: self.images.clone(),
             visibility: self.visibility,
             devices: self.devices,
+            fleet: self.fleet,
+            plant: self.plant,
             tune: self.tune,
             ..Self::calm(0)
         }
@@ -182,11 +211,99 @@ impl Scenario {
         if rng.random_bool(0.4) {
             let mode = if rng.random_bool(0.5) { Mode::Finish } else { Mode::HandBack };
             let at = Duration::from_millis(rng.random_range(0..8_000));
-            scenario.drain = Some((at, mode, Duration::from_millis(rng.random_range(500..20_000))));
+            let deadline = Duration::from_millis(rng.random_range(500..20_000));
+            scenario.notices.push(Notice { worker: 0, at, mode, deadline });
         }
+        scenario.random_fleet(rng);
         scenario.tune = [|_: &mut Settings| {}, tight, eager][rng.random_range(0..3)];
         scenario
     }
+
+    /// What only several machines, or none, can do.
+    fn random_fleet(&mut self, rng: &mut ChaCha8Rng) {
+        if rng.random_bool(0.7) {
+            self.fleet = Some(Fleet { detectors: rng.random_range(1..=3), groupers: rng.random_range(1..=2) });
+        }
+        self.storm = Duration::from_secs(rng.random_range(2..60));
+        self.duplicates = self.duplicates.max(0.05);
+        self.lenient = rng.random_bool(0.5);
+        for (chance, most) in [(&mut self.truncated, 0.2), (&mut self.copies, 0.2), (&mut self.drift, 0.2)] {
+            if rng.random_bool(0.3) {
+                *chance = rng.random_range(0.01..most);
+            }
+        }
+        if rng.random_bool(0.6) {
+            for _ in 0..rng.random_range(1..=4) {
+                let strike = if rng.random_bool(0.75) {
+                    Strike::Kill
+                } else {
+                    Strike::Freeze(Duration::from_millis(rng.random_range(100..60_000)))
+                };
+                self.strikes.push((rng.random_range(0..6), rng.random_range(1..150), strike));
+            }
+        }
+        let others = rng.random_range(0..3);
+        for _ in 0..others {
+            self.notices.push(Notice {
+                worker: rng.random_range(1..6),
+                at: Duration::from_millis(rng.random_range(0..8_000)),
+                mode: Mode::HandBack,
+                deadline: Duration::from_secs(20),
+            });
+        }
+    }
+
+    /// Workers that run side by side.
+    pub(super) fn slots(&self) -> usize {
+        self.fleet.map_or(1, |fleet| fleet.detectors + fleet.groupers)
+    }
+
+    /// What befalls the machine of `worker` at a step of it.
+    pub(super) fn strike(&self, worker: usize, step: u32) -> Option<Strike> {
+        self.strikes.iter().find(|(who, at, _)| (*who, *at) == (worker, step)).map(|(.., strike)| *strike)
+    }
+
+    /// Whether an actor of `worker` panics. Only the first workers' do: who comes later has been mended.
+    pub(super) fn panics_at(&self, worker: usize, stage: Stage, pass: u32) -> bool {
+        worker < self.slots() && self.panics.get(&stage).is_some_and(|at| at.contains(&pass))
+    }
+
+    /// Whether a worker that lives keeps every lease: nothing lies between it and the queue, and none of its actors dies.
+    pub(super) fn keeps_leases(&self) -> bool {
+        let between = self.queue_errors + self.queue_partial + self.slow + self.lost_replies;
+        between == 0.0 && self.panics.is_empty()
+    }
+}
+
+/// Workers of a fleet that run side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fleet {
+    /// That find faces.
+    pub detectors: usize,
+    /// That group galleries.
+    pub groupers: usize,
+}
+
+/// A drain that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Of which worker, in the order in which they start.
+    pub worker: usize,
+    /// So long after its start.
+    pub at: Duration,
+    /// How.
+    pub mode: Mode,
+    /// How long it may take.
+    pub deadline: Duration,
+}
+
+/// What befalls a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strike {
+    /// It is gone at once.
+    Kill,
+    /// It stands still for so long.
+    Freeze(Duration),
 }
 
 /// Little room everywhere, and the prefilter on.
@@ -210,13 +327,14 @@ fn kind(rng: &mut ChaCha8Rng, oddities: f64) -> Kind {
     if !rng.random_bool(oddities) {
         return Kind::Faces(rng.random_range(0..4));
     }
-    match rng.random_range(0..7) {
+    match rng.random_range(0..8) {
         0 => Kind::Poor,
         1 => Kind::Corrupt,
         2 => Kind::Missing,
         3 => Kind::BadMessage,
         4 => Kind::DecoderPanic,
         5 => Kind::Poison,
+        6 => Kind::DecoderAbort,
         _ => Kind::Huge,
     }
 }

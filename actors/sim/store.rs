@@ -1,18 +1,21 @@
 //! A fake of the store: partial bulks, failover, lost replies, overload, and generations that conflict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::error::Class;
-use crate::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition, Reconciled};
-use crate::image::{ImageId, ImageState, RejectReason, Rejection, digest};
+use crate::face::FaceId;
+use crate::gallery::{FaceVector, GalleryId, GallerySnapshot, Partition, Reconciled};
+use crate::grouper::identity::identify;
+use crate::image::{ImageId, ImageState, RejectReason, Rejection};
 use crate::ports::faces::{Commit, Faces, FacesError};
 use crate::ports::index::IndexError;
+use crate::sim::host::Host;
 use crate::sim::scenario::Kind;
-use crate::sim::world::{World, locator, number};
+use crate::sim::world::{locator, number};
 
 #[derive(Default)]
 struct State {
@@ -22,10 +25,15 @@ struct State {
 }
 
 /// The store of the simulated world.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct SimFaces {
-    world: World,
     state: Arc<Mutex<State>>,
+}
+
+/// A store as a worker reaches it.
+pub struct Reached {
+    faces: SimFaces,
+    host: Host,
 }
 
 fn failed(class: Class) -> FacesError {
@@ -33,9 +41,9 @@ fn failed(class: Class) -> FacesError {
 }
 
 impl SimFaces {
-    /// An empty store.
-    pub fn new(world: &World) -> Self {
-        Self { world: world.clone(), state: Arc::default() }
+    /// For the worker of this machine.
+    pub fn at(&self, host: &Host) -> Reached {
+        Reached { faces: self.clone(), host: host.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -62,35 +70,70 @@ impl SimFaces {
         let state = self.lock();
         let mut stale = Vec::new();
         for gallery in state.generations.keys() {
-            let faces = vectors(&state, gallery).into_iter().map(|face| face.id);
-            let grouped = state.partitions.get(gallery).map(|p| p.groups.iter().flat_map(|g| g.faces.clone()));
-            if !faces.eq(grouped.into_iter().flatten()) {
+            let faces: Vec<FaceId> = vectors(&state, gallery).into_iter().map(|face| face.id).collect();
+            let groups = state.partitions.get(gallery).into_iter().flat_map(|partition| &partition.groups);
+            // A face that is in two groups is here twice.
+            let mut grouped: Vec<FaceId> = groups.flat_map(|group| group.faces.clone()).collect();
+            grouped.sort_unstable();
+            if faces != grouped {
                 stale.push(gallery.clone());
             }
         }
         stale
     }
 
+    /// Everything that is stored but of the images in `but`: what each is, its faces, and who is with whom.
+    pub(super) fn fingerprint(&self, but: &BTreeSet<usize>) -> String {
+        let state = self.lock();
+        let left = |commit: &&Commit| !but.contains(&number(&commit.image.locator));
+        let mut hash = blake3::Hasher::new();
+        let mut told: BTreeSet<FaceId> = BTreeSet::new();
+        for commit in state.images.values().filter(left) {
+            let Commit { image, faces, .. } = commit;
+            let reason = image.rejection.as_ref().map(|rejection| rejection.reason);
+            hash.update(format!("{:?} {:?} {reason:?} {faces:?}", image.id, image.state).as_bytes());
+            told.extend(faces.iter().map(|face| face.id));
+        }
+        for (gallery, partition) in &state.partitions {
+            let members = partition.groups.iter().map(|group| group.faces.iter().filter(|face| told.contains(face)));
+            let groups: BTreeSet<Vec<&FaceId>> = members.map(Iterator::collect).collect();
+            // A gallery without faces may have been grouped, or not.
+            for group in groups.iter().filter(|group| !group.is_empty()) {
+                hash.update(format!("{gallery} {group:?}").as_bytes());
+            }
+        }
+        hash.finalize().to_hex().to_string()
+    }
+}
+
+impl Reached {
+    /// Whether it answers, asked before a worker receives anything.
+    pub(super) async fn hello(&self) -> Result<(), FacesError> {
+        self.call().await.map(drop).inspect_err(|_| self.host.allow(81, false))
+    }
+
     /// How a call goes: not at all, done and said so, or done and answered with an error.
     async fn call(&self) -> Result<bool, FacesError> {
-        let bulk = self.world.look(|s| s.bulk_time);
-        self.world.latency(bulk).await;
-        let now = self.world.elapsed();
-        let (failover, down) = self.world.look(|s| (s.failover, s.store_down));
+        let world = &self.host.world;
+        self.host.step().await;
+        let bulk = world.look(|s| s.bulk_time);
+        world.latency(bulk).await;
+        self.host.step().await;
+        let now = world.elapsed();
+        let (failover, down) = world.look(|s| (s.failover, s.store_down));
         if down.is_some_and(|at| now >= at) {
-            self.world.allow(81, true);
+            self.host.allow(81, true);
             return Err(failed(Class::DependencyDown));
         }
-        if failover.is_some_and(|(at, length)| now >= at && now < at + length) || self.world.chance(|s| s.store_errors)
-        {
+        if failover.is_some_and(|(at, length)| now >= at && now < at + length) || world.chance(|s| s.store_errors) {
             // The last grouping may run out of retries.
-            self.world.allow(81, false);
+            self.host.allow(81, false);
             return Err(failed(Class::Transient));
         }
-        if self.world.chance(|s| s.store_overload) {
+        if world.chance(|s| s.store_overload) {
             return Err(failed(Class::Throttled { retry_after: Some(Duration::from_millis(300)) }));
         }
-        Ok(self.world.chance(|s| s.lost_replies))
+        Ok(world.chance(|s| s.lost_replies))
     }
 }
 
@@ -109,44 +152,45 @@ fn vectors(state: &State, gallery: &GalleryId) -> Vec<FaceVector> {
     faces
 }
 
-/// Groups all faces of a gallery as one person: what matters here is that no face is forgotten.
+/// Faces with the same vector are one person; who that is, is found out as it always is.
 #[allow(clippy::needless_pass_by_value, reason = "the port hands it over")]
 pub fn reconcile(snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
-    let faces: Vec<_> = snapshot.faces.iter().map(|face| face.id).collect();
-    let groups = faces.first().map(|cover| Group {
-        id: GroupId(digest("sim", &[])),
-        cover: *cover,
-        faces: faces.clone(),
-        centroid: vec![1.0],
-        name: None,
-    });
-    let partition = Partition { groups: groups.into_iter().collect(), redirects: BTreeMap::new() };
-    Ok(Reconciled { partition, lineage: Vec::new() })
+    let mut clusters: BTreeMap<Vec<u32>, Vec<FaceId>> = BTreeMap::new();
+    for face in &snapshot.faces {
+        clusters.entry(face.embedding.iter().map(|part| part.to_bits()).collect()).or_default().push(face.id);
+    }
+    let clusters: Vec<Vec<FaceId>> = clusters.into_values().collect();
+    let faces: BTreeMap<FaceId, &FaceVector> = snapshot.faces.iter().map(|face| (face.id, face)).collect();
+    let portrait = |id| faces.get(&id).map(|face| (face.embedding.as_slice(), face.quality));
+    Ok(identify(&clusters, &snapshot.previous, &snapshot.decisions, portrait))
 }
 
 #[async_trait]
-impl Faces for SimFaces {
+impl Faces for Reached {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
-        let lost = self.call().await.inspect_err(|error| self.world.note(|| format!("store.commit {error}")))?;
+        let lost = self.call().await.inspect_err(|error| self.host.world.note(|| format!("store.commit {error}")))?;
         let mut outcomes = Vec::new();
         for commit in batch {
-            if self.world.chance(|s| s.store_partial) {
+            // Between two writes of a bulk, too.
+            self.host.step().await;
+            if self.host.world.chance(|s| s.store_partial) {
                 outcomes.push(Err(failed(Class::Transient)));
                 continue;
             }
-            if self.world.look(|s| s.images.get(number(&commit.image.locator)) == Some(&Kind::Forgotten)) {
+            if self.host.world.look(|s| s.images.get(number(&commit.image.locator)) == Some(&Kind::Forgotten)) {
                 outcomes.push(Err(Rejection::new(RejectReason::Forgotten, "simulated").into()));
                 continue;
             }
-            let mut state = self.lock();
+            let mut state = self.faces.lock();
             *state.generations.entry(commit.image.locator.gallery.clone()).or_default() += 1;
-            self.world.note(|| format!("store.commit {} {:?}", commit.image.locator.key, commit.image.state));
+            self.host.world.note(|| format!("store.commit {} {:?}", commit.image.locator.key, commit.image.state));
             state.images.insert(commit.image.id, commit);
             drop(state);
             outcomes.push(Ok(()));
         }
+        self.host.step().await;
         if lost {
-            self.world.note(|| String::from("store.commit done, reply lost"));
+            self.host.world.note(|| String::from("store.commit done, reply lost"));
             return Err(failed(Class::Transient));
         }
         Ok(outcomes)
@@ -154,7 +198,7 @@ impl Faces for SimFaces {
 
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
         self.call().await?;
-        let state = self.lock();
+        let state = self.faces.lock();
         Ok(GallerySnapshot {
             generation: state.generations.get(gallery).copied().unwrap_or(0),
             faces: vectors(&state, gallery),
@@ -165,14 +209,16 @@ impl Faces for SimFaces {
 
     async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
         let lost = self.call().await?;
-        let mut state = self.lock();
-        if state.generations.get(gallery).copied().unwrap_or(0) != generation {
-            return Err(FacesError::Conflict);
+        {
+            let mut state = self.faces.lock();
+            if state.generations.get(gallery).copied().unwrap_or(0) != generation {
+                return Err(FacesError::Conflict);
+            }
+            *state.generations.entry(gallery.clone()).or_default() += 1;
+            state.partitions.insert(gallery.clone(), reconciled.partition.clone());
         }
-        *state.generations.entry(gallery.clone()).or_default() += 1;
-        state.partitions.insert(gallery.clone(), reconciled.partition.clone());
-        drop(state);
-        self.world.note(|| format!("store.save {gallery}"));
+        self.host.world.note(|| format!("store.save {gallery}"));
+        self.host.step().await;
         if lost { Err(failed(Class::Transient)) } else { Ok(()) }
     }
 }

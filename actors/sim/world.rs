@@ -1,7 +1,6 @@
 //! The state that all fakes share: a seeded source of chance, a trace, and what went wrong.
 
 use std::collections::BTreeSet;
-use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::gallery::GalleryId;
 use crate::image::Locator;
-use crate::progress::Stage;
 use crate::sim::scenario::Scenario;
 
 /// The payload of panics that the simulation causes itself.
@@ -23,12 +21,18 @@ pub type Violation = String;
 struct State {
     rng: ChaCha8Rng,
     scenario: Scenario,
-    passes: [u32; Stage::ALL.len()],
-    trace: Vec<String>,
+    /// Nothing goes wrong any more.
+    calm: bool,
+    /// `None` where nobody will read it: a schedule of thousands is only told when it failed.
+    trace: Option<Vec<String>>,
     violations: Vec<Violation>,
-    allowed: BTreeSet<u8>,
-    fatal: bool,
     began: Instant,
+    /// Whether a worker that lives keeps every lease; of the storm also when it is over.
+    keeps_leases: bool,
+    /// Workers whose calls all reach the queue, and who were never stopped.
+    sound: BTreeSet<usize>,
+    /// Images that an engine analysed, repetitions included.
+    analysed: u64,
 }
 
 /// Shared by all fakes.
@@ -36,17 +40,18 @@ struct State {
 pub struct World(Arc<Mutex<State>>);
 
 impl World {
-    /// A world in which chance follows from `seed`.
-    pub fn new(seed: u64, scenario: Scenario) -> Self {
+    /// A world in which chance follows from `seed`; `told` keeps a trace.
+    pub fn new(seed: u64, scenario: Scenario, told: bool) -> Self {
         Self(Arc::new(Mutex::new(State {
             rng: ChaCha8Rng::seed_from_u64(seed),
+            keeps_leases: scenario.keeps_leases(),
             scenario,
-            passes: [0; Stage::ALL.len()],
-            trace: Vec::new(),
+            calm: false,
+            trace: told.then(Vec::new),
             violations: Vec::new(),
-            allowed: BTreeSet::new(),
-            fatal: false,
             began: Instant::now(),
+            sound: BTreeSet::new(),
+            analysed: 0,
         })))
     }
 
@@ -64,17 +69,23 @@ impl World {
         look(&self.lock().scenario)
     }
 
-    /// A new worker begins; from now on this goes wrong.
-    pub fn begin(&self, scenario: Scenario) {
+    /// From now on nothing goes wrong.
+    pub fn calm(&self) {
         let mut state = self.lock();
-        state.scenario = scenario;
-        state.passes = [0; Stage::ALL.len()];
-        state.allowed.clear();
-        state.fatal = false;
-        state.began = Instant::now();
+        if !state.calm {
+            state.calm = true;
+            state.scenario = state.scenario.calmed();
+            drop(state);
+            self.note(|| String::from("the storm is over"));
+        }
     }
 
-    /// Since this worker began.
+    /// Whether nothing goes wrong any more.
+    pub fn is_calm(&self) -> bool {
+        self.lock().calm
+    }
+
+    /// Since the world began.
     pub fn elapsed(&self) -> Duration {
         self.lock().began.elapsed()
     }
@@ -102,8 +113,9 @@ impl World {
     pub fn note(&self, line: impl FnOnce() -> String) {
         let mut state = self.lock();
         let at = state.began.elapsed().as_secs_f64();
-        let line = format!("{at:9.3}s {}", line());
-        state.trace.push(line);
+        if let Some(trace) = &mut state.trace {
+            trace.push(format!("{at:9.3}s {}", line()));
+        }
     }
 
     /// An invariant does not hold.
@@ -113,37 +125,35 @@ impl World {
         self.lock().violations.push(what);
     }
 
-    /// Because of what just happened the run may end with this exit code; with `fatal` it may not end with 0.
-    pub fn allow(&self, code: u8, fatal: bool) {
-        let mut state = self.lock();
-        state.allowed.insert(code);
-        state.fatal |= fatal;
-    }
-
-    /// Whether the run may end with this code.
-    pub fn allows(&self, code: u8) -> bool {
-        let state = self.lock();
-        if code == 0 { !state.fatal } else { state.allowed.contains(&code) }
-    }
-
     /// Everything that was noted.
     pub fn take(&self) -> (Vec<String>, Vec<Violation>) {
         let mut state = self.lock();
-        (std::mem::take(&mut state.trace), std::mem::take(&mut state.violations))
+        let trace = state.trace.as_mut().map(std::mem::take).unwrap_or_default();
+        (trace, std::mem::take(&mut state.violations))
     }
 
-    /// An actor passes through a handler: does a panic strike?
-    pub fn pass(&self, stage: Stage) {
+    /// Whether worker `number` lives, nothing has stopped it, and nothing lies between it and the queue.
+    pub(super) fn keeps_leases(&self, number: usize) -> bool {
+        let state = self.lock();
+        state.keeps_leases && state.sound.contains(&number)
+    }
+
+    pub(super) fn set_sound(&self, number: usize, sound: bool) {
         let mut state = self.lock();
-        state.passes[stage as usize] += 1;
-        let pass = state.passes[stage as usize];
-        let strikes = state.scenario.panics.get(&stage).is_some_and(|at| at.contains(&pass));
-        drop(state);
-        if strikes {
-            self.note(|| format!("{} panics", stage.as_str()));
-            // Unwinds without the panic hook: no noise.
-            resume_unwind(Box::new(Injected));
+        if sound {
+            state.sound.insert(number);
+        } else {
+            state.sound.remove(&number);
         }
+    }
+
+    pub(super) fn analysed(&self, images: usize) {
+        self.lock().analysed += images as u64;
+    }
+
+    /// Images that an engine analysed, repetitions included.
+    pub fn total_analysed(&self) -> u64 {
+        self.lock().analysed
     }
 }
 

@@ -1,10 +1,42 @@
-//! Random schedules: whatever goes wrong, what must hold holds. `MUSTER_SEED=N` replays one, `MUSTER_SCHEDULES=N` runs
-//! so many.
+//! Random schedules: whatever goes wrong, what must hold holds. `MUSTER_SEED=N` replays one, as small as it fails;
+//! `MUSTER_SCHEDULES=N` runs so many.
 
-use muster_actors::sim::{Scenario, replay, run};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use muster_actors::plant::Plant;
+use muster_actors::sim::{Scenario, replay, violations};
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Runs the schedules of seeds from 0, on every core, until `stop` says so of one's violations; those that had any.
+fn schedules(count: u64, tune: fn(&mut Scenario), stop: fn(&[String]) -> bool) -> Vec<(u64, Vec<String>)> {
+    let (next, cores) = (AtomicU64::new(0), std::thread::available_parallelism().map_or(1, usize::from));
+    let work = || {
+        let mut failed = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= count {
+                return failed;
+            }
+            let mut scenario = Scenario::random(seed);
+            tune(&mut scenario);
+            let found = violations(seed, &scenario);
+            if stop(&found) {
+                next.store(count, Ordering::Relaxed);
+            }
+            if !found.is_empty() {
+                failed.push((seed, found));
+            }
+        }
+    };
+    let mut failed: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    failed.sort();
+    failed
 }
 
 #[test]
@@ -14,12 +46,33 @@ fn every_random_schedule_keeps_the_invariants() {
         assert!(report.violations.is_empty(), "seed {seed}: {:#?}", report.violations);
         return;
     }
-    let count = number("MUSTER_SCHEDULES").unwrap_or(2_000);
-    let failures: Vec<_> = (0..count)
-        .map(|seed| run(seed, &Scenario::random(seed)))
-        .filter(|report| !report.violations.is_empty())
-        .map(|report| format!("seed {}: {:?}", report.seed, report.violations))
-        .collect();
-    let shown = failures.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
-    assert!(failures.is_empty(), "{} of {count} schedules, replay with MUSTER_SEED=N:\n{shown}", failures.len());
+    let count = number("MUSTER_SCHEDULES").unwrap_or(10_000);
+    let failed = schedules(count, |_| {}, |_| false);
+    let shown: Vec<_> = failed.iter().take(20).map(|(seed, found)| format!("seed {seed}: {found:?}")).collect();
+    let shown = shown.join("\n");
+    assert!(failed.is_empty(), "{} of {count} schedules, replay with MUSTER_SEED=N:\n{shown}", failed.len());
+}
+
+#[test]
+fn every_planted_bug_is_found_within_a_thousand_schedules() {
+    /// The same schedules in a world with a bug.
+    macro_rules! planted {
+        ($plant:expr) => {{
+            fn tune(scenario: &mut Scenario) {
+                scenario.plant = Some($plant);
+            }
+            let failed = schedules(1_000, tune, |found| !found.is_empty());
+            let (seed, found) = failed.first().unwrap_or_else(|| panic!("{:?} was not found", $plant));
+            println!("{:?}: seed {seed}: {}", $plant, found[0]);
+            $plant
+        }};
+    }
+    let planted = [
+        planted!(Plant::AckBeforeWrite),
+        planted!(Plant::LostRelease),
+        planted!(Plant::NoRenewal),
+        planted!(Plant::StaleDelete),
+        planted!(Plant::PartialIgnored),
+    ];
+    assert_eq!(planted, Plant::ALL);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster_actors::error::backoff::RetrySettings;
 use muster_actors::image::RejectReason;
 use muster_actors::progress::Stage;
-use muster_actors::sim::{Kind, Report, Scenario, run};
+use muster_actors::sim::{Kind, Notice, Report, Scenario, run};
 use muster_actors::{Exit, Mode, Settings};
 
 /// Runs a scenario in several worlds; what must always hold is checked in each.
@@ -56,14 +56,14 @@ fn a_child_that_dies_too_often_stops_the_run_as_a_bug() {
 }
 
 #[test]
-fn a_decoder_that_panics_on_an_image_ends_in_its_rejection_and_no_restart() {
+fn a_decoder_that_panics_on_an_image_ends_in_its_rejection_when_it_is_decoded_apart() {
     let mut scenario = Scenario::calm(10);
     scenario.images[4] = Kind::DecoderPanic;
     each(&scenario, |report| {
         let (exit, summary) = report.first();
         assert_eq!((exit, summary.restarts.len(), summary.counts.indexed), (&Exit::Drained, 0, 9));
-        assert_eq!((summary.counts.released, summary.counts.rejected), (5, 1));
-        assert_eq!(summary.rejections[0].rejection.reason, RejectReason::TooManyAttempts);
+        assert_eq!((summary.counts.released, summary.counts.rejected), (1, 1));
+        assert_eq!(summary.rejections[0].rejection.reason, RejectReason::Crashed);
     });
 }
 
@@ -171,7 +171,12 @@ fn a_drain_at_any_time_keeps_its_deadline_and_gives_back_or_finishes_what_is_hel
         // From before the first receive to after the last ack: every stage is met with work in it.
         for at in (0..4_000).step_by(50) {
             let mut scenario = Scenario::calm(60);
-            scenario.drain = Some((Duration::from_millis(at), mode, Duration::from_secs(20)));
+            scenario.notices = vec![Notice {
+                worker: 0,
+                at: Duration::from_millis(at),
+                mode: mode,
+                deadline: Duration::from_secs(20),
+            }];
             let report = run(at, &scenario);
             assert!(report.violations.is_empty(), "{mode:?} at {at} ms: {:#?}", report.violations);
             let (exit, summary) = report.first();
@@ -190,7 +195,8 @@ fn a_drain_at_any_time_keeps_its_deadline_and_gives_back_or_finishes_what_is_hel
 fn a_drain_that_cannot_be_done_in_time_names_its_stragglers_and_gives_back() {
     let mut scenario = Scenario::calm(20);
     scenario.batch_time = Duration::from_secs(25);
-    scenario.drain = Some((Duration::from_secs(2), Mode::Finish, Duration::from_secs(10)));
+    scenario.notices =
+        vec![Notice { worker: 0, at: Duration::from_secs(2), mode: Mode::Finish, deadline: Duration::from_secs(10) }];
     each(&scenario, |report| {
         let (exit, summary) = report.first();
         assert_eq!((exit.code(), summary.counts.released), (80, summary.fetched));

@@ -40,7 +40,7 @@ FAULTS = [
     (jobs, "HttpTokens: required", "HttpTokens: optional", "without a token"),
     (jobs, "Encrypted: true", "Encrypted: false", "not encrypted"),
     (jobs, "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true", "", "is missing"),
-    (storage, "maxReceiveCount: 10", "maxReceiveCount: 5", "before muster says why"),
+    (storage, "maxReceiveCount: 20", "maxReceiveCount: 5", "before muster says why"),
     (storage, "MessageRetentionPeriod: 1209600", "MessageRetentionPeriod: 345600", "not 14 days"),
     (storage, "SqsManagedSseEnabled: true", "SqsManagedSseEnabled: false", "not encrypted"),
     (storage, '{aws:SecureTransport: "false"}', '{aws:SecureTransport: "true"}', "without TLS"),

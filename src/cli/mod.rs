@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand; those on a folder of photos are in `folder`.
 
+mod apart;
 mod check;
 mod config;
 mod error;
@@ -72,6 +73,9 @@ enum Command {
     Completions(manual::Completions),
     /// Print the manual page
     Man(manual::Man),
+    /// Answer one question about the image on standard input
+    #[command(hide = true)]
+    DecodeApart(apart::Args),
 }
 
 impl Command {
@@ -107,6 +111,7 @@ impl Cli {
             Command::Config(args) => args.run(&layers),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),
+            Command::DecodeApart(args) => args.run(),
         }
     }
 

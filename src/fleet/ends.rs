@@ -1,12 +1,20 @@
 //! The services behind a fleet, from settings.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_actors::announcer::Announcer;
+use tracing::Span;
+
 use super::{FleetError, Published};
 use crate::aws::clients::Clients;
 use crate::aws::depth::name;
 use crate::aws::s3::S3Bucket;
+use crate::aws::sqs::SqsOutbox;
 use crate::mongo::{Connection, MongoFaces, Origin, Uris};
 use crate::redis::{Cache, Vectors};
 use crate::settings::{Settings, required};
+use crate::telemetry;
 
 /// Clients of everything that is written to.
 pub(super) struct Ends {
@@ -48,4 +56,10 @@ impl Ends {
         let groups = bucket(required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?);
         Ok(Published::new(self.store.clone(), results, groups, self.cache.clone()))
     }
+}
+
+/// Asks for the grouping of galleries in the queue `url`.
+pub(super) fn announcer(ends: &Ends, url: &str, delay: Duration) -> Announcer {
+    let outbox = SqsOutbox::new(ends.aws.sqs.clone(), url.to_owned());
+    Announcer::new(Arc::new(outbox), delay, || telemetry::header(&Span::current()))
 }

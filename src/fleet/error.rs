@@ -5,6 +5,7 @@ use muster_actors::error::Class;
 use muster_actors::error::class::Classified;
 use muster_actors::exit::{Exit, Mend};
 use muster_actors::ports::faces::FacesError;
+use muster_actors::ports::queue::QueueError;
 use muster_actors::scaler::flight::LookError;
 
 use crate::aws::classify::Fault;
@@ -29,6 +30,9 @@ pub enum FleetError {
     /// SQS or S3.
     #[error("{}", .0.message)]
     Aws(Fault),
+    /// A queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// A model pack in S3.
     #[error("models.pack {0}: correct models.pack, or upload the pack")]
     Models(String),
@@ -71,6 +75,7 @@ impl FleetError {
             Self::Mongo(error) => classify::class(error),
             Self::Store(error) => error.class(),
             Self::Aws(fault) => fault.class,
+            Self::Queue(error) => error.class(),
             Self::Look(error) => error.class(),
             Self::Taken | Self::Processes(_) => Class::Transient,
         };

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use muster_actors::announcer::Announcer;
 use muster_actors::error::class::Classified;
 use muster_actors::gallery::{GalleryId, GroupId, Lineage, Reconciled};
 use muster_actors::grouper::{Params, reconcile};
@@ -14,8 +15,9 @@ use muster_actors::ports::faces::{Faces, FacesError};
 use serde::Serialize;
 
 use super::ends::Ends;
+use super::ends::announcer;
 use super::erase::Erased;
-use super::{Announcer, FleetError, Published};
+use super::{FleetError, Published};
 use crate::aws::clients::Clients;
 use crate::faiss::FlatFactory;
 use crate::mongo::{Known, KnownFace, PAGE, Scope};
@@ -122,7 +124,7 @@ impl Forgetter {
         ends.aws = Clients::of(retried, settings);
         let published = ends.published(settings)?;
         let url = &settings.queues.galleries;
-        let announcer = (!url.is_empty()).then(|| Announcer::new(ends.aws.sqs.clone(), url.clone(), Duration::ZERO));
+        let announcer = (!url.is_empty()).then(|| announcer(&ends, url, Duration::ZERO));
         Ok(Self { gallery, params, published, announcer })
     }
 
@@ -179,7 +181,7 @@ impl Forgetter {
             }
         };
         if !regrouped && let Some(announcer) = &self.announcer {
-            announcer.announce(&self.gallery).await.map_err(FleetError::Aws)?;
+            announcer.announce(&self.gallery).await?;
         }
         let live = |group: &GroupId| after.groups.iter().any(|other| other.id == *group);
         let recomputed = erased.groups.iter().filter(|group| live(group)).copied().collect();

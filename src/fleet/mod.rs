@@ -1,6 +1,5 @@
 //! A fleet's workers: the ends of the pipeline in the cloud, from settings.
 
-mod announced;
 mod cutover;
 mod depth;
 mod ends;
@@ -12,7 +11,6 @@ mod processes;
 mod published;
 mod worker;
 
-pub use announced::{Announced, Announcer};
 pub use cutover::{Cutover, Look, Watch};
 pub use depth::Depth;
 pub use error::FleetError;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_actors::announcer::Announced;
 use muster_actors::concurrency::{Bounds, Limits};
 use muster_actors::error::backoff::RetrySettings;
 use muster_actors::gallery::{GalleryId, GalleryRule};
@@ -16,8 +17,8 @@ use muster_actors::settings::{
 };
 use muster_actors::{Running, start, start_grouping};
 
-use super::ends::Ends;
-use super::{Announced, Announcer, Depth, FleetError};
+use super::ends::{Ends, announcer};
+use super::{Depth, FleetError};
 use crate::aws::requests::Counted;
 use crate::aws::s3::S3Objects;
 use crate::aws::sqs::{SqsQueue, Urls};
@@ -112,14 +113,16 @@ impl Worker {
         let queues = &self.settings.queues;
         let galleries = required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?;
         let delay = Duration::from_secs(queues.group_after_seconds);
-        let announcer = Announcer::new(self.ends.aws.sqs.clone(), galleries.to_owned(), delay);
+        let announcer = announcer(&self.ends, galleries, delay);
+        let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
         let ports = Ports {
             queue: self.queue(required(&queues.images, "queues.images", "QUEUE_URL")?)?,
             objects: self.objects(),
             analyses: self.ends.cache.clone().map(|cache| {
                 Arc::new(CachedAnalyses::new(cache, self.maker(), self.settings.redis.analysis_seconds)) as _
             }),
-            decoder: pipeline::decoder(&self.settings, &self.pack),
+            decoder,
+            apart,
             engines: lanes.engines(),
             faces: Arc::new(Announced::new(self.ends.published(&self.settings)?, announcer)),
             reconcile: None,
@@ -160,6 +163,7 @@ impl Worker {
             intake: Intake { gallery, results: buckets.results_prefix.clone(), thumbnails },
             fetcher: FetcherSettings {
                 leave_after_empty: fleet.leaves_when_empty(batch_job).then_some(queues.leave_after_empty),
+                apart_at: queues.apart_at,
                 suspect_at: queues.suspect_at,
                 max_receives: queues.max_receives,
                 ..common.fetcher

@@ -107,7 +107,7 @@ fn may_pass(reason: RejectReason) -> bool {
         R::Missing | R::Unreadable | R::DecoderMissing | R::Isolated | R::TooManyAttempts | R::BadMessage => true,
         R::Forgotten => true,                       // until it is taken back
         R::TooManyBytes | R::TooManyPixels => true, // the limits are settings
-        R::Empty | R::UnknownFormat | R::Truncated | R::Corrupt => false,
+        R::Empty | R::UnknownFormat | R::Truncated | R::Corrupt | R::Crashed => false,
     }
 }
 

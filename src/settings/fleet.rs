@@ -105,7 +105,9 @@ pub struct Queues {
     pub wait_seconds: u64,
     /// A worker in batch mode leaves after so many empty receives in a row.
     pub leave_after_empty: u32,
-    /// An image received so often runs alone.
+    /// An image received so often is decoded in a process of its own.
+    pub apart_at: u32,
+    /// An image received so often runs alone on the device.
     pub suspect_at: u32,
     /// An image received more often is dead-lettered.
     pub max_receives: u32,
@@ -212,6 +214,7 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("queues.lease_hours", queues.lease_hours as f64, 1.0, 11.9);
     range("queues.wait_seconds", queues.wait_seconds as f64, 0.0, 20.0);
     range("queues.leave_after_empty", f64::from(queues.leave_after_empty), 1.0, 1000.0);
+    range("queues.apart_at", f64::from(queues.apart_at), 1.0, 1000.0);
     range("queues.suspect_at", f64::from(queues.suspect_at), 2.0, 1000.0);
     range("queues.max_receives", f64::from(queues.max_receives), f64::from(queues.suspect_at), 1000.0);
     range("queues.group_after_seconds", queues.group_after_seconds as f64, 0.0, 900.0);

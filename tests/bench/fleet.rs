@@ -228,7 +228,7 @@ impl Objects for Nothing {
 }
 
 impl Decoder for Nothing {
-    fn decode(&self, source: Bytes) -> Result<Frame, Rejection> {
+    fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
         let pixels = Pixels { width: 1, height: 1, data: vec![0; 3] };
         Ok(Frame { pixels, scale: 1.0, width: 1, height: 1, orientation: 1, source })
     }
@@ -271,6 +271,7 @@ fn messages(count: usize) {
         objects: Arc::clone(&ends) as _,
         analyses: None,
         decoder: Arc::clone(&ends) as _,
+        apart: Arc::clone(&ends) as _,
         engines: vec![Arc::clone(&ends) as _],
         faces: ends,
         reconcile: None,

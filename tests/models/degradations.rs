@@ -12,7 +12,6 @@ use muster::vision::quality::{Thresholds, assess};
 use muster::vision::{Detection, align};
 use muster_actors::face::{BBox, Quality, QualityReason};
 use muster_actors::image::Pixels;
-use muster_actors::ports::decoder::Decoder;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -21,7 +21,6 @@ use muster::settings::Provider;
 use muster::vision::decode::{Limits, VisionDecoder};
 use muster::vision::letterbox;
 use muster_actors::image::{Frame, Pixels};
-use muster_actors::ports::decoder::Decoder;
 use muster_actors::ports::engine::{Engine, EngineError, FoundFace};
 use ort::environment::Environment;
 use rand::{Rng, SeedableRng};

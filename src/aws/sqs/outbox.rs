@@ -34,7 +34,9 @@ impl SqsOutbox {
             let trace = letter.trace.as_ref().and_then(|header| {
                 MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().ok()
             });
+            let delay = i32::try_from(letter.delay.as_secs()).unwrap_or(i32::MAX);
             let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(&letter.body);
+            let entry = if delay > 0 { entry.delay_seconds(delay) } else { entry };
             match trace {
                 Some(header) => entry.message_system_attributes(Attribute::AwsTraceHeader, header),
                 None => entry,
@@ -87,6 +89,8 @@ impl Outbox for SqsOutbox {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -99,7 +103,7 @@ mod tests {
             (vec![CALL_BYTES / 2, CALL_BYTES / 2, 1], vec![2, 1]),
             (vec![1, 4 * CALL_BYTES, 1], vec![1, 1, 1]),
         ] {
-            let letter = |size: &usize| Letter { body: "x".repeat(*size), trace: None };
+            let letter = |size: &usize| Letter { body: "x".repeat(*size), trace: None, delay: Duration::ZERO };
             let letters: Vec<Letter> = sizes.iter().map(letter).collect();
             let counts: Vec<usize> = calls(&letters).iter().map(|call| call.len()).collect();
             assert_eq!(counts, expected, "{sizes:?}");

@@ -101,11 +101,13 @@ impl Runner {
 
     fn ports(&self, queue: &Arc<FolderQueue>) -> Ports {
         let params = self.params();
+        let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
         Ports {
             queue: Arc::clone(queue) as _,
             objects: Arc::new(FolderObjects::new(self.store.places().clone())),
             analyses: None,
-            decoder: pipeline::decoder(&self.settings, &self.pack),
+            decoder,
+            apart,
             engines: self.lanes.engines(),
             faces: Arc::clone(&self.store) as _,
             reconcile: Some(Arc::new(move |_, snapshot| grouping::group(snapshot, &params))),

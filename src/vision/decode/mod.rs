@@ -14,7 +14,7 @@ mod tests;
 use bytes::Bytes;
 use muster_actors::face::BBox;
 use muster_actors::image::{Frame, Pixels, RejectReason, Rejection};
-use muster_actors::ports::decoder::Decoder;
+use muster_actors::ports::decoder::{DecodeError, Decoder};
 
 pub use header::{Format, Header, probe};
 use orient::Rect;
@@ -54,8 +54,12 @@ pub struct VisionDecoder {
     pub side: u32,
 }
 
-impl Decoder for VisionDecoder {
-    fn decode(&self, source: Bytes) -> Result<Frame, Rejection> {
+impl VisionDecoder {
+    /// See [`Decoder::decode`].
+    ///
+    /// # Errors
+    /// The image is at fault.
+    pub fn decode(&self, source: Bytes) -> Result<Frame, Rejection> {
         let header = probe(&source, &self.limits)?;
         let longer = header.width.max(header.height);
         let covers = |denominator: u32| jpeg::scaled(longer, denominator) >= self.side;
@@ -66,6 +70,12 @@ impl Decoder for VisionDecoder {
             _ => (header.width, header.height),
         };
         Ok(Frame { pixels, scale, width, height, orientation: header.orientation, source })
+    }
+}
+
+impl Decoder for VisionDecoder {
+    fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
+        Ok(self.decode(source)?)
     }
 
     fn judge_header(&self, head: &[u8]) -> Option<f32> {

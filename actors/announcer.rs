@@ -4,37 +4,35 @@
 //! delay, however many images. Because it is sent before the images' own messages are deleted, no crash loses it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends as Attribute, MessageSystemAttributeValue};
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use tokio::time::Instant;
-use tracing::Span;
 
-use crate::aws::classify::{Fault, fault};
-use crate::telemetry;
+use crate::error::Class;
+use crate::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::ports::faces::{Commit, Faces, FacesError};
+use crate::ports::outbox::{Letter, Outbox};
+use crate::ports::queue::{QueueError, Settled};
 
 /// A message that becomes visible sooner than this may be received before what was just written is seen.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Sends grouping messages.
-#[derive(Debug)]
 pub struct Announcer {
-    client: Client,
-    url: String,
+    outbox: Arc<dyn Outbox>,
     delay: Duration,
+    /// The trace header of what is being done.
+    trace: fn() -> Option<String>,
     /// When the last message of each gallery becomes visible.
     visible: Mutex<HashMap<GalleryId, Instant>>,
 }
 
 impl Announcer {
-    /// To the queue `url`; each message is visible after `delay` (whole seconds, SQS: 900 at most).
-    pub fn new(client: Client, url: String, delay: Duration) -> Self {
-        Self { client, url, delay, visible: Mutex::default() }
+    /// Each message is visible after `delay`. Grouping belongs to the trace of what asked for it: `trace` names it.
+    pub fn new(outbox: Arc<dyn Outbox>, delay: Duration, trace: fn() -> Option<String>) -> Self {
+        Self { outbox, delay, trace, visible: Mutex::default() }
     }
 
     fn visible(&self) -> MutexGuard<'_, HashMap<GalleryId, Instant>> {
@@ -42,7 +40,10 @@ impl Announcer {
     }
 
     /// Asks for the grouping of a gallery, unless a message that is on its way covers it.
-    pub async fn announce(&self, gallery: &GalleryId) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// The message may not have been sent.
+    pub async fn announce(&self, gallery: &GalleryId) -> Result<(), QueueError> {
         let now = Instant::now();
         {
             let mut visible = self.visible();
@@ -52,21 +53,17 @@ impl Announcer {
             }
         }
         let body = serde_json::json!({ "gallery_id": gallery }).to_string();
-        let seconds = i32::try_from(self.delay.as_secs()).unwrap_or(900);
-        let asked = self.client.send_message().queue_url(&self.url).message_body(body).delay_seconds(seconds);
-        // Grouping belongs to the trace of an image that asked for it.
-        let asked = match telemetry::header(&Span::current()).and_then(trace) {
-            Some(header) => asked.message_system_attributes(Attribute::AwsTraceHeader, header),
-            None => asked,
+        let letter = Letter { body, trace: (self.trace)(), delay: self.delay };
+        let class = match self.outbox.send(&[letter]).await?.pop() {
+            Some(Settled::Done) => {
+                self.visible().insert(gallery.clone(), now + self.delay);
+                return Ok(());
+            }
+            Some(Settled::Failed(class)) => class,
+            Some(Settled::LeaseLost) | None => Class::Bug,
         };
-        asked.send().await.map_err(|error| fault("SendMessage to the queue of galleries", &error))?;
-        self.visible().insert(gallery.clone(), now + self.delay);
-        Ok(())
+        Err(QueueError { class, message: String::from("the grouping message was refused") })
     }
-}
-
-fn trace(header: String) -> Option<MessageSystemAttributeValue> {
-    MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().ok()
 }
 
 /// A store whose writes are announced.
@@ -92,7 +89,7 @@ impl<F: Faces> Faces for Announced<F> {
         let written: BTreeSet<&GalleryId> =
             of.iter().zip(&outcomes).filter(|(_, outcome)| changed(outcome)).map(|(gallery, _)| gallery).collect();
         for gallery in written {
-            let Err(Fault { class, message, .. }) = self.announcer.announce(gallery).await else { continue };
+            let Err(QueueError { class, message }) = self.announcer.announce(gallery).await else { continue };
             for (_, outcome) in of.iter().zip(&mut outcomes).filter(|(other, _)| *other == gallery) {
                 if changed(outcome) {
                     *outcome = Err(FacesError::Failed { class, message: message.clone() });
