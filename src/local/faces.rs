@@ -32,24 +32,30 @@ pub struct SqliteFaces {
     thread: Option<JoinHandle<()>>,
     reader: Arc<Mutex<Library>>,
     places: Places,
+    interrupted: bool,
 }
 
 impl SqliteFaces {
     /// Takes a library that is open for writing.
     pub fn start(library: Library) -> Result<Self, LibraryError> {
         let reader = Arc::new(Mutex::new(Library::read(library.folder())?));
-        let places = library.places().clone();
+        let (places, interrupted) = (library.places().clone(), library.interrupted());
         let (jobs, inbox) = channel();
         let thread = std::thread::Builder::new()
             .name("library-writer".to_owned())
             .spawn(move || serve(library, &inbox))
             .map_err(|e| LibraryError::Broken(e.to_string()))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), reader, places })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), reader, places, interrupted })
     }
 
     /// Where its photos are.
     pub fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// Whether the last process that wrote to the library was killed, or died.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted
     }
 
     fn send(&self, job: Job) -> Result<(), LibraryError> {

@@ -116,6 +116,11 @@ impl Library {
         &mut self.db
     }
 
+    /// Whether the last process that wrote to it was killed, or died.
+    pub fn interrupted(&self) -> bool {
+        self.lock.as_ref().is_some_and(WriterLock::interrupted)
+    }
+
     /// Whether this one may write.
     pub fn is_writer(&self) -> bool {
         self.lock.is_some()

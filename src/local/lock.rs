@@ -12,7 +12,8 @@ const NAME: &str = "writer.lock";
 #[derive(Debug)]
 pub struct WriterLock {
     // The system gives the lock back when this is closed.
-    _file: File,
+    file: File,
+    interrupted: bool,
 }
 
 impl WriterLock {
@@ -35,9 +36,23 @@ impl WriterLock {
             }
             Err(TryLockError::Error(e)) => return Err(LibraryError::io(&path, &e)),
         }
+        // Who ends in good order leaves the file empty.
+        let interrupted = file.metadata().is_ok_and(|file| file.len() > 0);
         // Only a help to people: the lock holds whether or not its holder could be written.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file, interrupted })
+    }
+
+    /// Whether the last writer was killed, or died.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // A file that cannot be emptied costs the next writer some care, nothing else.
+        let _ = self.file.set_len(0);
     }
 }
 
@@ -54,6 +69,14 @@ mod tests {
             other => panic!("{other:?}"),
         }
         drop(first);
-        WriterLock::take(folder.path()).unwrap();
+        assert!(!WriterLock::take(folder.path()).unwrap().interrupted());
+    }
+
+    #[test]
+    fn a_writer_that_died_is_told_from_one_that_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(NAME), "4711\n").unwrap();
+        assert!(WriterLock::take(folder.path()).unwrap().interrupted());
+        assert!(!WriterLock::take(folder.path()).unwrap().interrupted());
     }
 }

@@ -11,7 +11,9 @@ use muster_actors::gallery::{GalleryId, GalleryRule};
 use muster_actors::grouper::Params;
 use muster_actors::message::Intake;
 use muster_actors::ports::Ports;
-use muster_actors::settings::{GrouperSettings, KeeperSettings, Settings as PipelineSettings, WriterSettings};
+use muster_actors::settings::{
+    FetcherSettings, GrouperSettings, KeeperSettings, Settings as PipelineSettings, WriterSettings,
+};
 use muster_actors::start;
 
 use super::grouping;
@@ -122,7 +124,10 @@ impl Runner {
         let ours = &self.settings.pipeline;
         let common = pipeline::settings(&self.settings, self.pack.id());
         let gallery = GalleryId(GALLERY.to_owned());
+        // A photo may have been the death of the last run: this one decodes all of them apart.
+        let apart_at = if self.store.interrupted() { 1 } else { common.fetcher.apart_at };
         PipelineSettings {
+            fetcher: FetcherSettings { apart_at, ..common.fetcher },
             intake: Intake { gallery: GalleryRule::Always(gallery.clone()), results: String::new(), thumbnails: None },
             writer: WriterSettings {
                 count: ours.write_batch,
