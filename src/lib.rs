@@ -4,6 +4,8 @@
 pub mod apart;
 #[cfg(feature = "submit")]
 pub mod aws;
+#[cfg(feature = "chaos")]
+pub mod chaos;
 #[cfg(feature = "models")]
 pub mod cli;
 #[cfg(feature = "models")]

@@ -11,6 +11,8 @@ use muster_actors::ports::decoder::Decoder;
 use muster_actors::settings::{CreditSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts};
 
 use crate::apart::ApartDecoder;
+#[cfg(feature = "chaos")]
+use crate::chaos::stand_in;
 use crate::onnx::manifest::Manifest;
 use crate::onnx::pack::Pack;
 use crate::settings::Settings;
@@ -55,8 +57,14 @@ pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn 
     let options = options.iter().flat_map(|(name, value)| [OsString::from(name), value.to_string().into()]);
     // Without a name of its own the program cannot be started again: a decode apart says so, and the image goes back.
     let program = std::env::current_exe().unwrap_or_default();
-    let apart = ApartDecoder::new(program, options.collect(), limits);
-    (Arc::new(VisionDecoder { limits, side }), Arc::new(apart))
+    let mut options: Vec<OsString> = options.collect();
+    let mut decoder: Arc<dyn Decoder> = Arc::new(VisionDecoder { limits, side });
+    #[cfg(feature = "chaos")]
+    if pack.manifest().name == stand_in::PACK {
+        options.push("--marked".into());
+        decoder = Arc::new(stand_in::Marked(VisionDecoder { limits, side }));
+    }
+    (decoder, Arc::new(ApartDecoder::new(program, options, limits)))
 }
 
 /// The grouping parameters in force: the settings', where they say so, else the pack's.

@@ -2,8 +2,12 @@
 
 use std::process::ExitCode;
 
+use muster_actors::ports::decoder::Decoder;
+
 use super::CliError;
 use crate::apart::{Ask, answer};
+#[cfg(feature = "chaos")]
+use crate::chaos::stand_in::Marked;
 use crate::vision::decode::{Limits, VisionDecoder};
 
 /// A question about the image on standard input.
@@ -20,6 +24,10 @@ pub struct Args {
     /// Longer side of the detector's input
     #[arg(long)]
     side: u32,
+    /// Some images kill the decoder
+    #[cfg(feature = "chaos")]
+    #[arg(long)]
+    marked: bool,
 }
 
 impl Args {
@@ -27,7 +35,15 @@ impl Args {
     pub fn run(&self) -> Result<ExitCode, CliError> {
         let limits = Limits { bytes: self.bytes, pixels: self.pixels };
         let decoder = VisionDecoder { limits, side: self.side };
-        answer(&decoder, self.ask, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
+        #[cfg(feature = "chaos")]
+        if self.marked {
+            return self.answer(&Marked(decoder));
+        }
+        self.answer(&decoder)
+    }
+
+    fn answer(&self, decoder: &dyn Decoder) -> Result<ExitCode, CliError> {
+        answer(decoder, self.ask, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
         Ok(ExitCode::SUCCESS)
     }
 }

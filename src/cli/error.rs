@@ -47,6 +47,10 @@ pub enum CliError {
     #[cfg(feature = "cloud")]
     #[error(transparent)]
     Fleet(#[from] crate::fleet::FleetError),
+    /// A chaos run cannot be made.
+    #[cfg(feature = "chaos")]
+    #[error(transparent)]
+    Chaos(#[from] crate::chaos::ChaosError),
     /// Traces or metrics have nowhere to go.
     #[cfg(feature = "cloud")]
     #[error(transparent)]
@@ -82,6 +86,10 @@ impl CliError {
             },
             #[cfg(feature = "cloud")]
             Self::Fleet(error) => error.exit().code(),
+            #[cfg(feature = "chaos")]
+            Self::Chaos(crate::chaos::ChaosError::Stuck { .. }) => 1,
+            #[cfg(feature = "chaos")]
+            Self::Chaos(_) => 81,
             #[cfg(feature = "cloud")]
             Self::Telemetry(_) => 78,
             Self::Json(_) => 70,

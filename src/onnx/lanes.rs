@@ -11,7 +11,7 @@ use super::tally::{Tally, TensorRuns};
 
 /// Engines that share nothing but a tally.
 pub struct Lanes {
-    engines: Vec<Arc<OnnxEngine>>,
+    engines: Vec<Arc<dyn Engine>>,
     tally: Tally,
 }
 
@@ -21,14 +21,20 @@ impl Lanes {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let tally = Tally::default();
         let engines = (0..if count == 0 { cores } else { count })
-            .map(|_| Ok(Arc::new(OnnxEngine::start(pack, home, options, tally.clone())?)))
+            .map(|_| Ok(Arc::new(OnnxEngine::start(pack, home, options, tally.clone())?) as Arc<dyn Engine>))
             .collect::<Result<_, EngineError>>()?;
         Ok(Self { engines, tally })
     }
 
+    /// Lanes of other engines, which count nothing.
+    #[cfg(feature = "chaos")]
+    pub fn of(engines: Vec<Arc<dyn Engine>>) -> Self {
+        Self { engines, tally: Tally::default() }
+    }
+
     /// The engines, as the pipeline takes them.
     pub fn engines(&self) -> Vec<Arc<dyn Engine>> {
-        self.engines.iter().map(|engine| Arc::clone(engine) as Arc<dyn Engine>).collect()
+        self.engines.clone()
     }
 
     /// What the models run, as they run it.

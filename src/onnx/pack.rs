@@ -110,6 +110,10 @@ impl Pack {
             })?;
             return Ok(Self { manifest, folder, known: true });
         }
+        #[cfg(feature = "chaos")]
+        if name == crate::chaos::stand_in::PACK {
+            return Self::stand_in(home);
+        }
         let folder = if name == CUSTOM_PACK { home.models().join(name) } else { PathBuf::from(name) };
         let path = folder.join("manifest.toml");
         let text = match read_limited(&path, 1 << 20) {
@@ -127,6 +131,16 @@ impl Pack {
         };
         let manifest = Manifest::parse(&text).map_err(|reason| PackError::Manifest { path, reason })?;
         Ok(Self { manifest, folder, known: false })
+    }
+
+    /// A pack without models, for chaos runs: shaped like the default one.
+    #[cfg(feature = "chaos")]
+    fn stand_in(home: &Home) -> Result<Self, PackError> {
+        let mut pack = Self::open(DEFAULT_PACK, home)?;
+        pack.manifest.name = crate::chaos::stand_in::PACK.to_owned();
+        pack.manifest.grouping.similarity = crate::chaos::stand_in::SIMILARITY;
+        pack.manifest.files.clear();
+        Ok(pack)
     }
 
     /// The packs that this program knows, in the order they are listed.

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use actix::System;
 use async_trait::async_trait;
 use bytes::Bytes;
+use muster::chaos::proxy::Proxy;
 use muster::mongo::{Connection, MongoFaces, Uris};
 use muster::settings::Secret;
 use muster_actors::batcher::plan::BatchLimits;
@@ -35,7 +36,6 @@ use muster_actors::start;
 use muster_actors::timings::Timings;
 use serde_json::Value;
 use support::fleet::{Fleet, Worker, ended};
-use support::proxy::Proxy;
 use support::stack::Stack;
 
 fn main() {
@@ -81,7 +81,7 @@ async fn end_to_end(stack: &Arc<Stack>) {
     support::link_some(&support::photos("gallery"), folder.path(), 1);
     let fleet = Fleet::new(stack).await;
     let keys = fleet.upload(folder.path(), "gallery/").await;
-    let wire = Proxy::start(stack.url("aws")).await;
+    let wire = Proxy::start(stack.url("aws")).await.unwrap();
     wire.slow(Duration::from_millis(30));
     let (direct, slow) = (stack.url("aws").to_owned(), wire.url());
     let all = format!("0-{}", std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use mongodb::bson::{Document, doc};
+use muster::chaos::proxy::Proxy;
 use muster_actors::error::Class;
 use muster_actors::error::class::Classified;
 use muster_actors::exit::Mend;
@@ -17,7 +18,6 @@ use muster_actors::ports::queue::Queue;
 use super::faces::result;
 use super::real::{stack, store};
 use crate::support::fleet::clients;
-use crate::support::proxy::Proxy;
 use muster::aws::s3::S3Objects;
 use muster::aws::sqs::{SqsQueue, Urls};
 
@@ -110,7 +110,7 @@ async fn one_forbidden_object_among_others_is_rejected_and_a_forbidden_bucket_en
     let nothing_yet = S3Objects::new(forbidden.clone());
     assert_eq!(nothing_yet.get(&locator("a.jpg"), 9).await.unwrap_err().class(), PERMISSION);
     // The same adapter once it has read something: the bucket is not the matter.
-    let wire = Proxy::start(stack().url("aws")).await;
+    let wire = Proxy::start(stack().url("aws")).await.unwrap();
     let objects = S3Objects::new(clients(&wire.url()).await.s3);
     objects.get(&locator("good.jpg"), 9).await.unwrap();
     wire.lead_to(&always(403, denied).await);

@@ -9,6 +9,7 @@ use mongodb::bson::{DateTime, Document, doc};
 use muster::aws::cell::S3Cell;
 use muster::aws::s3::{S3Bucket, S3Objects};
 use muster::aws::sqs::{SqsQueue, Urls};
+use muster::chaos::proxy::Proxy;
 use muster::mongo::{Connection, MongoFaces, Uris};
 use muster::redis::{Cache, Vectors};
 use muster::settings::{Layers, Secret};
@@ -20,7 +21,6 @@ use muster_actors::ports::queue::{Handle, Queue, Settled};
 use super::embedded::hold;
 use super::{cell, faces, objects, queue};
 use crate::support::fleet::clients;
-use crate::support::proxy::Proxy;
 use crate::support::stack::Stack;
 
 /// All tests of this program share the servers and have databases and queues of their own.
@@ -102,7 +102,7 @@ async fn events_of_groups_are_kept_as_long_as_the_settings_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_whose_answer_was_lost_is_no_lost_lease() {
-    let proxy = Proxy::start(stack().url("aws")).await;
+    let proxy = Proxy::start(stack().url("aws")).await.unwrap();
     let (client, direct) = (clients(&proxy.url()).await.sqs, clients(stack().url("aws")).await.sqs);
     let make = async |of: &str| {
         let name = format!("{of}-{}", number());

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::fleet::{Fleet, Worker, ended};
-use crate::support::metadata::Metadata;
 use crate::{count, stack, support};
+use muster::chaos::metadata::Metadata;
 
 /// A worker that stays, over a queue with work for a while.
 async fn busy(fleet: &Fleet, metadata: &str) -> (Worker, u64) {
@@ -29,7 +29,7 @@ async fn a_spot_notice_or_a_rebalance_recommendation_hands_the_work_back() {
         ("/latest/meta-data/events/recommendations/rebalance", r#"{"noticeTime": "2026-01-01T00:00:00Z"}"#),
     ] {
         let fleet = Fleet::new(&stack()).await;
-        let metadata = Metadata::start().await;
+        let metadata = Metadata::start().await.unwrap();
         let (worker, sent) = busy(&fleet, &metadata.url()).await;
         // More requests than a token is good for.
         let patience = Instant::now() + Duration::from_secs(60);

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use muster::chaos::proxy::Proxy;
 use serde_json::json;
 
 use crate::support::fleet::{Fleet, Worker, ended};
-use crate::support::proxy::Proxy;
 use crate::{count, support};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -38,7 +38,7 @@ async fn a_dependency_that_goes_away_and_comes_back_costs_time_and_nothing_else(
     fleet.send(wanted.iter().map(body)).await;
 
     let url = fleet.stack.url("aws");
-    let (queues, buckets) = (Proxy::start(url).await, Proxy::start(url).await);
+    let (queues, buckets) = (Proxy::start(url).await.unwrap(), Proxy::start(url).await.unwrap());
     let mut worker = Worker::start(
         fleet
             .worker("detect")

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::fleet::{Fleet, Worker, ended};
 use crate::support::moody::Moody;
-use crate::support::proxy::Proxy;
 use crate::{count, stack, support};
+use muster::chaos::proxy::Proxy;
 
 const EVER: usize = usize::MAX;
 
@@ -70,7 +70,7 @@ async fn each_refusal_of_a_service_has_the_end_that_the_error_table_says_and_cos
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dependency_that_stays_away_ends_the_worker_with_81_and_everything_is_given_back() {
     let (fleet, sent) = fleet_with_work().await;
-    let wire = Proxy::start(fleet.stack.url("aws")).await;
+    let wire = Proxy::start(fleet.stack.url("aws")).await.unwrap();
     wire.set(false);
     let mut worker = fleet.worker("detect");
     worker.env("REDIS_URL", "").env("MUSTER_BUCKETS__ENDPOINT", wire.url()).env("MUSTER_FLEET__OUTAGE_MINUTES", "1");

@@ -6,11 +6,7 @@ pub mod batch;
 #[cfg(feature = "cloud")]
 pub mod fleet;
 #[cfg(feature = "cloud")]
-pub mod metadata;
-#[cfg(feature = "cloud")]
 pub mod moody;
-#[cfg(feature = "cloud")]
-pub mod proxy;
 #[cfg(feature = "cloud")]
 pub mod stack;
 

@@ -1,5 +1,7 @@
 //! The commands of a fleet's workers.
 
+#[cfg(feature = "chaos")]
+mod chaos;
 pub mod check;
 mod cutover;
 pub mod forget;
@@ -38,6 +40,9 @@ pub enum Command {
     Cutover(cutover::Command),
     /// Start as many workers as the queues want, or try policies on a trace of arrivals
     Scale(scale::Args),
+    /// Kill workers and cut services off, and prove that nothing is lost and nothing done twice
+    #[cfg(feature = "chaos")]
+    Chaos(chaos::Args),
 }
 
 /// Arguments of a worker.
@@ -66,6 +71,11 @@ impl Command {
             Self::Worker(args) => (args, None),
             Self::Cutover(command) => return command.run(&mut layers, logging),
             Self::Scale(args) => return args.run(layers, logging),
+            #[cfg(feature = "chaos")]
+            Self::Chaos(args) => {
+                logging.start();
+                return args.run();
+            }
         };
         if let Some(mode) = &args.mode {
             layers.set("fleet.mode", mode.clone().into(), Origin::Flag("--mode"))?;

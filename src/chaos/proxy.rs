@@ -1,5 +1,6 @@
 //! A wire that can be cut, or lose answers: a TCP proxy in front of a server.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ struct Lead {
 }
 
 fn lead(url: &str) -> Lead {
-    let server = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let (_, place) = url.split_once("://").unwrap_or(("", url));
+    let server = place.split(['/', '?']).next().unwrap_or(place).to_owned();
     Lead { server, mute: false, later: Duration::ZERO }
 }
 
@@ -59,9 +61,12 @@ async fn pass(client: &mut TcpStream, server: &mut TcpStream, lead: &Lead) {
 
 impl Proxy {
     /// In front of `http://host:port`.
-    pub async fn start(url: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+    ///
+    /// # Errors
+    /// There is no port for it.
+    pub async fn start(url: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
         let (leads, seen) = watch::channel(Some(lead(url)));
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
@@ -78,9 +83,10 @@ impl Proxy {
                 });
             }
         });
-        Self { address, server: lead(url).server, leads }
+        Ok(Self { address, server: lead(url).server, leads })
     }
 
+    /// Where it listens.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

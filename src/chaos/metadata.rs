@@ -1,8 +1,9 @@
 //! The instance metadata service, version 2, as far as a worker asks it: tokens that run out, and notices.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -18,6 +19,10 @@ struct Machine {
     asked: u32,
 }
 
+fn lock(machine: &Mutex<Machine>) -> MutexGuard<'_, Machine> {
+    machine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A metadata service.
 pub struct Metadata {
     address: SocketAddr,
@@ -31,7 +36,7 @@ async fn answer(
     headers: HeaderMap,
 ) -> (StatusCode, HeaderMap, String) {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let mut machine = machine.lock().unwrap();
+    let mut machine = lock(&machine);
     let mut out = HeaderMap::new();
     if method == Method::PUT && uri.path() == "/latest/api/token" {
         let Some(seconds) = header("x-aws-ec2-metadata-token-ttl-seconds") else {
@@ -39,7 +44,9 @@ async fn answer(
         };
         let token = format!("token{}", machine.tokens.len());
         machine.tokens.insert(token.clone(), TOKEN_USES);
-        out.insert("x-aws-ec2-metadata-token-ttl-seconds", seconds.parse().unwrap());
+        if let Ok(seconds) = seconds.parse() {
+            out.insert("x-aws-ec2-metadata-token-ttl-seconds", seconds);
+        }
         return (StatusCode::OK, out, token);
     }
     let uses = header("x-aws-ec2-metadata-token").and_then(|token| machine.tokens.get_mut(&token));
@@ -56,26 +63,35 @@ async fn answer(
 
 impl Metadata {
     /// A machine that nobody wants back.
-    pub async fn start() -> Self {
+    ///
+    /// # Errors
+    /// There is no port for it.
+    pub async fn start() -> io::Result<Self> {
         let machine = Arc::new(Mutex::new(Machine::default()));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
         let service = Router::new().fallback(answer).with_state(Arc::clone(&machine));
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { address, machine }
+        Ok(Self { address, machine })
     }
 
+    /// Where it listens.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// From now on `path` answers `notice`.
     pub fn say(&self, path: &'static str, notice: &'static str) {
-        self.machine.lock().unwrap().notices.insert(path, notice);
+        lock(&self.machine).notices.insert(path, notice);
+    }
+
+    /// Nobody wants the machine back any more.
+    pub fn forget(&self) {
+        lock(&self.machine).notices.clear();
     }
 
     /// Requests with a good token.
     pub fn asked(&self) -> u32 {
-        self.machine.lock().unwrap().asked
+        lock(&self.machine).asked
     }
 }

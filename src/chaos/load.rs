@@ -1,0 +1,130 @@
+//! The work: real photos in a bucket, bad images among them, and a message for each image.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use muster_actors::image::RejectReason;
+use serde_json::json;
+
+use super::ChaosError;
+use super::site::Site;
+use super::stand_in::ABORT;
+
+/// Photos above this are left out: the storm is about messages.
+const PHOTO_BYTES: u64 = 40 << 10;
+/// Distinct photos; galleries repeat them.
+const PHOTOS: usize = 300;
+
+/// One image that a message asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Its gallery.
+    pub gallery: String,
+    /// Its key.
+    pub key: String,
+}
+
+impl Wanted {
+    /// The message.
+    pub fn body(&self, bucket: &str) -> String {
+        json!({ "bucket": bucket, "key": self.key, "gallery_id": self.gallery }).to_string()
+    }
+}
+
+/// All of it.
+pub struct Load {
+    /// Images in the order of their messages.
+    pub wanted: Vec<Wanted>,
+    /// Images that must be rejected, and why.
+    pub bad: BTreeMap<Wanted, RejectReason>,
+}
+
+/// Photos of a folder, by name.
+fn photos(folder: &Path) -> Result<Vec<Vec<u8>>, ChaosError> {
+    let none = || ChaosError::Photos(folder.to_owned());
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).map_err(|_| none())?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    let small = |path: &&std::path::PathBuf| {
+        path.extension().is_some_and(|e| e == "jpg") && path.metadata().is_ok_and(|file| file.len() < PHOTO_BYTES)
+    };
+    let read = paths.iter().filter(small).take(PHOTOS).map(std::fs::read);
+    let photos: Vec<_> = read.collect::<Result<_, _>>().map_err(ChaosError::io(folder.display().to_string()))?;
+    if photos.is_empty() { Err(none()) } else { Ok(photos) }
+}
+
+/// Bad image `number`, and why it must be rejected: half of them kill the process that decodes them.
+fn bad(number: usize, photo: &[u8]) -> (Vec<u8>, RejectReason) {
+    match number % 8 {
+        0 | 2 | 4 | 6 => ([photo, ABORT].concat(), RejectReason::Crashed),
+        1 => (Vec::new(), RejectReason::Empty),
+        3 => (b"no image at all".to_vec(), RejectReason::UnknownFormat),
+        5 => {
+            // A PNG that says it is 100,000 pixels wide and high.
+            let mut bomb = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+            bomb.extend([0, 1, 0x86, 0xA0, 0, 1, 0x86, 0xA0, 8, 2, 0, 0, 0]);
+            bomb.extend(number.to_be_bytes());
+            (bomb, RejectReason::TooManyPixels)
+        }
+        _ => (photo[..photo.len() / 2].to_vec(), RejectReason::Truncated),
+    }
+}
+
+impl Load {
+    /// Uploads photos and bad images, for `count` messages of which `bad_ones` are bad.
+    pub async fn upload(site: &Site, folder: &Path, count: usize, bad_ones: usize) -> Result<Self, ChaosError> {
+        let photos = photos(folder)?;
+        let good = count.saturating_sub(bad_ones);
+        let mut objects: Vec<(String, Vec<u8>)> = Vec::new();
+        for (number, photo) in photos.iter().enumerate().take(good) {
+            objects.push((format!("photo/{number}.jpg"), photo.clone()));
+        }
+        let mut wanted: Vec<Wanted> = (0..good)
+            .map(|n| Wanted {
+                gallery: format!("gallery{}", n / photos.len()),
+                key: format!("photo/{}.jpg", n % photos.len()),
+            })
+            .collect();
+        let mut rejected = BTreeMap::new();
+        for number in 0..bad_ones {
+            let (bytes, reason) = bad(number, &photos[number % photos.len()]);
+            // Evenly among the good ones, in their galleries.
+            let at = (number * count / bad_ones).min(wanted.len());
+            let gallery = wanted.get(at.saturating_sub(1)).map_or("gallery0".into(), |near| near.gallery.clone());
+            let one = Wanted { gallery, key: format!("bad/{number}") };
+            objects.push((one.key.clone(), bytes));
+            rejected.insert(one.clone(), reason);
+            wanted.insert(at, one);
+        }
+        let s3 = &site.ground.clients().s3;
+        let put =
+            |(key, bytes): (String, Vec<u8>)| s3.put_object().bucket(&site.photos).key(key).body(bytes.into()).send();
+        stream::iter(objects)
+            .map(|object| async { put(object).await.map(drop) })
+            .buffer_unordered(8)
+            .try_collect::<()>()
+            .await
+            .map_err(ChaosError::server("S3"))?;
+        Ok(Self { wanted, bad: rejected })
+    }
+
+    /// Sends the messages of some images.
+    pub async fn send(site: &Site, wanted: &[Wanted]) -> Result<(), ChaosError> {
+        for ten in wanted.chunks(10) {
+            let entry = |(n, one): (usize, &Wanted)| {
+                let entry = SendMessageBatchRequestEntry::builder().id(n.to_string());
+                entry.message_body(one.body(&site.photos)).build().map_err(ChaosError::server("SQS"))
+            };
+            let mut entries = ten.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
+            while !entries.is_empty() {
+                let asked = site.ground.clients().sqs.send_message_batch().queue_url(&site.images);
+                let asked = asked.set_entries(Some(entries.clone())).send().await;
+                let failed = asked.map_err(ChaosError::server("SQS"))?.failed;
+                entries.retain(|entry| failed.iter().any(|failure| failure.id == entry.id));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! What a run says in the end: the verdict, the timeline, how long drains took.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::ChaosError;
+use super::audit::Audit;
+use super::plot;
+use super::storm::Outcome;
+
+/// Something happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct Moment {
+    /// Seconds since the first message.
+    pub at: f64,
+    /// To whom.
+    pub who: String,
+    /// What.
+    pub what: String,
+}
+
+/// The queue and the workers at a time.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sample {
+    /// Seconds since the first message.
+    pub at: f64,
+    /// Messages that nobody holds.
+    pub waiting: u64,
+    /// Messages that somebody holds, or held when it died.
+    pub held: u64,
+    /// Workers that live.
+    pub workers: usize,
+}
+
+/// How long drains took.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Drains {
+    /// Seconds from the notice to the end of each that ended by itself; a notice of the metadata service is heard within five.
+    pub clean: Vec<f64>,
+    /// Drains that the storm cut: another blow, or the end of the grace.
+    pub cut: usize,
+}
+
+impl Drains {
+    /// The value that a share of the drains stays within; 0 without any.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.clean.clone();
+        sorted.sort_by(f64::total_cmp);
+        let last = sorted.len().saturating_sub(1);
+        sorted.get((last as f64 * share).ceil() as usize).copied().unwrap_or(0.0)
+    }
+
+    /// Drains by whole seconds.
+    fn histogram(&self) -> String {
+        let mut text = String::new();
+        let most = self.clean.iter().fold(0.0_f64, |most, took| most.max(*took)) as usize;
+        for second in 0..=most {
+            let count = self.clean.iter().filter(|took| **took as usize == second).count();
+            let _ = writeln!(text, "  {second:>3} s {count:>5} {}", "#".repeat(count.min(100)));
+        }
+        text
+    }
+}
+
+/// All of it.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Everything followed from it.
+    pub seed: u64,
+    /// Workers that detect.
+    pub workers: usize,
+    /// Seconds that a message is leased for.
+    pub lease_seconds: u64,
+    /// Blows that ended a worker.
+    pub kills: usize,
+    /// Seconds from the first message to the last.
+    pub seconds: f64,
+    /// What the databases and queues say.
+    pub audit: Audit,
+    /// The fingerprint of an undisturbed run, where one was made.
+    pub undisturbed: Option<Audit>,
+    /// Ends of workers that the error table does not have.
+    pub strange: Vec<String>,
+    /// How long drains took.
+    pub drains: Drains,
+    /// What happened when.
+    pub moments: Vec<Moment>,
+    /// The queue and the workers, every second.
+    pub samples: Vec<Sample>,
+}
+
+impl Report {
+    /// Of a storm, and of the same work in calm where that was done.
+    pub fn new(
+        seed: u64,
+        workers: usize,
+        lease_seconds: u64,
+        outcome: Outcome,
+        audit: Audit,
+        calm: Option<Audit>,
+    ) -> Self {
+        let Outcome { moments, samples, drains, kills, strange, seconds } = outcome;
+        let undisturbed = calm;
+        Self { seed, workers, lease_seconds, kills, seconds, audit, undisturbed, strange, drains, moments, samples }
+    }
+
+    /// Everything that is not as promised.
+    pub fn faults(&self) -> Vec<String> {
+        let Audit { lost, doubled, misjudged, fingerprint, .. } = &self.audit;
+        let mut faults: Vec<String> = lost.iter().map(|one| format!("lost: {one}")).collect();
+        faults.extend(doubled.iter().map(|one| format!("doubled: {one}")));
+        faults.extend(misjudged.iter().map(|one| format!("misjudged: {one}")));
+        faults.extend(self.strange.iter().map(|end| format!("a strange end: {end}")));
+        if let Some(calm) = self.undisturbed.as_ref().filter(|calm| calm.fingerprint != *fingerprint) {
+            faults.push(format!("the databases hold {fingerprint}, and {} undisturbed", calm.fingerprint));
+        }
+        if self.drains.cut > 0 && self.kills == 0 {
+            faults.push(format!("{} drains did not end in time", self.drains.cut));
+        }
+        faults
+    }
+
+    /// For a person.
+    pub fn text(&self, timeline: bool) -> String {
+        let mut text = String::new();
+        if timeline {
+            for Moment { at, who, what } in &self.moments {
+                let _ = writeln!(text, "{at:9.1} s  {who:<9} {what}");
+            }
+        }
+        let Audit { sent, stored, dead, repeated_letters, lost, doubled, misjudged, fingerprint } = &self.audit;
+        let _ = writeln!(
+            text,
+            "seed {}: {} kills in {:.0} s, {} workers",
+            self.seed, self.kills, self.seconds, self.workers
+        );
+        let _ =
+            writeln!(text, "sent {sent}: stored {stored}, dead-lettered {dead} ({repeated_letters} letters repeated)");
+        let _ = writeln!(text, "lost {}, doubled {}, misjudged {}", lost.len(), doubled.len(), misjudged.len());
+        let same = match &self.undisturbed {
+            Some(calm) if calm.fingerprint == *fingerprint => "as undisturbed",
+            Some(_) => "NOT as undisturbed",
+            None => "not compared",
+        };
+        let _ = writeln!(text, "databases {}: {same}", &fingerprint[..fingerprint.len().min(16)]);
+        let drains = &self.drains;
+        if !drains.clean.is_empty() {
+            let [middle, late, last] = [0.5, 0.99, 1.0].map(|share| drains.quantile(share));
+            let count = drains.clean.len();
+            let _ = writeln!(
+                text,
+                "drains {count}, cut by another blow {}: median {middle:.1} s, p99 {late:.1} s, most {last:.1} s",
+                drains.cut
+            );
+            text.push_str(&drains.histogram());
+        }
+        let faults = self.faults();
+        for fault in faults.iter().take(20) {
+            let _ = writeln!(text, "{fault}");
+        }
+        let verdict = if faults.is_empty() {
+            "nothing lost, nothing doubled".to_owned()
+        } else {
+            format!("{} FAULTS", faults.len())
+        };
+        let _ = writeln!(text, "verdict: {verdict}");
+        text
+    }
+
+    /// Writes `report.json`, `timeline.txt` and `report.html` into a folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn write(&self, folder: &Path) -> Result<(), ChaosError> {
+        let failed = || ChaosError::io(folder.display().to_string());
+        std::fs::create_dir_all(folder).map_err(failed())?;
+        let json = serde_json::to_string_pretty(self).map_err(|error| failed()(error.into()))?;
+        std::fs::write(folder.join("report.json"), json).map_err(failed())?;
+        std::fs::write(folder.join("timeline.txt"), self.text(true)).map_err(failed())?;
+        std::fs::write(folder.join("report.html"), plot::page(self)).map_err(failed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_the_value_that_so_many_stay_within() {
+        let drains = Drains { clean: (1..=100).map(f64::from).rev().collect(), cut: 0 };
+        assert_eq!([0.0, 0.5, 0.99, 1.0].map(|share| drains.quantile(share)), [1.0, 51.0, 100.0, 100.0]);
+        assert_eq!(Drains::default().quantile(0.5), 0.0);
+    }
+}

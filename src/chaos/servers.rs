@@ -1,0 +1,96 @@
+//! The servers that workers talk to: real ones, started by a command (`tests/stack/stack.py`), stopped with this value.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use super::ChaosError;
+
+/// Servers that run as long as this is held.
+#[derive(Debug)]
+pub struct Servers {
+    command: String,
+    told: Value,
+    pipes: Mutex<Pipes>,
+    child: Child,
+}
+
+#[derive(Debug)]
+struct Pipes {
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Pipes {
+    fn line(&mut self) -> Result<Value, String> {
+        let mut line = String::new();
+        self.from.read_line(&mut line).map_err(|error| error.to_string())?;
+        serde_json::from_str(&line).map_err(|_| format!("it said {line:?}"))
+    }
+}
+
+impl Servers {
+    /// Starts some of mongo, redis and aws.
+    ///
+    /// # Errors
+    /// They do not start.
+    pub fn start(command: &[String], servers: &[&str]) -> Result<Self, ChaosError> {
+        let name = command.join(" ");
+        let failed = |reason: String| ChaosError::Servers { command: name.clone(), reason };
+        let [program, arguments @ ..] = command else { return Err(failed("no command".into())) };
+        let spawned =
+            Command::new(program).args(arguments).args(servers).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = spawned.map_err(|error| failed(error.to_string()))?;
+        let (Some(from), to) = (child.stdout.take(), child.stdin.take()) else {
+            return Err(failed("no pipe to it".into()));
+        };
+        let mut pipes = Pipes { to, from: BufReader::new(from) };
+        let told = pipes.line().map_err(failed)?;
+        Ok(Self { command: name, told, pipes: Mutex::new(pipes), child })
+    }
+
+    fn failed(&self, reason: impl Into<String>) -> ChaosError {
+        ChaosError::Servers { command: self.command.clone(), reason: reason.into() }
+    }
+
+    /// Where a server is.
+    ///
+    /// # Errors
+    /// It was not started.
+    pub fn url(&self, server: &str) -> Result<&str, ChaosError> {
+        self.told[server]["url"].as_str().ok_or_else(|| self.failed(format!("{server} was not started")))
+    }
+
+    /// The process of a server, as it was started first.
+    ///
+    /// # Errors
+    /// It was not started.
+    pub fn pid(&self, server: &str) -> Result<u64, ChaosError> {
+        self.told[server]["pid"].as_u64().ok_or_else(|| self.failed(format!("{server} was not started")))
+    }
+
+    fn pipes(&self) -> MutexGuard<'_, Pipes> {
+        self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Obeys `stop`, `kill` or `start` and waits for it.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn tell(&self, verb: &str, server: &str) -> Result<(), ChaosError> {
+        let mut pipes = self.pipes();
+        let Some(to) = &mut pipes.to else { return Err(self.failed("it was stopped")) };
+        writeln!(to, "{verb} {server}").map_err(|error| self.failed(error.to_string()))?;
+        pipes.line().map(drop).map_err(|reason| self.failed(format!("{verb} {server}: {reason}")))
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        // The end of its input stops them all.
+        self.pipes().to = None;
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,143 @@
+//! `muster chaos`: prove that nothing is lost and nothing done twice.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::chaos::ChaosError;
+use crate::chaos::audit::{Audit, audit};
+use crate::chaos::load::Load;
+use crate::chaos::plan::{Weather, plan};
+use crate::chaos::report::Report;
+use crate::chaos::site::{Ground, Site};
+use crate::chaos::storm::{self, Outcome, Run};
+use crate::cli::CliError;
+use crate::cli::print::print;
+
+/// Seconds of a storm for each kill, where nobody says how long it lasts.
+const SECONDS_PER_KILL: f64 = 3.0;
+/// The exit code of a run that found a fault.
+const FOUND: u8 = 1;
+
+/// Arguments of `muster chaos`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Starts MongoDB, Redis and SQS and S3 of its own (--servers), workers as processes over them, and sends messages for real photos;
+a device that needs no model stands in for the engine. Workers are killed, stopped, told to end, starved; services are cut off,
+slowed, restarted. In the end every message must be accounted for once, and the databases must be as an undisturbed run leaves
+them. The same seed gives the same schedule.
+
+Exit codes: 0 nothing lost and nothing doubled, 1 a fault was found, 81 the run could not be made.
+
+Examples:
+  muster chaos --kills 200 --messages 5000 --seed 7 --report chaos/
+  muster chaos --minutes 30 --kills 100 --workers 6
+  muster chaos --kills 100 --only-drains
+  muster chaos --messages 20000 --bad 100 --kills 0 --no-compare")]
+pub struct Args {
+    /// Length of the storm in minutes [default: 3 s a kill]
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Everything random follows from it [default: by the clock]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Blows that end a worker
+    #[arg(long, default_value_t = 20)]
+    kills: usize,
+    /// Workers that detect, side by side; two more group
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: u16,
+    /// Messages, one an image
+    #[arg(long, default_value_t = 1_000)]
+    messages: usize,
+    /// Of which bad: half of them kill the process that decodes them
+    #[arg(long, default_value_t = 0)]
+    bad: usize,
+    /// Seconds that a message is leased for
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(5..=600))]
+    lease: u64,
+    /// Only signals and notices that a worker drains at
+    #[arg(long)]
+    only_drains: bool,
+    /// Do not run the same work undisturbed afterwards
+    #[arg(long)]
+    no_compare: bool,
+    /// Folder of photos
+    #[arg(long, value_name = "DIR", default_value = ".cache/photos/gallery")]
+    photos: PathBuf,
+    /// Command that starts the servers, as tests/stack/stack.py does
+    #[arg(long, value_name = "COMMAND", default_value = ".cache/venv/bin/python tests/stack/stack.py")]
+    servers: String,
+    /// Write report.json, timeline.txt, report.html and the workers' logs into this folder
+    #[arg(long, value_name = "DIR", default_value = "muster-chaos")]
+    report: PathBuf,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// Makes the run.
+    pub fn run(self) -> Result<ExitCode, CliError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let report = runtime.block_on(self.make())?;
+        report.write(&self.report)?;
+        print(|out| {
+            let text = if self.json { serde_json::to_string(&report)? + "\n" } else { report.text(false) };
+            write!(out, "{text}")?;
+            Ok(writeln!(out, "{}", self.report.join("report.html").display())?)
+        })?;
+        Ok(if report.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+    }
+
+    async fn make(&self) -> Result<Report, ChaosError> {
+        let by_the_clock = || std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let seed = self.seed.unwrap_or_else(by_the_clock);
+        let seconds = self.minutes.map_or(self.kills as f64 * SECONDS_PER_KILL, |minutes| minutes * 60.0);
+        let (length, workers) = (Duration::from_secs_f64(seconds.max(1.0)), usize::from(self.workers));
+        let command: Vec<String> = self.servers.split_whitespace().map(str::to_owned).collect();
+        let program =
+            std::env::current_exe().map_err(|error| ChaosError::Io { what: "this program".into(), source: error })?;
+        say(&format!("seed {seed}: {} messages, {} kills in {seconds:.0} s", self.messages, self.kills));
+        let ground = Ground::start(&command).await?;
+        let site = async |name| Site::make(&ground, name, self.lease, logs(&self.report, name)?).await;
+        let storm = site("storm").await?;
+        let load = Load::upload(&storm, &self.photos, self.messages, self.bad).await?;
+        let events = plan(&Weather {
+            seed,
+            length,
+            kills: self.kills,
+            workers: workers + storm::GROUPERS,
+            only_drains: self.only_drains,
+        });
+        let weather = async |site: &Site, events, length| -> Result<(Outcome, Audit), ChaosError> {
+            let program = program.clone();
+            let outcome = storm::weather(&Run { site, load: &load, events, length, workers, program }).await?;
+            Ok((outcome, audit(site, &load).await?))
+        };
+        let (outcome, audited) = weather(&storm, events, length).await?;
+        let calm = if self.no_compare {
+            None
+        } else {
+            say("the same work undisturbed, to compare");
+            Some(weather(&site("calm").await?, Vec::new(), Duration::ZERO).await?.1)
+        };
+        Ok(Report::new(seed, workers, self.lease, outcome, audited, calm))
+    }
+}
+
+/// An empty folder for the logs of a run.
+fn logs(report: &Path, name: &str) -> Result<PathBuf, ChaosError> {
+    let failed = |source| ChaosError::Io { what: report.display().to_string(), source };
+    let folder = report.join(name);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    folder.canonicalize().map_err(failed)
+}
+
+fn say(line: &str) {
+    eprintln!("{line}");
+}
