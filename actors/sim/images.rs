@@ -148,6 +148,7 @@ impl Engine for SimImages {
         let ran = self.batches.fetch_add(1, Ordering::Relaxed);
         let numbers: Vec<usize> = frames.iter().map(|frame| read(&frame.source)).collect();
         world.note(|| format!("engine.analyse {numbers:?}"));
+        world.analysed(numbers.len());
         world.latency(time).await;
         host.step().await;
         let kinds: Vec<Kind> = numbers.iter().map(|number| self.kind(*number)).collect();
@@ -175,7 +176,6 @@ impl Engine for SimImages {
         if memory.is_some_and(|most| frames.len() > most) || kinds.contains(&Kind::Huge) {
             return Err(EngineError::OutOfMemory(String::from("simulated")));
         }
-        world.analysed(numbers.len());
         Ok(numbers.iter().zip(kinds).map(|(number, kind)| Ok(faces(*number, kind))).collect())
     }
 

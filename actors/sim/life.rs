@@ -49,6 +49,8 @@ pub(super) struct Site {
     pub(super) galleries: SimQueue,
     pub(super) store: SimFaces,
     lives: RefCell<Lives>,
+    /// Machines that run.
+    hosts: RefCell<Vec<Host>>,
 }
 
 #[derive(Default)]
@@ -73,7 +75,15 @@ impl Site {
     pub(super) fn new(seed: u64, world: &World) -> Self {
         let store = SimFaces::default();
         let (images, galleries) = (SimQueue::images(world, &store), SimQueue::galleries(world));
-        Self { seed, world: world.clone(), images, galleries, store, lives: RefCell::default() }
+        Self {
+            seed,
+            world: world.clone(),
+            images,
+            galleries,
+            store,
+            lives: RefCell::default(),
+            hosts: RefCell::default(),
+        }
     }
 
     pub(super) fn stuck(&self) -> bool {
@@ -90,7 +100,10 @@ impl Site {
     pub(super) async fn life(&self, number: usize, service: Service) -> Option<Exit> {
         self.world.note(|| format!("worker {number} begins: {service:?}"));
         let host = Host::new(&self.world, number);
-        let Some(end) = host.run(self.work(&host, service)).await else {
+        self.hosts.borrow_mut().push(host.clone());
+        let ended = host.run(self.work(&host, service)).await;
+        self.hosts.borrow_mut().retain(|other| other.number != number);
+        let Some(end) = ended else {
             self.lives.borrow_mut().killed += 1;
             return None;
         };
@@ -108,6 +121,14 @@ impl Site {
         check::worker(self, &host, service, &exit, &summary, leftovers);
         self.lives.borrow_mut().ended.push((exit.clone(), summary));
         Some(exit)
+    }
+
+    /// Takes one of the machines away that run.
+    pub(super) fn kill_one(&self) {
+        let hosts = self.hosts.borrow();
+        if let Some(host) = hosts.get(self.world.below(hosts.len())) {
+            host.die("its machine is taken away");
+        }
     }
 
     fn start(&self, host: &Host, service: Service) -> Running {

@@ -53,7 +53,7 @@ pub struct Report {
     pub workers: Vec<(Exit, Summary)>,
     /// Workers that were taken away.
     pub killed: usize,
-    /// Images that an engine analysed, repetitions included.
+    /// Images that an engine began with, repetitions included.
     pub analysed: u64,
     /// Invariants that did not hold.
     pub violations: Vec<Violation>,
@@ -105,10 +105,20 @@ async fn fleet(site: &Site, fleet: Fleet, storm: Duration) {
     let services = [Service::Detect].repeat(fleet.detectors).into_iter().chain([Service::Group].repeat(fleet.groupers));
     let slots = join_all(services.map(|service| slot(site, service, &births, &detectors)));
     tokio::pin!(slots);
-    if timeout(storm, &mut slots).await.is_err() {
-        site.world.calm();
-        slots.await;
+    let taking = async {
+        while let Some(wait) = site.world.look(|s| s.kill_every) {
+            sleep(wait).await;
+            site.kill_one();
+        }
+        sleep(LIMIT).await;
+    };
+    tokio::select! {
+        biased;
+        _ = &mut slots => return,
+        () = sleep(storm) => site.world.calm(),
+        () = taking => {}
     }
+    slots.await;
 }
 
 /// Runs a world. The same seed and scenario give the same report.

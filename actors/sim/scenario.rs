@@ -90,6 +90,8 @@ pub struct Scenario {
     pub notices: Vec<Notice>,
     /// Machines that are struck: (worker, at which of its steps, how).
     pub strikes: Vec<(usize, u32, Strike)>,
+    /// So often one of the machines that run is taken away.
+    pub kill_every: Option<Duration>,
     /// Workers of a fleet; a laptop's one worker where there is none.
     pub fleet: Option<Fleet>,
     /// After this time nothing goes wrong any more. On a laptop the first worker's end is the end of it.
@@ -137,6 +139,7 @@ impl Scenario {
             panics: BTreeMap::new(),
             notices: Vec::new(),
             strikes: Vec::new(),
+            kill_every: None,
             fleet: None,
             storm: Duration::from_secs(60),
             truncated: 0.0,

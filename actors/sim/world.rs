@@ -31,7 +31,7 @@ struct State {
     keeps_leases: bool,
     /// Workers whose calls all reach the queue, and who were never stopped.
     sound: BTreeSet<usize>,
-    /// Images that an engine analysed, repetitions included.
+    /// Images that an engine began with, repetitions included.
     analysed: u64,
 }
 
@@ -151,7 +151,7 @@ impl World {
         self.lock().analysed += images as u64;
     }
 
-    /// Images that an engine analysed, repetitions included.
+    /// Images that an engine began with, repetitions included.
     pub fn total_analysed(&self) -> u64 {
         self.lock().analysed
     }

@@ -35,6 +35,14 @@ pub enum ChaosError {
         /// Why it failed.
         source: io::Error,
     },
+    /// Workers do not live.
+    #[error("workers keep ending as they may not, the last: {end}; their logs are in {}", logs.display())]
+    Strange {
+        /// How the last one ended.
+        end: String,
+        /// Where the workers' logs are.
+        logs: PathBuf,
+    },
     /// The work did not end after the storm.
     #[error("{left} messages are still in the queues {seconds} s after the storm: the workers' logs are in {}", logs.display())]
     Stuck {

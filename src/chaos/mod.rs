@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod report;
 pub mod servers;
 pub mod site;
+pub mod soak;
 pub mod stand_in;
 pub mod storm;
 pub mod workers;

@@ -6,6 +6,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::report::{Moment, Report, Sample};
+use super::soak::{MEASURES, Soak};
 
 const SIZE: (u32, u32) = (1_100, 520);
 const LOOK: &str = "body{font:15px system-ui;margin:2rem auto;max-width:1100px;padding:0 1rem}svg{max-width:100%;height:auto}\
@@ -77,6 +78,45 @@ fn charts(root: &DrawingArea<SVGBackend<'_>, Shift>, report: &Report) -> Result<
     chart.configure_mesh().x_desc("seconds").draw()?;
     let points = report.samples.iter().map(|sample| (sample.at, sample.workers));
     chart.draw_series(LineSeries::new(points, RGBColor(44, 160, 44).stroke_width(2)))?;
+    root.present()?;
+    Ok(())
+}
+
+/// The page of a soak: every measure of every worker over time.
+pub fn soak(soak: &Soak) -> String {
+    let mut svg = String::new();
+    let drawn = measures(&SVGBackend::with_string(&mut svg, (1_100, 900)).into_drawing_area(), soak);
+    if let Err(error) = drawn {
+        svg = format!("<p>no plot: {}</p>", escaped(&error.to_string()));
+    }
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>muster soak</title><style>{LOOK}</style>\
+         <h1>muster soak</h1><pre>{}</pre>{svg}</html>",
+        escaped(&soak.text())
+    )
+}
+
+fn measures(root: &DrawingArea<SVGBackend<'_>, Shift>, soak: &Soak) -> Result<(), Fault> {
+    root.fill(&WHITE)?;
+    let colours = [RGBColor(31, 119, 180), RGBColor(255, 127, 14)];
+    let workers: std::collections::BTreeSet<&str> = soak.vitals.iter().map(|vital| vital.who.as_str()).collect();
+    for (area, (what, value)) in root.split_evenly((4, 1)).iter().zip(MEASURES) {
+        let most = soak.vitals.iter().map(value).max().unwrap_or(0).max(1);
+        let mut chart = ChartBuilder::on(area)
+            .caption(what, ("sans-serif", 15))
+            .margin(6)
+            .x_label_area_size(22)
+            .y_label_area_size(70)
+            .build_cartesian_2d(0.0..soak.seconds.max(1.0), 0..most + most / 10 + 1)?;
+        chart.configure_mesh().draw()?;
+        for (who, colour) in workers.iter().zip(colours) {
+            let own = soak.vitals.iter().filter(|vital| vital.who == *who);
+            let line = LineSeries::new(own.map(|vital| (vital.at, value(vital))), colour.stroke_width(2));
+            let legend = move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2));
+            chart.draw_series(line)?.label(*who).legend(legend);
+        }
+        chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
+    }
     root.present()?;
     Ok(())
 }

@@ -145,7 +145,7 @@ impl Site {
     pub fn environment(&self, metadata: &str) -> Result<Vec<(&'static str, String)>, ChaosError> {
         let place = self.ground.mongo(true)?;
         let uri = |database: &str| {
-            let timeouts = "serverSelectionTimeoutMS=5000&connectTimeoutMS=3000&socketTimeoutMS=10000";
+            let timeouts = "serverSelectionTimeoutMS=5000&connectTimeoutMS=3000";
             format!("mongodb://{place}/{}_{database}?directConnection=true&{timeouts}", self.name)
         };
         Ok(vec![

@@ -15,6 +15,8 @@ use super::workers::{Birth, Ended, Notice, Place, Role, meaning};
 
 /// From SIGTERM to SIGKILL, as Batch has it.
 const GRACE: Duration = Duration::from_secs(30);
+/// After so many ends that nobody can explain there is nothing to learn from more.
+const STRANGE: usize = 20;
 const TICK: Duration = Duration::from_millis(50);
 const SAMPLE: Duration = Duration::from_secs(1);
 /// After the storm the work ends within this, or not at all.
@@ -155,6 +157,9 @@ impl Storm<'_> {
             if let Some(ended) = self.places[number].tick()? {
                 self.ended(number, &ended);
             }
+        }
+        if let Some(end) = self.outcome.strange.get(STRANGE) {
+            return Err(ChaosError::Strange { end: end.clone(), logs: self.run.site.logs.clone() });
         }
         let now = Instant::now();
         for (_, number) in self.broken.extract_if(.., |(at, _)| *at <= now) {

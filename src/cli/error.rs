@@ -87,7 +87,7 @@ impl CliError {
             #[cfg(feature = "cloud")]
             Self::Fleet(error) => error.exit().code(),
             #[cfg(feature = "chaos")]
-            Self::Chaos(crate::chaos::ChaosError::Stuck { .. }) => 1,
+            Self::Chaos(crate::chaos::ChaosError::Stuck { .. } | crate::chaos::ChaosError::Strange { .. }) => 1,
             #[cfg(feature = "chaos")]
             Self::Chaos(_) => 81,
             #[cfg(feature = "cloud")]

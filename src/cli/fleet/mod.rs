@@ -43,6 +43,9 @@ pub enum Command {
     /// Kill workers and cut services off, and prove that nothing is lost and nothing done twice
     #[cfg(feature = "chaos")]
     Chaos(chaos::Args),
+    /// Let workers run for a long time, and see whether anything grows
+    #[cfg(feature = "chaos")]
+    Soak(chaos::soak::Args),
 }
 
 /// Arguments of a worker.
@@ -73,6 +76,11 @@ impl Command {
             Self::Scale(args) => return args.run(layers, logging),
             #[cfg(feature = "chaos")]
             Self::Chaos(args) => {
+                logging.start();
+                return args.run();
+            }
+            #[cfg(feature = "chaos")]
+            Self::Soak(args) => {
                 logging.start();
                 return args.run();
             }

@@ -1,23 +1,26 @@
 //! `muster chaos`: prove that nothing is lost and nothing done twice.
 
-use std::path::{Path, PathBuf};
+mod ground;
+pub mod soak;
+
 use std::process::ExitCode;
 use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
 
 use crate::chaos::ChaosError;
 use crate::chaos::audit::{Audit, audit};
 use crate::chaos::load::Load;
-use crate::chaos::plan::{Weather, plan};
+use crate::chaos::plan::{Event, Weather, plan};
 use crate::chaos::report::Report;
-use crate::chaos::site::{Ground, Site};
+use crate::chaos::site::Site;
 use crate::chaos::storm::{self, Outcome, Run};
 use crate::cli::CliError;
 use crate::cli::print::print;
+use ground::{FOUND, Where, program};
 
 /// Seconds of a storm for each kill, where nobody says how long it lasts.
 const SECONDS_PER_KILL: f64 = 3.0;
-/// The exit code of a run that found a fault.
-const FOUND: u8 = 1;
 
 /// Arguments of `muster chaos`.
 #[derive(Debug, clap::Args)]
@@ -62,30 +65,27 @@ pub struct Args {
     /// Do not run the same work undisturbed afterwards
     #[arg(long)]
     no_compare: bool,
-    /// Folder of photos
-    #[arg(long, value_name = "DIR", default_value = ".cache/photos/gallery")]
-    photos: PathBuf,
-    /// Command that starts the servers, as tests/stack/stack.py does
-    #[arg(long, value_name = "COMMAND", default_value = ".cache/venv/bin/python tests/stack/stack.py")]
-    servers: String,
-    /// Write report.json, timeline.txt, report.html and the workers' logs into this folder
-    #[arg(long, value_name = "DIR", default_value = "muster-chaos")]
-    report: PathBuf,
+    #[command(flatten)]
+    ground: Where,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
 impl Args {
     /// Makes the run.
     pub fn run(self) -> Result<ExitCode, CliError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let report = runtime.block_on(self.make())?;
-        report.write(&self.report)?;
+        let report = runtime()?.block_on(self.make())?;
+        report.write(&self.ground.report)?;
         print(|out| {
             let text = if self.json { serde_json::to_string(&report)? + "\n" } else { report.text(false) };
             write!(out, "{text}")?;
-            Ok(writeln!(out, "{}", self.report.join("report.html").display())?)
+            eprintln!("{}", self.ground.report.join("report.html").display());
+            Ok(())
         })?;
         Ok(if report.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
     }
@@ -95,14 +95,10 @@ impl Args {
         let seed = self.seed.unwrap_or_else(by_the_clock);
         let seconds = self.minutes.map_or(self.kills as f64 * SECONDS_PER_KILL, |minutes| minutes * 60.0);
         let (length, workers) = (Duration::from_secs_f64(seconds.max(1.0)), usize::from(self.workers));
-        let command: Vec<String> = self.servers.split_whitespace().map(str::to_owned).collect();
-        let program =
-            std::env::current_exe().map_err(|error| ChaosError::Io { what: "this program".into(), source: error })?;
-        say(&format!("seed {seed}: {} messages, {} kills in {seconds:.0} s", self.messages, self.kills));
-        let ground = Ground::start(&command).await?;
-        let site = async |name| Site::make(&ground, name, self.lease, logs(&self.report, name)?).await;
-        let storm = site("storm").await?;
-        let load = Load::upload(&storm, &self.photos, self.messages, self.bad).await?;
+        eprintln!("seed {seed}: {} messages, {} kills in {seconds:.0} s", self.messages, self.kills);
+        let (ground, program) = (self.ground.start().await?, program()?);
+        let storm = self.ground.site(&ground, "storm", self.lease).await?;
+        let load = Load::upload(&storm, &self.ground.photos, self.messages, self.bad).await?;
         let events = plan(&Weather {
             seed,
             length,
@@ -110,7 +106,7 @@ impl Args {
             workers: workers + storm::GROUPERS,
             only_drains: self.only_drains,
         });
-        let weather = async |site: &Site, events, length| -> Result<(Outcome, Audit), ChaosError> {
+        let weather = async |site: &Site, events: Vec<Event>, length| -> Result<(Outcome, Audit), ChaosError> {
             let program = program.clone();
             let outcome = storm::weather(&Run { site, load: &load, events, length, workers, program }).await?;
             Ok((outcome, audit(site, &load).await?))
@@ -119,25 +115,10 @@ impl Args {
         let calm = if self.no_compare {
             None
         } else {
-            say("the same work undisturbed, to compare");
-            Some(weather(&site("calm").await?, Vec::new(), Duration::ZERO).await?.1)
+            eprintln!("the same work undisturbed, to compare");
+            let calm = self.ground.site(&ground, "calm", self.lease).await?;
+            Some(weather(&calm, Vec::new(), Duration::ZERO).await?.1)
         };
         Ok(Report::new(seed, workers, self.lease, outcome, audited, calm))
     }
-}
-
-/// An empty folder for the logs of a run.
-fn logs(report: &Path, name: &str) -> Result<PathBuf, ChaosError> {
-    let failed = |source| ChaosError::Io { what: report.display().to_string(), source };
-    let folder = report.join(name);
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        Ok(()) | Err(_) => {}
-    }
-    std::fs::create_dir_all(&folder).map_err(failed)?;
-    folder.canonicalize().map_err(failed)
-}
-
-fn say(line: &str) {
-    eprintln!("{line}");
 }

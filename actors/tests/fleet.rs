@@ -1,0 +1,89 @@
+//! Several workers in one world: what a kill costs, and schedules that once went wrong.
+
+use std::time::Duration;
+
+use muster_actors::image::RejectReason;
+use muster_actors::progress::Stage;
+use muster_actors::sim::{Fleet, Kind, Scenario, Strike, run, violations};
+
+#[test]
+fn one_worker_killed_every_ten_minutes_costs_less_than_a_hundredth_of_the_work_again() {
+    let images = 10_000;
+    let scenario = Scenario {
+        fleet: Some(Fleet { detectors: 4, groupers: 1 }),
+        // Slower than any CPU, so that a kill meets work that took long.
+        batch_time: Duration::from_secs(16),
+        visibility: Duration::from_secs(120),
+        kill_every: Some(Duration::from_secs(600)),
+        storm: Duration::from_secs(24 * 3600),
+        ..Scenario::calm(images)
+    };
+    let report = run(5, &scenario);
+    assert!(report.violations.is_empty(), "{:#?}", report.violations);
+    let repeated = report.analysed as f64 / images as f64 - 1.0;
+    println!("{} workers killed, {:.3} % of the work done again", report.killed, repeated * 100.0);
+    assert!(report.killed >= 7, "{} killed", report.killed);
+    assert!(repeated > 0.0 && repeated <= 0.01, "{repeated}");
+}
+
+#[test]
+fn an_image_that_kills_its_decoder_kills_one_worker_and_is_rejected_with_the_reason() {
+    let mut scenario = Scenario { fleet: Some(Fleet { detectors: 2, groupers: 1 }), ..Scenario::calm(60) };
+    for bad in [7, 23, 51] {
+        scenario.images[bad] = Kind::DecoderAbort;
+    }
+    for seed in 0..20 {
+        let report = run(seed, &scenario);
+        assert!(report.violations.is_empty(), "seed {seed}: {:#?}\n{}", report.violations, report.trace.join("\n"));
+        let reasons = report.workers.iter().flat_map(|(_, summary)| &summary.rejections);
+        let reasons: Vec<_> = reasons.map(|rejected| rejected.rejection.reason).collect();
+        assert_eq!(reasons, [RejectReason::Crashed; 3], "seed {seed}");
+        assert!((1..=3).contains(&report.killed), "seed {seed}: {} workers died", report.killed);
+    }
+}
+
+#[test]
+fn two_workers_that_group_one_gallery_and_are_killed_leave_the_groups_of_its_faces() {
+    for seed in 0..200 {
+        let mut scenario = Scenario { fleet: Some(Fleet { detectors: 1, groupers: 2 }), ..Scenario::calm(30) };
+        scenario.storm = Duration::from_secs(40);
+        let step = |n: u64| 1 + ((seed * 7 + n * 13) % 40) as u32;
+        // Workers 1 and 2 group; 3 and 4 follow whoever died.
+        scenario.strikes = (1..5).map(|worker| (worker, step(worker as u64), Strike::Kill)).collect();
+        let found = violations(seed, &scenario);
+        assert!(found.is_empty(), "seed {seed}: {found:#?}");
+    }
+}
+
+/// What random schedules found, as small as it could be made, in several worlds.
+fn once(scenario: &Scenario) {
+    for seed in 0..20 {
+        let report = run(seed, scenario);
+        assert!(report.violations.is_empty(), "seed {seed}: {:#?}\n{}", report.violations, report.trace.join("\n"));
+    }
+}
+
+#[test]
+fn messages_that_a_dying_fetcher_had_just_received_are_given_back() {
+    let mut scenario = Scenario { visibility: Duration::from_secs(120), ..Scenario::calm(10) };
+    scenario.panics.insert(Stage::Fetcher, vec![1, 2]);
+    once(&scenario);
+    once(&Scenario { fleet: Some(Fleet { detectors: 1, groupers: 1 }), ..scenario });
+}
+
+#[test]
+fn a_body_that_ends_early_is_read_again_and_not_decoded() {
+    once(&Scenario { truncated: 0.3, ..Scenario::calm(30) });
+}
+
+#[test]
+fn a_gallery_that_was_asked_for_is_grouped_after_an_outage() {
+    let scenario = Scenario {
+        fleet: Some(Fleet { detectors: 1, groupers: 1 }),
+        visibility: Duration::from_secs(5),
+        store_down: Some(Duration::from_millis(3_200)),
+        storm: Duration::from_secs(43),
+        ..Scenario::calm(1)
+    };
+    once(&scenario);
+}

@@ -1,0 +1,54 @@
+//! What `muster chaos` and `muster soak` need to start: servers, photos, a folder for what comes of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::chaos::ChaosError;
+use crate::chaos::site::{Ground, Site};
+
+/// The exit code of a run that found a fault.
+pub const FOUND: u8 = 1;
+
+/// Where a run takes place.
+#[derive(Debug, clap::Args)]
+pub struct Where {
+    /// Folder of photos
+    #[arg(long, value_name = "DIR", default_value = ".cache/photos/gallery")]
+    pub photos: PathBuf,
+    /// Command that starts the servers, as tests/stack/stack.py does
+    #[arg(long, value_name = "COMMAND", default_value = ".cache/venv/bin/python tests/stack/stack.py")]
+    servers: String,
+    /// Write the report and the workers' logs into this folder
+    #[arg(long, value_name = "DIR", default_value = "muster-chaos")]
+    pub report: PathBuf,
+}
+
+impl Where {
+    /// Starts the servers.
+    pub async fn start(&self) -> Result<Arc<Ground>, ChaosError> {
+        let command: Vec<String> = self.servers.split_whitespace().map(str::to_owned).collect();
+        Ground::start(&command).await
+    }
+
+    /// Queues, buckets and databases of a run's own.
+    pub async fn site(&self, ground: &Arc<Ground>, name: &'static str, lease: u64) -> Result<Site, ChaosError> {
+        Site::make(ground, name, lease, logs(&self.report, name)?).await
+    }
+}
+
+/// This program, which workers are.
+pub fn program() -> Result<PathBuf, ChaosError> {
+    std::env::current_exe().map_err(|source| ChaosError::Io { what: "this program".into(), source })
+}
+
+/// An empty folder for the logs of a run.
+fn logs(report: &Path, name: &str) -> Result<PathBuf, ChaosError> {
+    let failed = |source| ChaosError::Io { what: report.display().to_string(), source };
+    let folder = report.join(name);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    folder.canonicalize().map_err(failed)
+}
