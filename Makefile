@@ -13,11 +13,13 @@ APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 pytho
 MUSTER       := target/debug/muster
 BUILD        := build
 RELEASED     := target/release/muster
+# Where a storm takes place.
+STORM        := --photos $(PHOTOS)/gallery --servers '$(VENV)/bin/python tests/stack/stack.py'
 FUZZED       := header jpeg png webp heif
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages lambda lambda-cold-start
+.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak lambda lambda-cold-start
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -26,9 +28,12 @@ demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people 
 	$(MUSTER) index $(PHOTOS)/demo --library $(CACHE)/demo-library
 
 # The tests' crates ask for more features of those that both share: built as the tests need them, muster is not built twice.
-test stack-demo stack-telemetry outages fleet-demo: BUILD := test --workspace --no-run
+test stack-demo stack-telemetry outages fleet-demo chaos soak: BUILD := test --workspace --no-run
 test: deploy-check models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
-	cargo test --workspace --locked --no-fail-fast
+	@# Five minutes of steady work beside the tests, which leave a core for it.
+	$(MUSTER) soak $(STORM) --minutes 5 --rate 4 --report $(CACHE)/soak > $(CACHE)/soak.txt 2>&1 & soak=$$!; \
+	tests=0; cargo test --workspace --locked --no-fail-fast || tests=$$?; \
+	wait $$soak || { tests=1; cat $(CACHE)/soak.txt; }; exit $$tests
 
 check: lint deny doc test ## formatting, clippy, licences, docs and all tests
 
@@ -69,6 +74,12 @@ fleet-demo: models $(VENV)/done $(PHOTOS)/gallery ## 300 photos in two waves: wo
 
 outages: models $(VENV)/done $(PHOTOS)/demo ## 2,000 images, a minute without each dependency
 	MUSTER_OUTAGE_IMAGES=2000 MUSTER_OUTAGE_SECONDS=60 cargo test --locked --test fleet outages:: -- --nocapture
+
+chaos: $(MUSTER) $(VENV)/done $(PHOTOS)/gallery ## 200 kills over 5,000 messages, then the same undisturbed (STORM_ARGS="--seed 7 --kills 20")
+	$(MUSTER) chaos $(STORM) --report $(CACHE)/chaos $(or $(STORM_ARGS),--kills 200 --messages 5000 --bad 40)
+
+soak: $(MUSTER) $(VENV)/done $(PHOTOS)/gallery ## an hour of steady work: does anything grow? (SOAK_MINUTES=5)
+	$(MUSTER) soak $(STORM) --minutes $(or $(SOAK_MINUTES),60) --report $(CACHE)/soak
 
 lambda: $(CACHE)/apt.done ## pack the submitter for AWS Lambda
 	cargo build --locked --profile lambda -p muster-submitter
