@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster::cli::Cli;
+use muster::cli::print::say;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("muster: {error}");
+            say(&format!("muster: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

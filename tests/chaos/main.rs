@@ -29,8 +29,7 @@ fn a_storm_of_kills_and_faults_loses_nothing_doubles_nothing_and_convicts_only_t
     let said = String::from_utf8_lossy(&output.stdout);
     let timeline = || std::fs::read_to_string(report.path().join("timeline.txt")).unwrap_or_default();
     assert_eq!(output.status.code(), Some(0), "{}\n{said}\n{}", String::from_utf8_lossy(&output.stderr), timeline());
-    let report: Value =
-        serde_json::from_slice(&std::fs::read(report.path().join("report.json")).unwrap()).unwrap();
+    let report: Value = serde_json::from_slice(&std::fs::read(report.path().join("report.json")).unwrap()).unwrap();
     let audit = &report["audit"];
     assert_eq!((&audit["sent"], &audit["stored"], &audit["dead"]), (&500.into(), &492.into(), &8.into()));
     assert_eq!(audit["fingerprint"], report["undisturbed"]["fingerprint"]);
@@ -89,5 +88,21 @@ fn a_photo_that_kills_the_decoder_kills_one_run_of_index_and_is_rejected_by_the_
     assert!(summary.to_string().contains("CRASHED"), "{summary:#}");
     // Nothing is decoded apart that need not be, and the bad one is not tried again.
     let third: Value = serde_json::from_slice(&index().stdout).unwrap();
-    assert_eq!(support::count(&third, "indexed") + support::count(&third, "no_faces") + support::count(&third, "rejected"), 0);
+    assert_eq!(
+        support::count(&third, "indexed") + support::count(&third, "no_faces") + support::count(&third, "rejected"),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_log_has_no_room_ends_as_its_work_did() {
+    let stack = std::sync::Arc::new(support::stack::Stack::start(&["mongo", "redis", "aws"]));
+    let fleet = Fleet::new(&stack).await;
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let keys = fleet.upload(&support::photos("demo").join("P002"), "demo/").await;
+    fleet.send(keys.iter().map(|key| fleet.event(key))).await;
+    let mut worker = fleet.worker("detect");
+    let status = worker.env("MUSTER_QUEUES__LEAVE_AFTER_EMPTY", "2").stdout(full()).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(0), "{status}");
+    assert_eq!(fleet.depth(&fleet.images).await, (0, 0));
 }

@@ -88,7 +88,10 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
         let cache = worker.cache().map(|cache| cache.counts());
         Ok::<_, CliError>(Report { cost: spent(&summary, worker.counted().requests(), &prices), exit, summary, cache })
     })?;
-    tell(&report, json)?;
+    // A log without room changes nothing about how the work ended.
+    if let Err(error) = tell(&report, json) {
+        tracing::error!(%error, "worker.report");
+    }
     Ok(ExitCode::from(report.exit.code()))
 }
 

@@ -16,7 +16,7 @@ use crate::chaos::report::Report;
 use crate::chaos::site::Site;
 use crate::chaos::storm::{self, Outcome, Run};
 use crate::cli::CliError;
-use crate::cli::print::print;
+use crate::cli::print::{print, say};
 use ground::{FOUND, Where, program};
 
 /// Seconds of a storm for each kill, where nobody says how long it lasts.
@@ -84,7 +84,7 @@ impl Args {
         print(|out| {
             let text = if self.json { serde_json::to_string(&report)? + "\n" } else { report.text(false) };
             write!(out, "{text}")?;
-            eprintln!("{}", self.ground.report.join("report.html").display());
+            say(&self.ground.report.join("report.html").display().to_string());
             Ok(())
         })?;
         Ok(if report.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
@@ -95,7 +95,7 @@ impl Args {
         let seed = self.seed.unwrap_or_else(by_the_clock);
         let seconds = self.minutes.map_or(self.kills as f64 * SECONDS_PER_KILL, |minutes| minutes * 60.0);
         let (length, workers) = (Duration::from_secs_f64(seconds.max(1.0)), usize::from(self.workers));
-        eprintln!("seed {seed}: {} messages, {} kills in {seconds:.0} s", self.messages, self.kills);
+        say(&format!("seed {seed}: {} messages, {} kills in {seconds:.0} s", self.messages, self.kills));
         let (ground, program) = (self.ground.start().await?, program()?);
         let storm = self.ground.site(&ground, "storm", self.lease).await?;
         let load = Load::upload(&storm, &self.ground.photos, self.messages, self.bad).await?;
@@ -115,7 +115,7 @@ impl Args {
         let calm = if self.no_compare {
             None
         } else {
-            eprintln!("the same work undisturbed, to compare");
+            say("the same work undisturbed, to compare");
             let calm = self.ground.site(&ground, "calm", self.lease).await?;
             Some(weather(&calm, Vec::new(), Duration::ZERO).await?.1)
         };
