@@ -13,7 +13,7 @@ APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 pytho
 MUSTER       := target/debug/muster
 BUILD        := build
 RELEASED     := target/release/muster
-FUZZED       := header jpeg png webp heif
+FUZZED       := header exif jpeg png webp heif message split sibling manifest model wheel settings trace memory cutover key library
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
