@@ -9,9 +9,13 @@ use muster::vision::decode::Format;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+#[cfg(feature = "cloud")]
+mod document;
 mod mutate;
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
+#[cfg(feature = "cloud")]
+mod trace_header;
 
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
@@ -53,10 +57,10 @@ fn hold(name: &str, count: u64, target: fn(&[u8])) {
     }
 }
 
-/// A test for each target, and the list of all.
+/// A test for each target, and the list of them.
 macro_rules! targets {
-    ($($name:ident: $count:literal, $target:expr;)*) => {
-        const TARGETS: &[&str] = &[$(stringify!($name)),*];
+    ($list:ident; $($name:ident: $count:literal, $target:expr;)*) => {
+        const $list: &[&str] = &[$(stringify!($name)),*];
         $(
             #[test]
             fn $name() {
@@ -67,6 +71,7 @@ macro_rules! targets {
 }
 
 targets! {
+    FUZZED;
     header: 5_000, targets::header::header;
     exif: 5_000, targets::exif::exif;
     jpeg: 1_000, |data| targets::image::decode(Format::Jpeg, data);
@@ -87,6 +92,14 @@ targets! {
     library: 500, targets::library::library;
 }
 
+// Not under libFuzzer, which would have to build every client of the cloud.
+#[cfg(feature = "cloud")]
+targets! {
+    CLOUD;
+    document: 10_000, document::document;
+    trace_header: 10_000, trace_header::trace_header;
+}
+
 #[test]
 fn every_target_is_fuzzed() {
     let files = std::fs::read_dir(fuzz().join("fuzz_targets")).unwrap();
@@ -95,6 +108,8 @@ fn every_target_is_fuzzed() {
     let listed = makefile.lines().find_map(|line| line.strip_prefix("FUZZED       := ")).unwrap();
     let listed: BTreeSet<String> = listed.split(' ').map(str::to_owned).collect();
     assert_eq!(files.collect::<BTreeSet<_>>(), listed);
-    let here: BTreeSet<String> = TARGETS.iter().map(|name| (*name).to_owned()).collect();
-    assert_eq!(here, listed);
+    let names = |of: &[&str]| of.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(names(FUZZED), listed);
+    #[cfg(feature = "cloud")]
+    assert!(names(CLOUD).is_disjoint(&listed));
 }

@@ -46,8 +46,7 @@ const COLUMNS: [(&str, &str); 28] = [
 
 /// An image with two faces.
 fn image(n: u8) -> Commit {
-    let locator =
-        Locator { gallery: GalleryId(GALLERY.to_owned()), bucket: ".".to_owned(), key: format!("{n}.jpg") };
+    let locator = Locator { gallery: GalleryId(GALLERY.to_owned()), bucket: ".".to_owned(), key: format!("{n}.jpg") };
     let id = locator.id();
     let face = |m: u8| {
         let bbox = BBox { x: f32::from(m) * 50.0, y: 0.0, width: 40.0, height: 40.0 };

@@ -75,8 +75,9 @@ pub fn memory(data: &[u8]) {
                     assert!(active.of(order.line) <= CAPS.of(order.line), "{look:?}");
                 }
                 let again = now(submitter.tick()).expect("the flight was given back");
+                // What was asked for counts until it is seen; a fleet that shows one worker a job has lost the others.
                 let ordered: u64 = look.orders.iter().chain(&again.orders).map(|order| order.workers).sum();
-                assert!(ordered <= CAPS.total(), "{look:?}, then {again:?}");
+                assert!(phase.is_some() || ordered <= CAPS.total(), "{look:?}, then {again:?}");
             }
             Err(LookError::Busy { .. } | LookError::Memory(_)) => assert_eq!(shelf.held(), (0, data.to_vec())),
             Err(error) => panic!("nothing here fails: {error}"),

@@ -36,8 +36,8 @@ fn written(image: &Locator, intake: &Intake) {
     }
     let event = json!({ "Records": [{ "s3": { "bucket": { "name": bucket }, "object": { "key": escaped(key) } } }] });
     let enveloped = json!({ "Type": "Notification", "Message": event.to_string() }).to_string();
-    let made = key.starts_with(&intake.results)
-        || intake.thumbnails.as_ref().is_some_and(|thumbnails| thumbnails.is_one(key));
+    let made =
+        key.starts_with(&intake.results) || intake.thumbnails.as_ref().is_some_and(|thumbnails| thumbnails.is_one(key));
     for body in [event.to_string(), enveloped] {
         match parse(&body, intake, usize::MAX) {
             Ok(Message::Ignored(_)) => assert!(made, "{body}"),

@@ -31,13 +31,8 @@ pub fn model(data: &[u8]) {
         assert_eq!(all.iter().flat_map(|field| field.raw).copied().collect::<Vec<_>>(), model, "fields are the whole");
     }
     let is = |bit: u32| asked >> bit & 1 == 1;
-    let wanted = Rewrite {
-        fold_weights: is(0),
-        free_batch: is(1),
-        free_size: is(2),
-        batch_reshapes: is(3),
-        split_prelu: is(4),
-    };
+    let wanted =
+        Rewrite { fold_weights: is(0), free_batch: is(1), free_size: is(2), batch_reshapes: is(3), split_prelu: is(4) };
     if let Ok(same) = rewrite(model, &Rewrite::default()) {
         assert_eq!(said(&same), said(model), "nothing was to change");
     }
