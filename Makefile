@@ -15,7 +15,7 @@ BUILD        := build
 RELEASED     := target/release/muster
 # Where a storm takes place.
 STORM        := --photos $(PHOTOS)/gallery --servers '$(VENV)/bin/python tests/stack/stack.py'
-FUZZED       := header jpeg png webp heif
+FUZZED       := header exif jpeg png webp heif message split sibling manifest model wheel settings trace memory cutover key library
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -88,8 +88,9 @@ lambda: $(CACHE)/apt.done ## pack the submitter for AWS Lambda
 lambda-cold-start: lambda $(VENV)/done ## time the packed submitter's start, ten times
 	MUSTER_BOOTSTRAP=$(abspath target/lambda/bootstrap) cargo test --workspace --locked --test lambda cold_start -- --nocapture
 
-fuzz: $(CACHE)/tools/bin/cargo-fuzz $(VENV)/done $(PHOTOS)/demo ## each decoder a minute with mutated images
+fuzz: $(CACHE)/tools/bin/cargo-fuzz $(VENV)/done $(PHOTOS)/demo ## each parser of outside bytes a minute with mutated input
 	$(VENV)/bin/python tests/fuzz/seeds.py $(PHOTOS)/demo/astronaut.png tests/fuzz/corpus
+	cp -rT tests/fuzz/seeds tests/fuzz/corpus
 	for target in $(FUZZED); do RUSTC_BOOTSTRAP=1 $< run --fuzz-dir tests/fuzz $$target -- \
 	  -max_total_time=60 -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1; done
 

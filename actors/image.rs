@@ -64,7 +64,8 @@ macro_rules! hex_id {
             type Err = $crate::image::IdError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let fault = || $crate::image::IdError(text.chars().take(64).collect());
-                if text.len() != 32 || !text.is_ascii() {
+                // A sign is not a hexadecimal digit, whatever Rust's parser says.
+                if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
                     return Err(fault());
                 }
                 let mut id = [0; 16];
@@ -251,4 +252,18 @@ pub struct ImageRecord {
     pub face_count: u32,
     /// Id of the model pack, with its version.
     pub model: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back_and_a_sign_is_no_digit() {
+        let id = ImageId(*b"0123456789abcdef");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "00", &"+1".repeat(16), &"g0".repeat(16), &"é".repeat(16)] {
+            assert!(text.parse::<ImageId>().is_err(), "{text}");
+        }
+    }
 }

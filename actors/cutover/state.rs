@@ -217,7 +217,7 @@ impl State {
         trail.drain(..trail.len().saturating_sub(KEPT));
         let held = (what == What::Triggered).then_some(why);
         Ok(Self {
-            revision: self.revision + 1,
+            revision: self.revision.wrapping_add(1),
             percent: to,
             since: note.at,
             dead_letters: note.dead_letters,
@@ -265,6 +265,13 @@ mod tests {
     fn state(percent: u8, ago: u64, held: bool) -> State {
         let held = held.then(|| "2 of 3 failed".to_owned());
         State { revision: 7, percent, since: NOW - ago * 1000, held, ..State::default() }
+    }
+
+    #[test]
+    fn after_the_last_revision_comes_another() {
+        let last = State { revision: u64::MAX, ..state(10, 60, false) };
+        let after = last.grant(Wish::RollBack, &note(), DWELL).unwrap();
+        assert_ne!(after.revision, last.revision);
     }
 
     #[test]

@@ -85,17 +85,22 @@ impl Sibling {
 
     /// Whether `key` is the key of a thumbnail of some image.
     pub fn is_one(&self, key: &str) -> bool {
-        match self.0.split_first() {
-            _ if is(&self.0, key) => true,
-            // Of an image at the top, which has no folder.
-            Some((Piece::Folder, rest)) => match rest.split_first() {
-                Some((Piece::Text(text), rest)) => {
-                    key.strip_prefix(text.trim_start_matches('/')).is_some_and(|key| is(rest, key))
+        is(&self.0, key) || (self.0.contains(&Piece::Folder) && is(&self.at_top(), key))
+    }
+
+    /// The pieces where the image lies at the top and has no folder.
+    fn at_top(&self) -> Vec<Piece> {
+        let mut pieces: Vec<Piece> = self.0.iter().filter(|piece| **piece != Piece::Folder).cloned().collect();
+        if self.0.first() == Some(&Piece::Folder) {
+            while let Some(Piece::Text(text)) = pieces.first_mut() {
+                text.drain(..text.len() - text.trim_start_matches('/').len());
+                if !text.is_empty() {
+                    break;
                 }
-                _ => false,
-            },
-            _ => false,
+                pieces.remove(0);
+            }
         }
+        pieces
     }
 }
 
@@ -140,6 +145,9 @@ mod tests {
             ("{key}_small", "no extension", "no extension_small"),
             ("{folder}/thumb_{name}", "c.png", "thumb_c.png"),
             ("t/{folder}/{stem}/{name}", "a/b/c.png", "t/a/b/c/c.png"),
+            ("t/{folder}/{stem}.jpg", "c.png", "t//c.jpg"),
+            ("{folder}{stem}_t", "c", "c_t"),
+            ("{folder}/{folder}/t_{name}", "c.png", "t_c.png"),
         ] {
             let sibling: Sibling = pattern.parse().unwrap();
             assert_eq!(sibling.of(key), thumbnail, "{pattern}");

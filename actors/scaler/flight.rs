@@ -147,7 +147,7 @@ impl Submitter {
     }
 
     async fn write(&self, kept: &mut Kept) -> Result<(), LookError> {
-        kept.memory.revision += 1;
+        kept.memory.revision = kept.memory.revision.wrapping_add(1);
         let bytes = serde_json::to_vec(&kept.memory).map_err(|error| LookError::Memory(error.to_string()))?;
         kept.version = Some(write(&*self.cell, kept.version.as_ref(), bytes).await?);
         Ok(())
@@ -194,7 +194,7 @@ impl Submitter {
             return Ok(look);
         }
         let (at, serial) = (self.now(), kept.memory.serial);
-        kept.memory.serial = serial + 1;
+        kept.memory.serial = serial.wrapping_add(1);
         kept.memory.asked.extend(look.orders.iter().cloned().map(|order| Asked { order, at }));
         if let Err(error) = self.write(kept).await {
             kept.memory.asked.retain(|asked| !look.orders.contains(&asked.order));

@@ -74,23 +74,24 @@ impl Workers {
         }
     }
 
-    /// Adds to a line.
+    /// Adds to a line. What is remembered may say any number: too many are as good as the most.
     pub fn add(&mut self, line: Line, workers: u64) {
-        match line {
-            Line::Primary => self.primary += workers,
-            Line::Secondary => self.secondary += workers,
-            Line::Fallback => self.fallback += workers,
-        }
+        let there = match line {
+            Line::Primary => &mut self.primary,
+            Line::Secondary => &mut self.secondary,
+            Line::Fallback => &mut self.fallback,
+        };
+        *there = there.saturating_add(workers);
     }
 
     /// On the Spot market.
     pub fn spot(self) -> u64 {
-        self.primary + self.secondary
+        self.primary.saturating_add(self.secondary)
     }
 
     /// In all.
     pub fn total(self) -> u64 {
-        self.spot() + self.fallback
+        self.spot().saturating_add(self.fallback)
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use muster_actors::error::backoff::Jitter;
 use muster_actors::ports::cell::Cell;
+use muster_actors::ports::fleet::Order;
 use muster_actors::scaler::flight::{Look, LookError, ScalerSettings, Submitter};
-use muster_actors::scaler::memory::{Holder, Memory, Patience};
+use muster_actors::scaler::memory::{Asked, Holder, Memory, Patience};
 use muster_actors::scaler::policy::{Depth, Line, Pace, Policy, Why, Workers};
 use muster_actors::scaler::stuck::Cause;
 use muster_actors::sim::batch::Status;
@@ -194,6 +195,23 @@ fn a_clock_that_is_far_ahead_locks_nobody_out() {
         let memory = Memory { holder, ..Memory::default() };
         world.cell.swap(None, serde_json::to_vec(&memory).unwrap()).await.unwrap();
         world.submitter("one").tick().await.unwrap();
+    });
+}
+
+#[test]
+fn a_memory_at_its_largest_figures_asks_for_nobody_too_many() {
+    runtime().block_on(async {
+        let world = World::new(&Lost::default(), 0);
+        world.fleet.fill(waits(100_000));
+        let asked = |name: &str| Asked {
+            order: Order { name: name.to_owned(), line: Line::Secondary, workers: u64::MAX },
+            at: 1_700_000_000_000,
+        };
+        let asked = vec![asked("a"), asked("b")];
+        let memory = Memory { revision: u64::MAX, serial: u64::MAX, asked, ..Memory::default() };
+        world.cell.swap(None, serde_json::to_vec(&memory).unwrap()).await.unwrap();
+        let look = world.submitter("one").tick().await.unwrap();
+        assert_eq!((look.tally.active.secondary, look.orders), (u64::MAX, vec![]));
     });
 }
 

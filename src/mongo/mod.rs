@@ -8,7 +8,7 @@ mod album;
 mod bulk;
 pub mod classify;
 mod connect;
-mod documents;
+pub mod documents;
 mod erase;
 mod forgotten;
 mod gallery;

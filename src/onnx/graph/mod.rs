@@ -79,10 +79,11 @@ pub fn rewrite(model: &[u8], rewrite: &Rewrite) -> Result<Vec<u8>, GraphError> {
 fn graph(message: &[u8], rewrite: &Rewrite) -> Result<Vec<u8>, GraphError> {
     let parts: Vec<Field<'_>> = fields(message).collect::<Result<_, _>>()?;
     let mut weights = BTreeMap::new();
-    for part in parts.iter().filter(|part| part.number == GRAPH_INITIALIZER) {
+    let all = |number| parts.iter().filter(move |part| part.number == number && matches!(part.value, Value::Bytes(_)));
+    for part in all(GRAPH_INITIALIZER) {
         weights.insert(text(part.bytes(), TENSOR_NAME)?, part.bytes());
     }
-    let nodes = parts.iter().filter(|part| part.number == GRAPH_NODE).map(|part| Node::read(part.bytes()));
+    let nodes = all(GRAPH_NODE).map(|part| Node::read(part.bytes()));
     let nodes: Vec<Node<'_>> = nodes.collect::<Result<_, _>>()?;
     let targets = if rewrite.batch_reshapes { reshape_targets(&nodes) } else { BTreeSet::new() };
     let mut splits = if rewrite.split_prelu { prelu::splits(&nodes, &weights)? } else { BTreeMap::new() };
@@ -91,6 +92,7 @@ fn graph(message: &[u8], rewrite: &Rewrite) -> Result<Vec<u8>, GraphError> {
     let mut node = 0;
     for part in &parts {
         match part.number {
+            _ if !matches!(part.value, Value::Bytes(_)) => out.extend_from_slice(part.raw),
             GRAPH_NODE => {
                 match splits.remove(&node) {
                     Some(split) => out.extend_from_slice(&split),

@@ -69,6 +69,17 @@ fn nothing_asked_nothing_changed() {
 }
 
 #[test]
+fn a_number_where_a_message_belongs_is_copied() {
+    let mut graph = Vec::new();
+    [GRAPH_NODE, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_VALUE_INFO]
+        .iter()
+        .for_each(|field| put_number(&mut graph, *field, 5));
+    let before = message(&[(MODEL_GRAPH, &graph)]);
+    let asked = Rewrite { fold_weights: true, free_batch: true, ..Rewrite::default() };
+    assert_eq!(rewrite(&before, &asked).unwrap(), before);
+}
+
+#[test]
 fn weights_leave_the_inputs_and_sizes_are_freed() {
     let weight = int64s("w", &[1, 2], true);
     let before = model(&[

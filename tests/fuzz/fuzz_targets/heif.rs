@@ -4,4 +4,4 @@
 use libfuzzer_sys::fuzz_target;
 use muster::vision::decode::Format;
 
-fuzz_target!(|data: &[u8]| muster_fuzz::decode(Format::Heif, data));
+fuzz_target!(|data: &[u8]| muster_fuzz::image::decode(Format::Heif, data));

@@ -1,31 +1,19 @@
-//! What every decoder owes, whatever the bytes: an image whose pixels have the size it names, or a rejection.
+//! What each parser of outside bytes owes, whatever the bytes: one function a target. They run under libFuzzer (`make fuzz`) and,
+//! over the kept seeds and mutations of them, in `cargo test --test parsers`.
 
-use bytes::Bytes;
-use muster::vision::decode::{Format, Limits, VisionDecoder, closer_region};
-use muster_actors::face::BBox;
-use muster_actors::image::Pixels;
-use muster_actors::ports::decoder::Decoder;
-
-/// Small, so that an input that asks for much is answered quickly.
-pub const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1 << 22 };
-
-fn whole(pixels: &Pixels) {
-    assert!(pixels.width > 0 && pixels.height > 0, "an image without pixels");
-    assert_eq!(pixels.data.len(), pixels.width as usize * pixels.height as usize * 3, "pixels of another size");
-}
-
-/// Decodes bytes that claim to be of a format, then a part of them again.
-pub fn decode(format: Format, data: &[u8]) {
-    if Format::of(data) != Some(format) {
-        return;
-    }
-    let decoder = VisionDecoder { limits: LIMITS, side: 64 };
-    let Ok(frame) = decoder.decode(Bytes::copy_from_slice(data)) else { return };
-    whole(&frame.pixels);
-    assert!(u64::from(frame.width) * u64::from(frame.height) <= LIMITS.pixels, "above the limit");
-    let last = |n: usize| data.iter().rev().nth(n).copied().map_or(0.0, f32::from);
-    let around = BBox { x: last(0) - 8.0, y: last(1) - 8.0, width: last(2), height: last(3) };
-    if let Ok(region) = closer_region(&frame, last(4) / 128.0, &around) {
-        whole(&region.pixels);
-    }
-}
+pub mod cutover;
+pub mod exif;
+pub mod header;
+pub mod image;
+pub mod key;
+pub mod library;
+pub mod manifest;
+pub mod memory;
+pub mod message;
+pub mod model;
+pub mod settings;
+mod shelf;
+pub mod sibling;
+pub mod split;
+pub mod trace;
+pub mod wheel;

@@ -1,0 +1,6 @@
+//! See `src/settings.rs`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| muster_fuzz::settings::settings(data));
