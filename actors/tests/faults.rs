@@ -171,12 +171,8 @@ fn a_drain_at_any_time_keeps_its_deadline_and_gives_back_or_finishes_what_is_hel
         // From before the first receive to after the last ack: every stage is met with work in it.
         for at in (0..4_000).step_by(50) {
             let mut scenario = Scenario::calm(60);
-            scenario.notices = vec![Notice {
-                worker: 0,
-                at: Duration::from_millis(at),
-                mode: mode,
-                deadline: Duration::from_secs(20),
-            }];
+            scenario.notices =
+                vec![Notice { worker: 0, at: Duration::from_millis(at), mode, deadline: Duration::from_secs(20) }];
             let report = run(at, &scenario);
             assert!(report.violations.is_empty(), "{mode:?} at {at} ms: {:#?}", report.violations);
             let (exit, summary) = report.first();

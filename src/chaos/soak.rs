@@ -41,7 +41,9 @@ pub struct Vital {
 }
 
 /// What can grow: its name, and how it is read.
-pub const MEASURES: [(&str, fn(&Vital) -> u64); 4] = [
+pub type Measure = (&'static str, fn(&Vital) -> u64);
+/// All that is measured.
+pub const MEASURES: [Measure; 4] = [
     ("resident KiB", |vital| vital.resident),
     ("open files", |vital| vital.files),
     ("threads", |vital| vital.threads),
@@ -93,7 +95,7 @@ fn growth(vitals: &[Vital], who: &str, seconds: f64) -> Vec<Growth> {
         let values: Vec<f64> = part.map(|vital| value(vital) as f64).collect();
         values.iter().sum::<f64>() / values.len().max(1) as f64
     };
-    let one = |(what, value): (&'static str, fn(&Vital) -> u64)| Growth {
+    let one = |(what, value): Measure| Growth {
         who: who.to_owned(),
         what,
         first: mean(start, value),

@@ -26,7 +26,7 @@ use muster_actors::face::{BBox, Face, FaceId, Quality};
 use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::image::{Frame, ImageRecord, ImageState, Locator, Pixels, Rejection};
 use muster_actors::ports::Ports;
-use muster_actors::ports::decoder::Decoder;
+use muster_actors::ports::decoder::{DecodeError, Decoder};
 use muster_actors::ports::engine::{Analysis, Engine, EngineError};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
