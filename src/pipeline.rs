@@ -57,14 +57,14 @@ pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn 
     let options = options.iter().flat_map(|(name, value)| [OsString::from(name), value.to_string().into()]);
     // Without a name of its own the program cannot be started again: a decode apart says so, and the image goes back.
     let program = std::env::current_exe().unwrap_or_default();
-    let mut options: Vec<OsString> = options.collect();
-    let mut decoder: Arc<dyn Decoder> = Arc::new(VisionDecoder { limits, side });
+    let options: Vec<OsString> = options.collect();
+    let decoder = VisionDecoder { limits, side };
     #[cfg(feature = "chaos")]
     if pack.manifest().name == stand_in::PACK {
-        options.push("--marked".into());
-        decoder = Arc::new(stand_in::Marked(VisionDecoder { limits, side }));
+        let options = [options, vec!["--marked".into()]].concat();
+        return (Arc::new(stand_in::Marked(decoder)), Arc::new(ApartDecoder::new(program, options, limits)));
     }
-    (decoder, Arc::new(ApartDecoder::new(program, options, limits)))
+    (Arc::new(decoder), Arc::new(ApartDecoder::new(program, options, limits)))
 }
 
 /// The grouping parameters in force: the settings', where they say so, else the pack's.
