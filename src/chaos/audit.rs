@@ -126,7 +126,7 @@ pub async fn audit(site: &Site, load: &Load) -> Result<Audit, ChaosError> {
         judge(&mut audit, one, load.bad.get(one).copied(), of.remove(one), letter.as_deref());
     }
     audit.doubled.extend(of.keys().map(|one| format!("{}/{} was never sent", one.gallery, one.key)));
-    audit.doubled.extend(dead.keys().map(|body| format!("a letter about nothing that was sent: {body}")));
+    audit.misjudged.extend(dead.iter().map(|(body, (_, reason))| format!("{body} is dead as {reason}")));
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     for face in &faces {
         *counts.entry(face.get("image").map(Bson::to_string).unwrap_or_default()).or_default() += 1;

@@ -15,6 +15,8 @@ use super::stand_in::{FAULT, Fault};
 
 /// Kilobytes of address space of a worker with little memory.
 const LITTLE: u32 = 700_000;
+/// A worker younger than this may not hear signals yet.
+const LISTENS: Duration = Duration::from_millis(500);
 /// From the end of a worker to the start of the next in its place, as a scheduler takes some time.
 const BOOT: Duration = Duration::from_millis(500);
 
@@ -266,6 +268,8 @@ pub fn meaning(ended: &Ended) -> Option<&'static str> {
     let Ended { status, birth, killed, fault, drained, .. } = ended;
     match (status.code(), status.signal()) {
         (_, Some(9)) if *killed => Some("killed"),
+        // Told to end before it could listen.
+        (_, Some(15)) if ended.lived < LISTENS => Some("ended before it began"),
         // The decoder of a bad image, or an allocation.
         (_, Some(6)) => Some("aborted"),
         (Some(80), _) if drained.is_some() => Some("handed back"),

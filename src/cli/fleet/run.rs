@@ -33,6 +33,8 @@ const THREADS: usize = 2;
 
 /// Runs a worker.
 pub fn run(mut settings: Settings, service: Service, logging: Logging, json: bool) -> Result<ExitCode, CliError> {
+    // Before anything that takes time: a worker that is told to end while it loads its models ends in good order.
+    let signals = Signals::listen()?;
     let telemetry = Telemetry::start(&settings, service.as_str())?;
     logging.start_fleet(&telemetry);
     let home = Home::from_env()?;
@@ -48,7 +50,6 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
         }
         Service::Grouping => None,
     };
-    let signals = Signals::listen()?;
     let limit = settings.fleet.time_limit_minutes;
     let deadline = Duration::from_secs(settings.pipeline.drain_seconds);
     let runtime = || {

@@ -20,7 +20,7 @@ use crate::cli::print::{print, say};
 use ground::{FOUND, Where, program};
 
 /// Seconds of a storm for each kill, where nobody says how long it lasts.
-const SECONDS_PER_KILL: f64 = 3.0;
+const SECONDS_PER_KILL: f64 = 1.5;
 
 /// Arguments of `muster chaos`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ Examples:
   muster chaos --kills 100 --only-drains
   muster chaos --messages 20000 --bad 100 --kills 0 --no-compare")]
 pub struct Args {
-    /// Length of the storm in minutes [default: 3 s a kill]
+    /// Length of the storm in minutes [default: 1.5 s a kill]
     #[arg(long)]
     minutes: Option<f64>,
     /// Everything random follows from it [default: by the clock]
