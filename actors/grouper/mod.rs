@@ -196,6 +196,14 @@ impl Grouper {
                     mark.done();
                     answered.into_iter().for_each(Asked::ack);
                 }
+                // Messages stay ours: given back, they count as received once more, and a gallery that others write to all the time
+                // would be given up.
+                Err(Trouble::Later(message)) if grouper.post.leaving.is_none() && !answered.is_empty() => {
+                    tracing::warn!(message, "grouper.later");
+                    mark.done();
+                    let delay = grouper.post.crew.release_delay();
+                    ctx.run_later(delay, |grouper, ctx| answered.into_iter().for_each(|asked| grouper.ask(asked, ctx)));
+                }
                 Err(trouble) => {
                     // A gallery that a message asked for is its next receiver's; a gallery of ours stays marked.
                     if answered.is_empty() {
@@ -210,6 +218,13 @@ impl Grouper {
             }
             grouper.go_on(ctx);
         }));
+    }
+
+    /// The gallery is to be grouped for a message.
+    fn ask(&mut self, asked: Asked, ctx: &mut Context<Self>) {
+        self.post.crew.dirty.mark(&asked.gallery);
+        self.asked.entry(asked.gallery.clone()).or_default().push(asked);
+        self.next(ctx);
     }
 
     /// After a reconciliation: at once when leaving, else when the next wake-up is due.
@@ -313,9 +328,7 @@ impl Handler<Asked> for Grouper {
 
     fn handle(&mut self, asked: Asked, ctx: &mut Self::Context) {
         self.post.crew.settings.probe.pass(Stage::Grouper);
-        self.post.crew.dirty.mark(&asked.gallery);
-        self.asked.entry(asked.gallery.clone()).or_default().push(asked);
-        self.next(ctx);
+        self.ask(asked, ctx);
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Scenario {
     pub storm: Duration,
     /// Reads of objects that end early.
     pub truncated: f64,
+    /// Saved groups whose gallery somebody changed meanwhile.
+    pub conflicts: f64,
     /// By how much the queue's clock runs faster than the workers'.
     pub drift: f64,
     /// The queue obeys receipts whose lease is over, and says that it obeys stale ones, as SQS does.
@@ -143,6 +145,7 @@ impl Scenario {
             fleet: None,
             storm: Duration::from_secs(60),
             truncated: 0.0,
+            conflicts: 0.0,
             drift: 0.0,
             lenient: false,
             copies: 0.0,

@@ -6,7 +6,7 @@ use crate::sim::scenario::{Kind, Scenario};
 const WORLDS: u64 = 8;
 
 /// One fault less each.
-const EASE: [fn(&mut Scenario); 27] = [
+const EASE: [fn(&mut Scenario); 28] = [
     |s| s.fleet = None,
     |s| {
         if let Some(fleet) = &mut s.fleet {
@@ -37,6 +37,7 @@ const EASE: [fn(&mut Scenario); 27] = [
     |s| s.lost_after = None,
     |s| s.hang_after = None,
     |s| s.truncated = 0.0,
+    |s| s.conflicts = 0.0,
     |s| s.drift = 0.0,
     |s| s.lenient = false,
     |s| s.copies = 0.0,

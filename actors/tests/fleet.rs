@@ -77,6 +77,12 @@ fn a_body_that_ends_early_is_read_again_and_not_decoded() {
 }
 
 #[test]
+fn a_gallery_that_others_write_to_all_the_time_is_grouped_in_the_end_and_never_given_up() {
+    let fleet = Some(Fleet { detectors: 1, groupers: 1 });
+    once(&Scenario { fleet, conflicts: 0.99, storm: Duration::from_secs(600), ..Scenario::calm(4) });
+}
+
+#[test]
 fn a_gallery_that_was_asked_for_is_grouped_after_an_outage() {
     let scenario = Scenario {
         fleet: Some(Fleet { detectors: 1, groupers: 1 }),

@@ -38,8 +38,6 @@ const BULK_BYTES: usize = 16 << 20;
 const BULKS: usize = 4;
 /// Downloads side by side at the start.
 const DOWNLOADS: usize = 16;
-/// Galleries that a grouping worker holds: the one that it groups and the next.
-const GALLERIES: usize = 2;
 /// Longer than a long poll of SQS.
 const POLL: Duration = Duration::from_secs(30);
 
@@ -139,15 +137,7 @@ impl Worker {
         let params = pipeline::params(&self.settings, self.pack.manifest());
         let kept = Kept::new(params, Arc::new(FlatFactory), KEPT);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
-        let common = self.pipeline();
-        // One gallery is grouped after the other: what a worker only holds is received again when it dies, and a wake-up that is
-        // received too often is given up.
-        let settings = PipelineSettings {
-            credits: CreditSettings { count: GALLERIES, ..common.credits },
-            fetcher: FetcherSettings { receive: 1, ..common.fetcher },
-            ..common
-        };
-        Ok(start_grouping(queue, Arc::new(self.ends.published(&self.settings)?), reconcile, settings))
+        Ok(start_grouping(queue, Arc::new(self.ends.published(&self.settings)?), reconcile, self.pipeline()))
     }
 
     fn pipeline(&self) -> PipelineSettings {
