@@ -195,26 +195,9 @@ pub fn answer(decoder: &dyn Decoder, ask: Ask, from: &mut dyn Read, to: &mut dyn
 mod tests {
     use super::*;
 
-    /// A decoder whose child is a shell script.
-    fn child(script: &str) -> ApartDecoder {
-        // The script is $0 of the inner shell: what follows it is not its business.
-        let arguments = ["-c", script].map(OsString::from).to_vec();
-        ApartDecoder { program: "sh".into(), arguments, limits: Limits { bytes: 100, pixels: 4 } }
-    }
-
-    fn heard(script: &str) -> Result<Frame, DecodeError> {
-        let decoder = child(script);
-        let mut command = Command::new(&decoder.program);
-        command.args(&decoder.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-        let output = command.output().unwrap();
-        match decoder.hear(output.stdout.as_slice()) {
-            Ok((Answer::Frame { columns, rows, scale, width, height, orientation }, data)) => {
-                let pixels = Pixels { width: columns, height: rows, data };
-                Ok(Frame { pixels, scale, width, height, orientation, source: Bytes::new() })
-            }
-            Ok((Answer::Rejected(rejection), _)) => Err(rejection.into()),
-            Ok(_) | Err(_) => Err(DecodeError::Failed("unreadable".into())),
-        }
+    /// What is made of a child's answer.
+    fn heard(said: &[u8]) -> io::Result<(Answer, Vec<u8>)> {
+        ApartDecoder::new("none".into(), Vec::new(), Limits { bytes: 100, pixels: 4 }).hear(said)
     }
 
     #[test]
@@ -224,12 +207,25 @@ mod tests {
                 r#"{{"frame":{{"columns":{columns},"rows":{rows},"scale":1,"width":9,"height":9,"orientation":1}}}}"#
             )
         };
-        let said = |line: String, pixels: usize| heard(&format!("echo '{line}'; head -c {pixels} /dev/zero"));
-        assert_eq!(said(frame(2, 2), 12).unwrap().pixels.data.len(), 12);
-        for (line, pixels) in [(frame(2, 2), 11), (frame(3, 2), 18), (frame(0, 2), 0), ("{}".into(), 0)] {
-            assert!(matches!(said(line, pixels), Err(DecodeError::Failed(_))));
+        let said = |line: &str, pixels: usize| heard(&[line.as_bytes(), b"\n", &vec![0; pixels]].concat());
+        assert_eq!(said(&frame(2, 2), 12).unwrap().1.len(), 12);
+        for (line, pixels) in [(frame(2, 2), 11), (frame(3, 2), 18), (frame(0, 2), 0), ("{}".into(), 0), ("".into(), 0)]
+        {
+            assert!(said(&line, pixels).is_err(), "{line}");
         }
-        let rejected = said(r#"{"rejected":{"reason":"CORRUPT","detail":"x"}}"#.into(), 0);
-        assert!(matches!(rejected, Err(DecodeError::Rejected(r)) if r.reason == RejectReason::Corrupt));
+        let rejected = said(r#"{"rejected":{"reason":"CORRUPT","detail":"x"}}"#, 0);
+        assert!(matches!(rejected, Ok((Answer::Rejected(rejection), _)) if rejection.reason == RejectReason::Corrupt));
+    }
+
+    #[test]
+    fn a_child_that_dies_or_says_nothing_convicts_the_image_and_one_that_cannot_start_does_not() {
+        let decode = |program: &str| {
+            let decoder = ApartDecoder::new(program.into(), Vec::new(), Limits::default());
+            decoder.decode(Bytes::from_static(b"an image"))
+        };
+        for program in ["false", "true"] {
+            assert!(matches!(decode(program), Err(DecodeError::Rejected(r)) if r.reason == RejectReason::Crashed));
+        }
+        assert!(matches!(decode("/nowhere/muster"), Err(DecodeError::Failed(_))));
     }
 }

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, class::Classified};
-use crate::scaler::policy::{Job, Line};
+use crate::scaler::policy::Job;
+use crate::scaler::workers::Line;
 
 /// A job that is asked for. Its name is its identity: a fleet that knows the name already has this job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

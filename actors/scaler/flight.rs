@@ -17,7 +17,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::memory::{Asked, Holder, Memory, Millis, Patience, Tally};
-use super::policy::{Depth, Policy, Situation, Submission, Why, Workers, plan, within};
+use super::policy::{Depth, Policy, Situation, Submission, Why, plan, within};
+use super::workers::Workers;
 use crate::error::class::{Class, Classified};
 use crate::exit::Mend;
 use crate::ports::cell::{Cell, CellError, Version, write};

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{Depth, Line, Workers};
+use super::policy::Depth;
 use super::stuck::{Cause, Stuck};
+use super::workers::{Line, Workers};
 use crate::ports::fleet::{Order, Phase, Sighting};
 
 /// Milliseconds since 1970.

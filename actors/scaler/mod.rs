@@ -12,6 +12,7 @@ pub mod policy;
 pub mod simulate;
 pub mod stuck;
 pub mod trace;
+pub mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;

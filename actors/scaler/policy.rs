@@ -9,7 +9,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::scaler::workers::{Line, Workers};
 
 /// AWS Batch: an array has 2 to 10,000 children (AWS Batch User Guide, "Array jobs").
 pub const ARRAY: std::ops::RangeInclusive<u64> = 2..=10_000;
@@ -37,61 +39,6 @@ impl Depth {
     /// All of them.
     pub fn total(self) -> u64 {
         self.visible + self.delayed + self.in_flight
-    }
-}
-
-/// Where a job is submitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Line {
-    /// The queue of the preferred machines.
-    Primary,
-    /// The queue of all other machines of the Spot market.
-    Secondary,
-    /// The queue of machines on demand, for when the Spot market has none.
-    Fallback,
-}
-
-/// Workers by line: those there are, or as many as there may be. Those there are, are the jobs in every state that is not an
-/// end, children of arrays counted one by one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Workers {
-    /// In the primary queue.
-    pub primary: u64,
-    /// In the secondary queue.
-    pub secondary: u64,
-    /// In the queue of the fallback.
-    pub fallback: u64,
-}
-
-impl Workers {
-    /// In one line.
-    pub fn of(self, line: Line) -> u64 {
-        match line {
-            Line::Primary => self.primary,
-            Line::Secondary => self.secondary,
-            Line::Fallback => self.fallback,
-        }
-    }
-
-    /// Adds to a line. What is remembered may say any number: too many are as good as the most.
-    pub fn add(&mut self, line: Line, workers: u64) {
-        let there = match line {
-            Line::Primary => &mut self.primary,
-            Line::Secondary => &mut self.secondary,
-            Line::Fallback => &mut self.fallback,
-        };
-        *there = there.saturating_add(workers);
-    }
-
-    /// On the Spot market.
-    pub fn spot(self) -> u64 {
-        self.primary.saturating_add(self.secondary)
-    }
-
-    /// In all.
-    pub fn total(self) -> u64 {
-        self.spot().saturating_add(self.fallback)
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::policy::{Depth, Line, Policy, Situation, Workers, plan};
+use super::policy::{Depth, Policy, Situation, plan};
 use super::trace::Trace;
+use super::workers::{Line, Workers};
 use crate::error::backoff::Jitter;
 
 /// The world that a policy is tried in.

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use crate::error::Class;
 use crate::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
 use crate::ports::gauge::{Gauge, GaugeError};
-use crate::scaler::policy::{Depth, Job, Line, Workers};
+use crate::scaler::policy::{Depth, Job};
+use crate::scaler::workers::{Line, Workers};
 use crate::sim::batch::{Job as Known, Jobs, Status};
 use crate::sim::lost::Lost;
 

@@ -9,7 +9,7 @@ use aws_sdk_ecs::config::retry::RetryConfig;
 use muster_actors::error::Class;
 use muster_actors::exit::Mend;
 use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
-use muster_actors::scaler::policy::Line;
+use muster_actors::scaler::workers::Line;
 
 use super::classify::fault;
 use super::clients::{Clients, address};

@@ -39,8 +39,10 @@ pub struct Sample {
 pub struct Drains {
     /// Seconds from the notice to the end of each that ended by itself; a notice of the metadata service is heard within five.
     pub clean: Vec<f64>,
-    /// Drains that the storm cut: another blow, or the end of the grace.
+    /// Drains that another blow cut.
     pub cut: usize,
+    /// Drains that outlasted the grace.
+    pub overdue: usize,
 }
 
 impl Drains {
@@ -116,8 +118,8 @@ impl Report {
         if let Some(calm) = self.undisturbed.as_ref().filter(|calm| calm.fingerprint != *fingerprint) {
             faults.push(format!("the databases hold {fingerprint}, and {} undisturbed", calm.fingerprint));
         }
-        if self.drains.cut > 0 && self.kills == 0 {
-            faults.push(format!("{} drains did not end in time", self.drains.cut));
+        if self.drains.overdue > 0 {
+            faults.push(format!("{} drains outlasted the grace", self.drains.overdue));
         }
         faults
     }
@@ -189,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_quantile_is_the_value_that_so_many_stay_within() {
-        let drains = Drains { clean: (1..=100).map(f64::from).rev().collect(), cut: 0 };
+        let drains = Drains { clean: (1..=100).map(f64::from).rev().collect(), ..Drains::default() };
         assert_eq!([0.0, 0.5, 0.99, 1.0].map(|share| drains.quantile(share)), [1.0, 51.0, 100.0, 100.0]);
         assert_eq!(Drains::default().quantile(0.5), 0.0);
     }

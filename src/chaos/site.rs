@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use mongodb::Database;
+use muster_actors::scaler::policy::Depth;
 
 use super::ChaosError;
 use super::plan::Dependency;
 use super::proxy::Proxy;
 use super::servers::Servers;
 use crate::aws::clients::Clients;
+use crate::aws::depth::depth;
 use crate::settings::Layers;
 
 /// Servers with a wire before each service.
@@ -106,24 +107,6 @@ pub struct Site {
     pub logs: PathBuf,
 }
 
-/// Messages of a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Depth {
-    /// That can be received.
-    pub visible: u64,
-    /// That somebody holds.
-    pub held: u64,
-    /// That become visible later.
-    pub delayed: u64,
-}
-
-impl Depth {
-    /// All of them.
-    pub fn all(self) -> u64 {
-        self.visible + self.held + self.delayed
-    }
-}
-
 impl Site {
     /// Makes queues and buckets; databases make themselves.
     pub async fn make(ground: &Arc<Ground>, name: &'static str, lease: u64, logs: PathBuf) -> Result<Self, ChaosError> {
@@ -185,16 +168,6 @@ impl Site {
 
     /// Messages in a queue.
     pub async fn depth(&self, queue: &str) -> Result<Depth, ChaosError> {
-        let names = [
-            Attribute::ApproximateNumberOfMessages,
-            Attribute::ApproximateNumberOfMessagesNotVisible,
-            Attribute::ApproximateNumberOfMessagesDelayed,
-        ];
-        let asked = self.ground.clients().sqs.get_queue_attributes().queue_url(queue);
-        let asked = asked.set_attribute_names(Some(names.to_vec())).send().await;
-        let all = asked.map_err(ChaosError::server("SQS"))?.attributes.unwrap_or_default();
-        let [visible, held, delayed] =
-            names.map(|name| all.get(&name).and_then(|count| count.parse().ok()).unwrap_or(0));
-        Ok(Depth { visible, held, delayed })
+        depth(&self.ground.clients().sqs, queue).await.map_err(|fault| ChaosError::server("SQS")(fault.message))
     }
 }

@@ -96,6 +96,7 @@ impl Storm<'_> {
         }
         match (ended.drained, ended.killed) {
             (Some(took), false) => self.outcome.drains.clean.push(took.as_secs_f64()),
+            (Some(_), true) if ended.overdue => self.outcome.drains.overdue += 1,
             (Some(_), true) => self.outcome.drains.cut += 1,
             (None, _) => {}
         }
@@ -168,7 +169,7 @@ impl Storm<'_> {
         Ok(())
     }
 
-    /// Workers that live, messages that wait, resident memory.
+    /// Workers that live, messages that wait or are held.
     async fn sample(&mut self) {
         // A queue that cannot be asked just now is asked again in a second.
         let Ok(depth) = self.run.site.depth(&self.run.site.images).await else { return };
@@ -176,7 +177,7 @@ impl Storm<'_> {
         self.outcome.samples.push(Sample {
             at: self.began.elapsed().as_secs_f64(),
             waiting: depth.visible + depth.delayed,
-            held: depth.held,
+            held: depth.in_flight,
             workers: pids.len(),
         });
     }
@@ -187,7 +188,7 @@ impl Storm<'_> {
         let (since, mut empty) = (Instant::now(), 0);
         while empty < 3 {
             let left = match (site.depth(&site.images).await, site.depth(&site.galleries).await) {
-                (Ok(images), Ok(galleries)) => images.all() + galleries.all(),
+                (Ok(images), Ok(galleries)) => images.total() + galleries.total(),
                 _ => 1,
             };
             empty = if left == 0 { empty + 1 } else { 0 };

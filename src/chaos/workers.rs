@@ -67,6 +67,8 @@ pub struct Ended {
     pub drained: Option<Duration>,
     /// It was killed by the storm.
     pub killed: bool,
+    /// It was killed because its drain outlasted the grace, although it was running all the time.
+    pub overdue: bool,
     /// Whether its device was broken on purpose.
     pub fault: Option<Fault>,
 }
@@ -82,7 +84,10 @@ struct Life {
     grace: Option<Instant>,
     /// Continued then.
     stopped: Option<Instant>,
+    /// It was stopped when it was told to end.
+    stood_still: bool,
     killed: bool,
+    overdue: bool,
     fault: Option<Fault>,
 }
 
@@ -165,11 +170,12 @@ impl Place {
             }
             if life.grace.is_some_and(|until| until <= now) {
                 life.killed = true;
+                life.overdue = !life.stood_still;
                 signal(&life.child, Signal::KILL);
             }
             let status = life.child.try_wait().map_err(ChaosError::io(self.name.clone()))?;
             let Some(status) = status else { return Ok(None) };
-            let Life { since, birth, noticed, killed, fault, .. } = *life;
+            let Life { since, birth, noticed, killed, overdue, fault, .. } = *life;
             self.life = None;
             self.metadata.forget();
             let _ = std::fs::remove_file(&self.fault);
@@ -177,7 +183,7 @@ impl Place {
                 self.next = Some((now + BOOT, Birth::default()));
             }
             let drained = noticed.map(|at| now - at);
-            return Ok(Some(Ended { status, birth, lived: now - since, drained, killed, fault }));
+            return Ok(Some(Ended { status, birth, lived: now - since, drained, killed, overdue, fault }));
         }
         if let Some((at, birth)) = self.next
             && at <= now
@@ -185,8 +191,21 @@ impl Place {
             self.next = None;
             let child = self.command(birth)?.spawn().map_err(ChaosError::io(self.program.display().to_string()))?;
             let (noticed, terminate, grace, stopped) = (None, None, None, None);
-            let (killed, fault) = (false, None);
-            self.life = Some(Life { child, since: now, birth, noticed, terminate, grace, stopped, killed, fault });
+            let (stood_still, killed, overdue, fault) = (false, false, false, None);
+            let since = now;
+            self.life = Some(Life {
+                child,
+                since,
+                birth,
+                noticed,
+                terminate,
+                grace,
+                stopped,
+                stood_still,
+                killed,
+                overdue,
+                fault,
+            });
         }
         Ok(None)
     }
@@ -205,6 +224,7 @@ impl Place {
         let now = Instant::now();
         let Some(life) = self.life.as_mut().filter(|life| life.noticed.is_none()) else { return false };
         life.noticed = Some(now);
+        life.stood_still = life.stopped.is_some();
         life.grace = Some(now + grace);
         match how {
             Notice::Terminate => signal(&life.child, Signal::TERM),
@@ -298,6 +318,7 @@ mod tests {
             lived: Duration::ZERO,
             drained: None,
             killed: false,
+            overdue: false,
             fault: None,
         };
         let code = |code: i32| ended(code << 8);

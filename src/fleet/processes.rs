@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use muster_actors::ports::fleet::{Fleet, FleetError as Refusal, Order, Phase, Sighting};
 use muster_actors::ports::gauge::{Gauge, GaugeError};
-use muster_actors::scaler::policy::{Depth, Line};
+use muster_actors::scaler::policy::Depth;
+use muster_actors::scaler::workers::Line;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use muster_actors::scaler::flight::ScalerSettings;
 use muster_actors::scaler::memory::Patience;
-use muster_actors::scaler::policy::{Pace, Policy, Workers};
+use muster_actors::scaler::policy::{Pace, Policy};
 use muster_actors::scaler::simulate::World;
+use muster_actors::scaler::workers::Workers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

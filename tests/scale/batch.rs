@@ -9,7 +9,7 @@ use muster::aws::scaling;
 use muster::settings::{Layers, Service, Settings};
 use muster_actors::ports::fleet::{FleetError, Order, Phase, Sighting};
 use muster_actors::scaler::flight::Submitter;
-use muster_actors::scaler::policy::Line;
+use muster_actors::scaler::workers::Line;
 use muster_actors::sim::batch::Status;
 use muster_actors::sim::lost::What;
 use serde_json::Value;

@@ -8,7 +8,8 @@ use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
 use muster_actors::ports::gauge::{Gauge, GaugeError};
 use muster_actors::scaler::flight::{LookError, ScalerSettings, Submitter};
 use muster_actors::scaler::memory::Patience;
-use muster_actors::scaler::policy::{Depth, Line, Pace, Policy, Workers};
+use muster_actors::scaler::policy::{Depth, Pace, Policy};
+use muster_actors::scaler::workers::{Line, Workers};
 
 use super::shelf::{Shelf, now};
 

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use muster_actors::ports::fleet::Order;
 use muster_actors::scaler::flight::{Look, LookError};
-use muster_actors::scaler::policy::{Depth, Job, Line, Why};
+use muster_actors::scaler::policy::{Depth, Job, Why};
 use muster_actors::scaler::stuck::Stuck;
+use muster_actors::scaler::workers::Line;
 use serde_json::json;
 
 use crate::cli::print::print_lines;

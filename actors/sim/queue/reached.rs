@@ -1,0 +1,190 @@
+//! A queue as a worker reaches it: calls that fail, answers that are lost, machines that are taken away in between.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Fate, POLL, Sent, SimQueue, number};
+use crate::error::Class;
+use crate::image::{ImageState, RejectReason, Rejection};
+use crate::ports::outbox::{Letter, Outbox};
+use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use crate::sim::host::Host;
+
+/// A queue as a worker reaches it.
+pub struct Reached {
+    pub(super) queue: SimQueue,
+    pub(super) host: Host,
+}
+
+/// How one entry of a batch call goes.
+enum Entry {
+    Fine,
+    Failed,
+    /// Done, but the answer says otherwise.
+    Lost,
+}
+
+impl Reached {
+    /// A call that may fail as a whole before anything is done.
+    async fn call(&self, what: &str) -> Result<(), QueueError> {
+        let world = &self.host.world;
+        self.host.step().await;
+        world.latency(Duration::from_millis(15)).await;
+        self.host.step().await;
+        if world.chance(|s| s.queue_errors) {
+            world.note(|| format!("worker {}: queue.{what} fails", self.host.number));
+            return Err(QueueError { class: Class::Transient, message: String::from("simulated") });
+        }
+        Ok(())
+    }
+
+    /// Settles entries one by one; `apply` changes the message behind a handle that is still good.
+    async fn settle(
+        &self,
+        what: &str,
+        handles: &[Handle],
+        apply: impl Fn(usize, usize),
+    ) -> Result<Vec<Settled>, QueueError> {
+        self.call(what).await?;
+        let world = &self.host.world;
+        let mut outcomes = Vec::new();
+        for (position, handle) in handles.iter().enumerate() {
+            let entry = if world.chance(|s| s.queue_partial) {
+                Entry::Failed
+            } else if world.chance(|s| s.lost_replies) {
+                Entry::Lost
+            } else {
+                Entry::Fine
+            };
+            let outcome = match (entry, self.queue.owned(handle)) {
+                (Entry::Failed, _) => Settled::Failed(Class::Transient),
+                (_, Err(settled)) => settled,
+                (entry, Ok(number)) => {
+                    apply(position, number);
+                    if matches!(entry, Entry::Lost) { Settled::Failed(Class::Transient) } else { Settled::Done }
+                }
+            };
+            world.note(|| format!("worker {}: queue.{what} {} {outcome:?}", self.host.number, handle.0));
+            outcomes.push(outcome);
+        }
+        self.host.step().await;
+        Ok(outcomes)
+    }
+
+    /// The next messages; none after a long poll.
+    async fn poll(&self, max: usize) -> Vec<Delivery> {
+        let until = Instant::now() + POLL;
+        loop {
+            match self.queue.take(max, self.host.number) {
+                Ok(deliveries) => return deliveries,
+                Err(_) if Instant::now() >= until || (self.queue.finishes && self.queue.open() == 0) => {
+                    return Vec::new();
+                }
+                Err(next) => sleep_until(next.min(until).min(Instant::now() + Duration::from_secs(1))).await,
+            }
+            // What became visible while it was away is received by others.
+            self.host.step().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for Reached {
+    fn visibility(&self) -> Duration {
+        self.queue.visibility
+    }
+
+    async fn receive(&self, max: usize) -> Result<Received, QueueError> {
+        self.call("receive").await.inspect_err(|_| self.host.allow(81, false))?;
+        let deliveries = self.poll(max).await;
+        self.host.step().await;
+        let mut state = self.queue.lock();
+        let finished = self.queue.finishes && state.open == 0;
+        for handle in deliveries.iter().map(|delivery| &delivery.handle) {
+            let lease = number(handle).and_then(|number| state.messages.get_mut(number)?.lease.as_mut());
+            if let Some(lease) = lease.filter(|lease| lease.handle == *handle) {
+                lease.told = true;
+            }
+        }
+        drop(state);
+        Ok(Received { finished: finished && deliveries.is_empty(), deliveries })
+    }
+
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        self.settle("extend", handles, |_, number| {
+            let until = Instant::now() + self.queue.visibility.mul_f64(1.0 - self.host.world.look(|s| s.drift));
+            let message = &mut self.queue.lock().messages[number];
+            message.visible = until;
+            if let Some(lease) = &mut message.lease {
+                lease.until = until;
+            }
+        })
+        .await
+    }
+
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        self.settle("ack", handles, |_, number| {
+            match self.queue.store.as_ref().map(|store| store.state_of(number)) {
+                None | Some(Some(ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality)) => {}
+                Some(other) => {
+                    self.host.world.violation(format!("image {number} was acked while stored as {other:?}"));
+                }
+            }
+            self.queue.end(number, Fate::Deleted);
+        })
+        .await
+    }
+
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+        self.settle("release", handles, |_, number| {
+            let message = &mut self.queue.lock().messages[number];
+            message.visible = Instant::now() + delay;
+            message.lease = None;
+        })
+        .await
+    }
+
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+        let handles: Vec<Handle> = entries.iter().map(|(handle, _)| handle.clone()).collect();
+        self.settle("reject", &handles, |position, number| {
+            let rejection = entries[position].1.clone();
+            if let Some(store) = &self.queue.store {
+                let stored = store.state_of(number);
+                // Another receipt of the same message may have ended well meanwhile: too many attempts, then, but stored.
+                let overtaken = rejection.reason == RejectReason::TooManyAttempts && stored.is_some();
+                let unwritten = matches!(rejection.reason, RejectReason::BadMessage | RejectReason::Forgotten);
+                if !unwritten && !overtaken && stored != Some(ImageState::Rejected) {
+                    self.host.world.violation(format!("image {number} was rejected while stored as {stored:?}"));
+                }
+            }
+            self.queue.end(number, Fate::Dead(rejection));
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Outbox for Reached {
+    async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+        self.call("send").await?;
+        let world = &self.host.world;
+        let mut outcomes = Vec::new();
+        for letter in letters {
+            if world.chance(|s| s.queue_partial) {
+                outcomes.push(Settled::Failed(Class::Transient));
+                continue;
+            }
+            let mut state = self.queue.lock();
+            state.messages.push(Sent::new(letter.body.clone(), letter.delay));
+            state.open += 1;
+            drop(state);
+            world.note(|| format!("worker {}: queue.send {}", self.host.number, letter.body));
+            let lost = world.chance(|s| s.lost_replies);
+            outcomes.push(if lost { Settled::Failed(Class::Transient) } else { Settled::Done });
+        }
+        self.host.step().await;
+        Ok(outcomes)
+    }
+}
