@@ -39,19 +39,29 @@ pub async fn notice() -> Notice {
     loop {
         ticks.tick().await;
         for (notice, path) in Notice::PATHS {
-            match client.get(path).await {
+            let mut answer = client.get(path).await;
+            // A token that ran out before its time stays in the client's memory: the next one has another, and is asked at
+            // once, since five seconds of two minutes are many.
+            if answer.as_ref().is_err_and(|error| status(error) == Some(401)) {
+                client = self::client();
+                answer = client.get(path).await;
+            }
+            match answer {
                 Ok(_) => return notice,
-                Err(ImdsError::ErrorResponse(answer)) => match answer.response().status().as_u16() {
-                    // No notice: the usual answer.
-                    404 => {}
-                    // A token that ran out before its time stays in the client's memory: the next one has another.
-                    401 => client = self::client(),
-                    status => tracing::debug!(status, "host.metadata"),
-                },
+                // No notice: the usual answer.
+                Err(ref error) if status(error) == Some(404) => {}
                 // A service that is slow, or not there at all.
                 Err(error) => tracing::debug!(%error, "host.metadata"),
             }
         }
+    }
+}
+
+/// What the service answered, where it did.
+fn status(error: &ImdsError) -> Option<u16> {
+    match error {
+        ImdsError::ErrorResponse(answer) => Some(answer.response().status().as_u16()),
+        _ => None,
     }
 }
 

@@ -9,8 +9,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 
-/// A token is good for so many requests; then 401, as when its time is over.
-const TOKEN_USES: u32 = 3;
+/// A token is good for so few requests that each question meets a refusal; then 401, as when its time is over.
+const TOKEN_USES: u32 = 1;
 
 #[derive(Default)]
 struct Machine {

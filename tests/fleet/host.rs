@@ -40,8 +40,8 @@ async fn a_spot_notice_or_a_rebalance_recommendation_hands_the_work_back() {
         metadata.say(path, notice);
         let told = Instant::now();
         let summary = ended(worker, 80);
-        // Asked every five seconds, handed back within ten.
-        assert!(told.elapsed() < Duration::from_secs(15), "{:?}", told.elapsed());
+        // Asked every five seconds, whatever became of the token; handed back within five.
+        assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
         let done: u64 = ["indexed", "no_faces"].iter().map(|state| count(&summary, state)).sum();
         assert!(done > 0 && done < sent, "{summary:#}");
         assert_eq!(fleet.depth(&fleet.images).await, (sent - done, 0), "all that is not done is visible");

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
-    MessageSystemAttributeNameForSends as Attribute, MessageSystemAttributeValue, SendMessageBatchRequestEntry,
+    MessageSystemAttributeNameForSends as Trace, MessageSystemAttributeValue, SendMessageBatchRequestEntry,
 };
 use futures_util::future::join_all;
 use muster_actors::error::Class;
@@ -29,19 +29,29 @@ impl SqsOutbox {
         Self { client, url }
     }
 
+    /// A letter alone goes by SendMessage: MiniStack drops the trace header of a batch's entries.
+    async fn alone(&self, letter: &Letter) -> Result<Vec<Settled>, QueueError> {
+        let message = self.client.send_message().queue_url(&self.url).message_body(&letter.body);
+        let message = match trace(letter) {
+            Some(header) => message.message_system_attributes(Trace::AwsTraceHeader, header),
+            None => message,
+        };
+        let sent = message.set_delay_seconds(delay(letter)).send().await;
+        let what = || format!("SendMessage to {}", name(&self.url));
+        sent.map(|_| vec![Settled::Done]).map_err(|error| QueueError::from(fault(&what(), &error)))
+    }
+
     async fn call(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+        if let [letter] = letters {
+            return self.alone(letter).await;
+        }
         let entries = letters.iter().enumerate().map(|(place, letter)| {
-            let trace = letter.trace.as_ref().and_then(|header| {
-                MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().ok()
-            });
-            let delay = i32::try_from(letter.delay.as_secs()).unwrap_or(i32::MAX);
             let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(&letter.body);
-            let entry = if delay > 0 { entry.delay_seconds(delay) } else { entry };
-            match trace {
-                Some(header) => entry.message_system_attributes(Attribute::AwsTraceHeader, header),
+            let entry = match trace(letter) {
+                Some(header) => entry.message_system_attributes(Trace::AwsTraceHeader, header),
                 None => entry,
-            }
-            .build()
+            };
+            entry.set_delay_seconds(delay(letter)).build()
         });
         let Ok(entries) = entries.collect::<Result<Vec<_>, _>>() else {
             return Ok(vec![Settled::Failed(Class::Bug); letters.len()]);
@@ -52,6 +62,17 @@ impl SqsOutbox {
         let done = answer.successful.iter().map(|entry| entry.id.as_str());
         Ok(outcomes(letters.len(), done, &answer.failed))
     }
+}
+
+fn trace(letter: &Letter) -> Option<MessageSystemAttributeValue> {
+    let header = letter.trace.as_ref()?;
+    MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().ok()
+}
+
+/// In seconds; `None` leaves it to the queue.
+fn delay(letter: &Letter) -> Option<i32> {
+    let seconds = i32::try_from(letter.delay.as_secs()).unwrap_or(i32::MAX);
+    (seconds > 0).then_some(seconds)
 }
 
 /// Letters as they fit into calls, in order.
