@@ -8,7 +8,7 @@ PHOTOS       := $(CACHE)/photos
 export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
 export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
 export MUSTER_VENV   ?= $(abspath $(VENV))
-APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4
+APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4 chromium
 # What a newcomer waits for: quick to build, and quick enough to run. The bench and an installed muster are release builds.
 MUSTER       := target/debug/muster
 BUILD        := build
@@ -44,6 +44,7 @@ lint: $(CACHE)/apt.done ## formatting and clippy
 	cargo clippy --no-default-features --features submit --lib --locked -- -D warnings
 	cargo clippy --no-default-features --features local --locked -- -D warnings
 	cargo clippy --no-default-features --features cloud --locked -- -D warnings
+	cargo clippy --no-default-features --features serve --locked -- -D warnings
 
 deny: $(CACHE)/tools/bin/cargo-deny ## bans, licences and sources of dependencies
 	$< --offline check bans licenses sources
@@ -119,7 +120,7 @@ $(CACHE)/apt.done: Makefile
 	fi
 	@rm -f $(CACHE)/have; touch $@
 
-$(VENV)/done: tests/requirements.txt tests/stack/requirements.txt | $(CACHE)/apt.done
+$(VENV)/done: tests/requirements.txt tests/stack/requirements.txt tests/serve/requirements.txt tests/browser/requirements.txt | $(CACHE)/apt.done
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
 	@touch $@

@@ -36,6 +36,7 @@ mod fetcher;
 pub mod gallery;
 pub mod grouper;
 pub mod histogram;
+pub mod identification;
 pub mod image;
 mod item;
 mod keeper;

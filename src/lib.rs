@@ -12,6 +12,8 @@ pub mod cli;
 pub mod faiss;
 #[cfg(feature = "cloud")]
 pub mod fleet;
+#[cfg(feature = "serve")]
+pub mod http;
 #[cfg(feature = "local")]
 pub mod local;
 #[cfg(feature = "cloud")]
@@ -20,10 +22,14 @@ pub mod mongo;
 pub mod onnx;
 #[cfg(feature = "models")]
 pub mod pipeline;
+#[cfg(feature = "serve")]
+pub mod recognition;
 #[cfg(feature = "cloud")]
 pub mod redis;
 pub mod settings;
 #[cfg(feature = "cloud")]
 pub mod telemetry;
+#[cfg(feature = "models")]
+pub mod text;
 #[cfg(feature = "models")]
 pub mod vision;

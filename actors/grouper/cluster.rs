@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::face::FaceId;
-use crate::gallery::{Decision, FaceVector};
+use crate::gallery::{Decision, FaceVector, Verdict};
 use crate::grouper::constraints::Constraints;
 use crate::grouper::graph::{Graph, dot};
 use crate::grouper::linkage::{Item, agglomerate, likeness};
@@ -30,12 +30,31 @@ pub struct Clustering {
     params: Params,
     graph: Graph,
     constraints: Constraints,
+    /// Faces that a name was said of, and not taken away: a person even where nobody else is.
+    named: BTreeSet<FaceId>,
     /// Cluster of each slot; a cluster is called after its smallest slot.
     cluster: Vec<Option<u32>>,
     members: HashMap<u32, Vec<u32>>,
     claims: HashMap<u32, Claim>,
     /// While an update runs: which slots were reached, then the item of each. [`UNSEEN`] all over between times.
     place: Vec<u32>,
+}
+
+/// The faces whose last name was given, not taken away.
+fn named(decisions: &[Decision]) -> BTreeSet<FaceId> {
+    let mut log: Vec<_> = decisions.iter().collect();
+    log.sort_by_key(|decision| decision.seq);
+    let mut named = BTreeSet::new();
+    for decision in log {
+        if let Verdict::Name { face, name } = &decision.verdict {
+            if name.is_empty() {
+                named.remove(face)
+            } else {
+                named.insert(*face)
+            };
+        }
+    }
+    named
 }
 
 /// A slot that was not reached.
@@ -45,8 +64,9 @@ impl Clustering {
     /// An empty clustering of vectors of `dimensions`.
     pub fn new(params: Params, dimensions: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
         let graph = Graph::new(dimensions, params.threshold.min(params.attach_threshold), params.k, factory)?;
-        let (constraints, members, claims) = (Constraints::default(), HashMap::new(), HashMap::new());
-        Ok(Self { params, graph, constraints, cluster: Vec::new(), members, claims, place: Vec::new() })
+        let (constraints, named) = (Constraints::default(), BTreeSet::new());
+        let (members, claims) = (HashMap::new(), HashMap::new());
+        Ok(Self { params, graph, constraints, named, cluster: Vec::new(), members, claims, place: Vec::new() })
     }
 
     /// The graph.
@@ -91,6 +111,7 @@ impl Clustering {
 
     /// Sets what people decided: the whole log.
     pub fn decide(&mut self, decisions: &[Decision]) {
+        self.named = named(decisions);
         let constraints = Constraints::resolve(decisions);
         if constraints != self.constraints {
             let mut spoken = std::mem::replace(&mut self.constraints, constraints).faces();
@@ -100,7 +121,7 @@ impl Clustering {
         }
     }
 
-    /// Groups of at least [`Params::min_size`] faces: members ascending, groups by their smallest member.
+    /// Groups of at least [`Params::min_size`] faces, and those with a name however small: members ascending, groups by their smallest member.
     pub fn partition(&self) -> Vec<Vec<FaceId>> {
         let mut groups: BTreeMap<u32, Vec<u32>> = self.members.iter().map(|(key, all)| (*key, all.clone())).collect();
         let mut seats: BTreeSet<(u32, ImageId)> = BTreeSet::new();
@@ -113,10 +134,13 @@ impl Clustering {
                 group.push(*slot);
             }
         }
+        let shown = |group: &Vec<FaceId>| {
+            group.len() >= self.params.min_size.max(1) || group.iter().any(|face| self.named.contains(face))
+        };
         let mut groups: Vec<Vec<FaceId>> = groups
             .into_values()
-            .filter(|group| group.len() >= self.params.min_size.max(1))
             .map(|group| group.into_iter().filter_map(|slot| self.id(slot)).collect())
+            .filter(shown)
             .collect();
         groups.iter_mut().for_each(|group| group.sort_unstable());
         groups.sort_unstable();

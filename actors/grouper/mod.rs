@@ -4,12 +4,14 @@ pub mod cluster;
 pub mod constraints;
 pub mod explain;
 pub mod graph;
+pub mod hold;
 pub mod identity;
 pub mod kept;
 pub mod linkage;
 pub mod links;
 pub mod params;
 pub mod reconcile;
+pub mod say;
 pub mod scan;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,14 @@
 //! Why a command failed, with the exit code that says so.
 
+#[cfg(feature = "local")]
+use muster_actors::grouper::say::SayError;
 use muster_actors::ports::engine::EngineError;
 use muster_actors::ports::index::IndexError;
 
+#[cfg(feature = "serve")]
+use crate::http::keys::KeysError;
 #[cfg(feature = "local")]
-use crate::local::LibraryError;
+use crate::local::{LibraryError, change::ChangeError};
 use crate::onnx::home::NoHome;
 use crate::onnx::pack::PackError;
 use crate::settings::SettingsError;
@@ -55,6 +59,10 @@ pub enum CliError {
     #[cfg(feature = "cloud")]
     #[error(transparent)]
     Telemetry(#[from] crate::telemetry::TelemetryError),
+    /// API keys cannot be read or changed.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Keys(#[from] crate::http::keys::KeysError),
     /// A result cannot be written as JSON.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -69,6 +77,20 @@ pub enum CliError {
     /// Reading or writing a file or the terminal failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+}
+
+#[cfg(feature = "local")]
+impl From<ChangeError> for CliError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Say(SayError::NoGroup(_) | SayError::NoFace(_)) | ChangeError::Nothing => {
+                Self::Missing(error.to_string())
+            }
+            ChangeError::Say(error) => Self::Usage(error.to_string()),
+            ChangeError::Grouping(error) => Self::Grouping(error),
+            ChangeError::Library(error) => Self::Library(error),
+        }
+    }
 }
 
 impl CliError {
@@ -92,6 +114,12 @@ impl CliError {
             Self::Chaos(_) => 81,
             #[cfg(feature = "cloud")]
             Self::Telemetry(_) => 78,
+            #[cfg(feature = "serve")]
+            Self::Keys(error) => match error {
+                KeysError::Io { .. } => 74,
+                KeysError::Damaged { .. } => 78,
+                KeysError::Name(_) => 2,
+            },
             Self::Json(_) => 70,
             Self::Io(_) | Self::File { .. } => 74,
             #[cfg(feature = "local")]

@@ -1,34 +1,9 @@
-//! Ids and names as people type and read them.
+//! Ids as people type them.
 
 use std::fmt;
 
 use super::CliError;
-
-/// The first eight digits of an id: how ids are shown to people.
-pub fn short(id: impl fmt::Display) -> String {
-    let mut id = id.to_string();
-    id.truncate(8);
-    id
-}
-
-/// Text from file names and people, safe for a terminal: control characters are escaped.
-pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        // Bidirectional overrides can make one name look like another.
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// `1 face`, `2 faces`.
-pub fn count(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
+pub use crate::text::{count, printable, short};
 
 /// Whether text may be the beginning of an id.
 pub fn is_id_like(text: &str) -> bool {
@@ -43,15 +18,5 @@ pub fn one<T: fmt::Display>(what: &str, text: &str, found: Vec<T>, list: &str) -
         (Some(id), None) => Ok(id),
         (None, _) => Err(CliError::Missing(format!("no {what} begins with {text}: {list} lists them"))),
         _ => Err(CliError::Usage(format!("several {what}s begin with {text}: {}", ids.join(", ")))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_drive_the_terminal() {
-        assert_eq!(printable("a\x1b[2J\nb\u{202e}gpj.ü"), "a\\u{1b}[2J\\nb\\u{202e}gpj.ü");
     }
 }

@@ -20,6 +20,8 @@ pub enum Target {
     Path(std::path::PathBuf),
     /// All faces of a group.
     Group(GroupId),
+    /// A photo that lies nowhere: it was enrolled, and not kept.
+    Image(ImageId),
 }
 
 /// What was deleted where.
@@ -88,6 +90,10 @@ pub fn forget(library: &mut Library, target: &Target) -> Result<Receipt, Library
         Target::Group(group) => {
             receipt.target = group.to_string();
             forget_group(&whole, gallery, *group, &mut receipt)?;
+        }
+        Target::Image(image) => {
+            receipt.target = image.to_string();
+            forget_images(&whole, &[*image], &mut receipt)?;
         }
     }
     sweep(&whole, gallery, &mut receipt)?;
@@ -194,7 +200,11 @@ fn forget_path(
             *receipt.rows.entry(table.to_owned()).or_default() += count;
         }
     }
-    for ImageId(image) in images {
+    forget_images(db, &images, receipt)
+}
+
+fn forget_images(db: &Connection, images: &[ImageId], receipt: &mut Receipt) -> Result<(), LibraryError> {
+    for &ImageId(image) in images {
         let sql = "SELECT f.id FROM faces f JOIN images i ON i.n = f.image WHERE i.id = ?1";
         let faces = face_ids(db, sql, image)?;
         forget_faces(db, &faces, receipt)?;

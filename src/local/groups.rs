@@ -44,6 +44,12 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
     })
 }
 
+/// Changes whenever faces, decisions or groups of a gallery do.
+pub fn generation(db: &Connection, gallery: &GalleryId) -> Result<u64, LibraryError> {
+    let mut select = db.prepare_cached("SELECT generation FROM galleries WHERE name = ?1")?;
+    Ok(select.query_row([&gallery.0], |row| rows::unsigned(row, 0)).optional()?.unwrap_or(0))
+}
+
 /// The partition that was saved last. May name faces that are gone since.
 pub(super) fn partition(db: &Connection, gallery: i64) -> Result<Partition, LibraryError> {
     let mut members: BTreeMap<GroupId, Vec<FaceId>> = BTreeMap::new();

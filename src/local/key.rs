@@ -21,6 +21,8 @@ use super::GALLERY;
 pub const HERE: &str = ".";
 /// Bucket of all other photos.
 pub const ROOT: &str = "/";
+/// Bucket of photos that were enrolled and not kept: a key is what the bytes were, and no path.
+pub const ENROLLED: &str = "enrolled";
 const ESCAPE: &str = "bytes:";
 
 /// Why a key names no photo.
@@ -91,6 +93,7 @@ pub fn shown(bucket: &str, key: &str) -> String {
     match (bucket, key.strip_prefix(ESCAPE)) {
         (ROOT, Some(rest)) => format!("{ESCAPE}/{rest}"),
         (ROOT, None) => format!("/{key}"),
+        (ENROLLED, _) => format!("enrolled/{}", &key[..key.len().min(12)]),
         (_, _) if key.is_empty() => ".".to_owned(),
         _ => key.to_owned(),
     }

@@ -9,20 +9,26 @@
 //!            └─► view ─► people, export, report         forget ─► receipt
 //! ```
 
+pub mod change;
 pub mod decisions;
+pub mod enrol;
 pub mod error;
 pub mod faces;
 pub mod forget;
+pub mod grouping;
 pub mod groups;
 pub mod key;
 pub mod library;
 pub mod lock;
 pub mod objects;
+pub mod pages;
 pub mod queue;
 mod rows;
+pub mod runner;
 pub mod scan;
 pub mod schema;
 mod stamp;
+pub mod told;
 pub mod tombstones;
 pub mod view;
 pub mod write;
@@ -33,6 +39,7 @@ pub use key::Places;
 pub use library::Library;
 pub use objects::FolderObjects;
 pub use queue::FolderQueue;
+pub use runner::Runner;
 pub use scan::{ScanOptions, ScanReport};
 
 /// The one gallery of a library.

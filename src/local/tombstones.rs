@@ -75,3 +75,9 @@ pub fn lift(db: &mut Connection, places: &Places, path: &Path) -> Result<usize, 
     whole.commit()?;
     Ok(lifted)
 }
+
+/// Takes back what was forgotten of one image: somebody brings it again.
+pub(super) fn lift_image(db: &Connection, locator: &Locator) -> Result<(), LibraryError> {
+    db.prepare_cached("DELETE FROM forgotten_faces WHERE image = ?1")?.execute([locator.id().0])?;
+    Ok(())
+}

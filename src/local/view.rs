@@ -57,6 +57,10 @@ pub struct ImageRow {
     pub id: ImageId,
     /// As [`key::shown`].
     pub path: String,
+    /// Where it is.
+    pub bucket: String,
+    /// Where it is.
+    pub key: String,
     /// Encoded size in bytes.
     pub bytes: u64,
     /// Full upright width in pixels.
@@ -90,7 +94,7 @@ pub struct Rejected {
     pub detail: String,
 }
 
-const MINE: &str = "(SELECT n FROM galleries WHERE name = 'local')";
+pub(super) const MINE: &str = "(SELECT n FROM galleries WHERE name = 'local')";
 
 /// All groups, the largest first, then by id.
 pub fn people(db: &Connection) -> Result<Vec<Person>, LibraryError> {
@@ -153,7 +157,7 @@ pub fn faces(
     Ok(())
 }
 
-fn face_sql(filter: &str, order: &str) -> String {
+pub(super) fn face_sql(filter: &str, order: &str) -> String {
     format!(
         "SELECT f.n, f.id, i.bucket, i.key, f.bbox, f.landmarks, m.grp, g.name, {} FROM faces f \
          JOIN images i ON i.n = f.image LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id \
@@ -163,7 +167,7 @@ fn face_sql(filter: &str, order: &str) -> String {
     )
 }
 
-fn face_row(row: &Row<'_>) -> rusqlite::Result<FaceRow> {
+pub(super) fn face_row(row: &Row<'_>) -> rusqlite::Result<FaceRow> {
     let (bucket, key): (String, String) = (row.get(2)?, row.get(3)?);
     Ok(FaceRow {
         n: row.get(0)?,
@@ -193,28 +197,38 @@ pub fn embedding(db: &Connection, face: i64) -> Result<Vec<f32>, LibraryError> {
 
 /// Hands images out one by one, by path.
 pub fn images(db: &Connection, mut each: impl FnMut(ImageRow) -> Result<(), LibraryError>) -> Result<(), LibraryError> {
-    let mut select = db.prepare(&format!(
-        "SELECT face_count, id, bucket, key, bytes, width, height, orientation, state, reason, detail, quality, model \
-         FROM images WHERE gallery = {MINE} ORDER BY bucket, key"
-    ))?;
+    let mut select = db.prepare(&format!("{} ORDER BY bucket, key", image_sql()))?;
     let mut found = select.query([])?;
     while let Some(row) = found.next()? {
-        each(ImageRow {
-            face_count: rows::unsigned(row, 0)?,
-            id: ImageId(rows::id(row, 1)?),
-            path: key::shown(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?),
-            bytes: rows::unsigned(row, 4)?,
-            width: row.get(5)?,
-            height: row.get(6)?,
-            orientation: row.get(7)?,
-            state: rows::state(row, 8)?,
-            reason: rows::reject_reason(row, 9)?,
-            detail: row.get(10)?,
-            quality: row.get(11)?,
-            model: row.get(12)?,
-        })?;
+        each(image_row(row)?)?;
     }
     Ok(())
+}
+
+pub(super) fn image_sql() -> String {
+    format!(
+        "SELECT face_count, id, bucket, key, bytes, width, height, orientation, state, reason, detail, quality, model \
+         FROM images WHERE gallery = {MINE}"
+    )
+}
+
+pub(super) fn image_row(row: &Row<'_>) -> rusqlite::Result<ImageRow> {
+    Ok(ImageRow {
+        face_count: rows::unsigned(row, 0)?,
+        id: ImageId(rows::id(row, 1)?),
+        path: key::shown(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?),
+        bucket: row.get(2)?,
+        key: row.get(3)?,
+        bytes: rows::unsigned(row, 4)?,
+        width: row.get(5)?,
+        height: row.get(6)?,
+        orientation: row.get(7)?,
+        state: rows::state(row, 8)?,
+        reason: rows::reject_reason(row, 9)?,
+        detail: row.get(10)?,
+        quality: row.get(11)?,
+        model: row.get(12)?,
+    })
 }
 
 /// Rejected images and folders that could not be looked into, by path.

@@ -7,6 +7,7 @@ mod layers;
 mod provider;
 mod scale;
 mod secret;
+mod serve;
 mod telemetry;
 
 use muster_actors::prefilter::sibling::Sibling;
@@ -20,6 +21,7 @@ pub use layers::{Layers, Origin, SettingsError};
 pub use provider::Provider;
 pub use scale::{Batch, Ecs, FleetKind, PolicyName, Scale};
 pub use secret::Secret;
+pub use serve::Serve;
 pub use telemetry::{LogFormat, OtlpProtocol, Telemetry, Traces};
 
 /// All settings, in the sections of `config/default.toml`.
@@ -36,6 +38,8 @@ pub struct Settings {
     pub prefilter: Prefilter,
     /// When two faces are one person.
     pub grouping: Grouping,
+    /// What is answered over HTTP.
+    pub serve: Serve,
     /// How a fleet's worker lives.
     pub fleet: Fleet,
     /// Where its work comes from.
@@ -163,6 +167,7 @@ impl Settings {
         range("prefilter.threshold", f64::from(self.prefilter.threshold), 0.0, 1.0);
         range("grouping.threshold", f64::from(self.grouping.threshold), 0.0, 1.0);
         range("grouping.min_size", self.grouping.min_size as f64, 1.0, 1000.0);
+        serve::ranges(self, &mut range);
         fleet::ranges(self, &mut range);
         telemetry::ranges(self, &mut range);
         scale::ranges(self, &mut range);

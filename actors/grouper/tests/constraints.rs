@@ -120,3 +120,13 @@ fn explain_names_the_rule_and_the_way() {
     assert!(got.path.len() >= 2 && got.weakest().is_some_and(|step| step.similarity > 0.38), "{got}");
     assert!(serde_json::to_string(&got).expect("plain data").contains("mean_too_low"));
 }
+
+#[test]
+fn a_named_face_is_a_group_even_where_nobody_else_is() {
+    let faces = [at(0, 0, 0.0, 1.0), at(1, 1, 90.0, 1.0)];
+    let name = |name: &str| Verdict::Name { face: face_id(1), name: name.into() };
+    let named = sets(faces.to_vec(), &log(&[name("Ada")]));
+    assert_eq!(named, [vec![face_id(1)]]);
+    // The name is taken away: a face of nobody again.
+    assert_eq!(sets(faces.to_vec(), &log(&[name("Ada"), name("")])), Vec::<Vec<_>>::new());
+}

@@ -4,16 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use muster_actors::gallery::GalleryId;
-
 use super::library::{LibraryArgs, group};
-use super::{grouping, report};
+use super::report;
 use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, is_id_like, printable, short};
 use crate::local::forget::{Receipt, Target, forget, knows};
 use crate::local::library::REPORT;
-use crate::local::{GALLERY, Library, LibraryError, groups};
+use crate::local::{Library, LibraryError, change, grouping};
 
 /// Forgets a photo, a folder or a group of a library.
 pub fn run(library: &LibraryArgs, target: &Path, json: bool) -> Result<ExitCode, CliError> {
@@ -21,11 +19,8 @@ pub fn run(library: &LibraryArgs, target: &Path, json: bool) -> Result<ExitCode,
     let target = self::target(&library, target)?;
     let had_page = library.folder().join(REPORT).exists();
     let receipt = forget(&mut library, &target)?;
-    let gallery = GalleryId(GALLERY.to_owned());
-    let snapshot = groups::snapshot(library.db_mut(), &gallery)?;
-    let generation = snapshot.generation;
-    let after = grouping::group(snapshot, &grouping::recall(&library)?)?;
-    groups::save(library.db_mut(), &gallery, generation, &after)?;
+    let params = grouping::recall(&library)?;
+    change::regroup(&mut library, &|snapshot| grouping::group(snapshot, &params))?;
     if had_page {
         report::write(&library, None)?;
     }

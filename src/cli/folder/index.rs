@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use muster_actors::exit::Exit;
 
+use super::outcome::Outcome;
+use super::progress::View;
 use super::report;
-use super::runner::{Round, Runner};
 use super::watch::Changes;
 use crate::cli::CliError;
+use crate::cli::models::lanes;
 use crate::cli::print::{print, say};
 use crate::cli::signal::Signals;
-use crate::local::{Library, SqliteFaces};
+use crate::local::runner::Round;
+use crate::local::{Library, Runner, SqliteFaces, view};
 use crate::onnx::home::Home;
 use crate::onnx::pack::Pack;
 use crate::settings::{Layers, Origin};
@@ -59,13 +62,16 @@ impl Args {
         pack.verify()?;
         let folder = self.library.clone().unwrap_or_else(|| Library::default_folder(&self.paths));
         let store = Arc::new(SqliteFaces::start(Library::create(&folder)?)?);
-        let runner = Runner::new(settings, pack, &home, store)?;
+        let lanes = lanes(&settings, &pack, &home)?;
+        let runner = Runner::new(settings, Arc::new(pack), lanes.engines(), Arc::clone(&store));
 
         let signals = Signals::listen()?;
         let mut changes = self.watch.then(|| Changes::watch(&self.paths, &folder)).transpose()?;
         loop {
-            let round = runner.round(&self.paths, &signals)?;
-            self.tell(&folder, &round)?;
+            let round = runner.round(&self.paths, signals.asked(), &mut View::start())?;
+            let totals = store.look(|library| view::totals(library.db()))?;
+            let outcome = Outcome::new(&round.scan, &round.summary, &totals, round.seconds, lanes.tensors());
+            self.tell(&folder, &round, &outcome)?;
             let again = round.exit == Exit::Drained && changes.as_mut().is_some_and(|changes| changes.wait(&signals));
             if !again {
                 return Ok(ExitCode::from(round.exit.code()));
@@ -73,14 +79,14 @@ impl Args {
         }
     }
 
-    fn tell(&self, folder: &Path, round: &Round) -> Result<(), CliError> {
+    fn tell(&self, folder: &Path, round: &Round, outcome: &Outcome) -> Result<(), CliError> {
         let page = report::write(&Library::read(folder)?, None)?;
         print(|out| {
             if self.json {
-                round.outcome.lists().lines().for_each(say);
-                return Ok(writeln!(out, "{}", serde_json::to_string(&round.outcome)?)?);
+                outcome.lists().lines().for_each(say);
+                return Ok(writeln!(out, "{}", serde_json::to_string(outcome)?)?);
             }
-            Ok(write!(out, "{}", round.outcome.text(Some(&page)))?)
+            Ok(write!(out, "{}", outcome.text(Some(&page)))?)
         })?;
         match &round.exit {
             Exit::Drained => {}

@@ -2,16 +2,17 @@
 
 mod export;
 pub mod forget;
-mod grouping;
 mod index;
+#[cfg(feature = "serve")]
+mod keys;
 pub mod library;
 mod outcome;
 mod people;
-mod people_change;
 mod progress;
 mod report;
 mod report_page;
-mod runner;
+#[cfg(feature = "serve")]
+mod serve;
 mod watch;
 
 use std::process::ExitCode;
@@ -32,6 +33,12 @@ pub enum Command {
     Export(export::Args),
     /// Write the page of people
     Report(report::Args),
+    /// Recognise photos and correct groups over HTTP, with a page
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
+    /// Who may ask `muster serve`
+    #[cfg(feature = "serve")]
+    Keys(keys::Args),
 }
 
 impl Command {
@@ -42,6 +49,10 @@ impl Command {
             Self::People(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Report(args) => args.run(),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => args.run(layers),
+            #[cfg(feature = "serve")]
+            Self::Keys(args) => args.run(&layers),
         }
     }
 }

@@ -2,18 +2,17 @@
 
 use std::process::ExitCode;
 
-use muster_actors::face::FaceId;
 use muster_actors::gallery::GalleryId;
+use muster_actors::grouper::say::{Member, Say, SayError};
 use serde_json::{Value, json};
 
-use super::grouping;
 use super::library::{LibraryArgs, face, group};
-use super::people_change::{self as change, Change};
 use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, printable, short};
+use crate::local::change::{self, ChangeError};
 use crate::local::view::{self, FaceRow, Which};
-use crate::local::{GALLERY, Library, decisions, groups};
+use crate::local::{GALLERY, Library, grouping, groups};
 
 /// Arguments of `muster people`.
 #[derive(Debug, clap::Args)]
@@ -99,7 +98,10 @@ impl Args {
             }
             Action::Explain { a, b } => {
                 let mut library = self.library.read()?;
-                let (a, b) = two_faces(&library, &a, &b)?;
+                let (a, b) = (face(&library, &a)?, face(&library, &b)?);
+                if a == b {
+                    return Err(ChangeError::from(SayError::SameFace).into());
+                }
                 let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
                 let why = grouping::why(snapshot, &grouping::recall(&library)?, a, b)?;
                 print(|out| {
@@ -108,53 +110,57 @@ impl Args {
             }
             action => {
                 let mut library = self.library.write()?;
-                let before = groups::snapshot(library.db_mut(), &gallery())?;
-                let said = match action {
-                    Action::Undo => {
-                        let undone = decisions::undo(library.db_mut(), &gallery())?;
-                        if undone.is_empty() {
-                            return Err(CliError::Missing("nothing to take back".to_owned()));
-                        }
-                        Change::undone(undone)
-                    }
-                    action => {
-                        let said = change::verdicts(&library, &before, action.into())?;
-                        decisions::append(library.db_mut(), &gallery(), &said.verdicts)?;
-                        said
-                    }
+                let params = grouping::recall(&library)?;
+                let regroup = |snapshot| grouping::group(snapshot, &params);
+                let told = match say(&library, action)? {
+                    Some(say) => change::say(&mut library, &say, &regroup)?,
+                    None => change::undo(&mut library, &regroup)?,
                 };
-                let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
-                let generation = snapshot.generation;
-                let after = grouping::group(snapshot, &grouping::recall(&library)?)?;
-                groups::save(library.db_mut(), &gallery(), generation, &after)?;
-                let (text, value) = said.told(&before.previous, &after);
-                print(|out| Ok(write!(out, "{}", if json { format!("{value:#}\n") } else { text })?))?;
+                print(|out| {
+                    if json {
+                        return Ok(writeln!(out, "{:#}", json!(told))?);
+                    }
+                    write!(out, "{told}")?;
+                    if told.changed() && told.said != "undone" {
+                        writeln!(out, "`muster people undo` takes this back.")?;
+                    }
+                    Ok(())
+                })?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-impl From<Action> for change::Request {
-    fn from(action: Action) -> Self {
-        match action {
-            Action::Name { group, name } => Self::Name { group, name },
-            Action::Merge { ids } => Self::Merge { ids },
-            Action::Split { group, faces } => Self::Split { group, faces },
-            Action::NotSame { a, b } => Self::NotSame { a, b },
-            // These say nothing; they were handled before.
-            Action::List | Action::Show { .. } | Action::Undo | Action::Explain { .. } => Self::Nothing,
+/// What an action says, with its ids whole; `None` takes something back.
+fn say(library: &Library, action: Action) -> Result<Option<Say>, CliError> {
+    Ok(Some(match action {
+        Action::Name { group: id, name } => Say::Name { group: group(library, &id)?, name },
+        Action::Merge { ids } => Say::Merge(ids.iter().map(|id| member(library, id)).collect::<Result<_, CliError>>()?),
+        Action::Split { group: id, faces } => {
+            let faces = faces.iter().map(|id| face(library, id)).collect::<Result<_, CliError>>()?;
+            Say::Split { group: group(library, &id)?, faces }
         }
+        Action::NotSame { a, b } => Say::NotSame { a: face(library, &a)?, b: face(library, &b)? },
+        Action::Undo | Action::List | Action::Show { .. } | Action::Explain { .. } => return Ok(None),
+    }))
+}
+
+/// A group, or a face in none, which can be given to one.
+fn member(library: &Library, id: &str) -> Result<Member, CliError> {
+    match group(library, id) {
+        Ok(id) => Ok(Member::Group(id)),
+        Err(CliError::Missing(none)) => match face(library, id) {
+            Ok(face) => Ok(Member::Face(face)),
+            Err(CliError::Missing(_)) => Err(CliError::Missing(none)),
+            Err(other) => Err(other),
+        },
+        Err(other) => Err(other),
     }
 }
 
 fn gallery() -> GalleryId {
     GalleryId(GALLERY.to_owned())
-}
-
-pub(super) fn two_faces(library: &Library, a: &str, b: &str) -> Result<(FaceId, FaceId), CliError> {
-    let (a, b) = (face(library, a)?, face(library, b)?);
-    if a == b { Err(CliError::Usage("both are the same face".to_owned())) } else { Ok((a, b)) }
 }
 
 fn list(library: &Library, json: bool) -> Result<(), CliError> {

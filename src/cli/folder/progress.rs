@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use muster_actors::progress::{Progress, Stage};
 
 use crate::cli::print::say;
+use crate::local::ScanReport;
+use crate::local::runner::Watch;
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -29,8 +31,17 @@ impl View {
         Self { bar, next_line: Instant::now() + PLAIN_EVERY }
     }
 
-    /// Shows the present state. `left` is how many images are known to wait.
-    pub fn show(&mut self, progress: &Progress, left: Option<u64>) {
+    /// Says one thing, above the live line.
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => say(text),
+        }
+    }
+}
+
+impl Watch for View {
+    fn show(&mut self, progress: &Progress, _: &ScanReport, left: Option<u64>) {
         match &self.bar {
             Some(bar) => bar.set_message(line(progress, left)),
             None if Instant::now() >= self.next_line => {
@@ -41,16 +52,11 @@ impl View {
         }
     }
 
-    /// Says one thing, above the live line.
-    pub fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => say(text),
-        }
+    fn stopping(&mut self) {
+        self.say("stopping: finishing what is on a lane (Ctrl-C again ends at once)");
     }
 
-    /// Takes the live line away.
-    pub fn finish(&self) {
+    fn ended(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

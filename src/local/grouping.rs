@@ -6,24 +6,27 @@ use muster_actors::grouper::explain::{Explanation, explain};
 use muster_actors::grouper::{Params, reconcile};
 use muster_actors::ports::index::IndexError;
 
-use crate::cli::CliError;
+use super::{Library, LibraryError, SqliteFaces};
 use crate::faiss::FlatFactory;
-use crate::local::{Library, SqliteFaces};
 
 const NOTE: &str = "grouping";
 
 /// Leaves the figures in the library.
-pub fn remember(store: &SqliteFaces, params: &Params) -> Result<(), CliError> {
-    let text = serde_json::to_string(params)?;
-    Ok(store.run(move |library| library.set_note(NOTE, &text)).wait()?)
+pub fn remember(store: &SqliteFaces, params: &Params) -> Result<(), LibraryError> {
+    let text = serde_json::to_string(params).map_err(|error| unreadable(&error))?;
+    store.run(move |library| library.set_note(NOTE, &text)).wait()
 }
 
 /// The figures that the library was grouped with last.
-pub fn recall(library: &Library) -> Result<Params, CliError> {
+pub fn recall(library: &Library) -> Result<Params, LibraryError> {
     Ok(match library.note(NOTE)? {
-        Some(note) => serde_json::from_str(&note)?,
+        Some(note) => serde_json::from_str(&note).map_err(|error| unreadable(&error))?,
         None => Params::default(),
     })
+}
+
+fn unreadable(error: &serde_json::Error) -> LibraryError {
+    LibraryError::Broken(format!("the note of grouping figures: {error}"))
 }
 
 /// Groups a gallery anew.

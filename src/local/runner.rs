@@ -11,31 +11,30 @@ use muster_actors::gallery::{GalleryId, GalleryRule};
 use muster_actors::grouper::Params;
 use muster_actors::message::Intake;
 use muster_actors::ports::Ports;
+use muster_actors::ports::engine::Engine;
+use muster_actors::progress::{Progress, Summary};
 use muster_actors::settings::{
     FetcherSettings, GrouperSettings, KeeperSettings, Settings as PipelineSettings, WriterSettings,
 };
 use muster_actors::start;
 
-use super::grouping;
-use super::outcome::Outcome;
-use super::progress::View;
-use crate::cli::CliError;
-use crate::cli::models::lanes;
-use crate::cli::signal::Signals;
-use crate::local::{FolderObjects, FolderQueue, GALLERY, ScanOptions, SqliteFaces, view};
-use crate::onnx::home::Home;
-use crate::onnx::lanes::Lanes;
+use super::scan::roots;
+use super::{
+    FolderObjects, FolderQueue, GALLERY, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, grouping,
+};
 use crate::onnx::pack::Pack;
 use crate::pipeline;
 use crate::settings::Settings;
 
+/// The note of what was indexed last.
+const PATHS: &str = "paths";
 const REFRESH: Duration = Duration::from_millis(200);
 
 /// Everything that stays from round to round: settings, models, store.
 pub struct Runner {
     settings: Settings,
-    pack: Pack,
-    lanes: Lanes,
+    pack: Arc<Pack>,
+    engines: Vec<Arc<dyn Engine>>,
     store: Arc<SqliteFaces>,
 }
 
@@ -44,21 +43,48 @@ pub struct Round {
     /// Why it ended.
     pub exit: Exit,
     /// What it did.
-    pub outcome: Outcome,
+    pub summary: Summary,
+    /// What the scan came to.
+    pub scan: ScanReport,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Is shown what a round does.
+pub trait Watch {
+    /// So far. `left` is how many images are known to wait.
+    fn show(&mut self, progress: &Progress, scan: &ScanReport, left: Option<u64>);
+    /// It was asked to stop, and finishes what is on a lane.
+    fn stopping(&mut self);
+    /// It ended.
+    fn ended(&mut self);
+}
+
+/// The folders and photos that were indexed last.
+pub fn remembered(library: &Library) -> Result<Vec<PathBuf>, LibraryError> {
+    let Some(note) = library.note(PATHS)? else { return Ok(Vec::new()) };
+    let all: Vec<(String, String)> =
+        serde_json::from_str(&note).map_err(|error| LibraryError::Broken(format!("the note of paths: {error}")))?;
+    Ok(all.iter().filter_map(|(bucket, key)| library.places().path(bucket, key).ok()).collect())
 }
 
 impl Runner {
-    /// Loads the models, one lane beside the other.
-    pub fn new(settings: Settings, pack: Pack, home: &Home, store: Arc<SqliteFaces>) -> Result<Self, CliError> {
-        let lanes = lanes(&settings, &pack, home)?;
-        Ok(Self { settings, pack, lanes, store })
+    /// Over engines that run already.
+    pub fn new(settings: Settings, pack: Arc<Pack>, engines: Vec<Arc<dyn Engine>>, store: Arc<SqliteFaces>) -> Self {
+        Self { settings, pack, engines, store }
     }
 
-    /// Indexes what is new or changed below `paths`, then groups.
-    pub fn round(&self, paths: &[PathBuf], signals: &Signals) -> Result<Round, CliError> {
+    /// Indexes what is new or changed below `paths`, then groups; hands back what is left when `stop` comes. Blocking.
+    pub fn round(
+        &self,
+        paths: &[PathBuf],
+        stop: impl Future<Output = ()>,
+        watch: &mut dyn Watch,
+    ) -> Result<Round, LibraryError> {
         let started = Instant::now();
         let options = ScanOptions { paths: paths.to_vec(), model: self.pack.id() };
         grouping::remember(&self.store, &self.params())?;
+        self.remember(paths)?;
         let queue = Arc::new(FolderQueue::start(Arc::clone(&self.store), options)?);
         let ports = self.ports(&queue);
         let settings = self.pipeline();
@@ -69,36 +95,39 @@ impl Runner {
             let progress = running.progress();
             let drain = running.drainer();
             let finished = running.finished();
-            tokio::pin!(finished);
-            let asked = signals.asked();
-            tokio::pin!(asked);
-            let mut view = View::start();
+            tokio::pin!(finished, stop);
             let mut refresh = tokio::time::interval(REFRESH);
             let mut told = false;
             loop {
                 tokio::select! {
                     end = &mut finished => {
-                        view.finish();
+                        watch.ended();
                         break end;
                     }
-                    () = &mut asked, if !told => {
+                    () = &mut stop, if !told => {
                         told = true;
-                        view.say("stopping: finishing what is on a lane (Ctrl-C again ends at once)");
+                        watch.stopping();
                         drain(Drain::hand_back(deadline));
                     }
                     _ = refresh.tick() => {
                         let now = progress.borrow().clone();
                         let report = scan.report();
                         let left = (report.new + report.changed).saturating_sub(now.counts.ended());
-                        view.show(&now, report.finished.then_some(left));
+                        watch.show(&now, &report, report.finished.then_some(left));
                     }
                 }
             }
         });
-        let totals = self.store.look(|library| view::totals(library.db()))?;
-        let seconds = started.elapsed().as_secs_f64();
-        let outcome = Outcome::new(&queue.report(), &summary, &totals, seconds, self.lanes.tensors());
-        Ok(Round { exit, outcome })
+        Ok(Round { exit, summary, scan: queue.report(), seconds: started.elapsed().as_secs_f64() })
+    }
+
+    /// Leaves a note of what was indexed, so that it can be indexed again without being named.
+    fn remember(&self, paths: &[PathBuf]) -> Result<(), LibraryError> {
+        let places = self.store.places();
+        let all: Vec<(String, String)> =
+            roots(paths)?.iter().map(|path| places.locate(path)).map(|place| (place.bucket, place.key)).collect();
+        let text = serde_json::to_string(&all).map_err(|error| LibraryError::Broken(error.to_string()))?;
+        self.store.run(move |library| library.set_note(PATHS, &text)).wait()
     }
 
     fn ports(&self, queue: &Arc<FolderQueue>) -> Ports {
@@ -110,7 +139,7 @@ impl Runner {
             analyses: None,
             decoder,
             apart,
-            engines: self.lanes.engines(),
+            engines: self.engines.clone(),
             faces: Arc::clone(&self.store) as _,
             reconcile: Some(Arc::new(move |_, snapshot| grouping::group(snapshot, &params))),
         }

@@ -1,0 +1,284 @@
+//! Indexing as a job: started, watched by any number of callers, stopped.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json as Out;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use muster_actors::exit::Exit;
+use muster_actors::progress::{Counts, Progress};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::app::App;
+use super::body::Json;
+use super::problem::Problem;
+use crate::local::runner::Watch;
+use crate::local::{Runner, ScanReport};
+
+/// Jobs that are remembered.
+const KEPT: usize = 50;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, start)).routes(routes!(one, stop)).routes(routes!(events))
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It works.
+    Running,
+    /// It came to its end.
+    Done,
+    /// It was asked to stop; the next one goes on where it was.
+    Stopped,
+    /// Something failed; what was done is kept.
+    Failed,
+}
+
+/// A run over the library's photos.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Job {
+    /// Counted from 1 on.
+    id: u64,
+    /// `index`.
+    kind: &'static str,
+    /// How far it is.
+    state: JobState,
+    /// What failed.
+    detail: Option<String>,
+    /// When it began, in seconds since 1970.
+    started: u64,
+    /// Photos found so far.
+    found: u64,
+    /// Photos that wait, where that is known.
+    left: Option<u64>,
+    /// How photos ended so far.
+    #[schema(value_type = Object)]
+    counts: Counts,
+    /// Faces found so far.
+    faces: u64,
+}
+
+/// All jobs, one at a time.
+pub struct Jobs {
+    runner: Arc<Runner>,
+    paths: Vec<PathBuf>,
+    changed: Arc<dyn Fn() + Send + Sync>,
+    all: Mutex<VecDeque<Running>>,
+}
+
+struct Running {
+    job: watch::Receiver<Job>,
+    stop: watch::Sender<bool>,
+}
+
+/// Shows a round to those who watch its job.
+struct Board {
+    job: watch::Sender<Job>,
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        self.job.send_if_modified(|job| {
+            let died = job.state == JobState::Running;
+            if died {
+                (job.state, job.detail) = (JobState::Failed, Some(String::from("the job died")));
+            }
+            died
+        });
+    }
+}
+
+impl Watch for Board {
+    fn show(&mut self, progress: &Progress, scan: &ScanReport, left: Option<u64>) {
+        self.job.send_if_modified(|job| {
+            let before = job.clone();
+            (job.found, job.left, job.counts, job.faces) = (scan.found, left, progress.counts, progress.faces);
+            *job != before
+        });
+    }
+
+    fn stopping(&mut self) {}
+
+    fn ended(&mut self) {}
+}
+
+impl Jobs {
+    /// Over a runner and the photos of its library. `changed` is called when a job has ended.
+    pub fn new(runner: Arc<Runner>, paths: Vec<PathBuf>, changed: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self { runner, paths, changed, all: Mutex::default() }
+    }
+
+    fn all(&self) -> MutexGuard<'_, VecDeque<Running>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts indexing.
+    ///
+    /// # Errors
+    /// A job is running already.
+    pub fn start(&self) -> Result<Job, Problem> {
+        let mut all = self.all();
+        let last = all.front().map(|running| running.job.borrow().clone());
+        if last.as_ref().is_some_and(|job| job.state == JobState::Running) {
+            return Err(Problem::new(StatusCode::CONFLICT, "JOB_RUNNING", "photos are being indexed already"));
+        }
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let job = Job {
+            id: last.map_or(1, |job| job.id + 1),
+            kind: "index",
+            state: JobState::Running,
+            detail: None,
+            started,
+            found: 0,
+            left: None,
+            counts: Counts::default(),
+            faces: 0,
+        };
+        let (board, seen) = watch::channel(job.clone());
+        let (stop, mut stopped) = watch::channel(false);
+        let (runner, paths, changed) = (Arc::clone(&self.runner), self.paths.clone(), Arc::clone(&self.changed));
+        let work = move || {
+            let mut board = Board { job: board };
+            let asked = async move {
+                // Nobody can ask any more once the service is gone: it asks itself before.
+                if stopped.wait_for(|stop| *stop).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let round = runner.round(&paths, asked, &mut board);
+            changed();
+            board.job.send_modify(|job| {
+                (job.state, job.detail) = match round {
+                    Ok(round) => {
+                        (job.found, job.counts, job.faces) =
+                            (round.scan.found, round.summary.counts, round.summary.faces);
+                        match round.exit {
+                            Exit::Drained => (JobState::Done, None),
+                            Exit::HandedBack => (JobState::Stopped, None),
+                            broken => (JobState::Failed, Some(broken.to_string())),
+                        }
+                    }
+                    Err(error) => (JobState::Failed, Some(error.to_string())),
+                };
+                job.left = (job.state == JobState::Done).then_some(0);
+            });
+        };
+        std::thread::Builder::new().name("index".into()).spawn(work).map_err(Problem::broken)?;
+        all.push_front(Running { job: seen, stop });
+        all.truncate(KEPT);
+        Ok(job)
+    }
+
+    /// Newest first.
+    pub fn list(&self) -> Vec<Job> {
+        self.all().iter().map(|running| running.job.borrow().clone()).collect()
+    }
+
+    fn find(&self, id: &str) -> Result<watch::Receiver<Job>, Problem> {
+        let id: u64 = super::people::id(id, "job")?;
+        let all = self.all();
+        let found = all.iter().find(|running| running.job.borrow().id == id);
+        found.map(|running| running.job.clone()).ok_or_else(|| Problem::missing("job"))
+    }
+
+    /// Asks whatever runs to stop, and waits for it.
+    pub async fn finish(&self) {
+        let running = self.all().front().map(|running| {
+            running.stop.send_replace(true);
+            running.job.clone()
+        });
+        if let Some(mut job) = running {
+            // An error says that its thread is gone, which ends it as well.
+            let _ = job.wait_for(|job| job.state != JobState::Running).await;
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct JobList {
+    items: Vec<Job>,
+}
+
+/// The jobs, newest first
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", responses((status = 200, body = JobList)))]
+async fn list(State(app): State<Arc<App>>) -> Out<JobList> {
+    Out(JobList { items: app.jobs.list() })
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    /// Finds what is new or changed among the library's photos, and groups.
+    Index,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    kind: Kind,
+}
+
+/// Index what is new or changed among the library's photos
+#[utoipa::path(post, path = "/v1/jobs", tag = "jobs", request_body = Order, responses((status = 202, body = Job)))]
+async fn start(
+    State(app): State<Arc<App>>,
+    Json(Order { kind: Kind::Index }): Json<Order>,
+) -> Result<(StatusCode, Out<Job>), Problem> {
+    Ok((StatusCode::ACCEPTED, Out(app.jobs.start()?)))
+}
+
+/// One job
+#[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs",
+    params(("id" = String, Path, pattern = "^[0-9]{1,19}$")), responses((status = 200, body = Job)))]
+async fn one(State(app): State<Arc<App>>, Path(job): Path<String>) -> Result<Out<Job>, Problem> {
+    Ok(Out(app.jobs.find(&job)?.borrow().clone()))
+}
+
+/// Ask a job to stop. The next one goes on where it was
+#[utoipa::path(delete, path = "/v1/jobs/{id}", tag = "jobs",
+    params(("id" = String, Path, pattern = "^[0-9]{1,19}$")), responses((status = 202, body = Job)))]
+async fn stop(State(app): State<Arc<App>>, Path(job): Path<String>) -> Result<(StatusCode, Out<Job>), Problem> {
+    let seen = app.jobs.find(&job)?;
+    let job = seen.borrow().clone();
+    if let Some(running) = app.jobs.all().iter().find(|running| running.job.borrow().id == job.id) {
+        running.stop.send_replace(true);
+    }
+    Ok((StatusCode::ACCEPTED, Out(job)))
+}
+
+/// A job as it goes on, as server-sent events
+///
+/// Each event is called `job` and holds the job; the stream ends with the job.
+#[utoipa::path(get, path = "/v1/jobs/{id}/events", tag = "jobs",
+    params(("id" = String, Path, pattern = "^[0-9]{1,19}$")),
+    responses((status = 200, content_type = "text/event-stream")))]
+async fn events(
+    State(app): State<Arc<App>>,
+    Path(job): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let mut seen = app.jobs.find(&job)?;
+    seen.mark_changed();
+    let stream = unfold(Some(seen), |seen| async move {
+        let mut seen = seen?;
+        seen.changed().await.ok()?;
+        let job = seen.borrow_and_update().clone();
+        let event = Event::default().event("job").json_data(&job).unwrap_or_default();
+        let more = (job.state == JobState::Running).then_some(seen);
+        Some((Ok(event), more))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}

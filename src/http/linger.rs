@@ -1,0 +1,48 @@
+//! Whoever is refused while a photo is still on its way hears why: what is left of a body is read and thrown away, for a while.
+//! Otherwise the connection would be reset under an answer that nobody has read (RFC 9112, section 9.6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// What is thrown away at most, of one request.
+const BYTES: usize = 64 << 20;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Around everything that may refuse.
+pub async fn linger(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    if !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let body = Arc::new(Mutex::new(body.into_data_stream()));
+    let theirs = unfold(Arc::clone(&body), |body| async move {
+        let chunk = body.lock().await.next().await?;
+        Some((chunk, body))
+    });
+    let response = next.run(Request::from_parts(parts, Body::from_stream(theirs))).await;
+    if !response.status().is_success() {
+        let rest = async {
+            let (mut body, mut left) = (body.lock().await, BYTES);
+            while let Some(Ok(chunk)) = body.next().await {
+                left = left.saturating_sub(chunk.len());
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        // Too slow: then the connection ends.
+        let _ = timeout(PATIENCE, rest).await;
+    }
+    response
+}

@@ -1,0 +1,64 @@
+//! The page: a few files, as they are.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+
+use super::app::App;
+
+macro_rules! files {
+    ($($path:literal: $file:literal as $kind:literal,)*) => {
+        /// Every file of the page.
+        pub(super) fn routes() -> Router<Arc<App>> {
+            Router::new()$(.route($path, get(|| async {
+                ([(header::CONTENT_TYPE, $kind)], include_str!(concat!("page/", $file)))
+            })))*
+        }
+    };
+}
+
+files! {
+    "/api.js": "api.js" as "text/javascript; charset=utf-8",
+    "/app.css": "app.css" as "text/css; charset=utf-8",
+    "/app.js": "app.js" as "text/javascript; charset=utf-8",
+    "/change.js": "change.js" as "text/javascript; charset=utf-8",
+    "/chooser.js": "chooser.js" as "text/javascript; charset=utf-8",
+    "/crop.js": "crop.js" as "text/javascript; charset=utf-8",
+    "/dialog.js": "dialog.js" as "text/javascript; charset=utf-8",
+    "/element.js": "element.js" as "text/javascript; charset=utf-8",
+    "/events.js": "events.js" as "text/javascript; charset=utf-8",
+    "/evidence.js": "evidence.js" as "text/javascript; charset=utf-8",
+    "/face.js": "face.js" as "text/javascript; charset=utf-8",
+    "/faces.js": "faces.js" as "text/javascript; charset=utf-8",
+    "/frame.js": "frame.js" as "text/javascript; charset=utf-8",
+    "/icon.svg": "icon.svg" as "image/svg+xml",
+    "/": "index.html" as "text/html; charset=utf-8",
+    "/jobs.js": "jobs.js" as "text/javascript; charset=utf-8",
+    "/lists.js": "lists.js" as "text/javascript; charset=utf-8",
+    "/newcomer.js": "newcomer.js" as "text/javascript; charset=utf-8",
+    "/people.js": "people.js" as "text/javascript; charset=utf-8",
+    "/person.js": "person.js" as "text/javascript; charset=utf-8",
+    "/photo.js": "photo.js" as "text/javascript; charset=utf-8",
+    "/receipt.js": "receipt.js" as "text/javascript; charset=utf-8",
+    "/recognition.js": "recognition.js" as "text/javascript; charset=utf-8",
+    "/recognize.js": "recognize.js" as "text/javascript; charset=utf-8",
+    "/rename.js": "rename.js" as "text/javascript; charset=utf-8",
+    "/toast.js": "toast.js" as "text/javascript; charset=utf-8",
+    "/ungrouped.js": "ungrouped.js" as "text/javascript; charset=utf-8",
+    "/windowed.js": "windowed.js" as "text/javascript; charset=utf-8",
+    "/words.js": "words.js" as "text/javascript; charset=utf-8",
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_file_of_the_page_is_served() {
+        let source = include_str!("page.rs");
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/page")).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            assert!(source.contains(&format!(": \"{name}\" as ")), "{name} has no route");
+        }
+    }
+}

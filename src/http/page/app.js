@@ -1,0 +1,105 @@
+// The page's frame: which view is shown, undo, and that focus goes along.
+import { CHANGED, undo } from "./change.js";
+import { button, h } from "./element.js";
+import { jobsView } from "./jobs.js";
+import { photosView } from "./lists.js";
+import { peopleView } from "./people.js";
+import { personView } from "./person.js";
+import { photoView } from "./photo.js";
+import { recognizeView } from "./recognize.js";
+import { tell } from "./toast.js";
+import { ungroupedView } from "./ungrouped.js";
+
+const VIEWS = { people: [peopleView, personView], recognize: [recognizeView], faces: [ungroupedView], photos: [photosView, photoView], jobs: [jobsView] };
+const main = document.getElementById("main");
+let current = null;
+
+/** `#/people/ID?q=x` as `{name, id, params}`. */
+function parse(hash) {
+  const [path, params = ""] = hash.replace(/^#\/?/, "").split("?", 2);
+  const [name, id] = path.split("/", 2);
+  let known = null;
+  try {
+    known = id ? decodeURIComponent(id) : null;
+  } catch {
+    // A broken address leads to the list.
+  }
+  return { name: name in VIEWS ? name : "people", id: known, params: new URLSearchParams(params), hash };
+}
+
+function failed(error, again) {
+  const gone = error.status === 404;
+  return h("div", { class: "empty", role: "alert", "data-testid": "view-error" },
+    h("p", null, error.message), gone ? h("p", null, h("a", { href: "#/people" }, "All people")) : button("Try again", again));
+}
+
+async function show() {
+  const route = parse(location.hash);
+  const [list, one] = VIEWS[route.name];
+  const came = current;
+  came?.view?.leave?.();
+  main.replaceChildren();
+  const here = { route, hash: location.hash, view: null };
+  current = here;
+  scrollTo({ top: 0, behavior: "instant" });
+  for (const link of document.querySelectorAll("nav [data-view]")) {
+    if (link.dataset.view === route.name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  here.view = (route.id && one ? one : list)(main, route, came?.route ?? null);
+  title();
+  // The browser says nothing of a change of views; a focused heading does.
+  if (came) heading()?.focus({ preventScroll: true });
+  try {
+    await here.view.ready;
+    if (current !== here) return;
+    title();
+    if (came && here.view.arrive) await here.view.arrive();
+  } catch (error) {
+    if (current !== here) return;
+    if (error.name === "AbortError") return;
+    if (error.status === undefined) tell(error);
+    else main.append(failed(error, show));
+  }
+}
+
+const heading = () => main.querySelector("h1");
+
+function title() {
+  document.title = `${heading()?.textContent ?? "People"} · muster`;
+}
+
+async function refresh({ detail }) {
+  const here = current;
+  // A view that is being left has nothing to draw anew.
+  if (!here?.view?.refresh || location.hash !== here.hash) return;
+  try {
+    await here.view.refresh(detail);
+    if (current === here) title();
+  } catch (error) {
+    // What is shown went with the change.
+    if (error.status === 404 && current === here) show();
+    else tell(error);
+  }
+  // What had the focus may be gone.
+  if (current === here && document.activeElement === document.body) heading()?.focus({ preventScroll: true });
+}
+
+document.getElementById("skip").addEventListener("click", (event) => {
+  // The hash belongs to the views.
+  event.preventDefault();
+  main.focus();
+});
+document.getElementById("undo").addEventListener("click", () => undo());
+addEventListener("keydown", (event) => {
+  const writing = event.target.closest?.("input, textarea, dialog");
+  if (writing || event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey) return;
+  event.preventDefault();
+  undo();
+});
+document.addEventListener(CHANGED, refresh);
+// A file that misses the field must not replace the page.
+for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
+history.scrollRestoration = "manual";
+addEventListener("hashchange", show);
+show();

@@ -1,0 +1,53 @@
+// Forgetting, and the receipt of it.
+import { remove } from "./api.js";
+import { announce, busy } from "./change.js";
+import { openDialog } from "./dialog.js";
+import { button, h, outside } from "./element.js";
+import { bytes, count, digits, short } from "./words.js";
+
+function save(receipt) {
+  const url = URL.createObjectURL(new Blob([JSON.stringify(receipt, null, 2)], { type: "application/json" }));
+  h("a", { href: url, download: "muster-receipt.json" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+const ids = (list) => (list.length === 0 ? "none" : list.map(short).join(", "));
+
+function told(receipt) {
+  const line = (what, value) => [h("dt", null, what), h("dd", null, value)];
+  return h("div", { class: "stack" },
+    receipt.rewritten ? null : h("p", { class: "warning" },
+      "Something else was reading the library: deleted rows are overwritten, but copies may be left in its journal until something is forgotten again."),
+    h("dl", { class: "receipt", "data-testid": "receipt" },
+      line("Forgotten", outside(receipt.target)),
+      line("Photos touched", digits(receipt.images)),
+      line("Faces", digits(receipt.faces)),
+      line("Vectors", `${digits(receipt.vectors)} (${bytes(receipt.vector_bytes)})`),
+      line("Crops", `${digits(receipt.crops)} (${bytes(receipt.crop_bytes)})`),
+      line("People that ended", ids(receipt.groups)),
+      line("People computed anew", ids(receipt.recomputed)),
+      line("Kept so that they do not come back", `${count(receipt.tombstones, "mark")}, without a face`),
+      line("Library", `${bytes(receipt.bytes_before)}, now ${bytes(receipt.bytes_after)}`),
+      receipt.files.length > 0 && line("Files deleted", outside(receipt.files.join(", ")))),
+    h("details", null, h("summary", null, "Rows by table"),
+      h("dl", { class: "receipt" }, Object.entries(receipt.rows).map(([table, n]) => line(table, digits(n))))));
+}
+
+/** Asks, deletes, shows the receipt and leaves the view of what is gone; false where nothing was deleted. */
+export async function forget(path, { title, text, accept, leave }) {
+  const sure = await openDialog({
+    title, testid: "forget-dialog",
+    body: h("div", { class: "stack" }, text.map((part) => h("p", null, part))),
+    actions: [{ label: accept, kind: "danger", value: true, testid: "forget" }],
+  });
+  if (!sure) return false;
+  const receipt = await busy(remove(path));
+  if (!receipt) return false;
+  await openDialog({
+    title: "Forgotten: the receipt", testid: "receipt-dialog", cancel: "Close",
+    body: () => h("div", { class: "stack" }, told(receipt), button("Save the receipt", () => save(receipt), { "data-testid": "receipt-save" })),
+  });
+  leave();
+  announce(receipt);
+  return true;
+}

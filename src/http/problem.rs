@@ -1,0 +1,183 @@
+//! Errors as `application/problem+json` (RFC 9457), each with a code that stays.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use muster_actors::grouper::say::SayError;
+use muster_actors::image::Rejection;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::local::LibraryError;
+use crate::local::change::ChangeError;
+use crate::recognition::Refusal;
+use crate::recognition::crowd::CrowdError;
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: the code says more.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// For programs: stable.
+    code: &'static str,
+    /// For a person.
+    detail: String,
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// With a status, a code and a sentence.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        let (status, detail) = (status.as_u16(), detail.into());
+        Self { kind: "about:blank", title, status, code, detail, retry_after: None }
+    }
+
+    /// There is no such thing.
+    pub fn missing(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no such {what}"))
+    }
+
+    /// The request makes no sense.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID", detail)
+    }
+
+    /// The request cannot be read.
+    pub fn unreadable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "UNREADABLE", detail)
+    }
+
+    /// More bytes than are taken.
+    pub fn too_large(limit: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_MANY_BYTES", format!("at most {limit} bytes are taken"))
+    }
+
+    /// No answer within the time limit.
+    pub fn late(seconds: u64) -> Self {
+        let detail = format!("there was no answer within {seconds} s");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT", detail).after(1)
+    }
+
+    /// Something that is not the caller's fault. What exactly is in the log.
+    pub fn broken(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "http.broken");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "BROKEN", "something went wrong here; the log says what")
+    }
+
+    /// Ask again after so many seconds.
+    pub fn after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// A photo that cannot be used; `which` names it among several.
+    pub fn rejected(rejection: &Rejection, which: Option<&str>) -> Self {
+        use muster_actors::image::RejectReason as R;
+        let status = match rejection.reason {
+            R::TooManyBytes => StatusCode::PAYLOAD_TOO_LARGE,
+            R::UnknownFormat | R::DecoderMissing => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            R::BadMessage
+            | R::Missing
+            | R::Unreadable
+            | R::Empty
+            | R::Truncated
+            | R::Corrupt
+            | R::TooManyPixels
+            | R::Crashed
+            | R::Isolated
+            | R::TooManyAttempts
+            | R::Forgotten => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let which = which.map(|which| format!("{which}: ")).unwrap_or_default();
+        Self::new(status, rejection.reason.as_str(), format!("{which}{}", rejection.detail))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // Text and figures: they can always be written.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<LibraryError> for Problem {
+    fn from(error: LibraryError) -> Self {
+        match error {
+            LibraryError::Busy | LibraryError::Locked { .. } | LibraryError::Conflict => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "LIBRARY_BUSY", error.to_string()).after(1)
+            }
+            LibraryError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, "DISK_FULL", error.to_string()),
+            LibraryError::NotFound(_)
+            | LibraryError::Absent(_)
+            | LibraryError::Foreign(_)
+            | LibraryError::Newer { .. }
+            | LibraryError::Denied { .. }
+            | LibraryError::Corrupt(_)
+            | LibraryError::Io { .. }
+            | LibraryError::Invalid(_)
+            | LibraryError::Broken(_) => Self::broken(error),
+        }
+    }
+}
+
+impl From<SayError> for Problem {
+    fn from(error: SayError) -> Self {
+        let (status, code) = match error {
+            SayError::NoGroup(_) | SayError::NoFace(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            SayError::Name => (StatusCode::UNPROCESSABLE_ENTITY, "BAD_NAME"),
+            SayError::Alone => (StatusCode::UNPROCESSABLE_ENTITY, "NOTHING_TO_MERGE"),
+            SayError::NotMember(_) => (StatusCode::CONFLICT, "NOT_MEMBER"),
+            SayError::NoneChosen => (StatusCode::UNPROCESSABLE_ENTITY, "NONE_CHOSEN"),
+            SayError::All => (StatusCode::CONFLICT, "ALL_FACES"),
+            SayError::SameFace => (StatusCode::UNPROCESSABLE_ENTITY, "SAME_FACE"),
+            SayError::Elsewhere { .. } => (StatusCode::CONFLICT, "IN_ANOTHER_GROUP"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Say(error) => error.into(),
+            ChangeError::Nothing => Self::new(StatusCode::CONFLICT, "NOTHING_TO_UNDO", "nothing to take back"),
+            ChangeError::Grouping(error) => Self::broken(error),
+            ChangeError::Library(error) => error.into(),
+        }
+    }
+}
+
+impl From<CrowdError> for Problem {
+    fn from(error: CrowdError) -> Self {
+        match error {
+            CrowdError::Library(error) => error.into(),
+            CrowdError::Index(error) => Self::broken(error),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Rejected(rejection) => Self::rejected(&rejection, None),
+            Refusal::Busy(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "BUSY", refusal.to_string()).after(1),
+            Refusal::Closed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", refusal.to_string()).after(5),
+        }
+    }
+}

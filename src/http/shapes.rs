@@ -1,0 +1,279 @@
+//! What is said over HTTP: the shapes of answers.
+
+use muster_actors::face::{BBox, Face as FoundFace, FaceId, Landmarks, Quality as FaceQuality, QualityReason};
+use muster_actors::gallery::{GalleryId, GroupId, Lineage};
+use muster_actors::identification::{Candidate as Likely, Identified};
+use muster_actors::image::{ImageId, ImageState, Locator};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::local::GALLERY;
+use crate::local::told::{Moved, Renamed, Told};
+use crate::local::view::{FaceRow, ImageRow, Person as Group};
+
+/// A group by its id and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PersonRef {
+    /// Stable id.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    pub id: GroupId,
+    /// What people call it.
+    pub name: Option<String>,
+}
+
+/// A group of faces of one person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Person {
+    /// Stable id: it survives growth, splits and, by redirect, merges.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    pub id: GroupId,
+    /// What people call it.
+    pub name: Option<String>,
+    /// Its faces.
+    pub faces: u64,
+    /// The photos they are in.
+    pub photos: u64,
+    /// The face that shows it best.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    pub cover: FaceId,
+}
+
+impl From<&Group> for Person {
+    fn from(group: &Group) -> Self {
+        let Group { id, name, faces, photos, cover, .. } = group.clone();
+        Self { id, name, faces, photos, cover }
+    }
+}
+
+/// A box in pixels of the upright photo. It may reach past its edges.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Rectangle {
+    x: f32,
+    y: f32,
+    width: f32,
+    height: f32,
+}
+
+impl From<BBox> for Rectangle {
+    fn from(BBox { x, y, width, height }: BBox) -> Self {
+        Self { x, y, width, height }
+    }
+}
+
+/// How good a face is for recognition.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Quality {
+    /// 0 (useless) to 1.
+    #[schema(minimum = 0, maximum = 1)]
+    overall: f32,
+    /// What is wrong with it.
+    #[schema(value_type = Vec<String>)]
+    reasons: Vec<QualityReason>,
+}
+
+impl From<&FaceQuality> for Quality {
+    fn from(quality: &FaceQuality) -> Self {
+        Self { overall: quality.overall, reasons: quality.reasons.clone() }
+    }
+}
+
+/// A face of the library.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Face {
+    /// Stable id.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    id: FaceId,
+    /// Its photo.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    photo: ImageId,
+    /// The photo's path, relative to the library's folder or absolute.
+    path: String,
+    /// Where in the photo.
+    #[serde(rename = "box")]
+    bbox: Rectangle,
+    /// How good.
+    quality: Quality,
+    /// Whose it is.
+    person: Option<PersonRef>,
+}
+
+impl From<FaceRow> for Face {
+    fn from(row: FaceRow) -> Self {
+        let locator = Locator { gallery: GalleryId(GALLERY.to_owned()), bucket: row.bucket, key: row.key };
+        Self {
+            id: row.id,
+            photo: locator.id(),
+            path: row.path,
+            bbox: row.bbox.into(),
+            quality: Quality::from(&row.quality),
+            person: row.group.map(|id| PersonRef { id, name: row.name }),
+        }
+    }
+}
+
+/// A photo of the library.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Photo {
+    /// Stable id.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    id: ImageId,
+    /// Relative to the library's folder, or absolute.
+    path: String,
+    /// How it ended: `indexed`, `no_faces`, `low_quality` or `rejected`.
+    #[schema(value_type = String)]
+    state: ImageState,
+    /// Why it was rejected.
+    reason: Option<String>,
+    /// One sentence for a person.
+    detail: Option<String>,
+    /// The thumbnail's score, where it was judged.
+    quality: Option<f32>,
+    /// Of the upright photo, in pixels; 0 where it was never decoded.
+    width: u32,
+    /// Of the upright photo, in pixels; 0 where it was never decoded.
+    height: u32,
+    /// Encoded size.
+    bytes: u64,
+    /// Faces of it.
+    face_count: u64,
+    /// The faces, where one photo is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faces: Option<Vec<Face>>,
+}
+
+impl Photo {
+    /// With its faces, where they are asked for.
+    pub fn new(row: ImageRow, faces: Option<Vec<Face>>) -> Self {
+        Self {
+            id: row.id,
+            path: row.path,
+            state: row.state,
+            reason: row.reason.map(|reason| reason.as_str().to_owned()),
+            detail: row.detail,
+            quality: row.quality,
+            width: row.width,
+            height: row.height,
+            bytes: row.bytes,
+            face_count: row.face_count,
+            faces,
+        }
+    }
+}
+
+/// A group that came, went or changed its shape.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Change {
+    /// `named`, `merged`, `split`, `moved`, `not-same` or `undone`.
+    said: &'static str,
+    /// Groups that came and went.
+    #[schema(value_type = Vec<Object>)]
+    events: Vec<Lineage>,
+    /// Groups that are called otherwise.
+    #[schema(value_type = Vec<Object>)]
+    renamed: Vec<Renamed>,
+    /// Faces that are elsewhere.
+    #[schema(value_type = Vec<Object>)]
+    moved: Vec<Moved>,
+    /// All of it, for a person.
+    text: String,
+}
+
+impl From<Told> for Change {
+    fn from(told: Told) -> Self {
+        let text = told.to_string();
+        let Told { said, events, renamed, moved, .. } = told;
+        Self { said, events, renamed, moved, text }
+    }
+}
+
+/// What is said of a face.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// A person with a name.
+    Known,
+    /// A person that nobody has named.
+    Unnamed,
+    /// Nobody who is known.
+    Unknown,
+}
+
+/// A person that a face resembles.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Candidate {
+    /// Who.
+    person: PersonRef,
+    /// How much: cosine, -1 to 1.
+    similarity: f32,
+    /// The person's face that is nearest.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    face: FaceId,
+}
+
+impl From<Likely> for Candidate {
+    fn from(Likely { group, name, similarity, face }: Likely) -> Self {
+        Self { person: PersonRef { id: group, name }, similarity, face }
+    }
+}
+
+/// A face of the photo that was asked about.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct RecognizedFace {
+    /// Where in the photo.
+    #[serde(rename = "box")]
+    bbox: Rectangle,
+    /// Five points: the eye on the left, the eye on the right, nose tip, mouth corners.
+    #[schema(value_type = Vec<Vec<f32>>)]
+    landmarks: Landmarks,
+    /// How good.
+    quality: Quality,
+    /// What is said of it.
+    verdict: Verdict,
+    /// Who it is; `null` where nobody is near enough.
+    person: Option<PersonRef>,
+    /// Of the best candidate.
+    similarity: Option<f32>,
+    /// How far it is ahead of the second.
+    margin: Option<f32>,
+    /// The best ones, nearest first.
+    candidates: Vec<Candidate>,
+}
+
+impl RecognizedFace {
+    /// A face that was found, and whom it resembles.
+    pub fn new(face: &FoundFace, identified: Identified) -> Self {
+        let Identified { candidates, margin, certain, .. } = identified;
+        let candidates: Vec<Candidate> = candidates.into_iter().map(Candidate::from).collect();
+        let person = candidates.first().filter(|_| certain).map(|first| first.person.clone());
+        let verdict = match &person {
+            Some(PersonRef { name: Some(_), .. }) => Verdict::Known,
+            Some(PersonRef { name: None, .. }) => Verdict::Unnamed,
+            None => Verdict::Unknown,
+        };
+        Self {
+            bbox: face.bbox.into(),
+            landmarks: face.landmarks,
+            quality: Quality::from(&face.quality),
+            verdict,
+            person,
+            similarity: candidates.first().map(|first| first.similarity),
+            margin,
+            candidates,
+        }
+    }
+}
+
+/// The faces of a photo, and whose they are.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Recognition {
+    /// Of the upright photo, in pixels.
+    pub width: u32,
+    /// Of the upright photo, in pixels.
+    pub height: u32,
+    /// The model pack that looked.
+    pub model: String,
+    /// How long it took, from the last byte of the photo on.
+    pub milliseconds: u64,
+    /// By descending score.
+    pub faces: Vec<RecognizedFace>,
+}

@@ -1,0 +1,191 @@
+//! What is too much, too large, or not for this caller.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::service::{Service, ok, refused};
+use crate::support::{muster, run};
+use crate::{copy, portraits};
+
+#[test]
+fn what_is_too_large_or_no_photo_is_refused_with_its_reason() {
+    let library = copy();
+    let service = Service::with(library.path(), &[("MUSTER_SERVE__PHOTO_MEGABYTES", "1")]);
+    let photo = std::fs::read(&portraits()[0].1[0]).unwrap();
+    let post = |path: &str| service.client.post(format!("{}{path}", service.url));
+    let sized = |bytes: usize| service.asking(vec![0; bytes]);
+    for (what, request, expected) in [
+        ("more bytes than are taken", sized((1 << 20) + 1), (413, "TOO_MANY_BYTES")),
+        ("nothing", sized(0), (422, "EMPTY")),
+        ("no photo", sized(1000), (415, "UNKNOWN_FORMAT")),
+        ("half a photo", service.asking(photo[..photo.len() / 2].to_vec()), (422, "TRUNCATED")),
+        ("text", post("/v1/recognize").header("content-type", "text/plain").body("x"), (415, "UNSUPPORTED_MEDIA_TYPE")),
+        ("a limit", post("/v1/recognize?limit=99").body(photo.clone()), (422, "INVALID")),
+        ("a query nobody knows", post("/v1/recognize?colour=red").body(photo.clone()), (422, "INVALID")),
+        (
+            "JSON that is none",
+            post("/v1/people/merge").header("content-type", "application/json").body("{"),
+            (400, "UNREADABLE"),
+        ),
+        ("JSON of another shape", post("/v1/people/merge").json(&json!({ "ids": 3 })), (422, "INVALID")),
+        (
+            "a form without its field",
+            post("/v1/recognize").multipart(reqwest::blocking::multipart::Form::new().text("name", "x")),
+            (422, "INVALID"),
+        ),
+        ("another method", service.client.put(format!("{}/v1/people", service.url)), (405, "METHOD_NOT_ALLOWED")),
+        ("another page", service.client.get(format!("{}/v2/people", service.url)), (404, "NOT_FOUND")),
+        ("no id", service.client.get(format!("{}/v1/people/7", service.url)), (404, "NOT_FOUND")),
+    ] {
+        let (status, code) = refused(request.send().unwrap());
+        assert_eq!((status, code.as_str()), expected, "{what}");
+    }
+}
+
+#[test]
+fn more_photos_than_there_is_room_for_are_refused_and_those_inside_are_answered() {
+    let library = copy();
+    let settings = [("MUSTER_SERVE__REQUESTS", "3"), ("MUSTER_MODELS__LANES", "1")];
+    let service = Service::with(library.path(), &settings);
+    let photo = std::fs::read(&portraits()[0].1[0]).unwrap();
+    let statuses: Vec<(u16, Option<String>)> = std::thread::scope(|scope| {
+        let ask = || {
+            let answer = service.asking(photo.clone()).send().unwrap();
+            let after = answer.headers().get("retry-after").map(|after| after.to_str().unwrap().to_owned());
+            (answer.status().as_u16(), after)
+        };
+        let all: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let count = |wanted: u16| statuses.iter().filter(|(status, _)| *status == wanted).count();
+    assert!(count(200) >= 3 && count(429) >= 1 && count(200) + count(429) == 16, "{statuses:?}");
+    assert!(statuses.iter().all(|(status, after)| (*status == 429) == after.is_some()), "{statuses:?}");
+    // All places are free again.
+    for _ in 0..4 {
+        ok(service.asking(photo.clone()).send().unwrap());
+    }
+}
+
+#[test]
+fn a_caller_that_leaves_frees_its_place() {
+    let library = copy();
+    let service = Service::with(library.path(), &[("MUSTER_SERVE__REQUESTS", "1")]);
+    let photo = std::fs::read(&portraits()[0].1[0]).unwrap();
+    let host = service.url.trim_start_matches("http://").to_owned();
+    // Holds the only place: its photo never comes to an end.
+    let mut slow = TcpStream::connect(&host).unwrap();
+    let head = format!(
+        "POST /v1/recognize HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
+        photo.len()
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    slow.write_all(&photo[..100]).unwrap();
+    let begun = Instant::now();
+    while service.asking(photo.clone()).send().unwrap().status() != 429 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the slow one has no place");
+    }
+    drop(slow);
+    let begun = Instant::now();
+    while service.asking(photo.clone()).send().unwrap().status() != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the place of one who left is not free");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_photo_that_never_ends_is_given_up() {
+    let library = copy();
+    let service = Service::with(library.path(), &[("MUSTER_SERVE__SECONDS", "1")]);
+    let host = service.url.trim_start_matches("http://").to_owned();
+    let mut slow = TcpStream::connect(&host).unwrap();
+    let head =
+        format!("POST /v1/recognize HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/jpeg\r\nContent-Length: 9\r\n\r\n");
+    slow.write_all(head.as_bytes()).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut answer = vec![0; 4096];
+    let length = std::io::Read::read(&mut slow, &mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
+}
+
+#[test]
+fn keys_say_who_may_do_what() {
+    let library = copy();
+    let key = |name: &str, role: &str| {
+        let made = run(muster().args(["keys", "add", name, "--role", role, "--library"]).arg(library.path()), 0);
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    };
+    let (reader, writer) = (key("eye", "read"), key("hand", "write"));
+    let service = Service::start(library.path());
+    let person = |with: &str| {
+        let list = service.client.get(format!("{}/v1/people", service.url)).bearer_auth(with).send().unwrap();
+        ok(list)["items"][0]["id"].as_str().unwrap().to_owned()
+    };
+    let id = person(&reader);
+    let rename = |with: Option<&str>| {
+        let patch = service.client.patch(format!("{}/v1/people/{id}", service.url)).json(&json!({ "name": "Ada" }));
+        match with {
+            Some(key) => patch.bearer_auth(key),
+            None => patch,
+        }
+    };
+    assert_eq!(refused(rename(None).send().unwrap()), (401, "UNAUTHORIZED".into()));
+    assert_eq!(refused(rename(Some("muster_nothing")).send().unwrap()), (401, "UNAUTHORIZED".into()));
+    assert_eq!(refused(rename(Some(&reader)).send().unwrap()), (403, "FORBIDDEN".into()));
+    ok(rename(Some(&writer)).send().unwrap());
+    // What a balancer and a browser need first.
+    for path in ["/health/live", "/health/ready", "/openapi.json", "/"] {
+        assert_eq!(service.client.get(format!("{}{path}", service.url)).send().unwrap().status(), 200, "{path}");
+    }
+    drop(service);
+    let listed = run(muster().args(["keys", "--json", "--library"]).arg(library.path()), 0);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed, json!([{ "name": "eye", "role": "read" }, { "name": "hand", "role": "write" }]));
+    // Off this machine there must be a key.
+    for name in ["eye", "hand"] {
+        run(muster().args(["keys", "remove", name, "--library"]).arg(library.path()), 0);
+    }
+    let open = run(muster().args(["serve", "--listen", "0.0.0.0:0", "--library"]).arg(library.path()), 75);
+    assert!(String::from_utf8_lossy(&open.stderr).contains("muster keys add"), "{open:?}");
+}
+
+#[test]
+fn a_caller_may_ask_so_often_in_a_minute() {
+    let library = copy();
+    let service = Service::with(library.path(), &[("MUSTER_SERVE__REQUESTS_PER_MINUTE", "3")]);
+    let ask = || service.client.get(format!("{}/v1/people", service.url)).send().unwrap();
+    let statuses: Vec<u16> = (0..5).map(|_| ask().status().as_u16()).collect();
+    assert_eq!(statuses, [200, 200, 200, 429, 429]);
+    assert_eq!(refused(ask()), (429, "RATE".into()));
+}
+
+#[test]
+fn an_answer_is_not_sent_twice_and_a_request_not_done_twice() {
+    let library = copy();
+    let service = Service::start(library.path());
+    let people = service.client.get(format!("{}/v1/people", service.url)).send().unwrap();
+    let tag = people.headers()["etag"].to_str().unwrap().to_owned();
+    let id = ok(people)["items"][0]["id"].as_str().unwrap().to_owned();
+    let again = service.client.get(format!("{}/v1/people", service.url)).header("if-none-match", &tag).send().unwrap();
+    assert_eq!((again.status().as_u16(), again.text().unwrap().len()), (304, 0));
+    let faces = service.all(&format!("/v1/people/{id}/faces"), 50);
+    let body = json!({ "faces": [faces.last().unwrap()["id"]] });
+    let split = || {
+        let request = service.client.post(format!("{}/v1/people/{id}/split", service.url)).json(&body);
+        request.header("idempotency-key", "once").send().unwrap()
+    };
+    let first = ok(split());
+    let second = split();
+    assert_eq!(second.headers()["idempotency-replayed"], "true");
+    assert_eq!(ok(second), first);
+    let undone = ok(service.client.post(format!("{}/v1/undo", service.url)).send().unwrap());
+    assert_eq!(undone["said"], "undone");
+    let nothing = service.client.post(format!("{}/v1/undo", service.url)).send().unwrap();
+    assert_eq!(refused(nothing), (409, "NOTHING_TO_UNDO".into()), "it was said once");
+    let other =
+        service.client.post(format!("{}/v1/undo", service.url)).header("idempotency-key", "once").send().unwrap();
+    assert_eq!(refused(other), (422, "KEY_USED".into()));
+}
