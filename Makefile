@@ -19,7 +19,7 @@ FUZZED       := header exif jpeg png webp heif message split sibling manifest mo
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak lambda lambda-cold-start
+.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak serve-bench lambda lambda-cold-start
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -60,6 +60,11 @@ bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure besi
 	$(VENV)/bin/python tests/bench/run.py --muster $(RELEASED) --photos $(PHOTOS) --work $(CACHE)/bench
 	cargo bench --locked --bench grouping
 	cargo bench --locked --bench fleet
+
+serve-bench: $(RELEASED) $(PHOTOS)/demo ## capacity and latency of muster serve, at 50, 80 and 300 % of it
+	$(RELEASED) models pull open
+	$(RELEASED) index $(PHOTOS)/demo --library $(CACHE)/demo-library
+	$(PYTHON) tests/bench/serve.py --muster $(RELEASED) --library $(CACHE)/demo-library --photo $(PHOTOS)/demo/astronaut.png
 
 stack: $(VENV)/done ## start MongoDB, Redis, SQS and S3 and an OTLP receiver, until Ctrl-C
 	$(VENV)/bin/python tests/stack/stack.py --shell

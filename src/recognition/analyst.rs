@@ -139,7 +139,7 @@ fn settings(settings: &Settings, model: String) -> PipelineSettings {
         credits: CreditSettings { count: serve.requests.min(common.credits.count), ..common.credits },
         fetcher: FetcherSettings { pause: Duration::ZERO, ..common.fetcher },
         prefilter: None,
-        batch: BatchLimits { age: Duration::from_millis(serve.batch_milliseconds), ..common.batch },
+        batch: BatchLimits { count: serve.batch, age: Duration::from_millis(serve.batch_milliseconds), ..common.batch },
         writer: WriterSettings { age: Duration::ZERO, at_once: 4, ..common.writer },
         keeper: KeeperSettings { linger: Duration::ZERO, ..common.keeper },
         release_delay: RETRY,

@@ -39,8 +39,8 @@ impl Room {
     pub fn place(&self, bytes: usize) -> Result<Place, Refusal> {
         let busy = |_| Refusal::Busy(self.taken());
         let kilobytes = u32::try_from(kilobytes(bytes).min(self.size.1)).unwrap_or(u32::MAX);
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(busy)?;
         let kilobytes = Arc::clone(&self.kilobytes).try_acquire_many_owned(kilobytes).map_err(busy)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(busy)?;
         Ok(Place { _place: place, _kilobytes: kilobytes })
     }
 

@@ -25,6 +25,8 @@ pub struct Serve {
     pub requests_per_minute: u32,
     /// Seconds after which a caller is told that there is no answer.
     pub seconds: u64,
+    /// Most photos that are analysed in one batch.
+    pub batch: usize,
     /// Milliseconds that a photo waits for others to be analysed with.
     pub batch_milliseconds: u64,
     /// Similarity at which a face is somebody known; 0 takes 0.22 more than the pack's grouping threshold.
@@ -41,6 +43,7 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("serve.enrol_photos", serve.enrol_photos as f64, 1.0, 1000.0);
     range("serve.requests_per_minute", f64::from(serve.requests_per_minute), 0.0, 1e9);
     range("serve.seconds", serve.seconds as f64, 1.0, 3600.0);
+    range("serve.batch", serve.batch as f64, 1.0, 1024.0);
     range("serve.batch_milliseconds", serve.batch_milliseconds as f64, 0.0, 60_000.0);
     range("serve.similarity", f64::from(serve.similarity), 0.0, 1.0);
     range("serve.margin", f64::from(serve.margin), 0.0, 1.0);

@@ -1,7 +1,7 @@
 """`muster serve` under load: its capacity, then 80 % of it, then 300 %.
 
-Requests are due at random times (Poisson) whatever became of those before, and a latency counts from when its request was due: waiting is
-not hidden. Prints a table; needs nothing but Python.
+Requests are due evenly (as oha and wrk2 send them) or at random times (as people do) whatever became of those before, and a latency counts
+from when its request was due: waiting is not hidden. Prints a table; needs nothing but Python.
 """
 
 import argparse
@@ -50,8 +50,9 @@ async def capacity(caller: Caller, connections: int, seconds: float) -> float:
     return sum(await asyncio.gather(*(loop() for _ in range(connections)))) / seconds
 
 
-async def load(caller: Caller, rate: float, seconds: float, seed: int) -> tuple[dict, list[float]]:
-    statuses, taken, tasks, chance = {}, [], [], random.Random(seed)
+async def load(caller: Caller, rate: float, seconds: float, gap) -> tuple[dict, list[float]]:
+    """Asks at this rate; `gap` draws the time between two requests."""
+    statuses, taken, tasks = {}, [], []
 
     async def one(due: float) -> None:
         try:
@@ -64,7 +65,7 @@ async def load(caller: Caller, rate: float, seconds: float, seed: int) -> tuple[
 
     due = time.perf_counter()
     end = due + seconds
-    while (due := due + chance.expovariate(rate)) < end:
+    while (due := due + gap(rate)) < end:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         tasks.append(asyncio.create_task(one(due)))
     await asyncio.gather(*tasks)
@@ -81,13 +82,15 @@ async def measure(url: str, photo: bytes, pid: int, seconds: float) -> None:
     await capacity(caller, 8, 3)
     most = await capacity(caller, 8, seconds)
     print(f"capacity {most:.1f} answers/s, 8 callers, {resident(pid)} MB")
-    print(f"{'load':>6} {'asked/s':>8} {'200/s':>7} {'p50 ms':>7} {'p99 ms':>7} {'p99/p50':>8} {'MB':>5}  statuses")
-    for share in (0.2, 0.5, 0.8, 3.0):
-        statuses, taken = await load(caller, share * most, seconds, seed=7)
+    chance = random.Random(7)
+    gaps = {"evenly": lambda rate: 1 / rate, "by chance": chance.expovariate}
+    print(f"{'load':>6} {'arrive':>9} {'asked/s':>8} {'200/s':>7} {'p50 ms':>7} {'p99 ms':>7} {'p99/p50':>8} {'MB':>5}  statuses")
+    for share, how in ((0.5, "evenly"), (0.8, "evenly"), (0.5, "by chance"), (0.8, "by chance"), (3.0, "by chance")):
+        statuses, taken = await load(caller, share * most, seconds, gaps[how])
         at = lambda part: 1000 * taken[min(len(taken) - 1, int(part * len(taken)))]
         asked, answered = sum(statuses.values()) / seconds, len(taken) / seconds
         print(
-            f"{share:6.0%} {asked:8.1f} {answered:7.1f} {at(0.5):7.0f} {at(0.99):7.0f} {at(0.99) / at(0.5):8.2f} "
+            f"{share:6.0%} {how:>9} {asked:8.1f} {answered:7.1f} {at(0.5):7.0f} {at(0.99):7.0f} {at(0.99) / at(0.5):8.2f} "
             f"{resident(pid):5}  {dict(sorted(statuses.items(), key=str))}"
         )
 
