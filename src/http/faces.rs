@@ -99,7 +99,8 @@ struct Why {
 async fn why(State(app): State<Arc<App>>, Path((a, b)): Path<(String, String)>) -> Result<Out<Why>, Problem> {
     let (a, b) = (row(&app, &a).await?.id, row(&app, &b).await?.id);
     let explanation = app.album.why(a, b).await?;
-    let text = explanation.to_string();
+    // The rule in words; the ids of the way are in the rest.
+    let text = explanation.rule.to_string();
     Ok(Out(Why { explanation, text }))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::StreamExt;
@@ -31,7 +31,8 @@ pub async fn linger(request: Request, next: Next) -> Response {
         Some((chunk, body))
     });
     let response = next.run(Request::from_parts(parts, Body::from_stream(theirs))).await;
-    if !response.status().is_success() {
+    // A body that was too slow for its time limit will not be quicker now.
+    if !response.status().is_success() && response.status() != StatusCode::SERVICE_UNAVAILABLE {
         let rest = async {
             let (mut body, mut left) = (body.lock().await, BYTES);
             while let Some(Ok(chunk)) = body.next().await {
