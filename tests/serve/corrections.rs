@@ -15,7 +15,7 @@ fn ids(list: &[Value]) -> Vec<&str> {
 #[test]
 fn names_merges_splits_and_moves_are_told_and_taken_back() {
     let library = copy();
-    let service = Service::start(library.path());
+    let service = Service::start(&library.path());
     let people = service.all("/v1/people", 3);
     assert!(people.len() >= 10, "{people:?}");
     let (one, two) = (people[0]["id"].as_str().unwrap(), people[1]["id"].as_str().unwrap());
@@ -29,7 +29,7 @@ fn names_merges_splits_and_moves_are_told_and_taken_back() {
     assert_eq!(ids(&service.all("/v1/people?q=aDa", 10)), [one]);
 
     let merged = service.post("/v1/people/merge", &json!({ "ids": [one, two] }));
-    assert_eq!(merged["events"][0]["event"], "merged");
+    assert!(merged["events"].as_array().unwrap().iter().any(|event| event["event"] == "merged"), "{merged}");
     let whole = person(two);
     assert_eq!(whole["name"], "Ada", "either id leads to the whole");
     // A larger group may find faces that were nobody's.
@@ -60,7 +60,7 @@ fn names_merges_splits_and_moves_are_told_and_taken_back() {
 #[test]
 fn what_was_said_over_http_is_what_the_command_line_shows_and_survives_a_re_index() {
     let library = copy();
-    let service = Service::start(library.path());
+    let service = Service::start(&library.path());
     let person = service.all("/v1/people", 50).remove(0);
     let person = person["id"].as_str().unwrap();
     let faces = service.all(&format!("/v1/people/{person}/faces"), 50);

@@ -12,7 +12,7 @@ use crate::support::{photos, repository};
 #[test]
 fn every_answer_is_one_that_the_description_promises() {
     let library = copy();
-    let service = Service::start(library.path());
+    let service = Service::start(&library.path());
     let ids = |list: &str| service.all(list, 500).iter().map(|item| item["id"].clone()).collect::<Vec<_>>();
     let ids = json!({ "people": ids("/v1/people"), "faces": ids("/v1/faces"), "photos": ids("/v1/photos") });
     let venv = std::env::var_os("MUSTER_VENV").map_or_else(|| repository().join(".cache/venv"), PathBuf::from);

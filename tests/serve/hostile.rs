@@ -35,7 +35,7 @@ fn worsened(rng: &mut impl Rng, photo: &[u8]) -> Vec<u8> {
 #[test]
 fn five_hundred_hostile_photos_break_nothing_and_memory_stays_bounded() {
     let library = copy();
-    let service = Service::start(library.path());
+    let service = Service::start(&library.path());
     let seed: u64 = std::env::var("MUSTER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
     println!("MUSTER_SEED={seed}");
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);

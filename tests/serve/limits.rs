@@ -13,7 +13,7 @@ use crate::{copy, portraits};
 #[test]
 fn what_is_too_large_or_no_photo_is_refused_with_its_reason() {
     let library = copy();
-    let service = Service::with(library.path(), &[("MUSTER_SERVE__PHOTO_MEGABYTES", "1")]);
+    let service = Service::with(&library.path(), &[("MUSTER_SERVE__PHOTO_MEGABYTES", "1")]);
     let photo = std::fs::read(&portraits()[0].1[0]).unwrap();
     let post = |path: &str| service.client.post(format!("{}{path}", service.url));
     let sized = |bytes: usize| service.asking(vec![0; bytes]);
@@ -49,7 +49,7 @@ fn what_is_too_large_or_no_photo_is_refused_with_its_reason() {
 fn more_photos_than_there_is_room_for_are_refused_and_those_inside_are_answered() {
     let library = copy();
     let settings = [("MUSTER_SERVE__REQUESTS", "3"), ("MUSTER_MODELS__LANES", "1")];
-    let service = Service::with(library.path(), &settings);
+    let service = Service::with(&library.path(), &settings);
     let photo = std::fs::read(&portraits()[0].1[0]).unwrap();
     let statuses: Vec<(u16, Option<String>)> = std::thread::scope(|scope| {
         let ask = || {
@@ -72,7 +72,7 @@ fn more_photos_than_there_is_room_for_are_refused_and_those_inside_are_answered(
 #[test]
 fn a_caller_that_leaves_frees_its_place() {
     let library = copy();
-    let service = Service::with(library.path(), &[("MUSTER_SERVE__REQUESTS", "1")]);
+    let service = Service::with(&library.path(), &[("MUSTER_SERVE__REQUESTS", "1")]);
     let photo = std::fs::read(&portraits()[0].1[0]).unwrap();
     let host = service.url.trim_start_matches("http://").to_owned();
     // Holds the only place: its photo never comes to an end.
@@ -98,7 +98,7 @@ fn a_caller_that_leaves_frees_its_place() {
 #[test]
 fn a_photo_that_never_ends_is_given_up() {
     let library = copy();
-    let service = Service::with(library.path(), &[("MUSTER_SERVE__SECONDS", "1")]);
+    let service = Service::with(&library.path(), &[("MUSTER_SERVE__SECONDS", "1")]);
     let host = service.url.trim_start_matches("http://").to_owned();
     let mut slow = TcpStream::connect(&host).unwrap();
     let head =
@@ -119,7 +119,7 @@ fn keys_say_who_may_do_what() {
         String::from_utf8(made.stdout).unwrap().trim().to_owned()
     };
     let (reader, writer) = (key("eye", "read"), key("hand", "write"));
-    let service = Service::start(library.path());
+    let service = Service::start(&library.path());
     let person = |with: &str| {
         let list = service.client.get(format!("{}/v1/people", service.url)).bearer_auth(with).send().unwrap();
         ok(list)["items"][0]["id"].as_str().unwrap().to_owned()
@@ -155,7 +155,7 @@ fn keys_say_who_may_do_what() {
 #[test]
 fn a_caller_may_ask_so_often_in_a_minute() {
     let library = copy();
-    let service = Service::with(library.path(), &[("MUSTER_SERVE__REQUESTS_PER_MINUTE", "3")]);
+    let service = Service::with(&library.path(), &[("MUSTER_SERVE__REQUESTS_PER_MINUTE", "3")]);
     let ask = || service.client.get(format!("{}/v1/people", service.url)).send().unwrap();
     let statuses: Vec<u16> = (0..5).map(|_| ask().status().as_u16()).collect();
     assert_eq!(statuses, [200, 200, 200, 429, 429]);
@@ -165,7 +165,7 @@ fn a_caller_may_ask_so_often_in_a_minute() {
 #[test]
 fn an_answer_is_not_sent_twice_and_a_request_not_done_twice() {
     let library = copy();
-    let service = Service::start(library.path());
+    let service = Service::start(&library.path());
     let people = service.client.get(format!("{}/v1/people", service.url)).send().unwrap();
     let tag = people.headers()["etag"].to_str().unwrap().to_owned();
     let id = ok(people)["items"][0]["id"].as_str().unwrap().to_owned();

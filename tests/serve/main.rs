@@ -16,24 +16,48 @@ use std::sync::OnceLock;
 
 use support::{index, photos};
 
-/// A library of the demo photos, made once; each test has a copy.
+/// The demo photos with a library beside them, made once; each test has a copy. A face's id follows from where its photo lies below
+/// the library's folder, and whom it is grouped with may depend on ids: so they are the same on every machine.
 fn demo() -> &'static Path {
-    static LIBRARY: OnceLock<tempfile::TempDir> = OnceLock::new();
-    LIBRARY
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    FOLDER
         .get_or_init(|| {
             let folder = tempfile::tempdir().unwrap();
-            index(&photos("demo"), folder.path());
+            copy_into(&photos("demo"), &folder.path().join("demo"));
+            index(&folder.path().join("demo"), &folder.path().join("library"));
             folder
         })
         .path()
 }
 
-fn copy() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(demo()).unwrap().map(|file| file.unwrap()) {
-        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+fn copy_into(from: &Path, to: &Path) {
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry.unwrap();
+        let place = to.join(entry.path().strip_prefix(from).unwrap());
+        if entry.file_type().is_dir() {
+            std::fs::create_dir_all(place).unwrap();
+        } else {
+            std::fs::copy(entry.path(), place).unwrap();
+        }
     }
-    folder
+}
+
+/// A library that a test may change, and its photos.
+struct Copy {
+    folder: tempfile::TempDir,
+}
+
+impl Copy {
+    /// The library.
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("library")
+    }
+}
+
+fn copy() -> Copy {
+    let folder = tempfile::tempdir().unwrap();
+    copy_into(demo(), folder.path());
+    Copy { folder }
 }
 
 /// Portraits of the ten people, four each: photos that are no sheet of many.

@@ -10,7 +10,7 @@ use crate::support::{photos, repository};
 #[test]
 fn the_page_does_what_people_come_for() {
     let library = copy();
-    let service = Service::start(library.path());
+    let service = Service::start(&library.path());
     let venv = std::env::var_os("MUSTER_VENV").map_or_else(|| repository().join(".cache/venv"), PathBuf::from);
     let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
     let said = Command::new(venv.join("bin/python"))
