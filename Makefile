@@ -61,10 +61,11 @@ bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure besi
 	cargo bench --locked --bench grouping
 	cargo bench --locked --bench fleet
 
-serve-bench: $(RELEASED) $(PHOTOS)/demo ## capacity and latency of muster serve, at 50, 80 and 300 % of it
+serve-bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## capacity and latency of muster serve at 50, 80 and 300 % of it; how sure its names are
 	$(RELEASED) models pull open
 	$(RELEASED) index $(PHOTOS)/demo --library $(CACHE)/demo-library
 	$(PYTHON) tests/bench/serve.py --muster $(RELEASED) --library $(CACHE)/demo-library --photo $(PHOTOS)/demo/astronaut.png
+	$(VENV)/bin/python tests/bench/identities.py --muster $(RELEASED) --photos $(PHOTOS) --work $(CACHE)/identities
 
 stack: $(VENV)/done ## start MongoDB, Redis, SQS and S3 and an OTLP receiver, until Ctrl-C
 	$(VENV)/bin/python tests/stack/stack.py --shell
