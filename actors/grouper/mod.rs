@@ -13,6 +13,7 @@ pub mod params;
 pub mod reconcile;
 pub mod say;
 pub mod scan;
+mod side;
 #[cfg(test)]
 mod tests;
 pub mod voices;

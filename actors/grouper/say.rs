@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::face::FaceId;
-use crate::gallery::{Decision, GallerySnapshot, Group, GroupId, Verdict};
+use crate::gallery::{GallerySnapshot, Group, GroupId, Verdict};
+use crate::grouper::side::{Side, merge, split};
 
 /// Longest name, in characters.
 pub const LONGEST_NAME: usize = 200;
@@ -87,15 +88,6 @@ pub enum SayError {
         /// Its group.
         group: GroupId,
     },
-}
-
-/// What a person says of a group: its cover, and all its faces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Side {
-    /// The face that stands for the group.
-    cover: FaceId,
-    /// All faces, the cover among them.
-    faces: BTreeSet<FaceId>,
 }
 
 impl Say {
@@ -225,63 +217,6 @@ fn relocate(now: &GallerySnapshot, group: GroupId, faces: &BTreeSet<FaceId>) -> 
     Ok(verdicts)
 }
 
-/// The pairs between two sides that were said to be the same (`true`) or not (`false`), as the log stands.
-fn crossing(
-    log: &[Decision],
-    one: &BTreeSet<FaceId>,
-    other: &BTreeSet<FaceId>,
-    same: bool,
-) -> BTreeSet<(FaceId, FaceId)> {
-    let mut pairs = BTreeSet::new();
-    for decision in log {
-        let (a, b, says) = match decision.verdict {
-            Verdict::Same { a, b } => (a, b, true),
-            Verdict::NotSame { a, b } => (a, b, false),
-            Verdict::Name { .. } => continue,
-        };
-        if (one.contains(&a) && other.contains(&b)) || (one.contains(&b) && other.contains(&a)) {
-            let pair = (a.min(b), a.max(b));
-            if says == same {
-                pairs.insert(pair)
-            } else {
-                pairs.remove(&pair)
-            };
-        }
-    }
-    pairs
-}
-
-/// These groups are one person: every face is the same as the cover of the first, whatever its likeness and its photo. What
-/// was said against it, pair by pair, is overruled.
-fn merge(log: &[Decision], sides: &[Side]) -> Vec<Verdict> {
-    let Some(first) = sides.first() else { return Vec::new() };
-    let mut pairs: Vec<(FaceId, FaceId)> = Vec::new();
-    for (at, side) in sides.iter().enumerate() {
-        pairs.extend(side.faces.iter().filter(|face| **face != first.cover).map(|face| (first.cover, *face)));
-        for earlier in &sides[..at] {
-            pairs.extend(crossing(log, &earlier.faces, &side.faces, false));
-        }
-    }
-    let mut seen = BTreeSet::new();
-    pairs.retain(|&(a, b)| seen.insert((a.min(b), a.max(b))));
-    pairs.into_iter().map(|(a, b)| Verdict::Same { a, b }).collect()
-}
-
-/// The chosen faces are one person, and none of the others of their group is: the chosen are the same
-/// among each other and not the same as any of the rest. What was said against it is overruled.
-fn split(log: &[Decision], group: &Side, chosen: &BTreeSet<FaceId>) -> Vec<Verdict> {
-    let rest: BTreeSet<FaceId> = group.faces.difference(chosen).copied().collect();
-    let Some(&first) = chosen.first() else { return Vec::new() };
-    let mut verdicts: Vec<Verdict> = crossing(log, chosen, &rest, true)
-        .into_iter()
-        .filter(|(a, b)| *a != first && *b != first)
-        .map(|(a, b)| Verdict::NotSame { a, b })
-        .collect();
-    verdicts.extend(chosen.iter().skip(1).map(|&b| Verdict::Same { a: first, b }));
-    verdicts.extend(rest.into_iter().map(|b| Verdict::NotSame { a: first, b }));
-    verdicts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,49 +226,6 @@ mod tests {
     fn f(n: u8) -> FaceId {
         FaceId([n; 16])
     }
-    fn side(cover: u8, faces: &[u8]) -> Side {
-        Side { cover: f(cover), faces: faces.iter().map(|&n| f(n)).collect() }
-    }
-    fn said(verdicts: Vec<Verdict>) -> Vec<Decision> {
-        (1..).zip(verdicts).map(|(seq, verdict)| Decision { seq, batch: 1, verdict }).collect()
-    }
-
-    #[test]
-    fn merging_joins_all_faces_and_overrules_what_was_said_against_it() {
-        let log = said(vec![
-            Verdict::NotSame { a: f(1), b: f(4) },
-            Verdict::NotSame { a: f(1), b: f(9) },
-            Verdict::NotSame { a: f(2), b: f(3) },
-            Verdict::Same { a: f(3), b: f(2) },
-        ]);
-        let verdicts = merge(&log, &[side(2, &[1, 2]), side(3, &[3, 4]), side(5, &[5])]);
-        assert_eq!(
-            verdicts,
-            vec![
-                Verdict::Same { a: f(2), b: f(1) },
-                Verdict::Same { a: f(2), b: f(3) },
-                Verdict::Same { a: f(2), b: f(4) },
-                Verdict::Same { a: f(1), b: f(4) },
-                Verdict::Same { a: f(2), b: f(5) }
-            ]
-        );
-    }
-
-    #[test]
-    fn splitting_sets_the_chosen_apart_from_every_other() {
-        let log = said(vec![Verdict::Same { a: f(2), b: f(3) }, Verdict::Same { a: f(1), b: f(2) }]);
-        let verdicts = split(&log, &side(3, &[1, 2, 3, 4]), &[f(1), f(2)].into());
-        assert_eq!(
-            verdicts,
-            vec![
-                Verdict::NotSame { a: f(2), b: f(3) },
-                Verdict::Same { a: f(1), b: f(2) },
-                Verdict::NotSame { a: f(1), b: f(3) },
-                Verdict::NotSame { a: f(1), b: f(4) }
-            ]
-        );
-    }
-
     /// Groups 1 (faces 1, 2, 3; called Ada) and 2 (faces 4, 5); face 6 in none; group 9 went into 1; group 3 has lost its faces.
     fn gallery() -> GallerySnapshot {
         let face = |n| FaceVector { id: f(n), image: ImageId([n; 16]), embedding: vec![1.0], quality: f32::from(n) };
