@@ -13,9 +13,10 @@ use crate::gallery::{Group, GroupId, Partition, Verdict};
 pub fn hold(before: &Partition, after: &Partition, joined: &BTreeSet<GroupId>) -> Vec<Verdict> {
     let old: BTreeMap<FaceId, GroupId> =
         before.groups.iter().flat_map(|group| group.faces.iter().map(move |face| (*face, group.id))).collect();
+    let size: BTreeMap<GroupId, usize> = before.groups.iter().map(|group| (group.id, group.faces.len())).collect();
     let mut verdicts = Vec::new();
     for group in &after.groups {
-        let parts = parts(group, &old);
+        let parts = parts(group, &old, &size);
         let parts: Vec<_> = parts.iter().collect();
         for (n, (one, face)) in parts.iter().enumerate() {
             for (other, another) in &parts[..n] {
@@ -29,15 +30,14 @@ pub fn hold(before: &Partition, after: &Partition, joined: &BTreeSet<GroupId>) -
 }
 
 /// The groups that most of whose faces here came from, each with a face of it: one face that changes sides is no merge.
-fn parts(group: &Group, old: &BTreeMap<FaceId, GroupId>) -> BTreeMap<GroupId, FaceId> {
+fn parts(group: &Group, old: &BTreeMap<FaceId, GroupId>, size: &BTreeMap<GroupId, usize>) -> BTreeMap<GroupId, FaceId> {
     let mut from: BTreeMap<GroupId, Vec<FaceId>> = BTreeMap::new();
     for face in &group.faces {
         if let Some(id) = old.get(face) {
             from.entry(*id).or_default().push(*face);
         }
     }
-    let size = |id: &GroupId| old.values().filter(|other| *other == id).count();
-    from.retain(|id, faces| 2 * faces.len() > size(id));
+    from.retain(|id, faces| 2 * faces.len() > size.get(id).copied().unwrap_or_default());
     from.into_iter().map(|(id, faces)| (id, faces[0])).collect()
 }
 

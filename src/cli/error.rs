@@ -32,8 +32,8 @@ pub enum CliError {
     #[cfg(feature = "local")]
     #[error(transparent)]
     Library(#[from] LibraryError),
-    /// Grouping failed; what was decided before is kept and holds from the next `muster index` on.
-    #[error("grouping failed ({0}): what you said is kept, `muster index` applies it")]
+    /// Grouping failed; what was decided before is kept.
+    #[error("grouping failed ({0}): `muster index` groups anew")]
     Grouping(#[from] IndexError),
     /// No data folder for models.
     #[error(transparent)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use muster_actors::gallery::{Decision, GalleryId, GallerySnapshot, GroupId, Partition, Reconciled, Verdict};
+use muster_actors::gallery::{Decision, GalleryId, GallerySnapshot, GroupId, Reconciled, Verdict};
 use muster_actors::grouper::hold::hold;
 use muster_actors::grouper::say::{Say, SayError};
 use muster_actors::ports::index::IndexError;
@@ -22,8 +22,8 @@ pub enum ChangeError {
     /// The log is empty.
     #[error("nothing to take back")]
     Nothing,
-    /// What was said is kept.
-    #[error("grouping failed ({0}): what you said is kept, `muster index` applies it")]
+    /// What was said before is kept.
+    #[error("grouping failed ({0}): `muster index` groups anew")]
     Grouping(#[from] IndexError),
     /// The library failed.
     #[error(transparent)]
@@ -34,16 +34,13 @@ fn gallery() -> GalleryId {
     GalleryId(GALLERY.to_owned())
 }
 
-/// How often what is held apart may tip something else.
-const ROUNDS: u64 = 8;
-
 /// Notes what a person says, and applies it.
 pub fn say(library: &mut Library, say: &Say, regroup: Regroup<'_>) -> Result<Told, ChangeError> {
     let now = groups::snapshot(library.db_mut(), &gallery())?;
     let verdicts = say.verdicts(&now)?;
     let (before, joins) = (now.previous.clone(), say.joins(&now));
-    note(library, now, &verdicts, &joins, regroup)?;
-    apply(library, say.past(), verdicts, &before, regroup)
+    let after = note(library, now, &verdicts, &joins, regroup)?;
+    Ok(Told::new(say.past(), verdicts, &before, after))
 }
 
 /// Takes back what was said last.
@@ -54,35 +51,37 @@ pub fn undo(library: &mut Library, regroup: Regroup<'_>) -> Result<Told, ChangeE
         return Err(ChangeError::Nothing);
     }
     let verdicts = undone.into_iter().map(|decision| decision.verdict).collect();
-    apply(library, "undone", verdicts, &now.previous, regroup)
+    let after = self::regroup(library, regroup)?;
+    Ok(Told::new("undone", verdicts, &now.previous, after))
 }
 
-/// Puts verdicts into the log, as one batch with what holds all other groups apart.
+/// Puts verdicts into the log, as one batch with what holds all other groups apart, and saves the groups that follow.
 pub fn note(
     library: &mut Library,
     mut now: GallerySnapshot,
     verdicts: &[Verdict],
     joins: &BTreeSet<GroupId>,
     regroup: Regroup<'_>,
-) -> Result<(), ChangeError> {
+) -> Result<Reconciled, ChangeError> {
     let mut said = verdicts.to_vec();
-    let mut fresh = said.clone();
+    let mut held = 0;
     let mut seq = now.decisions.last().map_or(0, |decision| decision.seq);
-    for _ in 0..ROUNDS {
-        for verdict in fresh {
-            seq += 1;
-            now.decisions.push(Decision { seq, batch: u64::MAX, verdict });
-        }
+    let after = loop {
+        let fresh = said[held..].iter().cloned();
+        now.decisions.extend((seq + 1..).zip(fresh).map(|(seq, verdict)| Decision { seq, batch: u64::MAX, verdict }));
+        seq += (said.len() - held) as u64;
+        held = said.len();
         let after = regroup(now.clone())?;
-        fresh = hold(&now.previous, &after.partition, joins);
-        fresh.retain(|verdict| !said.contains(verdict));
-        if fresh.is_empty() {
-            break;
+        let apart = hold(&now.previous, &after.partition, joins);
+        said.extend(apart.into_iter().filter(|verdict| !now.decisions.iter().any(|known| known.verdict == *verdict)));
+        if said.len() == held {
+            break after;
         }
-        said.extend(fresh.iter().cloned());
-    }
+    };
     decisions::append(library.db_mut(), &gallery(), &said)?;
-    Ok(())
+    let generation = groups::generation(library.db(), &gallery())?;
+    groups::save(library.db_mut(), &gallery(), generation, &after)?;
+    Ok(after)
 }
 
 /// Groups the faces as they are anew.
@@ -92,15 +91,4 @@ pub fn regroup(library: &mut Library, regroup: Regroup<'_>) -> Result<Reconciled
     let after = regroup(snapshot)?;
     groups::save(library.db_mut(), &gallery(), generation, &after)?;
     Ok(after)
-}
-
-fn apply(
-    library: &mut Library,
-    said: &'static str,
-    verdicts: Vec<Verdict>,
-    before: &Partition,
-    regroup: Regroup<'_>,
-) -> Result<Told, ChangeError> {
-    let after = self::regroup(library, regroup)?;
-    Ok(Told::new(said, verdicts, before, after))
 }

@@ -55,7 +55,6 @@ pub fn enrol(
     let mut verdicts: Vec<Verdict> = apart.chain(same.map(|&b| Verdict::Same { a: first, b })).collect();
     verdicts.push(Verdict::Name { face: first, name: person.name.clone() });
     let now = groups::snapshot(library.db_mut(), &GalleryId(GALLERY.to_owned()))?;
-    change::note(library, now, &verdicts, &BTreeSet::new(), regroup)?;
-    let after = change::regroup(library, regroup)?;
+    let after = change::note(library, now, &verdicts, &BTreeSet::new(), regroup)?;
     Ok(after.partition.groups.into_iter().find(|group| group.faces.contains(&first)))
 }

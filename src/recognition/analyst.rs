@@ -99,11 +99,6 @@ impl Analyst {
         self.progress.clone()
     }
 
-    /// Photos that are here.
-    pub fn photos(&self) -> usize {
-        self.room.taken()
-    }
-
     /// How the pipeline ended, once it has.
     pub fn ended(&self) -> watch::Receiver<Option<Exit>> {
         self.ended.clone()

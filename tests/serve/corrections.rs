@@ -1,5 +1,6 @@
 //! What people say over HTTP means what it means on the command line.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use serde_json::{Value, json};
@@ -117,4 +118,36 @@ fn photos_can_be_asked_about_while_photos_are_indexed() {
     }
     // A service that is asked to stop hands back what is left.
     assert_eq!(service.stop(), 0);
+}
+
+/// The group of each face.
+fn homes(service: &Service) -> BTreeMap<String, String> {
+    let grouped = service.all("/v1/faces?in_group=true", 500);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    grouped.iter().map(|face| (text(&face["id"]), text(&face["person"]["id"]))).collect()
+}
+
+#[test]
+fn a_face_that_leaves_its_group_makes_no_two_others_one() {
+    let library = copy();
+    let service = Service::start(&library.path());
+    let before = homes(&service);
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    before.iter().for_each(|(face, group)| groups.entry(group).or_default().push(face));
+    for group in groups.keys() {
+        let best = service.all(&format!("/v1/people/{group}/faces"), 500).remove(0);
+        service.post(&format!("/v1/people/{group}/split"), &json!({ "faces": [best["id"]] }));
+        let after = homes(&service);
+        // Where more than half of each group is now.
+        let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (id, faces) in &groups {
+            let here = |place: &str| faces.iter().filter(|face| after.get(**face).is_some_and(|p| p == place)).count();
+            let most = faces.iter().filter_map(|face| after.get(*face)).find(|place| 2 * here(place) > faces.len());
+            most.into_iter().for_each(|place| places.entry(place).or_default().push(id));
+        }
+        let merged: Vec<_> = places.values().filter(|ids| ids.len() > 1).collect();
+        assert!(merged.is_empty(), "a face left {group}, and these became one: {merged:?}");
+        service.post("/v1/undo", &json!(null));
+        assert_eq!(homes(&service).len(), before.len(), "the undo");
+    }
 }
