@@ -8,7 +8,7 @@ PHOTOS       := $(CACHE)/photos
 export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
 export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
 export MUSTER_VENV   ?= $(abspath $(VENV))
-APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4 chromium
+APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4 chromium mmdebstrap
 # What a newcomer waits for: quick to build, and quick enough to run. The bench and an installed muster are release builds.
 MUSTER       := target/debug/muster
 BUILD        := build
@@ -19,7 +19,7 @@ FUZZED       := header exif jpeg png webp heif message split sibling manifest mo
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak serve-bench lambda lambda-cold-start
+.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak serve-bench lambda lambda-cold-start gpu-test image-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -45,6 +45,7 @@ lint: $(CACHE)/apt.done ## formatting and clippy
 	cargo clippy --no-default-features --features local --locked -- -D warnings
 	cargo clippy --no-default-features --features cloud --locked -- -D warnings
 	cargo clippy --no-default-features --features serve --locked -- -D warnings
+	cargo clippy --no-default-features --features local,cloud,serve,gpu --locked -- -D warnings
 
 deny: $(CACHE)/tools/bin/cargo-deny ## bans, licences and sources of dependencies
 	$< --offline check bans licenses sources
@@ -54,9 +55,14 @@ doc: ## build the API docs without a warning
 
 deploy-check: $(DEPLOY_VENV)/done ## the CloudFormation template: linted, held against the design, created on an emulator
 	$(DEPLOY_VENV)/bin/python deploy/check
+	$(DEPLOY_VENV)/bin/python deploy/image/check --lint
+
+image-check: $(RELEASED) $(DEPLOY_VENV)/done $(PHOTOS)/demo ## the container images: linted, made without Docker, and at work read-only (IMAGE_ARGS="--only cpu")
+	$(DEPLOY_VENV)/bin/python deploy/image/check --program $(RELEASED) --photos $(PHOTOS)/demo --cache $(CACHE)/image $(IMAGE_ARGS)
 
 bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure beside the Python service it replaces
 	$(RELEASED) models pull open
+	$(RELEASED) models optimize open --precision int8 --photos $(PHOTOS)
 	$(VENV)/bin/python tests/bench/run.py --muster $(RELEASED) --photos $(PHOTOS) --work $(CACHE)/bench
 	cargo bench --locked --bench grouping
 	cargo bench --locked --bench fleet
@@ -87,6 +93,9 @@ chaos: $(MUSTER) $(VENV)/done $(PHOTOS)/gallery ## 200 kills over 5,000 messages
 
 soak: $(MUSTER) $(VENV)/done $(PHOTOS)/gallery ## an hour of steady work: does anything grow? (SOAK_MINUTES=5)
 	$(MUSTER) soak $(STORM) --minutes $(or $(SOAK_MINUTES),60) --report $(CACHE)/soak
+
+gpu-test: models $(PHOTOS)/gallery ## parity, memory that runs out, a killed context and images a second on a card; says so where there is none
+	cargo test --workspace --locked --test gpu -- --nocapture
 
 lambda: $(CACHE)/apt.done ## pack the submitter for AWS Lambda
 	cargo build --locked --profile lambda -p muster-submitter
@@ -131,9 +140,9 @@ $(VENV)/done: tests/requirements.txt tests/stack/requirements.txt tests/serve/re
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
 	@touch $@
 
-$(DEPLOY_VENV)/done: deploy/requirements.txt | $(CACHE)/apt.done
+$(DEPLOY_VENV)/done: deploy/requirements.txt deploy/image/requirements.txt | $(CACHE)/apt.done
 	$(PYTHON) -m venv $(DEPLOY_VENV)
-	$(DEPLOY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	$(DEPLOY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
 	@touch $@
 
 $(CACHE)/tools/bin/cargo-deny:

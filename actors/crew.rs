@@ -93,6 +93,12 @@ impl Crew {
         });
     }
 
+    /// Devices that are alive beside the one that asks.
+    pub(crate) fn other_devices(&self) -> usize {
+        let lost = usize::try_from(self.ledger.devices_lost()).unwrap_or(usize::MAX);
+        self.devices.len().saturating_sub(1).saturating_sub(lost)
+    }
+
     /// The decoder for an image: one that may have been the death of a worker is decoded apart.
     pub(crate) fn decoder(&self, item: &Item) -> Arc<dyn Decoder> {
         let apart = item.receive_count >= self.settings.fetcher.apart_at;
@@ -130,6 +136,7 @@ impl Crew {
                 | Strategy::Halve
                 | Strategy::Rebuild
                 | Strategy::SetAside
+                | Strategy::Retire
                 | Strategy::Isolate
                 | Strategy::RunAlone
                 | Strategy::Restart,
@@ -165,6 +172,13 @@ impl Post {
     pub(crate) fn stop<A: Actor<Context = Context<A>>>(&mut self, ctx: &mut Context<A>) {
         use actix::ActorContext;
         self.guard.drained();
+        ctx.stop();
+    }
+
+    /// Stops the actor in good order although there is work: the run goes on without it.
+    pub(crate) fn retire<A: Actor<Context = Context<A>>>(&mut self, ctx: &mut Context<A>) {
+        use actix::ActorContext;
+        self.guard.retired();
         ctx.stop();
     }
 }

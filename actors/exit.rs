@@ -45,6 +45,25 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// How a run ended that had lost `lost` of its devices: whatever it got done, its machine is broken. An end that says
+    /// what else was wrong keeps saying so.
+    #[must_use]
+    pub fn with_losses(self, lost: u64, devices: usize) -> Self {
+        match self {
+            Self::Drained | Self::HandedBack if lost > 0 => {
+                Self::HostFault(format!("{lost} of {devices} devices lost; {self}"))
+            }
+            Self::Drained
+            | Self::HandedBack
+            | Self::DependencyDown(_)
+            | Self::HostFault(_)
+            | Self::Hang(_)
+            | Self::Engine(_)
+            | Self::Misconfigured(..)
+            | Self::Bug(_) => self,
+        }
+    }
+
     /// The process exit code.
     pub fn code(&self) -> u8 {
         match self {
@@ -65,6 +84,26 @@ impl Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_lost_a_device_ends_as_on_a_broken_machine_unless_something_worse_ended_it() {
+        let text = String::new;
+        for (exit, whole, lossy) in [
+            (Exit::Drained, 0, 82),
+            (Exit::HandedBack, 80, 82),
+            (Exit::DependencyDown(text()), 81, 81),
+            (Exit::HostFault(text()), 82, 82),
+            (Exit::Hang(text()), 83, 83),
+            (Exit::Engine(text()), 84, 84),
+            (Exit::Misconfigured(Mend::Settings, text()), 78, 78),
+            (Exit::Bug(text()), 70, 70),
+        ] {
+            assert_eq!(exit.clone().with_losses(0, 2).code(), whole, "{exit:?}");
+            assert_eq!(exit.clone().with_losses(1, 2).code(), lossy, "{exit:?}");
+        }
+        let said = Exit::Drained.with_losses(1, 4).to_string();
+        assert_eq!(said, "the host is broken: 1 of 4 devices lost; drained");
+    }
 
     #[test]
     fn codes_are_those_of_the_error_table() {

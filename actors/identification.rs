@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::face::FaceId;
 use crate::gallery::{GallerySnapshot, GroupId};
 use crate::ports::index::{Index, IndexError, IndexFactory, Neighbour};
@@ -11,7 +13,7 @@ use crate::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 const NEIGHBOURS: usize = 64;
 
 /// A group that a probe resembles.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The group.
     pub group: GroupId,
@@ -33,7 +35,7 @@ pub struct Rule {
 }
 
 /// What is said of a probe.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identified {
     /// Nearest first.
     pub candidates: Vec<Candidate>,

@@ -22,7 +22,7 @@ pub(crate) struct Item {
     pub(crate) locator: Locator,
     pub(crate) lease: Lease,
     pub(crate) credit: Credit,
-    /// Received too often without an end: runs alone.
+    /// Received too often without an end, or on a device whose engine broke for good: runs alone.
     pub(crate) suspect: bool,
     /// How often it was received, this time included.
     pub(crate) receive_count: u32,

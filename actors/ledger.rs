@@ -71,6 +71,11 @@ impl Ledger {
         change(self.lock().stages.entry(stage).or_default());
     }
 
+    /// Devices that were lost so far.
+    pub(crate) fn devices_lost(&self) -> u64 {
+        self.lock().devices_lost
+    }
+
     /// Says how many items wait in a stage's queue.
     pub(crate) fn waiting(&self, stage: Stage, waiting: usize) {
         self.stage(stage, |s| s.waiting = waiting);

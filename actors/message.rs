@@ -76,8 +76,11 @@ fn bad(detail: impl Into<String>) -> Rejection {
     Rejection::new(RejectReason::BadMessage, detail)
 }
 
-/// Undoes S3's url encoding of keys: `+` is a space, `%41` is `A`.
-fn decode(key: &str) -> Result<String, Rejection> {
+/// Undoes the url encoding of S3's keys and of forms: `+` is a space, `%41` is `A`.
+///
+/// # Errors
+/// [`RejectReason::BadMessage`].
+pub fn decode(key: &str) -> Result<String, Rejection> {
     let mut bytes = Vec::with_capacity(key.len());
     let mut rest = key.bytes();
     while let Some(byte) = rest.next() {
@@ -105,7 +108,10 @@ struct Grouping {
 const LONGEST: usize = 256;
 
 /// A gallery's name becomes part of object keys and of pages: only what is harmless there.
-fn gallery(id: String) -> Result<GalleryId, Rejection> {
+///
+/// # Errors
+/// [`RejectReason::BadMessage`].
+pub fn gallery(id: String) -> Result<GalleryId, Rejection> {
     let odd = |c: char| c.is_control() || c == '/' || c == '\\';
     if id.is_empty() || id.len() > LONGEST || id.chars().any(odd) || id.chars().all(|c| c == '.') {
         return Err(bad("gallery_id is empty, too long, or not a plain name"));

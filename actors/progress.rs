@@ -194,6 +194,8 @@ pub struct Progress {
     pub out_of_memory: u64,
     /// Times an engine was rebuilt.
     pub rebuilds: u64,
+    /// Devices that died. The run went on with those left, if there were any.
+    pub devices_lost: u64,
     /// Times an actor was restarted, by name.
     pub restarts: BTreeMap<String, u64>,
     /// Galleries reconciled.

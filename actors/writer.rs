@@ -76,6 +76,7 @@ fn given_up(crew: &Crew, finished: Finished, strategy: Strategy, failure: &Failu
         | Strategy::Halve
         | Strategy::Rebuild
         | Strategy::SetAside
+        | Strategy::Retire
         | Strategy::Isolate
         | Strategy::RunAlone
         | Strategy::Restart => item.lease.release(crew.release_delay()),

@@ -1,9 +1,13 @@
 //! Adapters, vision, settings and the command line of muster. The pipeline itself is `muster-actors`.
 
+#[cfg(feature = "serve")]
+pub mod album;
 #[cfg(feature = "models")]
 pub mod apart;
 #[cfg(feature = "submit")]
 pub mod aws;
+#[cfg(feature = "serve")]
+mod chance;
 #[cfg(feature = "chaos")]
 pub mod chaos;
 #[cfg(feature = "models")]
@@ -12,6 +16,8 @@ pub mod cli;
 pub mod faiss;
 #[cfg(feature = "cloud")]
 pub mod fleet;
+#[cfg(feature = "models")]
+pub mod gpu;
 #[cfg(feature = "serve")]
 pub mod http;
 #[cfg(feature = "local")]
@@ -20,9 +26,11 @@ pub mod local;
 pub mod mongo;
 #[cfg(feature = "models")]
 pub mod onnx;
+#[cfg(feature = "local")]
+pub mod optimize;
 #[cfg(feature = "models")]
 pub mod pipeline;
-#[cfg(feature = "serve")]
+#[cfg(feature = "cloud")]
 pub mod recognition;
 #[cfg(feature = "cloud")]
 pub mod redis;

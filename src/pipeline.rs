@@ -6,16 +6,21 @@ use std::time::Duration;
 
 use muster_actors::batcher::plan::BatchLimits;
 use muster_actors::concurrency::{Bounds, Limits};
+use muster_actors::gallery::{GalleryId, GalleryRule};
 use muster_actors::grouper::Params;
+use muster_actors::message::Intake;
 use muster_actors::ports::decoder::Decoder;
-use muster_actors::settings::{CreditSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts};
+use muster_actors::settings::{
+    CreditSettings, FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
+    WriterSettings,
+};
 
 use crate::apart::ApartDecoder;
 #[cfg(feature = "chaos")]
 use crate::chaos::stand_in;
 use crate::onnx::manifest::Manifest;
 use crate::onnx::pack::Pack;
-use crate::settings::Settings;
+use crate::settings::{Serve, Settings};
 use crate::vision::decode::{Limits as DecodeLimits, VisionDecoder};
 
 /// Bytes of an image that its header thumbnail is looked for in: an EXIF block has 64 KiB at most and comes first (EXIF 2.32,
@@ -41,10 +46,32 @@ pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
         }),
         limits: Limits { downloads: decodes, decodes },
         bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 4 * decodes, decodes } },
-        batch: BatchLimits { count: ours.batch, age: Duration::from_millis(ours.batch_milliseconds), ..defaults.batch },
+        batch: BatchLimits {
+            count: ours.batch.max(1),
+            age: Duration::from_millis(ours.batch_milliseconds),
+            ..defaults.batch
+        },
         timeouts: Timeouts { engine: hang, rebuild: hang, ..defaults.timeouts },
         drain_deadline: Duration::from_secs(ours.drain_seconds),
         ..defaults
+    }
+}
+
+/// A pipeline for callers, who wait: nothing is gathered for longer than it takes to answer.
+pub fn answering(serve: &Serve, common: PipelineSettings) -> PipelineSettings {
+    PipelineSettings {
+        intake: Intake {
+            gallery: GalleryRule::Always(GalleryId("requests".to_owned())),
+            results: String::new(),
+            thumbnails: None,
+        },
+        object_bytes: (serve.photo_megabytes as u64) << 20,
+        fetcher: FetcherSettings { pause: Duration::ZERO, ..common.fetcher },
+        prefilter: None,
+        batch: BatchLimits { count: serve.batch, age: Duration::from_millis(serve.batch_milliseconds), ..common.batch },
+        writer: WriterSettings { age: Duration::ZERO, ..common.writer },
+        keeper: KeeperSettings { linger: Duration::ZERO, ..common.keeper },
+        ..common
     }
 }
 

@@ -77,6 +77,26 @@ fn check_reports_every_dependency() {
 }
 
 #[test]
+fn check_says_where_the_models_run_and_why_no_card_is_used() {
+    // No card is shown to these, whatever the machine has.
+    for (name, value, state, part) in [
+        ("MUSTER_DEVICES", "auto", "ok", "the models run on the CPU: "),
+        ("MUSTER_DEVICES", "cpu", "ok", "none is asked for"),
+        ("MUSTER_MODELS__PROVIDER", "cpu", "ok", "none is asked for"),
+        // One is asked for that cannot be had: it is said, and the work is done.
+        ("MUSTER_DEVICES", "0", "missing", "the models run on the CPU: "),
+        ("MUSTER_MODELS__PROVIDER", "tensorrt", "missing", "the models run on the CPU: "),
+    ] {
+        let output = run(muster().args(["check", "--json"]).env("CUDA_VISIBLE_DEVICES", "").env(name, value), 0);
+        let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let of = |what: &str| findings.iter().find(|finding| finding["what"] == what).unwrap().clone();
+        let cards = of("cards");
+        assert!(cards["state"] == state && cards["detail"].as_str().unwrap().contains(part), "{name}={value}: {cards}");
+        assert!(of("lanes")["detail"].as_str().unwrap().contains("on cpu, batches of 5 images"), "{findings:?}");
+    }
+}
+
+#[test]
 fn completions_and_the_manual_name_every_subcommand() {
     for arguments in [&["completions", "bash"][..], &["man"]] {
         let output = run(muster().args(arguments), 0);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-const ADAPTERS: [&str; 14] = [
+const ADAPTERS: [&str; 15] = [
     "ort",
     "faiss",
     "rusqlite",
@@ -11,6 +11,7 @@ const ADAPTERS: [&str; 14] = [
     "image",
     "kamadak-exif",
     "cudarc",
+    "nvml-wrapper",
     "mongodb",
     "redis",
     "aws-sdk-sqs",

@@ -2,7 +2,7 @@
 
 pub mod plan;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
 use tokio::sync::oneshot;
@@ -18,8 +18,17 @@ use crate::progress::Stage;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Pull {
+    pub(crate) device: usize,
     pub(crate) want: usize,
     pub(crate) reply: oneshot::Sender<Vec<Decoded>>,
+}
+
+/// From a device that retires: what it had in hand, for the others.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Return {
+    pub(crate) device: usize,
+    pub(crate) batch: Vec<Decoded>,
 }
 
 /// The queue in front of the devices.
@@ -27,12 +36,14 @@ pub(crate) struct Batcher {
     post: Post,
     queue: VecDeque<Decoded>,
     pulls: VecDeque<Pull>,
+    /// Devices that have a batch, which may come back.
+    busy: BTreeSet<usize>,
     alarm: Option<SpawnHandle>,
 }
 
 impl Batcher {
     pub(crate) fn new(post: Post) -> Self {
-        Self { post, queue: VecDeque::new(), pulls: VecDeque::new(), alarm: None }
+        Self { post, queue: VecDeque::new(), pulls: VecDeque::new(), busy: BTreeSet::new(), alarm: None }
     }
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
@@ -53,9 +64,10 @@ impl Batcher {
             match plan(candidates, &limits, pull.want, self.post.leaving.is_some()) {
                 Plan::Take(count) => {
                     let batch: Vec<Decoded> = self.queue.drain(..count).collect();
-                    if let Err(back) = pull.reply.send(batch) {
-                        // The device died meanwhile: the images keep their place.
-                        back.into_iter().rev().for_each(|decoded| self.queue.push_front(decoded));
+                    match pull.reply.send(batch) {
+                        Ok(()) => drop(self.busy.insert(pull.device)),
+                        // The device died meanwhile.
+                        Err(back) => self.put_back(back),
                     }
                 }
                 Plan::Wait(wait) => {
@@ -76,9 +88,14 @@ impl Batcher {
         self.leave_if_idle(ctx);
     }
 
+    /// The images keep their place.
+    fn put_back(&mut self, batch: Vec<Decoded>) {
+        batch.into_iter().rev().for_each(|decoded| self.queue.push_front(decoded));
+    }
+
     fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
         match self.post.leaving {
-            Some(Mode::Finish) if self.queue.is_empty() => self.post.stop(ctx),
+            Some(Mode::Finish) if self.queue.is_empty() && self.busy.is_empty() => self.post.stop(ctx),
             // What is here is dropped, and so released.
             Some(Mode::HandBack) => self.post.stop(ctx),
             Some(Mode::Finish) | None => {}
@@ -105,7 +122,18 @@ impl Handler<Pull> for Batcher {
     type Result = ();
 
     fn handle(&mut self, pull: Pull, ctx: &mut Self::Context) {
+        self.busy.remove(&pull.device);
         self.pulls.push_back(pull);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Return> for Batcher {
+    type Result = ();
+
+    fn handle(&mut self, Return { device, batch }: Return, ctx: &mut Self::Context) {
+        self.busy.remove(&device);
+        self.put_back(batch);
         self.pump(ctx);
     }
 }

@@ -11,10 +11,12 @@ pub struct BatchSize {
 }
 
 impl BatchSize {
-    /// Starts at `max`. After running out of memory, `regrow_after` full batches must succeed for each step up.
-    pub fn new(max: usize, regrow_after: u32) -> Self {
+    /// Starts at `room`, where that is known and less than `max`: what memory is estimated to hold is where to begin, not
+    /// where to stop. After running out of memory, `regrow_after` full batches must succeed for each step up.
+    pub fn new(room: Option<usize>, max: usize, regrow_after: u32) -> Self {
         let (max, regrow_after) = (max.max(1), regrow_after.max(1));
-        Self { current: max, max, streak: 0, regrow_after, patience: regrow_after }
+        let current = room.unwrap_or(max).clamp(1, max);
+        Self { current, max, streak: 0, regrow_after, patience: regrow_after }
     }
 
     /// Images in the next batch.
@@ -50,10 +52,30 @@ mod tests {
     #[test]
     fn memory_that_runs_out_halves_the_size_of_the_batch_that_failed() {
         for (max, failed, then) in [(8, 8, 4), (8, 5, 2), (8, 3, 1), (8, 1, 1), (1, 1, 1), (0, 0, 1), (8, 99, 8)] {
-            let mut size = BatchSize::new(max, 4);
+            let mut size = BatchSize::new(None, max, 4);
             size.halve(failed);
             assert_eq!(size.current(), then, "{failed} of {max}");
         }
+    }
+
+    #[test]
+    fn the_first_batch_is_what_the_memory_has_room_for_within_the_setting() {
+        for (room, max, first) in
+            [(None, 8, 8), (Some(3), 8, 3), (Some(8), 8, 8), (Some(99), 8, 8), (Some(0), 8, 1), (Some(3), 0, 1)]
+        {
+            assert_eq!(BatchSize::new(room, max, 4).current(), first, "room for {room:?} of {max}");
+        }
+    }
+
+    #[test]
+    fn an_estimate_of_the_room_is_no_bound() {
+        let mut size = BatchSize::new(Some(2), 4, 3);
+        let mut sizes = Vec::new();
+        for _ in 0..8 {
+            sizes.push(size.current());
+            size.succeeded(size.current());
+        }
+        assert_eq!(sizes, [2, 2, 2, 3, 3, 3, 4, 4]);
     }
 
     #[test]
@@ -65,7 +87,7 @@ mod tests {
                 size.current() > before
             })
         };
-        let mut size = BatchSize::new(8, 2);
+        let mut size = BatchSize::new(None, 8, 2);
         size.halve(8);
         (0..100).for_each(|_| size.succeeded(1));
         assert_eq!(size.current(), 4, "small batches say nothing");

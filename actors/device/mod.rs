@@ -11,7 +11,7 @@ use tracing::Instrument;
 use crate::batcher::Pull;
 use crate::crew::{Crew, Leaving, Post, abortable};
 use crate::device::batch_size::BatchSize;
-use crate::device::run::{Learnt, run};
+use crate::device::run::{Learnt, Ran, run};
 use crate::drain::Mode;
 use crate::item::Decoded;
 
@@ -27,10 +27,10 @@ pub(crate) struct Device {
 }
 
 /// Waits for a batch; `None` when there will be no more.
-async fn pull(crew: Arc<Crew>, want: usize) -> Option<Vec<Decoded>> {
+async fn pull(crew: Arc<Crew>, device: usize, want: usize) -> Option<Vec<Decoded>> {
     loop {
         let (reply, batch) = oneshot::channel();
-        if crew.batcher.send(Pull { want, reply }).await.is_err() {
+        if crew.batcher.send(Pull { device, want, reply }).await.is_err() {
             return None;
         }
         if let Ok(batch) = batch.await {
@@ -43,7 +43,8 @@ async fn pull(crew: Arc<Crew>, want: usize) -> Option<Vec<Decoded>> {
 
 impl Device {
     pub(crate) fn new(post: Post, number: usize) -> Self {
-        let size = BatchSize::new(post.crew.settings.batch.count, post.crew.settings.regrow_after);
+        let room = post.crew.ports.engines.get(number).and_then(|engine| engine.room());
+        let size = BatchSize::new(room, post.crew.settings.batch.count, post.crew.settings.regrow_after);
         Self { post, number, learnt: Learnt { size, good: None }, pulling: None, running: false }
     }
 
@@ -52,7 +53,7 @@ impl Device {
             self.leave_if_idle(ctx);
             return;
         }
-        let pulled = pull(Arc::clone(&self.post.crew), self.learnt.size.current());
+        let pulled = pull(Arc::clone(&self.post.crew), self.number, self.learnt.size.current());
         self.pulling = Some(ctx.spawn(pulled.into_actor(self).map(|batch, device, ctx| {
             device.pulling = None;
             if let Some(batch) = batch {
@@ -66,15 +67,16 @@ impl Device {
         self.post.crew.settings.probe.pass(crate::progress::Stage::Device);
         self.running = true;
         let ran = run(Arc::clone(&self.post.crew), self.number, self.post.heart.clone(), self.learnt.clone(), batch);
-        ctx.spawn(ran.instrument(tracing::trace_span!("device.run")).into_actor(self).map(|learnt, device, ctx| {
+        ctx.spawn(ran.instrument(tracing::trace_span!("device.run")).into_actor(self).map(|ran, device, ctx| {
             device.running = false;
-            match learnt {
-                Some(learnt) => {
+            match ran {
+                Ran::Done(learnt) => {
                     device.learnt = learnt;
                     device.pull(ctx);
                 }
-                // The run ends: wait to be told.
-                None => device.leave_if_idle(ctx),
+                Ran::Retired => device.post.retire(ctx),
+                // Wait to be told.
+                Ran::Over => device.leave_if_idle(ctx),
             }
         }));
     }

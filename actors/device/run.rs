@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
+use crate::batcher::Return;
 use crate::crew::Crew;
 use crate::device::batch_size::BatchSize;
 use crate::error::class::Classified;
-use crate::error::route::{ALONE, Leave, Strategy, route};
+use crate::error::route::{ALONE, Leave, Proof, Strategy, route};
 use crate::error::{Class, History};
 use crate::exit::Exit;
 use crate::image::{Frame, RejectReason, Rejection};
@@ -31,9 +32,26 @@ pub(super) struct Learnt {
 /// An item with how often it broke the engine alone.
 type Tried = (u32, Decoded);
 
+/// What became of a batch.
+pub(super) enum Ran {
+    /// Its items have ended.
+    Done(Learnt),
+    /// The device is done for; the others have its items.
+    Retired,
+    /// The whole program leaves. What had not ended was dropped, and so released.
+    Over,
+}
+
+/// Why a batch is not run to its end.
+enum Stop {
+    Retire,
+    Over,
+}
+
 /// A device that runs a batch.
 struct Runner {
     crew: Arc<Crew>,
+    number: usize,
     engine: Arc<dyn Engine>,
     heart: Heart,
     learnt: Learnt,
@@ -44,21 +62,24 @@ struct Runner {
     pending: VecDeque<Tried>,
 }
 
-/// Runs a batch to its end. `None` when the whole program must leave: what has not ended is dropped, and so released.
-pub(super) async fn run(
-    crew: Arc<Crew>,
-    number: usize,
-    heart: Heart,
-    learnt: Learnt,
-    batch: Vec<Decoded>,
-) -> Option<Learnt> {
-    let engine = Arc::clone(crew.ports.engines.get(number)?);
+/// Runs a batch to its end, or to the device's.
+pub(super) async fn run(crew: Arc<Crew>, number: usize, heart: Heart, learnt: Learnt, batch: Vec<Decoded>) -> Ran {
+    let Some(engine) = crew.ports.engines.get(number).map(Arc::clone) else { return Ran::Over };
     let pending = batch.into_iter().map(|decoded| (0, decoded)).collect();
-    let mut runner = Runner { crew, engine, heart, learnt, rebuilt: false, one_by_one: false, pending };
+    let mut runner = Runner { crew, number, engine, heart, learnt, rebuilt: false, one_by_one: false, pending };
     while let Some(batch) = runner.next() {
-        runner.step(batch).await?;
+        match runner.step(batch).await {
+            Ok(()) => {}
+            Err(Stop::Retire) => {
+                let batch = runner.pending.into_iter().map(|(_, decoded)| decoded).collect();
+                // Nobody hands them out any more: dropped, and so released.
+                drop(runner.crew.batcher.send(Return { device: number, batch }).await);
+                return Ran::Retired;
+            }
+            Err(Stop::Over) => return Ran::Over,
+        }
     }
-    Some(runner.learnt)
+    Ran::Done(runner.learnt)
 }
 
 impl Runner {
@@ -70,18 +91,18 @@ impl Runner {
         (count > 0).then(|| self.pending.drain(..count).collect())
     }
 
-    /// One call of the engine under its time limit; `None` when it did not answer.
-    async fn call(&self, frames: Vec<Arc<Frame>>) -> Option<Result<Vec<Analysis>, EngineError>> {
+    /// One call of the engine under its time limit.
+    async fn call(&self, frames: Vec<Arc<Frame>>) -> Result<Result<Vec<Analysis>, EngineError>, Stop> {
         let _busy = self.heart.busy();
         let limit = self.crew.settings.timeouts.engine;
         match timeout(limit, self.engine.analyse(frames)).await {
-            Ok(answer) => Some(answer),
-            Err(_) => self.hang(limit),
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(self.hang(limit)),
         }
     }
 
-    /// Runs one batch; `None` to leave.
-    async fn step(&mut self, batch: Vec<Tried>) -> Option<()> {
+    /// Runs one batch.
+    async fn step(&mut self, batch: Vec<Tried>) -> Result<(), Stop> {
         let frames: Vec<_> = batch.iter().map(|(_, decoded)| Arc::clone(&decoded.frame)).collect();
         let (count, first) = (batch.len(), frames.first().cloned());
         let working = self.crew.ledger.begin(Stage::Device, count);
@@ -95,7 +116,7 @@ impl Runner {
         let answer = self.call(frames).instrument(span).await;
         drop(spans);
         match answer {
-            Some(Ok(analyses)) if analyses.len() == count => {
+            Ok(Ok(analyses)) if analyses.len() == count => {
                 let took = working.done(0);
                 self.learnt.size.succeeded(count);
                 self.learnt.good = first;
@@ -103,31 +124,31 @@ impl Runner {
                     decoded.item.timings.analyse = Some(took);
                     self.analysed(decoded, analysis).await;
                 }
-                Some(())
+                Ok(())
             }
-            Some(Ok(analyses)) => {
+            Ok(Ok(analyses)) => {
                 working.failed();
                 self.crew.fault(Exit::Bug(format!("{} analyses for {count} frames", analyses.len())));
-                None
+                Err(Stop::Over)
             }
-            Some(Err(error)) => {
+            Ok(Err(error)) => {
                 working.failed();
                 self.failed(batch, &error).await
             }
-            None => {
+            Err(stop) => {
                 working.failed();
-                None
+                Err(stop)
             }
         }
     }
 
     /// Says that the engine hangs.
-    fn hang<T>(&self, limit: Duration) -> Option<T> {
+    fn hang(&self, limit: Duration) -> Stop {
         let message = format!("the engine did not answer for {limit:?}");
         if let Strategy::Leave(leave) = route(Class::Hang, &History::default()) {
             self.crew.leave(leave, Stage::Device, &message);
         }
-        None
+        Stop::Over
     }
 
     async fn analysed(&self, decoded: Decoded, analysis: Analysis) {
@@ -144,7 +165,7 @@ impl Runner {
         self.crew.finish(finished).await;
     }
 
-    async fn failed(&mut self, mut batch: Vec<Tried>, error: &EngineError) -> Option<()> {
+    async fn failed(&mut self, mut batch: Vec<Tried>, error: &EngineError) -> Result<(), Stop> {
         let class = error.class();
         if class == Class::Overload {
             self.crew.ledger.note(|p| p.out_of_memory += 1);
@@ -155,17 +176,19 @@ impl Runner {
             *tried += u32::from(class == Class::Engine);
             attempts = *tried;
         }
-        let mut history = History { attempts, batch: count, rebuilt: self.rebuilt, ..History::default() };
-        if class == Class::Engine && self.rebuilt && attempts >= ALONE {
-            history.proven = self.prove().await?;
-        }
+        self.put_back(batch);
+        let alone = (class == Class::Engine && attempts >= ALONE) || (class == Class::Overload && count == 1);
+        let proof = if alone && self.rebuilt { self.prove(class).await? } else { Proof::None };
+        // Who else is alive is asked last: others may have died while the engine was tried.
+        let history = History { attempts, batch: count, rebuilt: self.rebuilt, proof, ..self.history() };
+        let batch: Vec<Tried> = self.pending.drain(..count).collect();
         let strategy = route(class, &history);
         tracing::warn!(%error, batch = count, ?strategy, "device.fail");
         match strategy {
             Strategy::Halve => {
                 self.learnt.size.halve(count);
                 self.put_back(batch);
-                Some(())
+                Ok(())
             }
             Strategy::Rebuild => {
                 self.rebuilt = true;
@@ -184,12 +207,13 @@ impl Runner {
                 }
                 // The next image in trouble has a rebuild of its own.
                 self.rebuilt = class == Class::Engine;
-                Some(())
+                Ok(())
             }
-            Strategy::Leave(leave) => {
-                self.crew.leave(leave, Stage::Device, &error.to_string());
-                None
+            Strategy::Retire => {
+                self.put_back(batch);
+                Err(self.retire(class, error))
             }
+            Strategy::Leave(leave) => Err(self.leave(leave, &error.to_string())),
             Strategy::Retry
             | Strategy::Await
             | Strategy::Brake(_)
@@ -201,17 +225,48 @@ impl Runner {
                 for (_, decoded) in batch {
                     decoded.item.lease.release(self.crew.release_delay());
                 }
-                Some(())
+                Ok(())
             }
         }
     }
 
-    /// Rebuilds the engine and runs a frame that ran before: is it the engine, or the image?
-    async fn prove(&mut self) -> Option<bool> {
-        self.rebuild().await?;
-        match self.learnt.good.clone() {
-            Some(good) => Some(self.call(vec![good]).await?.is_ok()),
-            None => Some(false),
+    /// What is known of this device and of what it has in hand.
+    fn history(&self) -> History {
+        let doubted = |(_, decoded): &Tried| decoded.item.suspect || decoded.item.receive_count > 1;
+        let (others, doubted) = (self.crew.other_devices(), self.pending.iter().any(doubted));
+        History { others, doubted, ..History::default() }
+    }
+
+    /// The whole program leaves because of this device.
+    fn leave(&self, leave: Leave, message: &str) -> Stop {
+        if leave == Leave::HostFault {
+            self.crew.ledger.note(|p| p.devices_lost += 1);
+        }
+        self.crew.leave(leave, Stage::Device, message);
+        Stop::Over
+    }
+
+    /// The others go on without this device. All actors share a thread: nothing came between the look at the others and this.
+    fn retire(&mut self, class: Class, error: &EngineError) -> Stop {
+        self.crew.ledger.note(|p| p.devices_lost += 1);
+        // Any of them may be what broke the engine.
+        self.pending.iter_mut().for_each(|(_, decoded)| decoded.item.suspect |= class != Class::HostFault);
+        tracing::warn!(reason = %error, device = self.number, given_back = self.pending.len(), "device.retire");
+        Stop::Retire
+    }
+
+    /// Runs a frame that ran before, on a new engine where this one broke: is it the engine, or the image?
+    async fn prove(&mut self, class: Class) -> Result<Proof, Stop> {
+        if class == Class::Engine {
+            self.rebuild().await?;
+        }
+        let Some(good) = self.learnt.good.clone() else { return Ok(Proof::None) };
+        match self.call(vec![good]).await? {
+            Ok(_) => Ok(Proof::Works),
+            Err(EngineError::OutOfMemory(_) | EngineError::Gone | EngineError::Sticky(_)) => Ok(Proof::Broken),
+            Err(error @ (EngineError::DeviceLost(_) | EngineError::Misconfigured(_))) => {
+                Err(self.broken("proof", &error))
+            }
         }
     }
 
@@ -219,24 +274,27 @@ impl Runner {
         batch.into_iter().rev().for_each(|tried| self.pending.push_front(tried));
     }
 
-    async fn rebuild(&mut self) -> Option<()> {
+    async fn rebuild(&mut self) -> Result<(), Stop> {
         self.crew.ledger.note(|p| p.rebuilds += 1);
         let limit = self.crew.settings.timeouts.rebuild;
         let busy = self.heart.busy();
         let rebuilt = timeout(limit, self.engine.rebuild()).await;
         drop(busy);
         match rebuilt {
-            Ok(Ok(())) => Some(()),
-            Ok(Err(error)) => {
-                let leave = match route(error.class(), &History { rebuilt: true, ..History::default() }) {
-                    Strategy::Leave(leave) => leave,
-                    // A device that cannot even load its models is broken.
-                    _ => Leave::Engine,
-                };
-                self.crew.leave(leave, Stage::Device, &format!("rebuild: {error}"));
-                None
-            }
-            Err(_) => self.hang(limit),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.broken("rebuild", &error)),
+            Err(_) => Err(self.hang(limit)),
         }
+    }
+
+    /// A device that cannot even load its models, or run what it ran before, is broken.
+    fn broken(&mut self, what: &str, error: &EngineError) -> Stop {
+        let history = History { attempts: ALONE, rebuilt: true, proof: Proof::Broken, ..self.history() };
+        let leave = match route(error.class(), &history) {
+            Strategy::Retire => return self.retire(error.class(), error),
+            Strategy::Leave(leave) => leave,
+            _ => Leave::Engine,
+        };
+        self.leave(leave, &format!("{what}: {error}"))
     }
 }

@@ -39,6 +39,23 @@ pub enum Class {
     Bug,
 }
 
+impl Class {
+    /// Whether it may go away by itself: then nobody need mend anything.
+    pub fn passes(self) -> bool {
+        match self {
+            Self::Transient | Self::Throttled { .. } | Self::DependencyDown | Self::LeaseLost => true,
+            Self::Overload
+            | Self::Poison
+            | Self::Suspect
+            | Self::Engine
+            | Self::HostFault
+            | Self::Hang
+            | Self::Misconfigured(_)
+            | Self::Bug => false,
+        }
+    }
+}
+
 /// An error that knows its class.
 pub trait Classified {
     /// The class of this error.

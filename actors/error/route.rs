@@ -21,8 +21,12 @@ pub struct History {
     pub batch: usize,
     /// The engine was rebuilt since the trouble began.
     pub rebuilt: bool,
-    /// A known good image ran on the rebuilt engine: the engine works, so this item is at fault.
-    pub proven: bool,
+    /// What a known good image said of the rebuilt engine.
+    pub proof: Proof,
+    /// Other devices of this run that are alive.
+    pub others: usize,
+    /// An item in hand was on a device whose engine broke for good, or was received before: it may be what breaks engines.
+    pub doubted: bool,
     /// How often the item was received.
     pub receive_count: u32,
     /// Receives after which a suspect is rejected.
@@ -38,11 +42,25 @@ impl Default for History {
             outage: Outage::None,
             batch: 1,
             rebuilt: false,
-            proven: false,
+            proof: Proof::None,
+            others: 0,
+            doubted: false,
             receive_count: 1,
             max_receives: 10,
         }
     }
+}
+
+/// What a known good image said of a rebuilt engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing: none was tried, or none is known.
+    #[default]
+    None,
+    /// It ran: the engine works, so the item is at fault.
+    Works,
+    /// It did not run any more, or the engine could not even be rebuilt.
+    Broken,
 }
 
 /// Times an image must break the engine alone before it is to blame: once or twice may be chance.
@@ -80,6 +98,8 @@ pub enum Strategy {
     Rebuild,
     /// Load the models again and try other items before this one.
     SetAside,
+    /// Give the items to the other devices and do without this one.
+    Retire,
     /// Record that this image makes an engine fail, and reject it.
     Isolate,
     /// Record the rejection, dead-letter, delete.
@@ -104,6 +124,9 @@ pub fn route(class: Class, history: &History) -> Strategy {
         Class::Throttled { retry_after } => Strategy::Brake(retry_after),
         Class::Overload if history.batch > 1 => Strategy::Halve,
         Class::Overload if !history.rebuilt => Strategy::Rebuild,
+        // An image that always fitted does not fit any more: the device's memory is gone, to another tenant perhaps.
+        Class::Overload if history.proof == Proof::Broken && history.others > 0 && !history.doubted => Strategy::Retire,
+        Class::Overload if history.proof == Proof::Broken => Strategy::Leave(Leave::Engine),
         Class::Overload => Strategy::Isolate,
         Class::Poison => Strategy::Reject,
         Class::Suspect if history.receive_count > history.max_receives => Strategy::Reject,
@@ -112,8 +135,11 @@ pub fn route(class: Class, history: &History) -> Strategy {
         Class::DependencyDown => Strategy::Leave(Leave::DependencyDown),
         Class::Engine if !history.rebuilt => Strategy::Rebuild,
         Class::Engine if history.batch == 1 && history.attempts < ALONE => Strategy::SetAside,
-        Class::Engine if history.batch == 1 && history.proven => Strategy::Isolate,
+        Class::Engine if history.batch == 1 && history.proof == Proof::Works => Strategy::Isolate,
+        // One image that breaks engines for good must not take them all along: a second time the run ends.
+        Class::Engine if history.proof == Proof::Broken && history.others > 0 && !history.doubted => Strategy::Retire,
         Class::Engine => Strategy::Leave(Leave::Engine),
+        Class::HostFault if history.others > 0 => Strategy::Retire,
         Class::HostFault => Strategy::Leave(Leave::HostFault),
         Class::Hang => Strategy::Leave(Leave::Hang),
         Class::Misconfigured(mend) => Strategy::Leave(Leave::Misconfigured(mend)),
@@ -132,6 +158,8 @@ mod tests {
         let broke = History { budget: false, ..new };
         let eight = History { batch: 8, ..new };
         let rebuilt = History { rebuilt: true, ..new };
+        let alone = History { attempts: 3, ..rebuilt };
+        let [works, broken] = [Proof::Works, Proof::Broken].map(|proof| History { proof, others: 1, ..alone });
         let [down, over] = [Outage::Down, Outage::Over].map(|outage| History { outage, ..broke });
         let after = Some(Duration::from_secs(7));
         for (class, history, expected) in [
@@ -146,6 +174,10 @@ mod tests {
             (Class::Overload, History { rebuilt: true, ..eight }, Strategy::Halve),
             (Class::Overload, new, Strategy::Rebuild),
             (Class::Overload, rebuilt, Strategy::Isolate),
+            (Class::Overload, works, Strategy::Isolate),
+            (Class::Overload, broken, Strategy::Retire),
+            (Class::Overload, History { others: 0, ..broken }, Strategy::Leave(Leave::Engine)),
+            (Class::Overload, History { doubted: true, ..broken }, Strategy::Leave(Leave::Engine)),
             (Class::Poison, new, Strategy::Reject),
             (Class::Suspect, History { receive_count: 3, ..new }, Strategy::RunAlone),
             (Class::Suspect, History { receive_count: 10, ..new }, Strategy::RunAlone),
@@ -155,9 +187,15 @@ mod tests {
             (Class::Engine, eight, Strategy::Rebuild),
             (Class::Engine, rebuilt, Strategy::SetAside),
             (Class::Engine, History { attempts: 2, ..rebuilt }, Strategy::SetAside),
-            (Class::Engine, History { attempts: 3, ..rebuilt }, Strategy::Leave(Leave::Engine)),
-            (Class::Engine, History { attempts: 3, proven: true, ..rebuilt }, Strategy::Isolate),
-            (Class::Engine, History { batch: 8, proven: true, ..rebuilt }, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, alone, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, History { others: 7, ..alone }, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, works, Strategy::Isolate),
+            (Class::Engine, History { batch: 8, ..works }, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, broken, Strategy::Retire),
+            (Class::Engine, History { others: 0, ..broken }, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, History { doubted: true, ..broken }, Strategy::Leave(Leave::Engine)),
+            (Class::HostFault, History { others: 1, ..new }, Strategy::Retire),
+            (Class::HostFault, History { others: 1, doubted: true, ..new }, Strategy::Retire),
             (Class::HostFault, new, Strategy::Leave(Leave::HostFault)),
             (Class::Hang, new, Strategy::Leave(Leave::Hang)),
             (Class::Misconfigured(Mend::Model), new, Strategy::Leave(Leave::Misconfigured(Mend::Model))),

@@ -17,8 +17,8 @@ pub type Portrait<'a> = (&'a [f32], f32);
 /// Names clusters (members ascending, disjoint). The pairs of old and new group that share most faces are one group:
 /// so the larger part keeps the id in a split and the larger group in a merge; ties go to the smaller id, then to the part
 /// with the face that gave the id, then to the smaller first member. A new id is the digest of the smallest member whose
-/// digest is neither live nor redirected; except that a part coming out of the group that a redirect leads to takes the redirected id back, when one of its
-/// faces gave that id: an undone merge restores the ids.
+/// digest is neither live nor redirected; except that a part with a face of the group that a redirect leads to takes the
+/// redirected id back, when one of its faces gave that id: what is undone restores the ids.
 pub fn identify<'a>(
     clusters: &[Vec<FaceId>],
     previous: &Partition,
@@ -62,7 +62,8 @@ pub fn identify<'a>(
             continue;
         }
         let from = origin.get(&n).filter(|from| kept.contains(*from));
-        let back = from.and_then(|from| faces.iter().map(|f| born_of(*f)).find(|id| redirects.get(id) == Some(from)));
+        let left = |id: &GroupId| redirects.get(id).is_some_and(|into| overlaps.contains_key(&(n, *into)));
+        let back = faces.iter().map(|face| born_of(*face)).find(left);
         let id = back.unwrap_or_else(|| fresh(faces, &taken));
         redirects.remove(&id);
         taken.insert(id);

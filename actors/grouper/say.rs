@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::face::FaceId;
 use crate::gallery::{GallerySnapshot, Group, GroupId, Verdict};
+use crate::grouper::hold::Spoken;
 use crate::grouper::side::{Side, merge, split};
 
 /// Longest name, in characters.
@@ -102,8 +103,18 @@ impl Say {
         }
     }
 
-    /// The groups that it may make one, over a gallery as it stands.
-    pub fn joins(&self, now: &GallerySnapshot) -> BTreeSet<GroupId> {
+    /// What it speaks of, over a gallery as it stands.
+    pub fn spoken(&self, now: &GallerySnapshot) -> Spoken {
+        let faces = match self {
+            Self::Split { faces, .. } | Self::Move { faces, .. } => faces.clone(),
+            Self::NotSame { a, b } => [*a, *b].into(),
+            Self::Name { .. } | Self::Merge(_) => BTreeSet::new(),
+        };
+        Spoken { groups: self.joins(now), faces }
+    }
+
+    /// The groups that it may make one.
+    fn joins(&self, now: &GallerySnapshot) -> BTreeSet<GroupId> {
         let live = |id: &GroupId| now.previous.redirects.get(id).copied().unwrap_or(*id);
         match self {
             Self::Merge(members) => members

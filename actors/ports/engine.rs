@@ -66,4 +66,9 @@ pub trait Engine: Send + Sync {
     async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError>;
     /// Throws the models away and loads them again.
     async fn rebuild(&self) -> Result<(), EngineError>;
+    /// The most images that the device's memory is estimated to hold in one run, measured when the models were loaded;
+    /// `None` where nothing limits it. An estimate, no bound: batches begin there and may grow.
+    fn room(&self) -> Option<usize> {
+        None
+    }
 }

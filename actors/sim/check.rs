@@ -10,6 +10,7 @@ use crate::sim::images::faces;
 use crate::sim::life::{Service, Site};
 use crate::sim::queue::Fate;
 use crate::sim::scenario::{Kind, Scenario};
+use crate::sim::script::{Fault, Script};
 
 /// After each worker that was not taken away.
 pub(super) fn worker(
@@ -48,7 +49,10 @@ pub(super) fn worker(
     if summary.stages.values().any(|stage| stage.in_flight > 0) {
         world.violation("a stage still counts items in flight");
     }
-    if matches!(exit, Exit::Bug(_)) {
+    if summary.devices_lost > 0 && matches!(exit, Exit::Drained | Exit::HandedBack) {
+        world.violation(format!("{} devices were lost, and it says {exit}", summary.devices_lost));
+    }
+    if matches!(exit, Exit::Bug(_)) && !host.allows(exit.code()) {
         // Only panics may end so, and only many of them.
         let panics: usize = world.look(|s| s.panics.values().map(Vec::len).sum());
         if panics < 2 {
@@ -83,7 +87,8 @@ pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
     let mut settings = crate::Settings::default();
     (scenario.tune)(&mut settings);
     // An engine that breaks by chance, or for as long as the storm lasts, may break three times on one image.
-    let breaks = scenario.sticky > 0.0 || scenario.dead_after.is_some();
+    let blamed = scenario.scripts.iter().flat_map(Script::faults).any(Fault::may_blame_an_image);
+    let breaks = scenario.sticky > 0.0 || scenario.dead_after.is_some() || blamed;
     let mut stored = 0;
     for (number, kind) in scenario.images.iter().enumerate() {
         let (state, reason) = expected(*kind, settings.prefilter.is_some());

@@ -81,7 +81,7 @@ impl SimImages {
 }
 
 /// The number of the image that these bytes begin.
-fn read(bytes: &[u8]) -> usize {
+pub(super) fn read(bytes: &[u8]) -> usize {
     bytes.iter().take(8).rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
 }
 

@@ -1,6 +1,7 @@
 //! One worker of a simulated world, from its start to its end.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +20,12 @@ use crate::ports::engine::Engine;
 use crate::progress::Summary;
 use crate::settings::{Probe, Settings, Timeouts};
 use crate::sim::check;
+use crate::sim::faulty::{Call, Faulty};
 use crate::sim::host::Host;
 use crate::sim::images::{Apart, SimImages};
 use crate::sim::queue::SimQueue;
 use crate::sim::scenario::Notice;
+use crate::sim::script::Fault;
 use crate::sim::store::{self, SimFaces};
 use crate::sim::world::World;
 use crate::supervisor::tree::Running;
@@ -49,6 +52,8 @@ pub(super) struct Site {
     pub(super) galleries: SimQueue,
     pub(super) store: SimFaces,
     lives: RefCell<Lives>,
+    /// The devices of every worker that finds faces.
+    devices: RefCell<BTreeMap<usize, Vec<Faulty>>>,
     /// Machines that run.
     hosts: RefCell<Vec<Host>>,
 }
@@ -82,12 +87,36 @@ impl Site {
             galleries,
             store,
             lives: RefCell::default(),
+            devices: RefCell::default(),
             hosts: RefCell::default(),
         }
     }
 
     pub(super) fn stuck(&self) -> bool {
         self.lives.borrow().stuck
+    }
+
+    /// What the devices of the first worker were asked for.
+    pub(super) fn devices(&self) -> Vec<Vec<Call>> {
+        self.devices.borrow().get(&0).into_iter().flatten().map(Faulty::calls).collect()
+    }
+
+    /// What befell a worker's devices says how it may end.
+    fn allow(&self, host: &Host, summary: &Summary) {
+        if summary.devices_lost > 0 {
+            host.allow(82, true);
+        }
+        let devices = self.devices.borrow();
+        for fault in devices.get(&host.number).into_iter().flatten().flat_map(Faulty::struck) {
+            match fault {
+                Fault::Lost => host.allow(82, true),
+                Fault::Hang => host.allow(83, true),
+                Fault::Miscount => host.allow(70, true),
+                Fault::Dead | Fault::Unloadable => host.allow(84, true),
+                Fault::Sticky | Fault::Gone | Fault::OutOfMemory => host.allow(84, false),
+                Fault::Slow(_) => {}
+            }
+        }
     }
 
     /// How the workers ended, and how many were taken away.
@@ -118,6 +147,7 @@ impl Site {
                 self.world.violation(format!("the drain took {took:?}, more than {deadline:?}"));
             }
         }
+        self.allow(&host, &summary);
         check::worker(self, &host, service, &exit, &summary, leftovers);
         self.lives.borrow_mut().ended.push((exit.clone(), summary));
         Some(exit)
@@ -139,7 +169,8 @@ impl Site {
             let reconcile = Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot));
             return crate::start_grouping(Arc::new(self.galleries.at(host)), Arc::new(faces), reconcile, settings);
         }
-        let engine = |_| Arc::new(SimImages::new(host)) as Arc<dyn Engine>;
+        let device = |device| Faulty::new(Arc::new(SimImages::new(host)), scenario.script(host.number, device));
+        let devices: Vec<Faulty> = (0..scenario.devices).map(device).collect();
         let images = Arc::new(SimImages::new(host));
         let announcer = Announcer::new(Arc::new(self.galleries.at(host)), Duration::from_secs(3), || None);
         let ports = Ports {
@@ -148,7 +179,7 @@ impl Site {
             analyses: None,
             decoder: images.clone(),
             apart: Arc::new(Apart((*images).clone())),
-            engines: (0..scenario.devices).map(engine).collect(),
+            engines: devices.iter().map(|device| Arc::new(device.clone()) as Arc<dyn Engine>).collect(),
             faces: match service {
                 Service::Detect => Arc::new(Announced::new(faces, announcer)),
                 Service::Group | Service::Both => Arc::new(faces),
@@ -158,6 +189,7 @@ impl Site {
                 Service::Detect | Service::Group => None,
             },
         };
+        self.devices.borrow_mut().insert(host.number, devices);
         crate::start(ports, settings)
     }
 
@@ -171,6 +203,15 @@ impl Site {
         let running = self.start(host, service);
         let (leftovers, progress, drainer) = (running.leftovers(), running.progress(), running.drainer());
         let began = Instant::now();
+        if let Some(at) = self.world.look(|s| s.reported).filter(|_| host.number == 0) {
+            let (host, fault) = (host.clone(), running.faults());
+            tokio::task::spawn_local(async move {
+                sleep(at).await;
+                // It may have ended at this very moment.
+                host.allow(82, false);
+                fault(Exit::HostFault(String::from("what watches the devices says so")));
+            });
+        }
         let mut notices: Vec<Notice> =
             self.world.look(|s| s.notices.iter().filter(|notice| notice.worker == host.number).copied().collect());
         notices.sort_by_key(|notice| notice.at);

@@ -9,6 +9,7 @@
 pub mod batch;
 pub mod cell;
 mod check;
+pub mod faulty;
 pub mod fleet;
 pub mod host;
 pub mod images;
@@ -16,6 +17,7 @@ mod life;
 pub mod lost;
 pub mod queue;
 pub mod scenario;
+pub mod script;
 pub mod shrink;
 pub mod store;
 pub mod world;
@@ -29,8 +31,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::exit::Exit;
 use crate::progress::Summary;
+pub use crate::sim::faulty::{Call, Faulty};
 use crate::sim::life::{Service, Site};
 pub use crate::sim::scenario::{Fleet, Kind, Notice, Scenario, Strike};
+pub use crate::sim::script::{Fault, Script};
 use crate::sim::store::SimFaces;
 use crate::sim::world::{Violation, World};
 
@@ -51,6 +55,8 @@ pub struct Report {
     pub seed: u64,
     /// How each worker ended that was not taken away, and what it did, in the order of their ends.
     pub workers: Vec<(Exit, Summary)>,
+    /// What each device of the first worker was asked for.
+    pub devices: Vec<Vec<Call>>,
     /// Workers that were taken away.
     pub killed: usize,
     /// Images that an engine began with, repetitions included.
@@ -168,8 +174,9 @@ async fn live(seed: u64, scenario: &Scenario, told: bool) -> (Report, SimFaces, 
     let excused = check::end(&site, scenario);
     let (trace, violations) = world.take();
     let store = site.store.clone();
+    let devices = site.devices();
     let (workers, killed) = site.ended();
-    let report = Report { seed, workers, killed, analysed: world.total_analysed(), violations, trace };
+    let report = Report { seed, workers, devices, killed, analysed: world.total_analysed(), violations, trace };
     (report, store, excused)
 }
 

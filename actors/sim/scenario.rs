@@ -11,6 +11,7 @@ use crate::drain::Mode;
 use crate::plant::Plant;
 use crate::progress::Stage;
 use crate::settings::Settings;
+use crate::sim::script::Script;
 
 /// What an image is, and so how it must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,10 @@ pub struct Scenario {
     pub lost_after: Option<u32>,
     /// After so many batches the engine does not answer.
     pub hang_after: Option<u32>,
+    /// What befalls each device of the first workers; who comes later is on another machine.
+    pub scripts: Vec<Script>,
+    /// So long after its start the first worker is told, by what watches the devices, that its machine is broken.
+    pub reported: Option<Duration>,
     /// How long a batch takes.
     pub batch_time: Duration,
     /// How long a bulk takes.
@@ -136,6 +141,8 @@ impl Scenario {
             dead_after: None,
             lost_after: None,
             hang_after: None,
+            scripts: Vec::new(),
+            reported: None,
             batch_time: Duration::from_millis(100),
             bulk_time: Duration::from_millis(10),
             panics: BTreeMap::new(),
@@ -222,6 +229,13 @@ impl Scenario {
         }
         scenario.random_fleet(rng);
         scenario.tune = [|_: &mut Settings| {}, tight, eager][rng.random_range(0..3)];
+        if rng.random_bool(0.25) {
+            let struck = rng.random_range(1..=scenario.devices);
+            scenario.scripts = (0..struck).map(|_| Script::random(rng)).collect();
+        }
+        if rng.random_bool(0.03) {
+            scenario.reported = Some(Duration::from_millis(rng.random_range(0..8_000)));
+        }
         scenario
     }
 
@@ -267,6 +281,12 @@ impl Scenario {
     /// What befalls the machine of `worker` at a step of it.
     pub(super) fn strike(&self, worker: usize, step: u32) -> Option<Strike> {
         self.strikes.iter().find(|(who, at, _)| (*who, *at) == (worker, step)).map(|(.., strike)| *strike)
+    }
+
+    /// What befalls a device of `worker`.
+    pub(super) fn script(&self, worker: usize, device: usize) -> Script {
+        let script = self.scripts.get(device).filter(|_| worker < self.slots());
+        script.cloned().unwrap_or_default()
     }
 
     /// Whether an actor of `worker` panics. Only the first workers' do: who comes later has been mended.

@@ -6,7 +6,7 @@ use crate::sim::scenario::{Kind, Scenario};
 const WORLDS: u64 = 8;
 
 /// One fault less each.
-const EASE: [fn(&mut Scenario); 28] = [
+const EASE: [fn(&mut Scenario); 30] = [
     |s| s.fleet = None,
     |s| {
         if let Some(fleet) = &mut s.fleet {
@@ -36,6 +36,8 @@ const EASE: [fn(&mut Scenario); 28] = [
     |s| s.dead_after = None,
     |s| s.lost_after = None,
     |s| s.hang_after = None,
+    |s| s.scripts.clear(),
+    |s| s.reported = None,
     |s| s.truncated = 0.0,
     |s| s.conflicts = 0.0,
     |s| s.drift = 0.0,

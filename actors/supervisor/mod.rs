@@ -22,6 +22,7 @@ use crate::drain::{Budget, Drain, Mode};
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::supervisor::child::{Child, Life, Phase};
+use crate::supervisor::guard::Ending;
 use crate::supervisor::policy::{Decision, decide};
 
 /// From a guard: the actor of a child is gone.
@@ -29,7 +30,7 @@ use crate::supervisor::policy::{Decision, decide};
 #[rtype(result = "()")]
 pub(crate) struct Exited {
     pub(crate) child: usize,
-    pub(crate) drained: bool,
+    pub(crate) ending: Ending,
 }
 
 /// From an actor: the run must end, and this is why.
@@ -239,6 +240,7 @@ impl Supervisor {
                 exit = Exit::HandedBack;
             }
         }
+        exit = exit.with_losses(self.crew.ledger.devices_lost(), self.crew.devices.len());
         self.publish();
         // The receiver is gone when nobody waits for the end.
         let _ = done.send(exit);
@@ -283,10 +285,10 @@ impl Handler<Exited> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, exited: Exited, ctx: &mut Self::Context) {
-        if exited.drained && self.draining.is_some() {
-            self.end(exited.child);
-        } else {
-            self.crashed(exited.child, ctx);
+        match exited.ending {
+            Ending::Retired => self.end(exited.child),
+            Ending::Drained if self.draining.is_some() => self.end(exited.child),
+            Ending::Drained | Ending::Crashed => self.crashed(exited.child, ctx),
         }
         self.advance(ctx);
     }

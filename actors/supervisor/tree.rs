@@ -21,8 +21,8 @@ use crate::ports::{Ports, Reconcile};
 use crate::prefilter::Prefilter;
 use crate::progress::{Progress, Summary};
 use crate::settings::{FetcherSettings, Reads, Settings};
-use crate::supervisor::Supervisor;
 use crate::supervisor::child::{Child, Phase};
+use crate::supervisor::{Fault, Supervisor};
 use crate::writer::Writer;
 
 /// A pipeline that runs.
@@ -48,6 +48,12 @@ impl Running {
     pub fn drainer(&self) -> impl Fn(Drain) + Clone + Send + Sync + 'static {
         let supervisor = self.supervisor.clone();
         move |drain| supervisor.do_send(drain)
+    }
+
+    /// Something that can end the run because of a fault that only others see, a monitor of the devices for one.
+    pub fn faults(&self) -> impl Fn(Exit) + Clone + Send + Sync + 'static {
+        let supervisor = self.supervisor.clone();
+        move |exit| supervisor.do_send(Fault(exit))
     }
 
     /// Waits for the end: how it ended, and what was done.

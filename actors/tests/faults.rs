@@ -1,22 +1,16 @@
 //! One fault at a time, under a paused clock.
 
+mod worlds;
+
 use std::time::Duration;
 
 use muster_actors::error::backoff::RetrySettings;
 use muster_actors::image::RejectReason;
 use muster_actors::progress::Stage;
-use muster_actors::sim::{Kind, Notice, Report, Scenario, run};
+use muster_actors::sim::{Kind, Notice, Scenario, run};
 use muster_actors::{Exit, Mode, Settings};
 
-/// Runs a scenario in several worlds; what must always hold is checked in each.
-fn each(scenario: &Scenario, check: impl Fn(&Report)) {
-    for seed in 0..5 {
-        let report = run(seed, scenario);
-        let trace = || report.trace.join("\n");
-        assert!(report.violations.is_empty(), "seed {seed}: {:#?}\n{}", report.violations, trace());
-        check(&report);
-    }
-}
+use worlds::each;
 
 #[test]
 fn a_panic_in_each_actor_in_turn_costs_a_restart_and_no_image() {

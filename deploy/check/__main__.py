@@ -8,6 +8,7 @@ import jobs
 import lint
 import permissions
 import planted
+import recognition
 import settings
 import stack
 import storage
@@ -16,7 +17,7 @@ import template
 
 def main():
     began, read = time.monotonic(), template.load()
-    faults = [fault for check in (permissions, jobs, storage, settings, alarms, planted, lint, stack) for fault in check.check(read)]
+    faults = [fault for check in (permissions, jobs, storage, recognition, settings, alarms, planted, lint, stack) for fault in check.check(read)]
     print(f"\n{len(read.resources)} resources, {len(faults)} faults, {time.monotonic() - began:.0f} s")
     for fault in faults:
         print(f"FAULT      {fault}", file=sys.stderr)

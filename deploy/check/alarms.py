@@ -7,7 +7,8 @@ from template import ROOT, text
 RUNBOOK = ROOT / "docs" / "operations.md"
 # DESIGN's: each needs an alarm at least.
 TOPICS = {
-    "JobsFailed", "ImagesDepth", "ImagesAge", "SpotInterruptions", "DeadLetters", "DeadGalleries", "Rejections", "Cost",
+    "JobsFailed", "ImagesDepth", "ImagesAge", "SpotInterruptions", "DeadLetters", "DeadGalleries", "Rejections", "Cost", "RequestsAge",
+    "DeadRequests",
 }
 
 

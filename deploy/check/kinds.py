@@ -105,7 +105,9 @@ def log_policy(api, name, _):
 def security_group(api, group, _):
     found = api("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
     egress = [{**rule, **to} for rule in found["IpPermissionsEgress"] for to in rule["IpRanges"]]
-    return {**found, "GroupDescription": found["Description"], "SecurityGroupEgress": egress}
+    ingress = [{**rule, "SourceSecurityGroupId": by["GroupId"], "Description": by.get("Description")}
+               for rule in found["IpPermissions"] for by in rule["UserIdGroupPairs"]]
+    return {**found, "GroupDescription": found["Description"], "SecurityGroupEgress": egress, "SecurityGroupIngress": ingress}
 
 
 @reads("AWS::EC2::LaunchTemplate")

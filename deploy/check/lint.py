@@ -12,7 +12,7 @@ BIN = Path(sys.executable).parent
 # checkov's rules that this template does not follow, and why.
 EXCEPTIONS = {
     "CKV_AWS_18": "access logs of S3 are CloudTrail's here: a third bucket for them would hold names of photos",
-    "CKV_AWS_21": "the bucket of groups keeps no versions: what muster forgets must be gone",
+    "CKV_AWS_21": "the buckets of groups, of requests and of answers keep no versions: what muster forgets must be gone",
     "CKV_AWS_26": "alarms cannot publish through the key alias/aws/sns, and a message says no more than which alarm",
     "CKV_AWS_27": "queues are encrypted with keys of SQS, which the rule does not look for; S3 could not send through alias/aws/sqs",
     "CKV_AWS_117": "the submitter speaks to Amazon's services alone",
@@ -23,7 +23,7 @@ EXCEPTIONS = {
 
 
 def run(*command):
-    return subprocess.run([BIN / command[0], *command[1:]], capture_output=True, text=True)
+    return subprocess.run([sys.executable, BIN / command[0], *command[1:]], capture_output=True, text=True)
 
 
 def cfn_lint():

@@ -1,6 +1,6 @@
 """Who may do what. A permission more, or one less, is a fault until it stands here too."""
 
-from template import each, text
+from template import each, left, text
 
 # Actions that know no resource, by the service authorization reference: only these may have "*".
 NO_RESOURCE = {
@@ -23,7 +23,22 @@ LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
 KEY = {"${DataKey}": ["kms:Decrypt", "kms:GenerateDataKey"]}
 PACK = {"arn:${AWS::Partition}:s3:::${ModelsBucket}/*": ["s3:GetObject"]}
 ECS = "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}"
+# Below which prefix a bucket may be listed, where that is said. A read names none: with IfExists what is missing is still a 404.
+LISTED = {"${InputBucket.Arn}": "requests/*", "${OutputBucket.Arn}": "answers/*"}
 STATE = {"${GroupsBucket.Arn}/fleet/*": ["s3:GetObject", "s3:PutObject"], "${GroupsBucket.Arn}": ["s3:ListBucket"]}
+
+# What the web tier may do besides where it serves people, and below which prefix it may list there.
+PEOPLE = {
+    "${GalleriesQueue.Arn}": ["sqs:SendMessage"],
+    "${GroupsBucket.Arn}": ["s3:ListBucket"],
+    "${GroupsBucket.Arn}/galleries/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+    "${ImagesBucket.Arn}": ["s3:ListBucket"],
+    "${ImagesBucket.Arn}/results/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+    "arn:${AWS::Partition}:s3:::${ModelsBucket}/*manifest.toml": ["s3:GetObject"],
+}
+LISTED_BY = {"WebRole": {"${GroupsBucket.Arn}": "galleries/*", "${ImagesBucket.Arn}": "results/*"}}
+# Role: the condition that part of its permissions has, and that part.
+ONLY_WHERE = {"WebRole": ("ServesPeople", PEOPLE)}
 
 # Role: who takes it, and actions by resource.
 ROLES = {
@@ -42,6 +57,7 @@ ROLES = {
         "${GalleryImagesMongoSecret}": ["secretsmanager:GetSecretValue"],
         "${HuemnMongoSecret}": ["secretsmanager:GetSecretValue"],
         "${RedisSecret}": ["secretsmanager:GetSecretValue"],
+        "${ApiKeysSecret}": ["secretsmanager:GetSecretValue"],
     }),
     "DetectionRole": ("ecs-tasks", {
         "*": SPANS,
@@ -72,6 +88,25 @@ ROLES = {
         "${ImagesDeadLetters.Arn}": ["sqs:GetQueueAttributes"],
         **STATE, **KEY,
     }),
+    "WebRole": ("ecs-tasks", {
+        "${RequestsQueue.Arn}": SEND + ["sqs:PurgeQueue"],
+        "${ResponsesQueue.Arn}": RECEIVE + ["sqs:PurgeQueue"],
+        "${InputBucket.Arn}": ["s3:ListBucket"],
+        "${InputBucket.Arn}/requests/*": ["s3:PutObject", "s3:DeleteObject"],
+        "${OutputBucket.Arn}": ["s3:ListBucket"],
+        "${OutputBucket.Arn}/answers/*": ["s3:GetObject", "s3:DeleteObject"],
+        **PEOPLE, **KEY,
+    }),
+    "RespondRole": ("ecs-tasks", {
+        "*": SPANS,
+        "${RequestsQueue.Arn}": RECEIVE,
+        "${ResponsesQueue.Arn}": ["sqs:SendMessage"],
+        "${RecognitionDeadLetters.Arn}": ["sqs:SendMessage"],
+        "${InputBucket.Arn}": ["s3:ListBucket"],
+        "${InputBucket.Arn}/requests/*": ["s3:GetObject"],
+        "${OutputBucket.Arn}/answers/*": ["s3:PutObject"],
+        **PACK, **KEY,
+    }),
     "SubmitterRole": ("lambda", {
         "*": WATCH,
         "${ImagesQueue.Arn}": ["sqs:GetQueueAttributes"],
@@ -89,25 +124,25 @@ ROLES = {
 }
 
 
-def optional(entry):
-    """What Fn::If would put there, where it puts anything."""
-    if isinstance(entry, dict) and "Fn::If" in entry:
-        return entry["Fn::If"][1]
-    return entry
-
-
-def statements(role):
+def statements(role, off=frozenset()):
     for policy in role.get("Policies", []):
-        for statement in each(policy["PolicyDocument"]["Statement"]):
-            yield optional(statement)
+        yield from left(each(policy["PolicyDocument"]["Statement"]), off)
 
 
-def granted(role):
+def granted(role, off=frozenset()):
     out = {}
-    for statement in statements(role):
-        for resource in each(statement["Resource"]):
-            out.setdefault(text(optional(resource)), set()).update(each(statement["Action"]))
+    for statement in statements(role, off):
+        for resource in left(each(statement["Resource"]), off):
+            out.setdefault(text(resource), set()).update(each(statement["Action"]))
     return out
+
+
+def cases(name, may):
+    """Conditions that do not hold, and what a role may do then."""
+    yield frozenset(), may
+    if name in ONLY_WHERE:
+        condition, part = ONLY_WHERE[name]
+        yield frozenset({condition}), {resource: actions for resource, actions in may.items() if resource not in part}
 
 
 def check(template):
@@ -118,7 +153,7 @@ def check(template):
         if name not in roles or name not in ROLES:
             faults.append(f"{name} is a role {'that permissions.py does not know' if name in roles else 'no more'}")
             continue
-        role, (service, may) = roles[name], ROLES[name]
+        role, (service, may), listed = roles[name], ROLES[name], LISTED | LISTED_BY.get(name, {})
         if role.get("ManagedPolicyArns"):
             faults.append(f"{name} has managed policies: {', '.join(map(text, role['ManagedPolicyArns']))}")
         who = [s.get("Principal") for s in role["AssumeRolePolicyDocument"]["Statement"]]
@@ -129,16 +164,20 @@ def check(template):
             faults += [f"{name}: {action} is no exact action" for action in actions if "*" in action]
             if statement["Effect"] != "Allow" or "NotAction" in statement or "NotResource" in statement:
                 faults.append(f"{name}: {statement} is not a plain Allow")
-            for resource in map(text, map(optional, each(statement["Resource"]))):
+            for resource in map(text, left(each(statement["Resource"]))):
                 if resource == "*":
                     faults += [f"{name}: {action} on every resource" for action in actions if action not in NO_RESOURCE]
                 elif resource.endswith((":*", ":::*")):
                     faults.append(f"{name}: {resource} is every resource of a service")
-        now = granted(role)
-        for resource in now.keys() | may.keys():
-            more = now.get(resource, set()) - set(may.get(resource, []))
-            less = set(may.get(resource, [])) - now.get(resource, set())
-            faults += [f"{name}: {action} on {resource} is not in permissions.py" for action in sorted(more)]
-            faults += [f"{name}: {action} on {resource} is missing" for action in sorted(less)]
+                only = {"StringLikeIfExists": {"s3:prefix": listed.get(resource)}}
+                if "s3:ListBucket" in actions and resource in listed and statement.get("Condition") != only:
+                    faults.append(f"{name}: may list {resource} elsewhere than below {listed[resource]}")
+        for off, may in cases(name, may):
+            now, where = granted(role, off), "".join(f" without {condition}" for condition in off)
+            for resource in now.keys() | may.keys():
+                more = now.get(resource, set()) - set(may.get(resource, []))
+                less = set(may.get(resource, [])) - now.get(resource, set())
+                faults += [f"{name}: {action} on {resource} is not in permissions.py{where}" for action in sorted(more)]
+                faults += [f"{name}: {action} on {resource} is missing{where}" for action in sorted(less)]
     print(f"permissions {len(roles)} roles, {sum(len(list(statements(r))) for r in roles.values())} statements")
     return faults

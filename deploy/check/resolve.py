@@ -18,6 +18,10 @@ class Resolver:
 
     def condition(self, value):
         (kind, inner), = value.items()
+        if kind == "Condition":
+            return self.holds(inner)
+        if kind == "Fn::And":
+            return all(map(self.condition, inner))
         if kind == "Fn::Not":
             return not self.condition(inner[0])
         if kind == "Fn::Equals":

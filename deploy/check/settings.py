@@ -4,17 +4,32 @@ import re
 import tomllib
 
 from jobs import containers
-from template import ROOT
+from template import ROOT, left
 
 # Read elsewhere than in the settings, and where.
-ELSEWHERE = {"MUSTER_HOME": "src/onnx/home.rs", "AWS_EC2_METADATA_DISABLED": "src/aws/host.rs"}
+ELSEWHERE = {
+    "MUSTER_HOME": "src/onnx/home.rs", "AWS_EC2_METADATA_DISABLED": "src/aws/host.rs", "MUSTER_API_KEYS": "src/cli/serve/mod.rs",
+}
 
+CALLERS = {"REQUEST_QUEUE_URL", "RESPONSE_QUEUE_URL", "INPUT_BUCKET_NAME", "OUTPUT_BUCKET_NAME"}
 # What a worker cannot do without (docs/fleet.md).
 NEEDED = {
     "detection": {"QUEUE_URL", "GROUP_FACE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "BUCKET_NAME", "FACE_GROUP_BUCKET_NAME"},
     "grouping": {"GROUP_FACE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "BUCKET_NAME", "FACE_GROUP_BUCKET_NAME"},
+    "recognition": CALLERS | {"DEAD_LETTER_QUEUE_URL"},
 }
-MONGO = {"GALLERY_IMAGES_MONGO_URI", "HUEMN_MONGO_URI"}
+# What a command that is no such worker cannot do without.
+COMMANDS = {"serve": CALLERS | {"MUSTER_SERVE__LISTEN"}}
+# What a command cannot do without where a condition holds, and has no use for where it does not.
+ONLY_WHERE = {"serve": ("ServesPeople", {"BUCKET_NAME", "FACE_GROUP_BUCKET_NAME", "GROUP_FACE_QUEUE_URL", "MUSTER_MODELS__PACK"})}
+FACES, CACHE = {"GALLERY_IMAGES_MONGO_URI"}, {"REDIS_URL"}
+# Secrets that a command cannot do without, and those that it may have besides: the cutover reads what images became, and nothing else.
+SECRETS = {
+    "worker": (FACES | {"HUEMN_MONGO_URI"}, CACHE), "cutover": (FACES, set()),
+    "serve": ({"MUSTER_API_KEYS"}, set()), "respond": (FACES, CACHE),
+}
+# Of these too it has more where that condition holds.
+SECRETS_WHERE = {"serve": (FACES | {"HUEMN_MONGO_URI"}, CACHE)}
 
 
 def read(path):
@@ -37,7 +52,7 @@ def secrets():
 def environments(template):
     """Variables of everything that runs, by where they stand."""
     for name, container in containers(template):
-        yield name, {entry["Name"]: entry["Value"] for entry in container["Environment"]}
+        yield name, {entry["Name"]: entry["Value"] for entry in left(container["Environment"])}
     for name, function in template.of("AWS::Lambda::Function").items():
         yield name, function["Environment"]["Variables"]
 
@@ -62,13 +77,30 @@ def variables(template):
         service = values.get("SERVICE_TYPE")
         yield from (f"{where}: {name} is missing" for name in NEEDED.get(service, set()) - values.keys())
     for where, container in containers(template):
-        given = {(e["Fn::If"][1] if "Fn::If" in e else e)["Name"] for e in container["Secrets"]}
-        # The cutover reads what images became, and nothing else.
-        works = any(entry["Name"] == "SERVICE_TYPE" for entry in container["Environment"])
-        needed = MONGO if works else {"GALLERY_IMAGES_MONGO_URI"}
-        if not needed <= given:
-            yield f"{where}: {', '.join(needed - given)} is missing"
-        yield from (f"{where}: the secret {name} is nothing that muster knows" for name in given if names.get(name) not in secrets())
+        for name in sorted({entry["Name"] for entry in left(container["Secrets"])}):
+            if name in ELSEWHERE:
+                if f'"{name}"' not in read(ELSEWHERE[name]):
+                    yield f"{where}: {ELSEWHERE[name]} does not read {name}"
+            elif names.get(name) not in secrets():
+                yield f"{where}: the secret {name} is nothing that muster knows"
+        yield from (f"{where}: {fault}" for fault in has(container))
+
+
+def has(container):
+    """What a container has, with its command's condition and without."""
+    command = container["Command"][0]
+    condition, more = ONLY_WHERE.get(command, (None, set()))
+    for off in [frozenset(), frozenset({condition})] if condition else [frozenset()]:
+        suffix = f" without {condition}" if off else ""
+        (needed, besides), settings = SECRETS[command], COMMANDS.get(command, set())
+        if condition and not off:
+            needed, besides, settings = needed | SECRETS_WHERE[command][0], besides | SECRETS_WHERE[command][1], settings | more
+        given = {entry["Name"] for entry in left(container["Secrets"], off)}
+        yield from (f"{name} is missing{suffix}" for name in sorted(needed - given))
+        yield from (f"muster {command} has no use for the secret {name}{suffix}" for name in sorted(given - needed - besides))
+        given = {entry["Name"] for entry in left(container["Environment"], off)}
+        yield from (f"{name} is missing{suffix}" for name in sorted(settings - given))
+        yield from (f"muster {command} has no use for {name}{suffix}" for name in sorted(given & more if off else ()))
 
 
 def metrics(template):
@@ -80,7 +112,7 @@ def metrics(template):
         yield f"a search of the dashboard is not in the namespace {namespace}"
     services = {f"muster-{service}" for service in NEEDED}
     for name, group in template.of("AWS::XRay::Group").items():
-        if set(re.findall(r'service\("([\w-]+)"\)', group["FilterExpression"])) != services:
+        if set(re.findall(r'service\("([\w-]+)"\)', str(group["FilterExpression"]))) != services:
             yield f"{name}: traces of {sorted(services)} are what it is for"
 
 

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 import kinds
 from difference import differences
 from emulator import ACCOUNT, REGION, Emulator
+from recognition import TIER, TOUCHED
 from resolve import Resolver
 from storage import KEPT
 from template import ROOT
@@ -34,8 +35,10 @@ class Stack:
         return self.clients[service]
 
     def prepare(self):
-        """What has to be there before: a network, the submitter's zip, Batch's own role. And a value for whatever is optional."""
+        """What has to be there before: a network, the submitter's zip, Batch's own role, a load balancer's group. And a value for
+        whatever is optional."""
         network = self.api("ec2").describe_subnets()["Subnets"]
+        balancer = self.api("ec2").create_security_group(GroupName="balancer", Description="-", VpcId=network[0]["VpcId"])["GroupId"]
         package = io.BytesIO()
         with zipfile.ZipFile(package, "w") as archive:
             archive.writestr("bootstrap", "")
@@ -48,6 +51,8 @@ class Stack:
             "CodeBucket": "code", "GalleryImagesMongoSecret": secret("faces"), "HuemnMongoSecret": secret("huemn"),
             "RedisSecret": secret("redis"), "ModelsBucket": "models", "AlarmEmail": "operator@example.com",
             "DataKey": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000",
+            "WebTasks": "2", "WebPeople": "yes", "WebGallery": "holidays", "WebFrom": balancer, "ApiKeysSecret": secret("keys"),
+            "WebTargetGroup": f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/web/0123456789abcdef",
         }
 
     def call(self, call):
@@ -144,20 +149,63 @@ def compare(found):
 
 def update(stack):
     """Other parameters reach the resources that they are for."""
-    stack.parameters |= {"EcsTasks": "2", "Intake": "intake", "Rate": "31.5"}
+    stack.parameters |= {"EcsTasks": "2", "Intake": "intake", "Rate": "31.5", "RespondTasks": "5"}
     status, _ = stack.call("update_stack")
     wanted = stack.wanted()
     got = {name: kinds.READERS[wanted[name][0]](stack.api, stack.ids[name], wanted[name][1])
-           for name in ("FallbackService", "Submitter", "ImagesBucket")}
+           for name in ("FallbackService", "RespondService", "Submitter", "ImagesBucket")}
     told = wanted["ImagesBucket"][1]["NotificationConfiguration"]["QueueConfigurations"]
     held = {
         f"the stack is {status}": status == "UPDATE_COMPLETE",
         "the service has other tasks": got["FallbackService"]["desiredCount"] == 2,
+        "there are other workers for callers": got["RespondService"]["desiredCount"] == 5,
         "the submitter has another rate": got["Submitter"]["Environment"]["Variables"]["MUSTER_SCALE__RATE"] == "31.5",
         "S3 tells another queue": told[0]["Queue"].endswith("-intake"),
     }
     print(f"updated    {'; '.join(held)}")
     return [f"not so after the update: {what}" for what, so in held.items() if not so]
+
+
+def callers_only(stack):
+    """Where the web tier only recognises, it knows nothing of the fleet's. Only worked out, as below."""
+    before, parameters = stack.wanted(), stack.parameters
+    stack.parameters = parameters | {"WebPeople": "no"}
+    try:
+        after = stack.wanted()
+    finally:
+        stack.parameters = parameters
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    faults = [] if changed == TOUCHED else [f"without people {sorted(changed)} are others, not {sorted(TOUCHED)}"]
+    foreign = [stack.ids[name] for name in ("GalleriesQueue", "GroupsBucket", "ImagesBucket")]
+    foreign += [stack.attribute("GalleriesQueue", "Arn"), "27017", "6379"]
+    foreign += [parameters[name] for name in ("GalleryImagesMongoSecret", "HuemnMongoSecret", "RedisSecret", "ModelsBucket")]
+    for name in sorted(TOUCHED):
+        with_people, said = str(before[name]), str(after[name])
+        faults += [f"{name}: names {what} without people" for what in foreign if what in said]
+        if not any(what in with_people for what in foreign):
+            faults.append(f"{name}: names nothing of the fleet's with people")
+    print(f"without    people: {', '.join(sorted(changed))} name nothing of the fleet's")
+    return faults
+
+
+def without(stack):
+    """Without web tasks there is nothing of recognition, and all else is as it was. Only worked out: of a condition that holds no more
+    moto takes nothing away."""
+    before, parameters, ids = stack.wanted(), stack.parameters, stack.ids
+    stack.parameters, stack.ids = parameters | {"WebTasks": "0"}, {name: ids[name] for name in ids.keys() - TIER}
+    try:
+        after = stack.wanted()
+    except KeyError as name:
+        return [f"without web tasks something refers to {name}"]
+    finally:
+        stack.parameters, stack.ids = parameters, ids
+    # Traced names services whose traces are looked for.
+    changed = {name for name in after if before[name] != after[name]} - {"Traced"}
+    faults = [f"{name} is another one without web tasks" for name in sorted(changed)]
+    faults += [f"{name} {'goes' if name in before else 'comes'} without web tasks"
+               for name in sorted((before.keys() - TIER) ^ after.keys())]
+    print(f"without    web tasks: {len(before)} resources become {len(after)}")
+    return faults
 
 
 def delete(stack):
@@ -181,4 +229,4 @@ def delete(stack):
 def check(template):
     with Emulator() as emulator:
         stack = Stack(emulator, template)
-        return create(stack) or compare(read_back(stack)) + update(stack) + delete(stack)
+        return create(stack) or compare(read_back(stack)) + update(stack) + callers_only(stack) + without(stack) + delete(stack)

@@ -1,5 +1,6 @@
 """Queues of messages and buckets."""
 
+import re
 import tomllib
 
 from template import ROOT
@@ -8,13 +9,22 @@ FORTNIGHT = 1209600
 # Queue: where its dead letters go.
 QUEUES = {
     "ImagesQueue": "ImagesDeadLetters", "EcsImagesQueue": "ImagesDeadLetters", "IntakeQueue": "ImagesDeadLetters",
-    "GalleriesQueue": "GalleriesDeadLetters",
+    "GalleriesQueue": "GalleriesDeadLetters", "RequestsQueue": "RecognitionDeadLetters",
 }
-# Queues that workers lease from.
-WORK = ("ImagesQueue", "EcsImagesQueue", "GalleriesQueue")
+# Queues of which nothing may become a dead letter: a web task gives back what is for another, as often as it takes.
+HANDED_ON = {"ResponsesQueue"}
+# Queues whose messages are worth nothing soon: whoever asked has left.
+SECONDS = {"RequestsQueue": 600, "ResponsesQueue": 600}
+# Queues that are leased from, and the setting that says for how long.
+WORK = {
+    "ImagesQueue": "visibility_seconds", "EcsImagesQueue": "visibility_seconds", "GalleriesQueue": "visibility_seconds",
+    "RequestsQueue": "request_visibility_seconds", "ResponsesQueue": "request_visibility_seconds",
+}
 # Queues that S3 may tell of photos.
 TOLD = {"ImagesQueue", "IntakeQueue"}
 KEPT = {"ImagesBucket", "GroupsBucket", "Repository", "ImagesDeadLetters", "GalleriesDeadLetters"}
+# Buckets of what callers leave behind: the name of the prefix in src/recognition/letter.rs, which is deleted after a day.
+FLEETING = {"InputBucket": "PHOTOS", "OutputBucket": "ANSWERS"}
 
 
 def queues(template):
@@ -23,19 +33,20 @@ def queues(template):
     for name, queue in found.items():
         if queue.get("SqsManagedSseEnabled") is not True:
             yield f"{name}: not encrypted"
-        if queue.get("MessageRetentionPeriod") != FORTNIGHT:
-            yield f"{name}: messages are kept {queue.get('MessageRetentionPeriod')} s, not 14 days"
+        kept, needed = queue.get("MessageRetentionPeriod"), SECONDS.get(name, FORTNIGHT)
+        if kept != needed:
+            yield f"{name}: messages are kept {kept} s, not {'14 days' if needed == FORTNIGHT else f'{needed} s'}"
+        if name in WORK and queue.get("VisibilityTimeout") != settings[WORK[name]]:
+            yield f"{name}: visibility is not queues.{WORK[name]}"
         redrive, letters = queue.get("RedrivePolicy", {}), QUEUES.get(name)
         if letters is None:
-            if redrive or "DeadLetters" not in name:
+            if redrive or not ("DeadLetters" in name or name in HANDED_ON):
                 yield f"{name}: storage.py does not know where its dead letters go"
             continue
         if redrive.get("deadLetterTargetArn") != {"Fn::GetAtt": [letters, "Arn"]}:
             yield f"{name}: dead letters do not go to {letters}"
         if not settings["max_receives"] < redrive.get("maxReceiveCount", 0) <= 1000:
             yield f"{name}: SQS takes a message away before muster says why (queues.max_receives = {settings['max_receives']})"
-        if name in WORK and queue.get("VisibilityTimeout") != settings["visibility_seconds"]:
-            yield f"{name}: visibility is not queues.visibility_seconds"
     policies = template.of("AWS::SQS::QueuePolicy").values()
     covered = sorted(entry["Ref"] for policy in policies for entry in policy["Queues"])
     if covered != sorted(found):
@@ -81,6 +92,15 @@ def buckets(template):
         yield "ImagesBucket does not wait for the policy by which it may send"
 
 
+def fleeting(template):
+    letters = (ROOT / "src" / "recognition" / "letter.rs").read_text()
+    for name, constant in FLEETING.items():
+        prefix = re.search(rf'{constant}: &str = "([^"]+)"', letters)[1]
+        rules = template.of("AWS::S3::Bucket").get(name, {}).get("LifecycleConfiguration", {}).get("Rules", [])
+        if not any((r.get("Status"), r.get("Prefix"), r.get("ExpirationInDays")) == ("Enabled", prefix, 1) for r in rules):
+            yield f"{name}: what muster does not delete below {prefix} stays for longer than a day"
+
+
 def kept(template):
     now = {name for name, r in template.resources.items() if r.get("DeletionPolicy") == "Retain"}
     if now != KEPT:
@@ -90,6 +110,6 @@ def kept(template):
 
 
 def check(template):
-    faults = [fault for one in (queues, buckets, kept) for fault in one(template)]
+    faults = [fault for one in (queues, buckets, fleeting, kept) for fault in one(template)]
     print(f"storage    {len(template.of('AWS::SQS::Queue'))} queues, {len(template.of('AWS::S3::Bucket'))} buckets")
     return faults

@@ -58,6 +58,19 @@ def load():
     return Template(PATH.read_text())
 
 
+def chosen(entry, off=frozenset()):
+    """What Fn::If leaves of an entry where the conditions in `off` do not hold and all others do; None where it leaves nothing."""
+    while isinstance(entry, dict) and "Fn::If" in entry:
+        condition, then, otherwise = entry["Fn::If"]
+        entry = otherwise if condition in off else then
+    return None if entry == {"Ref": "AWS::NoValue"} else entry
+
+
+def left(entries, off=frozenset()):
+    """What Fn::If leaves of a list."""
+    return [entry for entry in (chosen(entry, off) for entry in entries) if entry is not None]
+
+
 def each(value):
     """A list of what may stand alone."""
     return value if isinstance(value, list) else [value]

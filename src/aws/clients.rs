@@ -10,6 +10,8 @@ use super::requests::Counted;
 use crate::settings::{Fleet, Settings};
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// Longer than a long poll of SQS.
+const ATTEMPT: Duration = Duration::from_secs(25);
 /// Less than the last part of a flight, in which nothing new is submitted.
 const CALL: Duration = Duration::from_secs(15);
 
@@ -53,6 +55,14 @@ impl Clients {
         // Once more: between two looks of a Lambda function its connections die, and nobody is there to see it.
         let twice = RetryConfig::standard().with_max_attempts(2);
         let config = config(&settings.fleet).await.to_builder().timeout_config(limits).retry_config(twice).build();
+        Self::of(config, settings)
+    }
+
+    /// Clients for a web server, whose callers wait: no pipeline retries for it, so the SDK does.
+    pub async fn serving(settings: &Settings) -> Self {
+        let three = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100));
+        let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+        let config = config(&settings.fleet).await.to_builder().timeout_config(limits).retry_config(three).build();
         Self::of(config, settings)
     }
 

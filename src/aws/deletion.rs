@@ -25,6 +25,24 @@ impl Deleted {
 }
 
 impl S3Bucket {
+    /// Objects whose key begins so; counts no further than `most`.
+    ///
+    /// # Errors
+    /// S3.
+    pub async fn count(&self, prefix: &str, most: u64) -> Result<u64, Fault> {
+        let (mut count, mut next) = (0, None);
+        loop {
+            let asked = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(BATCH);
+            let page = asked.set_continuation_token(next).send().await;
+            let page = page.map_err(|error| fault("ListObjectsV2", &error))?;
+            count += page.contents().len() as u64;
+            next = page.next_continuation_token;
+            if next.is_none() || count >= most {
+                return Ok(count.min(most));
+            }
+        }
+    }
+
     /// Deletes every object whose key begins so.
     ///
     /// # Errors
@@ -52,6 +70,15 @@ impl S3Bucket {
             Some(_) => self.delete(&[key.to_owned()]).await,
             None => Ok(Deleted::default()),
         }
+    }
+
+    /// Deletes an object, whether it is there or not.
+    ///
+    /// # Errors
+    /// S3.
+    pub async fn discard(&self, key: &str) -> Result<(), Fault> {
+        let deleted = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        deleted.map(drop).map_err(|error| fault("DeleteObject", &error))
     }
 
     async fn delete(&self, keys: &[String]) -> Result<Deleted, Fault> {

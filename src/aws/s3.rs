@@ -193,6 +193,11 @@ impl S3Bucket {
         Self { client, bucket: bucket.to_owned(), kms_key: (!kms_key.is_empty()).then(|| kms_key.to_owned()) }
     }
 
+    /// What the bucket is called.
+    pub fn name(&self) -> &str {
+        &self.bucket
+    }
+
     /// Writes an object; whether the condition held.
     pub async fn put(
         &self,

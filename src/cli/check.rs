@@ -6,8 +6,12 @@ use super::CliError;
 use super::finding::{Finding, State};
 use super::models::lanes;
 use super::print::print;
+use crate::gpu::cards::cuda;
+use crate::gpu::{Card, Choice};
 use crate::onnx::home::Home;
+use crate::onnx::lanes::found;
 use crate::onnx::pack::Pack;
+use crate::onnx::plan::{Plan, Without, plan};
 use crate::onnx::runtime;
 use crate::settings::{Layers, Settings};
 use crate::vision::decode::heif;
@@ -49,7 +53,6 @@ impl Args {
 
     fn findings(&self, layers: &Layers) -> Vec<Finding> {
         let mut findings = Vec::new();
-        #[cfg_attr(not(feature = "cloud"), allow(unused_mut))]
         let mut settings = match layers.settings() {
             Ok(settings) => settings,
             Err(error) => return vec![Finding::broken("settings", &error, "correct what is named", 78)],
@@ -64,7 +67,7 @@ impl Args {
         #[cfg(not(feature = "cloud"))]
         let brought = Ok::<_, CliError>(());
         match brought {
-            Ok(()) => models(&settings, &home, &mut findings),
+            Ok(()) => models(&mut settings, &home, &mut findings),
             Err(error) => {
                 let mend = "correct models.pack, or upload the pack";
                 findings.push(Finding::broken("models", &error, mend, error.exit_code()));
@@ -88,24 +91,56 @@ impl Args {
     }
 }
 
-/// Runtime, models and lanes.
-fn models(settings: &Settings, home: &Home, findings: &mut Vec<Finding>) {
+/// Cards, runtime, models and lanes.
+fn models(settings: &mut Settings, home: &Home, findings: &mut Vec<Finding>) {
     let pull = format!("muster models pull {}", settings.models.pack);
-    findings.push(match runtime::library(settings.models.provider, home) {
-        Ok(path) => Finding::ok("runtime", path.display().to_string()),
-        Err(error) => Finding::broken("runtime", &error, &pull, 66),
-    });
+    let choice = Choice::parse(&settings.models.devices);
+    let found = found(settings.models.provider, &choice, home);
+    match plan(settings.models.provider, &choice, &found) {
+        Ok(plan) => {
+            findings.push(cards(&plan));
+            findings.push(match runtime::of_build(plan.build(), home) {
+                Ok(path) => Finding::ok("runtime", path.display().to_string()),
+                Err(error) => Finding::broken("runtime", &error, plan.build().mend(), 66),
+            });
+        }
+        Err(error) => findings.push(Finding::broken("cards", &error, "correct models.devices", 78)),
+    }
     match Pack::open(&settings.models.pack, home).and_then(|pack| pack.verify().map(|()| pack)) {
         Ok(pack) => {
             findings.push(Finding::ok("models", format!("{}, every sha256 as pinned", pack.id())));
             if findings.iter().all(|finding| finding.code == 0) {
-                findings.push(match lanes(settings, &pack, home) {
-                    Ok(lanes) => Finding::ok("lanes", format!("{} loaded", lanes.engines().len())),
+                findings.push(match lanes(settings, &pack, home, usize::MAX) {
+                    Ok(lanes) => {
+                        let (count, place, batch) = (lanes.engines().len(), lanes.place(), settings.pipeline.batch);
+                        Finding::ok("lanes", format!("{count} on {place}, batches of {batch} images at most"))
+                    }
                     Err(error) => Finding::broken("lanes", &error, &pull, 66),
                 });
             }
         }
         Err(error) => findings.push(Finding::broken("models", &error, &pull, 66)),
+    }
+}
+
+/// The cards that are used, or why the models run on the processor.
+fn cards(plan: &Plan) -> Finding {
+    match &plan.without {
+        None if plan.cards.is_empty() => Finding::ok("cards", "none is asked for: the models run on the CPU"),
+        Some(Without::AsUsual(reason)) => Finding::ok("cards", format!("the models run on the CPU: {reason}")),
+        Some(Without::Warn(reason)) => {
+            let mend = "see docs/gpu.md; MUSTER_DEVICES=cpu asks for none";
+            Finding::lacking("cards", &format!("the models run on the CPU: {reason}"), mend)
+        }
+        None => {
+            let each = plan.cards.iter().map(|card| {
+                let Card { ordinal, name, compute: (major, minor), free, total, .. } = card;
+                let gib = |bytes: &u64| *bytes as f64 / f64::from(1 << 30);
+                format!("{ordinal}: {name} ({major}.{minor}), {:.1} of {:.1} GiB free", gib(free), gib(total))
+            });
+            let driver = plan.cards.first().map_or_else(String::new, |card| cuda(card.driver));
+            Finding::ok("cards", format!("{}; the driver knows CUDA {driver}", each.collect::<Vec<_>>().join(", ")))
+        }
     }
 }
 

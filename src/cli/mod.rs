@@ -15,6 +15,8 @@ mod logging;
 mod manual;
 mod models;
 pub mod print;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(any(feature = "local", feature = "cloud"))]
 mod signal;
 #[cfg(any(feature = "local", feature = "cloud"))]
@@ -57,13 +59,16 @@ enum Command {
     #[cfg(feature = "local")]
     #[command(flatten)]
     Folder(folder::Command),
+    /// Recognise photos and correct groups over HTTP, with a page
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
     #[cfg(feature = "cloud")]
     #[command(flatten)]
     Fleet(fleet::Command),
     /// Delete what is known of photos or of a person, with a receipt
     #[cfg(any(feature = "local", feature = "cloud"))]
     Forget(forget::Args),
-    /// List, fetch, check and time model packs
+    /// List, fetch, check, improve and time model packs
     Models(models::Models),
     /// Try every dependency and say how to mend what is wrong
     Check(check::Args),
@@ -101,11 +106,17 @@ impl Cli {
             Command::Fleet(command) => command.run(layers, logging),
             #[cfg(feature = "local")]
             Command::Folder(command) => command.run(layers),
+            #[cfg(feature = "serve")]
+            Command::Serve(args) => args.run(layers),
             #[cfg(any(feature = "local", feature = "cloud"))]
             Command::Forget(args) => args.run(&layers),
             Command::Models(models) => {
-                print::print_lines(|mut out| Ok(models::run(&models, &mut out)?))?;
-                Ok(ExitCode::SUCCESS)
+                let mut code = 0;
+                print::print_lines(|mut out| {
+                    code = models::run(&models, &layers, &mut out)?;
+                    Ok(())
+                })?;
+                Ok(ExitCode::from(code))
             }
             Command::Check(args) => args.run(&layers),
             Command::Config(args) => args.run(&layers),

@@ -19,7 +19,7 @@ pub enum FleetError {
     #[error(transparent)]
     Unset(#[from] Unset),
     /// `muster worker` does not know which worker to be.
-    #[error("fleet.service is {0:?}: set SERVICE_TYPE to detection or grouping")]
+    #[error("fleet.service is {0:?}: set SERVICE_TYPE to detection, grouping or recognition")]
     Service(String),
     /// MongoDB.
     #[error(transparent)]
@@ -81,16 +81,8 @@ impl FleetError {
         };
         match class {
             Class::Misconfigured(mend) => Exit::Misconfigured(mend, self.to_string()),
-            Class::Transient | Class::Throttled { .. } | Class::DependencyDown | Class::LeaseLost => {
-                Exit::DependencyDown(self.to_string())
-            }
-            Class::Poison
-            | Class::Suspect
-            | Class::Overload
-            | Class::Engine
-            | Class::HostFault
-            | Class::Hang
-            | Class::Bug => Exit::Bug(self.to_string()),
+            class if class.passes() => Exit::DependencyDown(self.to_string()),
+            _ => Exit::Bug(self.to_string()),
         }
     }
 }

@@ -5,23 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
 use muster_actors::announcer::Announcer;
-use muster_actors::error::class::Classified;
+use muster_actors::error::Class;
 use muster_actors::gallery::{GalleryId, GroupId, Lineage, Reconciled};
 use muster_actors::grouper::{Params, reconcile};
 use muster_actors::image::{ImageId, Locator};
 use muster_actors::ports::faces::{Faces, FacesError};
 use serde::Serialize;
 
-use super::ends::Ends;
-use super::ends::announcer;
 use super::erase::Erased;
 use super::{FleetError, Published};
-use crate::aws::clients::Clients;
 use crate::faiss::FlatFactory;
 use crate::mongo::{Known, KnownFace, PAGE, Scope};
-use crate::settings::Settings;
 
 /// What to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,19 +108,9 @@ pub struct Forgetter {
 }
 
 impl Forgetter {
-    /// Connects. Groups are computed anew with `params`, which must be those of the workers.
-    ///
-    /// # Errors
-    /// A setting is missing, or a service does not answer.
-    pub async fn connect(settings: &Settings, gallery: GalleryId, params: Params) -> Result<Self, FleetError> {
-        let mut ends = Ends::connect(settings).await?;
-        // No actor retries here, so the SDK may.
-        let retried = ends.aws.config.to_builder().retry_config(RetryConfig::standard()).build();
-        ends.aws = Clients::of(retried, settings);
-        let published = ends.published(settings)?;
-        let url = &settings.queues.galleries;
-        let announcer = (!url.is_empty()).then(|| announcer(&ends, url, Duration::ZERO));
-        Ok(Self { gallery, params, published, announcer })
+    /// Over the stores. Groups are computed anew with `params`, which must be those of the workers.
+    pub fn new(gallery: GalleryId, params: Params, published: Published, announcer: Option<Announcer>) -> Self {
+        Self { gallery, params, published, announcer }
     }
 
     /// The groups whose ids begin so.
@@ -164,6 +149,8 @@ impl Forgetter {
             tombstones += self.bury_members(*group).await?;
         }
         let mut erased = self.pass(target, &mut tombstones).await?;
+        // Whatever becomes of this process, the gallery is grouped without them.
+        self.announce().await?;
         let (mut appeared, mut ended) = (BTreeSet::new(), BTreeSet::new());
         let (after, regrouped) = loop {
             let Regrouped { died, saved, reconciled: Reconciled { partition, lineage } } = self.regroup().await?;
@@ -180,8 +167,8 @@ impl Forgetter {
                 break (partition, saved);
             }
         };
-        if !regrouped && let Some(announcer) = &self.announcer {
-            announcer.announce(&self.gallery).await?;
+        if !regrouped {
+            self.announce().await?;
         }
         let live = |group: &GroupId| after.groups.iter().any(|other| other.id == *group);
         let recomputed = erased.groups.iter().filter(|group| live(group)).copied().collect();
@@ -209,6 +196,13 @@ impl Forgetter {
             },
             versions_stay: erased.crops.versions_stay || erased.results.versions_stay,
         })
+    }
+
+    async fn announce(&self) -> Result<(), FleetError> {
+        if let Some(announcer) = &self.announcer {
+            announcer.announce(&self.gallery).await?;
+        }
+        Ok(())
     }
 
     /// Tombstones, and out with what they cover.
@@ -297,8 +291,11 @@ impl Forgetter {
             // They leave without an event that would tell of them.
             previous.groups.retain(|group| !group.faces.is_empty());
             let (generation, before) = (snapshot.generation, snapshot.previous.clone());
-            let reconciled = reconcile(snapshot, &self.params, &FlatFactory)
-                .map_err(|error| FacesError::Failed { class: error.class(), message: error.to_string() })?;
+            let params = self.params.clone();
+            let grouped = tokio::task::spawn_blocking(move || reconcile(snapshot, &params, &FlatFactory)).await;
+            let bug = |message: String| FacesError::Failed { class: Class::Bug, message };
+            let reconciled =
+                grouped.map_err(|error| bug(error.to_string()))?.map_err(|error| bug(error.to_string()))?;
             match self.published.save(&self.gallery, generation, &reconciled).await {
                 Ok(()) => return Ok(Regrouped { died, saved: true, reconciled }),
                 Err(FacesError::Conflict) if conflicts == CONFLICTS => {

@@ -9,6 +9,8 @@ mod forget;
 mod models;
 mod processes;
 mod published;
+mod respond;
+mod stores;
 mod worker;
 
 pub use cutover::{Cutover, Look, Watch};
@@ -18,4 +20,5 @@ pub use forget::{Forgetter, Reached, Receipt, Target};
 pub use models::{bring, manifest};
 pub use processes::{Event, Hear, LocalGauge, Make, Processes};
 pub use published::Published;
+pub use stores::Stores;
 pub use worker::Worker;

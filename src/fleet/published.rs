@@ -28,8 +28,9 @@ pub(super) const AT_ONCE: usize = 32;
 const FORMAT: u32 = 1;
 
 /// MongoDB with S3 beside it.
+#[derive(Clone)]
 pub struct Published {
-    pub(super) store: MongoFaces,
+    pub(crate) store: MongoFaces,
     /// Where results go, and under which prefix; nowhere when `None`.
     pub(super) results: Option<(S3Bucket, String)>,
     /// Where crops and groups go.
@@ -39,7 +40,7 @@ pub struct Published {
 }
 
 /// The key of a face's crop.
-pub(super) fn crop_key(gallery: &GalleryId, image: ImageId, face: impl std::fmt::Display) -> String {
+pub fn crop_key(gallery: &GalleryId, image: ImageId, face: impl std::fmt::Display) -> String {
     format!("galleries/{gallery}/faces/{image}/{face}.jpg")
 }
 

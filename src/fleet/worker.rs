@@ -27,7 +27,7 @@ use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
 use crate::pipeline;
 use crate::redis::{Cache, CachedAnalyses, CachedObjects};
-use crate::settings::{Service, Settings, required};
+use crate::settings::{Duty, Settings, required};
 use crate::telemetry;
 
 /// Numbers in the vectors of galleries that stay in memory: 2 GiB of them.
@@ -43,9 +43,9 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// A worker with its ends.
 pub struct Worker {
-    settings: Settings,
-    pack: Pack,
-    ends: Ends,
+    pub(super) settings: Settings,
+    pub(super) pack: Pack,
+    pub(super) ends: Ends,
 }
 
 impl Worker {
@@ -65,13 +65,11 @@ impl Worker {
         self.ends.aws.counted.clone()
     }
 
-    /// Begins to ask how many messages wait for a service.
-    pub fn depth(&self, service: Service) -> Depth {
-        let url = match service {
-            Service::Detection => &self.settings.queues.images,
-            Service::Grouping => &self.settings.queues.galleries,
-        };
-        Depth::watch(self.ends.aws.sqs.clone(), url.clone())
+    /// Begins to ask how many messages wait for those of a duty.
+    pub fn depth(&self, duty: Duty) -> Depth {
+        // Whoever has none does not start.
+        let url = duty.queue(&self.settings.queues).unwrap_or_default();
+        Depth::watch(self.ends.aws.sqs.clone(), url.to_owned())
     }
 
     /// Notes that this machine is being taken away, for those who watch over a cutover. It is no fault where that fails.
@@ -81,14 +79,19 @@ impl Worker {
         }
     }
 
-    fn queue(&self, url: &str) -> Result<Arc<SqsQueue>, FleetError> {
+    /// Ends what it holds open, when its work is over.
+    pub async fn close(&self) {
+        self.ends.store.close().await;
+    }
+
+    pub(super) fn queue(&self, url: &str, visibility: Duration) -> Result<Arc<SqsQueue>, FleetError> {
         let queues = &self.settings.queues;
         let urls = Urls {
             queue: url.to_owned(),
             dead_letters: required(&queues.dead_letters, "queues.dead_letters", "DEAD_LETTER_QUEUE_URL")?.to_owned(),
         };
         let wait = Duration::from_secs(queues.wait_seconds);
-        Ok(Arc::new(SqsQueue::new(self.ends.aws.sqs.clone(), urls, queues.visibility(), wait)))
+        Ok(Arc::new(SqsQueue::new(self.ends.aws.sqs.clone(), urls, visibility, wait)))
     }
 
     fn objects(&self) -> Arc<dyn Objects> {
@@ -116,7 +119,7 @@ impl Worker {
         let announcer = announcer(&self.ends, galleries, delay);
         let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
         let ports = Ports {
-            queue: self.queue(required(&queues.images, "queues.images", "QUEUE_URL")?)?,
+            queue: self.queue(Duty::Detection.queue(queues)?, queues.visibility())?,
             objects: self.objects(),
             analyses: self.ends.cache.clone().map(|cache| {
                 Arc::new(CachedAnalyses::new(cache, self.maker(), self.settings.redis.analysis_seconds)) as _
@@ -133,14 +136,14 @@ impl Worker {
     /// Starts grouping galleries.
     pub fn group(&self) -> Result<Running, FleetError> {
         let queues = &self.settings.queues;
-        let queue = self.queue(required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?)?;
+        let queue = self.queue(Duty::Grouping.queue(queues)?, queues.visibility())?;
         let params = pipeline::params(&self.settings, self.pack.manifest());
         let kept = Kept::new(params, Arc::new(FlatFactory), KEPT);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
         Ok(start_grouping(queue, Arc::new(self.ends.published(&self.settings)?), reconcile, self.pipeline()))
     }
 
-    fn pipeline(&self) -> PipelineSettings {
+    pub(super) fn pipeline(&self) -> PipelineSettings {
         let Settings { fleet, queues, mongo, buckets, prefilter, .. } = &self.settings;
         let common = pipeline::settings(&self.settings, self.pack.id());
         let batch_job = std::env::var_os("AWS_BATCH_JOB_ID").is_some();

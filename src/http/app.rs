@@ -9,45 +9,37 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use utoipa::OpenApi;
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::album::Album;
+use super::admin::Admin;
 use super::body::JSON_BYTES;
+use super::enrol::Enrolments;
 use super::etag::etag;
+use super::front::Front;
+use super::gallery::{self, gallery};
 use super::guard::{Guard, guard};
 use super::idempotency::{Answers, once};
 use super::jobs::Jobs;
 use super::linger::linger;
 use super::problem::Problem;
-use super::{faces, health, page, people, photos, recognize};
-use crate::recognition::{Analyst, Crowd};
-use crate::telemetry::Extra;
+use super::{admin, enrol, faces, health, page, people, photos, recognize};
+use crate::album::Albums;
 
-/// What is taken of photos.
-#[derive(Clone, Copy, Debug)]
-pub struct PhotoLimits {
-    /// Bytes of one.
-    pub bytes: usize,
-    /// Photos of one enrolment.
-    pub photos: usize,
-}
-
-/// The parts of a service.
-pub struct App {
-    /// The library.
-    pub album: Arc<Album>,
-    /// Finds faces in photos of callers.
-    pub analyst: Analyst,
-    /// Knows whose they are.
-    pub crowd: Arc<Crowd>,
-    /// Indexes.
-    pub jobs: Jobs,
-    /// What is taken.
-    pub limits: PhotoLimits,
-    /// What is measured beside the pipeline.
-    pub extra: Box<dyn Fn() -> Extra + Send + Sync>,
+/// What a service consists of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Every service has it.
+    pub front: Arc<Front>,
+    /// Where people are known.
+    pub albums: Option<Arc<dyn Albums>>,
+    /// Where photos are indexed.
+    pub jobs: Option<Arc<Jobs>>,
+    /// Where workers answer.
+    pub admin: Option<Arc<Admin>>,
 }
 
 #[derive(OpenApi)]
@@ -57,39 +49,54 @@ pub struct App {
 )]
 struct Description;
 
-fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(Description::openapi())
-        .merge(recognize::routes())
-        .merge(people::routes())
-        .merge(faces::routes())
-        .merge(photos::routes())
-        .merge(super::jobs::routes())
-        .merge(health::routes())
+/// What every service answers.
+fn common() -> OpenApiRouter<Arc<Front>> {
+    OpenApiRouter::with_openapi(Description::openapi()).merge(recognize::routes()).merge(health::routes())
+}
+
+/// What a service that knows people answers too.
+fn known() -> OpenApiRouter<Arc<dyn Albums>> {
+    OpenApiRouter::new().merge(people::routes()).merge(faces::routes()).merge(photos::routes())
 }
 
 /// The service, and its description at `/openapi.json`.
-pub fn router(app: Arc<App>, front: Arc<Guard>) -> Router {
-    let (router, document) = routes().split_for_parts();
-    let document = described(document, front.needs_keys());
+pub fn router(Parts { front, albums, jobs, admin }: Parts, guarded: Arc<Guard>) -> Router {
+    let mut routes = common().with_state(Arc::clone(&front));
+    if let Some(albums) = albums {
+        let enrolments = Enrolments { front, albums: Arc::clone(&albums) };
+        routes = routes.merge(known().with_state(albums)).merge(enrol::routes().with_state(enrolments));
+        routes = routes.merge(page::routes(jobs.is_some()).into());
+    }
+    if let Some(jobs) = jobs {
+        routes = routes.merge(super::jobs::routes().with_state(jobs));
+    }
+    if let Some(admin) = admin {
+        routes = routes.merge(admin::routes().with_state(admin));
+    }
+    let (router, document) = routes.split_for_parts();
+    let document = described(document, guarded.needs_keys());
     let text = document.to_json().unwrap_or_default();
     let description = move || async move { ([(header::CONTENT_TYPE, "application/json")], text) };
     router
-        .merge(page::routes())
         .route("/openapi.json", get(description))
-        .with_state(app)
         .fallback(|| async { Problem::missing("page") })
+        .layer(from_fn(gallery))
         .layer(from_fn_with_state(Arc::<Answers>::default(), once))
         .layer(from_fn(etag))
         .layer(from_fn(plain))
         .layer(DefaultBodyLimit::max(JSON_BYTES))
         // Before anything is read.
-        .layer(from_fn_with_state(front, guard))
+        .layer(from_fn_with_state(guarded, guard))
         .layer(from_fn(linger))
 }
 
-/// The description: what every route may answer is said once.
+/// The description of a service with a library: what every route may answer is said once.
 pub fn document() -> utoipa::openapi::OpenApi {
-    described(routes().split_for_parts().1, true)
+    let (_, mut document) = common().split_for_parts();
+    document.merge(known().split_for_parts().1);
+    document.merge(enrol::routes().split_for_parts().1);
+    document.merge(super::jobs::routes().split_for_parts().1);
+    described(document, true)
 }
 
 fn described(mut document: utoipa::openapi::OpenApi, keys: bool) -> utoipa::openapi::OpenApi {
@@ -108,6 +115,16 @@ fn described(mut document: utoipa::openapi::OpenApi, keys: bool) -> utoipa::open
         (503, "No answer in time, or not ready: Retry-After says when to ask again"),
         (507, "The disk is full"),
     ];
+    /// What is about one gallery.
+    const ABOUT: [&str; 4] = ["recognition", "people", "faces", "photos"];
+    let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(64));
+    let text = text.pattern(Some("^(?!\\.+$)[^/\\\\\\x00-\\x1f\\x7f-\\x9f]+$")).build();
+    let named = ParameterBuilder::new()
+        .name(gallery::PARAMETER)
+        .parameter_in(ParameterIn::Query)
+        .description(Some("Which gallery; the service's own where none is named. A library is one, `local`."))
+        .schema(Some(text))
+        .build();
     let problem = |text: &str| {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         ResponseBuilder::new().description(text).content("application/problem+json", content).build()
@@ -121,6 +138,10 @@ fn described(mut document: utoipa::openapi::OpenApi, keys: bool) -> utoipa::open
             for (status, text) in PROBLEMS {
                 let status = status.to_string();
                 operation.responses.responses.entry(status).or_insert_with(|| RefOr::T(problem(text)));
+            }
+            let about = operation.tags.iter().flatten().any(|tag| ABOUT.contains(&tag.as_str()));
+            if about {
+                operation.parameters.get_or_insert_default().push(RefOr::T(named.clone()));
             }
             if reads && n == 0 {
                 let same = ResponseBuilder::new().description("As the caller has it").build();

@@ -121,8 +121,11 @@ pub async fn photo(request: Request, bytes: usize) -> Result<Bytes, Problem> {
         }
         "" | "application/octet-stream" => whole(request, bytes).await,
         kind if kind.starts_with("image/") => whole(request, bytes).await,
-        _ => {
-            let detail = "wanted is a photo (JPEG, PNG, WebP or HEIC), or multipart/form-data with the field `photo`";
+        other => {
+            let detail = format!(
+                "Content-Type is {other}; wanted is image/jpeg, image/png, image/webp, image/heic or application/octet-stream, \
+                 or multipart/form-data with the field `photo`"
+            );
             Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail))
         }
     }

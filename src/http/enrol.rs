@@ -3,31 +3,46 @@
 use std::sync::Arc;
 
 use axum::Json as Out;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use muster_actors::grouper::Params;
 use muster_actors::grouper::say::{LONGEST_NAME, SayError};
-use muster_actors::ports::faces::Commit;
+use muster_actors::identification::Identified;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::app::App;
 use super::body::{Form, FormLimits};
+use super::front::Front;
+use super::gallery::Named;
 use super::people::called;
 use super::problem::Problem;
 use super::recognize::length;
 use super::shapes::Person;
-use crate::local::enrol;
-use crate::recognition::Refusal;
+use crate::album::enrolment::{self, Newcomer};
+use crate::album::{Album, Albums, person};
+use crate::recognition::letter::CANDIDATES;
+use crate::recognition::seen::Found;
+use crate::recognition::{Ask, Refusal};
 
-/// People who look most like a new one, and are kept apart from it.
-const LOOK_ALIKES: usize = 20;
+/// What an enrolment needs.
+#[derive(Clone)]
+pub(super) struct Enrolments {
+    pub front: Arc<Front>,
+    pub albums: Arc<dyn Albums>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Enrolments> {
+    // It has limits of its own.
+    OpenApiRouter::new().routes(routes!(enrol)).layer(DefaultBodyLimit::disable())
+}
 
 /// A form with a name and photos.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes a form, which is read field by field")]
-pub(super) struct EnrolmentForm {
+struct EnrolmentForm {
     /// What the person is called.
     #[schema(min_length = 1, max_length = 200)]
     name: String,
@@ -42,9 +57,14 @@ pub(super) struct EnrolmentForm {
 #[utoipa::path(post, path = "/v1/people", tag = "people",
     request_body(content_type = "multipart/form-data", content = EnrolmentForm),
     responses((status = 201, body = Person)))]
-pub(super) async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<(StatusCode, Out<Person>), Problem> {
-    let limits = FormLimits { photos: app.limits.photos, bytes: app.limits.bytes };
-    let place = app.analyst.place(length(&request, limits.photos * limits.bytes))?;
+async fn enrol(
+    State(Enrolments { front, albums }): State<Enrolments>,
+    Named(gallery): Named,
+    request: Request,
+) -> Result<(StatusCode, Out<Person>), Problem> {
+    let album = albums.open(gallery).await?;
+    let limits = FormLimits { photos: front.limits.photos, bytes: front.limits.bytes };
+    let place = front.recognizer.place(length(&request, limits.photos * limits.bytes))?;
     let form = Form::read(request, limits).await?;
     let name = form.name.map(|name| name.trim().to_owned()).unwrap_or_default();
     if name.is_empty() {
@@ -56,20 +76,23 @@ pub(super) async fn enrol(State(app): State<Arc<App>>, request: Request) -> Resu
     if form.photos.is_empty() {
         return Err(Problem::invalid("the form has no field `photo`"));
     }
-    let mut photos = Vec::with_capacity(form.photos.len());
+    let gallery = album.gallery();
+    let (mut photos, mut who) = (Vec::with_capacity(form.photos.len()), Vec::new());
     for (which, bytes) in form.photos {
-        let found = app.analyst.analyse(&place, bytes.clone()).await;
-        photos.push(enrol::record(&bytes, usable(&which, found)?));
+        let ask = Ask { gallery: Some(gallery.clone()), keep: CANDIDATES };
+        let mut found = usable(&which, front.recognizer.find(&place, bytes.clone(), ask).await)?;
+        who.append(&mut found.who);
+        photos.push(enrolment::record(&gallery, &bytes, found));
     }
-    let person = person(&app, &photos, name).await?;
-    let group = app.album.write(move |library, regroup| enrol::enrol(library, &photos, &person, regroup)).await?;
-    let id = group.ok_or_else(|| Problem::broken("an enrolled face is in no group"))?.id;
-    let person = app.album.person(id).await?;
+    let newcomer = newcomer(&*album, who, name).await?;
+    let group = album.enrol(photos, newcomer).await?;
+    let group = group.ok_or_else(|| Problem::broken("an enrolled face is in no group"))?;
+    let person = person(&*album, group).await?.ok_or_else(|| Problem::missing("person"))?;
     Ok((StatusCode::CREATED, Out(Person::from(&person))))
 }
 
 /// A photo with one face that is good enough to stand for a person.
-fn usable(which: &str, found: Result<Commit, Refusal>) -> Result<Commit, Problem> {
+fn usable(which: &str, found: Result<Found, Refusal>) -> Result<Found, Problem> {
     let found = match found {
         Err(Refusal::Rejected(rejection)) => return Err(Problem::rejected(&rejection, Some(which))),
         other => other?,
@@ -82,7 +105,7 @@ fn usable(which: &str, found: Result<Commit, Refusal>) -> Result<Commit, Problem
             refuse("POOR_FACE", format!("{which}: the face is too poor ({})", reasons.join(", ")))
         }
         [_] => Ok(found),
-        faces => refuse("SEVERAL_FACES", format!("{which}: {} faces; wanted is one", faces.len())),
+        _ => refuse("SEVERAL_FACES", format!("{which}: several faces; wanted is one")),
     }
 }
 
@@ -90,13 +113,9 @@ fn usable(which: &str, found: Result<Commit, Refusal>) -> Result<Commit, Problem
 ///
 /// # Errors
 /// A face is somebody else's already.
-async fn person(app: &Arc<App>, photos: &[Commit], name: String) -> Result<enrol::Person, Problem> {
-    let crowd = Arc::clone(&app.crowd);
-    let faces: Vec<_> = photos.iter().flat_map(|photo| photo.faces.clone()).collect();
-    let found =
-        tokio::task::spawn_blocking(move || crowd.identify(&faces, LOOK_ALIKES)).await.map_err(Problem::broken)??;
+async fn newcomer(album: &dyn Album, who: Vec<Identified>, name: String) -> Result<Newcomer, Problem> {
     let mut others = Vec::new();
-    for identified in found {
+    for identified in who {
         let named = identified.candidates.iter().filter(|one| one.name.as_ref().is_some_and(|other| *other != name));
         others.extend(named.map(|one| one.face));
         let first = identified.candidates.first().filter(|first| identified.near && others.contains(&first.face));
@@ -107,7 +126,7 @@ async fn person(app: &Arc<App>, photos: &[Commit], name: String) -> Result<enrol
             return Err(Problem::new(StatusCode::CONFLICT, "SOMEBODY_ELSE", detail));
         }
     }
-    let people = app.album.people().await?;
+    let people = album.people().await?;
     let same = people.iter().filter(|known| known.name.as_ref() == Some(&name)).map(|known| known.cover).collect();
-    Ok(enrol::Person { name, same, others })
+    Ok(Newcomer { name, same, others })
 }

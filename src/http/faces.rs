@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json as Out;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderName, header};
 use muster_actors::face::FaceId;
 use muster_actors::grouper::explain::Explanation;
@@ -13,15 +13,16 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::app::App;
 use super::body::{Json, Params};
 use super::cursor::{List, Page};
+use super::gallery::In;
 use super::people::{id, some_faces};
 use super::problem::Problem;
 use super::shapes::{Change, Face};
+use crate::album::{Album, Albums};
 use crate::local::{pages, view};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(one))
@@ -46,38 +47,36 @@ struct Wanted {
 
 /// The faces, the best first
 #[utoipa::path(get, path = "/v1/faces", tag = "faces", params(Wanted), responses((status = 200, body = List<Face>)))]
-async fn list(State(app): State<Arc<App>>, Params(wanted): Params<Wanted>) -> Result<Out<List<Face>>, Problem> {
+async fn list(In(album): In, Params(wanted): Params<Wanted>) -> Result<Out<List<Face>>, Problem> {
     let which = match wanted.in_group {
         None => pages::Faces::All,
         Some(true) => pages::Faces::Grouped,
         Some(false) => pages::Faces::Ungrouped,
     };
-    Ok(Out(some_faces(&app, which, &Page { limit: wanted.limit, cursor: wanted.cursor }).await?))
+    Ok(Out(some_faces(&*album, which, &Page { limit: wanted.limit, cursor: wanted.cursor }).await?))
 }
 
-async fn row(app: &Arc<App>, face: &str) -> Result<view::FaceRow, Problem> {
+async fn row(album: &dyn Album, face: &str) -> Result<view::FaceRow, Problem> {
     let face: FaceId = id(face, "face")?;
-    let found = app.album.read(move |library| pages::face(library.db(), face)).await?;
-    found.ok_or_else(|| Problem::missing("face"))
+    album.face(face).await?.ok_or_else(|| Problem::missing("face"))
 }
 
 /// One face
 #[utoipa::path(get, path = "/v1/faces/{id}", tag = "faces",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Face)))]
-async fn one(State(app): State<Arc<App>>, Path(face): Path<String>) -> Result<Out<Face>, Problem> {
-    Ok(Out(row(&app, &face).await?.into()))
+async fn one(In(album): In, Path(face): Path<String>) -> Result<Out<Face>, Problem> {
+    Ok(Out(row(&*album, &face).await?.into()))
 }
 
 /// The face as a square picture
 #[utoipa::path(get, path = "/v1/faces/{id}/crop", tag = "faces",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>)))]
-async fn crop(
-    State(app): State<Arc<App>>,
-    Path(face): Path<String>,
-) -> Result<([(HeaderName, &'static str); 2], Vec<u8>), Problem> {
-    let n = row(&app, &face).await?.n;
-    let jpeg = app.album.read(move |library| view::thumbnail(library.db(), n)).await?;
+async fn crop(In(album): In, Path(face): Path<String>) -> Result<([(HeaderName, &'static str); 2], Vec<u8>), Problem> {
+    let jpeg = album.crop(&row(&*album, &face).await?).await?;
+    if jpeg.is_empty() {
+        return Err(Problem::missing("crop"));
+    }
     // What a face looks like does not change; whoever lost the right to see it has seen it.
     Ok(([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=3600")], jpeg))
 }
@@ -96,9 +95,9 @@ struct Why {
 #[utoipa::path(get, path = "/v1/faces/{id}/why/{other}", tag = "faces",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"), ("other" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = Object)))]
-async fn why(State(app): State<Arc<App>>, Path((a, b)): Path<(String, String)>) -> Result<Out<Why>, Problem> {
-    let (a, b) = (row(&app, &a).await?.id, row(&app, &b).await?.id);
-    let explanation = app.album.why(a, b).await?;
+async fn why(In(album): In, Path((a, b)): Path<(String, String)>) -> Result<Out<Why>, Problem> {
+    let (a, b) = (row(&*album, &a).await?.id, row(&*album, &b).await?.id);
+    let explanation = album.why(a, b).await?;
     // The rule in words; the ids of the way are in the rest.
     let text = explanation.rule.to_string();
     Ok(Out(Why { explanation, text }))
@@ -118,7 +117,7 @@ struct Pair {
 /// Say that two faces are two people
 #[utoipa::path(post, path = "/v1/faces/not-same", tag = "faces", request_body = Pair,
     responses((status = 200, body = Change)))]
-async fn not_same(State(app): State<Arc<App>>, Json(pair): Json<Pair>) -> Result<Out<Change>, Problem> {
+async fn not_same(In(album): In, Json(pair): Json<Pair>) -> Result<Out<Change>, Problem> {
     let face = |text: &str| text.parse().map_err(|_| Problem::invalid("an id has 32 hexadecimal digits"));
-    Ok(Out(app.album.say(Say::NotSame { a: face(&pair.a)?, b: face(&pair.b)? }).await?.into()))
+    Ok(Out(album.say(Say::NotSame { a: face(&pair.a)?, b: face(&pair.b)? }).await?.into()))
 }

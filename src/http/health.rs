@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::app::App;
+use super::front::Front;
 use super::problem::Problem;
 use crate::telemetry::metrics::samples;
 use crate::telemetry::prometheus::{CONTENT_TYPE, render};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<Front>> {
     OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
@@ -31,21 +31,22 @@ async fn live() -> Out<Health> {
     Out(Health { status: "ok" })
 }
 
-/// Whether photos can be recognised and people be read
+/// Whether photos can be recognised
 #[utoipa::path(get, path = "/health/ready", tag = "health", security(()), responses((status = 200, body = Health)))]
-async fn ready(State(app): State<Arc<App>>) -> Result<Out<Health>, Problem> {
-    let not = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", detail).after(5);
-    if let Some(exit) = &*app.analyst.ended().borrow() {
-        return Err(not(format!("recognition has ended: {exit}")));
-    }
-    let read = app.album.read(|library| crate::local::view::totals(library.db())).await;
-    read.map_err(|_| not(String::from("the library cannot be read")))?;
+async fn ready(State(front): State<Arc<Front>>) -> Result<Out<Health>, Problem> {
+    let not = |why: String| {
+        // Whoever asks has no key: what exactly is in the log.
+        tracing::warn!(why, "http.not_ready");
+        let detail = "photos cannot be recognised now";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", detail).after(5)
+    };
+    front.recognizer.ready().await.map_err(not)?;
     Ok(Out(Health { status: "ok" }))
 }
 
 /// What is measured, as Prometheus reads it
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, content_type = "text/plain", body = String)))]
-async fn metrics(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 1], String) {
-    let progress = app.analyst.progress().borrow().clone();
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(&samples(&progress, &(app.extra)())))
+async fn metrics(State(front): State<Arc<Front>>) -> ([(HeaderName, &'static str); 1], String) {
+    let progress = front.recognizer.progress();
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(&samples(&progress, &(front.extra)())))
 }

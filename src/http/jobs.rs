@@ -20,7 +20,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::app::App;
 use super::body::Json;
 use super::problem::Problem;
 use crate::local::runner::Watch;
@@ -29,7 +28,7 @@ use crate::local::{Runner, ScanReport};
 /// Jobs that are remembered.
 const KEPT: usize = 50;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<Jobs>> {
     OpenApiRouter::new().routes(routes!(list, start)).routes(routes!(one, stop)).routes(routes!(events))
 }
 
@@ -214,8 +213,8 @@ struct JobList {
 
 /// The jobs, newest first
 #[utoipa::path(get, path = "/v1/jobs", tag = "jobs", responses((status = 200, body = JobList)))]
-async fn list(State(app): State<Arc<App>>) -> Out<JobList> {
-    Out(JobList { items: app.jobs.list() })
+async fn list(State(jobs): State<Arc<Jobs>>) -> Out<JobList> {
+    Out(JobList { items: jobs.list() })
 }
 
 /// What a job does.
@@ -235,26 +234,26 @@ struct Order {
 /// Index what is new or changed among the library's photos
 #[utoipa::path(post, path = "/v1/jobs", tag = "jobs", request_body = Order, responses((status = 202, body = Job)))]
 async fn start(
-    State(app): State<Arc<App>>,
+    State(jobs): State<Arc<Jobs>>,
     Json(Order { kind: Kind::Index }): Json<Order>,
 ) -> Result<(StatusCode, Out<Job>), Problem> {
-    Ok((StatusCode::ACCEPTED, Out(app.jobs.start()?)))
+    Ok((StatusCode::ACCEPTED, Out(jobs.start()?)))
 }
 
 /// One job
 #[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9]{1,19}$")), responses((status = 200, body = Job)))]
-async fn one(State(app): State<Arc<App>>, Path(job): Path<String>) -> Result<Out<Job>, Problem> {
-    Ok(Out(app.jobs.find(&job)?.borrow().clone()))
+async fn one(State(jobs): State<Arc<Jobs>>, Path(job): Path<String>) -> Result<Out<Job>, Problem> {
+    Ok(Out(jobs.find(&job)?.borrow().clone()))
 }
 
 /// Ask a job to stop. The next one goes on where it was
 #[utoipa::path(delete, path = "/v1/jobs/{id}", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9]{1,19}$")), responses((status = 202, body = Job)))]
-async fn stop(State(app): State<Arc<App>>, Path(job): Path<String>) -> Result<(StatusCode, Out<Job>), Problem> {
-    let seen = app.jobs.find(&job)?;
+async fn stop(State(jobs): State<Arc<Jobs>>, Path(job): Path<String>) -> Result<(StatusCode, Out<Job>), Problem> {
+    let seen = jobs.find(&job)?;
     let job = seen.borrow().clone();
-    if let Some(running) = app.jobs.all().iter().find(|running| running.job.borrow().id == job.id) {
+    if let Some(running) = jobs.all().iter().find(|running| running.job.borrow().id == job.id) {
         running.stop.send_replace(true);
     }
     Ok((StatusCode::ACCEPTED, Out(job)))
@@ -267,10 +266,10 @@ async fn stop(State(app): State<Arc<App>>, Path(job): Path<String>) -> Result<(S
     params(("id" = String, Path, pattern = "^[0-9]{1,19}$")),
     responses((status = 200, content_type = "text/event-stream")))]
 async fn events(
-    State(app): State<Arc<App>>,
+    State(jobs): State<Arc<Jobs>>,
     Path(job): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let mut seen = app.jobs.find(&job)?;
+    let mut seen = jobs.find(&job)?;
     seen.mark_changed();
     let stream = unfold(Some(seen), |seen| async move {
         let mut seen = seen?;

@@ -9,6 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::chance;
+
 /// Begins every key, so that one is known where it turns up.
 const PREFIX: &str = "muster_";
 
@@ -61,7 +63,7 @@ pub enum KeysError {
 }
 
 /// The keys of a service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Keys {
     path: PathBuf,
     keys: Vec<Key>,
@@ -74,13 +76,20 @@ fn hash(key: &str) -> blake3::Hash {
 impl Keys {
     /// Those in a file; none where there is no file.
     pub fn read(path: &Path) -> Result<Self, KeysError> {
-        let keys = match fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| KeysError::Damaged { path: path.to_owned(), reason: error.to_string() })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(KeysError::Io { path: path.to_owned(), source }),
-        };
-        Ok(Self { path: path.to_owned(), keys })
+        match fs::read(path) {
+            Ok(bytes) => Self::parse(path, &bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self { path: path.to_owned(), keys: Vec::new() })
+            }
+            Err(source) => Err(KeysError::Io { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Those in the text of the file at `path`.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, KeysError> {
+        let damaged =
+            |error: serde_json::Error| KeysError::Damaged { path: path.to_owned(), reason: error.to_string() };
+        Ok(Self { path: path.to_owned(), keys: serde_json::from_slice(text).map_err(damaged)? })
     }
 
     /// Makes a key; it is told this once.
@@ -94,9 +103,8 @@ impl Keys {
                 "there is a key called {name:?} already: `muster keys remove` it first"
             )));
         }
-        let mut secret = [0; 32];
-        let drawn = fs::File::open("/dev/urandom").and_then(|mut file| io::Read::read_exact(&mut file, &mut secret));
-        drawn.map_err(|source| KeysError::Io { path: "/dev/urandom".into(), source })?;
+        let secret: [u8; 32] =
+            chance::bytes().map_err(|source| KeysError::Io { path: "/dev/urandom".into(), source })?;
         let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret));
         self.keys.push(Key { name: name.to_owned(), role, hash: hash(&key).to_string() });
         self.write()?;

@@ -1,16 +1,19 @@
 //! The web front: recognition, people and groups over HTTP, and the page that uses it.
 //!
 //! ```text
-//! listener ─► guard (host, key, rate, time) ─► router ─► recognize · people · faces · photos · jobs ─► Analyst, Album, Jobs
+//! listener ─► guard (host, key, rate, time) ─► router ─► recognize ─► Recognizer
+//!                                                          people · faces · photos · jobs ─► Albums, Jobs
 //! ```
 
-pub mod album;
+mod admin;
 pub mod app;
 mod body;
 mod cursor;
 mod enrol;
 mod etag;
 mod faces;
+pub mod front;
+mod gallery;
 pub mod guard;
 mod health;
 mod idempotency;
@@ -24,6 +27,8 @@ mod problem;
 mod recognize;
 mod shapes;
 
-pub use app::{App, document, router};
+pub use admin::Admin;
+pub use app::{Parts, document, router};
+pub use front::{Front, PhotoLimits};
 pub use guard::Guard;
 pub use keys::{Key, Keys, Role};

@@ -1,17 +1,12 @@
 //! The page: a few files, as they are.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 
-use super::app::App;
-
 macro_rules! files {
     ($($path:literal: $file:literal as $kind:literal,)*) => {
-        /// Every file of the page.
-        pub(super) fn routes() -> Router<Arc<App>> {
+        fn files() -> Router {
             Router::new()$(.route($path, get(|| async {
                 ([(header::CONTENT_TYPE, $kind)], include_str!(concat!("page/", $file)))
             })))*
@@ -34,7 +29,6 @@ files! {
     "/faces.js": "faces.js" as "text/javascript; charset=utf-8",
     "/frame.js": "frame.js" as "text/javascript; charset=utf-8",
     "/icon.svg": "icon.svg" as "image/svg+xml",
-    "/": "index.html" as "text/html; charset=utf-8",
     "/jobs.js": "jobs.js" as "text/javascript; charset=utf-8",
     "/lists.js": "lists.js" as "text/javascript; charset=utf-8",
     "/newcomer.js": "newcomer.js" as "text/javascript; charset=utf-8",
@@ -51,6 +45,13 @@ files! {
     "/words.js": "words.js" as "text/javascript; charset=utf-8",
 }
 
+/// Every file of the page. Over a fleet nothing is indexed here, and the page does not offer it.
+pub(super) fn routes(indexes: bool) -> Router {
+    const INDEX: &str = include_str!("page/index.html");
+    let index = if indexes { INDEX.to_owned() } else { INDEX.replace("<body>", "<body class=\"fleet\">") };
+    files().route("/", get(|| async { ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], index) }))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -58,6 +59,9 @@ mod tests {
         let source = include_str!("page.rs");
         for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/page")).unwrap() {
             let name = file.unwrap().file_name().into_string().unwrap();
+            if name == "index.html" {
+                continue;
+            }
             assert!(source.contains(&format!(": \"{name}\" as ")), "{name} has no route");
         }
     }

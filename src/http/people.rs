@@ -4,33 +4,30 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json as Out;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::Path;
 use muster_actors::face::FaceId;
 use muster_actors::gallery::GroupId;
-use muster_actors::grouper::say::{Member, Say};
+use muster_actors::grouper::say::{LONGEST_NAME, Member, Say};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::app::App;
 use super::body::{Json, Params};
 use super::cursor::{List, Page, cursor};
-use super::enrol;
+use super::gallery::In;
 use super::problem::Problem;
 use super::shapes::{Change, Face, Person};
-use crate::local::forget::{Receipt, Target};
-use crate::local::pages::{self, Faces};
+use crate::album::{Album, Albums, Part, Receipt, person};
+use crate::local::pages::Faces;
 use crate::text::short;
 
 /// Most ids in one request.
 const IDS: usize = 10_000;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
     OpenApiRouter::new()
-        // Enrolment has limits of its own.
-        .routes(routes!(list, enrol::enrol))
-        .layer(DefaultBodyLimit::disable())
+        .routes(routes!(list))
         .routes(routes!(one, rename, forget))
         .routes(routes!(faces))
         .routes(routes!(merge))
@@ -42,6 +39,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 /// An id in a path.
 pub(super) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::missing(what))
+}
+
+/// The person of an id in a path.
+async fn this(album: &dyn Album, text: &str) -> Result<crate::local::view::Person, Problem> {
+    person(album, id(text, "person")?).await?.ok_or_else(|| Problem::missing("person"))
 }
 
 /// Ids in a body.
@@ -59,7 +61,7 @@ pub(super) fn ids<T: std::str::FromStr + Ord>(texts: &[String]) -> Result<BTreeS
 #[serde(deny_unknown_fields)]
 struct Wanted {
     /// Part of a name or of a photo's path, or the beginning of an id.
-    #[param(max_length = 200)]
+    #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     q: Option<String>,
     /// With a name, or without.
     named: Option<bool>,
@@ -73,12 +75,15 @@ struct Wanted {
 
 /// The people, the largest groups first
 #[utoipa::path(get, path = "/v1/people", tag = "people", params(Wanted), responses((status = 200, body = List<Person>)))]
-async fn list(State(app): State<Arc<App>>, Params(wanted): Params<Wanted>) -> Result<Out<List<Person>>, Problem> {
+async fn list(In(album): In, Params(wanted): Params<Wanted>) -> Result<Out<List<Person>>, Problem> {
     let page = Page { limit: wanted.limit, cursor: wanted.cursor };
-    let people = app.album.people().await?;
+    if wanted.q.as_deref().is_some_and(|q| q.chars().count() > LONGEST_NAME || q.contains('\0')) {
+        return Err(Problem::invalid(format!("q has at most {LONGEST_NAME} characters")));
+    }
+    let people = album.people().await?;
     let text = wanted.q.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_lowercase);
-    let seen = match text.clone() {
-        Some(text) => app.album.read(move |library| pages::groups_in(library.db(), &text)).await?,
+    let seen = match &text {
+        Some(text) => album.groups_in(text).await?,
         None => BTreeSet::new(),
     };
     let matches = |person: &&crate::local::view::Person| {
@@ -99,8 +104,8 @@ async fn list(State(app): State<Arc<App>>, Params(wanted): Params<Wanted>) -> Re
 /// An id that went into another by a merge answers with that one.
 #[utoipa::path(get, path = "/v1/people/{id}", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Person)))]
-async fn one(State(app): State<Arc<App>>, Path(person): Path<String>) -> Result<Out<Person>, Problem> {
-    Ok(Out(Person::from(&app.album.person(id(&person, "person")?).await?)))
+async fn one(In(album): In, Path(person): Path<String>) -> Result<Out<Person>, Problem> {
+    Ok(Out(Person::from(&this(&*album, &person).await?)))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -115,36 +120,37 @@ struct Name {
 #[utoipa::path(patch, path = "/v1/people/{id}", tag = "people", request_body = Name,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn rename(
-    State(app): State<Arc<App>>,
+    In(album): In,
     Path(person): Path<String>,
     Json(Name { name }): Json<Name>,
 ) -> Result<Out<Change>, Problem> {
     let group = id(&person, "person")?;
-    Ok(Out(app.album.say(Say::Name { group, name }).await?.into()))
+    Ok(Out(album.say(Say::Name { group, name }).await?.into()))
 }
 
 /// Forget a person: faces, crops and vectors
 #[utoipa::path(delete, path = "/v1/people/{id}", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Object)))]
-async fn forget(State(app): State<Arc<App>>, Path(person): Path<String>) -> Result<Out<Receipt>, Problem> {
-    let person = app.album.person(id(&person, "person")?).await?;
-    Ok(Out(app.album.forget(Target::Group(person.id)).await?))
+async fn forget(In(album): In, Path(person): Path<String>) -> Result<Out<Receipt>, Problem> {
+    // Also one whose faces went before whoever forgot it was done.
+    let group = album.group(id(&person, "person")?).await?.ok_or_else(|| Problem::missing("person"))?;
+    Ok(Out(album.forget_person(group).await?))
 }
 
 /// The faces of a person, the best first
 #[utoipa::path(get, path = "/v1/people/{id}/faces", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"), Page), responses((status = 200, body = List<Face>)))]
 async fn faces(
-    State(app): State<Arc<App>>,
+    In(album): In,
     Path(person): Path<String>,
     Params(page): Params<Page>,
 ) -> Result<Out<List<Face>>, Problem> {
-    let person = app.album.person(id(&person, "person")?).await?;
-    Ok(Out(some_faces(&app, Faces::Group(person.id), &page).await?))
+    let person = this(&*album, &person).await?;
+    Ok(Out(some_faces(&*album, Faces::Group(person.id), &page).await?))
 }
 
 /// A page of faces.
-pub(super) async fn some_faces(app: &Arc<App>, which: Faces, page: &Page) -> Result<List<Face>, Problem> {
+pub(super) async fn some_faces(album: &dyn Album, which: Faces, page: &Page) -> Result<List<Face>, Problem> {
     let limit = page.limit()?;
     let after: Option<(f32, String)> = page.after()?;
     let after = match after {
@@ -153,13 +159,7 @@ pub(super) async fn some_faces(app: &Arc<App>, which: Faces, page: &Page) -> Res
         }
         None => None,
     };
-    let (mut rows, total) = app
-        .album
-        .read(move |library| {
-            let total = pages::count_faces(library.db(), which)?;
-            Ok((pages::faces(library.db(), which, after, limit + 1)?, total))
-        })
-        .await?;
+    let Part { mut rows, total } = album.faces(which, after, limit + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| cursor(&(row.quality.overall, row.id)));
@@ -178,27 +178,18 @@ struct Members {
 /// Say that these are one person
 #[utoipa::path(post, path = "/v1/people/merge", tag = "people", request_body = Members,
     responses((status = 200, body = Change)))]
-async fn merge(State(app): State<Arc<App>>, Json(Members { ids: all }): Json<Members>) -> Result<Out<Change>, Problem> {
+async fn merge(In(album): In, Json(Members { ids: all }): Json<Members>) -> Result<Out<Change>, Problem> {
     // The order says which id is kept, among groups of one size.
     let checked: BTreeSet<GroupId> = ids(&all)?;
-    let members = app
-        .album
-        .read(move |library| {
-            let member = |text: &String| -> Result<Option<Member>, crate::local::LibraryError> {
-                let Ok(group) = text.parse::<GroupId>() else { return Ok(None) };
-                Ok(Some(match pages::group(library.db(), group)? {
-                    Some(group) => Member::Group(group),
-                    None => Member::Face(FaceId(group.0)),
-                }))
-            };
-            let mut members = Vec::with_capacity(checked.len());
-            for text in &all {
-                members.extend(member(text)?);
-            }
-            Ok(members)
-        })
-        .await?;
-    Ok(Out(app.album.say(Say::Merge(members)).await?.into()))
+    let mut members = Vec::with_capacity(checked.len());
+    for text in &all {
+        let Ok(group) = text.parse::<GroupId>() else { continue };
+        members.push(match album.group(group).await? {
+            Some(group) => Member::Group(group),
+            None => Member::Face(FaceId(group.0)),
+        });
+    }
+    Ok(Out(album.say(Say::Merge(members)).await?.into()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -212,31 +203,27 @@ struct Chosen {
 /// Say that faces of a person are somebody else
 #[utoipa::path(post, path = "/v1/people/{id}/split", tag = "people", request_body = Chosen,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
-async fn split(
-    State(app): State<Arc<App>>,
-    Path(person): Path<String>,
-    Json(chosen): Json<Chosen>,
-) -> Result<Out<Change>, Problem> {
+async fn split(In(album): In, Path(person): Path<String>, Json(chosen): Json<Chosen>) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
-    Ok(Out(app.album.say(Say::Split { group, faces }).await?.into()))
+    Ok(Out(album.say(Say::Split { group, faces }).await?.into()))
 }
 
 /// Say that faces, of others or of nobody, are this person
 #[utoipa::path(post, path = "/v1/people/{id}/move", tag = "people", request_body = Chosen,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn relocate(
-    State(app): State<Arc<App>>,
+    In(album): In,
     Path(person): Path<String>,
     Json(chosen): Json<Chosen>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
-    Ok(Out(app.album.say(Say::Move { group, faces }).await?.into()))
+    Ok(Out(album.say(Say::Move { group, faces }).await?.into()))
 }
 
 /// Take back what was said last
 #[utoipa::path(post, path = "/v1/undo", tag = "people", responses((status = 200, body = Change)))]
-async fn undo(State(app): State<Arc<App>>) -> Result<Out<Change>, Problem> {
-    Ok(Out(app.album.undo().await?.into()))
+async fn undo(In(album): In) -> Result<Out<Change>, Problem> {
+    Ok(Out(album.undo().await?.into()))
 }
 
 /// How a person is called in a sentence.

@@ -2,15 +2,15 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use muster_actors::exit::Exit;
 use muster_actors::grouper::say::SayError;
 use muster_actors::image::Rejection;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::album::AlbumError;
 use crate::local::LibraryError;
-use crate::local::change::ChangeError;
 use crate::recognition::Refusal;
-use crate::recognition::crowd::CrowdError;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -48,6 +48,12 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID", detail)
     }
 
+    /// None was named, and the service has none of its own.
+    fn which_gallery() -> Self {
+        let detail = "which gallery? This service has none of its own: name one with ?gallery=";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "WHICH_GALLERY", detail)
+    }
+
     /// The request cannot be read.
     pub fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "UNREADABLE", detail)
@@ -68,6 +74,13 @@ impl Problem {
     pub fn broken(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "http.broken");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "BROKEN", "something went wrong here; the log says what")
+    }
+
+    /// Something that this service depends on does not answer. What exactly is in the log.
+    pub fn unavailable(why: &str) -> Self {
+        tracing::warn!(why, "http.unavailable");
+        let detail = "something that this service depends on does not answer";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", detail).after(5)
     }
 
     /// Ask again after so many seconds.
@@ -152,22 +165,20 @@ impl From<SayError> for Problem {
     }
 }
 
-impl From<ChangeError> for Problem {
-    fn from(error: ChangeError) -> Self {
+impl From<AlbumError> for Problem {
+    fn from(error: AlbumError) -> Self {
         match error {
-            ChangeError::Say(error) => error.into(),
-            ChangeError::Nothing => Self::new(StatusCode::CONFLICT, "NOTHING_TO_UNDO", "nothing to take back"),
-            ChangeError::Grouping(error) => Self::broken(error),
-            ChangeError::Library(error) => error.into(),
-        }
-    }
-}
-
-impl From<CrowdError> for Problem {
-    fn from(error: CrowdError) -> Self {
-        match error {
-            CrowdError::Library(error) => error.into(),
-            CrowdError::Index(error) => Self::broken(error),
+            AlbumError::NoGallery(_) => Self::missing("gallery"),
+            AlbumError::WhichGallery => Self::which_gallery(),
+            AlbumError::Say(error) => error.into(),
+            AlbumError::Nothing => Self::new(StatusCode::CONFLICT, "NOTHING_TO_UNDO", "nothing to take back"),
+            AlbumError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "GALLERY_BUSY", error.to_string()).after(5),
+            AlbumError::Grouping(error) => Self::broken(error),
+            AlbumError::Library(error) => error.into(),
+            AlbumError::Fleet(error) => match error.exit() {
+                Exit::DependencyDown(why) => Self::unavailable(&why),
+                exit => Self::broken(exit),
+            },
         }
     }
 }
@@ -177,6 +188,10 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Rejected(rejection) => Self::rejected(&rejection, None),
             Refusal::Busy(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "BUSY", refusal.to_string()).after(1),
+            Refusal::NoGallery(_) => Self::missing("gallery"),
+            Refusal::WhichGallery => Self::which_gallery(),
+            Refusal::Unavailable(why) => Self::unavailable(&why),
+            Refusal::Broken(why) => Self::broken(why),
             Refusal::Closed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", refusal.to_string()).after(5),
         }
     }

@@ -11,12 +11,15 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::app::App;
 use super::body::{self, Params};
+use super::front::Front;
+use super::gallery::Named;
 use super::problem::Problem;
-use super::shapes::{Recognition, RecognizedFace};
+use super::shapes::Recognition;
+use crate::recognition::Ask;
+use crate::recognition::letter::CANDIDATES;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<Front>> {
     // It has limits of its own.
     OpenApiRouter::new().routes(routes!(recognize)).layer(DefaultBodyLimit::disable())
 }
@@ -52,30 +55,22 @@ pub(super) fn length(request: &Request, most: usize) -> usize {
     request_body(content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/webp"),
         (Vec<u8> = "image/heic"), (Vec<u8> = "application/octet-stream"), (PhotoForm = "multipart/form-data"))),
     responses((status = 200, body = Recognition)))]
-async fn recognize(State(app): State<Arc<App>>, request: Request) -> Result<Out<Recognition>, Problem> {
+async fn recognize(
+    State(front): State<Arc<Front>>,
+    Named(gallery): Named,
+    request: Request,
+) -> Result<Out<Recognition>, Problem> {
     let (mut parts, body) = request.into_parts();
     let Params(Wanted { limit }) = Params::from_request_parts(&mut parts, &()).await?;
     let request = Request::from_parts(parts, body);
     let keep = limit.unwrap_or(3);
-    if !(1..=20).contains(&keep) {
-        return Err(Problem::invalid(format!("limit is {keep}, allowed is 1 to 20")));
+    if !(1..=CANDIDATES).contains(&keep) {
+        return Err(Problem::invalid(format!("limit is {keep}, allowed is 1 to {CANDIDATES}")));
     }
-    let place = app.analyst.place(length(&request, app.limits.bytes))?;
-    let photo = body::photo(request, app.limits.bytes).await?;
+    let ask = Ask { gallery, keep };
+    let place = front.recognizer.place(length(&request, front.limits.bytes))?;
+    let photo = body::photo(request, front.limits.bytes).await?;
     let begun = Instant::now();
-    let found = app.analyst.analyse(&place, photo).await?;
-    let crowd = Arc::clone(&app.crowd);
-    let search = move || {
-        let identified = crowd.identify(&found.faces, keep);
-        (found, identified)
-    };
-    let (found, identified) = tokio::task::spawn_blocking(search).await.map_err(Problem::broken)?;
-    let faces = found.faces.iter().zip(identified?).map(|(face, who)| RecognizedFace::new(face, who));
-    Ok(Out(Recognition {
-        width: found.image.width,
-        height: found.image.height,
-        faces: faces.collect(),
-        model: found.image.model,
-        milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-    }))
+    let seen = front.recognizer.recognize(&place, photo, ask).await?;
+    Ok(Out(Recognition::new(seen, begun.elapsed())))
 }

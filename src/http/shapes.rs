@@ -1,15 +1,17 @@
 //! What is said over HTTP: the shapes of answers.
 
-use muster_actors::face::{BBox, Face as FoundFace, FaceId, Landmarks, Quality as FaceQuality, QualityReason};
-use muster_actors::gallery::{GalleryId, GroupId, Lineage};
+use std::time::Duration;
+
+use muster_actors::face::{BBox, FaceId, Landmarks, Quality as FaceQuality, QualityReason};
+use muster_actors::gallery::{GroupId, Lineage};
 use muster_actors::identification::{Candidate as Likely, Identified};
-use muster_actors::image::{ImageId, ImageState, Locator};
+use muster_actors::image::{ImageId, ImageState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::local::GALLERY;
 use crate::local::told::{Moved, Renamed, Told};
 use crate::local::view::{FaceRow, ImageRow, Person as Group};
+use crate::recognition::seen::{Seen, SeenFace};
 
 /// A group by its id and name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -99,10 +101,9 @@ pub struct Face {
 
 impl From<FaceRow> for Face {
     fn from(row: FaceRow) -> Self {
-        let locator = Locator { gallery: GalleryId(GALLERY.to_owned()), bucket: row.bucket, key: row.key };
         Self {
             id: row.id,
-            photo: locator.id(),
+            photo: row.image,
             path: row.path,
             bbox: row.bbox.into(),
             quality: Quality::from(&row.quality),
@@ -240,9 +241,8 @@ pub struct RecognizedFace {
 }
 
 impl RecognizedFace {
-    /// A face that was found, and whom it resembles.
-    pub fn new(face: &FoundFace, identified: Identified) -> Self {
-        let Identified { candidates, margin, certain, .. } = identified;
+    fn new(face: SeenFace) -> Self {
+        let Identified { candidates, margin, certain, .. } = face.who;
         let candidates: Vec<Candidate> = candidates.into_iter().map(Candidate::from).collect();
         let person = candidates.first().filter(|_| certain).map(|first| first.person.clone());
         let verdict = match &person {
@@ -276,4 +276,18 @@ pub struct Recognition {
     pub milliseconds: u64,
     /// By descending score.
     pub faces: Vec<RecognizedFace>,
+}
+
+impl Recognition {
+    /// What was seen within a time.
+    pub fn new(seen: Seen, took: Duration) -> Self {
+        let Seen { width, height, model, faces } = seen;
+        Self {
+            width,
+            height,
+            model,
+            milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            faces: faces.into_iter().map(RecognizedFace::new).collect(),
+        }
+    }
 }

@@ -1,9 +1,7 @@
 //! What a person says of groups and faces: into the log, and the groups anew.
 
-use std::collections::BTreeSet;
-
-use muster_actors::gallery::{Decision, GalleryId, GallerySnapshot, GroupId, Reconciled, Verdict};
-use muster_actors::grouper::hold::hold;
+use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled, Verdict};
+use muster_actors::grouper::hold::{Settled, Spoken, settle};
 use muster_actors::grouper::say::{Say, SayError};
 use muster_actors::ports::index::IndexError;
 
@@ -38,8 +36,8 @@ fn gallery() -> GalleryId {
 pub fn say(library: &mut Library, say: &Say, regroup: Regroup<'_>) -> Result<Told, ChangeError> {
     let now = groups::snapshot(library.db_mut(), &gallery())?;
     let verdicts = say.verdicts(&now)?;
-    let (before, joins) = (now.previous.clone(), say.joins(&now));
-    let after = note(library, now, &verdicts, &joins, regroup)?;
+    let (before, spoken) = (now.previous.clone(), say.spoken(&now));
+    let after = note(library, now, &verdicts, &spoken, regroup)?;
     Ok(Told::new(say.past(), verdicts, &before, after))
 }
 
@@ -58,26 +56,12 @@ pub fn undo(library: &mut Library, regroup: Regroup<'_>) -> Result<Told, ChangeE
 /// Puts verdicts into the log, as one batch with what holds all other groups apart, and saves the groups that follow.
 pub fn note(
     library: &mut Library,
-    mut now: GallerySnapshot,
+    now: GallerySnapshot,
     verdicts: &[Verdict],
-    joins: &BTreeSet<GroupId>,
+    spoken: &Spoken,
     regroup: Regroup<'_>,
 ) -> Result<Reconciled, ChangeError> {
-    let mut said = verdicts.to_vec();
-    let mut held = 0;
-    let mut seq = now.decisions.last().map_or(0, |decision| decision.seq);
-    let after = loop {
-        let fresh = said[held..].iter().cloned();
-        now.decisions.extend((seq + 1..).zip(fresh).map(|(seq, verdict)| Decision { seq, batch: u64::MAX, verdict }));
-        seq += (said.len() - held) as u64;
-        held = said.len();
-        let after = regroup(now.clone())?;
-        let apart = hold(&now.previous, &after.partition, joins);
-        said.extend(apart.into_iter().filter(|verdict| !now.decisions.iter().any(|known| known.verdict == *verdict)));
-        if said.len() == held {
-            break after;
-        }
-    };
+    let Settled { said, after } = settle(now, verdicts, spoken, regroup)?;
     decisions::append(library.db_mut(), &gallery(), &said)?;
     let generation = groups::generation(library.db(), &gallery())?;
     groups::save(library.db_mut(), &gallery(), generation, &after)?;

@@ -11,7 +11,6 @@
 
 pub mod change;
 pub mod decisions;
-pub mod enrol;
 pub mod error;
 pub mod faces;
 pub mod forget;

@@ -22,6 +22,8 @@ use super::scan::roots;
 use super::{
     FolderObjects, FolderQueue, GALLERY, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, grouping,
 };
+use crate::gpu::Card;
+use crate::gpu::health::Health;
 use crate::onnx::pack::Pack;
 use crate::pipeline;
 use crate::settings::Settings;
@@ -35,6 +37,7 @@ pub struct Runner {
     settings: Settings,
     pack: Arc<Pack>,
     engines: Vec<Arc<dyn Engine>>,
+    cards: Vec<Card>,
     store: Arc<SqliteFaces>,
 }
 
@@ -71,7 +74,12 @@ pub fn remembered(library: &Library) -> Result<Vec<PathBuf>, LibraryError> {
 impl Runner {
     /// Over engines that run already.
     pub fn new(settings: Settings, pack: Arc<Pack>, engines: Vec<Arc<dyn Engine>>, store: Arc<SqliteFaces>) -> Self {
-        Self { settings, pack, engines, store }
+        Self { settings, pack, engines, cards: Vec::new(), store }
+    }
+
+    /// Looks after these cards during a round; one that is lost ends it.
+    pub fn watching(self, cards: &[Card]) -> Self {
+        Self { cards: cards.to_vec(), ..self }
     }
 
     /// Indexes what is new or changed below `paths`, then groups; hands back what is left when `stop` comes. Blocking.
@@ -92,6 +100,8 @@ impl Runner {
         let scan = Arc::clone(&queue);
         let (exit, summary) = System::new().block_on(async move {
             let running = start(ports, settings);
+            let fault = running.faults();
+            let _health = Health::watch(&self.cards, move |reason| fault(Exit::HostFault(reason)));
             let progress = running.progress();
             let drain = running.drainer();
             let finished = running.finished();

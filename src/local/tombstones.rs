@@ -77,7 +77,7 @@ pub fn lift(db: &mut Connection, places: &Places, path: &Path) -> Result<usize, 
 }
 
 /// Takes back what was forgotten of one image: somebody brings it again.
-pub(super) fn lift_image(db: &Connection, locator: &Locator) -> Result<(), LibraryError> {
+pub fn lift_image(db: &Connection, locator: &Locator) -> Result<(), LibraryError> {
     db.prepare_cached("DELETE FROM forgotten_faces WHERE image = ?1")?.execute([locator.id().0])?;
     Ok(())
 }

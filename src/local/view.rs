@@ -1,8 +1,8 @@
 //! Read models: what people, export and report show.
 
 use muster_actors::face::{BBox, FaceId, Landmarks, Quality};
-use muster_actors::gallery::GroupId;
-use muster_actors::image::{ImageId, ImageState, RejectReason};
+use muster_actors::gallery::{GalleryId, GroupId};
+use muster_actors::image::{ImageId, ImageState, Locator, RejectReason};
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
@@ -32,7 +32,9 @@ pub struct FaceRow {
     pub n: i64,
     /// Stable id.
     pub id: FaceId,
-    /// Its photo, as [`key::shown`].
+    /// Its photo.
+    pub image: ImageId,
+    /// The photo's path, as [`key::shown`].
     pub path: String,
     /// Where the photo is.
     pub bucket: String,
@@ -169,7 +171,10 @@ pub(super) fn face_sql(filter: &str, order: &str) -> String {
 
 pub(super) fn face_row(row: &Row<'_>) -> rusqlite::Result<FaceRow> {
     let (bucket, key): (String, String) = (row.get(2)?, row.get(3)?);
+    let photo = Locator { gallery: GalleryId(GALLERY.to_owned()), bucket, key };
+    let (image, Locator { bucket, key, .. }) = (photo.id(), photo);
     Ok(FaceRow {
+        image,
         n: row.get(0)?,
         id: FaceId(rows::id(row, 1)?),
         path: key::shown(&bucket, &key),

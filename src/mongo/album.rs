@@ -10,6 +10,9 @@ use muster_actors::image::ImageId;
 use super::documents::{self, face_id, group_id, image_id, text};
 use super::{MongoError, MongoFaces, gallery, names};
 
+/// How often a gallery that changes meanwhile is read.
+const ROUNDS: u32 = 8;
+
 /// A gallery's groups.
 #[derive(Clone, Debug, Default)]
 pub struct Album {
@@ -43,8 +46,11 @@ impl MongoFaces {
     }
 
     /// The gallery's groups at one generation.
+    ///
+    /// # Errors
+    /// [`MongoError::Conflict`] when it changes all the time.
     pub async fn album(&self, of: &GalleryId) -> Result<Album, MongoError> {
-        loop {
+        for _ in 0..ROUNDS {
             let generation = self.generation(of).await?;
             let (groups, ungrouped) = read(self, of).await?;
             // What was written meanwhile may be in there in part.
@@ -52,6 +58,7 @@ impl MongoFaces {
                 return Ok(Album { generation, groups, ungrouped });
             }
         }
+        Err(MongoError::Conflict)
     }
 }
 

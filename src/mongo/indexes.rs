@@ -42,6 +42,7 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
         index(names::IMAGES, doc! { "queue": 1, "indexed_at": 1 }, false),
         index(names::FACES, doc! { "gallery": 1, "_id": 1 }, false),
         index(names::FACES, doc! { "image": 1 }, false),
+        index(names::FACES, doc! { "gallery": 1, "group": 1, "overall": -1, "_id": 1 }, false),
         index(names::GROUPS, doc! { "gallery": 1 }, false),
         index(names::DECISIONS, doc! { "gallery": 1, "seq": 1 }, true),
         index(names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),

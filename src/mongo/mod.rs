@@ -8,6 +8,7 @@ mod album;
 mod bulk;
 pub mod classify;
 mod connect;
+mod decisions;
 pub mod documents;
 mod erase;
 mod forgotten;
@@ -16,7 +17,10 @@ mod indexes;
 mod lately;
 mod partition;
 mod tombstones;
+mod transaction;
 mod write;
+
+use std::time::Duration;
 
 use crate::redis::Vectors;
 use async_trait::async_trait;
@@ -24,6 +28,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection, Database};
 use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use tokio::time::timeout;
 
 pub use album::{Album, Place};
 pub use connect::{Connection, Uris};
@@ -86,6 +91,9 @@ pub(crate) mod names {
     pub const INTERRUPTIONS: &str = "interruptions";
 }
 
+/// What is waited for the end of a connection.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// The store of a fleet.
 #[derive(Clone)]
 pub struct MongoFaces {
@@ -127,7 +135,16 @@ impl MongoFaces {
         Ok(())
     }
 
-    fn collection(&self, name: &str) -> Collection<Document> {
+    /// Ends the connections; every call after this fails. A client that is only dropped says goodbye in the background, and panics where
+    /// its runtime goes first (mongodb 3.9).
+    pub async fn close(&self) {
+        for database in [Some(&self.faces), self.metadata.as_ref()].into_iter().flatten() {
+            // A server that is away is no reason to stay.
+            let _ = timeout(GOODBYE, database.client().clone().shutdown().immediate(true).into_future()).await;
+        }
+    }
+
+    pub(crate) fn collection(&self, name: &str) -> Collection<Document> {
         self.faces.collection(name)
     }
 }

@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use mongodb::error::ErrorKind;
-use mongodb::options::{ReadConcern, UpdateModifications};
+use mongodb::options::UpdateModifications;
 use mongodb::{ClientSession, Collection};
 use muster_actors::face::FaceId;
 use muster_actors::gallery::{GalleryId, Group, GroupId, Partition, Reconciled};
 
 use super::documents::{self, signed, uuid};
+use super::transaction::{begin, end, guard, raise};
 use super::{MongoError, MongoFaces, gallery, names};
 
 /// Faces that one statement moves.
 const FACES: usize = 5_000;
-/// The code of a transaction that lost against another.
-const WRITE_CONFLICT: i32 = 112;
 
 /// Saves a partition, if the gallery's generation still is `generation`.
 ///
@@ -31,28 +29,9 @@ pub async fn save(
     let members = gallery::members(store, gallery).await?;
     let before = gallery::partition(store, gallery, members).await?;
     let unchanged = before == reconciled.partition && reconciled.lineage.is_empty();
-    let mut session = store.client.start_session().await?;
-    session.start_transaction().read_concern(ReadConcern::snapshot()).await?;
+    let mut session = begin(store).await?;
     let written = write(store, &mut session, gallery, generation, (!unchanged).then_some((&before, reconciled))).await;
-    match written {
-        Ok(()) => Ok(session.commit_transaction().await?),
-        Err(error) => {
-            // The server gives up by itself what cannot be aborted.
-            let _ = session.abort_transaction().await;
-            Err(lost(error))
-        }
-    }
-}
-
-/// Who loses against another transaction on the same gallery reads it again.
-fn lost(error: MongoError) -> MongoError {
-    match &error {
-        MongoError::Driver(driver) => match driver.kind.as_ref() {
-            ErrorKind::Command(command) if command.code == WRITE_CONFLICT => MongoError::Conflict,
-            _ => error,
-        },
-        _ => error,
-    }
+    end(session, written).await
 }
 
 async fn write(
@@ -62,16 +41,10 @@ async fn write(
     generation: u64,
     change: Option<(&Partition, &Reconciled)>,
 ) -> Result<(), MongoError> {
-    let galleries = store.collection(names::GALLERIES);
-    let of = doc! { "_id": &gallery.0 };
-    let now = galleries.find_one(of.clone()).session(&mut *session).await?;
-    let now = now.map_or(Ok(0), |found| documents::unsigned(&found, "generation"))?;
-    if now != generation {
-        return Err(MongoError::Conflict);
-    }
+    guard(store, session, gallery, generation).await?;
     // Nothing to tell anybody: the generation stays, so a repeated wake-up ends here.
     let Some((before, reconciled)) = change else { return Ok(()) };
-    galleries.update_one(of, doc! { "$inc": { "generation": 1i64 } }).upsert(true).session(&mut *session).await?;
+    raise(store, session, gallery).await?;
     move_faces(&store.collection(names::FACES), session, before, &reconciled.partition).await?;
     let groups = store.collection(names::GROUPS);
     let (old, new) = (drawn(gallery, before), drawn(gallery, &reconciled.partition));

@@ -1,22 +1,26 @@
-//! How long one run of each model of a pack takes on this machine.
+//! How long one run of each model of a pack takes at one place.
 
 use std::time::{Duration, Instant};
 
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::graph::Rewrite;
 use super::home::Home;
 use super::pack::Pack;
+use super::place::Place;
 use super::runtime::{environment, library};
 use super::session::{Model, SessionOptions};
 use super::tally::TensorRuns;
-use crate::settings::Provider;
 
 /// One measurement.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
+    /// The pack, and its version.
+    pub pack: String,
+    /// How it was made smaller or quicker: float where it was not.
+    pub precision: String,
     /// The model's file.
     pub model: String,
     /// Who executed it.
@@ -31,13 +35,19 @@ pub struct Row {
     pub milliseconds: f64,
     /// Shortest time of a run: what it takes when nothing else does.
     pub shortest: f64,
+    /// Images or faces a second at the median.
+    pub items_a_second: f64,
     /// Time until the session was ready.
     pub load_milliseconds: f64,
+    /// Time of the first run at this shape: what is compiled, chosen or allocated for it is in here.
+    pub first_milliseconds: f64,
 }
 
 /// Shapes that a detector is timed at: what it sees of landscape photos, of squares, and in the second pass.
 const DETECTOR: [[usize; 4]; 3] = [[1, 3, 480, 640], [1, 3, 640, 640], [1, 3, 128, 160]];
 const BATCHES: [usize; 4] = [1, 2, 8, 32];
+/// Images a run of a detector on a card.
+const IMAGES: [usize; 3] = [1, 8, 32];
 const MAX_RUNS: usize = 200;
 const BUDGET: Duration = Duration::from_secs(2);
 
@@ -45,16 +55,19 @@ const BUDGET: Duration = Duration::from_secs(2);
 pub fn models(
     pack: &Pack,
     home: &Home,
-    provider: Provider,
+    place: &Place,
     threads: usize,
     tensors: Option<&[TensorRuns]>,
 ) -> Result<Vec<Row>, EngineError> {
-    let provider = provider.resolve(home);
-    let environment = environment(&library(provider, home)?)?;
+    let environment = environment(&library(place, home)?)?;
     let (detector, embedder) = (&pack.manifest().detector, &pack.manifest().embedder);
     let side = embedder.side as usize;
-    let batches: &[usize] = if provider == Provider::OpenVino { &[1] } else { &BATCHES };
+    let batches: &[usize] = if *place == Place::OpenVino { &[1] } else { &BATCHES };
     let faces: Vec<[usize; 4]> = batches.iter().map(|batch| [*batch, 3, side, side]).collect();
+    let images: Vec<[usize; 4]> = match place.card() {
+        None => DETECTOR.to_vec(),
+        Some(_) => IMAGES.iter().flat_map(|images| DETECTOR.map(|[_, c, h, w]| [*images, c, h, w])).collect(),
+    };
     let shapes = |file: &str, usual: &[[usize; 4]]| match tensors {
         None => usual.iter().map(|shape| (*shape, MAX_RUNS)).collect(),
         Some(tensors) => {
@@ -62,53 +75,72 @@ pub fn models(
             of_file.map(|runs| (runs.shape, runs.count.clamp(5, 40) as usize)).collect::<Vec<_>>()
         }
     };
-    let on_cpu = SessionOptions { threads, provider: Provider::Cpu, rewrite: Rewrite::of_detector() };
-    let embedding = SessionOptions { threads, provider, rewrite: Rewrite::of_embedder(embedder, provider) };
+    // As the engine places it: see `DetectorModel::load`.
+    let detecting = if place.card().is_some() { place.clone() } else { Place::Cpu };
+    let largest =
+        |shapes: &[[usize; 4]]| shapes.iter().copied().max_by_key(|s| s.iter().product::<usize>()).unwrap_or([1; 4]);
+    let range = |least: [usize; 4], shapes: &[[usize; 4]]| [least, largest(shapes), largest(shapes)];
     let mut rows = Vec::new();
-    for (file, options, usual) in [(&detector.file, on_cpu, &DETECTOR[..]), (&embedder.file, embedding, &faces[..])] {
-        time(&environment, file, &pack.read(file)?, options, &shapes(file, usual), &mut rows)?;
+    for (file, place, rewrite, usual, least) in [
+        (&detector.file, &detecting, Rewrite::of_detector(&detecting), &images, [1, 3, 32, 32]),
+        (&embedder.file, place, Rewrite::of_embedder(embedder, place), &faces, [1, 3, side, side]),
+    ] {
+        let options = SessionOptions { threads, place: place.clone(), rewrite, range: range(least, usual) };
+        let bytes = pack.read(file)?;
+        rows.extend(
+            Timed { environment: &environment, pack, file, bytes: &bytes }.run(&options, &shapes(file, usual))?,
+        );
     }
     Ok(rows)
 }
 
-fn time(
-    environment: &Environment,
-    file: &str,
-    bytes: &[u8],
-    options: SessionOptions,
-    shapes: &[([usize; 4], usize)],
-    rows: &mut Vec<Row>,
-) -> Result<(), EngineError> {
-    let started = Instant::now();
-    let mut model = Model::load(environment, file, bytes, options)?;
-    let load = started.elapsed();
-    for &(shape, most) in shapes {
-        // Values all over the range of a byte; a constant input would flatter kernels that skip zeros.
-        let input: Vec<f32> =
-            (0..shape.iter().product()).map(|i: usize| ((i * 2_654_435_761) >> 7 & 0xff) as f32).collect();
-        let mut run = || {
-            let started = Instant::now();
-            model.run(shape, &input, |_| Ok(())).map(|()| started.elapsed())
-        };
-        for _ in 0..3 {
-            run()?;
-        }
-        let (started, mut times) = (Instant::now(), Vec::new());
-        while times.len() < most && (started.elapsed() < BUDGET || times.len() < 5) {
-            times.push(run()?);
-        }
-        times.sort();
+/// A model that is timed.
+struct Timed<'a> {
+    environment: &'a Environment,
+    pack: &'a Pack,
+    file: &'a str,
+    bytes: &'a [u8],
+}
+
+impl Timed<'_> {
+    fn run(&self, options: &SessionOptions, shapes: &[([usize; 4], usize)]) -> Result<Vec<Row>, EngineError> {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-        rows.push(Row {
-            model: file.to_string(),
-            provider: format!("{:?}", options.provider).to_lowercase(),
-            threads: options.threads,
-            shape,
-            runs: times.len(),
-            milliseconds: milliseconds(times[times.len() / 2]),
-            shortest: milliseconds(times[0]),
-            load_milliseconds: milliseconds(load),
-        });
+        let started = Instant::now();
+        let mut model = Model::load(self.environment, self.file, self.bytes, options)?;
+        let load = started.elapsed();
+        let time = |&(shape, most): &([usize; 4], usize)| {
+            // Values all over the range of a byte; a constant input would flatter kernels that skip zeros.
+            let input: Vec<f32> =
+                (0..shape.iter().product()).map(|i: usize| ((i * 2_654_435_761) >> 7 & 0xff) as f32).collect();
+            let mut run = || {
+                let started = Instant::now();
+                model.run(shape, &input, |_| Ok(())).map(|()| started.elapsed())
+            };
+            let first = run()?;
+            for _ in 0..2 {
+                run()?;
+            }
+            let (started, mut times) = (Instant::now(), Vec::new());
+            while times.len() < most && (started.elapsed() < BUDGET || times.len() < 5) {
+                times.push(run()?);
+            }
+            times.sort();
+            let median = times[times.len() / 2];
+            Ok(Row {
+                pack: self.pack.id(),
+                precision: self.pack.manifest().precision().to_string(),
+                model: self.file.to_owned(),
+                provider: options.place.name().to_owned(),
+                threads: options.threads,
+                shape,
+                runs: times.len(),
+                milliseconds: milliseconds(median),
+                shortest: milliseconds(times[0]),
+                items_a_second: shape[0] as f64 / median.as_secs_f64().max(1e-9),
+                load_milliseconds: milliseconds(load),
+                first_milliseconds: milliseconds(first),
+            })
+        };
+        shapes.iter().map(time).collect()
     }
-    Ok(())
 }

@@ -13,10 +13,11 @@ enum Kind {
 
 /// Parts of messages, in lower case; the first that occurs decides. Out of memory has no code of its own: the same
 /// failure is a GenericFailure from an arena and a RuntimeException from the system's allocator.
-const MESSAGES: [(&str, Kind); 19] = [
+const MESSAGES: [(&str, Kind); 25] = [
     ("failed to allocate memory", Kind::OutOfMemory),
     ("available memory of", Kind::OutOfMemory),
     ("bad_alloc", Kind::OutOfMemory),
+    ("bad allocation", Kind::OutOfMemory),
     ("out of memory", Kind::OutOfMemory),
     ("out_of_memory", Kind::OutOfMemory),
     ("outofmemory", Kind::OutOfMemory),
@@ -28,7 +29,12 @@ const MESSAGES: [(&str, Kind); 19] = [
     ("device lost", Kind::DeviceLost),
     ("busy or unavailable", Kind::DeviceLost),
     ("no cuda-capable device", Kind::DeviceLost),
+    ("cuda failure 999", Kind::DeviceLost),
     ("cuda driver version is insufficient", Kind::Misconfigured),
+    ("forward compatibility was attempted", Kind::Misconfigured),
+    ("invalid device ordinal", Kind::Misconfigured),
+    ("no kernel image is available", Kind::Misconfigured),
+    ("is not enabled in this build", Kind::Misconfigured),
     ("failed to load shared library", Kind::Misconfigured),
     ("cannot open shared object", Kind::Misconfigured),
     ("got invalid dimensions for input", Kind::Misconfigured),
@@ -57,6 +63,7 @@ fn by_code_and_message(code: ErrorCode, message: &str) -> EngineError {
         | ErrorCode::InvalidGraph
         | ErrorCode::InvalidArgument
         | ErrorCode::NotImplemented => EngineError::Misconfigured(text),
+        ErrorCode::DeviceReset => EngineError::DeviceLost(text),
         // GenericFailure, RuntimeException, EPFail, and what later versions add.
         _ => EngineError::Sticky(text),
     }
@@ -70,8 +77,52 @@ mod tests {
 
     use super::*;
 
+    #[derive(serde::Deserialize)]
+    struct Seen {
+        code: String,
+        text: String,
+        class: String,
+    }
+
+    fn code(name: &str) -> ErrorCode {
+        match name {
+            "GenericFailure" => ErrorCode::GenericFailure,
+            "InvalidArgument" => ErrorCode::InvalidArgument,
+            "NoSuchFile" => ErrorCode::NoSuchFile,
+            "NoModel" => ErrorCode::NoModel,
+            "EngineError" => ErrorCode::EngineError,
+            "RuntimeException" => ErrorCode::RuntimeException,
+            "InvalidProtobuf" => ErrorCode::InvalidProtobuf,
+            "NotImplemented" => ErrorCode::NotImplemented,
+            "InvalidGraph" => ErrorCode::InvalidGraph,
+            "ExecutionProviderFailure" => ErrorCode::ExecutionProviderFailure,
+            other => panic!("{other}"),
+        }
+    }
+
     #[test]
-    fn messages_and_codes_find_their_class() {
+    fn messages_that_others_saw_find_their_class() {
+        #[derive(serde::Deserialize)]
+        struct List {
+            message: Vec<Seen>,
+        }
+        let list: List = toml::from_str(include_str!("../../tests/fixtures/onnxruntime-messages.toml")).unwrap();
+        assert!(list.message.len() >= 50);
+        for seen in list.message {
+            let expected = match seen.class.as_str() {
+                "overload" => Class::Overload,
+                "engine" => Class::Engine,
+                "host_fault" => Class::HostFault,
+                "misconfigured" => Class::Misconfigured(Mend::Model),
+                other => panic!("{other}"),
+            };
+            assert_eq!(by_code_and_message(code(&seen.code), &seen.text).class(), expected, "{}", seen.text);
+        }
+    }
+
+    /// As they would read; nobody was seen to quote them.
+    #[test]
+    fn messages_and_codes_that_nobody_quoted_find_their_class() {
         use ErrorCode::{GenericFailure, InvalidArgument, InvalidProtobuf, NotImplemented, RuntimeException};
         let table = [
             (

@@ -1,5 +1,7 @@
 //! Aligned faces to vectors.
 
+use std::borrow::Borrow;
+
 use muster_actors::image::Pixels;
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
@@ -7,10 +9,10 @@ use ort::environment::Environment;
 use super::graph::Rewrite;
 use super::manifest::Embedder;
 use super::pack::Pack;
+use super::place::Place;
 use super::session::{Model, SessionOptions};
 use super::tally::Tally;
 use super::tensor::planes;
-use crate::settings::Provider;
 
 /// An embedding model.
 #[derive(Debug)]
@@ -37,16 +39,32 @@ impl EmbedderModel {
     pub fn load(
         environment: &Environment,
         pack: &Pack,
-        provider: Provider,
+        place: &Place,
         threads: usize,
         chunk: usize,
     ) -> Result<Self, EngineError> {
         let spec = pack.manifest().embedder.clone();
-        let cpu = provider != Provider::OpenVino;
-        let rewrite = Rewrite::of_embedder(&spec, provider);
-        let options = SessionOptions { threads, provider, rewrite };
-        let model = Model::load(environment, &spec.file, &pack.read(&spec.file)?, options)?;
-        Ok(Self { model, spec, chunk: if cpu { chunk.max(1) } else { 1 }, input: Vec::new() })
+        let chunk = if *place == Place::OpenVino { 1 } else { chunk.max(1) };
+        let side = spec.side as usize;
+        let options = SessionOptions {
+            threads,
+            place: place.clone(),
+            rewrite: Rewrite::of_embedder(&spec, place),
+            range: [1, chunk.div_ceil(4), chunk.next_power_of_two()].map(|faces| [faces, 3, side, side]),
+        };
+        let model = Model::load(environment, &spec.file, &pack.read(&spec.file)?, &options)?;
+        Ok(Self { model, spec, chunk, input: Vec::new() })
+    }
+
+    /// Gives its tensors fixed places; see [`Model::staged`].
+    pub fn staged(mut self) -> Self {
+        self.model = self.model.staged();
+        self
+    }
+
+    /// Longest side of its input in pixels.
+    pub fn side(&self) -> u32 {
+        self.spec.side
     }
 
     /// Counts its runs in `tally`.
@@ -55,20 +73,20 @@ impl EmbedderModel {
         self
     }
 
-    /// One vector a face, in order. Every face is `side` × `side` pixels.
-    pub fn embed(&mut self, faces: &[Pixels]) -> Result<Vec<Embedded>, EngineError> {
+    /// One vector a face, in order. Every face is `side` × `side` pixels. No run takes more than `most` of them.
+    pub fn embed<P: Borrow<Pixels>>(&mut self, faces: &[P], most: usize) -> Result<Vec<Embedded>, EngineError> {
         let mut all = Vec::with_capacity(faces.len());
-        for faces in faces.chunks(self.chunk) {
+        for faces in faces.chunks(self.chunk.min(most.max(1))) {
             self.run(faces, &mut all)?;
         }
         Ok(all)
     }
 
-    fn run(&mut self, faces: &[Pixels], all: &mut Vec<Embedded>) -> Result<(), EngineError> {
+    fn run<P: Borrow<Pixels>>(&mut self, faces: &[P], all: &mut Vec<Embedded>) -> Result<(), EngineError> {
         let Self { model, spec, input, .. } = self;
         let (side, dimensions) = (spec.side as usize, spec.dimensions as usize);
         input.clear();
-        faces.iter().for_each(|face| planes(face, spec.normalisation(), input));
+        faces.iter().for_each(|face| planes(face.borrow(), spec.normalisation(), input));
         model.run([faces.len(), 3, side, side], input, |outputs| {
             let (shape, values) = outputs.only()?;
             if values.len() != faces.len() * dimensions {

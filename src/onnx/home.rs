@@ -44,6 +44,11 @@ impl Home {
         self.root.join("models")
     }
 
+    /// Holds what TensorRT built, a folder an engine.
+    pub fn engines(&self) -> PathBuf {
+        self.root.join("engines")
+    }
+
     /// Holds one folder a build of ONNX Runtime.
     pub fn runtimes(&self) -> PathBuf {
         self.root.join("runtime")

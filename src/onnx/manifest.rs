@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::product::{Precision, Product};
+
 /// A model pack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +27,9 @@ pub struct Manifest {
     pub embedder: Embedder,
     /// How alike two faces of one person are.
     pub grouping: Grouping,
+    /// What it was made from, where `muster models optimize` made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<Product>,
     /// Every file of the pack.
     pub files: Vec<File>,
     /// Where they are fetched from; empty for a pack of the user's own.
@@ -188,6 +193,11 @@ impl Manifest {
         manifest.fault().map_or(Ok(manifest), Err)
     }
 
+    /// In which numbers its models compute.
+    pub fn precision(&self) -> Precision {
+        self.product.as_ref().map_or(Precision::Float, |product| product.precision)
+    }
+
     fn fault(&self) -> Option<String> {
         let Self { detector, embedder, grouping, .. } = self;
         let listed = |name: &str| self.files.iter().any(|file| file.file == name);
@@ -231,7 +241,7 @@ impl Runtime {
 }
 
 /// One part of a path, on one line.
-fn is_plain(name: &str) -> bool {
+pub fn is_plain(name: &str) -> bool {
     Path::new(name).file_name().is_some_and(|last| last == name) && !name.chars().any(char::is_control)
 }
 

@@ -29,7 +29,7 @@ const KNOWN: [(&str, &str); 3] = [
 pub enum PackError {
     /// Neither a known name nor a folder with a manifest.
     #[error(
-        "there is no model pack {0:?}: name open, edgeface, insightface-s or custom, or a folder that holds a manifest.toml"
+        "there is no model pack {0:?}: name one that `muster models list` shows, or a folder that holds a manifest.toml"
     )]
     Unknown(String),
     /// A file of the pack is not there.
@@ -114,7 +114,9 @@ impl Pack {
         if name == crate::chaos::stand_in::PACK {
             return Self::stand_in(home);
         }
-        let folder = if name == CUSTOM_PACK { home.models().join(name) } else { PathBuf::from(name) };
+        let named = home.models().join(name);
+        let in_home = name == CUSTOM_PACK || (!name.contains('/') && named.join("manifest.toml").is_file());
+        let folder = if in_home { named } else { PathBuf::from(name) };
         let path = folder.join("manifest.toml");
         let text = match read_limited(&path, 1 << 20) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -146,6 +148,15 @@ impl Pack {
     /// The packs that this program knows, in the order they are listed.
     pub fn known(home: &Home) -> Result<Vec<Self>, PackError> {
         KNOWN.iter().map(|(name, _)| Self::open(name, home)).collect()
+    }
+
+    /// The packs in the data folder that this program does not know: the user's own, and those that were made here. By name.
+    pub fn own(home: &Home) -> Vec<Self> {
+        let names = fs::read_dir(home.models()).into_iter().flatten().flatten();
+        let mut names: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        let own = |name: &String| !name.starts_with('.') && KNOWN.iter().all(|(known, _)| known != name);
+        names.iter().filter(|name| own(name)).filter_map(|name| Self::open(name, home).ok()).collect()
     }
 
     /// What it consists of.

@@ -46,6 +46,7 @@ pub struct Pulled {
 
 const CPU: &str = include_str!("../../config/models/runtime-cpu.toml");
 const OPENVINO: &str = include_str!("../../config/models/runtime-openvino.toml");
+const CUDA: &str = include_str!("../../config/models/runtime-cuda.toml");
 
 /// A pinned build of ONNX Runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub enum Build {
     Cpu,
     /// With the OpenVINO execution provider.
     OpenVino,
+    /// With the CUDA and TensorRT execution providers; needs the libraries of CUDA 12 and cuDNN 9 beside it.
+    Cuda,
 }
 
 impl Build {
@@ -62,9 +65,19 @@ impl Build {
         let (name, text) = match self {
             Self::Cpu => ("runtime-cpu", CPU),
             Self::OpenVino => ("runtime-openvino", OPENVINO),
+            Self::Cuda => ("runtime-cuda", CUDA),
         };
         let path = PathBuf::from(format!("config/models/{name}.toml"));
         Runtime::parse(text).map_err(|reason| PackError::Manifest { path, reason })
+    }
+
+    /// How it is installed.
+    pub fn mend(self) -> &'static str {
+        match self {
+            Self::Cpu => "muster models pull open",
+            Self::OpenVino => "muster models pull open --openvino",
+            Self::Cuda => "muster models pull open --cuda",
+        }
     }
 
     /// Where its library is once it is installed.
@@ -157,7 +170,7 @@ mod tests {
 
     #[test]
     fn pinned_builds_parse_and_hold_their_library() {
-        for build in [Build::Cpu, Build::OpenVino] {
+        for build in [Build::Cpu, Build::OpenVino, Build::Cuda] {
             let manifest = build.manifest().unwrap();
             assert!(manifest.files.iter().any(|file| file.file == manifest.library), "{build:?}");
         }

@@ -9,29 +9,37 @@ use ort::logging::LogLevel;
 
 use super::classify::classify;
 use super::home::Home;
+use super::place::Place;
 use super::pull::Build;
-use crate::settings::Provider;
 
-impl Provider {
-    /// What `auto` stands for here: OpenVINO where it is installed.
-    pub fn resolve(self, home: &Home) -> Self {
-        match self {
-            Self::Auto if Build::OpenVino.library(home).is_ok_and(|path| path.is_file()) => Self::OpenVino,
-            Self::Auto => Self::Cpu,
-            named => named,
-        }
+/// The library to load for `place`: `$ORT_DYLIB_PATH` if set, else the installed build.
+pub fn library(place: &Place, home: &Home) -> Result<PathBuf, EngineError> {
+    // Whatever was loaded first serves the whole process, and every build has the processor's kernels.
+    if let (Place::Cpu, Some(path)) = (place, loaded()) {
+        return Ok(path);
+    }
+    of_build(place.build(), home)
+}
+
+/// The library of a build.
+pub fn of_build(build: Build, home: &Home) -> Result<PathBuf, EngineError> {
+    match own() {
+        Some(path) => existing(path, "correct or unset ORT_DYLIB_PATH"),
+        None => existing(build.library(home)?, build.mend()),
     }
 }
 
-/// The library to load: `$ORT_DYLIB_PATH` if set, else the installed build for `provider`.
-pub fn library(provider: Provider, home: &Home) -> Result<PathBuf, EngineError> {
-    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
-        return existing(PathBuf::from(path), "correct or unset ORT_DYLIB_PATH");
-    }
-    match provider.resolve(home) {
-        Provider::OpenVino => existing(Build::OpenVino.library(home)?, "muster models pull open --openvino"),
-        Provider::Cpu | Provider::Auto => existing(Build::Cpu.library(home)?, "muster models pull open"),
-    }
+/// Whether the library of a build is there, or one of the user's own that may be it.
+pub fn is_installed(build: Build, home: &Home) -> bool {
+    own().is_some() || build.library(home).is_ok_and(|path| path.is_file())
+}
+
+fn own() -> Option<PathBuf> {
+    std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn loaded() -> Option<PathBuf> {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(path, _)| path.clone())
 }
 
 fn existing(path: PathBuf, mend: &str) -> Result<PathBuf, EngineError> {

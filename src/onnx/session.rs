@@ -1,33 +1,39 @@
 //! One model, ready to run.
 
+use std::fs;
 use std::time::Instant;
 
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
-use ort::ep::OpenVINO;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
 
 use super::classify::classify;
-use super::graph::{Rewrite, rewrite};
+use super::engine_cache::Profile;
+use super::graph::{GraphError, Rewrite, input_name, rewrite};
+use super::place::Place;
+use super::staging::Staging;
 use super::tally::Tally;
-use crate::settings::Provider;
 
 /// How a session runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionOptions {
     /// Threads within one operator, at least 1.
     pub threads: usize,
     /// Who executes it.
-    pub provider: Provider,
+    pub place: Place,
     /// What to change in its graph.
     pub rewrite: Rewrite,
+    /// Smallest, usual and largest input (batch, channels, height, width), for those who compile for a range.
+    pub range: [[usize; 4]; 3],
 }
 
 /// A model with one image input.
 #[derive(Debug)]
 pub struct Model {
+    /// Before the session, whose memory it holds.
+    staging: Option<Staging>,
     session: Session,
     name: String,
     input: String,
@@ -43,11 +49,23 @@ impl Model {
         environment: &Environment,
         name: &str,
         bytes: &[u8],
-        options: SessionOptions,
+        options: &SessionOptions,
     ) -> Result<Self, EngineError> {
-        let bytes =
-            rewrite(bytes, &options.rewrite).map_err(|error| EngineError::Misconfigured(format!("{name}: {error}")))?;
-        let session = open(environment, &bytes, options).map_err(|error| named(name, error))?;
+        let misfit = |error: GraphError| EngineError::Misconfigured(format!("{name}: {error}"));
+        let bytes = rewrite(bytes, &options.rewrite).map_err(misfit)?;
+        let profile = match &options.place {
+            Place::TensorRt(_, engines) => {
+                let input = input_name(&bytes).map_err(misfit)?.unwrap_or_default();
+                let profile = Profile::new(&input, &bytes, options.range);
+                // Without a folder the engine is built, and not kept.
+                if let Err(error) = fs::create_dir_all(profile.folder(engines)) {
+                    tracing::warn!(%error, "models.engine_cache");
+                }
+                Some(profile)
+            }
+            Place::Cpu | Place::OpenVino | Place::Cuda(_) => None,
+        };
+        let session = open(environment, &bytes, options, profile.as_ref()).map_err(|error| named(name, error))?;
         let inputs = session.inputs();
         let [input] = inputs else {
             let count = inputs.len();
@@ -57,7 +75,15 @@ impl Model {
         };
         let input = input.name().to_string();
         let outputs = session.outputs().iter().map(|output| output.name().to_string()).collect();
-        Ok(Self { session, name: name.to_string(), input, outputs, tally: Tally::default() })
+        let staging = options.place.card().map(|card| Staging::pinned(&session, card.ordinal)).transpose();
+        let staging = staging.map_err(|error| named(name, classify(&error)))?;
+        Ok(Self { staging, session, name: name.to_string(), input, outputs, tally: Tally::default() })
+    }
+
+    /// Gives its tensors fixed places in the processor's memory, as on a card they have in pinned memory.
+    pub fn staged(mut self) -> Self {
+        self.staging = Some(Staging::host());
+        self
     }
 
     /// Counts its runs in `tally`.
@@ -77,12 +103,17 @@ impl Model {
         data: &[f32],
         read: impl FnOnce(&Outputs<'_>) -> Result<R, EngineError>,
     ) -> Result<R, EngineError> {
-        let tensor = TensorRef::from_array_view((shape, data)).map_err(|error| named(&self.name, classify(&error)))?;
+        let Self { staging, session, name, input, outputs, tally } = self;
+        let padded = staging.as_ref().map_or(shape[0], |_| Staging::padded(shape[0]));
         let started = Instant::now();
-        let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]);
-        self.tally.add(&self.name, shape, started.elapsed());
-        let outputs = outputs.map_err(|error| named(&self.name, classify(&error)))?;
-        read(&Outputs { outputs, name: &self.name })
+        let ran = match staging.as_mut() {
+            Some(staging) => staging.run(session, (input.as_str(), outputs), shape, data),
+            None => TensorRef::from_array_view((shape, data))
+                .and_then(|tensor| session.run(ort::inputs![input.as_str() => tensor])),
+        };
+        tally.add(name, shape, started.elapsed());
+        let outputs = ran.map_err(|error| named(name, classify(&error)))?;
+        read(&Outputs { outputs, name, items: shape[0], ran: padded })
     }
 }
 
@@ -90,6 +121,9 @@ impl Model {
 pub struct Outputs<'a> {
     outputs: SessionOutputs<'a>,
     name: &'a str,
+    /// Items that were asked for, and items that ran.
+    items: usize,
+    ran: usize,
 }
 
 impl Outputs<'_> {
@@ -108,25 +142,24 @@ impl Outputs<'_> {
         let value =
             value.ok_or_else(|| EngineError::Misconfigured(format!("{}: it has no output {name}", self.name)))?;
         let (shape, data) = value.try_extract_tensor::<f32>().map_err(|error| named(self.name, classify(&error)))?;
-        Ok((shape, data))
+        // What stands beyond the items was run for nobody.
+        Ok((shape, &data[..data.len() / self.ran.max(1) * self.items]))
     }
 }
 
-fn open(environment: &Environment, bytes: &[u8], options: SessionOptions) -> Result<Session, EngineError> {
+fn open(
+    environment: &Environment,
+    bytes: &[u8],
+    options: &SessionOptions,
+    profile: Option<&Profile>,
+) -> Result<Session, EngineError> {
     let builder = Session::builder(environment).map_err(|error| classify(&error))?;
     let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|error| classify(&error))?;
     let builder = builder.with_intra_threads(options.threads.max(1)).map_err(|error| classify(&error))?;
     // A waiting thread that spins takes its core from the decoders.
     let builder = builder.with_intra_op_spinning(false).map_err(|error| classify(&error))?;
-    let mut builder = match options.provider {
-        Provider::Cpu | Provider::Auto => builder,
-        Provider::OpenVino => {
-            let provider = OpenVINO::default().with_device_type("CPU").with_num_threads(options.threads.max(1));
-            // Without this, a provider that fails to load is passed over in silence.
-            let provider = provider.with_num_streams(1).build().error_on_failure();
-            builder.with_execution_providers([provider]).map_err(|error| classify(&error))?
-        }
-    };
+    let providers = options.place.providers(options.threads, profile);
+    let mut builder = builder.with_execution_providers(providers).map_err(|error| classify(&error))?;
     builder.commit_from_memory(bytes).map_err(|error| classify(&error))
 }
 

@@ -9,26 +9,27 @@ use std::time::Duration;
 use actix::System;
 use bytes::Bytes;
 use muster_actors::exit::Exit;
-use muster_actors::gallery::{GalleryId, GalleryRule};
-use muster_actors::message::Intake;
 use muster_actors::ports::Ports;
-use muster_actors::ports::engine::Engine;
 use muster_actors::ports::faces::Commit;
 use muster_actors::progress::Progress;
-use muster_actors::settings::{
-    CreditSettings, FetcherSettings, KeeperSettings, Settings as PipelineSettings, WriterSettings,
-};
-use muster_actors::{batcher::plan::BatchLimits, start};
+use muster_actors::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
+use muster_actors::start;
 use tokio::sync::{oneshot, watch};
 
-use super::requests::{Refusal, Requests};
+use super::recognizer::Refusal;
+use super::requests::Requests;
 use super::room::{Place, Room};
+use crate::gpu::health::Health;
+use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
 use crate::pipeline;
 use crate::settings::Settings;
 
 /// An image that the pipeline had to give back comes again so soon: its caller waits.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// Answers on their way at once.
+const ANSWERS: usize = 4;
 
 /// Finds the faces in photos of callers.
 pub struct Analyst {
@@ -40,8 +41,8 @@ pub struct Analyst {
 }
 
 impl Analyst {
-    /// Starts the pipeline over engines that run already.
-    pub fn start(settings: &Settings, pack: &Pack, engines: Vec<Arc<dyn Engine>>) -> io::Result<Self> {
+    /// Starts the pipeline over lanes that run already; a card of theirs that is lost ends it.
+    pub fn start(settings: &Settings, pack: &Pack, lanes: &Lanes) -> io::Result<Self> {
         let serve = &settings.serve;
         let room = Room::new(serve.requests, serve.request_megabytes << 20);
         let requests = Arc::new(Requests::default());
@@ -52,16 +53,19 @@ impl Analyst {
             analyses: None,
             decoder,
             apart,
-            engines,
+            engines: lanes.engines(),
             faces: Arc::clone(&requests) as _,
             reconcile: None,
         };
         let pipeline = self::settings(settings, pack.id());
         let (say, ended) = watch::channel(None);
         let (begun, progress) = oneshot::channel();
+        let cards = lanes.cards().to_vec();
         let thread = std::thread::Builder::new().name("recognition".into()).spawn(move || {
             System::new().block_on(async move {
                 let running = start(ports, pipeline);
+                let fault = running.faults();
+                let _health = Health::watch(&cards, move |reason| fault(Exit::HostFault(reason)));
                 // The service went away while it started.
                 let _ = begun.send(running.progress());
                 let (exit, _) = running.finished().await;
@@ -120,25 +124,15 @@ impl Drop for Analyst {
     }
 }
 
-/// A pipeline for callers, who wait: nothing is gathered for longer than it takes to answer.
+/// No more photos on their way than there is room for.
 fn settings(settings: &Settings, model: String) -> PipelineSettings {
-    let serve = &settings.serve;
-    let common = pipeline::settings(settings, model);
+    let answering = pipeline::answering(&settings.serve, pipeline::settings(settings, model));
+    let count = settings.serve.requests.min(answering.credits.count);
     PipelineSettings {
-        intake: Intake {
-            gallery: GalleryRule::Always(GalleryId("requests".to_owned())),
-            results: String::new(),
-            thumbnails: None,
-        },
-        object_bytes: (serve.photo_megabytes as u64) << 20,
-        credits: CreditSettings { count: serve.requests.min(common.credits.count), ..common.credits },
-        fetcher: FetcherSettings { pause: Duration::ZERO, ..common.fetcher },
-        prefilter: None,
-        batch: BatchLimits { count: serve.batch, age: Duration::from_millis(serve.batch_milliseconds), ..common.batch },
-        writer: WriterSettings { age: Duration::ZERO, at_once: 4, ..common.writer },
-        keeper: KeeperSettings { linger: Duration::ZERO, ..common.keeper },
+        credits: CreditSettings { count, ..answering.credits },
+        writer: WriterSettings { at_once: ANSWERS, ..answering.writer },
         release_delay: RETRY,
         drop_delay: RETRY,
-        ..common
+        ..answering
     }
 }

@@ -1,84 +1,80 @@
-//! The people of a library, ready to be searched: read again when the groups have changed, and searched as they were meanwhile.
+//! Who is known: the people of each gallery that is asked for.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use muster_actors::face::Face;
 use muster_actors::gallery::GalleryId;
-use muster_actors::identification::{Enrolled, Identified, Rule};
-use muster_actors::ports::index::IndexError;
+use muster_actors::identification::{Identified, Rule};
 
-use crate::faiss::FlatFactory;
-use crate::local::{GALLERY, Library, LibraryError, groups};
+use super::circle::Circle;
+use super::error::{CrowdError, died};
+use super::galleries::Galleries;
 
-/// Why nobody could be looked up.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum CrowdError {
-    /// The library cannot be read.
-    #[error(transparent)]
-    Library(#[from] LibraryError),
-    /// The index failed.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-}
-
-/// While faces are being indexed groups change all the time: they are read again so often at most.
-const FRESH: Duration = Duration::from_secs(2);
-
-struct Known {
-    generation: u64,
-    read: Instant,
-    // FAISS's indexes may not be shared between threads.
-    enrolled: Mutex<Enrolled>,
-}
+/// Galleries that stay in memory; who was asked for longest ago makes room.
+const KEPT: usize = 64;
+/// And the numbers in their vectors together: 1 GiB. The gallery that is asked for stays, however large.
+const NUMBERS: usize = 256 << 20;
 
 /// Who is known.
 pub struct Crowd {
     rule: Rule,
     dimensions: usize,
-    library: Mutex<Library>,
-    known: Mutex<Option<Arc<Known>>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    galleries: Arc<dyn Galleries>,
+    circles: Mutex<HashMap<GalleryId, (Arc<Circle>, Instant)>>,
 }
 
 impl Crowd {
-    /// The people of a library that is open for reading; embeddings have `dimensions`.
-    pub fn new(library: Library, rule: Rule, dimensions: usize) -> Self {
-        Self { rule, dimensions, library: Mutex::new(library), known: Mutex::default() }
+    /// The people of galleries; embeddings have `dimensions`.
+    pub fn new(galleries: Arc<dyn Galleries>, rule: Rule, dimensions: usize) -> Self {
+        Self { rule, dimensions, galleries, circles: Mutex::default() }
     }
 
-    /// Who the faces of a photo are, with up to `keep` candidates each. Blocking.
-    pub fn identify(&self, faces: &[Face], keep: usize) -> Result<Vec<Identified>, CrowdError> {
-        let known = self.known()?;
-        let probes: Vec<&[f32]> = faces.iter().map(|face| face.embedding.as_slice()).collect();
+    /// Whose the embeddings of some faces are, with up to `keep` candidates each.
+    pub async fn identify(
+        &self,
+        gallery: &GalleryId,
+        probes: Vec<Vec<f32>>,
+        keep: usize,
+    ) -> Result<Vec<Identified>, CrowdError> {
+        let known = self.circle(gallery).known().await;
+        if let Err(CrowdError::NoGallery(_)) = &known {
+            self.circles().remove(gallery);
+        }
+        let (known, rule) = (known?, self.rule);
         // The second is needed to judge the first.
-        let found = lock(&known.enrolled).search(&probes, keep.max(2))?;
-        Ok(found.into_iter().map(|candidates| self.rule.judge(candidates, keep)).collect())
+        let search = move || known.search(&probes, keep.max(2));
+        let found = tokio::task::spawn_blocking(search).await.map_err(|error| died(&error))??;
+        Ok(found.into_iter().map(|candidates| rule.judge(candidates, keep)).collect())
+    }
+
+    /// Whether a gallery can be read.
+    pub async fn reads(&self, gallery: &GalleryId) -> Result<(), CrowdError> {
+        Ok(self.galleries.generation(gallery).await.map(drop)?)
     }
 
     /// A person changed the groups: the next caller sees it.
     pub fn changed(&self) {
-        *lock(&self.known) = None;
+        self.circles().values().for_each(|(circle, _)| circle.changed());
     }
 
-    /// As the groups are, or were a moment ago. Who comes while others read them waits for the same reading.
-    fn known(&self) -> Result<Arc<Known>, CrowdError> {
-        let mut known = lock(&self.known);
-        let gallery = GalleryId(GALLERY.to_owned());
-        let mut library = lock(&self.library);
-        if let Some(known) = &*known
-            && (known.read.elapsed() < FRESH || groups::generation(library.db(), &gallery)? == known.generation)
-        {
-            return Ok(Arc::clone(known));
+    fn circles(&self) -> MutexGuard<'_, HashMap<GalleryId, (Arc<Circle>, Instant)>> {
+        self.circles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn circle(&self, gallery: &GalleryId) -> Arc<Circle> {
+        let (mut circles, now) = (self.circles(), Instant::now());
+        let new = || Arc::new(Circle::new(gallery.clone(), Arc::clone(&self.galleries), self.dimensions));
+        let (circle, used) = circles.entry(gallery.clone()).or_insert_with(|| (new(), now));
+        *used = now;
+        let circle = Arc::clone(circle);
+        let numbers = |circles: &HashMap<_, (Arc<Circle>, _)>| circles.values().map(|(circle, _)| circle.size()).sum();
+        let mut size: usize = numbers(&circles);
+        while circles.len() > 1 && (circles.len() > KEPT || size > NUMBERS) {
+            let oldest = circles.iter().filter(|(name, _)| *name != gallery).min_by_key(|(_, (_, used))| *used);
+            let Some(oldest) = oldest.map(|(name, _)| name.clone()) else { break };
+            size -= circles.remove(&oldest).map_or(0, |(circle, _)| circle.size());
         }
-        let read = Instant::now();
-        let snapshot = groups::snapshot(library.db_mut(), &gallery)?;
-        let enrolled = Mutex::new(Enrolled::new(&snapshot, self.dimensions, &FlatFactory)?);
-        let fresh = Arc::new(Known { generation: snapshot.generation, read, enrolled });
-        *known = Some(Arc::clone(&fresh));
-        Ok(fresh)
+        circle
     }
 }

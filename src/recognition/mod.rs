@@ -1,18 +1,48 @@
 //! Recognition: photos of callers go through the pipeline that indexes, and their faces are looked up among those that are known.
 //!
 //! ```text
-//! caller ─► Room ─► Analyst ─► Requests ─► Fetcher … Writer ─► Requests ─► faces ─► Crowd ─► who it is
+//! caller ─► Here:   Room ─► Analyst ─► Requests ─► Fetcher … Writer ─► Requests ─► faces ─► Crowd ─► who it is
+//!
+//! caller ─► Remote: Room ─► S3, SQS ┄► Inbox ─► Fetcher … Writer ─► Replies (Crowd) ┄► S3, SQS ─► Listener ─► caller
 //! ```
 
+#[cfg(feature = "serve")]
 pub mod analyst;
+mod circle;
 pub mod crowd;
+pub mod error;
+pub mod galleries;
+#[cfg(feature = "serve")]
+pub mod here;
+pub mod inbox;
+pub mod letter;
+#[cfg(feature = "serve")]
+mod listener;
+#[cfg(feature = "serve")]
+pub mod purge;
+#[cfg(feature = "serve")]
+pub mod recognizer;
+#[cfg(feature = "serve")]
+pub mod remote;
+pub mod replies;
+#[cfg(feature = "serve")]
 pub mod requests;
+#[cfg(feature = "serve")]
 pub mod room;
+pub mod seen;
+#[cfg(feature = "serve")]
+mod waiting;
 
-pub use analyst::Analyst;
-pub use crowd::Crowd;
-pub use requests::Refusal;
-pub use room::Place;
+#[cfg(feature = "serve")]
+pub use {
+    analyst::Analyst,
+    galleries::LibraryGallery,
+    here::Here,
+    recognizer::{Recognizer, Refusal},
+    remote::Remote,
+    room::Place,
+};
+pub use {crowd::Crowd, seen::Ask};
 
 use muster_actors::identification::Rule;
 

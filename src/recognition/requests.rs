@@ -21,25 +21,13 @@ use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received,
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
+use super::recognizer::Refusal;
+
 /// A lease in one process ends by being settled, never by time.
 const VISIBILITY: Duration = Duration::from_secs(3600);
 /// One receive waits so long.
 const POLL: Duration = Duration::from_secs(5);
 const BUCKET: &str = "requests";
-
-/// Why a request has no result.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is no room: ask again later.
-    #[error("{0} photos are waiting already")]
-    Busy(usize),
-    /// The photo cannot be used.
-    #[error(transparent)]
-    Rejected(Rejection),
-    /// The service is going away.
-    #[error("the service is stopping")]
-    Closed,
-}
 
 struct Request {
     photo: Bytes,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::requests::Refusal;
+use super::recognizer::Refusal;
 
 /// How many photos may be here at once, and how large they may be together.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use super::{Secret, Settings};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fleet {
-    /// Which worker `muster worker` is: `detection` or `grouping`.
+    /// Which worker `muster worker` is: `detection`, `grouping` or `recognition`.
     pub service: String,
     /// Region of queues and buckets.
     pub region: String,
@@ -33,21 +33,24 @@ pub struct Fleet {
     pub endpoint: String,
 }
 
-/// Which worker.
+/// What a worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub enum Duty {
     /// Finds faces in images.
     Detection,
     /// Groups the faces of galleries.
     Grouping,
+    /// Answers the callers of a web tier.
+    Recognition,
 }
 
-impl Service {
+impl Duty {
     /// As it appears in settings and telemetry.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Detection => "detection",
             Self::Grouping => "grouping",
+            Self::Recognition => "recognition",
         }
     }
 
@@ -56,7 +59,38 @@ impl Service {
         match self {
             Self::Detection => required(&queues.images, "queues.images", "QUEUE_URL"),
             Self::Grouping => required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL"),
+            Self::Recognition => required(&queues.requests, "queues.requests", "REQUEST_QUEUE_URL"),
         }
+    }
+}
+
+/// Workers that are started where work waits, and leave when none does. Callers of a web tier do not wait for a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Finds faces in images.
+    Detection,
+    /// Groups the faces of galleries.
+    Grouping,
+}
+
+impl From<Service> for Duty {
+    fn from(service: Service) -> Self {
+        match service {
+            Service::Detection => Self::Detection,
+            Service::Grouping => Self::Grouping,
+        }
+    }
+}
+
+impl Service {
+    /// As it appears in settings and telemetry.
+    pub fn as_str(self) -> &'static str {
+        Duty::from(self).as_str()
+    }
+
+    /// The queue that it works on.
+    pub fn queue(self, queues: &Queues) -> Result<&str, Unset> {
+        Duty::from(self).queue(queues)
     }
 }
 
@@ -97,6 +131,12 @@ pub struct Queues {
     pub galleries: String,
     /// URL of the queue of messages that cannot be processed.
     pub dead_letters: String,
+    /// URL of the queue of photos to recognise: the web tier sends, `muster respond` works.
+    pub requests: String,
+    /// URL of the queue of replies to the web tier.
+    pub responses: String,
+    /// Seconds a request or a reply stays invisible: a worker that dies costs its callers so long.
+    pub request_visibility_seconds: u64,
     /// Seconds a received message stays invisible; renewed at a third of it.
     pub visibility_seconds: u64,
     /// A message is renewed at most so many hours (SQS: 12).
@@ -125,6 +165,10 @@ pub struct Buckets {
     pub images: String,
     /// Bucket of crops and groups.
     pub groups: String,
+    /// Bucket of photos to recognise, until they are.
+    pub input: String,
+    /// Bucket of answers, until they are read.
+    pub output: String,
     /// Where results lie in the bucket of images; empty writes none.
     pub results_prefix: String,
     /// KMS key that results, crops and groups are encrypted with; empty leaves it to the bucket.
@@ -175,7 +219,7 @@ pub struct Redis {
 }
 
 /// What the Python service and OpenTelemetry call settings, and what muster calls them.
-pub(super) const NAMES: [(&str, &str); 21] = [
+pub(super) const NAMES: [(&str, &str); 26] = [
     ("AWS_DEFAULT_REGION", "fleet.region"),
     ("AWS_REGION", "fleet.region"),
     ("AWS_ENDPOINT_URL", "fleet.endpoint"),
@@ -189,12 +233,17 @@ pub(super) const NAMES: [(&str, &str); 21] = [
     ("QUEUE_URL", "queues.images"),
     ("GROUP_FACE_QUEUE_URL", "queues.galleries"),
     ("DEAD_LETTER_QUEUE_URL", "queues.dead_letters"),
+    ("REQUEST_QUEUE_URL", "queues.requests"),
+    ("RESPONSE_QUEUE_URL", "queues.responses"),
+    ("INPUT_BUCKET_NAME", "buckets.input"),
+    ("OUTPUT_BUCKET_NAME", "buckets.output"),
     ("MESSAGE_VISIBILITY_TIMEOUT", "queues.visibility_seconds"),
     ("GALLERY_IMAGES_MONGO_URI", "mongo.gallery_images"),
     ("HUEMN_MONGO_URI", "mongo.huemn"),
     ("REDIS_URL", "redis.url"),
     ("BATCH_SIZE", "pipeline.batch"),
     ("MAX_FACE_WORKERS", "fleet.face_workers"),
+    ("MUSTER_DEVICES", "models.devices"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
     ("LOG_GROUP", "telemetry.log_group"),
 ];
@@ -211,6 +260,7 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("fleet.downloads", fleet.downloads as f64, 1.0, 1024.0);
     range("fleet.outage_minutes", fleet.outage_minutes as f64, 1.0, 600.0);
     range("queues.visibility_seconds", queues.visibility_seconds as f64, 1.0, 43_200.0);
+    range("queues.request_visibility_seconds", queues.request_visibility_seconds as f64, 1.0, 43_200.0);
     range("queues.lease_hours", queues.lease_hours as f64, 1.0, 11.9);
     range("queues.wait_seconds", queues.wait_seconds as f64, 0.0, 20.0);
     range("queues.leave_after_empty", f64::from(queues.leave_after_empty), 1.0, 1000.0);
@@ -243,5 +293,10 @@ impl Queues {
     /// How long a received message stays invisible.
     pub fn visibility(&self) -> Duration {
         Duration::from_secs(self.visibility_seconds)
+    }
+
+    /// How long a request or a reply stays invisible.
+    pub fn request_visibility(&self) -> Duration {
+        Duration::from_secs(self.request_visibility_seconds)
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cost::Cost;
 pub use cutover::Cutover;
-pub use fleet::{Buckets, Fleet, Mode, Mongo, Queues, Redis, Service, Unset, required};
+pub use fleet::{Buckets, Duty, Fleet, Mode, Mongo, Queues, Redis, Service, Unset, required};
 pub use layers::{Layers, Origin, SettingsError};
 pub use provider::Provider;
 pub use scale::{Batch, Ecs, FleetKind, PolicyName, Scale};
@@ -72,7 +72,9 @@ pub struct Models {
     pub pack: String,
     /// Execution provider.
     pub provider: Provider,
-    /// Model lanes that work side by side; 0 means one a CPU core.
+    /// Cards that are used: `auto` for all, `cpu` for none, or numbers and uuids between commas.
+    pub devices: String,
+    /// Model lanes that work side by side; 0 means one a CPU core, or two a card.
     pub lanes: usize,
     /// Threads each lane computes with.
     pub lane_threads: usize,
@@ -98,7 +100,7 @@ pub struct Pipeline {
     pub credits: usize,
     /// Megabytes of images on their way at a time.
     pub credit_megabytes: usize,
-    /// Most images in one batch of a lane.
+    /// Most images in one batch of a lane; 0 means what suits the place the models run: 5 on a CPU, 32 on a card.
     pub batch: usize,
     /// A batch that is not full starts after this many milliseconds.
     pub batch_milliseconds: u64,
@@ -157,7 +159,7 @@ impl Settings {
         range("limits.faces_per_image", self.limits.faces_per_image as f64, 1.0, 10_000.0);
         range("pipeline.credits", self.pipeline.credits as f64, 1.0, 100_000.0);
         range("pipeline.credit_megabytes", self.pipeline.credit_megabytes as f64, 1.0, 1_048_576.0);
-        range("pipeline.batch", self.pipeline.batch as f64, 1.0, 1024.0);
+        range("pipeline.batch", self.pipeline.batch as f64, 0.0, 1024.0);
         range("pipeline.batch_milliseconds", self.pipeline.batch_milliseconds as f64, 0.0, 60_000.0);
         range("pipeline.decoders", self.pipeline.decoders as f64, 0.0, 256.0);
         range("pipeline.write_batch", self.pipeline.write_batch as f64, 1.0, 10_000.0);

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "models", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
-    /// The quickest that is installed and gives the same embeddings. See docs/models.md for what was measured.
+    /// The quickest that is installed and gives the same embeddings: CUDA where there is a card, else the CPU. See
+    /// docs/models.md for what was measured.
     #[default]
     Auto,
     /// ONNX Runtime's own CPU kernels.
@@ -16,4 +17,9 @@ pub enum Provider {
     /// OpenVINO for the embedder, ONNX Runtime's kernels for the detector.
     #[cfg_attr(feature = "models", value(name = "openvino"))]
     OpenVino,
+    /// CUDA on NVIDIA cards.
+    Cuda,
+    /// TensorRT in half precision on NVIDIA cards, and CUDA for what it does not take. Builds engines at its first start.
+    #[cfg_attr(feature = "models", value(name = "tensorrt"))]
+    TensorRt,
 }

@@ -8,6 +8,7 @@ use muster_actors::progress::{Counts, Progress, StageProgress};
 use tokio::sync::watch;
 
 use super::names::{self, Kind, Metric};
+use crate::gpu::health::{Vitals, joules_an_image};
 
 /// What goes out beside the pipeline's own counters.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Extra {
     pub queue_depth: Option<u64>,
     /// What the models did, where there are some.
     pub models: Vec<ModelRuns>,
+    /// The last look at each card.
+    pub cards: Vec<Vitals>,
     /// Requests that were made, and what things cost.
     pub meter: Option<(Requests, Prices)>,
 }
@@ -132,6 +135,25 @@ impl Samples<'_> {
         self.count(names::SAVED, &labels, stage.bytes_saved);
         self.push(names::WORK, &labels, Value::Histogram(stage.seconds.clone()));
     }
+
+    fn cards(&mut self, cards: &[Vitals], images: u64) {
+        for card in cards {
+            let labels = [("card", card.uuid.as_str())];
+            self.number(names::CARD_BUSY, &labels, f64::from(card.busy) / 100.0);
+            self.count(names::CARD_MEMORY, &labels, card.used);
+            self.number(names::CARD_HEAT, &labels, f64::from(card.temperature));
+            self.number(names::CARD_POWER, &labels, card.power);
+            if let Some(joules) = card.energy {
+                self.number(names::CARD_ENERGY, &labels, joules);
+            }
+            for reason in &card.throttled {
+                self.number(names::CARD_SLOWED, &[("card", &card.uuid), ("reason", reason)], 1.0);
+            }
+        }
+        if let Some(joules) = joules_an_image(cards, images) {
+            self.number(names::IMAGE_ENERGY, &[], joules);
+        }
+    }
 }
 
 /// Everything that goes out, in the order of [`names::METRICS`].
@@ -164,6 +186,8 @@ pub fn samples(progress: &Progress, extra: &Extra) -> Vec<Sample> {
     }
     out.count(names::OUT_OF_MEMORY, &[], progress.out_of_memory);
     out.count(names::REBUILDS, &[], progress.rebuilds);
+    out.count(names::LOST, &[], progress.devices_lost);
+    out.cards(&extra.cards, progress.counts.ended());
     out.count(names::FACES, &[], progress.faces);
     out.push(names::SHARPNESS, &[], Value::Histogram(progress.quality.sharpness.clone()));
     out.push(names::LEVEL, &[], Value::Histogram(progress.quality.level.clone()));
@@ -268,6 +292,13 @@ pub(super) mod tests {
             service: "detection".into(),
             queue_depth: Some(40),
             models: vec![ModelRuns { model: "detector", runs: 8, seconds: 0.5 }],
+            cards: vec![Vitals {
+                uuid: "GPU-1".into(),
+                busy: 75,
+                energy: Some(240.0),
+                throttled: vec!["power cap"],
+                ..Vitals::default()
+            }],
             meter: Some((Requests { reads: 10, writes: 30, messages: 3 }, PRICES)),
         };
         (progress, extra)
@@ -314,6 +345,10 @@ pub(super) mod tests {
             ("muster_device_batch_images", Some(("device", "cpu")), 3.0),
             ("muster_device_model_runs", Some(("model", "detector")), 8.0),
             ("muster_device_model_seconds", Some(("model", "detector")), 0.5),
+            ("muster_device_busy_ratio", Some(("card", "GPU-1")), 0.75),
+            ("muster_device_slowed_state", Some(("reason", "power cap")), 1.0),
+            // 240 joules over the twelve images that ended.
+            ("muster_device_image_joules", None, 20.0),
             ("muster_supervisor_restarted_actors", Some(("actor", "device-0")), 2.0),
             ("muster_writer_face_yaw_degrees", None, 1.0),
             ("muster_cache_missed_entries", None, 7.0),

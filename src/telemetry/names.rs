@@ -64,6 +64,12 @@ pub enum Unit {
     Degrees,
     /// US dollars.
     Dollars,
+    /// Degrees Celsius.
+    Celsius,
+    /// Watts.
+    Watts,
+    /// Joules.
+    Joules,
 }
 
 impl Unit {
@@ -73,7 +79,7 @@ impl Unit {
             Self::Count => "Count",
             Self::Seconds => "Seconds",
             Self::Bytes => "Bytes",
-            Self::Ratio | Self::Degrees | Self::Dollars => "None",
+            Self::Ratio | Self::Degrees | Self::Dollars | Self::Celsius | Self::Watts | Self::Joules => "None",
         }
     }
 
@@ -86,6 +92,9 @@ impl Unit {
             Self::Ratio => "1",
             Self::Degrees => "deg",
             Self::Dollars => "{USD}",
+            Self::Celsius => "Cel",
+            Self::Watts => "W",
+            Self::Joules => "J",
         }
     }
 }
@@ -140,6 +149,14 @@ metrics! {
     MODEL_SECONDS = "muster_device_model_seconds", Kind::Counter, Seconds, "Seconds inside the runtime, by model, summed over lanes.";
     OUT_OF_MEMORY = "muster_device_out_of_memory_batches", Kind::Counter, Count, "Batches that did not fit the device's memory.";
     REBUILDS = "muster_device_rebuilt_engines", Kind::Counter, Count, "Times an engine was rebuilt.";
+    LOST = "muster_device_lost_devices", Kind::Counter, Count, "Devices that died while others went on.";
+    CARD_BUSY = "muster_device_busy_ratio", Kind::Gauge, Ratio, "Share of the time in which a kernel ran, by card.";
+    CARD_MEMORY = "muster_device_used_bytes", Kind::Gauge, Bytes, "Memory in use, by anybody, by card.";
+    CARD_HEAT = "muster_device_temperature_celsius", Kind::Gauge, Celsius, "Temperature, by card.";
+    CARD_POWER = "muster_device_power_watts", Kind::Gauge, Watts, "Power, by card.";
+    CARD_ENERGY = "muster_device_used_joules", Kind::Counter, Joules, "Energy since the worker started, by card.";
+    CARD_SLOWED = "muster_device_slowed_state", Kind::Gauge, Count, "1 for each reason why a card's clock is lower than it might be, by card and reason.";
+    IMAGE_ENERGY = "muster_device_image_joules", Kind::Gauge, Joules, "Energy an image: of all cards, over the images that ended.";
     FACES = "muster_writer_written_faces", Kind::Counter, Count, "Faces written.";
     SHARPNESS = "muster_writer_face_sharpness_ratio", Kind::Histogram(FRACTION), Ratio, "Fine detail of the faces written, 0 (blurred) to 1.";
     LEVEL = "muster_writer_face_level_ratio", Kind::Histogram(FRACTION), Ratio, "Mean luma of the faces written, 0 (dark) to 1.";
@@ -182,6 +199,9 @@ mod tests {
                 Unit::Ratio => Some("_ratio"),
                 Unit::Degrees => Some("_degrees"),
                 Unit::Dollars => Some("_dollars"),
+                Unit::Celsius => Some("_celsius"),
+                Unit::Watts => Some("_watts"),
+                Unit::Joules => Some("_joules"),
                 Unit::Count => None,
             };
             assert!(unit.is_none_or(|unit| name.ends_with(unit)), "{name} is not in {unit:?}");

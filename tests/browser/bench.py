@@ -3,11 +3,12 @@
 import base64
 import json
 import re
+import time
 from pathlib import Path
 
 from playwright.sync_api import expect
 
-from server import Api
+from server import PATIENCE, Api
 
 AUDIT, AGAIN = ((Path(__file__).parent / name).read_text() for name in ("audit.js", "again.js"))
 CHECKS = []
@@ -23,6 +24,7 @@ class Bench:
         self.people = self.api.subjects()
         self.complaints = []
         self.context = None
+        self.under_way = set()
 
     def open(self, hash="#/people", width=1280, height=800, scheme="light", before=None):
         if self.context:
@@ -30,7 +32,11 @@ class Bench:
         self.context = self.browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme,
                                                 reduced_motion="reduce", has_touch=width < 500)
         page = self.context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE * 1000)
+        self.under_way = asked = set()
+        page.on("request", lambda request: asked.add(request))
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, lambda request: asked.discard(request))
         if self.key:
             page.add_init_script(f"sessionStorage.setItem('muster-api-key', {json.dumps(self.key)})")
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -52,9 +58,16 @@ class Bench:
         data = page.evaluate(AGAIN, base64.b64encode(path.read_bytes()).decode())
         return {"name": "again.jpg", "mimeType": "image/jpeg", "buffer": base64.b64decode(data)}
 
+    def idle(self, page):
+        """Until what was asked for is there and drawn: the browser's own "networkidle" is told once a document, and this is one."""
+        end, still = time.monotonic() + PATIENCE, 0
+        while still < 3:
+            page.wait_for_timeout(50)
+            still = 0 if self.under_way else still + 1
+            assert time.monotonic() < end, f"still under way: {[request.url for request in self.under_way]}"
+
     def shot(self, page, name):
-        page.wait_for_load_state("networkidle")
-        page.wait_for_timeout(150)
+        self.idle(page)
         page.screenshot(path=self.out / f"{name}.png")
 
 
@@ -68,6 +81,8 @@ def check(name):
 def toast(page):
     message = page.get_by_test_id("toast").last
     expect(message).to_be_visible()
+    # It goes away after a while, but not while it is pointed at.
+    message.hover()
     assert message.locator("p").inner_text().strip(), "the message says nothing"
     return message
 

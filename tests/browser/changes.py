@@ -28,6 +28,25 @@ def rename_in_place(b):
     expect(card).not_to_contain_text(name)
 
 
+@check("drawn anew: the focus and what is being typed stay")
+def drawn_anew(b):
+    page = b.open(f"#/people/{b.people[1]['id']}")
+
+    def anew():
+        page.evaluate("document.dispatchEvent(new CustomEvent('muster:changed', { detail: {} }))")
+        b.idle(page)
+
+    page.get_by_test_id("person-merge").focus()
+    anew()
+    expect(page.get_by_test_id("person-merge")).to_be_focused()
+    page.get_by_test_id("person-rename").click()
+    field = page.get_by_test_id("rename-input")
+    field.fill("half a na")
+    anew()
+    expect(field).to_be_focused()
+    expect(field).to_have_value("half a na")
+
+
 @check("merge: covers, faces and reason side by side, then one person, then undone")
 def merge(b):
     one, two = b.people[0], b.people[1]

@@ -32,6 +32,7 @@ def tour(b, tag, **how):
     page.get_by_test_id("face").first.click()
     look("person")
     page.get_by_test_id("faces-details").click()
+    expect(page.get_by_test_id("face-dialog")).to_be_visible()
     look("face")
     page.keyboard.press("Escape")
     page.get_by_test_id("faces-move").click()

@@ -16,6 +16,7 @@ from pathlib import Path
 from playwright.sync_api import expect, sync_playwright
 
 from bench import CHECKS, Bench, check
+from server import PATIENCE
 
 # In this order they run: what nothing takes back comes last.
 import recognition  # noqa: F401
@@ -41,7 +42,7 @@ def main():
     parser.add_argument("--key", help="API key, with the role write")
     options = parser.parse_args()
     options.screenshots.mkdir(parents=True, exist_ok=True)
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=PATIENCE * 1000)
     failed = 0
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])

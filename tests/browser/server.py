@@ -6,6 +6,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+# Seconds that anything may take: other tests may have the machine, and only a wait that is over tells something.
+PATIENCE = 90
+
 
 class Api:
     def __init__(self, base, key):
@@ -14,7 +17,7 @@ class Api:
     def get(self, path, **params):
         url = f"{self.base}{path}" + (f"?{urllib.parse.urlencode(params)}" if params else "")
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.key}"} if self.key else {})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def all(self, path, **params):
@@ -53,9 +56,9 @@ class Api:
         return found
 
 
-def settled(what, seconds=20):
+def settled(what):
     """Waits until the server has it so."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < end, "the server does not have it so"
         time.sleep(0.1)

@@ -6,7 +6,7 @@
 
 use muster::onnx::detector::DetectorModel;
 use muster::onnx::embedder::EmbedderModel;
-use muster::settings::Provider;
+use muster::onnx::place::Place;
 use muster::vision::decode::{Limits, VisionDecoder};
 use muster::vision::quality::{Thresholds, assess};
 use muster::vision::{Detection, align};
@@ -148,12 +148,12 @@ fn degradations() -> Vec<(&'static str, Degrade, Measure, QualityReason, f64)> {
 #[test]
 fn every_measure_moves_as_its_degradation_does() {
     let (pack, environment) = open();
-    let mut detector = DetectorModel::load(&environment, &pack, 1).unwrap();
-    let mut embedder = EmbedderModel::load(&environment, &pack, Provider::Cpu, 1, 16).unwrap();
+    let mut detector = DetectorModel::load(&environment, &pack, &Place::Cpu, 1, 1).unwrap();
+    let mut embedder = EmbedderModel::load(&environment, &pack, &Place::Cpu, 1, 16).unwrap();
     let (_, faces) = clean(&mut detector);
     let crops: Vec<Pixels> = faces.iter().map(|face| face.crop.clone()).collect();
     let mut judged = |crops: &[Pixels]| -> Vec<Quality> {
-        let norms = embedder.embed(crops).unwrap();
+        let norms = embedder.embed(crops, usize::MAX).unwrap();
         faces.iter().zip(crops).zip(norms).map(|((clean, crop), e)| judge(crop, &clean.face, e.norm)).collect()
     };
     let before = judged(&crops);
@@ -185,7 +185,7 @@ fn every_measure_moves_as_its_degradation_does() {
 #[test]
 fn roll_grows_with_the_angle_a_face_is_turned_by() {
     let (pack, environment) = open();
-    let mut detector = DetectorModel::load(&environment, &pack, 1).unwrap();
+    let mut detector = DetectorModel::load(&environment, &pack, &Place::Cpu, 1, 1).unwrap();
     let (photos, faces) = clean(&mut detector);
     let mut roll_of = |clean: &Clean, degrees: f32| {
         let found = detector.find(&turned(&photos[clean.photo], &clean.face.bbox, degrees)).unwrap();

@@ -2,6 +2,7 @@
 //! the pack and the runtime) and MUSTER_PHOTOS (which holds `demo`, the ten people of `openpeople`).
 
 mod degradations;
+mod products;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use muster::onnx::engine::{OnnxEngine, Options};
 use muster::onnx::graph::Rewrite;
 use muster::onnx::home::Home;
 use muster::onnx::pack::Pack;
+use muster::onnx::place::Place;
 use muster::onnx::runtime::{environment, library};
 use muster::onnx::session::{Model, SessionOptions};
 use muster::onnx::tally::Tally;
-use muster::settings::Provider;
 use muster::vision::decode::{Limits, VisionDecoder};
 use muster::vision::letterbox;
 use muster_actors::image::{Frame, Pixels};
@@ -36,14 +37,13 @@ fn home() -> Home {
 fn open() -> (Pack, Environment) {
     let pack = Pack::open("open", &home()).unwrap();
     pack.verify().expect("the tests need the pack `open`");
-    let library = library(Provider::Cpu, &home()).expect("the tests need ONNX Runtime");
+    let library = library(&Place::Cpu, &home()).expect("the tests need ONNX Runtime");
     (pack, environment(&library).unwrap())
 }
 
 fn engine() -> OnnxEngine {
     let (pack, _) = open();
-    OnnxEngine::start(&pack, &home(), Options { provider: Provider::Cpu, ..Options::default() }, Tally::default())
-        .unwrap()
+    OnnxEngine::start(&pack, &home(), Options::default(), Tally::default()).unwrap()
 }
 
 fn photo_bytes(person: u32, name: &str) -> Bytes {
@@ -80,8 +80,8 @@ fn pictures(seed: u64, count: usize, side: u32) -> Vec<Pixels> {
 }
 
 fn raw(environment: &Environment, pack: &Pack, rewrite: Rewrite, input: &[f32]) -> Vec<f32> {
-    let options = SessionOptions { threads: 1, provider: Provider::Cpu, rewrite };
-    let mut model = Model::load(environment, SFACE, &pack.read(SFACE).unwrap(), options).unwrap();
+    let options = SessionOptions { threads: 1, place: Place::Cpu, rewrite, range: [[1, 3, 112, 112]; 3] };
+    let mut model = Model::load(environment, SFACE, &pack.read(SFACE).unwrap(), &options).unwrap();
     model.run([1, 3, 112, 112], input, |outputs| Ok(outputs.only()?.1.to_vec())).unwrap()
 }
 
@@ -94,7 +94,7 @@ fn rewriting_the_graph_keeps_its_outputs() {
         muster::onnx::tensor::planes(&picture, embedder.normalisation(), &mut input);
         let shipped = raw(&environment, &pack, Rewrite::default(), &input);
         let folded = raw(&environment, &pack, Rewrite { fold_weights: true, ..Rewrite::default() }, &input);
-        let rewritten = raw(&environment, &pack, Rewrite::of_embedder(embedder, Provider::Cpu), &input);
+        let rewritten = raw(&environment, &pack, Rewrite::of_embedder(embedder, &Place::Cpu), &input);
         for (name, other) in [("folded", folded), ("rewritten", rewritten)] {
             let far = shipped.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             let (largest, cosine) = (shipped.iter().fold(0.0f32, |m, v| m.max(v.abs())), cosine(&shipped, &other));
@@ -108,8 +108,8 @@ fn rewriting_the_graph_keeps_its_outputs() {
 fn batched_vectors_equal_single_ones() {
     let (pack, environment) = open();
     let faces = pictures(11, 9, 112);
-    let embed =
-        |chunk| EmbedderModel::load(&environment, &pack, Provider::Cpu, 1, chunk).unwrap().embed(&faces).unwrap();
+    let load = |chunk| EmbedderModel::load(&environment, &pack, &Place::Cpu, 1, chunk).unwrap();
+    let embed = |chunk| load(chunk).embed(&faces, usize::MAX).unwrap();
     let single = embed(1);
     for chunk in [2, 4, 32] {
         for (one, many) in single.iter().zip(embed(chunk)) {
@@ -121,9 +121,44 @@ fn batched_vectors_equal_single_ones() {
 }
 
 #[test]
+fn tensors_with_fixed_places_give_the_same_vectors_however_many_there_are() {
+    let (pack, environment) = open();
+    let faces = pictures(13, 40, 112);
+    let load = || EmbedderModel::load(&environment, &pack, &Place::Cpu, 1, 32).unwrap();
+    let (mut plain, mut staged) = (load(), load().staged());
+    // More sizes of a batch than places are kept for, the first ones again at the end.
+    for count in (1..=20).chain([3, 1, 32, 40]) {
+        let expected = plain.embed(&faces[..count], usize::MAX).unwrap();
+        assert_eq!(staged.embed(&faces[..count], usize::MAX).unwrap(), expected, "{count}");
+    }
+}
+
+#[test]
+fn images_of_one_run_of_the_detector_keep_their_own_faces() {
+    let (pack, environment) = open();
+    let load = |chunk| DetectorModel::load(&environment, &pack, &Place::Cpu, 1, chunk).unwrap();
+    let tally = Tally::default();
+    let (mut single, mut many) = (load(1), load(4).counted(&tally));
+    let photos: Vec<_> =
+        (1..=6).flat_map(|person| ["studio_portrait", "character_sheet"].map(|name| photo(person, name))).collect();
+    let images: Vec<&Pixels> = photos.iter().map(|frame| &frame.pixels).collect();
+    let together = many.find_all(&images).unwrap();
+    assert!(together.iter().map(Vec::len).sum::<usize>() >= 12);
+    let batched = tally.runs().iter().any(|run| run.shape[0] > 1);
+    assert!(batched, "they ran one by one: {:?}", tally.runs());
+    for (image, together) in images.iter().zip(&together) {
+        let alone = single.find(image).unwrap();
+        assert_eq!(alone.len(), together.len());
+        for (a, b) in alone.iter().zip(together) {
+            assert!((a.score - b.score).abs() < 1e-3 && a.bbox.overlap(&b.bbox) > 0.99, "{a:?} {b:?}");
+        }
+    }
+}
+
+#[test]
 fn a_detector_freed_of_its_square_finds_the_same_faces() {
     let (pack, environment) = open();
-    let mut detector = DetectorModel::load(&environment, &pack, 1).unwrap();
+    let mut detector = DetectorModel::load(&environment, &pack, &Place::Cpu, 1, 1).unwrap();
     for (person, name) in [(1, "emotions_sheet"), (2, "character_sheet"), (3, "studio_portrait")] {
         let fitted = letterbox::fit(&photo(person, name).pixels, 640).pixels;
         let mut square = Pixels { width: 640, height: 640, data: vec![0; 640 * 640 * 3] };
@@ -226,9 +261,7 @@ fn custom(folder: &Path, detector: &[u8], sha256: Option<&str>) -> Pack {
 }
 
 fn start(pack: &Pack) -> String {
-    match OnnxEngine::start(pack, &home(), Options { provider: Provider::Cpu, ..Options::default() }, Tally::default())
-        .err()
-    {
+    match OnnxEngine::start(pack, &home(), Options::default(), Tally::default()).err() {
         Some(EngineError::Misconfigured(text)) => text,
         other => panic!("{other:?}"),
     }

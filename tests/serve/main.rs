@@ -10,6 +10,7 @@ mod identities;
 mod limits;
 mod page;
 mod service;
+mod split;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

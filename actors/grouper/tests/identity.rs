@@ -63,6 +63,17 @@ fn two_groups_of_one_size_that_were_merged_get_their_ids_back() {
 }
 
 #[test]
+fn a_group_that_went_into_several_gets_its_id_back() {
+    for n in 0..9 {
+        let [one, other, third] = [[n, n + 1, n + 2], [n + 3, n + 4, n + 5], [n + 6, n + 7, n + 8]];
+        let first = groups(&[&one, &other, &third], &Partition::default(), &[]).partition;
+        let gone = groups(&[&[n, n + 3, n + 4, n + 5], &[n + 1, n + 6, n + 7, n + 8]], &first, &[]).partition;
+        assert_eq!(gone.groups.len(), 2);
+        assert_eq!(groups(&[&one, &other, &third], &gone, &[]).partition, first);
+    }
+}
+
+#[test]
 fn a_new_id_avoids_live_and_redirected_ones() {
     let taken = born_of(face_id(0).min(face_id(1)));
     for previous in [

@@ -3,6 +3,7 @@
 mod constraints;
 mod identity;
 mod order;
+mod settled;
 
 use crate::face::FaceId;
 use crate::gallery::{Decision, FaceVector, GallerySnapshot, Partition, Reconciled, Verdict};

@@ -14,6 +14,7 @@ use crate::aws::s3::{S3Bucket, When};
 use crate::cli::finding::Finding;
 use crate::fleet::FleetError;
 use crate::mongo::{Connection, MongoFaces, Uris};
+use crate::recognition::letter::{ANSWERS, PHOTOS};
 use crate::redis::Cache;
 use crate::settings::{Buckets, Settings};
 
@@ -33,6 +34,7 @@ pub fn is_fleet(settings: &Settings) -> bool {
     let Settings { queues, buckets, mongo, .. } = settings;
     !(queues.images.is_empty()
         && queues.galleries.is_empty()
+        && queues.requests.is_empty()
         && buckets.images.is_empty()
         && buckets.groups.is_empty()
         && mongo.gallery_images.is_empty())
@@ -52,21 +54,41 @@ async fn all(settings: &Settings) -> Vec<Finding> {
     let Settings { queues, buckets, .. } = settings;
     let mut findings = vec![clock(settings).await];
     let service = settings.fleet.service.as_str();
-    // A worker that groups has nothing to do with images: its role need not reach them.
-    let detects = service != "grouping";
-    if detects {
-        findings.push(queue(&aws, "queue of images", &queues.images, "QUEUE_URL", true).await);
-    }
-    for (what, url, variable, reads) in [
-        ("queue of galleries", &queues.galleries, "GROUP_FACE_QUEUE_URL", service != "detection"),
-        ("dead letters", &queues.dead_letters, "DEAD_LETTER_QUEUE_URL", false),
+    // A web server in front of workers is no worker itself.
+    let web = service.is_empty() && queues.images.is_empty() && !queues.requests.is_empty();
+    // A worker that groups has nothing to do with images: its role need not reach them. Nor has one that answers callers.
+    let answers = service == "recognition";
+    let (detects, tier) = (!web && !answers && service != "grouping", web || answers);
+    for (needed, what, url, variable, reads) in [
+        (detects, "queue of images", &queues.images, "QUEUE_URL", true),
+        (!tier, "queue of galleries", &queues.galleries, "GROUP_FACE_QUEUE_URL", service != "detection"),
+        (tier, "queue of requests", &queues.requests, "REQUEST_QUEUE_URL", answers),
+        (tier, "queue of responses", &queues.responses, "RESPONSE_QUEUE_URL", web),
+        (!web, "dead letters", &queues.dead_letters, "DEAD_LETTER_QUEUE_URL", false),
     ] {
-        findings.push(queue(&aws, what, url, variable, reads).await);
+        if needed {
+            findings.push(queue(&aws, what, url, variable, reads).await);
+        }
     }
     if detects {
         findings.push(images(&aws, buckets).await);
     }
-    findings.push(groups(&aws, settings).await);
+    for (what, name, variable, prefix, writes) in [
+        ("bucket of photos", &buckets.input, "INPUT_BUCKET_NAME", PHOTOS, web),
+        ("bucket of answers", &buckets.output, "OUTPUT_BUCKET_NAME", ANSWERS, answers),
+    ] {
+        if tier {
+            let bucket = S3Bucket::new(aws.s3.clone(), name, &buckets.kms_key);
+            findings.push(between(&aws, &bucket, what, variable, prefix, writes).await);
+        }
+    }
+    let people = !web || !settings.mongo.gallery_images.is_empty();
+    if people && !answers {
+        findings.push(groups(&aws, settings).await);
+    }
+    if !people {
+        return findings;
+    }
     findings.extend(mongo(settings).await);
     findings.push(redis(settings).await);
     findings
@@ -151,6 +173,40 @@ async fn queue(aws: &Clients, what: &'static str, url: &str, variable: &str, rea
             Finding::ok(what, format!("{visible} messages, {held} in flight"))
         }
         Err(error) => faulty(what, fault("GetQueueAttributes", &error), needs),
+    }
+}
+
+/// A bucket between a web server and its workers: one `writes` what says nothing, and the other asks for what is not there.
+async fn between(
+    aws: &Clients,
+    bucket: &S3Bucket,
+    what: &'static str,
+    variable: &str,
+    prefix: &str,
+    writes: bool,
+) -> Finding {
+    if bucket.name().is_empty() {
+        return unset(what, variable);
+    }
+    let (name, key) = (bucket.name(), format!("{prefix}{NOBODYS}"));
+    if writes {
+        let nothing = bytes::Bytes::from_static(b"{}");
+        if let Err(fault) = bucket.put(&key, nothing, "application/json", None, When::Always).await {
+            return faulty(
+                what,
+                fault,
+                &format!("s3:PutObject on {prefix}, and kms:GenerateDataKey where it has a key"),
+            );
+        }
+        // A worker may not: then the bucket's lifecycle does.
+        let _ = bucket.discard(&key).await;
+        return Finding::ok(what, format!("{name}, written"));
+    }
+    match aws.s3.get_object().bucket(name).key(key).send().await.map_err(|error| fault("GetObject", &error)) {
+        Err(fault) if fault.code.as_deref() != Some("NoSuchKey") => {
+            faulty(what, fault, &format!("s3:GetObject and s3:ListBucket on {prefix}"))
+        }
+        _ => Finding::ok(what, name),
     }
 }
 

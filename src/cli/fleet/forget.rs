@@ -5,17 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::Params;
 
 use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, is_id_like, one, printable, short};
-use crate::fleet::{self, Forgetter, Reached, Receipt, Target};
+use crate::fleet::{Forgetter, Reached, Receipt, Stores, Target};
 use crate::mongo::Scope;
-use crate::onnx::home::Home;
-use crate::onnx::pack::Pack;
 use crate::pipeline;
-use crate::settings::{Layers, Redis, Settings};
+use crate::settings::{Layers, Redis};
 
 /// Which gallery, and how.
 #[derive(Debug, clap::Args)]
@@ -47,8 +44,8 @@ impl GalleryArgs {
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {
-            let params = params(&settings).await?;
-            let forgetter = Forgetter::connect(&settings, gallery, params).await?;
+            let params = pipeline::params(&settings, &super::manifest(&settings).await?);
+            let forgetter = Stores::connect(&settings).await?.forgetter(gallery, params);
             let target = asked.find(&forgetter, self.lift).await?;
             if self.lift {
                 return lift(&forgetter, &target, json).await;
@@ -65,15 +62,6 @@ impl GalleryArgs {
         })?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// With which the workers group: the pack's figures, of which its manifest tells.
-async fn params(settings: &Settings) -> Result<Params, CliError> {
-    let manifest = match fleet::manifest(settings).await? {
-        Some(manifest) => manifest,
-        None => Pack::open(&settings.models.pack, &Home::from_env()?)?.manifest().clone(),
-    };
-    Ok(pipeline::params(settings, &manifest))
 }
 
 /// What a person asks to forget.

@@ -15,7 +15,9 @@ use clap::Subcommand;
 use crate::cli::{CliError, Logging};
 use crate::fleet::{self, FleetError};
 use crate::onnx::home::Home;
-use crate::settings::{Layers, Origin, Service, Settings};
+use crate::onnx::manifest::Manifest;
+use crate::onnx::pack::Pack;
+use crate::settings::{Duty, Layers, Origin, Settings};
 
 /// Brings a model pack that lies in S3; from then on the settings name the folder where it is.
 pub fn bring(settings: &mut Settings, home: &Home) -> Result<(), CliError> {
@@ -26,6 +28,14 @@ pub fn bring(settings: &mut Settings, home: &Home) -> Result<(), CliError> {
     Ok(())
 }
 
+/// The manifest of the pack that a fleet's workers use.
+pub async fn manifest(settings: &Settings) -> Result<Manifest, CliError> {
+    Ok(match fleet::manifest(settings).await? {
+        Some(manifest) => manifest,
+        None => Pack::open(&settings.models.pack, &Home::from_env()?)?.manifest().clone(),
+    })
+}
+
 /// A worker of a fleet.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -33,7 +43,9 @@ pub enum Command {
     Detect(Args),
     /// Group the galleries that a queue names, until it stays empty
     Group(Args),
-    /// Detect or group, as SERVICE_TYPE says
+    /// Answer the callers of a web tier (`muster serve` with queues): whose faces are in their photos
+    Respond(Args),
+    /// Detect, group or respond, as SERVICE_TYPE says
     Worker(Args),
     /// Move work from an ECS service to Batch jobs, a share at a time, and back
     #[command(subcommand)]
@@ -68,9 +80,10 @@ pub struct Args {
 impl Command {
     /// Runs the worker to its end.
     pub fn run(self, mut layers: Layers, logging: Logging) -> Result<ExitCode, CliError> {
-        let (args, service) = match self {
-            Self::Detect(args) => (args, Some(Service::Detection)),
-            Self::Group(args) => (args, Some(Service::Grouping)),
+        let (args, duty) = match self {
+            Self::Detect(args) => (args, Some(Duty::Detection)),
+            Self::Group(args) => (args, Some(Duty::Grouping)),
+            Self::Respond(args) => (args, Some(Duty::Recognition)),
             Self::Worker(args) => (args, None),
             Self::Cutover(command) => return command.run(&mut layers, logging),
             Self::Scale(args) => return args.run(layers, logging),
@@ -92,14 +105,15 @@ impl Command {
             layers.set("models.pack", pack.clone().into(), Origin::Flag("--model"))?;
         }
         let settings = layers.settings()?;
-        let service = match service {
-            Some(service) => service,
+        let duty = match duty {
+            Some(duty) => duty,
             None => match settings.fleet.service.as_str() {
-                "detection" => Service::Detection,
-                "grouping" => Service::Grouping,
+                "detection" => Duty::Detection,
+                "grouping" => Duty::Grouping,
+                "recognition" => Duty::Recognition,
                 other => return Err(FleetError::Service(other.to_owned()).into()),
             },
         };
-        run::run(settings, service, logging, args.json)
+        run::run(settings, duty, logging, args.json)
     }
 }

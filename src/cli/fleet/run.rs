@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
@@ -18,12 +19,14 @@ use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::{CliError, Logging};
 use crate::fleet::{Depth, Worker};
+use crate::gpu::health::Health;
 use crate::onnx::home::Home;
+use crate::onnx::lanes::Lanes;
 use crate::onnx::manifest::Manifest;
 use crate::onnx::pack::Pack;
 use crate::onnx::tally::Tally;
 use crate::redis::{Cache, Counts};
-use crate::settings::{Service, Settings};
+use crate::settings::{Duty, Settings};
 use crate::telemetry::{CacheCounts, Extra, ModelRuns, Telemetry};
 
 /// Spans and metrics may take so long at the end: a part of what a drain leaves before SIGKILL.
@@ -32,23 +35,21 @@ const FLUSH: Duration = Duration::from_secs(3);
 const THREADS: usize = 2;
 
 /// Runs a worker.
-pub fn run(mut settings: Settings, service: Service, logging: Logging, json: bool) -> Result<ExitCode, CliError> {
+pub fn run(mut settings: Settings, duty: Duty, logging: Logging, json: bool) -> Result<ExitCode, CliError> {
     // Before anything that takes time: a worker that is told to end while it loads its models ends in good order.
     let signals = Signals::listen()?;
-    let telemetry = Telemetry::start(&settings, service.as_str())?;
+    let telemetry = Telemetry::start(&settings, duty.as_str())?;
     logging.start_fleet(&telemetry);
     let home = Home::from_env()?;
     super::bring(&mut settings, &home)?;
     let pack = Pack::open(&settings.models.pack, &home)?;
     pack.verify()?;
-    let lanes = match service {
-        Service::Detection => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let wanted = if settings.models.lanes == 0 { cores } else { settings.models.lanes };
-            settings.models.lanes = wanted.min(settings.fleet.face_workers);
-            Some(lanes(&settings, &pack, &home)?)
+    let lanes = match duty {
+        Duty::Detection | Duty::Recognition => {
+            let most = settings.fleet.face_workers;
+            Some(lanes(&mut settings, &pack, &home, most)?)
         }
-        Service::Grouping => None,
+        Duty::Grouping => None,
     };
     let limit = settings.fleet.time_limit_minutes;
     let deadline = Duration::from_secs(settings.pipeline.drain_seconds);
@@ -67,16 +68,29 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
         let worker = Worker::connect(settings, pack).await?;
         let meter = Meter { counted: worker.counted(), prices };
         let running = match &lanes {
+            Some(lanes) if duty == Duty::Recognition => worker.respond(lanes)?,
             Some(lanes) => worker.detect(lanes)?,
             None => worker.group()?,
         };
         let drain = running.drainer();
-        let watched = Watched { service, cache: worker.cache(), depth: worker.depth(service), models, meter };
+        let place = lanes.as_ref().map_or("cpu", Lanes::place);
+        let fault = running.faults();
+        let cards = lanes.as_ref().map_or(&[][..], Lanes::cards);
+        let health = Health::watch(cards, move |reason| fault(Exit::HostFault(reason))).map(Arc::new);
+        let watched = Watched {
+            duty,
+            place,
+            health: health.clone(),
+            cache: worker.cache(),
+            depth: worker.depth(duty),
+            models,
+            meter,
+        };
         telemetry.watch(running.progress(), move || watched.extra())?;
         let interrupted = async {
-            match service {
-                Service::Detection => worker.interrupted().await,
-                Service::Grouping => {}
+            match duty {
+                Duty::Detection => worker.interrupted().await,
+                Duty::Grouping | Duty::Recognition => {}
             }
         };
         let (exit, summary) = tokio::select! {
@@ -86,6 +100,9 @@ pub fn run(mut settings: Settings, service: Service, logging: Logging, json: boo
         if !telemetry.flush(FLUSH) {
             tracing::warn!("telemetry.flush");
         }
+        // Until here, whether anybody wants metrics or not.
+        drop(health);
+        worker.close().await;
         let cache = worker.cache().map(|cache| cache.counts());
         Ok::<_, CliError>(Report { cost: spent(&summary, worker.counted().requests(), &prices), exit, summary, cache })
     })?;
@@ -106,9 +123,13 @@ type Files = [(&'static str, String); 2];
 
 /// What the counters of the pipeline do not know.
 struct Watched {
-    service: Service,
+    duty: Duty,
     cache: Option<Cache>,
     depth: Depth,
+    /// Where models run.
+    place: &'static str,
+    /// Looks after the cards, where there are some.
+    health: Option<Arc<Health>>,
     /// The models, and their runs.
     models: Option<(Files, Tally)>,
     meter: Meter,
@@ -147,10 +168,19 @@ impl Watched {
                 ModelRuns { model, runs, seconds }
             })
         });
-        let service = self.service.as_str().to_owned();
+        let service = self.duty.as_str().to_owned();
         let Meter { counted, prices } = &self.meter;
         let meter = Some((counted.requests(), *prices));
-        Extra { cache, device: "cpu", service, queue_depth: self.depth.last(), models: models.collect(), meter }
+        let cards = self.health.as_ref().map_or_else(Vec::new, |health| health.vitals());
+        Extra {
+            cards,
+            cache,
+            device: self.place,
+            service,
+            queue_depth: self.depth.last(),
+            models: models.collect(),
+            meter,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_actors::exit::Exit;
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Ran};
 use super::progress::View;
 use super::report;
 use super::watch::Changes;
@@ -53,7 +53,7 @@ impl Args {
         if let Some(pack) = &self.model {
             layers.set("models.pack", pack.clone().into(), Origin::Flag("--model"))?;
         }
-        let settings = layers.settings()?;
+        let mut settings = layers.settings()?;
         if let Some(missing) = self.paths.iter().find(|path| !path.exists()) {
             return Err(CliError::Missing(format!("{} is not there: check the path", missing.display())));
         }
@@ -62,15 +62,16 @@ impl Args {
         pack.verify()?;
         let folder = self.library.clone().unwrap_or_else(|| Library::default_folder(&self.paths));
         let store = Arc::new(SqliteFaces::start(Library::create(&folder)?)?);
-        let lanes = lanes(&settings, &pack, &home)?;
-        let runner = Runner::new(settings, Arc::new(pack), lanes.engines(), Arc::clone(&store));
+        let lanes = lanes(&mut settings, &pack, &home, usize::MAX)?;
+        let runner = Runner::new(settings, Arc::new(pack), lanes.engines(), Arc::clone(&store)).watching(lanes.cards());
 
         let signals = Signals::listen()?;
         let mut changes = self.watch.then(|| Changes::watch(&self.paths, &folder)).transpose()?;
         loop {
             let round = runner.round(&self.paths, signals.asked(), &mut View::start())?;
             let totals = store.look(|library| view::totals(library.db()))?;
-            let outcome = Outcome::new(&round.scan, &round.summary, &totals, round.seconds, lanes.tensors());
+            let ran = Ran { device: lanes.place(), lanes: lanes.engines().len(), tensors: lanes.tensors() };
+            let outcome = Outcome::new(&round.scan, &round.summary, &totals, round.seconds, ran);
             self.tell(&folder, &round, &outcome)?;
             let again = round.exit == Exit::Drained && changes.as_mut().is_some_and(|changes| changes.wait(&signals));
             if !again {

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::library::LibraryArgs;
-use super::serve::keys_file;
 use crate::cli::CliError;
 use crate::cli::print::print;
+use crate::cli::serve::{keys_file, keys_in};
 use crate::cli::text::printable;
 use crate::http::{Keys, Role};
 use crate::local::Library;
@@ -54,9 +54,9 @@ enum Action {
 impl Args {
     pub(super) fn run(self, layers: &Layers) -> Result<ExitCode, CliError> {
         let settings = layers.settings()?;
-        let path = match settings.serve.keys.is_empty() {
-            true => keys_file(&settings, &Library::find(self.library.library.as_deref())?),
-            false => keys_file(&settings, std::path::Path::new("")),
+        let path = match keys_file(&settings, None) {
+            Some(path) => path,
+            None => keys_in(&Library::find(self.library.library.as_deref())?),
         };
         let mut keys = Keys::read(&path)?;
         match self.action.unwrap_or(Action::List) {

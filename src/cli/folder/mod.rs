@@ -11,8 +11,6 @@ mod people;
 mod progress;
 mod report;
 mod report_page;
-#[cfg(feature = "serve")]
-mod serve;
 mod watch;
 
 use std::process::ExitCode;
@@ -33,9 +31,6 @@ pub enum Command {
     Export(export::Args),
     /// Write the page of people
     Report(report::Args),
-    /// Recognise photos and correct groups over HTTP, with a page
-    #[cfg(feature = "serve")]
-    Serve(serve::Args),
     /// Who may ask `muster serve`
     #[cfg(feature = "serve")]
     Keys(keys::Args),
@@ -49,8 +44,6 @@ impl Command {
             Self::People(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Report(args) => args.run(),
-            #[cfg(feature = "serve")]
-            Self::Serve(args) => args.run(layers),
             #[cfg(feature = "serve")]
             Self::Keys(args) => args.run(&layers),
         }

@@ -44,6 +44,12 @@ pub struct Outcome {
     pub seconds: f64,
     /// Images looked at a second.
     pub images_per_second: f64,
+    /// Where the models ran: cpu, openvino, cuda, tensorrt.
+    pub device: &'static str,
+    /// Model lanes, side by side.
+    pub lanes: usize,
+    /// Lanes that were lost while others went on.
+    pub devices_lost: u64,
     /// Peak resident memory of this process, where the system tells.
     pub peak_megabytes: Option<f64>,
     /// What each stage did.
@@ -79,9 +85,20 @@ pub struct Listed {
     pub detail: String,
 }
 
+/// What the models ran on.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// Where.
+    pub device: &'static str,
+    /// How many lanes.
+    pub lanes: usize,
+    /// Every tensor shape they ran.
+    pub tensors: Vec<TensorRuns>,
+}
+
 impl Outcome {
     /// Puts together what the scan, the pipeline and the library say.
-    pub fn new(scan: &ScanReport, run: &Progress, totals: &Totals, seconds: f64, tensors: Vec<TensorRuns>) -> Self {
+    pub fn new(scan: &ScanReport, run: &Progress, totals: &Totals, seconds: f64, ran: Ran) -> Self {
         let counts = run.counts;
         let done = counts.indexed + counts.no_faces + counts.low_quality + counts.rejected;
         let delivered = scan.new + scan.changed;
@@ -92,7 +109,7 @@ impl Outcome {
             .collect();
         if let Some(device) = stages.get_mut("device") {
             device.batch_sizes.clone_from(&run.batch_sizes);
-            device.tensors = tensors;
+            device.tensors = ran.tensors;
         }
         Self {
             images: scan.found,
@@ -108,6 +125,9 @@ impl Outcome {
             ungrouped: totals.ungrouped,
             seconds,
             images_per_second: if seconds > 0.0 { done as f64 / seconds } else { 0.0 },
+            device: ran.device,
+            lanes: ran.lanes,
+            devices_lost: run.devices_lost,
             peak_megabytes: peak_megabytes(),
             stages,
             rejections: run
@@ -138,11 +158,16 @@ impl Outcome {
     /// The summary for a person.
     pub fn text(&self, page: Option<&Path>) -> String {
         let mut lines = vec![format!(
-            "{} in {} ({:.1} images/s)",
+            "{} in {} ({:.1} images/s, {} on {})",
             count(self.images, "image"),
             span(self.seconds.round() as u64),
-            self.images_per_second
+            self.images_per_second,
+            count(self.lanes as u64, "lane"),
+            self.device
         )];
+        if self.devices_lost > 0 {
+            lines.push(format!("{} lost on the way; the others went on", count(self.devices_lost, "lane")));
+        }
         let states = [
             (self.indexed, "indexed"),
             (self.no_faces, "without faces"),
@@ -216,10 +241,15 @@ mod tests {
         let counts = Counts { indexed: 7, no_faces: 2, rejected: 1, released: 3, ..Counts::default() };
         let run = Progress { counts, ..Progress::default() };
         let totals = Totals { faces: 9, groups: 1, ungrouped: 4, ..Totals::default() };
-        let outcome = Outcome::new(&scan, &run, &totals, 2.0, Vec::new());
+        let outcome = Outcome::new(&scan, &run, &totals, 2.0, Ran { device: "cpu", lanes: 2, ..Ran::default() });
         let states = outcome.indexed + outcome.no_faces + outcome.low_quality + outcome.rejected + outcome.skipped;
         assert_eq!(states + outcome.left, outcome.images);
         assert_eq!((outcome.left, outcome.images_per_second), (4, 5.0));
+        assert!(
+            outcome.text(None).starts_with("20 images in 2 s (5.0 images/s, 2 lanes on cpu)\n"),
+            "{}",
+            outcome.text(None)
+        );
         assert!(outcome.text(None).contains("4 left for the next run"));
         assert!(outcome.text(None).contains("9 faces: 5 in 1 group, 4 in none"));
     }

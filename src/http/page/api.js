@@ -22,6 +22,11 @@ export class Problem extends Error {
 
 export const apiKey = () => sessionStorage.getItem(STORE);
 
+const gallery = new URLSearchParams(location.search).get("gallery");
+
+/** A path of the API, about the gallery that the page's own address names. */
+export const address = (path) => (gallery ? `${path}${path.includes("?") ? "&" : "?"}gallery=${encodeURIComponent(gallery)}` : path);
+
 // Many calls may be refused at once; one question is enough.
 let asking = null;
 
@@ -60,7 +65,7 @@ export async function call(method, path, { body, type, signal, cache } = {}) {
     let answer;
     try {
       // "no-cache" asks with If-None-Match and takes the stored answer on a 304.
-      answer = await fetch(path, { method, headers, body, signal, cache: cache ?? (method === "GET" ? "no-cache" : "no-store") });
+      answer = await fetch(address(path), { method, headers, body, signal, cache: cache ?? (method === "GET" ? "no-cache" : "no-store") });
     } catch (error) {
       if (signal?.aborted) throw error;
       if (!again || tries >= 2) throw new Problem(0, { detail: "The server does not answer. Is muster still running?" });
@@ -74,7 +79,9 @@ export async function call(method, path, { body, type, signal, cache } = {}) {
       if (apiKey() === key) await askKey(key !== null);
       continue;
     }
-    const busy = problem.status === 429 || problem.status === 503;
+    // What was asked for may still be going on.
+    const late = method === "POST" && problem.code === "TIMEOUT";
+    const busy = (problem.status === 429 || problem.status === 503) && !late;
     if (!busy || !again || tries >= TRIES) throw problem;
     await pause(Math.min(problem.wait ?? 1, LONGEST_PAUSE), signal);
   }

@@ -1,4 +1,5 @@
 // The page's frame: which view is shown, undo, and that focus goes along.
+import { get } from "./api.js";
 import { CHANGED, undo } from "./change.js";
 import { button, h } from "./element.js";
 import { jobsView } from "./jobs.js";
@@ -27,7 +28,18 @@ function parse(hash) {
   return { name: name in VIEWS ? name : "people", id: known, params: new URLSearchParams(params), hash };
 }
 
+/** The galleries that the page may be about. */
+async function galleries() {
+  const { items } = await get("/v1/galleries");
+  const link = ({ id }) => h("li", null, h("a", { href: `?gallery=${encodeURIComponent(id)}${location.hash}` }, id));
+  main.append(h("ul", { class: "galleries", "data-testid": "galleries" }, items.map(link)));
+}
+
 function failed(error, again) {
+  if (error.code === "WHICH_GALLERY") {
+    galleries().catch(tell);
+    return h("p", { class: "empty", "data-testid": "view-error" }, "Which gallery?");
+  }
   const gone = error.status === 404;
   return h("div", { class: "empty", role: "alert", "data-testid": "view-error" },
     h("p", null, error.message), gone ? h("p", null, h("a", { href: "#/people" }, "All people")) : button("Try again", again));

@@ -1,5 +1,5 @@
 // Pictures of faces.
-import { apiKey, call } from "./api.js";
+import { address, apiKey, call } from "./api.js";
 import { h } from "./element.js";
 
 const loads = new WeakMap();
@@ -10,7 +10,7 @@ export function crop(face, alt = "", side = 96) {
   const img = h("img", { alt, width: side, height: side, decoding: "async", class: "crop", draggable: "false" });
   img.addEventListener("error", () => img.classList.add("blank"));
   if (!apiKey()) {
-    img.src = path;
+    img.src = address(path);
     return img;
   }
   const load = new AbortController();

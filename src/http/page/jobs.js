@@ -99,8 +99,7 @@ export function jobsView(main) {
   }
 
   async function load() {
-    const [jobs, galleries] = await Promise.all([get("/v1/jobs"), get("/v1/galleries")]);
-    const all = galleries.items[0]?.totals ?? {};
+    const [jobs, all] = await Promise.all([get("/v1/jobs"), get("/v1/totals")]);
     const tile = (n, words, href) => h("li", null, h("a", { href }, h("b", null, digits(n ?? 0)), ` ${words}`));
     totals.replaceChildren(
       tile(all.images, "photos", "#/photos"), tile(all.faces, "faces", "#/people"), tile(all.groups, "people", "#/people"), tile(all.ungrouped, "faces in no group", "#/faces"),

@@ -43,8 +43,7 @@ export function photosView(main, route) {
     onTotal: (total) => { empty.hidden = total > 0; },
   });
   async function totals() {
-    const galleries = await get("/v1/galleries");
-    const all = galleries.items[0]?.totals ?? {};
+    const all = await get("/v1/totals");
     for (const tally of main.querySelectorAll("[data-total]")) tally.textContent = digits(all[tally.dataset.total] ?? 0);
   }
   const load = async () => {

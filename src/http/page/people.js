@@ -55,7 +55,7 @@ export function peopleView(main, route, came) {
       empty.hidden = total > 0;
       empty.replaceChildren(last.q || last.named
         ? h("p", null, "Nobody found.")
-        : h("p", null, "No people yet. ", h("a", { href: "#/jobs" }, "Index the photos"), " or add a person."));
+        : h("p", null, "No people yet: ", h("span", { "data-needs": "library" }, h("a", { href: "#/jobs" }, "index the photos"), ", or "), "add a person."));
     },
   });
 

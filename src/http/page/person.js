@@ -17,7 +17,15 @@ export function personView(main, route) {
   const path = (id) => `/v1/people/${encodeURIComponent(id)}`;
   let person = null;
   const heading = h("h1", { tabindex: "-1", "data-testid": "person-name" }, "Person");
-  const head = h("div", { class: "person-head" }, heading);
+  const counts = h("p", { class: "counts" });
+  const title = h("div", { class: "person-title" }, heading, counts);
+  const renameButton = button("Rename", rename, { picture: "pencil", "data-testid": "person-rename" });
+  const actions = h("div", { class: "actions", hidden: true }, renameButton,
+    button("Merge with …", merge, { "data-testid": "person-merge" }),
+    button("Forget …", drop, { class: "danger", "data-testid": "person-forget" }));
+  let shown = null;
+  let picture = h("span", { class: "crop" });
+  const head = h("div", { class: "person-head" }, picture, title, actions);
   const root = h("section", { "aria-label": "Faces", hidden: true });
   main.append(h("p", { class: "back" }, h("a", { href: "#/people" }, icon("back"), "All people")), head, root);
 
@@ -32,24 +40,30 @@ export function personView(main, route) {
     ],
   });
 
-  function drawHead(editing = false) {
-    const form = editing && renameForm(person, (name) => {
-      if (name !== undefined) person.name = name;
-      drawHead();
-      head.querySelector("[data-testid=person-rename]").focus();
-    });
+  /** What is there stays the same elements, so that none loses the focus, or what is being typed. */
+  function drawHead() {
     heading.replaceChildren(nameOf(person));
-    heading.classList.toggle("unseen", editing);
-    head.replaceChildren(
-      crop(person.cover, "", 128),
-      h("div", { class: "person-title" },
-        heading, form,
-        h("p", { class: "counts" }, `${count(person.faces, "face")} in ${count(person.photos, "photo")} · `, h("code", null, short(person.id)))),
-      h("div", { class: "actions" },
-        button("Rename", () => drawHead(true), { picture: "pencil", "data-testid": "person-rename" }),
-        button("Merge with …", merge, { "data-testid": "person-merge" }),
-        button("Forget …", drop, { class: "danger", "data-testid": "person-forget" })));
-    head.querySelector("form input")?.select();
+    counts.replaceChildren(`${count(person.faces, "face")} in ${count(person.photos, "photo")} · `, h("code", null, short(person.id)));
+    actions.hidden = false;
+    if (shown === person.cover) return;
+    shown = person.cover;
+    const fresh = crop(shown, "", 128);
+    picture.replaceWith(fresh);
+    picture = fresh;
+  }
+
+  function rename() {
+    title.querySelector("form")?.remove();
+    const form = renameForm(person, (name) => {
+      if (name !== undefined) person.name = name;
+      form.remove();
+      heading.classList.remove("unseen");
+      drawHead();
+      renameButton.focus();
+    });
+    heading.classList.add("unseen");
+    heading.after(form);
+    form.querySelector("input").select();
   }
 
   async function load() {
@@ -61,7 +75,7 @@ export function personView(main, route) {
       dispatchEvent(new HashChangeEvent("hashchange"));
       return;
     }
-    drawHead(head.querySelector("form") !== null);
+    drawHead();
     root.hidden = false;
     await faces.load();
   }

@@ -13,23 +13,46 @@ function save(receipt) {
 
 const ids = (list) => (list.length === 0 ? "none" : list.map(short).join(", "));
 
+const line = (what, value) => [h("dt", null, what), h("dd", null, value)];
+
+/** What a library's receipt says beyond a fleet's. */
+function ofLibrary(receipt) {
+  return [
+    line("Vectors", `${digits(receipt.vectors)} (${bytes(receipt.vector_bytes)})`),
+    line("Crops", `${digits(receipt.crops)} (${bytes(receipt.crop_bytes)})`),
+    line("Library", `${bytes(receipt.bytes_before)}, now ${bytes(receipt.bytes_after)}`),
+    receipt.files.length > 0 && line("Files deleted", outside(receipt.files.join(", "))),
+  ];
+}
+
+/** And a fleet's beyond a library's. */
+function ofFleet(receipt) {
+  return [
+    line("Crops and results in S3", `${digits(receipt.crops)} and ${digits(receipt.results)}`),
+    line("What was said of them", count(receipt.decisions, "decision")),
+    line("Cache", { none: "there is none", emptied: "holds nothing of it", away: "did not answer: it holds what it holds until its time is over" }[receipt.cache]),
+  ];
+}
+
+const LEFT = {
+  rewritten: "Something else was reading the library: deleted rows are overwritten, but copies may be left in its journal until something is forgotten again.",
+  versions: "A bucket keeps versions: the old ones stay until its lifecycle removes them.",
+};
+
 function told(receipt) {
-  const line = (what, value) => [h("dt", null, what), h("dd", null, value)];
+  const here = "rewritten" in receipt;
+  const left = here ? !receipt.rewritten && LEFT.rewritten : receipt.versions_stay && LEFT.versions;
   return h("div", { class: "stack" },
-    receipt.rewritten ? null : h("p", { class: "warning" },
-      "Something else was reading the library: deleted rows are overwritten, but copies may be left in its journal until something is forgotten again."),
+    left && h("p", { class: "warning" }, left),
     h("dl", { class: "receipt", "data-testid": "receipt" },
       line("Forgotten", outside(receipt.target)),
       line("Photos touched", digits(receipt.images)),
       line("Faces", digits(receipt.faces)),
-      line("Vectors", `${digits(receipt.vectors)} (${bytes(receipt.vector_bytes)})`),
-      line("Crops", `${digits(receipt.crops)} (${bytes(receipt.crop_bytes)})`),
       line("People that ended", ids(receipt.groups)),
       line("People computed anew", ids(receipt.recomputed)),
       line("Kept so that they do not come back", `${count(receipt.tombstones, "mark")}, without a face`),
-      line("Library", `${bytes(receipt.bytes_before)}, now ${bytes(receipt.bytes_after)}`),
-      receipt.files.length > 0 && line("Files deleted", outside(receipt.files.join(", ")))),
-    h("details", null, h("summary", null, "Rows by table"),
+      here ? ofLibrary(receipt) : ofFleet(receipt)),
+    here && h("details", null, h("summary", null, "Rows by table"),
       h("dl", { class: "receipt" }, Object.entries(receipt.rows).map(([table, n]) => line(table, digits(n))))));
 }
 

@@ -1,19 +1,37 @@
 //! Rewrites ONNX graphs before a runtime reads them. Nothing is ever written to disk: model files stay as their
 //! authors published them, so their checksums can be pinned.
 //!
+//! What every model goes through when it is loaded ([`rewrite`]) copies fields in a stream, so that a model of anybody's, with branches
+//! or operators that nobody here knows, comes out as it went in but for those. What makes a product (`half`, `int8`) takes the graph
+//! apart (`model.rs`) and refuses what it does not understand.
+//!
 //! Field numbers are those of <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 
 mod axes;
+mod channels;
+pub mod half;
+pub mod int8;
+mod integers;
+mod kinds;
+mod leak;
+mod model;
+mod node;
+mod norm;
 pub(super) mod number;
+mod opset;
+mod precision;
+pub mod range;
+mod weight;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::axes::{Axes, value_info};
+pub use self::model::ModelError;
 use self::number::*;
 use super::manifest::Embedder;
+use super::place::Place;
 use super::prelu;
 use super::wire::{Field, Value, WireError, fields, put_bytes, put_varint, varint};
-use crate::settings::Provider;
 
 /// What to change in a graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,20 +49,26 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
-    /// For a detector on ONNX Runtime's own kernels: its input changes shape from image to image.
-    pub fn of_detector() -> Self {
-        Self { fold_weights: true, free_batch: true, free_size: true, batch_reshapes: false, split_prelu: true }
-    }
-
-    /// For an embedder. OpenVINO compiles for one shape, and has a kernel for PRelu.
-    pub fn of_embedder(spec: &Embedder, provider: Provider) -> Self {
-        let cpu = provider != Provider::OpenVino;
+    /// For a detector: its input changes shape from image to image.
+    pub fn of_detector(place: &Place) -> Self {
         Self {
             fold_weights: true,
-            free_batch: cpu,
+            free_batch: true,
+            free_size: true,
+            batch_reshapes: true,
+            split_prelu: place.card().is_none(),
+        }
+    }
+
+    /// For an embedder. OpenVINO compiles for one shape; it and the cards have a kernel for PRelu.
+    pub fn of_embedder(spec: &Embedder, place: &Place) -> Self {
+        let free_batch = *place != Place::OpenVino;
+        Self {
+            fold_weights: true,
+            free_batch,
             free_size: false,
-            batch_reshapes: cpu && spec.batch_reshapes,
-            split_prelu: cpu,
+            batch_reshapes: free_batch && spec.batch_reshapes,
+            split_prelu: *place == Place::Cpu,
         }
     }
 }
@@ -117,6 +141,22 @@ fn graph(message: &[u8], rewrite: &Rewrite) -> Result<Vec<u8>, GraphError> {
         }
     }
     Ok(out)
+}
+
+/// The name of a model's first input that is not a weight; `None` where it has none.
+pub fn input_name(model: &[u8]) -> Result<Option<String>, GraphError> {
+    let graph = text(model, MODEL_GRAPH)?;
+    let (mut weights, mut inputs) = (BTreeSet::new(), Vec::new());
+    for field in fields(graph) {
+        let field = field?;
+        match field.number {
+            GRAPH_INITIALIZER => drop(weights.insert(text(field.bytes(), TENSOR_NAME)?)),
+            GRAPH_INPUT => inputs.push(text(field.bytes(), VALUE_NAME)?),
+            _ => {}
+        }
+    }
+    let first = inputs.into_iter().find(|name| !weights.contains(name));
+    Ok(first.map(|name| String::from_utf8_lossy(name).into_owned()))
 }
 
 /// A node, as far as rewriting needs it.

@@ -1,6 +1,11 @@
-//! Field numbers of `ModelProto`, `GraphProto`, `NodeProto`, `TensorProto` and the types of values.
+//! Field numbers of `ModelProto`, `GraphProto`, `NodeProto`, `AttributeProto`, `TensorProto` and the types of values,
+//! and the numbers of `TensorProto.DataType` and `AttributeProto.AttributeType`.
 
+pub const MODEL_IR: u64 = 1;
 pub const MODEL_GRAPH: u64 = 7;
+pub const MODEL_OPSET: u64 = 8;
+pub const OPSET_DOMAIN: u64 = 1;
+pub const OPSET_VERSION: u64 = 2;
 pub const GRAPH_NODE: u64 = 1;
 pub const GRAPH_INITIALIZER: u64 = 5;
 pub const GRAPH_INPUT: u64 = 11;
@@ -11,15 +16,36 @@ pub const NODE_OUTPUT: u64 = 2;
 pub const NODE_NAME: u64 = 3;
 pub const NODE_OP: u64 = 4;
 pub const NODE_ATTRIBUTE: u64 = 5;
+pub const NODE_DOMAIN: u64 = 7;
+pub const ATTRIBUTE_NAME: u64 = 1;
+pub const ATTRIBUTE_F: u64 = 2;
+pub const ATTRIBUTE_I: u64 = 3;
+pub const ATTRIBUTE_S: u64 = 4;
+pub const ATTRIBUTE_T: u64 = 5;
+pub const ATTRIBUTE_G: u64 = 6;
+pub const ATTRIBUTE_INTS: u64 = 8;
+pub const ATTRIBUTE_GRAPHS: u64 = 11;
+pub const ATTRIBUTE_TYPE: u64 = 20;
+pub const ATTRIBUTE_TYPE_INT: u64 = 2;
+pub const ATTRIBUTE_TYPE_INTS: u64 = 7;
 pub const TENSOR_DIMS: u64 = 1;
 pub const TENSOR_TYPE: u64 = 2;
 pub const TENSOR_FLOATS: u64 = 4;
 pub const TENSOR_INT64S: u64 = 7;
 pub const TENSOR_NAME: u64 = 8;
 pub const TENSOR_RAW: u64 = 9;
+pub const TENSOR_LOCATION: u64 = 14;
 pub const VALUE_NAME: u64 = 1;
 pub const VALUE_TYPE: u64 = 2;
 pub const TYPE_TENSOR: u64 = 1;
+pub const TENSOR_ELEMENT: u64 = 1;
 pub const TENSOR_SHAPE: u64 = 2;
 pub const SHAPE_DIM: u64 = 1;
 pub const DIM_PARAM: u64 = 2;
+pub const KIND_FLOAT: u64 = 1;
+pub const KIND_UINT8: u64 = 2;
+pub const KIND_INT8: u64 = 3;
+pub const KIND_INT32: u64 = 6;
+pub const KIND_INT64: u64 = 7;
+pub const KIND_BOOL: u64 = 9;
+pub const KIND_HALF: u64 = 10;

@@ -1,6 +1,10 @@
-//! ONNX files: rewriting changes what it is asked to and copies the rest.
+//! ONNX files: rewriting changes what it is asked to and copies the rest; a model in other numbers is one that can be read.
 
-use muster::onnx::graph::{Rewrite, rewrite};
+use std::collections::BTreeSet;
+
+use muster::onnx::graph::int8::{self, Target};
+use muster::onnx::graph::range::Range;
+use muster::onnx::graph::{Rewrite, half, rewrite};
 use muster::onnx::wire::{Field, Value, fields};
 
 /// `ModelProto.graph`.
@@ -41,5 +45,15 @@ pub fn model(data: &[u8]) {
         let kept = Rewrite { split_prelu: false, ..wanted };
         let once = rewrite(model, &kept).expect("it asks for less");
         assert_eq!(rewrite(&once, &kept), Ok(once.clone()), "once is enough");
+    }
+    if let Ok(made) = half::to_half(model) {
+        assert!(read(&made).is_some(), "in half");
+    }
+    if let Ok((tapped, taps)) = int8::tapped(model) {
+        assert!(read(&tapped).is_some(), "tapped");
+        let ranges = taps.into_iter().map(|tap| (tap, Range { low: -1.0, high: 2.0 })).collect();
+        if let Ok(made) = int8::quantize(model, &ranges, &BTreeSet::new(), Target::AnyCpu) {
+            assert!(read(&made).is_some(), "in bytes");
+        }
     }
 }

@@ -1,8 +1,11 @@
-//! `muster models`: which model packs there are, fetching and checking them, and how fast they are here.
+//! `muster models`: which model packs there are, fetching and checking them, making better ones, and how fast they are here.
 
-use std::fs::File;
-use std::io::{self, BufReader, Write};
-use std::path::{Path, PathBuf};
+mod bench;
+#[cfg(feature = "local")]
+mod optimize;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use muster_actors::ports::engine::EngineError;
@@ -10,15 +13,14 @@ use serde_json::json;
 
 #[cfg(feature = "chaos")]
 use crate::chaos::stand_in;
-use crate::onnx::bench::{self, Row};
 use crate::onnx::engine::Options;
 use crate::onnx::home::{Home, NoHome};
-use crate::onnx::lanes::Lanes;
-use crate::onnx::pack::{CUSTOM_PACK, DEFAULT_PACK, Pack, PackError};
+use crate::onnx::lanes::{Lanes, Wanted};
+use crate::onnx::pack::{DEFAULT_PACK, Pack, PackError};
 use crate::onnx::pull::{self, Build, PullError, Pulled};
-use crate::onnx::tally::TensorRuns;
-use crate::settings::Provider;
-use crate::settings::Settings;
+#[cfg(feature = "local")]
+use crate::optimize::OptimizeError;
+use crate::settings::{Layers, Settings, SettingsError};
 
 /// Lists, fetches, checks and times model packs.
 #[derive(Args, Clone, Debug)]
@@ -46,30 +48,20 @@ enum Command {
         /// Also fetches the build of ONNX Runtime that has OpenVINO (84 MB).
         #[arg(long)]
         openvino: bool,
+        /// Also fetches the build of ONNX Runtime for NVIDIA cards (300 MB); CUDA's own libraries are not in it.
+        #[arg(long)]
+        cuda: bool,
     },
     /// Checks every file of a pack against its checksum; without a name, of every pack that is installed.
     Verify {
         /// A pack's name, or the folder of one of your own.
         pack: Option<String>,
     },
-    /// Measures how long one run of each model takes here.
-    Bench {
-        /// A pack's name, or the folder of one of your own.
-        #[arg(default_value = DEFAULT_PACK)]
-        pack: String,
-        /// Who executes the models.
-        #[arg(long, value_enum, default_value = "cpu")]
-        provider: Provider,
-        /// Threads within one operation.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-        threads: u16,
-        /// Times these tensors: a file with `stages.device.tensors` of what `muster index --json` printed.
-        #[arg(long, value_name = "FILE")]
-        tensors: Option<PathBuf>,
-        /// Prints one JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Measures how long one run of each model takes here: packs beside each other, at each place that is named.
+    Bench(bench::Args),
+    /// Makes a smaller or quicker pack out of another, and keeps it only where it finds the same faces and people.
+    #[cfg(feature = "local")]
+    Optimize(optimize::Args),
 }
 
 /// `muster models` failed.
@@ -87,6 +79,16 @@ pub enum ModelsError {
     /// A model could not be run.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// No product could be made.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Optimize(#[from] OptimizeError),
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A bench in a process of its own failed.
+    #[error("{0}")]
+    Bench(String),
     /// The file with tensors to time cannot be read.
     #[error("{}: {source}: give it the value of stages.device.tensors from `muster index --json`", path.display())]
     Tensors {
@@ -105,45 +107,42 @@ impl ModelsError {
     /// a licence that nobody accepted, 78 for wrong settings, 74 where printing failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Home(_) => 78,
+            Self::Home(_) | Self::Settings(_) => 78,
             Self::Pack(error) | Self::Pull(PullError::Pack(error)) => error.exit_code(),
             Self::Pull(PullError::Wheel(_) | PullError::Machine) => 69,
             Self::Pull(PullError::Licence { .. }) => 77,
             Self::Pull(PullError::Own(_)) => 78,
-            Self::Engine(_) | Self::Tensors { .. } => 66,
+            #[cfg(feature = "local")]
+            Self::Optimize(error) => error.exit_code(),
+            Self::Engine(EngineError::DeviceLost(_)) => 82,
+            Self::Engine(_) | Self::Tensors { .. } | Self::Bench(_) => 66,
             Self::Print(_) => 74,
         }
     }
 }
 
-/// Runs the subcommand; what it has to say goes to `out`.
-pub fn run(models: &Models, out: &mut dyn Write) -> Result<(), ModelsError> {
+/// Runs the subcommand; what it has to say goes to `out`. The exit code is 0, or 65 for a product that was refused.
+pub fn run(models: &Models, layers: &Layers, out: &mut dyn Write) -> Result<u8, ModelsError> {
     let home = Home::from_env()?;
     match &models.command {
-        Command::List { json } => list(&home, *json, out),
-        Command::Pull { pack, accept_licence, openvino } => {
+        Command::List { json } => list(&home, *json, out)?,
+        Command::Pull { pack, accept_licence, openvino, cuda } => {
             let pack = Pack::open(pack, &home)?;
             writeln!(out, "{}: {}", pack.manifest().name, pack.manifest().licence)?;
             report(out, "models", &pull::pack(&pack, &home, *accept_licence)?)?;
             report(out, "runtime", &pull::runtime(Build::Cpu, &home)?)?;
-            if *openvino {
-                report(out, "runtime", &pull::runtime(Build::OpenVino, &home)?)?;
+            for (wanted, build) in [(*openvino, Build::OpenVino), (*cuda, Build::Cuda)] {
+                if wanted {
+                    report(out, "runtime", &pull::runtime(build, &home)?)?;
+                }
             }
-            Ok(())
         }
-        Command::Verify { pack } => verify(&home, pack.as_deref(), out),
-        Command::Bench { pack, provider, threads, tensors, json } => {
-            let pack = Pack::open(pack, &home)?;
-            let tensors = tensors.as_deref().map(read_tensors).transpose()?;
-            let rows = bench::models(&pack, &home, *provider, usize::from(*threads), tensors.as_deref())?;
-            if *json { print_lines(&rows, out) } else { print_table(&rows, out) }
-        }
+        Command::Verify { pack } => verify(&home, pack.as_deref(), out)?,
+        Command::Bench(args) => args.run(&layers.settings()?, &home, out)?,
+        #[cfg(feature = "local")]
+        Command::Optimize(args) => return args.run(&layers.settings()?, &home, out),
     }
-}
-
-fn read_tensors(path: &Path) -> Result<Vec<TensorRuns>, ModelsError> {
-    let tensors = File::open(path).and_then(|file| Ok(serde_json::from_reader(BufReader::new(file))?));
-    tensors.map_err(|source| ModelsError::Tensors { path: path.to_path_buf(), source })
+    Ok(0)
 }
 
 fn report(out: &mut dyn Write, what: &str, pulled: &Pulled) -> io::Result<()> {
@@ -153,7 +152,7 @@ fn report(out: &mut dyn Write, what: &str, pulled: &Pulled) -> io::Result<()> {
 
 fn list(home: &Home, json: bool, out: &mut dyn Write) -> Result<(), ModelsError> {
     let mut packs = Pack::known(home)?;
-    packs.extend(Pack::open(CUSTOM_PACK, home).ok());
+    packs.extend(Pack::own(home));
     for pack in packs {
         let manifest = pack.manifest();
         let state = match pack.verify() {
@@ -184,7 +183,12 @@ fn list(home: &Home, json: bool, out: &mut dyn Write) -> Result<(), ModelsError>
 fn verify(home: &Home, name: Option<&str>, out: &mut dyn Write) -> Result<(), ModelsError> {
     let packs = match name {
         Some(name) => vec![Pack::open(name, home)?],
-        None => Pack::known(home)?.into_iter().filter(|pack| pack.folder().exists()).collect(),
+        None => {
+            let mut packs = Pack::known(home)?;
+            packs.retain(|pack| pack.folder().exists());
+            packs.extend(Pack::own(home));
+            packs
+        }
     };
     for pack in &packs {
         pack.verify()?;
@@ -196,41 +200,27 @@ fn verify(home: &Home, name: Option<&str>, out: &mut dyn Write) -> Result<(), Mo
     Ok(())
 }
 
-fn print_table(rows: &[Row], out: &mut dyn Write) -> Result<(), ModelsError> {
-    writeln!(
-        out,
-        "{:<38} {:<9} {:>7} {:>14} {:>10} {:>10}",
-        "model", "provider", "threads", "input", "ms", "ms an item"
-    )?;
-    for row in rows {
-        let [batch, _, height, width] = row.shape;
-        let input = format!("{batch}x{width}x{height}");
-        let each = row.milliseconds / batch as f64;
-        let (model, provider, threads, ms) = (&row.model, &row.provider, row.threads, row.milliseconds);
-        writeln!(out, "{model:<38} {provider:<9} {threads:>7} {input:>14} {ms:>10.2} {each:>10.2}")?;
+/// The model lanes that the settings ask for, `most` of them at most; the settings then say how many images a batch has.
+pub fn lanes(settings: &mut Settings, pack: &Pack, home: &Home, most: usize) -> Result<Lanes, EngineError> {
+    let lanes = start(settings, pack, home, most)?;
+    if settings.pipeline.batch == 0 {
+        settings.pipeline.batch = lanes.batch();
     }
-    Ok(())
+    // One batch runs in each lane, and one is gathered for it.
+    let wanted = 2 * lanes.engines().len() * settings.pipeline.batch;
+    if !lanes.cards().is_empty() && settings.pipeline.credits.max(settings.fleet.credits) < wanted {
+        tracing::warn!(wanted, "pipeline.credits and fleet.credits are too few to fill the lanes' batches");
+    }
+    Ok(lanes)
 }
 
-fn print_lines(rows: &[Row], out: &mut dyn Write) -> Result<(), ModelsError> {
-    for row in rows {
-        writeln!(out, "{}", json!(row))?;
-    }
-    Ok(())
-}
-
-/// The model lanes that the settings ask for.
-pub fn lanes(settings: &Settings, pack: &Pack, home: &Home) -> Result<Lanes, EngineError> {
+fn start(settings: &Settings, pack: &Pack, home: &Home, most: usize) -> Result<Lanes, EngineError> {
     #[cfg(feature = "chaos")]
     if pack.manifest().name == stand_in::PACK {
         tracing::warn!("models.stand_in: what is found is made up");
         return Ok(Lanes::of(vec![stand_in::StandIn::from_env()]));
     }
-    let options = Options {
-        threads: settings.models.lane_threads,
-        provider: settings.models.provider,
-        max_faces: settings.limits.faces_per_image,
-        ..Options::default()
-    };
-    Lanes::start(pack, home, options, settings.models.lanes)
+    let Settings { models, pipeline, limits, .. } = settings;
+    let options = Options { threads: models.lane_threads, max_faces: limits.faces_per_image, ..Options::default() };
+    Lanes::start(pack, home, &Wanted { models, most, batch: pipeline.batch, options })
 }

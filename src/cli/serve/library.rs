@@ -1,0 +1,72 @@
+//! A library as a service.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::album::LibraryAlbum;
+use crate::cli::CliError;
+use crate::cli::models::lanes;
+use crate::http::jobs::Jobs;
+use crate::http::{Front, Parts, PhotoLimits};
+use crate::local::{Library, Runner, SqliteFaces, runner};
+use crate::onnx::home::Home;
+use crate::onnx::lanes::Lanes;
+use crate::onnx::pack::Pack;
+use crate::recognition::{self, Analyst, Crowd, Here, LibraryGallery};
+use crate::settings::Settings;
+use crate::telemetry::{Extra, ModelRuns};
+
+/// Recognition in this process over the library in `folder`; `paths` are what can be indexed, none those that were indexed last.
+pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result<Parts, CliError> {
+    let home = Home::from_env()?;
+    let pack = Pack::open(&settings.models.pack, &home)?;
+    pack.verify()?;
+    let pack = Arc::new(pack);
+    let store = Arc::new(SqliteFaces::start(Library::create(folder)?)?);
+    let lanes = lanes(settings, &pack, &home, usize::MAX)?;
+    let engines = lanes.engines();
+    let folder = store.look(|library| Ok(library.folder().to_owned()))?;
+    let rule = recognition::rule(settings, pack.manifest());
+    let dimensions = pack.manifest().embedder.dimensions as usize;
+    let gallery = LibraryGallery::new(Library::read(&folder)?);
+    let crowd = Arc::new(Crowd::new(Arc::new(gallery), rule, dimensions));
+    let paths = match paths {
+        [] => store.look(|library| runner::remembered(library))?,
+        paths => paths.to_vec(),
+    };
+    // One lane at least is left to callers while photos are indexed.
+    let indexing = engines[..engines.len().saturating_sub(1).max(1)].to_vec();
+    let runner = Runner::new(settings.clone(), Arc::clone(&pack), indexing, Arc::clone(&store));
+    let grouped = Arc::clone(&crowd);
+    let album = LibraryAlbum::new(store, Library::read(&folder)?, Arc::clone(&crowd))?;
+    let here = Arc::new(Here { analyst: Analyst::start(settings, &pack, &lanes)?, crowd });
+    let front = Front { recognizer: here, limits: limits(settings), extra: measured(&pack, lanes) };
+    Ok(Parts {
+        front: Arc::new(front),
+        albums: Some(Arc::new(album)),
+        jobs: Some(Arc::new(Jobs::new(Arc::new(runner), paths, Arc::new(move || grouped.changed())))),
+        admin: None,
+    })
+}
+
+/// What is taken of photos.
+pub fn limits(settings: &Settings) -> PhotoLimits {
+    PhotoLimits { bytes: settings.serve.photo_megabytes << 20, photos: settings.serve.enrol_photos }
+}
+
+fn measured(pack: &Pack, lanes: Lanes) -> Box<dyn Fn() -> Extra + Send + Sync> {
+    let manifest = pack.manifest();
+    let files = [("detector", manifest.detector.file.clone()), ("embedder", manifest.embedder.file.clone())];
+    Box::new(move || {
+        let models = files.iter().map(|(model, file)| {
+            let (runs, seconds) = lanes.tally().of(file);
+            ModelRuns { model, runs, seconds }
+        });
+        Extra {
+            device: lanes.place(),
+            service: String::from("recognition"),
+            models: models.collect(),
+            ..Extra::default()
+        }
+    })
+}

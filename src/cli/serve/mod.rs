@@ -1,0 +1,148 @@
+//! `muster serve`: recognition, people and the page over HTTP. Over a library all of it is here; with queues workers answer.
+
+mod library;
+mod service;
+
+use std::env::VarError;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use service::Service;
+
+use super::CliError;
+use super::fleet;
+use super::folder::library::LibraryArgs;
+use super::signal::Signals;
+use crate::album::{Albums, FleetAlbums};
+use crate::fleet::FleetError;
+use crate::http::{Admin, Front, Guard, Keys, Parts};
+use crate::local::Library;
+use crate::pipeline;
+use crate::recognition::Remote;
+use crate::settings::{Layers, Origin, Settings};
+use crate::telemetry::Extra;
+
+/// Arguments of `muster serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Open the address it prints in a browser, or ask it: curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' \\
+  http://127.0.0.1:8080/v1/recognize
+
+Where queues.requests (REQUEST_QUEUE_URL) is set and no library is named, `muster respond` workers answer.
+
+Examples:
+  muster serve --library ~/Pictures
+  muster serve ~/Pictures                    what is new there can be indexed from the page
+  muster keys add phone --role read && muster serve --listen 0.0.0.0:8080
+  REQUEST_QUEUE_URL=… RESPONSE_QUEUE_URL=… INPUT_BUCKET_NAME=… OUTPUT_BUCKET_NAME=… muster serve")]
+pub struct Args {
+    /// Folders and photos that can be indexed from the page [default: those that were indexed last]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    library: LibraryArgs,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+impl Args {
+    pub(super) fn run(&self, mut layers: Layers) -> Result<ExitCode, CliError> {
+        if let Some(listen) = &self.listen {
+            layers.set("serve.listen", listen.clone().into(), Origin::Flag("--listen"))?;
+        }
+        let mut settings = layers.settings()?;
+        let signals = Signals::listen()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let named = !self.paths.is_empty() || self.library.library.is_some();
+        let service = match named || settings.queues.requests.is_empty() {
+            true => self.here(&mut settings)?,
+            false => runtime.block_on(elsewhere(&settings))?,
+        };
+        let exit = runtime.block_on(service.run(&signals, Duration::from_secs(settings.pipeline.drain_seconds)))?;
+        // Whoever is still connected is gone with it.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        Ok(ExitCode::from(exit.map_or(0, |exit| exit.code())))
+    }
+
+    /// The library that is there; one is made for photos that are named.
+    fn folder(&self) -> Result<PathBuf, CliError> {
+        match Library::find(self.library.library.as_deref()) {
+            Err(_) if !self.paths.is_empty() => {
+                Ok(self.library.library.clone().unwrap_or_else(|| Library::default_folder(&self.paths)))
+            }
+            found => Ok(found?),
+        }
+    }
+
+    fn here(&self, settings: &mut Settings) -> Result<Service, CliError> {
+        let folder = self.folder()?;
+        let (guard, listen) = front(settings, Some(&folder))?;
+        let parts = library::open(settings, &folder, &self.paths)?;
+        Ok(Service { parts, guard, listen })
+    }
+}
+
+async fn elsewhere(settings: &Settings) -> Result<Service, CliError> {
+    let (guard, listen) = front(settings, None)?;
+    let remote = Arc::new(Remote::start(settings).await.map_err(FleetError::from)?);
+    let admin = Arc::new(Admin::new(remote.purger()));
+    let extra = Box::new(|| Extra { device: "none", service: String::from("web"), ..Extra::default() });
+    let front = Front { recognizer: remote, limits: library::limits(settings), extra };
+    let parts = Parts { front: Arc::new(front), albums: people(settings).await?, jobs: None, admin: Some(admin) };
+    Ok(Service { parts, guard, listen })
+}
+
+/// The people of a fleet, where its database is known.
+async fn people(settings: &Settings) -> Result<Option<Arc<dyn Albums>>, CliError> {
+    if settings.mongo.gallery_images.is_empty() {
+        return Ok(None);
+    }
+    let params = pipeline::params(settings, &fleet::manifest(settings).await?);
+    Ok(Some(Arc::new(FleetAlbums::connect(settings, params).await?)))
+}
+
+/// Who may ask, and where.
+fn front(settings: &Settings, folder: Option<&Path>) -> Result<(Arc<Guard>, SocketAddr), CliError> {
+    let serve = &settings.serve;
+    let wrong =
+        || CliError::Usage(format!("serve.listen is {:?}, wanted is an address as 127.0.0.1:8080", serve.listen));
+    let listen: SocketAddr = match serve.listen.parse::<u16>() {
+        Ok(port) => SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port),
+        Err(_) => serve.listen.parse().map_err(|_| wrong())?,
+    };
+    let keys = keys(settings, folder)?;
+    if !listen.ip().is_loopback() && keys.list().is_empty() {
+        let text =
+            format!("{listen} can be reached by others: make a key first, with `muster keys add NAME --role read`");
+        return Err(CliError::Refused(text));
+    }
+    let limit = Duration::from_secs(serve.seconds);
+    Ok((Arc::new(Guard::new(keys, listen, serve.requests_per_minute, limit)), listen))
+}
+
+/// The keys: the text of their file in MUSTER_API_KEYS, where a container has no such file; else the file.
+fn keys(settings: &Settings, folder: Option<&Path>) -> Result<Keys, CliError> {
+    match (std::env::var("MUSTER_API_KEYS"), keys_file(settings, folder)) {
+        (Ok(text), _) => Ok(Keys::parse("MUSTER_API_KEYS".as_ref(), text.as_bytes())?),
+        (Err(VarError::NotUnicode(_)), _) => Err(CliError::Usage("MUSTER_API_KEYS is no text".to_owned())),
+        (Err(VarError::NotPresent), Some(path)) => Ok(Keys::read(&path)?),
+        (Err(VarError::NotPresent), None) => Ok(Keys::default()),
+    }
+}
+
+/// Where the API keys of a library are.
+pub(super) fn keys_in(folder: &Path) -> PathBuf {
+    folder.join("keys.json")
+}
+
+/// Where the API keys are; `None` where no file is named and there is no library.
+pub(super) fn keys_file(settings: &Settings, folder: Option<&Path>) -> Option<PathBuf> {
+    match settings.serve.keys.as_str() {
+        "" => folder.map(keys_in),
+        path => Some(PathBuf::from(path)),
+    }
+}

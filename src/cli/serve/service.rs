@@ -1,0 +1,96 @@
+//! A service from its first caller to its last.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use muster_actors::exit::Exit;
+use tokio::sync::watch;
+use tokio::time::{interval, timeout};
+
+use crate::cli::CliError;
+use crate::cli::print::{print, say};
+use crate::cli::signal::Signals;
+use crate::http::jobs::Jobs;
+use crate::http::{Guard, Parts, router};
+
+/// What a caller's answer may take beyond its time limit, before the service gives up on it.
+const GRACE: Duration = Duration::from_secs(2);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What answers.
+pub struct Service {
+    pub parts: Parts,
+    pub guard: Arc<Guard>,
+    pub listen: SocketAddr,
+}
+
+impl Service {
+    /// Answers until it is asked to stop, or cannot any more: then with the reason.
+    pub async fn run(self, signals: &Signals, drain: Duration) -> Result<Option<Exit>, CliError> {
+        let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(|error| {
+            let text = format!("cannot listen on {}: {error}; choose another with --listen", self.listen);
+            CliError::Refused(text)
+        })?;
+        let bound = listener.local_addr()?;
+        print(|out| Ok(writeln!(out, "http://{bound}")?))?;
+        let Self { parts, guard, .. } = self;
+        let front = Arc::clone(&parts.front);
+        let jobs = parts.jobs.clone();
+        let router = router(parts, Arc::clone(&guard));
+        let tidy = tokio::spawn(async move {
+            let mut minutes = interval(MINUTE);
+            loop {
+                minutes.tick().await;
+                guard.tidy();
+            }
+        });
+        let (stop, stopped) = watch::channel(false);
+        let mut server = tokio::spawn(answer(listener, router, stopped));
+        let broken = tokio::select! {
+            () = signals.asked() => None,
+            exit = front.recognizer.ended() => Some(exit),
+            end = &mut server => {
+                end.map_err(std::io::Error::other)??;
+                None
+            }
+        };
+        if let Some(exit) = &broken {
+            say(&format!("muster: {exit}"));
+        }
+        stop.send_replace(true);
+        front.recognizer.close();
+        let late = timeout(drain + GRACE, answered(jobs.as_deref(), &mut server)).await.is_err();
+        if timeout(GRACE, front.recognizer.finished()).await.is_err() || late {
+            say("muster: some callers were sent away without their answers");
+        }
+        tidy.abort();
+        server.abort();
+        Ok(broken)
+    }
+}
+
+type Server = tokio::task::JoinHandle<std::io::Result<()>>;
+
+async fn answer(
+    listener: tokio::net::TcpListener,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let asked = async move {
+        // An error says that nobody can ask any more.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    axum::serve(listener, service).with_graceful_shutdown(asked).await
+}
+
+/// Everybody who waits has an answer.
+async fn answered(jobs: Option<&Jobs>, server: &mut Server) {
+    if let Some(jobs) = jobs {
+        jobs.finish().await;
+    }
+    // It ended before: then nobody waits.
+    let _ = server.await;
+}

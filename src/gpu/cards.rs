@@ -1,0 +1,83 @@
+//! What the driver says of the cards of this machine.
+
+use serde::Serialize;
+
+/// The least driver that muster's CUDA libraries (12.x) run on, as CUDA numbers it: 12.0, which R525 brought.
+/// Source: CUDA Compatibility, "minor version compatibility" (docs.nvidia.com/deploy/cuda-compatibility).
+pub const LEAST_DRIVER: u32 = 12_000;
+
+/// One card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Card {
+    /// Its number in this process, from 0: after `CUDA_VISIBLE_DEVICES`.
+    pub ordinal: u32,
+    /// `GPU-` and 32 hexadecimal digits: the same in every process and in NVML.
+    pub uuid: String,
+    /// Such as "Tesla T4".
+    pub name: String,
+    /// Compute capability, major and minor: 7.5 of a T4.
+    pub compute: (u32, u32),
+    /// The newest CUDA that the driver knows: 1000 · major + 10 · minor.
+    pub driver: u32,
+    /// Bytes of memory.
+    pub total: u64,
+    /// Bytes that nobody uses.
+    pub free: u64,
+}
+
+/// Why there is no card to use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoGpu {
+    /// Built without the feature `gpu`.
+    #[error("this muster was built without GPUs (cargo feature gpu)")]
+    NotBuilt,
+    /// Nobody looked.
+    #[error("no card is looked for: ONNX Runtime's build for cards is not installed (muster models pull open --cuda)")]
+    NotAsked,
+    /// The driver's library is not there.
+    #[error("no NVIDIA driver: libcuda.so.1 cannot be loaded")]
+    NoDriver,
+    /// The driver is older than the CUDA libraries need.
+    #[error("the NVIDIA driver is too old: it knows CUDA {}, and {} is needed (driver 525 or later)", cuda(*found), cuda(*needed))]
+    OldDriver {
+        /// The newest CUDA it knows.
+        found: u32,
+        /// The oldest that would do.
+        needed: u32,
+    },
+    /// The driver is there, and shows no card.
+    #[error("the NVIDIA driver shows no card{}", hidden(visible.as_deref()))]
+    NoCard {
+        /// `CUDA_VISIBLE_DEVICES`, where it is set.
+        visible: Option<String>,
+    },
+    /// The driver answered with an error.
+    #[error("the NVIDIA driver says {0}")]
+    Driver(String),
+}
+
+/// A version of CUDA as people write it.
+pub fn cuda(version: u32) -> String {
+    format!("{}.{}", version / 1000, version % 1000 / 10)
+}
+
+fn hidden(visible: Option<&str>) -> String {
+    visible.map_or_else(String::new, |value| format!(" (CUDA_VISIBLE_DEVICES is {value:?})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_in_words_that_lead_to_the_mend() {
+        for (error, part) in [
+            (NoGpu::NoDriver, "libcuda.so.1"),
+            (NoGpu::OldDriver { found: 11_040, needed: LEAST_DRIVER }, "it knows CUDA 11.4, and 12.0 is needed"),
+            (NoGpu::NoCard { visible: None }, "shows no card"),
+            (NoGpu::NoCard { visible: Some(String::new()) }, "CUDA_VISIBLE_DEVICES is \"\""),
+        ] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

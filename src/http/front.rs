@@ -1,0 +1,25 @@
+//! Recognition behind the web front, wherever it happens.
+
+use std::sync::Arc;
+
+use crate::recognition::Recognizer;
+use crate::telemetry::Extra;
+
+/// What is taken of photos.
+#[derive(Clone, Copy, Debug)]
+pub struct PhotoLimits {
+    /// Bytes of one.
+    pub bytes: usize,
+    /// Photos of one enrolment.
+    pub photos: usize,
+}
+
+/// What every service has.
+pub struct Front {
+    /// Knows whose faces are in a photo.
+    pub recognizer: Arc<dyn Recognizer>,
+    /// What is taken.
+    pub limits: PhotoLimits,
+    /// What is measured beside the pipeline.
+    pub extra: Box<dyn Fn() -> Extra + Send + Sync>,
+}

@@ -1,0 +1,109 @@
+//! Which gallery a request is about: `?gallery=NAME`, on every route that is about one; the service's own where none is named.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::Uri;
+use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use muster_actors::gallery::GalleryId;
+use muster_actors::message;
+
+use super::problem::Problem;
+use crate::album::{Album, Albums};
+
+/// The name in the query.
+pub const PARAMETER: &str = "gallery";
+
+/// The gallery that a request names.
+#[derive(Clone, Debug)]
+pub struct Named(pub Option<GalleryId>);
+
+/// The gallery that a request is about.
+pub struct In(pub Arc<dyn Album>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or(Self(None)))
+    }
+}
+
+impl FromRequestParts<Arc<dyn Albums>> for In {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, albums: &Arc<dyn Albums>) -> Result<Self, Problem> {
+        let Named(gallery) = Named::from_request_parts(parts, albums).await?;
+        Ok(Self(albums.open(gallery).await?))
+    }
+}
+
+/// Takes the name out of the query, so that no route need know of it.
+pub async fn gallery(mut request: Request, next: Next) -> Response {
+    match named(request.uri()) {
+        Ok(None) => {}
+        Ok(Some((gallery, uri))) => {
+            request.extensions_mut().insert(Named(Some(gallery)));
+            *request.uri_mut() = uri;
+        }
+        Err(problem) => return problem.into_response(),
+    }
+    next.run(request).await
+}
+
+fn named(uri: &Uri) -> Result<Option<(GalleryId, Uri)>, Problem> {
+    let is_name = |part: &&str| {
+        let name = part.split('=').next().unwrap_or_default();
+        message::decode(name).is_ok_and(|name| name == PARAMETER)
+    };
+    let query = uri.query().unwrap_or_default();
+    let mut all = query.split('&').filter(is_name);
+    let Some(part) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        return Err(Problem::invalid("gallery is named twice"));
+    }
+    let name = part.split_once('=').map_or("", |(_, name)| name);
+    let refused = |_| Problem::invalid("gallery is not the name of a gallery");
+    let gallery = message::decode(name).and_then(message::gallery).map_err(refused)?;
+    let rest: Vec<&str> = query.split('&').filter(|part| !is_name(part)).collect();
+    let (path, rest) = (uri.path(), rest.join("&"));
+    let text = if rest.is_empty() { path.to_owned() } else { format!("{path}?{rest}") };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| Problem::invalid("the query is none"))?);
+    Ok(Some((gallery, Uri::from_parts(parts).map_err(|_| Problem::invalid("the query is none"))?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_gallery_leaves_the_query_and_a_bad_one_is_refused() {
+        for (uri, gallery, left) in [
+            ("/v1/people", None, "/v1/people"),
+            ("/v1/people?limit=3", None, "/v1/people?limit=3"),
+            ("/v1/people?gallery=g", Some("g"), "/v1/people"),
+            ("/v1/people?limit=3&gallery=my+photos%21&q=a", Some("my photos!"), "/v1/people?limit=3&q=a"),
+            ("/v1/people?q=gallery", None, "/v1/people?q=gallery"),
+            ("/v1/people?g%61llery=g", Some("g"), "/v1/people"),
+        ] {
+            let uri: Uri = uri.parse().unwrap();
+            let found = named(&uri).unwrap();
+            let (name, rest) = found.map_or((None, uri.clone()), |(name, rest)| (Some(name.0), rest));
+            assert_eq!((name.as_deref(), rest.to_string().as_str()), (gallery, left), "{uri}");
+        }
+        for uri in [
+            "/x?gallery=",
+            "/x?gallery",
+            "/x?gallery=a%2Fb",
+            "/x?gallery=%zz",
+            "/x?gallery=..",
+            "/x?gallery=a&gallery=b",
+        ] {
+            assert!(named(&uri.parse().unwrap()).is_err(), "{uri}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Which of TensorRT's engines on disk belongs to a model. Pure.
+//!
+//! An engine is good for one model, one range of shapes, one kind of card and one version of everything below; TensorRT itself
+//! checks some of that and rebuilds, but not that the model is another. So each has a folder of its own, and a change of any
+//! part leads to another folder.
+
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+/// Where TensorRT keeps what it built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engines {
+    /// The folder of all engines.
+    pub folder: PathBuf,
+    /// Compute capability of the card, major and minor.
+    pub compute: (u32, u32),
+    /// CUDA of the driver.
+    pub driver: u32,
+}
+
+/// A model and the shapes it will be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The model's input.
+    pub input: String,
+    /// sha256 of the model as it is given to the runtime.
+    pub model: [u8; 32],
+    /// Smallest, usual and largest input: batch, channels, height, width.
+    pub range: [[usize; 4]; 3],
+}
+
+impl Profile {
+    /// Of a model's bytes after they were rewritten.
+    pub fn new(input: &str, model: &[u8], range: [[usize; 4]; 3]) -> Self {
+        Self { input: input.to_owned(), model: Sha256::digest(model).into(), range }
+    }
+
+    /// Each of the three shapes as TensorRT reads it: `input:1x3x112x112`.
+    pub fn shapes(&self) -> [String; 3] {
+        self.range.map(|shape| {
+            let sides: Vec<String> = shape.iter().map(usize::to_string).collect();
+            format!("{}:{}", self.input, sides.join("x"))
+        })
+    }
+
+    /// Where the engine lies.
+    pub fn folder(&self, engines: &Engines) -> PathBuf {
+        let Engines { folder, compute: (major, minor), driver } = engines;
+        let model: String = self.model[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let range = Sha256::digest(self.shapes().join(" "));
+        let range: String = range[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        folder.join(format!("{model}-sm{major}{minor}-cuda{driver}-half-{range}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_makes_an_engine_useless_leads_to_another_folder() {
+        let engines = Engines { folder: PathBuf::from("/e"), compute: (7, 5), driver: 12_080 };
+        let range = [[1, 3, 112, 112], [8, 3, 112, 112], [32, 3, 112, 112]];
+        let profile = Profile::new("data", b"model", range);
+        let mut folders = vec![
+            profile.folder(&engines),
+            profile.folder(&Engines { compute: (8, 6), ..engines.clone() }),
+            profile.folder(&Engines { driver: 12_090, ..engines.clone() }),
+            Profile::new("data", b"another", range).folder(&engines),
+            Profile::new("input", b"model", range).folder(&engines),
+            Profile::new("data", b"model", [range[0], range[1], [16, 3, 112, 112]]).folder(&engines),
+        ];
+        assert_eq!(folders[0], Profile::new("data", b"model", range).folder(&engines), "the same again");
+        folders.sort();
+        folders.dedup();
+        assert_eq!(folders.len(), 6, "{folders:?}");
+        assert_eq!(profile.shapes()[1], "data:8x3x112x112");
+    }
+}

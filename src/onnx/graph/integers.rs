@@ -1,0 +1,218 @@
+//! Which nodes of a graph run on integers, and which values are turned into integers for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::leak::BELOW;
+use super::model::{Model, ModelError};
+use super::node::Node;
+use super::norm::channel_axis;
+use super::number::{ATTRIBUTE_S, KIND_FLOAT};
+
+/// What a node does once the graph is quantised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Runs on floats.
+    Float,
+    /// Multiplies by constant weights: Conv, Gemm, MatMul.
+    Product,
+    /// Adds two values that are integers.
+    Sum,
+    /// Ends at zero what the node before it makes; the step to bytes does it too.
+    Clamp,
+    /// Moves numbers or picks of them: what it makes has the range of what it reads.
+    Move,
+}
+
+/// Operators that are a [`Role::Move`] between two nodes on integers.
+const MOVES: &[&str] = &["Flatten", "MaxPool", "Reshape", "Resize", "Squeeze", "Transpose", "Unsqueeze"];
+
+/// The names of the nodes before product number `products` (from 0) of a graph, in the order of the graph: those of its
+/// first layers, which see the fewest channels and the finest detail, and lose most by bytes.
+pub fn opening(model: &Model<'_>, products: usize) -> BTreeSet<String> {
+    let leaks = |node: &Node<'_>| node.output().ends_with(BELOW);
+    let product = |node: &&Node<'_>| ["Conv", "Gemm", "MatMul"].iter().any(|op| node.is(op)) && !leaks(node);
+    let mut left = products.saturating_add(1);
+    let before = |node: &&Node<'_>| {
+        left -= usize::from(product(node));
+        left > 0
+    };
+    model.nodes.iter().take_while(before).map(|node| node.output().to_string()).collect()
+}
+
+/// What is to be quantised.
+#[derive(Debug)]
+pub struct Integers {
+    /// The role of every node, by position.
+    pub roles: Vec<Role>,
+    /// Values with a range of their own.
+    pub values: BTreeSet<String>,
+    /// Values that share the range of another.
+    pub shared: BTreeMap<String, String>,
+}
+
+impl Integers {
+    /// What of a graph is to be quantised. Nodes named in `keep`, by their own name or that of their first output, stay
+    /// on floats.
+    pub fn of(model: &Model<'_>, keep: &BTreeSet<String>) -> Result<Self, ModelError> {
+        let mut found = Self { roles: Vec::new(), values: BTreeSet::new(), shared: BTreeMap::new() };
+        let (readers, makers) = (model.readers(), model.makers());
+        for node in &model.nodes {
+            let kept = [node.name.as_str(), node.output()].iter().any(|name| keep.contains(*name));
+            found.roles.push(if kept { Role::Float } else { found.role(model, &makers, node)? });
+        }
+        found.drop_idle_moves(model, &readers);
+        for (at, node) in model.nodes.iter().enumerate() {
+            found.collect(&readers, at, node);
+        }
+        Ok(found)
+    }
+
+    /// Whether a value is an integer where it is made, so that there is no need to turn it into one.
+    fn is_integer(&self, model: &Model<'_>, makers: &BTreeMap<String, usize>, name: &str) -> bool {
+        makers.get(name).is_some_and(|at| match self.roles.get(*at) {
+            // Other products can give floats as they are; a sum of those is better left on floats.
+            Some(Role::Product) => model.nodes[*at].is("Conv"),
+            Some(role) => *role != Role::Float,
+            None => false,
+        })
+    }
+
+    fn role(&self, model: &Model<'_>, makers: &BTreeMap<String, usize>, node: &Node<'_>) -> Result<Role, ModelError> {
+        let integer = |input: usize| node.input(input).is_some_and(|name| self.is_integer(model, makers, name));
+        let constant = |name: &str| model.weights.get(name).is_some_and(|weight| weight.kind == KIND_FLOAT);
+        let moves = MOVES.contains(&node.op.as_str()) && integer(0) && node.outputs.len() == 1;
+        Ok(match node.op.as_str() {
+            _ if !node.is_standard() => Role::Float,
+            "Conv" | "Gemm" | "MatMul" => {
+                let bias = node.input(2).is_none_or(|bias| {
+                    constant(bias) && model.weights.get(bias).is_some_and(|weight| weight.dims.len() == 1)
+                });
+                let variable = node.input(0).is_some_and(|x| !model.weights.contains_key(x));
+                let fits = variable && bias && channel_axis(model, node)?.is_some();
+                if fits { Role::Product } else { Role::Float }
+            }
+            "Add" if integer(0) && integer(1) => Role::Sum,
+            "Relu" if integer(0) => Role::Clamp,
+            // Interpolation makes numbers between those that it reads, which integers would round.
+            "Resize" if !matches!(node.bytes("mode", ATTRIBUTE_S)?, None | Some(b"nearest")) => Role::Float,
+            _ if moves => Role::Move,
+            _ => Role::Float,
+        })
+    }
+
+    /// Moves that lead to no node on integers gain nothing.
+    fn drop_idle_moves(&mut self, model: &Model<'_>, readers: &BTreeMap<String, Vec<usize>>) {
+        for (at, node) in model.nodes.iter().enumerate().rev() {
+            // Whoever reads an output of the graph has no role.
+            let mut after = readers.get(node.output()).into_iter().flatten().filter_map(|at| self.roles.get(*at));
+            if self.roles[at] == Role::Move && after.all(|role| *role == Role::Float) {
+                self.roles[at] = Role::Float;
+            }
+        }
+    }
+
+    fn collect(&mut self, readers: &BTreeMap<String, Vec<usize>>, at: usize, node: &Node<'_>) {
+        // What is read by nothing but its clamp becomes bytes behind that.
+        let clamped = |name: &str| {
+            let [reader] = readers.get(name).map_or(&[][..], Vec::as_slice) else { return false };
+            self.roles.get(*reader) == Some(&Role::Clamp)
+        };
+        let (read, made): (&[String], bool) = match self.roles[at] {
+            Role::Float => return,
+            Role::Product => (&node.inputs[..1], node.is("Conv")),
+            Role::Sum => (&node.inputs, true),
+            Role::Clamp => (&node.inputs[..1], true),
+            Role::Move => {
+                let root = self.range_of(&node.inputs[0]).to_string();
+                self.shared.insert(node.output().to_string(), root);
+                (&node.inputs[..1], false)
+            }
+        };
+        let made = if made { node.output() } else { "" };
+        let names = read.iter().map(String::as_str).chain([made]);
+        let names: Vec<String> = names.filter(|name| !name.is_empty() && !clamped(name)).map(str::to_string).collect();
+        let shared = &self.shared;
+        self.values.extend(names.into_iter().filter(|name| !shared.contains_key(name)));
+    }
+
+    /// The value whose range `name` has: itself, or the one it shares it with.
+    pub fn range_of<'n>(&'n self, name: &'n str) -> &'n str {
+        self.shared.get(name).map_or(name, String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::Port;
+    use super::super::weight::Weight;
+    use super::*;
+
+    fn model(nodes: Vec<Node<'static>>) -> Model<'static> {
+        let mut model = Model { nodes, inputs: vec![Port::of_floats("x")], ..Model::default() };
+        model.outputs.push(Port::of_floats("y"));
+        model.add(Weight::of_floats("w", &[1, 1, 1, 1], &[1.0]));
+        model.add(Weight::of_floats("m", &[1, 1], &[1.0]));
+        model
+    }
+
+    fn conv(x: &str, y: &str) -> Node<'static> {
+        Node::of("Conv", &[x, "w"], y, Vec::new())
+    }
+
+    fn other(op: &str, x: &str, y: &str) -> Node<'static> {
+        Node::of(op, &x.split(' ').collect::<Vec<_>>(), y, Vec::new())
+    }
+
+    #[test]
+    fn roles_and_values() {
+        use Role::{Clamp, Float, Move, Product, Sum};
+        let residual = || vec![conv("x", "a"), other("Relu", "a", "r"), conv("r", "b"), other("Add", "r b", "y")];
+        type Case = (Vec<Node<'static>>, &'static str, &'static [Role], &'static [&'static str]);
+        let table: [Case; 7] = [
+            (residual(), "", &[Product, Clamp, Product, Sum], &["b", "r", "x", "y"]),
+            // A sum of a float is a float, and so is a Relu of one.
+            (residual(), "a", &[Float, Float, Product, Float], &["b", "r"]),
+            // What others read before it ends at zero is bytes there too.
+            (
+                vec![conv("x", "a"), other("Relu", "a", "r"), conv("a", "b"), conv("r", "y")],
+                "",
+                &[Product, Clamp, Product, Product],
+                &["a", "b", "r", "x", "y"],
+            ),
+            // Moves between products share a range; those that lead nowhere are left.
+            (
+                vec![conv("x", "a"), other("MaxPool", "a", "p"), conv("p", "y")],
+                "",
+                &[Product, Move, Product],
+                &["a", "x", "y"],
+            ),
+            (vec![conv("x", "a"), other("Transpose", "a", "y")], "", &[Product, Float], &["a", "x"]),
+            // The product of matrices gives floats as they are.
+            (vec![other("MatMul", "x m", "a"), other("Sigmoid", "a", "y")], "", &[Product, Float], &["x"]),
+            (vec![other("MatMul", "m m", "a"), other("Conv", "x y", "b")], "", &[Float, Float], &[]),
+        ];
+        for (nodes, keep, roles, values) in table {
+            let keep = if keep.is_empty() { BTreeSet::new() } else { BTreeSet::from([keep.to_string()]) };
+            let found = Integers::of(&model(nodes), &keep).unwrap();
+            assert_eq!(found.roles, roles);
+            assert_eq!(found.values.iter().collect::<Vec<_>>(), values);
+        }
+    }
+
+    #[test]
+    fn a_chain_of_moves_has_the_range_of_its_first() {
+        let model = model(vec![conv("x", "a"), other("MaxPool", "a", "b"), other("Flatten", "b", "c"), conv("c", "y")]);
+        let found = Integers::of(&model, &BTreeSet::new()).unwrap();
+        assert_eq!(["c", "b", "a", "y"].map(|name| found.range_of(name)), ["a", "a", "a", "y"]);
+    }
+
+    #[test]
+    fn the_opening_ends_before_a_product() {
+        let model = model(vec![conv("x", "a"), conv("a", "a/leak/below"), other("Relu", "a", "r"), conv("r", "y")]);
+        let table: [(usize, &[&str]); 3] =
+            [(0, &[]), (1, &["a", "a/leak/below", "r"]), (9, &["a", "a/leak/below", "r", "y"])];
+        for (products, expected) in table {
+            assert_eq!(opening(&model, products).iter().collect::<Vec<_>>(), expected);
+        }
+    }
+}

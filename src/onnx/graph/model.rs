@@ -1,0 +1,282 @@
+//! A model that can be edited: its graph taken apart, all that is not understood kept as it stands.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::wire::{Value, WireError, fields, put_bytes, put_number};
+use super::node::Node;
+use super::number::*;
+use super::weight::Weight;
+
+/// A file of more bytes than protobuf allows for a message is refused before it is read.
+const MAX_BYTES: usize = 1 << 31;
+/// So many nodes, weights, inputs or outputs (each) are refused: an empty one takes two bytes of a file, and a hundred
+/// of memory.
+const MAX_PARTS: usize = 1 << 16;
+
+/// A model could not be edited.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// Not protobuf.
+    #[error("not an ONNX file: {0}")]
+    Wire(#[from] WireError),
+    /// Protobuf, but without a graph.
+    #[error("not an ONNX file: it holds no graph")]
+    NoGraph,
+    /// A name that is not UTF-8.
+    #[error("a name in the model is not text")]
+    NotText,
+    /// More bytes or parts than a model of this kind has.
+    #[error("the model has more than {0} {1}")]
+    TooMany(usize, &'static str),
+    /// A weight that has not as many elements as its shape says.
+    #[error("weight {0}: its data does not have the length of its shape")]
+    Length(String),
+    /// Weights in another file.
+    #[error("the model keeps weights in another file")]
+    External,
+    /// A branch or a loop.
+    #[error("the model has a graph within a node, which is not rewritten")]
+    Nested,
+    /// An operator set that quantisation cannot start from.
+    #[error("the model's operator set is {0}; 11 or later is needed")]
+    Opset(u64),
+    /// An operator that means something else in operator set 13.
+    #[error("operator {0} is not the same in operator set 13")]
+    Changed(String),
+    /// An activation that was not calibrated.
+    #[error("no range was observed of {0}")]
+    NoRange(String),
+    /// A value that two nodes make.
+    #[error("{0} is made twice")]
+    Twice(String),
+    /// A value that does not come before the node that reads it.
+    #[error("node {0} reads what no node before it makes")]
+    Order(String),
+}
+
+/// A name of the model.
+pub(super) fn text(bytes: &[u8]) -> Result<String, ModelError> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| ModelError::NotText)
+}
+
+/// An input or output of a graph: its name and its `ValueInfoProto`.
+#[derive(Clone, Debug)]
+pub struct Port<'a> {
+    /// Its name.
+    pub name: String,
+    /// Its element type, a `TensorProto.DataType`; 0 where it is not said.
+    pub kind: u64,
+    message: Cow<'a, [u8]>,
+}
+
+impl<'a> Port<'a> {
+    fn read(message: &'a [u8]) -> Result<Self, ModelError> {
+        let tensor = super::text(super::text(message, VALUE_TYPE)?, TYPE_TENSOR)?;
+        let mut kind = 0;
+        for field in fields(tensor) {
+            if let (TENSOR_ELEMENT, Value::Varint(value)) = field.map(|field| (field.number, field.value))? {
+                kind = value;
+            }
+        }
+        Ok(Self { name: text(super::text(message, VALUE_NAME)?)?, kind, message: message.into() })
+    }
+
+    /// A float32 output of any shape.
+    pub fn of_floats(name: &str) -> Self {
+        let (mut tensor, mut kind, mut message) = (Vec::new(), Vec::new(), Vec::new());
+        put_number(&mut tensor, TENSOR_ELEMENT, KIND_FLOAT);
+        put_bytes(&mut kind, TYPE_TENSOR, &tensor);
+        put_bytes(&mut message, VALUE_NAME, name.as_bytes());
+        put_bytes(&mut message, VALUE_TYPE, &kind);
+        Self { name: name.to_string(), kind: KIND_FLOAT, message: message.into() }
+    }
+}
+
+/// A model taken apart. Inferred shapes are dropped: an edit would leave them wrong, and runtimes infer them again.
+#[derive(Clone, Debug, Default)]
+pub struct Model<'a> {
+    /// Nodes, each after those whose outputs it reads.
+    pub nodes: Vec<Node<'a>>,
+    /// Weights, by name.
+    pub weights: BTreeMap<String, Weight<'a>>,
+    /// Inputs; files of before 2019 also list weights here.
+    pub inputs: Vec<Port<'a>>,
+    /// Outputs.
+    pub outputs: Vec<Port<'a>>,
+    /// Version of the format.
+    pub ir: u64,
+    /// Version of ONNX's own operators; 0 where the model does not say.
+    pub opset: u64,
+    /// Fields of the model and of its graph that are not understood.
+    pub(super) rest: [Vec<u8>; 2],
+}
+
+impl<'a> Model<'a> {
+    /// Takes a model apart.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, ModelError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(ModelError::TooMany(MAX_BYTES, "bytes"));
+        }
+        let (mut model, mut graph) = (Self::default(), None);
+        for field in fields(bytes) {
+            let field = field?;
+            match (field.number, field.value) {
+                (MODEL_IR, Value::Varint(version)) => model.ir = version,
+                (MODEL_GRAPH, Value::Bytes(message)) => graph = Some(message),
+                (MODEL_OPSET, Value::Bytes(message)) if own_opset(message)?.is_some() => {
+                    model.opset = own_opset(message)?.unwrap_or(model.opset);
+                }
+                _ => model.rest[0].extend_from_slice(field.raw),
+            }
+        }
+        model.take_apart(graph.ok_or(ModelError::NoGraph)?)?;
+        Ok(model)
+    }
+
+    fn take_apart(&mut self, graph: &'a [u8]) -> Result<(), ModelError> {
+        let mut count = 0;
+        for field in fields(graph) {
+            let field = field?;
+            match (field.number, field.value) {
+                (GRAPH_NODE, Value::Bytes(message)) => self.nodes.push(Node::read(message)?),
+                (GRAPH_INITIALIZER, Value::Bytes(message)) => {
+                    let weight = Weight::read(message)?;
+                    self.weights.insert(weight.name.clone(), weight);
+                }
+                (GRAPH_INPUT, Value::Bytes(message)) => self.inputs.push(Port::read(message)?),
+                (GRAPH_OUTPUT, Value::Bytes(message)) => self.outputs.push(Port::read(message)?),
+                (GRAPH_VALUE_INFO, _) => continue,
+                _ => {
+                    self.rest[1].extend_from_slice(field.raw);
+                    continue;
+                }
+            }
+            count += 1;
+            if count > MAX_PARTS {
+                return Err(ModelError::TooMany(MAX_PARTS, "parts"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The model's bytes. Weights that nothing reads any more are left out.
+    pub fn write(&self) -> Vec<u8> {
+        let mut read: BTreeSet<&str> = self.nodes.iter().flat_map(|node| &node.inputs).map(String::as_str).collect();
+        read.extend(self.outputs.iter().map(|port| port.name.as_str()));
+        let mut graph = Vec::new();
+        self.nodes.iter().for_each(|node| put_bytes(&mut graph, GRAPH_NODE, &node.write()));
+        for weight in self.weights.values().filter(|weight| read.contains(weight.name.as_str())) {
+            put_bytes(&mut graph, GRAPH_INITIALIZER, &weight.write());
+        }
+        self.inputs.iter().for_each(|port| put_bytes(&mut graph, GRAPH_INPUT, &port.message));
+        self.outputs.iter().for_each(|port| put_bytes(&mut graph, GRAPH_OUTPUT, &port.message));
+        graph.extend_from_slice(&self.rest[1]);
+
+        let mut out = Vec::with_capacity(graph.len() + self.rest[0].len() + 64);
+        if self.ir > 0 {
+            put_number(&mut out, MODEL_IR, self.ir);
+        }
+        out.extend_from_slice(&self.rest[0]);
+        put_bytes(&mut out, MODEL_GRAPH, &graph);
+        if self.opset > 0 {
+            let mut opset = Vec::new();
+            put_number(&mut opset, OPSET_VERSION, self.opset);
+            put_bytes(&mut out, MODEL_OPSET, &opset);
+        }
+        out
+    }
+
+    /// Takes weights off the list of inputs: no caller may replace them once they are rewritten.
+    pub fn fold_weights(&mut self) {
+        self.inputs.retain(|port| !self.weights.contains_key(&port.name));
+    }
+
+    /// Adds a weight, and gives its name back.
+    pub fn add(&mut self, weight: Weight<'a>) -> String {
+        let name = weight.name.clone();
+        self.weights.insert(name.clone(), weight);
+        name
+    }
+
+    /// The elements of the float32 weight that is called `name`; `None` where no such weight is.
+    pub fn floats(&self, name: &str) -> Result<Option<Vec<f32>>, ModelError> {
+        self.weights.get(name).map_or(Ok(None), Weight::floats)
+    }
+
+    /// For every value that is read, the nodes that read it, by position. What the graph gives out counts as read by
+    /// [`usize::MAX`].
+    pub fn readers(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut readers: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|name| readers.entry(name.clone()).or_default().push(at));
+        }
+        self.outputs.iter().for_each(|port| readers.entry(port.name.clone()).or_default().push(usize::MAX));
+        readers
+    }
+
+    /// For every value that a node makes, that node, by position.
+    pub fn makers(&self) -> BTreeMap<String, usize> {
+        let made = self.nodes.iter().enumerate();
+        made.flat_map(|(at, node)| node.outputs.iter().map(move |name| (name.clone(), at))).collect()
+    }
+}
+
+/// The version in an `OperatorSetIdProto` of ONNX's own operators; `None` for another domain.
+fn own_opset(message: &[u8]) -> Result<Option<u64>, ModelError> {
+    let mut version = 0;
+    for field in fields(message) {
+        if let (OPSET_VERSION, Value::Varint(value)) = field.map(|field| (field.number, field.value))? {
+            version = value;
+        }
+    }
+    Ok(matches!(super::text(message, OPSET_DOMAIN)?, b"" | b"ai.onnx").then_some(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_written_and_the_rest_copied() {
+        let mut model = Model { opset: 11, ir: 6, ..Model::default() };
+        model.nodes.push(Node::of("Mul", &["x", "w"], "y", Vec::new()));
+        model.add(Weight::of_floats("w", &[1], &[2.0]));
+        model.add(Weight::of_floats("unread", &[1], &[3.0]));
+        model.inputs.extend([Port::of_floats("x"), Port::of_floats("w")]);
+        model.outputs.push(Port::of_floats("y"));
+        put_bytes(&mut model.rest[0], 2, b"author");
+        put_bytes(&mut model.rest[0], MODEL_OPSET, b"\x0a\x05other\x10\x07");
+        put_bytes(&mut model.rest[1], 2, b"name");
+        let bytes = model.write();
+
+        let mut read = Model::read(&bytes).unwrap();
+        assert_eq!((read.opset, read.ir, read.inputs[0].kind), (11, 6, KIND_FLOAT));
+        assert_eq!(read.rest, model.rest);
+        assert_eq!(read.floats("w"), Ok(Some(vec![2.0])));
+        assert_eq!(read.weights.len(), 1);
+        assert_eq!(read.write(), bytes);
+        read.fold_weights();
+        assert_eq!(read.inputs.len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_model_is_a_typed_error() {
+        let graph = |parts: &[u8]| {
+            let mut out = Vec::new();
+            put_bytes(&mut out, MODEL_GRAPH, parts);
+            out
+        };
+        let many: Vec<u8> = [0x0a, 0].repeat(MAX_PARTS + 1);
+        let table: [(Vec<u8>, ModelError); 4] = [
+            (Vec::new(), ModelError::NoGraph),
+            (vec![0xff; 12], ModelError::Wire(WireError::LongVarint)),
+            // A node whose only input has a name that is not text.
+            (graph(&[0x0a, 3, 0x0a, 1, 0xff]), ModelError::NotText),
+            (graph(&many), ModelError::TooMany(MAX_PARTS, "parts")),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(Model::read(&bytes).map(|_| ()), Err(expected));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The range of an activation, from what was observed of it.
+
+/// From the lowest to the highest value that an activation takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The lowest value.
+    pub low: f32,
+    /// The highest value.
+    pub high: f32,
+}
+
+impl Range {
+    /// From the lowest to the highest of `values`; `None` where there are none. What is not finite is passed over.
+    pub fn of(values: &[f32]) -> Option<Self> {
+        let finite = values.iter().copied().filter(|value| value.is_finite());
+        finite.map(|value| Self { low: value, high: value }).reduce(Self::merge)
+    }
+
+    /// The range that holds both.
+    pub fn merge(self, other: Self) -> Self {
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+
+    /// The average of a range and the `next` one, which counts for `weight` (0 to 1). One odd photo moves it less than
+    /// it does [`Range::merge`]. With a weight of `1 / n` for the `n`th photo, it is the mean of all. Source: Jacob et al. (2018), section 3.1.
+    pub fn toward(self, next: Self, weight: f32) -> Self {
+        let mix = |from: f32, to: f32| from + (to - from) * weight.clamp(0.0, 1.0);
+        Self { low: mix(self.low, next.low), high: mix(self.high, next.high) }
+    }
+
+    /// Step and zero point of unsigned bytes: `value = step · (byte - zero)`. Zero is always one of the values, as
+    /// padding needs.
+    pub fn unsigned(self) -> (f32, u8) {
+        let (low, high) = (finite(self.low).min(0.0), finite(self.high).max(0.0));
+        let step = step(f64::from(high) - f64::from(low), 255.0);
+        (step, (-low / step).round().clamp(0.0, 255.0) as u8)
+    }
+
+    /// Step of signed bytes around zero: `value = step · byte`, for bytes from -127 to 127.
+    pub fn signed(self) -> f32 {
+        step(f64::from(finite(self.low).abs().max(finite(self.high).abs())), 127.0)
+    }
+}
+
+fn finite(value: f32) -> f32 {
+    if value.is_finite() { value } else { 0.0 }
+}
+
+/// `width` in so many steps; 1 where there is no width to divide.
+fn step(width: f64, steps: f64) -> f32 {
+    let step = (width / steps) as f32;
+    if step.is_normal() { step } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(low: f32, high: f32) -> Range {
+        Range { low, high }
+    }
+
+    #[test]
+    fn of_values() {
+        assert_eq!(Range::of(&[]), None);
+        assert_eq!(Range::of(&[f32::NAN]), None);
+        assert_eq!(Range::of(&[3.0]), Some(range(3.0, 3.0)));
+        assert_eq!(Range::of(&[1.0, -1e9, f32::NAN, f32::INFINITY, 1e9]), Some(range(-1e9, 1e9)));
+    }
+
+    #[test]
+    fn merged_and_averaged() {
+        let (a, b) = (range(-1.0, 2.0), range(-3.0, 1.0));
+        assert_eq!(a.merge(b), range(-3.0, 2.0));
+        assert_eq!(a.toward(b, 0.5), range(-2.0, 1.5));
+        assert_eq!(a.toward(b, 7.0), b);
+    }
+
+    #[test]
+    fn steps_of_bytes() {
+        let table = [
+            (range(0.0, 255.0), (1.0, 0)),
+            (range(-255.0, 0.0), (1.0, 255)),
+            (range(-1.0, 2.0), (3.0 / 255.0, 85)),
+            (range(5.0, 510.0), (2.0, 0)),
+            (range(0.0, 0.0), (1.0, 0)),
+            (range(f32::NAN, f32::INFINITY), (1.0, 0)),
+        ];
+        for (range, expected) in table {
+            assert_eq!(range.unsigned(), expected, "{range:?}");
+        }
+        assert_eq!((range(-127.0, 3.0).signed(), range(0.0, 0.0).signed()), (1.0, 1.0));
+    }
+}

@@ -1,0 +1,142 @@
+//! Where a model runs: on the processor, or on one card.
+
+use std::fmt;
+
+use ort::ep::cuda::ConvAlgorithmSearch;
+use ort::ep::{ArenaExtendStrategy, CUDA, ExecutionProviderDispatch, OpenVINO, TensorRT};
+
+use super::engine_cache::{Engines, Profile};
+use super::pull::Build;
+
+/// A card as ONNX Runtime is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnCard {
+    /// Its number in this process.
+    pub ordinal: u32,
+    /// Bytes that the arena of one model may take.
+    pub limit: u64,
+}
+
+/// Where a model runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// ONNX Runtime's own kernels.
+    #[default]
+    Cpu,
+    /// OpenVINO.
+    OpenVino,
+    /// CUDA on a card.
+    Cuda(OnCard),
+    /// TensorRT on a card.
+    TensorRt(OnCard, Engines),
+}
+
+impl Place {
+    /// The card, where there is one.
+    pub fn card(&self) -> Option<&OnCard> {
+        match self {
+            Self::Cpu | Self::OpenVino => None,
+            Self::Cuda(card) | Self::TensorRt(card, _) => Some(card),
+        }
+    }
+
+    /// The build of ONNX Runtime that has its kernels.
+    pub fn build(&self) -> Build {
+        match self {
+            Self::Cpu => Build::Cpu,
+            Self::OpenVino => Build::OpenVino,
+            Self::Cuda(_) | Self::TensorRt(..) => Build::Cuda,
+        }
+    }
+
+    /// As it is called in tables and in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::OpenVino => "openvino",
+            Self::Cuda(_) => "cuda",
+            Self::TensorRt(..) => "tensorrt",
+        }
+    }
+
+    /// The execution providers, best first; what none of them takes runs on the CPU. One that cannot be had is an error:
+    /// by itself ONNX Runtime would pass over it in silence.
+    pub(super) fn providers(&self, threads: usize, profile: Option<&Profile>) -> Vec<ExecutionProviderDispatch> {
+        match self {
+            Self::Cpu => Vec::new(),
+            Self::OpenVino => {
+                let provider = OpenVINO::default().with_device_type("CPU").with_num_threads(threads.max(1));
+                vec![provider.with_num_streams(1).build().error_on_failure()]
+            }
+            Self::Cuda(card) => vec![cuda(card)],
+            Self::TensorRt(card, engines) => vec![tensorrt(card, engines, profile), cuda(card)],
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.card() {
+            Some(card) => write!(f, "{}:{}", self.name(), card.ordinal),
+            None => f.write_str(self.name()),
+        }
+    }
+}
+
+/// CUDA numbers devices with a C int.
+fn device(card: &OnCard) -> i32 {
+    i32::try_from(card.ordinal).unwrap_or(i32::MAX)
+}
+
+fn cuda(card: &OnCard) -> ExecutionProviderDispatch {
+    CUDA::default()
+        .with_device_id(device(card))
+        .with_memory_limit(usize::try_from(card.limit).unwrap_or(usize::MAX))
+        // By powers of two the arena would take memory that a batch of the measured size does not need.
+        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+        // The exhaustive search times every algorithm at every new shape, and photos have many shapes.
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+        // TF32 rounds to 10 bits: embeddings would move by more than they may.
+        .with_tf32(false)
+        .build()
+        .error_on_failure()
+}
+
+fn tensorrt(card: &OnCard, engines: &Engines, profile: Option<&Profile>) -> ExecutionProviderDispatch {
+    let mut provider =
+        TensorRT::default().with_device_id(device(card)).with_fp16(true).with_layer_norm_fp32_fallback(true);
+    if let Some(profile) = profile {
+        let folder = profile.folder(engines).display().to_string();
+        let [least, usual, most] = profile.shapes();
+        provider = provider
+            .with_engine_cache(true)
+            .with_engine_cache_path(&folder)
+            .with_timing_cache(true)
+            .with_timing_cache_path(folder)
+            .with_profile_min_shapes(least)
+            .with_profile_opt_shapes(usual)
+            .with_profile_max_shapes(most);
+    }
+    provider.build().error_on_failure()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_named_with_its_card() {
+        let card = OnCard { ordinal: 1, limit: 1 };
+        let engines = Engines { folder: PathBuf::new(), compute: (7, 5), driver: 12_080 };
+        for (place, name, providers) in [
+            (Place::Cpu, "cpu", 0),
+            (Place::OpenVino, "openvino", 1),
+            (Place::Cuda(card.clone()), "cuda:1", 1),
+            (Place::TensorRt(card, engines), "tensorrt:1", 2),
+        ] {
+            assert_eq!((place.to_string().as_str(), place.providers(1, None).len()), (name, providers));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A product on its way to its place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{OptimizeError, Order};
+use crate::onnx::home::Home;
+use crate::onnx::manifest::{File, Manifest};
+use crate::onnx::pack::{Pack, sha256};
+use crate::onnx::product::{Parity, Precision, Product};
+
+/// A product that nobody has judged yet. Gone when dropped.
+pub(super) struct Draft {
+    folder: PathBuf,
+    manifest: Manifest,
+}
+
+impl Draft {
+    /// Its folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn write(
+        home: &Home,
+        pack: &Pack,
+        order: &Order,
+        files: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<Self, OptimizeError> {
+        let source = pack.manifest();
+        let made = |(file, bytes): (&String, &Vec<u8>)| File {
+            file: file.clone(),
+            bytes: bytes.len() as u64,
+            sha256: sha256(bytes),
+            wheel: None,
+            member: None,
+        };
+        let listed: Vec<File> = files.iter().map(made).collect();
+        let hashes: String = listed.iter().map(|file| file.sha256.as_str()).collect();
+        let manifest = Manifest {
+            name: order.name.clone(),
+            // Another product under the same name is another pack: their vectors do not mix.
+            version: format!("{}-{}", source.version, &sha256(hashes.as_bytes())[..8]),
+            source: format!("{}, made from {} by muster models optimize", source.source, pack.id()),
+            product: Some(Product {
+                of: pack.id(),
+                precision: order.precision,
+                target: (order.precision == Precision::Int8).then_some(order.target),
+                judged: order.place.name().to_owned(),
+                parity: Parity::default(),
+            }),
+            files: listed,
+            wheels: Vec::new(),
+            ..source.clone()
+        };
+        // Beside the target, so that the rename stays on one file system.
+        let folder = home.models().join(format!(".draft-{}-{}", order.name, std::process::id()));
+        let draft = Self { folder, manifest };
+        fs::create_dir_all(&draft.folder).map_err(at(&draft.folder))?;
+        for (file, bytes) in files {
+            let path = draft.folder.join(file);
+            fs::write(&path, bytes).map_err(at(&path))?;
+        }
+        draft.write_manifest()?;
+        Ok(draft)
+    }
+
+    fn write_manifest(&self) -> Result<(), OptimizeError> {
+        let path = self.folder.join("manifest.toml");
+        fs::write(&path, toml::to_string_pretty(&self.manifest).unwrap_or_default()).map_err(at(&path))
+    }
+
+    /// Puts it in its place, with what it was judged by.
+    pub(super) fn keep(mut self, target: &Path, parity: &Parity) -> Result<PathBuf, OptimizeError> {
+        if let Some(product) = &mut self.manifest.product {
+            product.parity = parity.clone();
+        }
+        self.write_manifest()?;
+        if target.exists() {
+            fs::remove_dir_all(target).map_err(at(target))?;
+        }
+        fs::rename(&self.folder, target).map_err(at(target))?;
+        Ok(target.to_owned())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Where it was kept there is nothing left here.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> OptimizeError {
+    let path = path.to_owned();
+    move |source| OptimizeError::Io { path, source }
+}

@@ -1,0 +1,77 @@
+//! Why no product could be made.
+
+use std::io;
+use std::path::PathBuf;
+
+use muster_actors::ports::engine::EngineError;
+use muster_actors::ports::index::IndexError;
+
+use super::gate;
+use crate::onnx::graph::{GraphError, ModelError};
+use crate::onnx::pack::PackError;
+
+/// Nothing could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum OptimizeError {
+    /// The source is missing or changed, or the product could not be read back.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A model did not run.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A graph could not be rewritten.
+    #[error("{file}: {source}")]
+    Graph {
+        /// The model.
+        file: String,
+        /// Why.
+        source: GraphError,
+    },
+    /// A model could not be put in other numbers.
+    #[error("{file}: {source}")]
+    Model {
+        /// The model.
+        file: String,
+        /// Why.
+        source: ModelError,
+    },
+    /// The folder holds no photos with faces.
+    #[error("{}: {photos} photos and {faces} faces were found, and {} photos and {} faces are needed: name a folder with more of your photos", folder.display(), 2 * gate::LEAST_PHOTOS, 2 * gate::LEAST_FACES)]
+    TooFew {
+        /// The folder.
+        folder: PathBuf,
+        /// Photos in it.
+        photos: usize,
+        /// Faces in them.
+        faces: usize,
+    },
+    /// The faces could not be grouped.
+    #[error("grouping: {0}")]
+    Index(#[from] IndexError),
+    /// The product could not be written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A pack of this name is there and is not a product, or this is no name for a folder.
+    #[error("{0:?} is no plain name, or the name of a pack that was not made by optimize: choose another --name")]
+    Taken(String),
+}
+
+impl OptimizeError {
+    /// The process's exit code: 65 for photos that do not do (`EX_DATAERR`), 64 for a name that is taken, 66 for models, 74
+    /// where nothing can be written.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Pack(error) => error.exit_code(),
+            Self::Engine(_) | Self::Graph { .. } | Self::Model { .. } => 66,
+            Self::TooFew { .. } => 65,
+            Self::Index(_) => 70,
+            Self::Io { .. } => 74,
+            Self::Taken(_) => 64,
+        }
+    }
+}

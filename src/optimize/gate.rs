@@ -1,0 +1,99 @@
+//! Whether a product may take its source's place. Pure.
+
+use crate::onnx::place::Place;
+use crate::onnx::product::{Parity, Precision};
+
+/// What a product must reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gate {
+    /// Least mean cosine between a face's two embeddings.
+    pub cosine_mean: f64,
+    /// Least cosine of all but one face in a hundred.
+    pub cosine_p1: f64,
+    /// Least agreement of the detectors.
+    pub agreement: f64,
+    /// Most that F of grouping may fall.
+    pub grouping_loss: f64,
+}
+
+/// Fewer faces than this say nothing about one in a hundred.
+pub const LEAST_FACES: usize = 100;
+/// Fewer photos than this say little about a detector.
+pub const LEAST_PHOTOS: usize = 30;
+
+impl Gate {
+    /// What a precision must reach at a place: TensorRT computes in half precision whatever the model says. A cosine of 0.99 moves a similarity of 0.38, where two people are told apart, by 0.02 at
+    /// most in the mean: a tenth of the distance between the two kinds of pairs (docs/grouping.md).
+    pub fn of(precision: Precision, place: &Place) -> Self {
+        match (precision, place) {
+            (Precision::Float, Place::Cpu | Place::OpenVino | Place::Cuda(_)) => {
+                Self { cosine_mean: 0.999_99, cosine_p1: 0.9999, agreement: 0.999, grouping_loss: 0.001 }
+            }
+            (Precision::Float, Place::TensorRt(..)) | (Precision::Half, _) => {
+                Self { cosine_mean: 0.999, cosine_p1: 0.99, agreement: 0.99, grouping_loss: 0.005 }
+            }
+            (Precision::Int8, _) => Self { cosine_mean: 0.99, cosine_p1: 0.97, agreement: 0.98, grouping_loss: 0.01 },
+        }
+    }
+
+    /// What is not reached, each with its figures; empty where the product passes.
+    pub fn failures(&self, parity: &Parity) -> Vec<String> {
+        let mut failures = Vec::new();
+        let mut least = |what: &str, found: f64, wanted: f64| {
+            if found.is_nan() || found < wanted {
+                failures.push(format!("{what} is {found:.4}, and {wanted} is needed"));
+            }
+        };
+        least("faces compared", parity.faces as f64, LEAST_FACES as f64);
+        least("photos compared", parity.photos as f64, LEAST_PHOTOS as f64);
+        least("mean cosine", parity.cosine_mean, self.cosine_mean);
+        least("cosine of all but one face in a hundred", parity.cosine_p1, self.cosine_p1);
+        least("agreement of the detectors", parity.agreement, self.agreement);
+        if let Some([source, product]) = parity.grouping {
+            least("F of grouping", product, source - self.grouping_loss);
+        }
+        failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::onnx::engine_cache::Engines;
+    use crate::onnx::place::OnCard;
+
+    #[test]
+    fn a_product_passes_only_where_every_figure_does() {
+        let good = Parity {
+            faces: 200,
+            cosine_mean: 0.995,
+            cosine_p1: 0.98,
+            photos: 60,
+            agreement: 0.99,
+            grouping: Some([0.95, 0.945]),
+        };
+        let int8 = Gate::of(Precision::Int8, &Place::Cpu);
+        assert_eq!(int8.failures(&good), [""; 0]);
+        assert_eq!(int8.failures(&Parity { grouping: None, ..good.clone() }), [""; 0]);
+        for (bad, part) in [
+            (Parity { faces: 99, ..good.clone() }, "faces compared is 99"),
+            (Parity { photos: 3, ..good.clone() }, "photos compared is 3"),
+            (Parity { cosine_mean: 0.98, ..good.clone() }, "mean cosine is 0.9800, and 0.99 is needed"),
+            (Parity { cosine_p1: 0.9, ..good.clone() }, "one face in a hundred is 0.9000"),
+            (Parity { cosine_p1: f64::NAN, ..good.clone() }, "one face in a hundred is NaN"),
+            (Parity { agreement: 0.9, ..good.clone() }, "agreement"),
+            (Parity { grouping: Some([0.95, 0.93]), ..good.clone() }, "F of grouping is 0.9300"),
+        ] {
+            let failures = int8.failures(&bad);
+            assert!(failures.len() == 1 && failures[0].contains(part), "{failures:?}");
+        }
+        let half = Gate::of(Precision::Half, &Place::Cpu);
+        assert_eq!(half.failures(&good).len(), 2, "half is held to more");
+        let engines = Engines { folder: PathBuf::new(), compute: (7, 5), driver: 12_080 };
+        let tensorrt = Place::TensorRt(OnCard { ordinal: 0, limit: 0 }, engines);
+        assert_eq!(Gate::of(Precision::Float, &tensorrt), half, "TensorRT computes in half precision");
+        assert_ne!(Gate::of(Precision::Float, &Place::Cpu), half);
+    }
+}

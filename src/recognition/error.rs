@@ -1,0 +1,36 @@
+//! Why nobody could be looked up.
+
+use muster_actors::error::Class;
+use muster_actors::error::class::Classified;
+use muster_actors::gallery::GalleryId;
+use muster_actors::ports::faces::FacesError;
+use muster_actors::ports::index::IndexError;
+
+/// Why nobody could be looked up.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CrowdError {
+    /// There is no such gallery.
+    #[error("there is no gallery {0}")]
+    NoGallery(GalleryId),
+    /// The gallery cannot be read.
+    #[error(transparent)]
+    Store(#[from] FacesError),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl Classified for CrowdError {
+    fn class(&self) -> Class {
+        match self {
+            Self::NoGallery(_) => Class::Poison,
+            Self::Store(error) => error.class(),
+            Self::Index(_) => Class::Bug,
+        }
+    }
+}
+
+/// A thread that searched or read died.
+pub(crate) fn died(error: &tokio::task::JoinError) -> FacesError {
+    FacesError::Failed { class: Class::Bug, message: error.to_string() }
+}

@@ -1,0 +1,79 @@
+//! Where the people come from that are searched.
+
+use async_trait::async_trait;
+use muster_actors::gallery::{GalleryId, GallerySnapshot};
+use muster_actors::ports::faces::{Faces, FacesError};
+
+use crate::mongo::MongoFaces;
+
+/// Galleries that can be read.
+#[async_trait]
+pub trait Galleries: Send + Sync {
+    /// Grows with every change of a gallery; `None` where there is no such gallery.
+    async fn generation(&self, gallery: &GalleryId) -> Result<Option<u64>, FacesError>;
+    /// Its faces and groups.
+    async fn snapshot(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError>;
+}
+
+#[async_trait]
+impl Galleries for MongoFaces {
+    async fn generation(&self, gallery: &GalleryId) -> Result<Option<u64>, FacesError> {
+        // Nobody wrote to it: there is none.
+        Ok(Some(MongoFaces::generation(self, gallery).await?).filter(|generation| *generation > 0))
+    }
+
+    async fn snapshot(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+        self.gallery(gallery).await
+    }
+}
+
+#[cfg(feature = "serve")]
+mod library {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use async_trait::async_trait;
+    use muster_actors::gallery::{GalleryId, GallerySnapshot};
+    use muster_actors::ports::faces::FacesError;
+
+    use super::Galleries;
+    use crate::local::{GALLERY, Library, LibraryError, groups};
+    use crate::recognition::error::died;
+
+    /// The one gallery of a library, read beside its writer.
+    pub struct LibraryGallery(Arc<Mutex<Library>>);
+
+    impl LibraryGallery {
+        /// Of a library that is open for reading.
+        pub fn new(library: Library) -> Self {
+            Self(Arc::new(Mutex::new(library)))
+        }
+
+        async fn read<R: Send + 'static>(
+            &self,
+            work: impl FnOnce(&mut Library) -> Result<R, LibraryError> + Send + 'static,
+        ) -> Result<R, FacesError> {
+            let library = Arc::clone(&self.0);
+            let read = move || work(&mut library.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok(tokio::task::spawn_blocking(read).await.map_err(|error| died(&error))??)
+        }
+    }
+
+    #[async_trait]
+    impl Galleries for LibraryGallery {
+        async fn generation(&self, gallery: &GalleryId) -> Result<Option<u64>, FacesError> {
+            if gallery.0 != GALLERY {
+                return Ok(None);
+            }
+            let gallery = gallery.clone();
+            self.read(move |library| groups::generation(library.db(), &gallery)).await.map(Some)
+        }
+
+        async fn snapshot(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+            let gallery = gallery.clone();
+            self.read(move |library| groups::snapshot(library.db_mut(), &gallery)).await
+        }
+    }
+}
+
+#[cfg(feature = "serve")]
+pub use library::LibraryGallery;
