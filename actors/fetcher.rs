@@ -3,6 +3,7 @@
 use actix::{Actor, AsyncContext, Context, Handler, Message as ActixMessage, WrapFuture};
 use actix::{ActorFutureExt, SpawnHandle};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, Span};
 
@@ -27,7 +28,17 @@ pub(crate) struct Fetcher {
     post: Post,
     retrier: Retrier,
     polling: Option<SpawnHandle>,
+    asking: Arc<Asking>,
     empty: u32,
+}
+
+/// Whether the queue is asked for messages now, and whether it may be.
+#[derive(Default)]
+struct Asking {
+    /// Messages may be on their way.
+    now: AtomicBool,
+    /// A drain has begun: it is not asked again.
+    over: AtomicBool,
 }
 
 /// The grace of a receive that was on its way when a drain began is over.
@@ -47,7 +58,7 @@ struct Opened {
 }
 
 /// One round: wait for credit, then receive.
-async fn poll(crew: Arc<Crew>, retrier: Retrier) -> Result<Opened, GaveUp> {
+async fn poll(crew: Arc<Crew>, retrier: Retrier, asking: Arc<Asking>) -> Result<Opened, GaveUp> {
     let settings = &crew.settings;
     loop {
         let left = crew.book.left.notified();
@@ -60,10 +71,19 @@ async fn poll(crew: Arc<Crew>, retrier: Retrier) -> Result<Opened, GaveUp> {
     let released = crew.book.released();
     let asked = Instant::now();
     let working = crew.ledger.begin(Stage::Fetcher, 0);
-    let received = retrier
-        .run("receive", settings.timeouts.queue, || crew.ports.queue.receive(credits.len()))
-        .instrument(tracing::trace_span!("fetcher.poll"))
-        .await;
+    let ask = || async {
+        if asking.over.load(Ordering::Relaxed) {
+            // Until the drain takes it away.
+            std::future::pending::<()>().await;
+        }
+        asking.now.store(true, Ordering::Relaxed);
+        let received = crew.ports.queue.receive(credits.len()).await;
+        asking.now.store(received.is_ok(), Ordering::Relaxed);
+        received
+    };
+    let received =
+        retrier.run("receive", settings.timeouts.queue, ask).instrument(tracing::trace_span!("fetcher.poll")).await;
+    asking.now.store(false, Ordering::Relaxed);
     let Received { deliveries, finished } = received?;
     drop(working);
     let none = deliveries.is_empty();
@@ -163,14 +183,14 @@ fn ask_for_grouping(crew: &Crew, delivery: Delivery, credits: &mut impl Iterator
 impl Fetcher {
     pub(crate) fn new(post: Post) -> Self {
         let retrier = post.retrier(Stage::Fetcher);
-        Self { post, retrier, polling: None, empty: 0 }
+        Self { post, retrier, polling: None, asking: Arc::default(), empty: 0 }
     }
 
     fn poll(&mut self, ctx: &mut Context<Self>) {
         if self.polling.is_some() || self.post.leaving.is_some() {
             return;
         }
-        let polled = poll(Arc::clone(&self.post.crew), self.retrier.clone());
+        let polled = poll(Arc::clone(&self.post.crew), self.retrier.clone(), Arc::clone(&self.asking));
         self.polling = Some(ctx.spawn(polled.into_actor(self).map(|polled, fetcher, ctx| {
             fetcher.polling = None;
             match polled {
@@ -260,6 +280,13 @@ impl Fetcher {
         })));
     }
 
+    fn stop_polling(&mut self, ctx: &mut Context<Self>) {
+        if let Some(polling) = self.polling.take() {
+            ctx.cancel_future(polling);
+        }
+        self.leave_if_idle(ctx);
+    }
+
     fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
         if self.post.leaving.is_some() && self.polling.is_none() && self.post.in_flight == 0 {
             self.post.stop(ctx);
@@ -280,10 +307,12 @@ impl Handler<Leaving> for Fetcher {
 
     fn handle(&mut self, Leaving(mode): Leaving, ctx: &mut Self::Context) {
         self.post.leaving = Some(mode);
-        if self.polling.is_some() {
+        self.asking.over.store(true, Ordering::Relaxed);
+        if self.asking.now.load(Ordering::Relaxed) {
             ctx.notify_later(GraceOver, self.post.crew.settings.fetcher.grace);
+        } else {
+            self.stop_polling(ctx);
         }
-        self.leave_if_idle(ctx);
     }
 }
 
@@ -291,10 +320,7 @@ impl Handler<GraceOver> for Fetcher {
     type Result = ();
 
     fn handle(&mut self, _: GraceOver, ctx: &mut Self::Context) {
-        if let Some(polling) = self.polling.take() {
-            ctx.cancel_future(polling);
-        }
-        self.leave_if_idle(ctx);
+        self.stop_polling(ctx);
     }
 }
 

@@ -244,7 +244,7 @@ impl Default for Settings {
                 apart_at: 2,
                 suspect_at: 3,
                 max_receives: 10,
-                grace: seconds(1),
+                grace: seconds(3),
             },
             prefilter: None,
             limits: Limits { downloads: 8, decodes: cores },

@@ -327,8 +327,9 @@ fn a_log_line_names_the_trace_and_the_span_it_was_written_in() {
 }
 
 #[test]
-fn every_span_that_the_actors_open_has_its_name_in_one_place() {
-    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/actors"))];
+fn every_span_has_its_name_in_one_place() {
+    let mut folders =
+        ["actors", "src"].map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).to_vec();
     let mut opened = 0;
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::progress::Stage;
 use crate::sim::scenario::Strike;
@@ -30,6 +30,7 @@ struct State {
     allowed: BTreeSet<u8>,
     fatal: bool,
     frozen: Duration,
+    leaving: Option<Instant>,
 }
 
 /// A machine with one worker.
@@ -54,6 +55,7 @@ impl Host {
             allowed: BTreeSet::new(),
             fatal: false,
             frozen: Duration::ZERO,
+            leaving: None,
         };
         let state = Arc::new(Mutex::new(state));
         Self { world: world.clone(), number, state, struck: Arc::default(), thawed: Arc::default() }
@@ -131,6 +133,19 @@ impl Host {
         };
         self.world.set_sound(self.number, false);
         ended
+    }
+
+    /// Its worker was told to drain.
+    pub(super) fn leave(&self) {
+        self.lock().leaving.get_or_insert_with(Instant::now);
+    }
+
+    /// Its worker asks a queue for messages. One that drains does not, and one that stood still may not know yet that it does.
+    pub(super) fn asks(&self, queue: &str) {
+        let state = self.lock();
+        if state.frozen.is_zero() && state.leaving.is_some_and(|since| since < Instant::now()) {
+            self.world.violation(format!("worker {} asks {queue} for more while it drains", self.number));
+        }
     }
 
     /// How long it stood still.

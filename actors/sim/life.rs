@@ -228,6 +228,7 @@ impl Site {
                 self.world.note(|| format!("worker {}: drain {mode:?} within {deadline:?}", host.number));
                 host.allow(80, mode == Mode::HandBack);
                 self.world.set_sound(host.number, false);
+                host.leave();
                 asked.push((Instant::now(), deadline));
                 drainer(Drain { mode, deadline });
             }

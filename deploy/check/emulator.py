@@ -25,7 +25,7 @@ class Emulator:
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
             env={**os.environ, **own}, stdout=self.log, stderr=subprocess.STDOUT,
         )
-        for _ in range(300):
+        for _ in range(1200):
             if self.server.poll() is not None:
                 raise SystemExit(f"moto ended with {self.server.returncode}")
             with socket.socket() as knock:
@@ -33,7 +33,7 @@ class Emulator:
                     return self
             time.sleep(0.1)
         self.server.kill()
-        raise SystemExit("moto did not start within 30 s")
+        raise SystemExit("moto did not start within two minutes")
 
     def __exit__(self, fault, *_):
         self.server.terminate()

@@ -89,6 +89,7 @@ ROLES = {
         **STATE, **KEY,
     }),
     "WebRole": ("ecs-tasks", {
+        "*": SPANS,
         "${RequestsQueue.Arn}": SEND + ["sqs:PurgeQueue"],
         "${ResponsesQueue.Arn}": RECEIVE + ["sqs:PurgeQueue"],
         "${InputBucket.Arn}": ["s3:ListBucket"],

@@ -110,7 +110,7 @@ def metrics(template):
     namespace = re.search(r'NAMESPACE: &str = "(\w+)"', read("src/aws/gauge.rs"))[1]
     if set(re.findall(r"\bSEARCH\('\{(\w+),", template.text)) != {namespace}:
         yield f"a search of the dashboard is not in the namespace {namespace}"
-    services = {f"muster-{service}" for service in NEEDED}
+    services = {f"muster-{service}" for service in [*NEEDED, "web"]}
     for name, group in template.of("AWS::XRay::Group").items():
         if set(re.findall(r'service\("([\w-]+)"\)', str(group["FilterExpression"]))) != services:
             yield f"{name}: traces of {sorted(services)} are what it is for"

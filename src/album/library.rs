@@ -101,6 +101,9 @@ impl Albums for LibraryAlbum {
     async fn list(&self) -> Result<Vec<GalleryId>, AlbumError> {
         Ok(vec![gallery()])
     }
+
+    /// SQLite ends with whoever holds it.
+    async fn close(&self) {}
 }
 
 #[async_trait]

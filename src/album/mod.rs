@@ -95,6 +95,8 @@ pub trait Albums: Send + Sync {
     async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn Album>, AlbumError>;
     /// Their names.
     async fn list(&self) -> Result<Vec<GalleryId>, AlbumError>;
+    /// Ends what it holds open; nothing answers after this.
+    async fn close(&self);
 }
 
 /// A person; an id that went into another by a merge leads there.

@@ -46,16 +46,21 @@ impl Logging {
         install(Registry::default().with(self.text()));
     }
 
-    /// Starts the log of a fleet's worker, with its traces: in its format, and with what happens even without a -v.
+    /// Of a part of a fleet: with what happens even without a -v.
     #[cfg(feature = "cloud")]
-    pub fn start_fleet(self, telemetry: &Telemetry) {
-        let logging = Self { verbose: self.verbose.max(1) };
+    pub fn of_a_fleet(self) -> Self {
+        Self { verbose: self.verbose.max(1) }
+    }
+
+    /// Starts the log with the traces, in the format that the settings name.
+    #[cfg(feature = "cloud")]
+    pub fn start_traced(self, telemetry: &Telemetry) {
         let registry = Registry::default().with(telemetry.layer());
         match telemetry.log_format() {
-            LogFormat::Text => install(registry.with(logging.text())),
+            LogFormat::Text => install(registry.with(self.text())),
             LogFormat::Json => {
                 let json = fmt::layer().fmt_fields(fmt::format::JsonFields::new()).event_format(JsonLines);
-                install(registry.with(json.with_writer(std::io::stderr).with_filter(logging.filter())));
+                install(registry.with(json.with_writer(std::io::stderr).with_filter(self.filter())));
             }
         }
     }

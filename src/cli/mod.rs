@@ -84,10 +84,15 @@ enum Command {
 }
 
 impl Command {
-    /// A fleet's worker starts the log with its traces, so not before its settings are known.
+    /// A service starts the log with its traces, so not before its settings are known.
     fn starts_its_log(&self) -> bool {
         #[cfg(feature = "cloud")]
-        return matches!(self, Self::Fleet(_));
+        return match self {
+            Self::Fleet(_) => true,
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => true,
+            _ => false,
+        };
         #[cfg(not(feature = "cloud"))]
         false
     }
@@ -107,7 +112,7 @@ impl Cli {
             #[cfg(feature = "local")]
             Command::Folder(command) => command.run(layers),
             #[cfg(feature = "serve")]
-            Command::Serve(args) => args.run(layers),
+            Command::Serve(args) => args.run(layers, logging),
             #[cfg(any(feature = "local", feature = "cloud"))]
             Command::Forget(args) => args.run(&layers),
             Command::Models(models) => {

@@ -26,6 +26,8 @@ use super::idempotency::{Answers, once};
 use super::jobs::Jobs;
 use super::linger::linger;
 use super::problem::Problem;
+use super::served::count;
+use super::trace::trace;
 use super::{admin, enrol, faces, health, page, people, photos, recognize};
 use crate::album::Albums;
 
@@ -61,6 +63,7 @@ fn known() -> OpenApiRouter<Arc<dyn Albums>> {
 
 /// The service, and its description at `/openapi.json`.
 pub fn router(Parts { front, albums, jobs, admin }: Parts, guarded: Arc<Guard>) -> Router {
+    let served = Arc::clone(&front.served);
     let mut routes = common().with_state(Arc::clone(&front));
     if let Some(albums) = albums {
         let enrolments = Enrolments { front, albums: Arc::clone(&albums) };
@@ -85,8 +88,10 @@ pub fn router(Parts { front, albums, jobs, admin }: Parts, guarded: Arc<Guard>) 
         .layer(from_fn(etag))
         .layer(from_fn(plain))
         .layer(DefaultBodyLimit::max(JSON_BYTES))
+        .layer(from_fn(trace))
         // Before anything is read.
         .layer(from_fn_with_state(guarded, guard))
+        .layer(from_fn_with_state(served, count))
         .layer(from_fn(linger))
 }
 

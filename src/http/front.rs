@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::served::Served;
 use crate::recognition::Recognizer;
 use crate::telemetry::Extra;
 
@@ -22,4 +23,13 @@ pub struct Front {
     pub limits: PhotoLimits,
     /// What is measured beside the pipeline.
     pub extra: Box<dyn Fn() -> Extra + Send + Sync>,
+    /// What was served.
+    pub served: Arc<Served>,
+}
+
+impl Front {
+    /// What is measured beside the pipeline, with what was served.
+    pub fn told(&self) -> Extra {
+        Extra { answers: self.served.answers(), callers: Some(self.served.waiting()), ..(self.extra)() }
+    }
 }

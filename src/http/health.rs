@@ -47,6 +47,6 @@ async fn ready(State(front): State<Arc<Front>>) -> Result<Out<Health>, Problem> 
 /// What is measured, as Prometheus reads it
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, content_type = "text/plain", body = String)))]
 async fn metrics(State(front): State<Arc<Front>>) -> ([(HeaderName, &'static str); 1], String) {
-    let progress = front.recognizer.progress();
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(&samples(&progress, &(front.extra)())))
+    let progress = front.recognizer.progress().borrow().clone();
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(&samples(&progress, &front.told())))
 }

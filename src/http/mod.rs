@@ -1,7 +1,7 @@
 //! The web front: recognition, people and groups over HTTP, and the page that uses it.
 //!
 //! ```text
-//! listener ─► guard (host, key, rate, time) ─► router ─► recognize ─► Recognizer
+//! listener ─► served (counts) ─► guard (host, key, rate, time) ─► trace ─► router ─► recognize ─► Recognizer
 //!                                                          people · faces · photos · jobs ─► Albums, Jobs
 //! ```
 
@@ -25,7 +25,9 @@ mod people;
 mod photos;
 mod problem;
 mod recognize;
+pub mod served;
 mod shapes;
+mod trace;
 
 pub use admin::Admin;
 pub use app::{Parts, document, router};

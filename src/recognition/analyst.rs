@@ -24,6 +24,7 @@ use crate::onnx::lanes::Lanes;
 use crate::onnx::pack::Pack;
 use crate::pipeline;
 use crate::settings::Settings;
+use crate::telemetry;
 
 /// An image that the pipeline had to give back comes again so soon: its caller waits.
 const RETRY: Duration = Duration::from_millis(250);
@@ -133,6 +134,7 @@ fn settings(settings: &Settings, model: String) -> PipelineSettings {
         writer: WriterSettings { at_once: ANSWERS, ..answering.writer },
         release_delay: RETRY,
         drop_delay: RETRY,
+        adopt: telemetry::adopt,
         ..answering
     }
 }

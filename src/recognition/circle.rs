@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use muster_actors::gallery::GalleryId;
 use muster_actors::identification::{Candidate, Enrolled};
 use muster_actors::ports::index::IndexError;
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
 
 use super::error::{CrowdError, died};
 use super::galleries::Galleries;
@@ -98,7 +99,8 @@ impl Circle {
             },
             None => {
                 let turn = Arc::clone(&self.reading).lock_owned().await;
-                match self.current().filter(|known| known.age() < FRESH) {
+                // What another caller read meanwhile, however long that took: who waited is not to read once more.
+                match self.current().filter(|known| known.age() < STALE) {
                     Some(known) => Ok(known),
                     None => self.read(turn).await,
                 }
@@ -178,6 +180,7 @@ mod tests {
     struct One {
         generation: AtomicU64,
         reads: AtomicU64,
+        slow: AtomicBool,
         away: AtomicBool,
     }
 
@@ -193,6 +196,9 @@ mod tests {
 
         async fn snapshot(&self, _: &GalleryId) -> Result<GallerySnapshot, FacesError> {
             self.reads.fetch_add(1, Ordering::SeqCst);
+            if self.slow.load(Ordering::SeqCst) {
+                tokio::time::sleep(4 * FRESH).await;
+            }
             let (face, generation) = (FaceId([1; 16]), self.generation.load(Ordering::SeqCst));
             let mut snapshot = GallerySnapshot { generation, ..GallerySnapshot::default() };
             let embedding = vec![1.0, 0.0];
@@ -218,7 +224,7 @@ mod tests {
         (Arc::clone(&one), Arc::new(Circle::new(GalleryId(of.into()), one, 2)))
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_change_is_seen_a_moment_later_and_at_once_where_it_was_made_here() {
         let (one, circle) = circle("g");
         assert_eq!(name(&circle).await, "generation 0");
@@ -237,9 +243,10 @@ mod tests {
         );
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn many_who_ask_first_share_one_reading_and_a_gallery_that_is_none_is_said_to_be_none() {
         let (one, circle) = circle("g");
+        one.slow.store(true, Ordering::SeqCst);
         let all = futures_util::future::join_all((0..50).map(|_| name(&circle))).await;
         assert!(all.iter().all(|name| name == "generation 0"));
         assert_eq!(one.reads.load(Ordering::SeqCst), 1);

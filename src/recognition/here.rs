@@ -8,6 +8,7 @@ use muster_actors::exit::Exit;
 use muster_actors::gallery::GalleryId;
 use muster_actors::ports::faces::Commit;
 use muster_actors::progress::Progress;
+use tokio::sync::watch;
 
 use super::analyst::Analyst;
 use super::crowd::Crowd;
@@ -61,8 +62,8 @@ impl Recognizer for Here {
         read.map_err(|_| String::from("the library cannot be read"))
     }
 
-    fn progress(&self) -> Progress {
-        self.analyst.progress().borrow().clone()
+    fn progress(&self) -> watch::Receiver<Progress> {
+        self.analyst.progress()
     }
 
     async fn ended(&self) -> Exit {

@@ -6,6 +6,7 @@ use muster_actors::exit::Exit;
 use muster_actors::gallery::GalleryId;
 use muster_actors::image::Rejection;
 use muster_actors::progress::Progress;
+use tokio::sync::watch;
 
 use super::room::Place;
 use super::seen::{Ask, Found, Seen};
@@ -51,7 +52,7 @@ pub trait Recognizer: Send + Sync {
     /// Whether it can answer now; else why not.
     async fn ready(&self) -> Result<(), String>;
     /// What its pipeline does.
-    fn progress(&self) -> Progress;
+    fn progress(&self) -> watch::Receiver<Progress>;
     /// Returns when it cannot answer any more, with the reason.
     async fn ended(&self) -> Exit;
     /// Takes no more photos.

@@ -20,7 +20,9 @@ use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::outbox::{Letter, Outbox};
 use muster_actors::ports::queue::Settled;
 use muster_actors::progress::Progress;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span};
 
 use super::letter::{Answer, Id, Request};
 use super::listener::Listener;
@@ -28,13 +30,14 @@ use super::purge::Purger;
 use super::recognizer::{Recognizer, Refusal};
 use super::room::{Place, Room};
 use super::seen::{Ask, Found, Seen};
-use super::waiting::Waiting;
+use super::waiting::{Waiter, Waiting};
 use crate::aws::classify::Fault;
 use crate::aws::clients::Clients;
 use crate::aws::s3::{S3Bucket, S3Objects, When};
 use crate::aws::sqs::{SqsOutbox, SqsQueue, Urls};
 use crate::chance;
 use crate::settings::{Settings, Unset, required};
+use crate::telemetry::header;
 
 /// An answer whose reply somebody else has taken is found so soon after.
 const LOOK: Duration = Duration::from_secs(5);
@@ -65,6 +68,8 @@ pub struct Remote {
     listener: Listener,
     /// What is being deleted.
     left: Arc<Mutex<JoinSet<()>>>,
+    /// The pipelines are elsewhere.
+    nothing: watch::Sender<Progress>,
 }
 
 /// Deletes a photo and its answer, when nobody waits for it any more.
@@ -144,6 +149,7 @@ impl Remote {
             waiting,
             listener,
             left: Arc::default(),
+            nothing: watch::Sender::default(),
         })
     }
 
@@ -163,7 +169,8 @@ impl Remote {
         let (waiter, key) = (self.waiting.join(id), id.photo());
         // Before the photo is there: its caller may leave while it is written.
         let _photo = Photo { id, buckets: self.buckets.clone(), left: Arc::clone(&self.left) };
-        self.buckets.photos.put(&key, photo, "application/octet-stream", None, When::Always).await?;
+        let put = self.buckets.photos.put(&key, photo, "application/octet-stream", None, When::Always);
+        put.instrument(tracing::debug_span!("server.put")).await?;
         let request = Request {
             id,
             server: self.server,
@@ -175,9 +182,14 @@ impl Remote {
             reply_to: self.responses.clone(),
             whole,
         };
+        self.ask(request, &waiter).instrument(tracing::debug_span!("server.wait")).await
+    }
+
+    /// Sends a request whose photo is there, and waits for its answer.
+    async fn ask(&self, request: Request, waiter: &Waiter) -> Result<Answer, Refusal> {
         let body = serde_json::to_string(&request).map_err(|error| Refusal::Broken(error.to_string()))?;
         let requests = SqsOutbox::new(self.sqs.clone(), self.requests.clone());
-        let sent = requests.send(&[Letter { body, trace: None, delay: Duration::ZERO }]).await;
+        let sent = requests.send(&[Letter { body, trace: header(&Span::current()), delay: Duration::ZERO }]).await;
         match sent.map_err(|error| refusal(error.class, error.message))?.first() {
             Some(Settled::Failed(class)) => return Err(refusal(*class, "the request was not taken".to_owned())),
             Some(Settled::Done | Settled::LeaseLost) | None => {}
@@ -188,7 +200,7 @@ impl Remote {
             if self.waiting.is_dismissed() {
                 return Err(Refusal::Closed);
             }
-            match self.answer(id).await {
+            match self.answer(request.id).await {
                 Ok(None) => {}
                 Ok(Some(answer)) => return Ok(answer),
                 // It may be there at the next look.
@@ -239,9 +251,8 @@ impl Recognizer for Remote {
         self.listener.hears()
     }
 
-    fn progress(&self) -> Progress {
-        // The pipelines are elsewhere.
-        Progress::default()
+    fn progress(&self) -> watch::Receiver<Progress> {
+        self.nothing.subscribe()
     }
 
     async fn ended(&self) -> Exit {

@@ -20,8 +20,10 @@ use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
+use tracing::Span;
 
 use super::recognizer::Refusal;
+use crate::telemetry::header;
 
 /// A lease in one process ends by being settled, never by time.
 const VISIBILITY: Duration = Duration::from_secs(3600);
@@ -31,6 +33,7 @@ const BUCKET: &str = "requests";
 
 struct Request {
     photo: Bytes,
+    trace: Option<String>,
     reply: oneshot::Sender<Result<Commit, Refusal>>,
     receives: u32,
     /// Received and not given back.
@@ -88,7 +91,8 @@ impl Requests {
         }
         state.next += 1;
         let id = state.next;
-        let request = Request { photo, reply, receives: 0, leased: false, not_before: Instant::now() };
+        let trace = header(&Span::current());
+        let request = Request { photo, trace, reply, receives: 0, leased: false, not_before: Instant::now() };
         state.open.insert(id, request);
         state.waiting.push_back(id);
         drop(state);
@@ -142,7 +146,7 @@ impl Requests {
                 handle: Handle(id.to_string()),
                 body: serde_json::json!({ "bucket": BUCKET, "key": id.to_string() }).to_string(),
                 receive_count: request.receives,
-                trace: None,
+                trace: request.trace.clone(),
                 waited: None,
             })
         });

@@ -1,4 +1,4 @@
-//! The settings of traces, metrics and logs of a fleet's workers.
+//! The settings of traces, metrics and logs of a fleet's workers and web servers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct Telemetry {
     pub otlp_endpoint: String,
     /// How the collector is spoken to.
     pub otlp_protocol: OtlpProtocol,
-    /// Share of the images that are traced, 0 to 1, where the sender of the message has not decided.
+    /// Share of the images and requests that are traced, 0 to 1, where whoever sent them has not decided.
     pub sample_ratio: f64,
     /// Whether metrics are written to standard output for CloudWatch, once a minute.
     pub emf: bool,

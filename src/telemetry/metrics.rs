@@ -1,5 +1,6 @@
 //! What is measured: one pure function from a worker's progress to samples, for every way out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_actors::cost::{Prices, Requests};
@@ -27,6 +28,23 @@ pub struct Extra {
     pub cards: Vec<Vitals>,
     /// Requests that were made, and what things cost.
     pub meter: Option<(Requests, Prices)>,
+    /// What was answered over HTTP.
+    pub answers: Vec<Answers>,
+    /// Callers who wait for an answer, where there is somebody to ask.
+    pub callers: Option<u64>,
+}
+
+/// The answers of one route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers {
+    /// Its template: `/v1/people/{id}`.
+    pub route: String,
+    /// `GET`, `POST`.
+    pub method: &'static str,
+    /// How many had which status; `left` where the caller did before.
+    pub statuses: BTreeMap<String, u64>,
+    /// From the request to its answer.
+    pub seconds: Histogram,
 }
 
 /// What one model did.
@@ -205,6 +223,16 @@ pub fn samples(progress: &Progress, extra: &Extra) -> Vec<Sample> {
         out.count(names::CACHE_BYTES, &[], cache.bytes);
         out.count(names::CACHE_ERRORS, &[], cache.errors);
     }
+    for Answers { route, method, statuses, seconds } in &extra.answers {
+        let labels = [("route", route.as_str()), ("method", method)];
+        for (status, count) in statuses {
+            out.count(names::ANSWERS, &[labels[0], labels[1], ("status", status)], *count);
+        }
+        out.push(names::ANSWER_SECONDS, &labels, Value::Histogram(seconds.clone()));
+    }
+    if let Some(callers) = extra.callers {
+        out.count(names::CALLERS, &[], callers);
+    }
     if let Some(depth) = extra.queue_depth {
         out.count(names::QUEUE, &[], depth);
     }
@@ -300,6 +328,13 @@ pub(super) mod tests {
                 ..Vitals::default()
             }],
             meter: Some((Requests { reads: 10, writes: 30, messages: 3 }, PRICES)),
+            answers: vec![Answers {
+                route: "/v1/people/{id}".into(),
+                method: "GET",
+                statuses: [("200".to_owned(), 3), ("404".to_owned(), 1)].into(),
+                seconds: Histogram::default(),
+            }],
+            callers: Some(2),
         };
         (progress, extra)
     }

@@ -23,6 +23,13 @@ pub const ACK: &str = "keeper.ack";
 /// A gallery was grouped.
 pub const RECONCILE: &str = "grouper.reconcile";
 
+/// A caller got an answer over HTTP.
+pub const ANSWER: &str = "server.answer";
+/// A caller's photo was put where workers find it.
+pub const PUT: &str = "server.put";
+/// A caller's photo waited for a worker's answer.
+pub const WAIT: &str = "server.wait";
+
 /// A device took images and ran them, in as many batches as it takes.
 pub const RUN_IMAGES: &str = "device.run";
 /// Messages were asked for.
@@ -35,8 +42,10 @@ pub const SETTLE: &str = "keeper.settle";
 pub const RENEW: &str = "keeper.renew";
 
 /// All spans.
-pub const SPANS: [&str; 15] =
-    [IMAGE, RECEIVE, JUDGE, GET, DECODE, ANALYSE, BATCH, COMMIT, ACK, RECONCILE, RUN_IMAGES, POLL, BULK, SETTLE, RENEW];
+pub const SPANS: [&str; 18] = [
+    IMAGE, RECEIVE, JUDGE, GET, DECODE, ANALYSE, BATCH, COMMIT, ACK, RECONCILE, ANSWER, PUT, WAIT, RUN_IMAGES, POLL,
+    BULK, SETTLE, RENEW,
+];
 
 /// How a metric moves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -172,6 +181,9 @@ metrics! {
     CACHE_ERRORS = "muster_cache_failed_calls", Kind::Counter, Count, "Calls of the cache that failed or took too long.";
     REQUESTS = "muster_cost_made_requests", Kind::Counter, Count, "Requests of S3 (reads, writes) and SQS (messages) that are paid for.";
     SPENT = "muster_cost_spent_dollars", Kind::Counter, Dollars, "US dollars spent on machines, requests and transfer, at the prices of the settings.";
+    ANSWERS = "muster_server_given_answers", Kind::Counter, Count, "Answers over HTTP, by route, method and status; `left` where the caller did before.";
+    ANSWER_SECONDS = "muster_server_answer_seconds", Kind::Histogram(SECONDS), Seconds, "Seconds from a request to its answer, by route and method.";
+    CALLERS = "muster_server_waiting_callers", Kind::Gauge, Count, "Callers who wait for an answer.";
     QUEUE = "muster_queue_waiting_messages", Kind::Gauge, Count, "Messages that wait in the queue.";
 }
 

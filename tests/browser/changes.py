@@ -21,9 +21,10 @@ def rename_in_place(b):
     expect(card.get_by_test_id("person-link")).to_be_focused()
     assert b.api.get(f"/v1/people/{person['id']}")["name"] == before
     rename(card, name)
+    message = toast(page)
     expect(card).to_contain_text(name)
     assert b.api.get(f"/v1/people/{person['id']}")["name"] == name
-    toast(page).get_by_test_id("toast-undo").click()
+    message.get_by_test_id("toast-undo").click()
     settled(lambda: b.api.get(f"/v1/people/{person['id']}")["name"] == before)
     expect(card).not_to_contain_text(name)
 

@@ -45,7 +45,7 @@ def main():
     expect.set_options(timeout=PATIENCE * 1000)
     failed = 0
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"], timeout=PATIENCE * 1000)
         bench = Bench(browser, options)
         for name, run in CHECKS:
             if options.only and not any(part in name for part in options.only):

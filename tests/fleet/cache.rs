@@ -10,12 +10,20 @@ use crate::{collections, count, support};
 
 /// Empties the databases and runs both workers; what they leave, and what the detecting one says of itself.
 async fn run(fleet: &Fleet, keys: &[String], redis: &str) -> (Vec<(&'static str, Vec<Document>)>, Value, Value) {
+    run_with(fleet, keys, &[("REDIS_URL", redis)]).await
+}
+
+async fn run_with(
+    fleet: &Fleet,
+    keys: &[String],
+    settings: &[(&str, &str)],
+) -> (Vec<(&'static str, Vec<Document>)>, Value, Value) {
     for database in ["gallery_images", "huemn"] {
         fleet.database(database).await.drop().await.unwrap();
     }
     fleet.send(keys.iter().map(|key| fleet.event(key))).await;
     let mut reports =
-        ["detect", "group"].map(|worker| ended(Worker::start(fleet.worker(worker).env("REDIS_URL", redis)), 0));
+        ["detect", "group"].map(|worker| ended(Worker::start(fleet.worker(worker).envs(settings.iter().copied())), 0));
     let [detected, grouped] = [reports[0].take(), reports[1].take()];
     (collections(fleet).await, detected, grouped)
 }
@@ -77,7 +85,8 @@ async fn a_cache_that_is_cold_warm_stale_slow_gone_or_full_of_rubbish_changes_no
     assert!(count(&report["cache"], "errors") >= keys.len() as u64, "{report:#}");
 
     signal(stack.pid("redis"), "-STOP");
-    let (slow, report, _) = run(&fleet, &keys, url).await;
+    let impatient = [("REDIS_URL", url), ("MUSTER_REDIS__TIMEOUT_MILLISECONDS", "50")];
+    let (slow, report, _) = run_with(&fleet, &keys, &impatient).await;
     signal(stack.pid("redis"), "-CONT");
     assert_eq!((&slow, count(&report["cache"], "hits")), (&changed, 0), "slow");
     assert!(count(&report["cache"], "errors") > 0, "{report:#}");

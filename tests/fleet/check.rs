@@ -30,7 +30,7 @@ async fn check_names_each_fault_of_a_fleet_with_its_mend_and_exits_by_the_error_
         assert!(states.contains(&(what, "ok")), "{what} in {all:?}");
     }
     assert!(states.contains(&("indexes", "missing")), "nobody has started yet: {all:?}");
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = support::NOWHERE;
     for (variable, value, what, state, mend, code) in [
         ("QUEUE_URL", format!("{}-none", fleet.images), "queue of images", "broken", "correct its name", 78),
         ("QUEUE_URL", String::new(), "queue of images", "broken", "set QUEUE_URL", 78),

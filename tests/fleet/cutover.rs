@@ -108,7 +108,7 @@ async fn a_failure_rolls_back_within_a_minute_and_the_results_are_those_of_an_un
         run(&mut cutover.muster(&["set", percent, "--reason", "rehearsal"]), 0);
         cutover.send(parts.next().unwrap_or_default()).await;
     }
-    until("all is done", 120, async || cutover.empty().await).await;
+    until("all is done", 300, async || cutover.empty().await).await;
     let status = cutover.status();
     assert_eq!((&status["state"]["percent"], &status["state"]["held"]), (&100.into(), &Value::Null), "{status:#}");
 
@@ -127,7 +127,7 @@ async fn a_failure_rolls_back_within_a_minute_and_the_results_are_those_of_an_un
     terminate(&batch);
     ended(batch, 80);
     fleet.send(keys.iter().take(20).map(|key| fleet.event(key))).await;
-    until("all is moved and done", 120, async || cutover.empty().await).await;
+    until("all is moved and done", 300, async || cutover.empty().await).await;
     let trail = status["state"]["trail"].as_array().unwrap();
     let went: Vec<_> = trail.iter().map(|entry| (entry["from"].as_u64(), entry["to"].as_u64())).collect();
     let step = |from, to| (Some(from), Some(to));
@@ -149,7 +149,13 @@ async fn a_failure_rolls_back_within_a_minute_and_the_results_are_those_of_an_un
 async fn keys(fleet: &Fleet, queue: &str) -> Vec<String> {
     let mut found = Vec::new();
     loop {
-        let asked = fleet.sqs.receive_message().queue_url(queue).max_number_of_messages(10).wait_time_seconds(0);
+        let asked = fleet
+            .sqs
+            .receive_message()
+            .queue_url(queue)
+            .max_number_of_messages(10)
+            .wait_time_seconds(0)
+            .visibility_timeout(600);
         let messages = asked.send().await.unwrap().messages.unwrap_or_default();
         if messages.is_empty() {
             return found;
@@ -176,7 +182,7 @@ async fn a_router_that_is_killed_loses_nothing_and_two_at_once_are_harmless() {
     // Dropped, it is killed: what it holds comes again after its lease.
     drop(one);
     assert!(at.0 + at.1 > 0, "all was routed before the kill: send more");
-    until("the intake is empty", 120, async || fleet.depth(&cutover.intake).await == (0, 0)).await;
+    until("the intake is empty", 300, async || fleet.depth(&cutover.intake).await == (0, 0)).await;
     terminate(&two);
     two.said(0);
     let (ecs, batch) = (keys(fleet, &cutover.ecs).await, keys(fleet, &fleet.images).await);

@@ -185,7 +185,7 @@ async fn what_cannot_be_forgotten_says_why_and_what_was_half_forgotten_is_forgot
     let own = Own::new(3).await;
     let keys = own.fleet.upload(&support::photos("demo").join("P001"), "demo/P001/").await;
     own.index(&keys).await;
-    let (image, gone) = (own.s3(&keys[0]), std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let (image, gone) = (own.s3(&keys[0]), support::NOWHERE);
     let closed = format!("http://{gone}");
     let refuse = |arguments: &[&str], change: Option<(&str, &str)>, code: i32, told: &str| {
         let output = support::run(own.command(arguments).envs(change), code);

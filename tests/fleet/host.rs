@@ -40,8 +40,8 @@ async fn a_spot_notice_or_a_rebalance_recommendation_hands_the_work_back() {
         metadata.say(path, notice);
         let told = Instant::now();
         let summary = ended(worker, 80);
-        // Asked every five seconds, whatever became of the token; handed back within five.
-        assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
+        // Asked every five seconds, whatever became of the token. A notice comes two minutes before the end.
+        assert!(told.elapsed() < Duration::from_secs(30), "{:?}", told.elapsed());
         let done: u64 = ["indexed", "no_faces"].iter().map(|state| count(&summary, state)).sum();
         assert!(done > 0 && done < sent, "{summary:#}");
         assert_eq!(fleet.depth(&fleet.images).await, (sent - done, 0), "all that is not done is visible");
@@ -71,7 +71,6 @@ async fn a_worker_brings_its_models_works_without_a_metadata_service_and_leaves_
     let mut check = fleet.muster();
     let checked = support::run(check.arg("check").env("MUSTER_HOME", home.path()).env("MUSTER_MODELS__PACK", &pack), 0);
     assert!(String::from_utf8_lossy(&checked.stdout).contains("mine@"), "{checked:?}");
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let begun = Instant::now();
     let worker = Worker::start(
         fleet
@@ -81,7 +80,7 @@ async fn a_worker_brings_its_models_works_without_a_metadata_service_and_leaves_
             .env("MUSTER_HOME", home.path())
             .env("MUSTER_MODELS__PACK", pack)
             .env_remove("AWS_EC2_METADATA_DISABLED")
-            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://{closed}"))
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://{}", support::NOWHERE))
             .env("MUSTER_FLEET__TIME_LIMIT_MINUTES", "1"),
     );
     let summary = ended(worker, 0);

@@ -7,55 +7,11 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
-use mock_collector::{MockServer, Protocol};
 use serde_json::Value;
 
 use crate::support::fleet::{Fleet, Worker};
+use crate::support::spans::{PARENT, Seen, TRACE, collector, header, received, tree};
 use crate::{stack, support};
-
-const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
-const PARENT: &str = "53995c3f42cd8ad8";
-
-/// A span as the collector received it.
-#[derive(Clone, Debug)]
-struct Seen {
-    name: String,
-    trace: String,
-    id: String,
-    parent: String,
-    links: Vec<String>,
-    start: u64,
-    end: u64,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-async fn spans(server: &mock_collector::ServerHandle) -> Vec<Seen> {
-    let see = |span: &mock_collector::TestSpan| {
-        let span = span.span();
-        Seen {
-            name: span.name.clone(),
-            trace: hex(&span.trace_id),
-            id: hex(&span.span_id),
-            parent: hex(&span.parent_span_id),
-            links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
-            start: span.start_time_unix_nano,
-            end: span.end_time_unix_nano,
-        }
-    };
-    server.with_collector(|collector| collector.spans().iter().map(see).collect()).await
-}
-
-/// The tree below a span, one line a span.
-fn tree(all: &[Seen], of: &Seen, depth: usize, lines: &mut Vec<String>) {
-    let milliseconds = (of.end - of.start) as f64 / 1e6;
-    lines.push(format!("{:indent$}{} {milliseconds:.1} ms", "", of.name, indent = 2 * depth));
-    let mut children: Vec<&Seen> = all.iter().filter(|span| span.parent == of.id).collect();
-    children.sort_by_key(|span| span.start);
-    children.into_iter().for_each(|child| tree(all, child, depth + 1, lines));
-}
 
 fn page(port: u16) -> String {
     let Ok(mut connection) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
@@ -70,8 +26,7 @@ async fn an_image_is_one_trace_from_its_message_to_its_end_and_its_log_and_metri
     let fleet = Fleet::new(&stack()).await;
     let photos = support::photos("demo").join("P004");
     let keys = fleet.upload(&photos, "demo/").await;
-    let header = format!("Root=1-{}-{};Parent={PARENT};Sampled=1", &TRACE[..8], &TRACE[8..]);
-    let attribute = MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().unwrap();
+    let attribute = MessageSystemAttributeValue::builder().data_type("String").string_value(header()).build().unwrap();
     // The first image comes with the trace of whoever uploaded it.
     for (n, key) in keys.iter().enumerate() {
         let message = fleet.sqs.send_message().queue_url(&fleet.images).message_body(fleet.event(key));
@@ -79,16 +34,14 @@ async fn an_image_is_one_trace_from_its_message_to_its_end_and_its_log_and_metri
         let message = if n == 0 { message.message_system_attributes(name, attribute.clone()) } else { message };
         message.send().await.unwrap();
     }
-    let collector = MockServer::builder().protocol(Protocol::Grpc).port(0).start().await.unwrap();
+    let (collector, traced) = collector().await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let configured = |command: &str| {
         let mut worker = fleet.worker(command);
         worker
             .env("REDIS_URL", "")
-            .env("MUSTER_TELEMETRY__TRACES", "otlp")
-            .env("MUSTER_TELEMETRY__SAMPLE_RATIO", "1.0")
             .env("MUSTER_TELEMETRY__LOG_FORMAT", "json")
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.addr()))
+            .envs(traced.clone())
             .stderr(Stdio::piped());
         worker
     };
@@ -115,7 +68,7 @@ async fn an_image_is_one_trace_from_its_message_to_its_end_and_its_log_and_metri
     let said = Worker::start(&mut configured("group")).said(0);
     assert!(!said.contains("ERROR"), "{said}");
 
-    let all = spans(&collector).await;
+    let all = received(&collector).await;
     let roots: Vec<&Seen> = all.iter().filter(|span| span.name == "image.process").collect();
     assert_eq!(roots.len(), keys.len());
     let steps: BTreeSet<&str> =
@@ -153,9 +106,7 @@ async fn an_image_is_one_trace_from_its_message_to_its_end_and_its_log_and_metri
     }
 
     println!("--- spans of one image");
-    let mut shown = Vec::new();
-    tree(&all, sent[0], 0, &mut shown);
-    shown.iter().for_each(|line| println!("{line}"));
+    print!("{}", tree(&all, sent[0]));
     let linked = all.iter().find(|span| span.links.contains(&sent[0].id)).unwrap();
     println!(
         "linked from {} {:.1} ms, with {} images",

@@ -27,7 +27,7 @@ impl Scaler {
         command.env("MESSAGE_VISIBILITY_TIMEOUT", "15").env("REDIS_URL", "");
         // Small enough that two waves of photos want two workers each.
         for (key, value) in [
-            ("SCALE__RATE", "0.5"),
+            ("SCALE__RATE", "0.1"),
             ("SCALE__RATE_FLOOR", "1.0"),
             ("SCALE__TARGET_SECONDS", "60"),
             ("SCALE__BOOT_SECONDS", "0"),

@@ -40,10 +40,25 @@ class Server:
 
     def __init__(self, folder):
         self.folder = folder
-        self.port = free_port()
+        # From the first start on, through every stop.
+        self.port = None
         self.process = None
 
     def start(self):
+        if self.port:
+            self.attempt()
+            return
+        # Between the look for a free port and the server's own bind somebody else may take it.
+        for last in (False, False, True):
+            self.port = free_port()
+            try:
+                self.attempt()
+                return
+            except SystemExit:
+                if last or self.process.poll() is None:
+                    raise
+
+    def attempt(self):
         with open(self.folder / f"{type(self).__name__.lower()}.log", "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             cwd=self.folder, env={**os.environ, **self.environment()})
@@ -56,7 +71,7 @@ class Server:
     def end(self, kill=False):
         (self.process.kill if kill else self.process.terminate)()
         try:
-            self.process.wait(20)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -140,6 +140,8 @@ impl Fleet {
             .env("GALLERY_IMAGES_MONGO_URI", self.uri("gallery_images"))
             .env("HUEMN_MONGO_URI", self.uri("huemn"))
             .env("REDIS_URL", self.stack.url("redis"))
+            // A machine that is busy with tests is slow to answer.
+            .env("MUSTER_REDIS__TIMEOUT_MILLISECONDS", "5000")
             .env("MUSTER_QUEUES__WAIT_SECONDS", "1")
             .env("MUSTER_QUEUES__GROUP_AFTER_SECONDS", "2");
         muster

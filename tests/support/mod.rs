@@ -8,12 +8,17 @@ pub mod fleet;
 #[cfg(feature = "cloud")]
 pub mod moody;
 #[cfg(feature = "cloud")]
+pub mod spans;
+#[cfg(feature = "cloud")]
 pub mod stack;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+
+/// Nobody listens there: no machine gives out this port.
+pub const NOWHERE: &str = "127.0.0.1:1";
 
 /// A folder that `make setup` fills; a test without it fails and says so.
 pub fn photos(set: &str) -> PathBuf {

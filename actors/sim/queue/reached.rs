@@ -97,6 +97,7 @@ impl Queue for Reached {
     }
 
     async fn receive(&self, max: usize) -> Result<Received, QueueError> {
+        self.host.asks(self.queue.name);
         self.call("receive").await.inspect_err(|_| self.host.allow(81, false))?;
         let deliveries = self.poll(max).await;
         self.host.step().await;

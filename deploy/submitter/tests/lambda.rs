@@ -26,12 +26,11 @@ fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// Queues, a bucket, a Batch and the function.
+/// Queues, a bucket and a Batch.
 struct World {
     stack: Stack,
     clients: Clients,
     batch: Batch,
-    runtime: Runtime,
     queues: [String; 2],
 }
 
@@ -47,16 +46,17 @@ impl World {
             async |name: &str| clients.sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
         let queues = [queue("images").await, queue("galleries").await];
         clients.s3.create_bucket().bucket("groups").send().await.unwrap();
-        Self { stack, clients, batch: Batch::start().await, runtime: Runtime::start().await, queues }
+        Self { stack, clients, batch: Batch::start().await, queues }
     }
 
-    /// The function, as Lambda starts it.
-    fn function(&self, changes: &[(&str, &str)]) -> Function {
+    /// The function, as Lambda starts it: each has a Runtime API of its own, so that none is asked in another's place.
+    async fn function(&self, changes: &[(&str, &str)]) -> Function {
         let program = std::env::var("MUSTER_BOOTSTRAP").unwrap_or_else(|_| env!("CARGO_BIN_EXE_bootstrap").to_owned());
+        let runtime = Runtime::start().await;
         let mut command = Command::new(program);
         command.env_clear().stdout(Stdio::null());
         for (name, value) in [
-            ("AWS_LAMBDA_RUNTIME_API", self.runtime.address()),
+            ("AWS_LAMBDA_RUNTIME_API", runtime.address()),
             ("AWS_LAMBDA_FUNCTION_NAME", "submitter"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -80,7 +80,7 @@ impl World {
         {
             command.env(name, value);
         }
-        Function(command.spawn().unwrap())
+        Function { process: command.spawn().unwrap(), runtime }
     }
 
     async fn fill(&self) {
@@ -92,12 +92,21 @@ impl World {
 }
 
 /// A process that does not outlive its test.
-struct Function(Child);
+struct Function {
+    process: Child,
+    runtime: Runtime,
+}
+
+impl Function {
+    async fn invoke(&self) -> Answer {
+        self.runtime.invoke().await
+    }
+}
 
 impl Drop for Function {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -116,11 +125,11 @@ fn why(answer: &Answer) -> &str {
 async fn an_invocation_submits_what_is_wanted_once_and_tells_why_it_fails() {
     let world = World::new().await;
     world.fill().await;
-    let function = world.function(&[]);
+    let function = world.function(&[]).await;
     // Forty images at 0.01 a second and worker: six workers, four in the first queue.
-    assert_eq!(orders(&world.runtime.invoke().await), [4, 2]);
+    assert_eq!(orders(&function.invoke().await), [4, 2]);
     assert_eq!(QUEUES.map(|queue| world.batch.jobs().active(queue)), [4, 2, 0]);
-    assert_eq!(orders(&world.runtime.invoke().await), [0u64; 0]);
+    assert_eq!(orders(&function.invoke().await), [0u64; 0]);
     assert_eq!(world.batch.jobs().all().len(), 2, "nothing twice");
 
     // Somebody else is at it: no fault. A value that nobody can read is one, and the other queue is looked at all the same.
@@ -132,15 +141,14 @@ async fn an_invocation_submits_what_is_wanted_once_and_tells_why_it_fails() {
     let memory = |holder: Value| json!({ "revision": 9, "serial": 9, "holder": holder, "asked": [], "waiting": {}, "hungry": null, "given": 0, "rate": null });
     let soon = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64 + 30_000;
     put(memory(json!({ "id": "somebody", "until": soon })).to_string()).await;
-    let Answer::Response(looks) = world.runtime.invoke().await else { panic!("busy is no fault") };
+    let Answer::Response(looks) = function.invoke().await else { panic!("busy is no fault") };
     assert!(looks[0]["busy"].as_str().unwrap().contains("somebody submits now"), "{looks}");
     put("rubbish".to_owned()).await;
-    let answer = world.runtime.invoke().await;
+    let answer = function.invoke().await;
     assert!(why(&answer).contains("detection: the submitters' shared value cannot be read"), "{answer:?}");
-    drop(function);
 
-    let _function = world.function(&[("MUSTER_BATCH__DETECTION", "")]);
-    let answer = world.runtime.invoke().await;
+    let function = world.function(&[("MUSTER_BATCH__DETECTION", "")]).await;
+    let answer = function.invoke().await;
     assert!(why(&answer).contains("batch.detection is not set: set MUSTER_BATCH__DETECTION"), "{answer:?}");
 }
 
@@ -152,10 +160,10 @@ async fn a_cold_start_is_told() {
     let mut times = Vec::new();
     for _ in 0..if packed { 10 } else { 1 } {
         let begun = Instant::now();
-        let _function = world.function(&[]);
-        world.runtime.asked().await;
+        let function = world.function(&[]).await;
+        function.runtime.asked().await;
         let asked = begun.elapsed();
-        assert!(matches!(world.runtime.invoke().await, Answer::Response(_)));
+        assert!(matches!(function.invoke().await, Answer::Response(_)));
         times.push((asked, begun.elapsed()));
     }
     times.sort();

@@ -88,6 +88,10 @@ impl Albums for FleetAlbums {
     async fn list(&self) -> Result<Vec<GalleryId>, AlbumError> {
         Ok(pages::galleries(&self.0.stores.published.store).await?)
     }
+
+    async fn close(&self) {
+        self.0.stores.published.store.close().await;
+    }
 }
 
 impl Shared {

@@ -85,7 +85,7 @@ impl Command {
         match self {
             Self::Watch(_) => {
                 let telemetry = Telemetry::start(&settings, "cutover")?;
-                logging.start_fleet(&telemetry);
+                logging.of_a_fleet().start_traced(&telemetry);
                 let signals = Signals::listen()?;
                 runtime.block_on(async {
                     let watch = Cutover::new(settings).await?.watch()?;

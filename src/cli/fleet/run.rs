@@ -39,7 +39,7 @@ pub fn run(mut settings: Settings, duty: Duty, logging: Logging, json: bool) -> 
     // Before anything that takes time: a worker that is told to end while it loads its models ends in good order.
     let signals = Signals::listen()?;
     let telemetry = Telemetry::start(&settings, duty.as_str())?;
-    logging.start_fleet(&telemetry);
+    logging.of_a_fleet().start_traced(&telemetry);
     let home = Home::from_env()?;
     super::bring(&mut settings, &home)?;
     let pack = Pack::open(&settings.models.pack, &home)?;
@@ -180,6 +180,7 @@ impl Watched {
             queue_depth: self.depth.last(),
             models: models.collect(),
             meter,
+            ..Extra::default()
         }
     }
 }

@@ -40,7 +40,8 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     let grouped = Arc::clone(&crowd);
     let album = LibraryAlbum::new(store, Library::read(&folder)?, Arc::clone(&crowd))?;
     let here = Arc::new(Here { analyst: Analyst::start(settings, &pack, &lanes)?, crowd });
-    let front = Front { recognizer: here, limits: limits(settings), extra: measured(&pack, lanes) };
+    let front =
+        Front { recognizer: here, limits: limits(settings), extra: measured(&pack, lanes), served: Arc::default() };
     Ok(Parts {
         front: Arc::new(front),
         albums: Some(Arc::new(album)),

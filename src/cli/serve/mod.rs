@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use service::Service;
 
-use super::CliError;
 use super::fleet;
 use super::folder::library::LibraryArgs;
 use super::signal::Signals;
+use super::{CliError, Logging};
 use crate::album::{Albums, FleetAlbums};
 use crate::fleet::FleetError;
 use crate::http::{Admin, Front, Guard, Keys, Parts};
@@ -23,7 +23,7 @@ use crate::local::Library;
 use crate::pipeline;
 use crate::recognition::Remote;
 use crate::settings::{Layers, Origin, Settings};
-use crate::telemetry::Extra;
+use crate::telemetry::{Extra, Telemetry};
 
 /// Arguments of `muster serve`.
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) fn run(&self, mut layers: Layers) -> Result<ExitCode, CliError> {
+    pub(super) fn run(&self, mut layers: Layers, logging: Logging) -> Result<ExitCode, CliError> {
         if let Some(listen) = &self.listen {
             layers.set("serve.listen", listen.clone().into(), Origin::Flag("--listen"))?;
         }
@@ -58,11 +58,12 @@ impl Args {
         let signals = Signals::listen()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let named = !self.paths.is_empty() || self.library.library.is_some();
-        let service = match named || settings.queues.requests.is_empty() {
-            true => self.here(&mut settings)?,
-            false => runtime.block_on(elsewhere(&settings))?,
-        };
-        let exit = runtime.block_on(service.run(&signals, Duration::from_secs(settings.pipeline.drain_seconds)))?;
+        let here = named || settings.queues.requests.is_empty();
+        let telemetry = Telemetry::start(&settings, "web")?;
+        if here { logging } else { logging.of_a_fleet() }.start_traced(&telemetry);
+        let service = if here { self.here(&mut settings)? } else { runtime.block_on(elsewhere(&settings))? };
+        let drain = Duration::from_secs(settings.pipeline.drain_seconds);
+        let exit = runtime.block_on(service.run(&signals, &telemetry, drain))?;
         // Whoever is still connected is gone with it.
         runtime.shutdown_timeout(Duration::from_secs(1));
         Ok(ExitCode::from(exit.map_or(0, |exit| exit.code())))
@@ -91,7 +92,7 @@ async fn elsewhere(settings: &Settings) -> Result<Service, CliError> {
     let remote = Arc::new(Remote::start(settings).await.map_err(FleetError::from)?);
     let admin = Arc::new(Admin::new(remote.purger()));
     let extra = Box::new(|| Extra { device: "none", service: String::from("web"), ..Extra::default() });
-    let front = Front { recognizer: remote, limits: library::limits(settings), extra };
+    let front = Front { recognizer: remote, limits: library::limits(settings), extra, served: Arc::default() };
     let parts = Parts { front: Arc::new(front), albums: people(settings).await?, jobs: None, admin: Some(admin) };
     Ok(Service { parts, guard, listen })
 }

@@ -14,9 +14,12 @@ use crate::cli::print::{print, say};
 use crate::cli::signal::Signals;
 use crate::http::jobs::Jobs;
 use crate::http::{Guard, Parts, router};
+use crate::telemetry::Telemetry;
 
 /// What a caller's answer may take beyond its time limit, before the service gives up on it.
 const GRACE: Duration = Duration::from_secs(2);
+/// Spans and metrics may take so long at the end.
+const FLUSH: Duration = Duration::from_secs(3);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What answers.
@@ -28,7 +31,12 @@ pub struct Service {
 
 impl Service {
     /// Answers until it is asked to stop, or cannot any more: then with the reason.
-    pub async fn run(self, signals: &Signals, drain: Duration) -> Result<Option<Exit>, CliError> {
+    pub async fn run(
+        self,
+        signals: &Signals,
+        telemetry: &Telemetry,
+        drain: Duration,
+    ) -> Result<Option<Exit>, CliError> {
         let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(|error| {
             let text = format!("cannot listen on {}: {error}; choose another with --listen", self.listen);
             CliError::Refused(text)
@@ -37,7 +45,9 @@ impl Service {
         print(|out| Ok(writeln!(out, "http://{bound}")?))?;
         let Self { parts, guard, .. } = self;
         let front = Arc::clone(&parts.front);
-        let jobs = parts.jobs.clone();
+        let (jobs, albums) = (parts.jobs.clone(), parts.albums.clone());
+        let told = Arc::clone(&front);
+        telemetry.watch(front.recognizer.progress(), move || told.told())?;
         let router = router(parts, Arc::clone(&guard));
         let tidy = tokio::spawn(async move {
             let mut minutes = interval(MINUTE);
@@ -67,6 +77,12 @@ impl Service {
         }
         tidy.abort();
         server.abort();
+        if let Some(albums) = albums {
+            albums.close().await;
+        }
+        if !telemetry.flush(FLUSH) {
+            tracing::warn!("telemetry.flush");
+        }
         Ok(broken)
     }
 }

@@ -2,6 +2,7 @@
 
 mod callers;
 mod people;
+mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -70,9 +71,13 @@ impl Split {
     }
 
     fn worker(&self) -> Worker {
+        Worker::start(&mut self.responding())
+    }
+
+    fn responding(&self) -> Command {
         let mut worker = self.muster();
         worker.args(["respond", "--json"]).env("MUSTER_MODELS__LANES", "1").stdout(Stdio::null());
-        Worker::start(&mut worker)
+        worker
     }
 
     /// Objects that lie in a bucket.
@@ -97,7 +102,7 @@ impl Split {
 
 /// Waits for something to be so.
 fn becomes<T: PartialEq + std::fmt::Debug>(expected: &T, mut look: impl FnMut() -> T) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(300);
     loop {
         let seen = look();
         if seen == *expected {

@@ -1,0 +1,41 @@
+//! One trace a request of somebody who is let in, of `/v1`. Its span is the parent of what is done for it, here and at a worker.
+
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::{Instrument, Span, field};
+
+use super::guard::Caller;
+use super::served::template;
+use crate::telemetry;
+
+/// Amazon's load balancers pass the caller's trace on in it.
+const HEADER: &str = "x-amzn-trace-id";
+
+/// Behind whoever lets in: a stranger's header decides on nothing.
+pub async fn trace(request: Request, next: Next) -> Response {
+    let Some(span) = span(&request) else { return next.run(request).await };
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("status", response.status().as_u16());
+    response
+}
+
+/// Of a request with a caller; what balancers, browsers and Prometheus ask by the minute is no trace.
+fn span(request: &Request) -> Option<Span> {
+    request.extensions().get::<Caller>()?;
+    let (route, method) = (template(request), request.method().as_str());
+    if !route.starts_with("/v1/") {
+        return None;
+    }
+    let span =
+        tracing::debug_span!(parent: None, "server.answer", route, method, status = field::Empty, otel.kind = "server");
+    if let Some(header) = header(request.headers()) {
+        telemetry::adopt(&span, header);
+    }
+    Some(span)
+}
+
+fn header(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HEADER)?.to_str().ok()
+}
