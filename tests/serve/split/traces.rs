@@ -40,7 +40,7 @@ fn a_request_is_one_trace_from_its_caller_to_the_worker_and_is_counted() {
     assert_eq!(web.stop(), 0);
     let told = std::process::Command::new("kill").args(["-TERM", &worker.id().to_string()]).status();
     assert!(told.unwrap().success());
-    let log = worker.said(0);
+    let log = worker.said(80);
     assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
 
     let all = split.runtime.block_on(received(&collector));
