@@ -80,7 +80,8 @@ pub fn router(Parts { front, albums, jobs, admin }: Parts, guarded: Arc<Guard>) 
     let document = described(document, guarded.needs_keys());
     let text = document.to_json().unwrap_or_default();
     let description = move || async move { ([(header::CONTENT_TYPE, "application/json")], text) };
-    router
+    let cors = guarded.cors();
+    let router = router
         .route("/openapi.json", get(description))
         .fallback(|| async { Problem::missing("page") })
         .layer(from_fn(gallery))
@@ -92,7 +93,12 @@ pub fn router(Parts { front, albums, jobs, admin }: Parts, guarded: Arc<Guard>) 
         // Before anything is read.
         .layer(from_fn_with_state(guarded, guard))
         .layer(from_fn_with_state(served, count))
-        .layer(from_fn(linger))
+        .layer(from_fn(linger));
+    match cors {
+        // Before anybody is asked for a key: browsers ask first without one.
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }
 
 /// The description of a service with a library: what every route may answer is said once.

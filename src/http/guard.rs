@@ -11,7 +11,9 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tower_http::cors::CorsLayer;
 
+use super::cors::cors;
 use super::keys::{Keys, Role};
 use super::problem::Problem;
 
@@ -23,6 +25,7 @@ pub struct Guard {
     listen: SocketAddr,
     rate: Option<DefaultKeyedRateLimiter<String>>,
     limit: Duration,
+    pages: Vec<HeaderValue>,
 }
 
 /// Who asks.
@@ -38,7 +41,17 @@ impl Guard {
     /// For a service at `listen`. `per_minute` requests a caller, 0 without a limit; `limit` an answer.
     pub fn new(keys: Keys, listen: SocketAddr, per_minute: u32, limit: Duration) -> Self {
         let rate = NonZeroU32::new(per_minute).map(|count| RateLimiter::keyed(Quota::per_minute(count)));
-        Self { keys, listen, rate, limit }
+        Self { keys, listen, rate, limit, pages: Vec::new() }
+    }
+
+    /// Pages of these origins may ask too, with a key.
+    pub fn with_pages(self, pages: Vec<HeaderValue>) -> Self {
+        Self { pages, ..self }
+    }
+
+    /// What browsers are told of such pages; `None` where there are none.
+    pub(super) fn cors(&self) -> Option<CorsLayer> {
+        (!self.pages.is_empty()).then(|| cors(self.pages.clone()))
     }
 
     pub(super) fn needs_keys(&self) -> bool {

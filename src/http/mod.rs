@@ -8,6 +8,7 @@
 mod admin;
 pub mod app;
 mod body;
+pub mod cors;
 mod cursor;
 mod enrol;
 mod etag;

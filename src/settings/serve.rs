@@ -13,6 +13,8 @@ pub struct Serve {
     pub listen: String,
     /// File of the API keys (`muster keys`); empty takes `keys.json` in the library.
     pub keys: String,
+    /// Origins whose pages may ask in a browser, with a key: `https://photos.example`, several with a space between; empty lets none.
+    pub cors: String,
     /// Gallery of callers who name none, where workers answer (`queues.requests`).
     pub gallery: String,
     /// Photos that wait or are worked on at once; more are answered with 429.

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
+use reqwest::blocking::Response;
 use serde_json::{Value, json};
 
 use crate::service::{Service, ok, refused};
@@ -120,6 +122,43 @@ fn a_photo_that_never_ends_is_given_up() {
     let length = std::io::Read::read(&mut slow, &mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
+}
+
+#[test]
+fn pages_of_other_origins_may_ask_where_the_settings_name_them_and_with_a_key() {
+    const PAGE: &str = "https://photos.example";
+    let library = copy();
+    let refused = run(muster().args(["serve", "--library"]).arg(library.path()).env("MUSTER_SERVE__CORS", PAGE), 75);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("muster keys add"), "{refused:?}");
+    let made = run(muster().args(["keys", "add", "page", "--role", "read", "--library"]).arg(library.path()), 0);
+    let key = String::from_utf8(made.stdout).unwrap();
+    for wrong in ["*", "https://photos.example/", "photos.example"] {
+        let refused =
+            run(muster().args(["serve", "--library"]).arg(library.path()).env("MUSTER_SERVE__CORS", wrong), 2);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("scheme, host and port"), "{refused:?}");
+    }
+    let (open, shut) =
+        (Service::with(&library.path(), &[("MUSTER_SERVE__CORS", PAGE)]), Service::start(&library.path()));
+    let preflight = |service: &Service, origin: &str| {
+        let request = service.client.request(Method::OPTIONS, format!("{}/v1/recognize", service.url));
+        let request = request.header("origin", origin).header("access-control-request-method", "POST");
+        request.header("access-control-request-headers", "authorization").send().unwrap()
+    };
+    let told =
+        |response: &Response, name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let asked = preflight(&open, PAGE);
+    assert_eq!((asked.status().as_u16(), told(&asked, "access-control-allow-origin").as_deref()), (200, Some(PAGE)));
+    assert!(told(&asked, "access-control-allow-headers").unwrap().contains("authorization"));
+    assert_eq!(told(&preflight(&open, "https://elsewhere.example"), "access-control-allow-origin"), None);
+    assert_eq!(told(&preflight(&shut, PAGE), "access-control-allow-origin"), None);
+    let ask = |service: &Service, key: Option<&str>| {
+        let request = service.client.get(format!("{}/v1/people", service.url)).header("origin", PAGE);
+        key.into_iter().fold(request, |request, key| request.bearer_auth(key)).send().unwrap()
+    };
+    let answer = ask(&open, Some(key.trim()));
+    assert_eq!((answer.status().as_u16(), told(&answer, "access-control-allow-origin").as_deref()), (200, Some(PAGE)));
+    assert_eq!(ask(&open, None).status().as_u16(), 401, "a page needs a key as everybody does");
+    assert_eq!(told(&ask(&shut, Some(key.trim())), "access-control-allow-origin"), None);
 }
 
 #[test]

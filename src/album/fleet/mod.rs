@@ -17,6 +17,7 @@ use muster_actors::grouper::{Kept, Params};
 use muster_actors::image::{ImageId, ImageState, Locator};
 use muster_actors::ports::faces::{Commit, Faces as _, FacesError};
 use muster_actors::ports::index::IndexError;
+use tracing::Instrument;
 
 use super::enrolment::{self, Newcomer};
 use super::{Album, AlbumError, Albums, Part, Receipt};
@@ -109,7 +110,7 @@ impl<F: Fn(&GallerySnapshot) -> Result<(Vec<Verdict>, Spoken), SayError> + Send 
 async fn whole<R: Send + 'static>(
     work: impl Future<Output = Result<R, AlbumError>> + Send + 'static,
 ) -> Result<R, AlbumError> {
-    tokio::spawn(work).await.map_err(|error| died(&error))?
+    tokio::spawn(work.in_current_span()).await.map_err(|error| died(&error))?
 }
 
 /// Groups as they were.

@@ -18,7 +18,7 @@ use super::signal::Signals;
 use super::{CliError, Logging};
 use crate::album::{Albums, FleetAlbums};
 use crate::fleet::FleetError;
-use crate::http::{Admin, Front, Guard, Keys, Parts};
+use crate::http::{Admin, Front, Guard, Keys, Parts, cors};
 use crate::local::Library;
 use crate::pipeline;
 use crate::recognition::Remote;
@@ -121,8 +121,13 @@ fn front(settings: &Settings, folder: Option<&Path>) -> Result<(Arc<Guard>, Sock
             format!("{listen} can be reached by others: make a key first, with `muster keys add NAME --role read`");
         return Err(CliError::Refused(text));
     }
+    let pages = cors::origins(&serve.cors).map_err(CliError::Usage)?;
+    if !pages.is_empty() && keys.list().is_empty() {
+        let text = "serve.cors lets pages of other origins ask, each with a key: make one first, with `muster keys add NAME --role read`";
+        return Err(CliError::Refused(text.to_owned()));
+    }
     let limit = Duration::from_secs(serve.seconds);
-    Ok((Arc::new(Guard::new(keys, listen, serve.requests_per_minute, limit)), listen))
+    Ok((Arc::new(Guard::new(keys, listen, serve.requests_per_minute, limit).with_pages(pages)), listen))
 }
 
 /// The keys: the text of their file in MUSTER_API_KEYS, where a container has no such file; else the file.

@@ -1,0 +1,71 @@
+//! Pages of other origins that may ask: none, unless the settings name them. Only a service with API keys has any, because a page
+//! is asked for none by itself: its browser would lend it this machine's trust.
+
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
+use tower_http::cors::CorsLayer;
+
+/// A browser asks again after so long.
+const AGE: Duration = Duration::from_secs(600);
+
+/// Origins as browsers write them: `https://photos.example https://localhost:3000`.
+///
+/// # Errors
+/// One that is no origin.
+pub fn origins(text: &str) -> Result<Vec<HeaderValue>, String> {
+    text.split_whitespace().map(origin).collect()
+}
+
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let wrong =
+        || format!("serve.cors has {text:?}, wanted is an origin as https://photos.example: scheme, host and port");
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or_else(wrong)?;
+    let named = matches!(scheme, "http" | "https") && !authority.as_str().contains('@');
+    // Browsers send no path, not even its slash, and small letters.
+    if !named || text != format!("{scheme}://{authority}").to_lowercase() {
+        return Err(wrong());
+    }
+    HeaderValue::from_str(text).map_err(|_| wrong())
+}
+
+/// Says to browsers which pages may ask, and what of an answer those may read.
+pub fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("idempotency-key"),
+        ])
+        .expose_headers([header::ETAG, header::RETRY_AFTER])
+        .max_age(AGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_and_nothing_else() {
+        for (text, count) in [
+            ("", Some(0)),
+            ("https://photos.example", Some(1)),
+            (" https://photos.example  http://localhost:3000 ", Some(2)),
+            ("https://photos.example/", None),
+            ("https://photos.example/a", None),
+            ("https://Photos.example", None),
+            ("https://me@photos.example", None),
+            ("photos.example", None),
+            ("ftp://photos.example", None),
+            ("*", None),
+            ("null", None),
+            ("https://a.example, https://b.example", None),
+        ] {
+            assert_eq!(origins(text).ok().map(|all| all.len()), count, "{text:?}");
+        }
+    }
+}
