@@ -86,13 +86,12 @@ enum Command {
 impl Command {
     /// A service starts the log with its traces, so not before its settings are known.
     fn starts_its_log(&self) -> bool {
+        #[cfg(feature = "serve")]
+        if matches!(self, Self::Serve(_)) {
+            return true;
+        }
         #[cfg(feature = "cloud")]
-        return match self {
-            Self::Fleet(_) => true,
-            #[cfg(feature = "serve")]
-            Self::Serve(_) => true,
-            _ => false,
-        };
+        return matches!(self, Self::Fleet(_));
         #[cfg(not(feature = "cloud"))]
         false
     }
