@@ -24,8 +24,9 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::{Layer, Registry};
 
 use super::emf::Emf;
+use super::extra::Extra;
 use super::meters::Meters;
-use super::metrics::{Extra, Source};
+use super::metrics::Source;
 use super::outlets::Outlets;
 use super::signer::Later;
 use super::xray::Inherited;

@@ -5,6 +5,7 @@
 //! ([`prometheus`]).
 
 pub mod emf;
+mod extra;
 mod init;
 pub mod logs;
 pub mod meters;
@@ -20,8 +21,8 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+pub use extra::{Answers, CacheCounts, Extra, ModelRuns};
 pub use init::{Telemetry, TelemetryError, TraceLayer};
-pub use metrics::{CacheCounts, Extra, ModelRuns};
 
 /// Makes a span the child of the remote span that an `AWSTraceHeader` names. Call it before the span is entered and before
 /// it has children: a span that has begun keeps its parent. What names no span changes nothing.
