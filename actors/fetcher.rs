@@ -41,6 +41,22 @@ struct Asking {
     over: AtomicBool,
 }
 
+/// The queue is asked until it is dropped. From an answer on nothing waits until its messages have their leases.
+struct Call<'a>(&'a Asking);
+
+impl<'a> Call<'a> {
+    fn begin(asking: &'a Asking) -> Self {
+        asking.now.store(true, Ordering::Relaxed);
+        Self(asking)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.now.store(false, Ordering::Relaxed);
+    }
+}
+
 /// The grace of a receive that was on its way when a drain began is over.
 #[derive(ActixMessage)]
 #[rtype(result = "()")]
@@ -76,14 +92,11 @@ async fn poll(crew: Arc<Crew>, retrier: Retrier, asking: Arc<Asking>) -> Result<
             // Until the drain takes it away.
             std::future::pending::<()>().await;
         }
-        asking.now.store(true, Ordering::Relaxed);
-        let received = crew.ports.queue.receive(credits.len()).await;
-        asking.now.store(received.is_ok(), Ordering::Relaxed);
-        received
+        let _call = Call::begin(&asking);
+        crew.ports.queue.receive(credits.len()).await
     };
     let received =
         retrier.run("receive", settings.timeouts.queue, ask).instrument(tracing::trace_span!("fetcher.poll")).await;
-    asking.now.store(false, Ordering::Relaxed);
     let Received { deliveries, finished } = received?;
     drop(working);
     let none = deliveries.is_empty();

@@ -34,6 +34,7 @@ pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
     let decodes = if ours.decoders == 0 { cores } else { ours.decoders };
     let hang = Duration::from_secs(ours.hang_seconds);
     let defaults = PipelineSettings::default();
+    let drain = Duration::from_secs(ours.drain_seconds);
     PipelineSettings {
         model,
         object_bytes: settings.limits.image_megabytes << 20,
@@ -52,7 +53,9 @@ pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
             ..defaults.batch
         },
         timeouts: Timeouts { engine: hang, rebuild: hang, ..defaults.timeouts },
-        drain_deadline: Duration::from_secs(ours.drain_seconds),
+        // A part of the drain is for what a last receive brings.
+        fetcher: FetcherSettings { grace: defaults.fetcher.grace.min(drain / 4), ..defaults.fetcher },
+        drain_deadline: drain,
         ..defaults
     }
 }

@@ -42,9 +42,12 @@ pub struct Vital {
 
 /// What can grow: its name, and how it is read.
 pub type Measure = (&'static str, fn(&Vital) -> u64);
+const RESIDENT: &str = "resident KiB";
+/// Growth of memory that is a fault however it came, in parts of what it was.
+const LEAP: f64 = 0.2;
 /// All that is measured.
 pub const MEASURES: [Measure; 4] = [
-    ("resident KiB", |vital| vital.resident),
+    (RESIDENT, |vital| vital.resident),
     ("open files", |vital| vital.files),
     ("threads", |vital| vital.threads),
     ("messages that wait", |vital| vital.lag),
@@ -68,7 +71,10 @@ impl Growth {
     pub fn part(&self) -> f64 {
         let steps = self.means.windows(2).map(|pair| pair[1] - pair[0]);
         let steady = 3.0 * steps.fold(f64::INFINITY, f64::min);
-        if steady < 1.0 { 0.0 } else { steady / self.means[0].max(1.0) }
+        let (first, all) = (self.means[0].max(1.0), self.means[3] - self.means[0]);
+        // Nothing that is wanted once is so much memory.
+        let grew = if self.what == RESIDENT && all > LEAP * first { all } else { steady };
+        if grew < 1.0 { 0.0 } else { grew / first }
     }
 }
 
@@ -220,5 +226,14 @@ mod tests {
         let found = growth(&vitals, "w", 1_000.0);
         let parts: Vec<bool> = found.iter().map(|growth| growth.part() > MOST_GROWTH).collect();
         assert_eq!(parts, [false, true, false, false], "{found:?}");
+        for (what, means, grows) in [
+            (RESIDENT, [100.0, 100.0, 110.0, 110.0], false),
+            (RESIDENT, [100.0, 100.0, 130.0, 160.0], true),
+            (RESIDENT, [100.0, 103.0, 106.0, 109.0], true),
+            ("threads", [8.0, 8.0, 13.0, 16.0], false),
+        ] {
+            let growth = Growth { who: "w".into(), what, means };
+            assert_eq!(growth.part() > MOST_GROWTH, grows, "{growth:?}");
+        }
     }
 }

@@ -22,9 +22,13 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
         || format!("serve.cors has {text:?}, wanted is an origin as https://photos.example: scheme, host and port");
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or_else(wrong)?;
-    let named = matches!(scheme, "http" | "https") && !authority.as_str().contains('@');
-    // Browsers send no path, not even its slash, and small letters.
-    if !named || text != format!("{scheme}://{authority}").to_lowercase() {
+    let named = match scheme {
+        "http" => uri.port_u16() != Some(80),
+        "https" => uri.port_u16() != Some(443),
+        _ => false,
+    };
+    // Browsers send no path, not even its slash, no port that goes without saying, and small letters.
+    if !named || authority.as_str().contains('@') || text != format!("{scheme}://{authority}").to_lowercase() {
         return Err(wrong());
     }
     HeaderValue::from_str(text).map_err(|_| wrong())
@@ -58,6 +62,9 @@ mod tests {
             ("https://photos.example/", None),
             ("https://photos.example/a", None),
             ("https://Photos.example", None),
+            ("https://photos.example:443", None),
+            ("http://photos.example:80", None),
+            ("http://photos.example:443", Some(1)),
             ("https://me@photos.example", None),
             ("photos.example", None),
             ("ftp://photos.example", None),

@@ -16,9 +16,25 @@ const HEADER: &str = "x-amzn-trace-id";
 /// Behind whoever lets in: a stranger's header decides on nothing.
 pub async fn trace(request: Request, next: Next) -> Response {
     let Some(span) = span(&request) else { return next.run(request).await };
-    let response = next.run(request).instrument(span.clone()).await;
-    span.record("status", response.status().as_u16());
+    let mut open = Open { span, answered: false };
+    let response = next.run(request).instrument(open.span.clone()).await;
+    open.answered = true;
+    open.span.record("status", response.status().as_str());
     response
+}
+
+/// A request that is being answered. Dropped before, it was too late, or its caller left.
+struct Open {
+    span: Span,
+    answered: bool,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.span.record("status", "none");
+        }
+    }
 }
 
 /// Of a request with a caller; what balancers, browsers and Prometheus ask by the minute is no trace.

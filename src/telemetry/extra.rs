@@ -10,6 +10,8 @@ use crate::gpu::health::Vitals;
 /// What goes out beside the pipeline's own counters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extra {
+    /// The pipeline is elsewhere: there is nothing to say of one.
+    pub elsewhere: bool,
     /// What the cache did, where there is one.
     pub cache: Option<CacheCounts>,
     /// What the models run on: `cpu`, `cuda`.

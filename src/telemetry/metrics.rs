@@ -112,6 +112,80 @@ impl Samples<'_> {
             self.number(names::IMAGE_ENERGY, &[], joules);
         }
     }
+
+    /// What the pipeline did.
+    fn pipeline(&mut self, progress: &Progress) {
+        self.number(names::RUN, &[], progress.seconds);
+        self.count(names::FETCHED, &[], progress.fetched);
+        self.count(names::IGNORED, &[], progress.ignored_messages);
+        for (state, count) in states(&progress.counts) {
+            self.count(names::ENDED, &[("state", state)], count);
+        }
+        for (reason, count) in &progress.reasons {
+            self.count(names::REJECTED, &[("reason", reason.as_str())], *count);
+        }
+        if let Some((success, failure)) = rates(&progress.counts) {
+            self.number(names::SUCCESS, &[], success);
+            self.number(names::FAILURE, &[], failure);
+        }
+        for (stage, work) in &progress.stages {
+            self.stage(stage.as_str(), work);
+        }
+        let mut batches = Histogram::of(names::BATCH_SIZES);
+        progress.batch_sizes.iter().for_each(|(size, times)| batches.record_times(*size as f64, *times));
+        self.push(names::BATCHES, &[], Value::Histogram(batches));
+        self.count(names::OUT_OF_MEMORY, &[], progress.out_of_memory);
+        self.count(names::REBUILDS, &[], progress.rebuilds);
+        self.count(names::LOST, &[], progress.devices_lost);
+        self.count(names::FACES, &[], progress.faces);
+        self.push(names::SHARPNESS, &[], Value::Histogram(progress.quality.sharpness.clone()));
+        self.push(names::LEVEL, &[], Value::Histogram(progress.quality.level.clone()));
+        self.push(names::YAW, &[], Value::Histogram(progress.quality.yaw_abs.clone()));
+        self.count(names::RECONCILED, &[], progress.reconciliations);
+        for (actor, times) in &progress.restarts {
+            self.count(names::RESTARTS, &[("actor", actor)], *times);
+        }
+        self.count(names::STRAGGLERS, &[], progress.stragglers.len() as u64);
+        self.count(names::DOWNLOADS, &[], progress.limits.downloads as u64);
+        self.count(names::DECODES, &[], progress.limits.decodes as u64);
+    }
+
+    /// What was done beside it.
+    fn beside(&mut self, progress: &Progress, extra: &Extra) {
+        for model in &extra.models {
+            self.count(names::MODEL_RUNS, &[("model", model.model)], model.runs);
+            self.number(names::MODEL_SECONDS, &[("model", model.model)], model.seconds);
+        }
+        self.cards(&extra.cards, progress.counts.ended());
+        if let Some(cache) = extra.cache {
+            self.count(names::CACHE_HITS, &[], cache.hits);
+            self.count(names::CACHE_MISSES, &[], cache.misses);
+            self.count(names::CACHE_BYTES, &[], cache.bytes);
+            self.count(names::CACHE_ERRORS, &[], cache.errors);
+        }
+        for Answers { route, method, statuses, seconds } in &extra.answers {
+            let labels = [("route", route.as_str()), ("method", method)];
+            for (status, count) in statuses {
+                self.count(names::ANSWERS, &[labels[0], labels[1], ("status", status)], *count);
+            }
+            self.push(names::ANSWER_SECONDS, &labels, Value::Histogram(seconds.clone()));
+        }
+        if let Some(callers) = extra.callers {
+            self.count(names::CALLERS, &[], callers);
+        }
+        if let Some(depth) = extra.queue_depth {
+            self.count(names::QUEUE, &[], depth);
+        }
+        if let Some((requests, prices)) = extra.meter {
+            let Requests { reads, writes, messages } = requests;
+            for (kind, count) in [("reads", reads), ("writes", writes), ("messages", messages)] {
+                self.count(names::REQUESTS, &[("kind", kind)], count);
+            }
+            for (item, dollars) in progress.usage(requests).at(&prices).items() {
+                self.number(names::SPENT, &[("item", item)], dollars);
+            }
+        }
+    }
 }
 
 /// Everything that goes out, in the order of [`names::METRICS`].
@@ -119,72 +193,10 @@ pub fn samples(progress: &Progress, extra: &Extra) -> Vec<Sample> {
     let common = [("service", extra.service.clone()), ("device", extra.device.to_owned())];
     let common: Labels = common.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let mut out = Samples { common: &common, all: Vec::new() };
-    out.number(names::RUN, &[], progress.seconds);
-    out.count(names::FETCHED, &[], progress.fetched);
-    out.count(names::IGNORED, &[], progress.ignored_messages);
-    for (state, count) in states(&progress.counts) {
-        out.count(names::ENDED, &[("state", state)], count);
+    if !extra.elsewhere {
+        out.pipeline(progress);
     }
-    for (reason, count) in &progress.reasons {
-        out.count(names::REJECTED, &[("reason", reason.as_str())], *count);
-    }
-    if let Some((success, failure)) = rates(&progress.counts) {
-        out.number(names::SUCCESS, &[], success);
-        out.number(names::FAILURE, &[], failure);
-    }
-    for (stage, work) in &progress.stages {
-        out.stage(stage.as_str(), work);
-    }
-    let mut batches = Histogram::of(names::BATCH_SIZES);
-    progress.batch_sizes.iter().for_each(|(size, times)| batches.record_times(*size as f64, *times));
-    out.push(names::BATCHES, &[], Value::Histogram(batches));
-    for model in &extra.models {
-        out.count(names::MODEL_RUNS, &[("model", model.model)], model.runs);
-        out.number(names::MODEL_SECONDS, &[("model", model.model)], model.seconds);
-    }
-    out.count(names::OUT_OF_MEMORY, &[], progress.out_of_memory);
-    out.count(names::REBUILDS, &[], progress.rebuilds);
-    out.count(names::LOST, &[], progress.devices_lost);
-    out.cards(&extra.cards, progress.counts.ended());
-    out.count(names::FACES, &[], progress.faces);
-    out.push(names::SHARPNESS, &[], Value::Histogram(progress.quality.sharpness.clone()));
-    out.push(names::LEVEL, &[], Value::Histogram(progress.quality.level.clone()));
-    out.push(names::YAW, &[], Value::Histogram(progress.quality.yaw_abs.clone()));
-    out.count(names::RECONCILED, &[], progress.reconciliations);
-    for (actor, times) in &progress.restarts {
-        out.count(names::RESTARTS, &[("actor", actor)], *times);
-    }
-    out.count(names::STRAGGLERS, &[], progress.stragglers.len() as u64);
-    out.count(names::DOWNLOADS, &[], progress.limits.downloads as u64);
-    out.count(names::DECODES, &[], progress.limits.decodes as u64);
-    if let Some(cache) = extra.cache {
-        out.count(names::CACHE_HITS, &[], cache.hits);
-        out.count(names::CACHE_MISSES, &[], cache.misses);
-        out.count(names::CACHE_BYTES, &[], cache.bytes);
-        out.count(names::CACHE_ERRORS, &[], cache.errors);
-    }
-    for Answers { route, method, statuses, seconds } in &extra.answers {
-        let labels = [("route", route.as_str()), ("method", method)];
-        for (status, count) in statuses {
-            out.count(names::ANSWERS, &[labels[0], labels[1], ("status", status)], *count);
-        }
-        out.push(names::ANSWER_SECONDS, &labels, Value::Histogram(seconds.clone()));
-    }
-    if let Some(callers) = extra.callers {
-        out.count(names::CALLERS, &[], callers);
-    }
-    if let Some(depth) = extra.queue_depth {
-        out.count(names::QUEUE, &[], depth);
-    }
-    if let Some((requests, prices)) = extra.meter {
-        let Requests { reads, writes, messages } = requests;
-        for (kind, count) in [("reads", reads), ("writes", writes), ("messages", messages)] {
-            out.count(names::REQUESTS, &[("kind", kind)], count);
-        }
-        for (item, dollars) in progress.usage(requests).at(&prices).items() {
-            out.number(names::SPENT, &[("item", item)], dollars);
-        }
-    }
+    out.beside(progress, extra);
     let mut all = out.all;
     // The parts of one metric stand together: the page for Prometheus must have them so.
     all.sort_by_key(|sample| names::METRICS.iter().position(|metric| metric.name == sample.metric.name));
@@ -257,6 +269,7 @@ pub(super) mod tests {
         };
         progress.quality.yaw_abs.record(12.0);
         let extra = Extra {
+            elsewhere: false,
             cache: Some(CacheCounts { hits: 5, misses: 7, bytes: 900, errors: 1 }),
             device: "cpu",
             service: "detection".into(),
@@ -298,6 +311,13 @@ pub(super) mod tests {
             Value::Number(number) => Some(*number),
             Value::Histogram(histogram) => Some(histogram.count() as f64),
         }
+    }
+
+    #[test]
+    fn a_server_whose_pipeline_is_elsewhere_is_not_counted_as_a_worker() {
+        let extra = Extra { elsewhere: true, callers: Some(0), ..Extra::default() };
+        let told: Vec<&str> = samples(&Progress::default(), &extra).iter().map(|sample| sample.metric.name).collect();
+        assert_eq!(told, [names::CALLERS.name]);
     }
 
     #[test]

@@ -126,6 +126,7 @@ async fn sigterm_in_mid_run_gives_everything_back_at_once_and_exits_80_within_tw
     let done: u64 = ["indexed", "no_faces", "low_quality"].iter().map(|state| count(&summary, state)).sum();
     assert!(done < sent, "it had finished already");
     assert_eq!(count(&summary, "fetched"), done + count(&summary, "released"), "{summary:#}");
+    assert_eq!(summary["stragglers"], json!([]), "no stage was cut off: {summary:#}");
     assert_eq!(fleet.depth(&fleet.images).await, (sent - done, 0), "all that is not done is visible");
     assert_eq!(fleet.depth(&fleet.dead_letters).await, (0, 0));
 }

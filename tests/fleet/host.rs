@@ -44,6 +44,7 @@ async fn a_spot_notice_or_a_rebalance_recommendation_hands_the_work_back() {
         assert!(told.elapsed() < Duration::from_secs(30), "{:?}", told.elapsed());
         let done: u64 = ["indexed", "no_faces"].iter().map(|state| count(&summary, state)).sum();
         assert!(done > 0 && done < sent, "{summary:#}");
+        assert_eq!(summary["stragglers"], serde_json::json!([]), "no stage was cut off: {summary:#}");
         assert_eq!(fleet.depth(&fleet.images).await, (sent - done, 0), "all that is not done is visible");
         // Whoever watches over a cutover counts machines that were taken away.
         let interrupted = fleet.documents("gallery_images", "interruptions").await.len();

@@ -91,7 +91,8 @@ async fn elsewhere(settings: &Settings) -> Result<Service, CliError> {
     let (guard, listen) = front(settings, None)?;
     let remote = Arc::new(Remote::start(settings).await.map_err(FleetError::from)?);
     let admin = Arc::new(Admin::new(remote.purger()));
-    let extra = Box::new(|| Extra { device: "none", service: String::from("web"), ..Extra::default() });
+    let extra =
+        Box::new(|| Extra { elsewhere: true, device: "none", service: String::from("web"), ..Extra::default() });
     let front = Front { recognizer: remote, limits: library::limits(settings), extra, served: Arc::default() };
     let parts = Parts { front: Arc::new(front), albums: people(settings).await?, jobs: None, admin: Some(admin) };
     Ok(Service { parts, guard, listen })

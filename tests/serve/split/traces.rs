@@ -37,6 +37,7 @@ fn a_request_is_one_trace_from_its_caller_to_the_worker_and_is_counted() {
         metrics.contains("muster_server_waiting_callers{service=\"web\",device=\"none\"} 1\n"),
         "this one: {metrics}"
     );
+    assert!(!metrics.contains("muster_worker_"), "the alarm about cost counts workers: {metrics}");
     assert_eq!(web.stop(), 0);
     let told = std::process::Command::new("kill").args(["-TERM", &worker.id().to_string()]).status();
     assert!(told.unwrap().success());
