@@ -27,8 +27,9 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
         "https" => uri.port_u16() != Some(443),
         _ => false,
     };
-    // Browsers send no path, not even its slash, no port that goes without saying, and small letters.
-    if !named || authority.as_str().contains('@') || text != format!("{scheme}://{authority}").to_lowercase() {
+    // Browsers send small letters, no path, not even its slash, and no port that goes without saying.
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
+    if !named || !authority.as_str().bytes().all(plain) || text != format!("{scheme}://{authority}") {
         return Err(wrong());
     }
     HeaderValue::from_str(text).map_err(|_| wrong())
