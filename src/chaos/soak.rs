@@ -175,7 +175,7 @@ impl Soak {
     pub fn faults(&self) -> Vec<String> {
         let grew = self.growth.iter().filter(|growth| growth.part() > MOST_GROWTH);
         let grew = grew.map(|Growth { who, what, means: [first, .., last] }| {
-            format!("{who}: {what} grew steadily from {first:.1} to {last:.1}")
+            format!("{who}: {what} grew from {first:.1} to {last:.1}")
         });
         grew.chain(self.ended.iter().map(|end| format!("ended early: {end}"))).collect()
     }
