@@ -1,10 +1,13 @@
 //! The muster binary: parse, run, exit code.
 
+mod cli;
+
 use std::process::ExitCode;
 
 use clap::Parser;
-use muster::cli::Cli;
-use muster::cli::print::say;
+
+use cli::Cli;
+use cli::print::say;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use muster::local::{Library, view};
-use muster::vision::decode::{Limits, VisionDecoder};
+use muster_library::{Library, view};
+use muster_vision::decode::{Limits, VisionDecoder};
 use muster_actors::image::Pixels;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;

@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use muster::local::forget::{Target, forget};
-use muster::local::{FolderObjects, FolderQueue, GALLERY, Library, ScanOptions, ScanReport, SqliteFaces, groups, view};
+use muster_gallery::LIBRARY_GALLERY;
+use muster_library::forget::{Target, forget};
+use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, ScanReport, SqliteFaces, groups, view};
 use muster_actors::face::{BBox, Face, FaceId, Quality};
 use muster_actors::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Verdict};
 use muster_actors::image::{ImageRecord, ImageState, Locator, RejectReason};
@@ -22,7 +23,7 @@ use rand::{Rng, SeedableRng};
 const MODEL: &str = "test@1";
 
 fn gallery() -> GalleryId {
-    GalleryId(GALLERY.to_owned())
+    GalleryId(LIBRARY_GALLERY.to_owned())
 }
 
 /// A result whose embedding and crop can be searched for in files.
@@ -279,7 +280,7 @@ async fn what_is_forgotten_is_in_no_file_of_the_library_and_does_not_come_back()
     };
     let named = |face: FaceId, name: &str| Verdict::Name { face, name: name.to_owned() };
     let said = [named(a.faces[0].id, "Ada Forgetmenot"), named(keep.faces[1].id, "Ben")];
-    muster::local::decisions::append(writer.db_mut(), &gallery(), &said).unwrap();
+    muster_library::decisions::append(writer.db_mut(), &gallery(), &said).unwrap();
     let generation = groups::snapshot(writer.db_mut(), &gallery()).unwrap().generation;
     groups::save(writer.db_mut(), &gallery(), generation, &Reconciled { partition, lineage: vec![] }).unwrap();
 
@@ -310,7 +311,7 @@ async fn what_is_forgotten_is_in_no_file_of_the_library_and_does_not_come_back()
 
     let mut writer = Library::open(&library).unwrap();
     let places = writer.places().clone();
-    muster::local::tombstones::lift(writer.db_mut(), &places, &base).unwrap();
+    muster_library::tombstones::lift(writer.db_mut(), &places, &base).unwrap();
     drop(writer);
     let (_, delivered) = index(std::slice::from_ref(&base), &library).await;
     assert_eq!(delivered.len(), 4, "taken back: {delivered:?}");

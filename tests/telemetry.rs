@@ -8,9 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use mock_collector::{MockServer, Protocol, ServerHandle, TestSpan};
-use muster::settings::{LogFormat, OtlpProtocol, Settings, Traces};
-use muster::telemetry::logs::JsonLines;
-use muster::telemetry::{CacheCounts, Extra, Telemetry, adopt, header, names};
+use muster_config::{LogFormat, OtlpProtocol, Settings, Traces};
+use muster_telemetry::logs::JsonLines;
+use muster_telemetry::{CacheCounts, Extra, Telemetry, adopt, header, names};
 use muster_actors::progress::{Counts, Progress, Stage, StageProgress};
 use tokio::sync::watch;
 use tracing::{Span, debug_span, info_span};
@@ -27,7 +27,7 @@ const STEPS: [&str; 6] =
 const WAIT: Duration = Duration::from_secs(10);
 
 fn settings(traces: Traces, protocol: OtlpProtocol, endpoint: String) -> Settings {
-    let mut settings = muster::settings::Layers::defaults().settings().unwrap();
+    let mut settings = muster_config::Layers::defaults().settings().unwrap();
     settings.telemetry.traces = traces;
     settings.telemetry.otlp_protocol = protocol;
     settings.telemetry.otlp_endpoint = endpoint;

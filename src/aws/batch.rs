@@ -12,7 +12,7 @@ use muster_actors::scaler::workers::Line;
 
 use super::classify::fault;
 use super::clients::{Clients, address};
-use crate::settings::Settings;
+use muster_config::Settings;
 
 /// DescribeJobs takes so many at most.
 const DESCRIBED: usize = 100;

@@ -7,7 +7,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
 use super::requests::Counted;
-use crate::settings::{Fleet, Settings};
+use muster_config::{Fleet, Settings};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longer than a long poll of SQS.

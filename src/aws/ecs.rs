@@ -13,7 +13,7 @@ use muster_actors::scaler::workers::Line;
 
 use super::classify::fault;
 use super::clients::{Clients, address};
-use crate::settings::Settings;
+use muster_config::Settings;
 
 /// Tasks of one service.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use muster_actors::scaler::policy::Depth;
 use super::classify::{Fault, fault};
 use super::clients::{Clients, address};
 use super::depth::depth;
-use crate::settings::Settings;
+use muster_config::Settings;
 
 /// The namespace of muster's metrics.
 pub const NAMESPACE: &str = "Muster";

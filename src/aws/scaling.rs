@@ -13,7 +13,7 @@ use super::clients::Clients;
 use super::depth::name;
 use super::gauge::SqsGauge;
 use super::s3::S3Bucket;
-use crate::settings::{Service, Settings, Unset, required};
+use muster_config::{Service, Settings, Unset, required};
 
 /// Where submitters and cutovers keep what they share, in the bucket of groups.
 pub const STATE: &str = "fleet/";

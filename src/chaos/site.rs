@@ -13,9 +13,9 @@ use super::ChaosError;
 use super::plan::Dependency;
 use super::proxy::Proxy;
 use super::servers::Servers;
-use crate::aws::clients::Clients;
-use crate::aws::depth::depth;
-use crate::settings::Layers;
+use muster_aws::clients::Clients;
+use muster_aws::depth::depth;
+use muster_config::Layers;
 
 /// Servers with a wire before each service.
 pub struct Ground {

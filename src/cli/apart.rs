@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use muster_actors::ports::decoder::Decoder;
 
 use super::CliError;
-use crate::apart::{Ask, answer};
+use super::values::Ask;
+use muster_vision::isolated::answer;
 #[cfg(feature = "chaos")]
-use crate::chaos::stand_in::Marked;
-use crate::vision::decode::{Limits, VisionDecoder};
+use muster_chaos::stand_in::Marked;
+use muster_vision::decode::{Limits, VisionDecoder};
 
 /// A question about the image on standard input.
 #[derive(Debug, clap::Args)]
@@ -37,13 +38,13 @@ impl Args {
         let decoder = VisionDecoder { limits, side: self.side };
         #[cfg(feature = "chaos")]
         if self.marked {
-            return self.answer(&Marked(decoder));
+            return self.answer(&Marked(std::sync::Arc::new(decoder)));
         }
         self.answer(&decoder)
     }
 
     fn answer(&self, decoder: &dyn Decoder) -> Result<ExitCode, CliError> {
-        answer(decoder, self.ask, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
+        answer(decoder, self.ask.into(), &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
         Ok(ExitCode::SUCCESS)
     }
 }

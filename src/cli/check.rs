@@ -6,21 +6,20 @@ use super::CliError;
 use super::finding::{Finding, State};
 use super::models::lanes;
 use super::print::print;
-use crate::gpu::cards::cuda;
-use crate::gpu::{Card, Choice};
-use crate::onnx::home::Home;
-use crate::onnx::lanes::found;
-use crate::onnx::pack::Pack;
-use crate::onnx::plan::{Plan, Without, plan};
-use crate::onnx::runtime;
-use crate::settings::{Layers, Settings};
-use crate::vision::decode::heif;
+use muster_inference::gpu::cards::cuda;
+use muster_inference::gpu::{Card, Choice};
+use muster_inference::onnx::home::Home;
+use muster_inference::onnx::lanes::found;
+use muster_inference::onnx::pack::Pack;
+use muster_inference::onnx::plan::{Plan, Without, plan};
+use muster_inference::onnx::runtime;
+use muster_config::{Layers, Settings};
+use muster_vision::decode::heif;
 
 /// Arguments of `muster check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Look at this library too
-    #[cfg(feature = "local")]
     #[arg(long, value_name = "DIR", env = "MUSTER_LIBRARY")]
     library: Option<std::path::PathBuf>,
     /// Print one JSON array
@@ -83,7 +82,6 @@ impl Args {
         if super::fleet::check::is_fleet(&settings) {
             findings.extend(super::fleet::check::findings(&settings));
         }
-        #[cfg(feature = "local")]
         if let Some(given) = &self.library {
             findings.push(library(given));
         }
@@ -144,9 +142,8 @@ fn cards(plan: &Plan) -> Finding {
     }
 }
 
-#[cfg(feature = "local")]
 fn library(given: &std::path::Path) -> Finding {
-    use crate::local::{Library, LibraryError};
+    use muster_library::{Library, LibraryError};
     let opened = Library::find(Some(given)).and_then(|folder| Library::open(&folder));
     match opened {
         Ok(library) => Finding::ok("library", library.folder().display().to_string()),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::CliError;
 use super::print::print;
-use crate::settings::{Layers, Origin, Settings};
+use muster_config::{Layers, Origin, Settings};
 
 /// Arguments of `muster config`.
 #[derive(Debug, clap::Args)]

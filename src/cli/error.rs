@@ -1,17 +1,15 @@
 //! Why a command failed, with the exit code that says so.
 
-#[cfg(feature = "local")]
 use muster_actors::grouper::say::SayError;
 use muster_actors::ports::engine::EngineError;
 use muster_actors::ports::index::IndexError;
 
 #[cfg(feature = "serve")]
-use crate::http::keys::KeysError;
-#[cfg(feature = "local")]
-use crate::local::{LibraryError, change::ChangeError};
-use crate::onnx::home::NoHome;
-use crate::onnx::pack::PackError;
-use crate::settings::SettingsError;
+use muster_http::keys::KeysError;
+use muster_library::{LibraryError, change::ChangeError};
+use muster_inference::onnx::home::NoHome;
+use muster_inference::onnx::pack::PackError;
+use muster_config::SettingsError;
 
 /// A command failed. The message names the cause and the mend.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +27,6 @@ pub enum CliError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The library cannot be opened, read or written.
-    #[cfg(feature = "local")]
     #[error(transparent)]
     Library(#[from] LibraryError),
     /// Grouping failed; what was decided before is kept.
@@ -50,19 +47,19 @@ pub enum CliError {
     /// A fleet's worker cannot start.
     #[cfg(feature = "cloud")]
     #[error(transparent)]
-    Fleet(#[from] crate::fleet::FleetError),
+    Fleet(#[from] muster_worker::fleet::FleetError),
     /// A chaos run cannot be made.
     #[cfg(feature = "chaos")]
     #[error(transparent)]
-    Chaos(#[from] crate::chaos::ChaosError),
+    Chaos(#[from] muster_chaos::ChaosError),
     /// Traces or metrics have nowhere to go.
     #[cfg(feature = "cloud")]
     #[error(transparent)]
-    Telemetry(#[from] crate::telemetry::TelemetryError),
+    Telemetry(#[from] muster_telemetry::TelemetryError),
     /// API keys cannot be read or changed.
     #[cfg(feature = "serve")]
     #[error(transparent)]
-    Keys(#[from] crate::http::keys::KeysError),
+    Keys(#[from] muster_http::keys::KeysError),
     /// A result cannot be written as JSON.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -79,7 +76,6 @@ pub enum CliError {
     Io(#[from] std::io::Error),
 }
 
-#[cfg(feature = "local")]
 impl From<ChangeError> for CliError {
     fn from(error: ChangeError) -> Self {
         match error {
@@ -109,7 +105,7 @@ impl CliError {
             #[cfg(feature = "cloud")]
             Self::Fleet(error) => error.exit().code(),
             #[cfg(feature = "chaos")]
-            Self::Chaos(crate::chaos::ChaosError::Stuck { .. } | crate::chaos::ChaosError::Strange { .. }) => 1,
+            Self::Chaos(muster_chaos::ChaosError::Stuck { .. } | muster_chaos::ChaosError::Strange { .. }) => 1,
             #[cfg(feature = "chaos")]
             Self::Chaos(_) => 81,
             #[cfg(feature = "cloud")]
@@ -122,7 +118,6 @@ impl CliError {
             },
             Self::Json(_) => 70,
             Self::Io(_) | Self::File { .. } => 74,
-            #[cfg(feature = "local")]
             Self::Library(error) => match error {
                 LibraryError::NotFound(_) | LibraryError::Absent(_) => 66,
                 LibraryError::Locked { .. } | LibraryError::Busy | LibraryError::Conflict => 75,

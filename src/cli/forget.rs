@@ -6,11 +6,9 @@ use std::process::ExitCode;
 use super::CliError;
 #[cfg(feature = "cloud")]
 use super::fleet;
-#[cfg(feature = "local")]
 use super::folder::{self, library::LibraryArgs};
-use crate::settings::Layers;
+use muster_config::Layers;
 
-#[cfg(feature = "local")]
 macro_rules! library {
     () => {
         "\
@@ -62,9 +60,7 @@ Examples:
 
 #[cfg(not(feature = "cloud"))]
 const HELP: &str = library!();
-#[cfg(not(feature = "local"))]
-const HELP: &str = gallery!();
-#[cfg(all(feature = "local", feature = "cloud"))]
+#[cfg(feature = "cloud")]
 const HELP: &str = concat!(library!(), "\n\n", gallery!());
 
 /// Arguments of `muster forget`.
@@ -72,7 +68,6 @@ const HELP: &str = concat!(library!(), "\n\n", gallery!());
 #[command(after_help = HELP)]
 #[cfg_attr(feature = "cloud", command(group = clap::ArgGroup::new("what").args(["target", "all"]).required(true)))]
 pub struct Args {
-    #[cfg(feature = "local")]
     #[command(flatten)]
     library: LibraryArgs,
     /// A photo or a folder of a library, s3://BUCKET/KEY or s3://BUCKET/PREFIX/ of a gallery, or a group's id
@@ -95,7 +90,6 @@ impl Args {
         }
         #[cfg(not(feature = "cloud"))]
         let _ = layers;
-        #[cfg(feature = "local")]
         if let Some(target) = &self.target {
             return folder::forget::run(&self.library, target, self.json);
         }

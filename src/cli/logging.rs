@@ -11,9 +11,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 #[cfg(feature = "cloud")]
-use crate::settings::LogFormat;
+use muster_config::LogFormat;
 #[cfg(feature = "cloud")]
-use crate::telemetry::{Telemetry, logs::JsonLines};
+use muster_telemetry::{Telemetry, logs::JsonLines};
 
 /// What is said, by the number of -v.
 const FILTERS: [&str; 3] = ["warn", "muster=info,muster_actors=info,warn", "muster=debug,muster_actors=debug,info"];

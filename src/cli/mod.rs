@@ -7,9 +7,7 @@ mod error;
 mod finding;
 #[cfg(feature = "cloud")]
 mod fleet;
-#[cfg(feature = "local")]
 mod folder;
-#[cfg(any(feature = "local", feature = "cloud"))]
 mod forget;
 mod logging;
 mod manual;
@@ -17,10 +15,9 @@ mod models;
 pub mod print;
 #[cfg(feature = "serve")]
 mod serve;
-#[cfg(any(feature = "local", feature = "cloud"))]
 mod signal;
-#[cfg(any(feature = "local", feature = "cloud"))]
 mod text;
+mod values;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,7 +27,7 @@ use clap::{ArgAction, Parser, Subcommand};
 pub use error::CliError;
 pub use logging::Logging;
 
-use crate::settings::{Layers, SettingsError};
+use muster_config::{Layers, SettingsError};
 
 /// Finds every face in a photo collection and groups the faces by person.
 #[derive(Debug, Parser)]
@@ -56,7 +53,6 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    #[cfg(feature = "local")]
     #[command(flatten)]
     Folder(folder::Command),
     /// Recognise photos and correct groups over HTTP, with a page
@@ -66,7 +62,6 @@ enum Command {
     #[command(flatten)]
     Fleet(fleet::Command),
     /// Delete what is known of photos or of a person, with a receipt
-    #[cfg(any(feature = "local", feature = "cloud"))]
     Forget(forget::Args),
     /// List, fetch, check, improve and time model packs
     Models(models::Models),
@@ -100,6 +95,8 @@ impl Command {
 impl Cli {
     /// Runs the subcommand.
     pub fn run(self) -> Result<ExitCode, CliError> {
+        #[cfg(feature = "chaos")]
+        fleet::chaos::register_stand_in();
         let logging = Logging::new(self.verbose);
         let layers = self.layers()?;
         if !self.command.starts_its_log() {
@@ -108,11 +105,9 @@ impl Cli {
         match self.command {
             #[cfg(feature = "cloud")]
             Command::Fleet(command) => command.run(layers, logging),
-            #[cfg(feature = "local")]
             Command::Folder(command) => command.run(layers),
             #[cfg(feature = "serve")]
             Command::Serve(args) => args.run(layers, logging),
-            #[cfg(any(feature = "local", feature = "cloud"))]
             Command::Forget(args) => args.run(&layers),
             Command::Models(models) => {
                 let mut code = 0;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::CliError;
-pub use crate::text::{count, printable, short};
+pub use muster_gallery::text::{count, printable, short};
 
 /// Whether text may be the beginning of an id.
 pub fn is_id_like(text: &str) -> bool {

@@ -15,11 +15,10 @@ use utoipa_axum::routes;
 use super::body::Json;
 use super::guard::Caller;
 use super::problem::Problem;
-use crate::aws::classify::Fault;
-use crate::chance;
-use crate::recognition::Refusal;
-use crate::recognition::letter::Id;
-use crate::recognition::purge::{Content, Purger, Store};
+use muster_aws::classify::Fault;
+use muster_worker::recognition::Refusal;
+use muster_worker::recognition::letter::Id;
+use muster_worker::recognition::purge::{Content, Purger, Store};
 
 /// The second time is taken so long after the first.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -54,7 +53,7 @@ impl Admin {
 
     /// Notes that somebody asked; the word to say the second time.
     fn first(&self, by: &str, stores: &[Store]) -> Result<Id, Problem> {
-        let word = Id(chance::bytes().map_err(Problem::broken)?);
+        let word = Id::random().map_err(Problem::broken)?;
         self.asked().insert(word, Asked { by: by.to_owned(), stores: stores.to_vec(), at: Instant::now() });
         Ok(word)
     }

@@ -29,7 +29,7 @@ use super::problem::Problem;
 use super::served::count;
 use super::trace::trace;
 use super::{admin, enrol, faces, health, page, people, photos, recognize};
-use crate::album::Albums;
+use muster_gallery::Albums;
 
 /// What a service consists of.
 #[derive(Clone)]

@@ -20,11 +20,12 @@ use super::people::called;
 use super::problem::Problem;
 use super::recognize::length;
 use super::shapes::Person;
-use crate::album::enrolment::{self, Newcomer};
-use crate::album::{Album, Albums, person};
-use crate::recognition::letter::CANDIDATES;
-use crate::recognition::seen::Found;
-use crate::recognition::{Ask, Refusal};
+use muster_gallery::enrolment::{self, Newcomer};
+use muster_gallery::album::person;
+use muster_gallery::{Album, Albums};
+use muster_worker::recognition::letter::CANDIDATES;
+use muster_worker::recognition::seen::Found;
+use muster_worker::recognition::{Ask, Refusal};
 
 /// What an enrolment needs.
 #[derive(Clone)]
@@ -80,9 +81,9 @@ async fn enrol(
     let (mut photos, mut who) = (Vec::with_capacity(form.photos.len()), Vec::new());
     for (which, bytes) in form.photos {
         let ask = Ask { gallery: Some(gallery.clone()), keep: CANDIDATES };
-        let mut found = usable(&which, front.recognizer.find(&place, bytes.clone(), ask).await)?;
-        who.append(&mut found.who);
-        photos.push(enrolment::record(&gallery, &bytes, found));
+        let Found { image, faces, who: mut each } = usable(&which, front.recognizer.find(&place, bytes.clone(), ask).await)?;
+        who.append(&mut each);
+        photos.push(enrolment::record(&gallery, &bytes, image, faces));
     }
     let newcomer = newcomer(&*album, who, name).await?;
     let group = album.enrol(photos, newcomer).await?;

@@ -19,8 +19,8 @@ use super::gallery::In;
 use super::people::{id, some_faces};
 use super::problem::Problem;
 use super::shapes::{Change, Face};
-use crate::album::{Album, Albums};
-use crate::local::{pages, view};
+use muster_gallery::{Album, Albums};
+use muster_library::{pages, view};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
     OpenApiRouter::new()

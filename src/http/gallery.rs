@@ -12,7 +12,7 @@ use muster_actors::gallery::GalleryId;
 use muster_actors::message;
 
 use super::problem::Problem;
-use crate::album::{Album, Albums};
+use muster_gallery::{Album, Albums};
 
 /// The name in the query.
 pub const PARAMETER: &str = "gallery";

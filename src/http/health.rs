@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::front::Front;
 use super::problem::Problem;
-use crate::telemetry::metrics::samples;
-use crate::telemetry::prometheus::{CONTENT_TYPE, render};
+use muster_telemetry::metrics::samples;
+use muster_telemetry::prometheus::{CONTENT_TYPE, render};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Front>> {
     OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))

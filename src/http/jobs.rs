@@ -22,8 +22,8 @@ use utoipa_axum::routes;
 
 use super::body::Json;
 use super::problem::Problem;
-use crate::local::runner::Watch;
-use crate::local::{Runner, ScanReport};
+use muster_library::runner::Watch;
+use muster_library::{Runner, ScanReport};
 
 /// Jobs that are remembered.
 const KEPT: usize = 50;

@@ -9,13 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::chance;
 
 /// Begins every key, so that one is known where it turns up.
 const PREFIX: &str = "muster_";
 
 /// What a caller may do; each may do what the one before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Look, and recognise.
@@ -103,8 +102,9 @@ impl Keys {
                 "there is a key called {name:?} already: `muster keys remove` it first"
             )));
         }
-        let secret: [u8; 32] =
-            chance::bytes().map_err(|source| KeysError::Io { path: "/dev/urandom".into(), source })?;
+        let mut secret = [0; 32];
+        let random = getrandom::fill(&mut secret);
+        random.map_err(|error| KeysError::Io { path: "/dev/urandom".into(), source: error.into() })?;
         let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret));
         self.keys.push(Key { name: name.to_owned(), role, hash: hash(&key).to_string() });
         self.write()?;

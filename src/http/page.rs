@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn every_file_of_the_page_is_served() {
         let source = include_str!("page.rs");
-        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/page")).unwrap() {
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/page")).unwrap() {
             let name = file.unwrap().file_name().into_string().unwrap();
             if name == "index.html" {
                 continue;

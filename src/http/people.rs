@@ -18,9 +18,12 @@ use super::cursor::{List, Page, cursor};
 use super::gallery::In;
 use super::problem::Problem;
 use super::shapes::{Change, Face, Person};
-use crate::album::{Album, Albums, Part, Receipt, person};
-use crate::local::pages::Faces;
-use crate::text::short;
+use muster_gallery::album::person;
+use muster_gallery::pages::Part;
+use muster_gallery::receipt::Receipt;
+use muster_gallery::{Album, Albums};
+use muster_gallery::pages::Faces;
+use muster_gallery::text::short;
 
 /// Most ids in one request.
 const IDS: usize = 10_000;
@@ -42,7 +45,7 @@ pub(super) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Prob
 }
 
 /// The person of an id in a path.
-async fn this(album: &dyn Album, text: &str) -> Result<crate::local::view::Person, Problem> {
+async fn this(album: &dyn Album, text: &str) -> Result<muster_gallery::view::Person, Problem> {
     person(album, id(text, "person")?).await?.ok_or_else(|| Problem::missing("person"))
 }
 
@@ -86,7 +89,7 @@ async fn list(In(album): In, Params(wanted): Params<Wanted>) -> Result<Out<List<
         Some(text) => album.groups_in(text).await?,
         None => BTreeSet::new(),
     };
-    let matches = |person: &&crate::local::view::Person| {
+    let matches = |person: &&muster_gallery::view::Person| {
         let named = wanted.named.is_none_or(|named| named == person.name.is_some());
         let found = text.as_deref().is_none_or(|text| {
             let name = person.name.as_deref().unwrap_or_default().to_lowercase();

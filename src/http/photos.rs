@@ -16,9 +16,12 @@ use super::gallery::In;
 use super::people::id;
 use super::problem::Problem;
 use super::shapes::{Face, Photo};
-use crate::album::{Album, Albums, Part, Receipt};
-use crate::local::pages;
-use crate::local::view::{self, Totals};
+use muster_gallery::pages::Part;
+use muster_gallery::receipt::Receipt;
+use muster_gallery::{Album, Albums};
+use muster_library::pages;
+use muster_gallery::view::Totals;
+use muster_library::view;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
     OpenApiRouter::new()

@@ -2,15 +2,14 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use muster_actors::exit::Exit;
 use muster_actors::grouper::say::SayError;
 use muster_actors::image::Rejection;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::album::AlbumError;
-use crate::local::LibraryError;
-use crate::recognition::Refusal;
+use muster_gallery::{AlbumError, StoreFault};
+use muster_library::LibraryError;
+use muster_worker::recognition::Refusal;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -129,23 +128,20 @@ impl IntoResponse for Problem {
     }
 }
 
+impl From<StoreFault> for Problem {
+    fn from(fault: StoreFault) -> Self {
+        match fault {
+            StoreFault::Locked(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "LIBRARY_BUSY", why).after(1),
+            StoreFault::Full(why) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "DISK_FULL", why),
+            StoreFault::Unavailable(why) => Self::unavailable(&why),
+            StoreFault::Broken(why) => Self::broken(why),
+        }
+    }
+}
+
 impl From<LibraryError> for Problem {
     fn from(error: LibraryError) -> Self {
-        match error {
-            LibraryError::Busy | LibraryError::Locked { .. } | LibraryError::Conflict => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "LIBRARY_BUSY", error.to_string()).after(1)
-            }
-            LibraryError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, "DISK_FULL", error.to_string()),
-            LibraryError::NotFound(_)
-            | LibraryError::Absent(_)
-            | LibraryError::Foreign(_)
-            | LibraryError::Newer { .. }
-            | LibraryError::Denied { .. }
-            | LibraryError::Corrupt(_)
-            | LibraryError::Io { .. }
-            | LibraryError::Invalid(_)
-            | LibraryError::Broken(_) => Self::broken(error),
-        }
+        StoreFault::from(error).into()
     }
 }
 
@@ -174,11 +170,7 @@ impl From<AlbumError> for Problem {
             AlbumError::Nothing => Self::new(StatusCode::CONFLICT, "NOTHING_TO_UNDO", "nothing to take back"),
             AlbumError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "GALLERY_BUSY", error.to_string()).after(5),
             AlbumError::Grouping(error) => Self::broken(error),
-            AlbumError::Library(error) => error.into(),
-            AlbumError::Fleet(error) => match error.exit() {
-                Exit::DependencyDown(why) => Self::unavailable(&why),
-                exit => Self::broken(exit),
-            },
+            AlbumError::Store(fault) => fault.into(),
         }
     }
 }

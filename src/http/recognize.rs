@@ -16,8 +16,8 @@ use super::front::Front;
 use super::gallery::Named;
 use super::problem::Problem;
 use super::shapes::Recognition;
-use crate::recognition::Ask;
-use crate::recognition::letter::CANDIDATES;
+use muster_worker::recognition::Ask;
+use muster_worker::recognition::letter::CANDIDATES;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Front>> {
     // It has limits of its own.

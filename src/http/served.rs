@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use muster_actors::histogram::Histogram;
 
-use crate::telemetry::Answers;
+use muster_telemetry::Answers;
 
 /// The status of a request whose caller left before there was an answer.
 const LEFT: &str = "left";

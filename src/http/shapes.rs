@@ -9,9 +9,9 @@ use muster_actors::image::{ImageId, ImageState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::local::told::{Moved, Renamed, Told};
-use crate::local::view::{FaceRow, ImageRow, Person as Group};
-use crate::recognition::seen::{Seen, SeenFace};
+use muster_gallery::told::{Moved, Renamed, Told};
+use muster_library::view::{FaceRow, ImageRow, Person as Group};
+use muster_worker::recognition::seen::{Seen, SeenFace};
 
 /// A group by its id and name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -8,7 +8,7 @@ use tracing::{Instrument, Span, field};
 
 use super::guard::Caller;
 use super::served::template;
-use crate::telemetry;
+use muster_telemetry;
 
 /// Amazon's load balancers pass the caller's trace on in it.
 const HEADER: &str = "x-amzn-trace-id";

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::metrics::{Labels, Sample, Value, deltas};
 use super::names::Kind;
 
-pub use crate::aws::gauge::NAMESPACE;
+pub use muster_aws::gauge::NAMESPACE;
 
 /// Metrics that one directive may hold.
 const METRICS: usize = 100;
@@ -128,13 +128,13 @@ fn target(value: &Value) -> Option<Json> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::samples;
-    use crate::telemetry::metrics::tests::busy;
-    use crate::telemetry::names;
+    use crate::metrics::samples;
+    use crate::metrics::tests::busy;
+    use crate::names;
     use std::time::Duration;
 
     fn valid(line: &str) -> Json {
-        let schema = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/emf.schema.json")).unwrap();
+        let schema = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/emf.schema.json")).unwrap();
         let schema: Json = serde_json::from_slice(&schema).unwrap();
         let document: Json = serde_json::from_str(line).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();

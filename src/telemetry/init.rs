@@ -31,7 +31,7 @@ use super::outlets::Outlets;
 use super::signer::Later;
 use super::xray::Inherited;
 use super::{otlp, prometheus};
-use crate::settings::{LogFormat, Settings};
+use muster_config::{LogFormat, Settings};
 
 /// Spans that wait to be sent; more are dropped.
 const SPANS: usize = 8192;

@@ -7,9 +7,8 @@ use muster_actors::histogram::Histogram;
 use muster_actors::progress::{Counts, Progress, StageProgress};
 use tokio::sync::watch;
 
-use super::extra::{Answers, Extra};
+use super::extra::{Answers, CardReading, Extra, joules_an_image};
 use super::names::{self, Kind, Metric};
-use crate::gpu::health::{Vitals, joules_an_image};
 
 /// Labels of a sample, by name.
 pub type Labels = Vec<(&'static str, String)>;
@@ -94,7 +93,7 @@ impl Samples<'_> {
         self.push(names::WORK, &labels, Value::Histogram(stage.seconds.clone()));
     }
 
-    fn cards(&mut self, cards: &[Vitals], images: u64) {
+    fn cards(&mut self, cards: &[CardReading], images: u64) {
         for card in cards {
             let labels = [("card", card.uuid.as_str())];
             self.number(names::CARD_BUSY, &labels, f64::from(card.busy) / 100.0);
@@ -275,12 +274,12 @@ pub(super) mod tests {
             service: "detection".into(),
             queue_depth: Some(40),
             models: vec![ModelRuns { model: "detector", runs: 8, seconds: 0.5 }],
-            cards: vec![Vitals {
+            cards: vec![CardReading {
                 uuid: "GPU-1".into(),
                 busy: 75,
                 energy: Some(240.0),
                 throttled: vec!["power cap"],
-                ..Vitals::default()
+                ..CardReading::default()
             }],
             meter: Some((Requests { reads: 10, writes: 30, messages: 3 }, PRICES)),
             answers: vec![Answers {

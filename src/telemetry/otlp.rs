@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::init::TelemetryError;
 use super::signer::{LIMIT, SignedClient};
 use super::xray;
-use crate::settings::{OtlpProtocol, Settings, Traces};
+use muster_config::{OtlpProtocol, Settings, Traces};
 
 /// An export that takes longer is given up: a drain has seconds.
 const TIMEOUT: Duration = Duration::from_secs(5);

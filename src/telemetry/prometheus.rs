@@ -123,9 +123,9 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::samples;
-    use crate::telemetry::metrics::tests::busy;
-    use crate::telemetry::names;
+    use crate::metrics::samples;
+    use crate::metrics::tests::busy;
+    use crate::names;
 
     #[test]
     fn a_port_alone_is_this_machines_own() {

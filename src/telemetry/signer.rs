@@ -13,8 +13,8 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::aws::clients;
-use crate::settings::Fleet;
+use muster_aws::clients;
+use muster_config::Fleet;
 
 /// X-Ray takes no larger request.
 pub const LIMIT: usize = 5_000_000;

@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use muster::faiss::FlatFactory;
-use muster::local::view::{self, Which};
-use muster::local::{GALLERY, Library, groups};
+use muster_gallery::LIBRARY_GALLERY;
+use muster_index::FlatFactory;
+use muster_library::view::{self, Which};
+use muster_library::{Library, groups};
 use muster_actors::face::FaceId;
 use muster_actors::gallery::{FaceVector, GalleryId, GallerySnapshot};
 use muster_actors::grouper::cluster::Clustering;
@@ -271,7 +272,7 @@ fn portraits(folder: &str, settings: &[(String, f64)]) -> Result<(), Failure> {
         Ok(())
     })?;
     person.retain(|path, _| path.contains("/P0") && !path.contains("sheet"));
-    let snapshot = groups::snapshot(library.db_mut(), &GalleryId(GALLERY.to_owned()))?;
+    let snapshot = groups::snapshot(library.db_mut(), &GalleryId(LIBRARY_GALLERY.to_owned()))?;
     let partition = reconcile(snapshot, &tuned(&Params::default(), settings)?, &FlatFactory)?.partition;
     let home: HashMap<FaceId, usize> =
         partition.groups.iter().enumerate().flat_map(|(n, group)| group.faces.iter().map(move |f| (*f, n))).collect();

@@ -73,7 +73,7 @@ fn a_photo_that_kills_the_decoder_kills_one_run_of_index_and_is_rejected_by_the_
     let (photos, library) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     support::link_some(&support::photos("gallery"), photos.path(), 40);
     let first = std::fs::read_dir(photos.path()).unwrap().next().unwrap().unwrap().path();
-    let bad = [std::fs::read(first).unwrap(), muster::chaos::stand_in::ABORT.to_vec()].concat();
+    let bad = [std::fs::read(first).unwrap(), muster_chaos::stand_in::ABORT.to_vec()].concat();
     std::fs::write(photos.path().join("bad.jpg"), bad).unwrap();
     let index = || {
         let mut index = support::muster();

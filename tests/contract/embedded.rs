@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use muster::local::key::Places;
-use muster::local::{FolderObjects, FolderQueue, Library, ScanOptions, SqliteFaces};
+use muster_library::key::Places;
+use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, SqliteFaces};
 use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::image::{Locator, Rejection};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use mongodb::bson::{Document, doc};
-use muster::chaos::proxy::Proxy;
+use muster_chaos::proxy::Proxy;
 use muster_actors::error::Class;
 use muster_actors::error::class::Classified;
 use muster_actors::exit::Mend;
@@ -18,15 +18,15 @@ use muster_actors::ports::queue::Queue;
 use super::faces::result;
 use super::real::{stack, store};
 use crate::support::fleet::clients;
-use muster::aws::s3::S3Objects;
-use muster::aws::sqs::{SqsQueue, Urls};
+use muster_aws::s3::S3Objects;
+use muster_aws::sqs::{SqsQueue, Urls};
 
 const THROTTLED: Class = Class::Throttled { retry_after: None };
 const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
 const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
 
 /// A failure that mongod sends in the place of its next answer to an `update`, but only to `application`.
-async fn fail_next(connection: &muster::mongo::Connection, application: &str, data: Document) {
+async fn fail_next(connection: &muster_stores::mongo::Connection, application: &str, data: Document) {
     let mut all = doc! { "failCommands": ["update"], "appName": application };
     all.extend(data);
     let admin = connection.faces.client().database("admin");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::fleet::{Fleet, Worker, ended};
 use crate::{count, stack, support};
-use muster::chaos::metadata::Metadata;
+use muster_chaos::metadata::Metadata;
 
 /// A worker that stays, over a queue with work for a while.
 async fn busy(fleet: &Fleet, metadata: &str) -> (Worker, u64) {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use muster::chaos::proxy::Proxy;
+use muster_chaos::proxy::Proxy;
 use serde_json::json;
 
 use crate::support::fleet::{Fleet, Worker, ended};

@@ -12,7 +12,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use mongodb::bson::binary::Vector;
 use mongodb::bson::{Bson, Document};
-use muster::vision::decode::{Limits, VisionDecoder};
+use muster_vision::decode::{Limits, VisionDecoder};
 use muster_actors::image::Pixels;
 use muster_actors::ports::decoder::Decoder;
 use rand::{Rng, SeedableRng};
@@ -136,7 +136,7 @@ async fn useful(fleet: &Fleet, all: &BTreeMap<String, Document>) -> BTreeSet<Str
     }
     let faces = |key: &str| vectors.get(&all[key].get("_id").unwrap().to_string()).cloned().unwrap_or_default();
     let alike = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let manifest: muster::onnx::manifest::Manifest =
+    let manifest: muster_inference::onnx::manifest::Manifest =
         toml::from_str(&std::fs::read_to_string(support::repository().join("config/models/open.toml")).unwrap())
             .unwrap();
     let is_useful = |key: &&String| {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::fleet::{Fleet, Worker, ended};
 use crate::support::moody::Moody;
 use crate::{count, stack, support};
-use muster::chaos::proxy::Proxy;
+use muster_chaos::proxy::Proxy;
 
 const EVER: usize = usize::MAX;
 

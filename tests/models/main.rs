@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use muster::onnx::detector::DetectorModel;
-use muster::onnx::embedder::EmbedderModel;
-use muster::onnx::engine::{OnnxEngine, Options};
-use muster::onnx::graph::Rewrite;
-use muster::onnx::home::Home;
-use muster::onnx::pack::Pack;
-use muster::onnx::place::Place;
-use muster::onnx::runtime::{environment, library};
-use muster::onnx::session::{Model, SessionOptions};
-use muster::onnx::tally::Tally;
-use muster::vision::decode::{Limits, VisionDecoder};
-use muster::vision::letterbox;
+use muster_inference::onnx::detector::DetectorModel;
+use muster_inference::onnx::embedder::EmbedderModel;
+use muster_inference::onnx::engine::{OnnxEngine, Options};
+use muster_inference::onnx::graph::Rewrite;
+use muster_inference::onnx::home::Home;
+use muster_inference::onnx::pack::Pack;
+use muster_inference::onnx::place::Place;
+use muster_inference::onnx::runtime::{environment, library};
+use muster_inference::onnx::session::{Model, SessionOptions};
+use muster_inference::onnx::tally::Tally;
+use muster_vision::decode::{Limits, VisionDecoder};
+use muster_vision::letterbox;
 use muster_actors::image::{Frame, Pixels};
 use muster_actors::ports::engine::{Engine, EngineError, FoundFace};
 use ort::environment::Environment;
@@ -91,7 +91,7 @@ fn rewriting_the_graph_keeps_its_outputs() {
     let embedder = &pack.manifest().embedder;
     for picture in pictures(7, 4, 112) {
         let mut input = Vec::new();
-        muster::onnx::tensor::planes(&picture, embedder.normalisation(), &mut input);
+        muster_inference::onnx::tensor::planes(&picture, embedder.normalisation(), &mut input);
         let shipped = raw(&environment, &pack, Rewrite::default(), &input);
         let folded = raw(&environment, &pack, Rewrite { fold_weights: true, ..Rewrite::default() }, &input);
         let rewritten = raw(&environment, &pack, Rewrite::of_embedder(embedder, &Place::Cpu), &input);
@@ -166,12 +166,12 @@ fn a_detector_freed_of_its_square_finds_the_same_faces() {
         {
             out[..row.len()].copy_from_slice(row);
         }
-        let suppressed = |found| muster::vision::detect::nms(found, 0.3);
+        let suppressed = |found| muster_vision::detect::nms(found, 0.3);
         let free = suppressed(detector.pass(&fitted).unwrap());
         let fixed = suppressed(detector.pass(&square).unwrap());
         assert!(!free.is_empty() && free.len() == fixed.len(), "{name}: {} and {}", free.len(), fixed.len());
         for face in &free {
-            let near = |other: &&muster::vision::Detection| face.bbox.overlap(&other.bbox) > 0.9;
+            let near = |other: &&muster_vision::Detection| face.bbox.overlap(&other.bbox) > 0.9;
             let twin = fixed.iter().find(near).unwrap_or_else(|| panic!("{name}: {face:?} is not in {fixed:?}"));
             assert!((face.score - twin.score).abs() < 0.05, "{name}: {face:?} {twin:?}");
         }
@@ -286,7 +286,7 @@ fn bytes_that_are_no_detector_are_a_typed_error() {
     for (bytes, expected) in table {
         let folder = tempfile::tempdir().unwrap();
         let found = custom(folder.path(), bytes, None).verify().unwrap_err();
-        let muster::onnx::pack::PackError::Mismatch { found, .. } = found else { panic!("{found}") };
+        let muster_inference::onnx::pack::PackError::Mismatch { found, .. } = found else { panic!("{found}") };
         let text = start(&custom(folder.path(), bytes, Some(&found)));
         assert!(text.contains(YUNET) && text.contains(expected), "{text}");
     }

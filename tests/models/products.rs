@@ -127,7 +127,7 @@ fn too_few_photos_a_taken_name_and_a_pack_that_is_none_are_refused_with_their_re
 
 #[test]
 fn what_tensorrt_would_run_is_judged_on_it_or_not_at_all() {
-    if muster::gpu::cards().is_ok() {
+    if muster_inference::gpu::cards().is_ok() {
         return;
     }
     let (home, demo) = (fresh(), photos("demo"));
@@ -148,7 +148,7 @@ fn packs_are_timed_beside_each_other_and_drawn() {
     assert!(rows.iter().all(|row| row["first_milliseconds"].as_f64() > Some(0.0) && row["provider"] == "cpu"));
     assert!(fs::read_to_string(plot).unwrap().contains("items a second"));
     // Where a card is named and cannot be had, a bench says so: it measures nothing else instead.
-    if muster::gpu::cards().is_err() {
+    if muster_inference::gpu::cards().is_err() {
         let done = muster(home.path(), &["models", "bench", "--provider", "cuda"], 66);
         assert!(String::from_utf8_lossy(&done.stderr).contains("driver"), "{done:?}");
     }

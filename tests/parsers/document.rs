@@ -1,7 +1,7 @@
 //! Documents of the database: a figure of another kind is refused, and what is read is written the same.
 
 use mongodb::bson::{Document, doc};
-use muster::mongo::documents;
+use muster_stores::mongo::documents;
 
 /// Bytes as a BSON document, each of whose fields may be any of ours.
 pub fn document(data: &[u8]) {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use muster::vision::decode::Format;
+use muster_vision::decode::Format;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

@@ -1,6 +1,6 @@
 //! `AWSTraceHeader` of messages: a span that is named is a span, and is named the same again.
 
-use muster::telemetry::xray::{from_header, to_header};
+use muster_telemetry::xray::{from_header, to_header};
 
 /// Bytes as a header.
 pub fn trace_header(data: &[u8]) {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use muster::aws::clients::Clients;
-use muster::aws::gauge::SqsGauge;
-use muster::aws::scaling;
-use muster::settings::{Layers, Service, Settings};
+use muster_aws::clients::Clients;
+use muster_aws::gauge::SqsGauge;
+use muster_aws::scaling;
+use muster_config::{Layers, Service, Settings};
 use muster_actors::ports::fleet::{FleetError, Order, Phase, Sighting};
 use muster_actors::scaler::flight::Submitter;
 use muster_actors::scaler::workers::Line;
@@ -54,12 +54,12 @@ impl World {
     fn submitter(&self, name: &str) -> Submitter {
         let settings = self.settings();
         let gauge = scaling::gauge(&self.clients, &settings, Service::Detection).unwrap();
-        let fleet = muster::aws::batch::BatchFleet::new(&self.clients, &settings, name, "detection:1");
+        let fleet = muster_aws::batch::BatchFleet::new(&self.clients, &settings, name, "detection:1");
         let mut submitter =
             scaling::submitter(&self.clients, &settings, Service::Detection, Arc::new(gauge), Arc::new(fleet)).unwrap();
-        let groups = muster::aws::s3::S3Bucket::new(self.clients.s3.clone(), &self.fleet.groups, "");
+        let groups = muster_aws::s3::S3Bucket::new(self.clients.s3.clone(), &self.fleet.groups, "");
         submitter.settings.name = name.to_owned();
-        submitter.cell = Arc::new(muster::aws::cell::S3Cell::new(groups, &format!("fleet/{name}.json")));
+        submitter.cell = Arc::new(muster_aws::cell::S3Cell::new(groups, &format!("fleet/{name}.json")));
         submitter
     }
 

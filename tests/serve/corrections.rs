@@ -99,7 +99,7 @@ fn what_was_said_over_http_is_what_the_command_line_shows_and_survives_a_re_inde
 #[test]
 fn photos_can_be_asked_about_while_photos_are_indexed() {
     let library = tempfile::tempdir().unwrap();
-    drop(muster::local::Library::create(library.path()).unwrap());
+    drop(muster_library::Library::create(library.path()).unwrap());
     let mut command = muster();
     let listen = ["serve", "--listen", "127.0.0.1:0", "--library"];
     command.args(listen).arg(library.path()).arg(photos("gallery"));

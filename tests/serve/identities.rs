@@ -20,7 +20,7 @@ fn name(answer: &Value) -> Option<String> {
 
 fn empty_library() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    drop(muster::local::Library::create(folder.path()).unwrap());
+    drop(muster_library::Library::create(folder.path()).unwrap());
     folder
 }
 

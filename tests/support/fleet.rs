@@ -12,8 +12,8 @@ use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use futures_util::TryStreamExt;
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
-use muster::aws::clients::Clients;
-use muster::settings::Layers;
+use muster_aws::clients::Clients;
+use muster_config::Layers;
 use serde_json::{Value, json};
 
 use super::muster;

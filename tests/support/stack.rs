@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use muster::chaos::servers::Servers;
+use muster_chaos::servers::Servers;
 
 use super::repository;
 

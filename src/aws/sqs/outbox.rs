@@ -11,7 +11,7 @@ use muster_actors::ports::outbox::{Letter, Outbox};
 use muster_actors::ports::queue::{QueueError, Settled};
 
 use super::{ENTRIES, name, outcomes};
-use crate::aws::classify::fault;
+use crate::classify::fault;
 
 /// Bytes of a call (SQS quota: 1 MiB, and 256 KiB until 2025). A larger message goes alone.
 const CALL_BYTES: usize = 256 << 10;

@@ -8,15 +8,15 @@ use aws_smithy_types::date_time::Format;
 use muster_actors::error::Class;
 use muster_actors::exit::{Exit, Mend};
 
-use crate::aws::classify::{Fault, fault};
-use crate::aws::clients::Clients;
-use crate::aws::s3::{S3Bucket, When};
+use muster_aws::classify::{Fault, fault};
+use muster_aws::clients::Clients;
+use muster_aws::s3::{S3Bucket, When};
 use crate::cli::finding::Finding;
-use crate::fleet::FleetError;
-use crate::mongo::{Connection, MongoFaces, Uris};
-use crate::recognition::letter::{ANSWERS, PHOTOS};
-use crate::redis::Cache;
-use crate::settings::{Buckets, Settings};
+use muster_worker::fleet::FleetError;
+use muster_stores::mongo::{Connection, MongoFaces, Uris};
+use muster_worker::recognition::letter::{ANSWERS, PHOTOS};
+use muster_stores::redis::Cache;
+use muster_config::{Buckets, Settings};
 
 /// Amazon refuses requests that are signed this far from its own time.
 const SKEW: Duration = Duration::from_secs(300);
@@ -262,7 +262,7 @@ async fn mongo(settings: &Settings) -> Vec<Finding> {
         return vec![unset("mongodb", "GALLERY_IMAGES_MONGO_URI")];
     }
     let uris = Uris { gallery_images: &mongo.gallery_images, huemn: &mongo.huemn };
-    let broken = |error: crate::mongo::MongoError| {
+    let broken = |error: muster_stores::mongo::MongoError| {
         let error = FleetError::from(error);
         let (mend, code) = match error.exit() {
             Exit::Misconfigured(Mend::Permission, _) => ("give the user readWrite on both databases", 77),

@@ -14,9 +14,9 @@ use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::text::printable;
 use crate::cli::{CliError, Logging};
-use crate::fleet::{Cutover, FleetError, Look};
-use crate::settings::{Layers, Origin};
-use crate::telemetry::Telemetry;
+use muster_worker::fleet::{Cutover, FleetError, Look};
+use muster_config::{Layers, Origin};
+use muster_telemetry::Telemetry;
 
 /// Entries of the trail that are shown.
 const SHOWN: usize = 10;

@@ -9,16 +9,17 @@ use muster_actors::gallery::GalleryId;
 use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, is_id_like, one, printable, short};
-use crate::fleet::{Forgetter, Reached, Receipt, Stores, Target};
-use crate::mongo::Scope;
-use crate::pipeline;
-use crate::settings::{Layers, Redis};
+use muster_gallery::receipt::{FleetReceipt, Reached};
+use muster_worker::fleet::{Forgetter, Stores, Target};
+use muster_stores::mongo::Scope;
+use muster_inference::pipeline;
+use muster_config::{Layers, Redis};
 
 /// Which gallery, and how.
 #[derive(Debug, clap::Args)]
 pub struct GalleryArgs {
     /// The fleet's gallery to forget in
-    #[arg(long, value_name = "GALLERY", required = cfg!(not(feature = "local")))]
+    #[arg(long, value_name = "GALLERY")]
     gallery: Option<String>,
     /// Forget the whole gallery
     #[arg(long, requires = "gallery")]
@@ -129,12 +130,12 @@ async fn lift(forgetter: &Forgetter, target: &Target, json: bool) -> Result<(), 
     })
 }
 
-fn tell_json(receipt: &Receipt, out: &mut dyn Write) -> Result<(), CliError> {
+fn tell_json(receipt: &FleetReceipt, out: &mut dyn Write) -> Result<(), CliError> {
     serde_json::to_writer_pretty(&mut *out, receipt).map_err(|error| CliError::Io(error.into()))?;
     Ok(writeln!(out)?)
 }
 
-fn tell(r: &Receipt, redis: &Redis, out: &mut dyn Write) -> Result<(), CliError> {
+fn tell(r: &FleetReceipt, redis: &Redis, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "Forgotten in {}: {}\n", printable(&r.gallery.0), printable(&r.target))?;
     writeln!(out, "  images touched    {}", r.images)?;
     writeln!(out, "  faces, vectors    {}", r.faces)?;

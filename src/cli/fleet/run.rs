@@ -12,22 +12,22 @@ use muster_actors::exit::Exit;
 use muster_actors::progress::Summary;
 use serde::Serialize;
 
-use crate::aws::host::{self, Notice};
-use crate::aws::requests::Counted;
+use muster_aws::host::{self, Notice};
+use muster_aws::requests::Counted;
 use crate::cli::models::lanes;
 use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::{CliError, Logging};
-use crate::fleet::{Depth, Worker};
-use crate::gpu::health::Health;
-use crate::onnx::home::Home;
-use crate::onnx::lanes::Lanes;
-use crate::onnx::manifest::Manifest;
-use crate::onnx::pack::Pack;
-use crate::onnx::tally::Tally;
-use crate::redis::{Cache, Counts};
-use crate::settings::{Duty, Settings};
-use crate::telemetry::{CacheCounts, Extra, ModelRuns, Telemetry};
+use muster_worker::fleet::{Depth, Worker};
+use muster_inference::gpu::health::{Health, Vitals};
+use muster_inference::onnx::home::Home;
+use muster_inference::onnx::lanes::Lanes;
+use muster_inference::onnx::manifest::Manifest;
+use muster_inference::onnx::pack::Pack;
+use muster_inference::onnx::tally::Tally;
+use muster_stores::redis::{Cache, Counts};
+use muster_config::{Duty, Settings};
+use muster_telemetry::{CacheCounts, CardReading, Extra, ModelRuns, Telemetry};
 
 /// Spans and metrics may take so long at the end: a part of what a drain leaves before SIGKILL.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -172,6 +172,7 @@ impl Watched {
         let Meter { counted, prices } = &self.meter;
         let meter = Some((counted.requests(), *prices));
         let cards = self.health.as_ref().map_or_else(Vec::new, |health| health.vitals());
+        let cards = cards.into_iter().map(reading).collect();
         Extra {
             cards,
             cache,
@@ -183,6 +184,12 @@ impl Watched {
             ..Extra::default()
         }
     }
+}
+
+/// A look at a card as telemetry tells it.
+fn reading(vitals: Vitals) -> CardReading {
+    let Vitals { uuid, busy, used, total: _, temperature, power, energy, throttled } = vitals;
+    CardReading { uuid, busy, used, temperature, power, energy, throttled }
 }
 
 /// Asks for a drain when anybody wants the worker to end. Never returns: the worker does.

@@ -12,8 +12,8 @@ use serde_json::json;
 use super::library::LibraryArgs;
 use crate::cli::CliError;
 use crate::cli::print::output;
-use crate::local::view::{self, FaceRow, ImageRow, Which};
-use crate::local::{Library, LibraryError};
+use muster_library::view::{self, FaceRow, ImageRow, Which};
+use muster_library::{Library, LibraryError};
 
 /// Arguments of `muster export`.
 #[derive(Debug, clap::Args)]

@@ -9,9 +9,10 @@ use super::report;
 use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, is_id_like, printable, short};
-use crate::local::forget::{Receipt, Target, forget, knows};
-use crate::local::library::REPORT;
-use crate::local::{Library, LibraryError, change, grouping};
+use muster_gallery::receipt::LibraryReceipt;
+use muster_library::forget::{Target, forget, knows};
+use muster_library::library::REPORT;
+use muster_library::{Library, LibraryError, change, grouping};
 
 /// Forgets a photo, a folder or a group of a library.
 pub fn run(library: &LibraryArgs, target: &Path, json: bool) -> Result<ExitCode, CliError> {
@@ -72,7 +73,7 @@ fn absolute(given: &Path) -> Result<PathBuf, CliError> {
     }
 }
 
-fn tell(r: &Receipt, out: &mut dyn Write) -> Result<(), CliError> {
+fn tell(r: &LibraryReceipt, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "Forgotten: {}\n", printable(&r.target))?;
     writeln!(out, "  photos touched    {}", r.images)?;
     writeln!(out, "  faces             {}", r.faces)?;

@@ -14,11 +14,11 @@ use crate::cli::CliError;
 use crate::cli::models::lanes;
 use crate::cli::print::{print, say};
 use crate::cli::signal::Signals;
-use crate::local::runner::Round;
-use crate::local::{Library, Runner, SqliteFaces, view};
-use crate::onnx::home::Home;
-use crate::onnx::pack::Pack;
-use crate::settings::{Layers, Origin};
+use muster_library::runner::Round;
+use muster_library::{Library, Runner, SqliteFaces, view};
+use muster_inference::onnx::home::Home;
+use muster_inference::onnx::pack::Pack;
+use muster_config::{Layers, Origin};
 
 /// Arguments of `muster index`.
 #[derive(Debug, clap::Args)]

@@ -9,9 +9,10 @@ use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::serve::{keys_file, keys_in};
 use crate::cli::text::printable;
-use crate::http::{Keys, Role};
-use crate::local::Library;
-use crate::settings::Layers;
+use crate::cli::values::Role;
+use muster_http::Keys;
+use muster_library::Library;
+use muster_config::Layers;
 
 /// Arguments of `muster keys`.
 #[derive(Debug, clap::Args)]
@@ -72,7 +73,7 @@ impl Args {
                 Ok(())
             })?,
             Action::Add { name, role } => {
-                let key = keys.add(&name, role)?;
+                let key = keys.add(&name, role.into())?;
                 print(|out| {
                     let text = if self.json { json!({ "name": name, "key": key }).to_string() } else { key.clone() };
                     Ok(writeln!(out, "{text}")?)

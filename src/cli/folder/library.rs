@@ -7,7 +7,7 @@ use muster_actors::gallery::GroupId;
 
 use crate::cli::CliError;
 use crate::cli::text::{is_id_like, one, printable};
-use crate::local::{Library, view};
+use muster_library::{Library, view};
 
 /// Which library.
 #[derive(Debug, Clone, clap::Args)]

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::cli::CliError;
-use crate::settings::Layers;
+use muster_config::Layers;
 
 /// A command on a folder of photos.
 #[derive(Debug, Subcommand)]

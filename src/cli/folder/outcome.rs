@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::progress::span;
 use crate::cli::text::{count, printable};
-use crate::local::ScanReport;
-use crate::local::view::Totals;
-use crate::onnx::tally::TensorRuns;
+use muster_library::ScanReport;
+use muster_library::view::Totals;
+use muster_inference::onnx::tally::TensorRuns;
 
 /// Lines of a list that fit a terminal.
 const SHOWN: usize = 20;
@@ -137,7 +137,7 @@ impl Outcome {
                     path: rejected
                         .locator
                         .as_ref()
-                        .map_or_else(String::new, |l| crate::local::key::shown(&l.bucket, &l.key)),
+                        .map_or_else(String::new, |l| muster_library::key::shown(&l.bucket, &l.key)),
                     reason: rejected.rejection.reason.as_str(),
                     detail: rejected.rejection.detail.clone(),
                 })

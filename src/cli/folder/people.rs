@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use muster_gallery::LIBRARY_GALLERY;
 use muster_actors::gallery::GalleryId;
 use muster_actors::grouper::say::{Member, Say, SayError};
 use serde_json::{Value, json};
@@ -10,9 +11,9 @@ use super::library::{LibraryArgs, face, group};
 use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, printable, short};
-use crate::local::change::{self, ChangeError};
-use crate::local::view::{self, FaceRow, Which};
-use crate::local::{GALLERY, Library, grouping, groups};
+use muster_library::change::{self, ChangeError};
+use muster_library::view::{self, FaceRow, Which};
+use muster_library::{Library, grouping, groups};
 
 /// Arguments of `muster people`.
 #[derive(Debug, clap::Args)]
@@ -160,7 +161,7 @@ fn member(library: &Library, id: &str) -> Result<Member, CliError> {
 }
 
 fn gallery() -> GalleryId {
-    GalleryId(GALLERY.to_owned())
+    GalleryId(LIBRARY_GALLERY.to_owned())
 }
 
 fn list(library: &Library, json: bool) -> Result<(), CliError> {

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use muster_actors::progress::{Progress, Stage};
 
 use crate::cli::print::say;
-use crate::local::ScanReport;
-use crate::local::runner::Watch;
+use muster_library::ScanReport;
+use muster_library::runner::Watch;
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 

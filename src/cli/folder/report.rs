@@ -7,8 +7,8 @@ use super::library::LibraryArgs;
 use super::report_page::page;
 use crate::cli::CliError;
 use crate::cli::print::{output, print};
-use crate::local::library::REPORT;
-use crate::local::{Library, LibraryError};
+use muster_library::library::REPORT;
+use muster_library::{Library, LibraryError};
 
 /// Arguments of `muster report`.
 #[derive(Debug, clap::Args)]

@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::CliError;
 use crate::cli::text::{count, short};
-use crate::local::view::{self, FaceRow, Person, Rejected, Totals, Which};
-use crate::local::{Library, LibraryError};
+use muster_library::view::{self, FaceRow, Person, Rejected, Totals, Which};
+use muster_library::{Library, LibraryError};
 
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");

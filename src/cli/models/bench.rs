@@ -8,13 +8,14 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::ModelsError;
-use crate::onnx::bench::{self, Row};
-use crate::onnx::home::Home;
-use crate::onnx::lanes::first_place;
-use crate::onnx::pack::{DEFAULT_PACK, Pack};
-use crate::onnx::plot;
-use crate::onnx::tally::TensorRuns;
-use crate::settings::{Models, Provider, Settings};
+use muster_inference::onnx::bench::{self, Row};
+use muster_inference::onnx::home::Home;
+use muster_inference::onnx::lanes::first_place;
+use muster_inference::onnx::pack::{DEFAULT_PACK, Pack};
+use muster_inference::onnx::plot;
+use muster_inference::onnx::tally::TensorRuns;
+use crate::cli::values::Provider;
+use muster_config::{Models, Settings};
 
 /// Arguments of `muster models bench`.
 #[derive(clap::Args, Clone, Debug)]
@@ -64,7 +65,7 @@ impl Args {
     fn here(&self, pack: &str, provider: Provider, settings: &Settings, home: &Home) -> Result<Vec<Row>, ModelsError> {
         let pack = Pack::open(pack, home)?;
         let tensors = self.tensors.as_deref().map(read_tensors).transpose()?;
-        let place = first_place(&Models { provider, ..settings.models.clone() }, home)?;
+        let place = first_place(&Models { provider: provider.into(), ..settings.models.clone() }, home)?;
         Ok(bench::models(&pack, home, &place, usize::from(self.threads), tensors.as_deref())?)
     }
 

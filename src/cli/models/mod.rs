@@ -1,7 +1,6 @@
 //! `muster models`: which model packs there are, fetching and checking them, making better ones, and how fast they are here.
 
 mod bench;
-#[cfg(feature = "local")]
 mod optimize;
 
 use std::io::{self, Write};
@@ -11,16 +10,13 @@ use clap::{Args, Subcommand};
 use muster_actors::ports::engine::EngineError;
 use serde_json::json;
 
-#[cfg(feature = "chaos")]
-use crate::chaos::stand_in;
-use crate::onnx::engine::Options;
-use crate::onnx::home::{Home, NoHome};
-use crate::onnx::lanes::{Lanes, Wanted};
-use crate::onnx::pack::{DEFAULT_PACK, Pack, PackError};
-use crate::onnx::pull::{self, Build, PullError, Pulled};
-#[cfg(feature = "local")]
-use crate::optimize::OptimizeError;
-use crate::settings::{Layers, Settings, SettingsError};
+use muster_inference::onnx::engine::Options;
+use muster_inference::onnx::home::{Home, NoHome};
+use muster_inference::onnx::lanes::{Lanes, Wanted};
+use muster_inference::onnx::pack::{DEFAULT_PACK, Pack, PackError};
+use muster_inference::onnx::pull::{self, Build, PullError, Pulled};
+use muster_inference::optimize::OptimizeError;
+use muster_config::{Layers, Settings, SettingsError};
 
 /// Lists, fetches, checks and times model packs.
 #[derive(Args, Clone, Debug)]
@@ -60,7 +56,6 @@ enum Command {
     /// Measures how long one run of each model takes here: packs beside each other, at each place that is named.
     Bench(bench::Args),
     /// Makes a smaller or quicker pack out of another, and keeps it only where it finds the same faces and people.
-    #[cfg(feature = "local")]
     Optimize(optimize::Args),
 }
 
@@ -80,7 +75,6 @@ pub enum ModelsError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// No product could be made.
-    #[cfg(feature = "local")]
     #[error(transparent)]
     Optimize(#[from] OptimizeError),
     /// The settings are wrong.
@@ -112,7 +106,6 @@ impl ModelsError {
             Self::Pull(PullError::Wheel(_) | PullError::Machine) => 69,
             Self::Pull(PullError::Licence { .. }) => 77,
             Self::Pull(PullError::Own(_)) => 78,
-            #[cfg(feature = "local")]
             Self::Optimize(error) => error.exit_code(),
             Self::Engine(EngineError::DeviceLost(_)) => 82,
             Self::Engine(_) | Self::Tensors { .. } | Self::Bench(_) => 66,
@@ -139,7 +132,6 @@ pub fn run(models: &Models, layers: &Layers, out: &mut dyn Write) -> Result<u8, 
         }
         Command::Verify { pack } => verify(&home, pack.as_deref(), out)?,
         Command::Bench(args) => args.run(&layers.settings()?, &home, out)?,
-        #[cfg(feature = "local")]
         Command::Optimize(args) => return args.run(&layers.settings()?, &home, out),
     }
     Ok(0)
@@ -215,11 +207,6 @@ pub fn lanes(settings: &mut Settings, pack: &Pack, home: &Home, most: usize) -> 
 }
 
 fn start(settings: &Settings, pack: &Pack, home: &Home, most: usize) -> Result<Lanes, EngineError> {
-    #[cfg(feature = "chaos")]
-    if pack.manifest().name == stand_in::PACK {
-        tracing::warn!("models.stand_in: what is found is made up");
-        return Ok(Lanes::of(vec![stand_in::StandIn::from_env()]));
-    }
     let Settings { models, pipeline, limits, .. } = settings;
     let options = Options { threads: models.lane_threads, max_faces: limits.faces_per_image, ..Options::default() };
     Lanes::start(pack, home, &Wanted { models, most, batch: pipeline.batch, options })

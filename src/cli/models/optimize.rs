@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::ModelsError;
-use crate::onnx::graph::int8::Target;
-use crate::onnx::home::Home;
-use crate::onnx::lanes::{batch_on_a_card, first_place};
-use crate::onnx::pack::{DEFAULT_PACK, Pack};
-use crate::onnx::place::Place;
-use crate::onnx::product::{Parity, Precision};
-use crate::optimize::{Made, Order, make};
-use crate::settings::{Provider, Settings};
+use muster_inference::onnx::graph::int8::Target;
+use muster_inference::onnx::home::Home;
+use muster_inference::onnx::lanes::{batch_on_a_card, first_place};
+use muster_inference::onnx::pack::{DEFAULT_PACK, Pack};
+use muster_inference::onnx::place::Place;
+use crate::cli::values;
+use muster_inference::onnx::product::{Parity, Precision};
+use muster_inference::optimize::{Made, Order, make};
+use muster_config::{Provider, Settings};
 
 /// A product that was made and refused (`EX_DATAERR`): its figures are printed.
 const REFUSED: u8 = 65;
@@ -26,10 +27,10 @@ pub(super) struct Args {
     pack: String,
     /// In which numbers it computes: half for cards, int8 for processors.
     #[arg(long, value_enum)]
-    precision: Precision,
+    precision: values::Precision,
     /// Who runs a pack in bytes; without it, processors like this one.
     #[arg(long, value_enum)]
-    target: Option<Target>,
+    target: Option<values::Target>,
     /// Your own photos, at least 60 with 200 faces: every second one is calibrated with, the others judge.
     #[arg(long, value_name = "DIR")]
     photos: PathBuf,
@@ -48,17 +49,18 @@ impl Args {
     pub(super) fn run(&self, settings: &Settings, home: &Home, out: &mut dyn Write) -> Result<u8, ModelsError> {
         let pack = Pack::open(&self.pack, home)?;
         pack.verify()?;
-        let name = self.name.clone().unwrap_or_else(|| format!("{}-{}", pack.manifest().name, self.precision));
-        let target = self.target.unwrap_or_else(Target::here);
+        let precision = Precision::from(self.precision);
+        let name = self.name.clone().unwrap_or_else(|| format!("{}-{}", pack.manifest().name, precision));
+        let target = self.target.map_or_else(Target::here, Target::from);
         // What is for cards is judged on one, where there is one.
-        let place = match (self.precision, target, settings.models.provider) {
+        let place = match (precision, target, settings.models.provider) {
             (Precision::Half, ..)
             | (Precision::Int8, Target::TensorRt, _)
             | (Precision::Float, _, Provider::TensorRt) => first_place(&settings.models, home)?,
             (Precision::Float | Precision::Int8, ..) => Place::Cpu,
         };
         let order = Order {
-            precision: self.precision,
+            precision,
             target,
             frames: if place.card().is_some() { batch_on_a_card(settings.pipeline.batch) } else { 1 },
             place,
@@ -70,7 +72,7 @@ impl Args {
         if self.json {
             let Made { parity, failures, folder, bytes: [source, product] } = &made;
             let line = json!({
-                "name": name, "of": pack.id(), "precision": self.precision, "judged": order.place.name(), "kept": folder, "refused": failures,
+                "name": name, "of": pack.id(), "precision": precision, "judged": order.place.name(), "kept": folder, "refused": failures,
                 "bytes": { "source": source, "product": product }, "parity": parity,
             });
             writeln!(out, "{line}")?;

@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::album::LibraryAlbum;
+use muster_http::albums::LibraryAlbum;
 use crate::cli::CliError;
 use crate::cli::models::lanes;
-use crate::http::jobs::Jobs;
-use crate::http::{Front, Parts, PhotoLimits};
-use crate::local::{Library, Runner, SqliteFaces, runner};
-use crate::onnx::home::Home;
-use crate::onnx::lanes::Lanes;
-use crate::onnx::pack::Pack;
-use crate::recognition::{self, Analyst, Crowd, Here, LibraryGallery};
-use crate::settings::Settings;
-use crate::telemetry::{Extra, ModelRuns};
+use muster_http::jobs::Jobs;
+use muster_http::{Front, Parts, PhotoLimits};
+use muster_library::{Library, Runner, SqliteFaces, runner};
+use muster_inference::onnx::home::Home;
+use muster_inference::onnx::lanes::Lanes;
+use muster_inference::onnx::pack::Pack;
+use muster_worker::recognition::{self, Analyst, Crowd, Here, LibraryGallery};
+use muster_config::Settings;
+use muster_telemetry::{Extra, ModelRuns};
 
 /// Recognition in this process over the library in `folder`; `paths` are what can be indexed, none those that were indexed last.
 pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result<Parts, CliError> {

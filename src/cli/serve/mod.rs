@@ -16,14 +16,14 @@ use super::fleet;
 use super::folder::library::LibraryArgs;
 use super::signal::Signals;
 use super::{CliError, Logging};
-use crate::album::{Albums, FleetAlbums};
-use crate::fleet::FleetError;
-use crate::http::{Admin, Front, Guard, Keys, Parts, cors};
-use crate::local::Library;
-use crate::pipeline;
-use crate::recognition::Remote;
-use crate::settings::{Layers, Origin, Settings};
-use crate::telemetry::{Extra, Telemetry};
+use muster_http::albums::{Albums, FleetAlbums};
+use muster_worker::fleet::FleetError;
+use muster_http::{Admin, Front, Guard, Keys, Parts, cors};
+use muster_library::Library;
+use muster_inference::pipeline;
+use muster_worker::recognition::Remote;
+use muster_config::{Layers, Origin, Settings};
+use muster_telemetry::{Extra, Telemetry};
 
 /// Arguments of `muster serve`.
 #[derive(Debug, clap::Args)]

@@ -12,9 +12,9 @@ use tokio::time::{interval, timeout};
 use crate::cli::CliError;
 use crate::cli::print::{print, say};
 use crate::cli::signal::Signals;
-use crate::http::jobs::Jobs;
-use crate::http::{Guard, Parts, router};
-use crate::telemetry::Telemetry;
+use muster_http::jobs::Jobs;
+use muster_http::{Guard, Parts, router};
+use muster_telemetry::Telemetry;
 
 /// What a caller's answer may take beyond its time limit, before the service gives up on it.
 const GRACE: Duration = Duration::from_secs(2);

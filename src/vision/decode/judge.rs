@@ -3,8 +3,8 @@
 use muster_actors::image::Pixels;
 
 use super::{exif, jpeg, segments};
-use crate::vision::luma::{Luma, moments};
-use crate::vision::quality::sharpness;
+use crate::luma::{Luma, moments};
+use crate::quality::sharpness;
 
 /// A thumbnail in a header is about 160 × 120, one of its own a few hundred pixels; more than this is none.
 pub const MAX_PIXELS: u64 = 1_000_000;

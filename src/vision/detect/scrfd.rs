@@ -6,7 +6,7 @@
 use muster_actors::face::BBox;
 
 use super::{HeadError, check, grid, is_finite};
-use crate::vision::Detection;
+use crate::Detection;
 
 /// Anchors in a cell, both at its top left corner.
 const ANCHORS: usize = 2;

@@ -6,7 +6,7 @@
 use muster_actors::face::BBox;
 
 use super::{HeadError, check, grid, is_finite};
-use crate::vision::Detection;
+use crate::Detection;
 
 /// One level of the heads for one image; `cells` = (width / stride) · (height / stride), row-major.
 #[derive(Clone, Copy, Debug)]

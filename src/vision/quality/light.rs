@@ -1,6 +1,6 @@
 //! Illumination of the aligned face.
 
-use crate::vision::luma::{Luma, moments};
+use crate::luma::{Luma, moments};
 
 /// The light on a face; all in parts of full luma.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Whether eyes or mouth are covered.
 
 use super::occlusion_weights::{BIAS_EYE, BIAS_MOUTH, EYE, MOUTH};
-use crate::vision::luma::{Luma, moments};
+use crate::luma::{Luma, moments};
 
 /// A window of the 112 × 112 crop in pixels.
 struct Window {

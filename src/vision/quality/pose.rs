@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_template_looks_at_the_camera() {
-        let pose = of(&crate::vision::align::TEMPLATE).unwrap();
+        let pose = of(&crate::align::TEMPLATE).unwrap();
         assert!(pose.yaw.abs() < 3.0 && pose.pitch.abs() < 3.0 && pose.roll.abs() < 1.0, "{pose:?}");
     }
 

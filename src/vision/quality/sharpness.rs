@@ -1,6 +1,6 @@
 //! How much fine detail there is.
 
-use crate::vision::luma::Luma;
+use crate::luma::Luma;
 
 /// How much of the image's fine variation a small blur takes away, averaged over both directions: 0 (already
 /// blurred, or flat) to 1. No unit; independent of brightness and contrast, because it is a ratio.

@@ -2,6 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use muster::vision::decode::Format;
+use muster_vision::decode::Format;
 
 fuzz_target!(|data: &[u8]| muster_fuzz::image::decode(Format::Heif, data));

@@ -1,6 +1,6 @@
 //! EXIF blocks: whatever they say, the image has a size and one of eight orientations.
 
-use muster::vision::decode::{VisionDecoder, probe};
+use muster_vision::decode::{VisionDecoder, probe};
 use muster_actors::ports::decoder::Decoder;
 
 use super::image::LIMITS;

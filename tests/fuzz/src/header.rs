@@ -1,6 +1,6 @@
 //! Headers of images: a size within the limits, and the quality of what the prefilter sees.
 
-use muster::vision::decode::{Format, VisionDecoder, probe};
+use muster_vision::decode::{Format, VisionDecoder, probe};
 use muster_actors::ports::decoder::Decoder;
 
 use super::image::LIMITS;

@@ -1,7 +1,7 @@
 //! Images: pixels of the size that they name, or a rejection.
 
 use bytes::Bytes;
-use muster::vision::decode::{Format, Limits, VisionDecoder, closer_region};
+use muster_vision::decode::{Format, Limits, VisionDecoder, closer_region};
 use muster_actors::face::BBox;
 use muster_actors::image::Pixels;
 

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use muster::local::Places;
-use muster::local::key::{HERE, ROOT, decode, encode, shown};
+use muster_library::Places;
+use muster_library::key::{HERE, ROOT, decode, encode, shown};
 use muster_actors::image::ImageId;
 
 fn inside(path: &Path) -> bool {

@@ -1,8 +1,9 @@
 //! A library whose file is damaged: every value that can stand in a column is read or refused, and what is read can be grouped.
 
-use muster::faiss::FlatFactory;
-use muster::local::view::{self, Which};
-use muster::local::{GALLERY, groups, schema, write};
+use muster_gallery::LIBRARY_GALLERY;
+use muster_index::FlatFactory;
+use muster_library::view::{self, Which};
+use muster_library::{groups, schema, write};
 use muster_actors::face::{BBox, Face, FaceId, Quality};
 use muster_actors::gallery::GalleryId;
 use muster_actors::grouper::{Params, reconcile};
@@ -46,7 +47,7 @@ const COLUMNS: [(&str, &str); 28] = [
 
 /// An image with two faces.
 fn image(n: u8) -> Commit {
-    let locator = Locator { gallery: GalleryId(GALLERY.to_owned()), bucket: ".".to_owned(), key: format!("{n}.jpg") };
+    let locator = Locator { gallery: GalleryId(LIBRARY_GALLERY.to_owned()), bucket: ".".to_owned(), key: format!("{n}.jpg") };
     let id = locator.id();
     let face = |m: u8| {
         let bbox = BBox { x: f32::from(m) * 50.0, y: 0.0, width: 40.0, height: 40.0 };
@@ -75,7 +76,7 @@ fn image(n: u8) -> Commit {
 /// A library in memory: three images, grouped, with a decision and a redirect.
 fn whole() -> Connection {
     let mut db = Connection::open_in_memory().expect("SQLite");
-    let gallery = GalleryId(GALLERY.to_owned());
+    let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
     schema::migrate(&mut db).expect("a new file");
     write::commit(&mut db, &[0, 1, 2].map(image)).expect("good images");
     let snapshot = groups::snapshot(&mut db, &gallery).expect("a good library");
@@ -137,7 +138,7 @@ pub fn library(mut data: &[u8]) {
     for face in 1..=6 {
         let _ = (view::thumbnail(&db, face), view::embedding(&db, face));
     }
-    let gallery = GalleryId(GALLERY.to_owned());
+    let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
     let Ok(snapshot) = groups::snapshot(&mut db, &gallery) else { return };
     let (generation, faces) = (snapshot.generation, snapshot.faces.len());
     let Ok(grouped) = reconcile(snapshot, &Params::around(0.4), &FlatFactory) else { return };

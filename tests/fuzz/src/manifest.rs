@@ -3,7 +3,7 @@
 
 use std::path::{Component, Path};
 
-use muster::onnx::manifest::{ALIGNED_SIDE, File, MAX_FILE_BYTES, Manifest, Runtime, Wheel};
+use muster_inference::onnx::manifest::{ALIGNED_SIDE, File, MAX_FILE_BYTES, Manifest, Runtime, Wheel};
 
 /// One part of a path, and nothing that ends a line.
 fn plain(name: &str) {

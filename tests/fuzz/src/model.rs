@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use muster::onnx::graph::int8::{self, Target};
-use muster::onnx::graph::range::Range;
-use muster::onnx::graph::{Rewrite, half, rewrite};
-use muster::onnx::wire::{Field, Value, fields};
+use muster_inference::onnx::graph::int8::{self, Target};
+use muster_inference::onnx::graph::range::Range;
+use muster_inference::onnx::graph::{Rewrite, half, rewrite};
+use muster_inference::onnx::wire::{Field, Value, fields};
 
 /// `ModelProto.graph`.
 const GRAPH: u64 = 7;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use muster::settings::{Layers, Origin};
+use muster_config::{Layers, Origin};
 use toml::Value;
 
 /// Settings that may hold a password.

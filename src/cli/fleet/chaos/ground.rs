@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::chaos::ChaosError;
-use crate::chaos::site::{Ground, Site};
+use muster_chaos::ChaosError;
+use muster_chaos::site::{Ground, Site};
 
 /// The exit code of a run that found a fault.
 pub const FOUND: u8 = 1;

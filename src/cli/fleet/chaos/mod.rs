@@ -4,23 +4,37 @@ mod ground;
 pub mod soak;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::chaos::ChaosError;
-use crate::chaos::audit::{Audit, audit};
-use crate::chaos::load::Load;
-use crate::chaos::plan::{Event, Weather, plan};
-use crate::chaos::report::Report;
-use crate::chaos::site::Site;
-use crate::chaos::storm::{self, Outcome, Run};
+use muster_chaos::ChaosError;
+use muster_chaos::audit::{Audit, audit};
+use muster_chaos::load::Load;
+use muster_chaos::plan::{Event, Weather, plan};
+use muster_chaos::report::Report;
+use muster_chaos::site::Site;
+use muster_chaos::stand_in::{self, Marked, StandIn};
+use muster_chaos::storm::{self, Outcome, Run};
+use muster_inference::substitute::Substitute;
 use crate::cli::CliError;
 use crate::cli::print::{print, say};
 use ground::{FOUND, Where, program};
 
 /// Seconds of a storm for each kill, where nobody says how long it lasts.
 const SECONDS_PER_KILL: f64 = 1.5;
+
+/// Makes the pack without models known, by which settings ask for it.
+pub fn register_stand_in() {
+    muster_inference::substitute::register(Substitute {
+        name: stand_in::PACK,
+        similarity: stand_in::SIMILARITY,
+        engine: StandIn::from_env,
+        decoder: |decoder| Arc::new(Marked(decoder)),
+        decoder_option: "--marked",
+    });
+}
 
 /// Arguments of `muster chaos`.
 #[derive(Debug, clap::Args)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::ground::{FOUND, Where, program};
 use super::runtime;
-use crate::chaos::load::Load;
-use crate::chaos::soak::soak;
+use muster_chaos::load::Load;
+use muster_chaos::soak::soak;
 use crate::cli::CliError;
 use crate::cli::print::print;
 

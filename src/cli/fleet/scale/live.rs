@@ -16,14 +16,14 @@ use muster_actors::scaler::{Scaler, Stop};
 use tokio::sync::Notify;
 
 use super::tell::Teller;
-use crate::aws::clients::Clients;
-use crate::aws::ecs::EcsFleet;
-use crate::aws::scaling;
+use muster_aws::clients::Clients;
+use muster_aws::ecs::EcsFleet;
+use muster_aws::scaling;
 use crate::cli::CliError;
 use crate::cli::signal::Signals;
-use crate::fleet::{FleetError, LocalGauge, Make, Processes};
-use crate::onnx::home::Home;
-use crate::settings::{FleetKind, Service, Settings, required};
+use muster_worker::fleet::{FleetError, LocalGauge, Make, Processes};
+use muster_inference::onnx::home::Home;
+use muster_config::{FleetKind, Service, Settings, required};
 
 /// How often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

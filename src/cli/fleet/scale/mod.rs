@@ -8,7 +8,7 @@ mod tell;
 use std::process::ExitCode;
 
 use crate::cli::{CliError, Logging};
-use crate::settings::{Layers, Origin};
+use muster_config::{Layers, Origin};
 
 /// Arguments of `muster scale`.
 #[derive(Debug, clap::Args)]

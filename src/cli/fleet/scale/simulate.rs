@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::plot;
 use crate::cli::CliError;
 use crate::cli::print::{output, print};
-use crate::settings::{PolicyName, Settings};
+use muster_config::{PolicyName, Settings};
 
 /// Arguments of `muster scale --simulate`.
 #[derive(Debug, clap::Args)]

@@ -12,8 +12,8 @@ use muster_actors::scaler::workers::Line;
 use serde_json::json;
 
 use crate::cli::print::print_lines;
-use crate::fleet::{Event, Hear};
-use crate::settings::Service;
+use muster_worker::fleet::{Event, Hear};
+use muster_config::Service;
 
 /// Writes lines to standard output.
 #[derive(Clone)]

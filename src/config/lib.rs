@@ -1,0 +1,207 @@
+//! Settings: what a person may change, from four layers to one validated value.
+
+mod cost;
+mod cutover;
+mod fleet;
+mod layers;
+mod provider;
+mod scale;
+mod secret;
+mod serve;
+mod telemetry;
+
+use muster_actors::prefilter::sibling::Sibling;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use cost::Cost;
+pub use cutover::Cutover;
+pub use fleet::{Buckets, Duty, Fleet, Mode, Mongo, Queues, Redis, Service, Unset, required};
+pub use layers::{Layers, Origin, SettingsError};
+pub use provider::Provider;
+pub use scale::{Batch, Ecs, FleetKind, PolicyName, Scale};
+pub use secret::Secret;
+pub use serve::Serve;
+pub use telemetry::{LogFormat, OtlpProtocol, Telemetry, Traces};
+
+/// All settings, in the sections of `config/default.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which models run, and on what.
+    pub models: Models,
+    /// What is too large.
+    pub limits: Limits,
+    /// How much is on its way at a time.
+    pub pipeline: Pipeline,
+    /// What is judged by its thumbnail alone.
+    pub prefilter: Prefilter,
+    /// When two faces are one person.
+    pub grouping: Grouping,
+    /// What is answered over HTTP.
+    pub serve: Serve,
+    /// How a fleet's worker lives.
+    pub fleet: Fleet,
+    /// Where its work comes from.
+    pub queues: Queues,
+    /// Where its images come from and its results go.
+    pub buckets: Buckets,
+    /// Where its faces go.
+    pub mongo: Mongo,
+    /// What it need not fetch or compute twice.
+    pub redis: Redis,
+    /// Where its traces, metrics and logs go.
+    pub telemetry: Telemetry,
+    /// How many workers it has.
+    pub scale: Scale,
+    /// Where they run, in AWS Batch.
+    pub batch: Batch,
+    /// Where they run, in ECS.
+    pub ecs: Ecs,
+    /// What things cost.
+    pub cost: Cost,
+    /// How its work moves from an ECS service to Batch jobs.
+    pub cutover: Cutover,
+}
+
+/// Which models run, and on what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    /// Model pack: `open`, `edgeface`, `insightface-s`, or the path of a folder with a manifest.
+    pub pack: String,
+    /// Execution provider.
+    pub provider: Provider,
+    /// Cards that are used: `auto` for all, `cpu` for none, or numbers and uuids between commas.
+    pub devices: String,
+    /// Model lanes that work side by side; 0 means one a CPU core, or two a card.
+    pub lanes: usize,
+    /// Threads each lane computes with.
+    pub lane_threads: usize,
+}
+
+/// What is too large.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Larger files are rejected before they are read.
+    pub image_megabytes: u64,
+    /// Larger images are rejected before a pixel is allocated.
+    pub image_megapixels: u64,
+    /// Faces kept of one image, best scores first.
+    pub faces_per_image: usize,
+}
+
+/// How much is on its way at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Images on their way at a time.
+    pub credits: usize,
+    /// Megabytes of images on their way at a time.
+    pub credit_megabytes: usize,
+    /// Most images in one batch of a lane; 0 means what suits the place the models run: 5 on a CPU, 32 on a card.
+    pub batch: usize,
+    /// A batch that is not full starts after this many milliseconds.
+    pub batch_milliseconds: u64,
+    /// Downloads and decodes side by side; 0 means as many as CPU cores.
+    pub decoders: usize,
+    /// Results written in one transaction, at most.
+    pub write_batch: usize,
+    /// A result waits at most this many milliseconds to be written.
+    pub write_milliseconds: u64,
+    /// Seconds between a request to stop and the end.
+    pub drain_seconds: u64,
+    /// Seconds without progress before a lane counts as hung.
+    pub hang_seconds: u64,
+}
+
+/// What is judged by its thumbnail alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prefilter {
+    /// Lowest thumbnail score, 0 to 1, that is read in full; 0 lets every image pass.
+    pub threshold: f32,
+    /// Key of the thumbnail that lies beside an image in its bucket; empty looks into the image's header alone.
+    pub thumbnail: String,
+}
+
+impl Prefilter {
+    /// How the key of a thumbnail follows from its image's; `None` where there are none.
+    pub fn sibling(&self) -> Option<Sibling> {
+        self.thumbnail.parse().ok()
+    }
+}
+
+/// When two faces are one person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grouping {
+    /// Similarity at which two faces may be one person; 0 takes the pack's measured value.
+    pub threshold: f32,
+    /// Smaller groups are left ungrouped.
+    pub min_size: usize,
+}
+
+impl Settings {
+    /// Everything that is wrong with these values, as `key: what, and what is allowed`.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut range = |key: &str, value: f64, low: f64, high: f64| {
+            if !(low..=high).contains(&value) {
+                faults.push(format!("{key} is {value}, allowed is {low} to {high}"));
+            }
+        };
+        range("models.lanes", self.models.lanes as f64, 0.0, 256.0);
+        range("models.lane_threads", self.models.lane_threads as f64, 1.0, 256.0);
+        range("limits.image_megabytes", self.limits.image_megabytes as f64, 1.0, 2048.0);
+        range("limits.image_megapixels", self.limits.image_megapixels as f64, 1.0, 1000.0);
+        range("limits.faces_per_image", self.limits.faces_per_image as f64, 1.0, 10_000.0);
+        range("pipeline.credits", self.pipeline.credits as f64, 1.0, 100_000.0);
+        range("pipeline.credit_megabytes", self.pipeline.credit_megabytes as f64, 1.0, 1_048_576.0);
+        range("pipeline.batch", self.pipeline.batch as f64, 0.0, 1024.0);
+        range("pipeline.batch_milliseconds", self.pipeline.batch_milliseconds as f64, 0.0, 60_000.0);
+        range("pipeline.decoders", self.pipeline.decoders as f64, 0.0, 256.0);
+        range("pipeline.write_batch", self.pipeline.write_batch as f64, 1.0, 10_000.0);
+        range("pipeline.write_milliseconds", self.pipeline.write_milliseconds as f64, 1.0, 60_000.0);
+        range("pipeline.drain_seconds", self.pipeline.drain_seconds as f64, 1.0, 3600.0);
+        range("pipeline.hang_seconds", self.pipeline.hang_seconds as f64, 1.0, 86_400.0);
+        range("prefilter.threshold", f64::from(self.prefilter.threshold), 0.0, 1.0);
+        range("grouping.threshold", f64::from(self.grouping.threshold), 0.0, 1.0);
+        range("grouping.min_size", self.grouping.min_size as f64, 1.0, 1000.0);
+        serve::ranges(self, &mut range);
+        fleet::ranges(self, &mut range);
+        telemetry::ranges(self, &mut range);
+        scale::ranges(self, &mut range);
+        cost::ranges(self, &mut range);
+        cutover::ranges(self, &mut range);
+        if let (false, Err(error)) = (self.prefilter.thumbnail.is_empty(), self.prefilter.thumbnail.parse::<Sibling>())
+        {
+            faults.push(format!("prefilter.thumbnail is {:?}: {error}", self.prefilter.thumbnail));
+        }
+        faults
+    }
+
+    /// The JSON schema of a settings file, as kept in `config/schema.json`.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Settings).to_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_holds_every_setting_and_is_valid() {
+        let settings = Layers::defaults().settings().unwrap();
+        assert_eq!(settings.faults(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_schema_in_config_is_the_one_generated() {
+        let kept = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/schema.json")).unwrap();
+        let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+        assert_eq!(kept, Settings::schema(), "run `muster config --schema > config/schema.json`");
+    }
+}

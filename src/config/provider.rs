@@ -1,0 +1,22 @@
+//! Who executes the models.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who executes the models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// The quickest that is installed and gives the same embeddings: CUDA where there is a card, else the CPU. See
+    /// docs/models.md for what was measured.
+    #[default]
+    Auto,
+    /// ONNX Runtime's own CPU kernels.
+    Cpu,
+    /// OpenVINO for the embedder, ONNX Runtime's kernels for the detector.
+    OpenVino,
+    /// CUDA on NVIDIA cards.
+    Cuda,
+    /// TensorRT in half precision on NVIDIA cards, and CUDA for what it does not take. Builds engines at its first start.
+    TensorRt,
+}

@@ -1,0 +1,70 @@
+//! Why a gallery cannot be read or changed.
+
+use muster_actors::error::Class;
+use muster_actors::error::class::Classified;
+use muster_actors::exit::Exit;
+use muster_actors::gallery::GalleryId;
+use muster_actors::grouper::say::SayError;
+use muster_actors::ports::faces::FacesError;
+use muster_actors::ports::index::IndexError;
+
+/// Why a gallery cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AlbumError {
+    /// There is no such gallery.
+    #[error("there is no gallery {0}")]
+    NoGallery(GalleryId),
+    /// None was named, and the service has none of its own.
+    #[error("no gallery was named, and the service has none of its own")]
+    WhichGallery,
+    /// It makes no sense as the groups stand.
+    #[error(transparent)]
+    Say(#[from] SayError),
+    /// The log is empty.
+    #[error("nothing to take back")]
+    Nothing,
+    /// The gallery is being written to all the time.
+    #[error("the gallery changes all the time")]
+    Busy,
+    /// Grouping failed; what was said before is kept.
+    #[error("grouping failed: {0}")]
+    Grouping(#[from] IndexError),
+    /// The store that holds the gallery failed.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+/// Why the store of a gallery did not do what it was asked, as far as a caller can do something about it. Each carries the
+/// store's own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreFault {
+    /// Another process holds it: the same call may succeed in a moment.
+    #[error("{0}")]
+    Locked(String),
+    /// The disk is full.
+    #[error("{0}")]
+    Full(String),
+    /// Something that it depends on does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Anything else.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl StoreFault {
+    /// The fault of a store of services, from the class of its error and its words.
+    pub fn from_class(class: Class, words: String) -> Self {
+        match class {
+            class if class.passes() => Self::Unavailable(words),
+            Class::Misconfigured(mend) => Self::Broken(Exit::Misconfigured(mend, words).to_string()),
+            _ => Self::Broken(Exit::Bug(words).to_string()),
+        }
+    }
+}
+
+impl From<FacesError> for AlbumError {
+    fn from(error: FacesError) -> Self {
+        StoreFault::from_class(error.class(), error.to_string()).into()
+    }
+}

@@ -1,0 +1,97 @@
+//! What a `forget` deleted where.
+
+use std::collections::BTreeMap;
+
+use muster_actors::gallery::{GalleryId, GroupId};
+use serde::Serialize;
+
+/// What was deleted where.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Receipt {
+    /// In a library.
+    Library(LibraryReceipt),
+    /// In a fleet's stores.
+    Fleet(FleetReceipt),
+}
+
+/// What was deleted from a library.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LibraryReceipt {
+    /// The path or the group.
+    pub target: String,
+    /// Photos that were taken out, or lost faces.
+    pub images: u64,
+    /// Faces, with box, landmarks and quality.
+    pub faces: u64,
+    /// Embeddings, and their bytes.
+    pub vectors: u64,
+    /// Bytes of embeddings.
+    pub vector_bytes: u64,
+    /// Face crops.
+    pub crops: u64,
+    /// Bytes of face crops.
+    pub crop_bytes: u64,
+    /// Deleted rows by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Groups that no longer exist.
+    pub groups: Vec<GroupId>,
+    /// Groups that lost faces and were computed anew without them.
+    pub recomputed: Vec<GroupId>,
+    /// What is kept so that it does not come back: forgotten paths and places in photos, without a face.
+    pub tombstones: u64,
+    /// Bytes of the library's database before.
+    pub bytes_before: u64,
+    /// Bytes of the library's database after.
+    pub bytes_after: u64,
+    /// Files in the library folder that were deleted because they showed faces.
+    pub files: Vec<String>,
+    /// The database was rewritten without what was deleted. `false`: another process was reading it;
+    /// deleted rows are overwritten, but copies may be left in the journal until the next `forget`.
+    pub rewritten: bool,
+}
+
+/// What was deleted from a fleet's stores.
+#[derive(Clone, Debug, Serialize)]
+pub struct FleetReceipt {
+    /// The gallery.
+    pub gallery: GalleryId,
+    /// The images or the group.
+    pub target: String,
+    /// Images that went, or lost faces.
+    pub images: u64,
+    /// Faces, with box, landmarks, quality and embedding.
+    pub faces: u64,
+    /// What people said of these faces.
+    pub decisions: u64,
+    /// Face crops in S3.
+    pub crops: u64,
+    /// Results in S3.
+    pub results: u64,
+    /// Groups that no longer exist.
+    pub groups: Vec<GroupId>,
+    /// Groups that lost faces and were computed anew without them.
+    pub recomputed: Vec<GroupId>,
+    /// Groups that came about: of faces that were in no group, or in another; a forgotten person's too.
+    pub appeared: Vec<GroupId>,
+    /// The gallery was grouped without them; else it is being written to all the time, and its next grouping leaves them out.
+    pub regrouped: bool,
+    /// What is kept so that it does not come back: images, prefixes and places in images, without a face. Those that are new.
+    pub tombstones: u64,
+    /// What the cache did.
+    pub cache: Reached,
+    /// A bucket keeps versions: the old ones of what was deleted stay until its lifecycle removes them.
+    pub versions_stay: bool,
+}
+
+/// Whether the cache was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reached {
+    /// There is none.
+    None,
+    /// It holds nothing of the forgotten.
+    Emptied,
+    /// It did not answer, and holds what it holds until its time is over.
+    Away,
+}

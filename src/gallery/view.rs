@@ -1,0 +1,104 @@
+//! What people, export and report show: one struct a row.
+
+use muster_actors::face::{BBox, FaceId, Landmarks, Quality};
+use muster_actors::gallery::GroupId;
+use muster_actors::image::{ImageId, ImageState, RejectReason};
+use serde::Serialize;
+
+/// A group as it is listed. Faces that are gone since the last grouping are not counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Person {
+    /// Stable id.
+    pub id: GroupId,
+    /// What people call it.
+    pub name: Option<String>,
+    /// Number of faces.
+    pub faces: u64,
+    /// Number of photos they are in.
+    pub photos: u64,
+    /// The face that shows the group best.
+    pub cover: FaceId,
+    /// The photo of the cover.
+    pub cover_path: String,
+}
+
+/// A face with all that is shown of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaceRow {
+    /// Number of its row in a library, by which its crop and its embedding are read; 0 elsewhere.
+    pub n: i64,
+    /// Stable id.
+    pub id: FaceId,
+    /// Its photo.
+    pub image: ImageId,
+    /// The photo's path, as people read it.
+    pub path: String,
+    /// Where the photo is.
+    pub bucket: String,
+    /// Where the photo is.
+    pub key: String,
+    /// Where in the photo.
+    pub bbox: BBox,
+    /// Its five points.
+    pub landmarks: Landmarks,
+    /// How good.
+    pub quality: Quality,
+    /// Its group, if it is in one.
+    pub group: Option<GroupId>,
+    /// What people call the group.
+    pub name: Option<String>,
+}
+
+/// An image with all that is shown of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageRow {
+    /// Deterministic id.
+    pub id: ImageId,
+    /// Its path, as people read it.
+    pub path: String,
+    /// Where it is.
+    pub bucket: String,
+    /// Where it is.
+    pub key: String,
+    /// Encoded size in bytes.
+    pub bytes: u64,
+    /// Full upright width in pixels.
+    pub width: u32,
+    /// Full upright height in pixels.
+    pub height: u32,
+    /// EXIF orientation, 1 to 8.
+    pub orientation: u8,
+    /// How it ended.
+    pub state: ImageState,
+    /// Why, when rejected.
+    pub reason: Option<RejectReason>,
+    /// One sentence for a person, when rejected.
+    pub detail: Option<String>,
+    /// The prefilter's score.
+    pub quality: Option<f32>,
+    /// Number of faces stored with it.
+    pub face_count: u64,
+    /// Id of the model pack.
+    pub model: String,
+}
+
+/// How many images ended in each state, how many faces there are, and how many are in a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// All images.
+    pub images: u64,
+    /// With faces.
+    pub indexed: u64,
+    /// Without.
+    pub no_faces: u64,
+    /// Judged too poor by the prefilter.
+    pub low_quality: u64,
+    /// Not usable.
+    pub rejected: u64,
+    /// All faces.
+    pub faces: u64,
+    /// Faces in no group.
+    pub ungrouped: u64,
+    /// Groups that have a face.
+    pub groups: u64,
+}

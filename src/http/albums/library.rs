@@ -1,0 +1,230 @@
+//! A library as an album: reads beside the writer, changes through it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use muster_gallery::{ENROLLED, LIBRARY_GALLERY};
+use muster_actors::face::FaceId;
+use muster_actors::gallery::{GalleryId, Group, GroupId};
+use muster_actors::grouper::explain::Explanation;
+use muster_actors::grouper::hold::Spoken;
+use muster_actors::grouper::say::Say;
+use muster_actors::grouper::{Kept, Params};
+use muster_actors::image::{ImageId, ImageState};
+use muster_actors::ports::faces::Commit;
+use muster_actors::ports::index::IndexError;
+
+use muster_gallery::enrolment::{self, Newcomer};
+use muster_gallery::pages::Part;
+use muster_gallery::receipt::Receipt;
+use muster_gallery::{Album, AlbumError, Albums};
+use muster_index::FlatFactory;
+use muster_library::change::{self, ChangeError};
+use muster_library::forget::{self, Target};
+use muster_gallery::pages::{Faces, Place};
+use muster_library::{pages, view};
+use muster_gallery::told::Told;
+use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
+use muster_library::{Library, LibraryError, SqliteFaces, grouping, groups, tombstones, write};
+use muster_worker::recognition::Crowd;
+use muster_worker::recognition::error::died;
+
+/// Numbers in vectors that are kept grouped between corrections: 512 MiB.
+const KEPT: usize = 128 << 20;
+
+/// Everything that is known of photos, faces and people.
+#[derive(Clone)]
+pub struct LibraryAlbum(Arc<Parts>);
+
+struct Parts {
+    store: Arc<SqliteFaces>,
+    reader: Mutex<Library>,
+    /// As they were in a generation of the gallery: a list of pages is one list.
+    people: Mutex<Option<(u64, Arc<Vec<Person>>)>>,
+    params: Params,
+    kept: Arc<Kept>,
+    crowd: Arc<Crowd>,
+}
+
+fn gallery() -> GalleryId {
+    GalleryId(LIBRARY_GALLERY.to_owned())
+}
+
+impl LibraryAlbum {
+    /// Over a store that writes, and a reader beside it.
+    pub fn new(store: Arc<SqliteFaces>, reader: Library, crowd: Arc<Crowd>) -> Result<Self, LibraryError> {
+        let params = grouping::recall(&reader)?;
+        let kept = Arc::new(Kept::new(params.clone(), Arc::new(FlatFactory), KEPT));
+        let parts = Parts { store, reader: Mutex::new(reader), people: Mutex::default(), params, kept, crowd };
+        Ok(Self(Arc::new(parts)))
+    }
+
+    /// Reads, off the threads that answer.
+    async fn read<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Library) -> Result<R, LibraryError> + Send + 'static,
+    ) -> Result<R, AlbumError> {
+        let parts = Arc::clone(&self.0);
+        let read = move || work(&mut parts.reader.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(tokio::task::spawn_blocking(read).await.map_err(|error| died(&error))??)
+    }
+
+    /// Changes something, after what was written before.
+    async fn write<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Library, change::Regroup<'_>) -> Result<R, ChangeError> + Send + 'static,
+    ) -> Result<R, AlbumError> {
+        let kept = Arc::clone(&self.0.kept);
+        let regroup = move |snapshot| -> Result<_, IndexError> { kept.reconcile(&gallery(), snapshot) };
+        let done = self.0.store.run(move |library| Ok(work(library, &regroup))).get().await;
+        self.0.crowd.changed();
+        Ok(done??)
+    }
+
+    /// Forgets, and groups what is left anew.
+    async fn forget(&self, target: Target) -> Result<Receipt, AlbumError> {
+        let done = self.write(move |library, regroup| {
+            let receipt = forget::forget(library, &target)?;
+            change::regroup(library, regroup)?;
+            Ok(receipt)
+        });
+        Ok(Receipt::Library(done.await?))
+    }
+}
+
+#[async_trait]
+impl Albums for LibraryAlbum {
+    async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn Album>, AlbumError> {
+        match gallery.filter(|named| *named != self::gallery()) {
+            Some(other) => Err(AlbumError::NoGallery(other)),
+            None => Ok(Arc::new(self.clone())),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<GalleryId>, AlbumError> {
+        Ok(vec![gallery()])
+    }
+
+    /// SQLite ends with whoever holds it.
+    async fn close(&self) {}
+}
+
+#[async_trait]
+impl Album for LibraryAlbum {
+    async fn totals(&self) -> Result<Totals, AlbumError> {
+        self.read(|library| view::totals(library.db())).await
+    }
+
+    async fn people(&self) -> Result<Arc<Vec<Person>>, AlbumError> {
+        let parts = Arc::clone(&self.0);
+        self.read(move |library| {
+            let generation = groups::generation(library.db(), &gallery())?;
+            let mut people = parts.people.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, list)) = people.as_ref().filter(|(of, _)| *of == generation) {
+                return Ok(Arc::clone(list));
+            }
+            let list = Arc::new(view::people(library.db())?);
+            *people = Some((generation, Arc::clone(&list)));
+            Ok(list)
+        })
+        .await
+    }
+
+    async fn group(&self, id: GroupId) -> Result<Option<GroupId>, AlbumError> {
+        self.read(move |library| pages::group(library.db(), id)).await
+    }
+
+    async fn groups_in(&self, text: &str) -> Result<BTreeSet<GroupId>, AlbumError> {
+        let text = text.to_owned();
+        self.read(move |library| pages::groups_in(library.db(), &text)).await
+    }
+
+    async fn faces(&self, which: Faces, after: Option<Place>, limit: usize) -> Result<Part<FaceRow>, AlbumError> {
+        self.read(move |library| {
+            let total = pages::count_faces(library.db(), which)?;
+            Ok(Part { rows: pages::faces(library.db(), which, after, limit)?, total })
+        })
+        .await
+    }
+
+    async fn face(&self, id: FaceId) -> Result<Option<FaceRow>, AlbumError> {
+        self.read(move |library| pages::face(library.db(), id)).await
+    }
+
+    async fn crop(&self, face: &FaceRow) -> Result<Vec<u8>, AlbumError> {
+        let n = face.n;
+        self.read(move |library| view::thumbnail(library.db(), n)).await
+    }
+
+    async fn photos(
+        &self,
+        state: Option<ImageState>,
+        after: Option<(String, String)>,
+        limit: usize,
+    ) -> Result<Part<ImageRow>, AlbumError> {
+        self.read(move |library| {
+            let total = pages::count_images(library.db(), state)?;
+            Ok(Part { rows: pages::images(library.db(), state, after, limit)?, total })
+        })
+        .await
+    }
+
+    async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, AlbumError> {
+        self.read(move |library| pages::image(library.db(), id)).await
+    }
+
+    async fn say(&self, say: Say) -> Result<Told, AlbumError> {
+        self.write(move |library, regroup| change::say(library, &say, regroup)).await
+    }
+
+    async fn undo(&self) -> Result<Told, AlbumError> {
+        self.write(|library, regroup| change::undo(library, regroup)).await
+    }
+
+    async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer) -> Result<Option<GroupId>, AlbumError> {
+        self.write(move |library, regroup| {
+            for photo in &photos {
+                tombstones::lift_image(library.db(), &photo.image.locator)?;
+            }
+            for outcome in write::commit(library.db_mut(), &photos)? {
+                outcome?;
+            }
+            let faces = enrolment::faces(&photos);
+            let verdicts = enrolment::verdicts(&faces, &newcomer);
+            let now = groups::snapshot(library.db_mut(), &gallery())?;
+            let after = change::note(library, now, &verdicts, &Spoken::default(), regroup)?;
+            let is_home = |group: &Group| faces.first().is_some_and(|face| group.faces.contains(face));
+            Ok(after.partition.groups.into_iter().find(is_home).map(|group| group.id))
+        })
+        .await
+    }
+
+    fn gallery(&self) -> GalleryId {
+        gallery()
+    }
+
+    async fn forget_person(&self, id: GroupId) -> Result<Receipt, AlbumError> {
+        self.forget(Target::Group(id)).await
+    }
+
+    async fn forget_photo(&self, photo: &ImageRow) -> Result<Receipt, AlbumError> {
+        self.forget(match photo.bucket.as_str() {
+            ENROLLED => Target::Image(photo.id),
+            bucket => {
+                let path = self.0.store.places().path(bucket, &photo.key);
+                Target::Path(path.map_err(|error| LibraryError::Broken(error.to_string()))?)
+            }
+        })
+        .await
+    }
+
+    async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, AlbumError> {
+        let params = self.0.params.clone();
+        let why = self.read(move |library| {
+            let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
+            Ok(grouping::why(snapshot, &params, a, b))
+        });
+        Ok(why.await??)
+    }
+}

@@ -1,0 +1,10 @@
+//! The galleries that a web front serves: a library's, or a fleet's.
+
+mod error;
+mod fleet;
+mod galleries;
+mod library;
+
+pub use fleet::FleetAlbums;
+pub use galleries::LibraryGallery;
+pub use library::LibraryAlbum;

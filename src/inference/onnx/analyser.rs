@@ -1,0 +1,86 @@
+//! What a device does with frames: detect, align, embed, judge. Blocking; lives on the model's thread.
+
+use std::sync::Arc;
+
+use muster_actors::image::{Frame, Pixels, Rejection};
+use muster_actors::ports::engine::{Analysis, EngineError, FoundFace};
+use ort::environment::Environment;
+
+use super::cut::{Cut, cut};
+use super::detector::DetectorModel;
+use super::embedder::{Embedded, EmbedderModel};
+use super::engine::Options;
+use super::pack::Pack;
+use super::tally::Tally;
+use muster_vision::Detection;
+use muster_vision::quality::{Thresholds, assess};
+
+/// The models of one device, and what to do with them.
+pub struct Analyser {
+    detector: DetectorModel,
+    embedder: EmbedderModel,
+    thresholds: Thresholds,
+    max_faces: usize,
+    crop_scale: f32,
+}
+
+/// Most faces an image in one run of the embedder.
+pub const FACES: usize = 4;
+
+impl Analyser {
+    /// Loads the models of a pack.
+    pub fn load(environment: &Environment, pack: &Pack, options: &Options, tally: &Tally) -> Result<Self, EngineError> {
+        let Options { threads, ref place, frames, faces, .. } = *options;
+        Ok(Self {
+            detector: DetectorModel::load(environment, pack, place, threads, frames)?.counted(tally),
+            embedder: EmbedderModel::load(environment, pack, place, threads, faces)?.counted(tally),
+            thresholds: options.thresholds,
+            max_faces: options.max_faces,
+            crop_scale: options.crop_scale,
+        })
+    }
+
+    /// One analysis a frame, in order. Faces of all frames are embedded together.
+    pub fn analyse(&mut self, frames: &[Arc<Frame>]) -> Result<Vec<Analysis>, EngineError> {
+        let detected = self.detect(frames)?;
+        let cuts = frames.iter().zip(&detected).map(|(frame, faces)| cut(frame, faces, self.crop_scale));
+        let cuts: Vec<Result<Vec<Cut>, Rejection>> = cuts.collect();
+        let crops: Vec<&Pixels> = cuts.iter().flatten().flatten().map(|cut| &cut.crop).collect();
+        // A batch that was halved because memory ran out must need less of it here too.
+        let mut embedded = self.embedder.embed(&crops, frames.len() * FACES)?.into_iter();
+        let mut finish = |cuts: Vec<Cut>| {
+            cuts.into_iter().zip(&mut embedded).map(|(cut, vector)| self.finish(cut, vector)).collect()
+        };
+        Ok(cuts.into_iter().map(|cuts| cuts.map(&mut finish)).collect())
+    }
+
+    /// Runs both models on `images` made-up images, each with as many faces as a run takes.
+    pub fn warm(&mut self, images: usize) -> Result<(), EngineError> {
+        let (picture, face) = (picture(self.detector.side()), picture(self.embedder.side()));
+        self.detector.find_all(&vec![&picture; images])?;
+        self.embedder.embed(&vec![face; images * FACES], images * FACES)?;
+        Ok(())
+    }
+
+    /// Of each frame the faces by descending score, in pixels of the full image.
+    fn detect(&mut self, frames: &[Arc<Frame>]) -> Result<Vec<Vec<Detection>>, EngineError> {
+        let found = self.detector.find_all(&frames.iter().map(|frame| &frame.pixels).collect::<Vec<_>>())?;
+        let faces = frames.iter().zip(found).map(|(frame, mut faces)| {
+            faces.truncate(self.max_faces);
+            faces.iter().map(|face| face.scaled(1.0 / frame.scale)).collect()
+        });
+        Ok(faces.collect())
+    }
+
+    fn finish(&self, cut: Cut, vector: Embedded) -> FoundFace {
+        let Cut { face: Detection { bbox, landmarks, score }, crop, thumbnail } = cut;
+        let quality = assess(&crop, &bbox, &landmarks, score, vector.norm, &self.thresholds);
+        FoundFace { bbox, landmarks, quality, embedding: vector.embedding, thumbnail }
+    }
+}
+
+/// A made-up picture.
+fn picture(side: u32) -> Pixels {
+    let data = (0..side * side * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    Pixels { width: side, height: side, data }
+}

@@ -1,0 +1,191 @@
+//! From ONNX Runtime's errors to [`EngineError`].
+
+use muster_actors::ports::engine::EngineError;
+use ort::ErrorCode;
+
+/// What a message tells of, where the code does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    OutOfMemory,
+    DeviceLost,
+    Misconfigured,
+}
+
+/// Parts of messages, in lower case; the first that occurs decides. Out of memory has no code of its own: the same
+/// failure is a GenericFailure from an arena and a RuntimeException from the system's allocator.
+const MESSAGES: [(&str, Kind); 25] = [
+    ("failed to allocate memory", Kind::OutOfMemory),
+    ("available memory of", Kind::OutOfMemory),
+    ("bad_alloc", Kind::OutOfMemory),
+    ("bad allocation", Kind::OutOfMemory),
+    ("out of memory", Kind::OutOfMemory),
+    ("out_of_memory", Kind::OutOfMemory),
+    ("outofmemory", Kind::OutOfMemory),
+    ("alloc_failed", Kind::OutOfMemory),
+    ("cudaerrormemoryallocation", Kind::OutOfMemory),
+    ("uncorrectable ecc", Kind::DeviceLost),
+    ("fallen off the bus", Kind::DeviceLost),
+    ("gpu is lost", Kind::DeviceLost),
+    ("device lost", Kind::DeviceLost),
+    ("busy or unavailable", Kind::DeviceLost),
+    ("no cuda-capable device", Kind::DeviceLost),
+    ("cuda failure 999", Kind::DeviceLost),
+    ("cuda driver version is insufficient", Kind::Misconfigured),
+    ("forward compatibility was attempted", Kind::Misconfigured),
+    ("invalid device ordinal", Kind::Misconfigured),
+    ("no kernel image is available", Kind::Misconfigured),
+    ("is not enabled in this build", Kind::Misconfigured),
+    ("failed to load shared library", Kind::Misconfigured),
+    ("cannot open shared object", Kind::Misconfigured),
+    ("got invalid dimensions for input", Kind::Misconfigured),
+    ("invalid rank for input", Kind::Misconfigured),
+];
+
+/// The class of an error of ONNX Runtime.
+pub fn classify<R>(error: &ort::Error<R>) -> EngineError {
+    by_code_and_message(error.code(), error.message())
+}
+
+fn by_code_and_message(code: ErrorCode, message: &str) -> EngineError {
+    let text = message.trim().to_string();
+    let lower = text.to_lowercase();
+    match MESSAGES.iter().find(|(part, _)| lower.contains(part)).map(|(_, kind)| kind) {
+        Some(Kind::OutOfMemory) => return EngineError::OutOfMemory(text),
+        Some(Kind::DeviceLost) => return EngineError::DeviceLost(text),
+        Some(Kind::Misconfigured) => return EngineError::Misconfigured(text),
+        None => {}
+    }
+    match code {
+        // A file that is not a model, or a model that this runtime or the manifest does not fit.
+        ErrorCode::NoSuchFile
+        | ErrorCode::NoModel
+        | ErrorCode::InvalidProtobuf
+        | ErrorCode::InvalidGraph
+        | ErrorCode::InvalidArgument
+        | ErrorCode::NotImplemented => EngineError::Misconfigured(text),
+        ErrorCode::DeviceReset => EngineError::DeviceLost(text),
+        // GenericFailure, RuntimeException, EPFail, and what later versions add.
+        _ => EngineError::Sticky(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_actors::error::Class;
+    use muster_actors::error::class::Classified;
+    use muster_actors::exit::Mend;
+
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Seen {
+        code: String,
+        text: String,
+        class: String,
+    }
+
+    fn code(name: &str) -> ErrorCode {
+        match name {
+            "GenericFailure" => ErrorCode::GenericFailure,
+            "InvalidArgument" => ErrorCode::InvalidArgument,
+            "NoSuchFile" => ErrorCode::NoSuchFile,
+            "NoModel" => ErrorCode::NoModel,
+            "EngineError" => ErrorCode::EngineError,
+            "RuntimeException" => ErrorCode::RuntimeException,
+            "InvalidProtobuf" => ErrorCode::InvalidProtobuf,
+            "NotImplemented" => ErrorCode::NotImplemented,
+            "InvalidGraph" => ErrorCode::InvalidGraph,
+            "ExecutionProviderFailure" => ErrorCode::ExecutionProviderFailure,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn messages_that_others_saw_find_their_class() {
+        #[derive(serde::Deserialize)]
+        struct List {
+            message: Vec<Seen>,
+        }
+        let list: List = toml::from_str(include_str!("../../../tests/fixtures/onnxruntime-messages.toml")).unwrap();
+        assert!(list.message.len() >= 50);
+        for seen in list.message {
+            let expected = match seen.class.as_str() {
+                "overload" => Class::Overload,
+                "engine" => Class::Engine,
+                "host_fault" => Class::HostFault,
+                "misconfigured" => Class::Misconfigured(Mend::Model),
+                other => panic!("{other}"),
+            };
+            assert_eq!(by_code_and_message(code(&seen.code), &seen.text).class(), expected, "{}", seen.text);
+        }
+    }
+
+    /// As they would read; nobody was seen to quote them.
+    #[test]
+    fn messages_and_codes_that_nobody_quoted_find_their_class() {
+        use ErrorCode::{GenericFailure, InvalidArgument, InvalidProtobuf, NotImplemented, RuntimeException};
+        let table = [
+            (
+                RuntimeException,
+                "Non-zero status code returned while running Conv node. Name:'c' Status Message: std::bad_alloc",
+                Class::Overload,
+            ),
+            (
+                GenericFailure,
+                "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:376 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 137438953472",
+                Class::Overload,
+            ),
+            (
+                GenericFailure,
+                "BFCArena::AllocateRawInternal Available memory of 1073741824 is smaller than requested bytes of 2147483648",
+                Class::Overload,
+            ),
+            (
+                RuntimeException,
+                "CUDA error executing cudaMalloc: CUDA failure 2: out of memory ; GPU=0",
+                Class::Overload,
+            ),
+            (GenericFailure, "CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED ; GPU=0", Class::Overload),
+            (GenericFailure, "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0", Class::Overload),
+            (GenericFailure, "[TensorRT] Error Code 2: OutOfMemory (Requested size was 4096 bytes.)", Class::Overload),
+            (GenericFailure, "CUDA failure 700: an illegal memory access was encountered ; GPU=0", Class::Engine),
+            (GenericFailure, "CUDA failure 719: unspecified launch failure ; GPU=0", Class::Engine),
+            (GenericFailure, "CUDA failure 214: uncorrectable ECC error encountered ; GPU=0", Class::HostFault),
+            (
+                GenericFailure,
+                "CUDA failure 46: all CUDA-capable devices are busy or unavailable ; GPU=0",
+                Class::HostFault,
+            ),
+            (GenericFailure, "CUDA failure 100: no CUDA-capable device is detected ; GPU=0", Class::HostFault),
+            (
+                GenericFailure,
+                "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version ; GPU=0",
+                Class::Misconfigured(Mend::Model),
+            ),
+            (
+                GenericFailure,
+                "Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open shared object file: No such file or directory",
+                Class::Misconfigured(Mend::Model),
+            ),
+            (
+                InvalidArgument,
+                "Got invalid dimensions for input: data for the following indices index: 2 Got: 100 Expected: 112",
+                Class::Misconfigured(Mend::Model),
+            ),
+            (
+                InvalidProtobuf,
+                "Load model from memory failed:Protobuf parsing failed.",
+                Class::Misconfigured(Mend::Model),
+            ),
+            (
+                NotImplemented,
+                "Could not find an implementation for Gelu(20) node with name 'g'",
+                Class::Misconfigured(Mend::Model),
+            ),
+            (RuntimeException, "Non-zero status code returned while running Reshape node.", Class::Engine),
+        ];
+        for (code, message, expected) in table {
+            assert_eq!(by_code_and_message(code, message).class(), expected, "{message}");
+        }
+    }
+}

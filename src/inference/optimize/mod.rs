@@ -1,0 +1,223 @@
+//! Makes a smaller or quicker pack out of another, and keeps it only where it finds the same faces and the same people.
+
+mod calibrate;
+mod draft;
+mod error;
+pub mod gate;
+mod parity;
+mod samples;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use muster_actors::grouper::Params;
+use muster_actors::image::Pixels;
+use muster_actors::ports::engine::EngineError;
+use ort::environment::Environment;
+
+use self::draft::Draft;
+pub use self::error::OptimizeError;
+use self::gate::Gate;
+use self::parity::{Labelled, agreement, cosine, grouping, mean_and_p1};
+use self::samples::{Sample, halves};
+use crate::onnx::analyser::FACES;
+use crate::onnx::cut::Cut;
+use crate::onnx::detector::DetectorModel;
+use crate::onnx::embedder::{Embedded, EmbedderModel};
+use crate::onnx::graph::int8::Target;
+use crate::onnx::graph::{Rewrite, half, int8, rewrite};
+use crate::onnx::home::Home;
+use crate::onnx::manifest::{Manifest, is_plain};
+use crate::onnx::pack::Pack;
+use crate::onnx::place::Place;
+use crate::onnx::product::{Parity, Precision};
+use crate::onnx::runtime::{environment, library};
+use muster_vision::quality::{Thresholds, assess};
+
+/// What is to be made.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// In which numbers it computes.
+    pub precision: Precision,
+    /// Who runs a product in bytes.
+    pub target: Target,
+    /// Where the product is judged.
+    pub place: Place,
+    /// Images in one run there, as a lane would have them: what TensorRT builds for the gate then serves the lanes.
+    pub frames: usize,
+    /// Photos to calibrate with and to judge by.
+    pub photos: PathBuf,
+    /// Photos in one folder a person.
+    pub labelled: Option<PathBuf>,
+    /// What the product is called.
+    pub name: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// How well it agrees with its source.
+    pub parity: Parity,
+    /// What it does not reach; where there is any, it was not kept.
+    pub failures: Vec<String>,
+    /// Where it lies, if it was kept.
+    pub folder: Option<PathBuf>,
+    /// Bytes of the source's models and of the product's.
+    pub bytes: [u64; 2],
+}
+
+/// Makes the product, judges it, and keeps it if it passes.
+pub fn make(pack: &Pack, home: &Home, order: &Order, mut told: impl FnMut(&str)) -> Result<Made, OptimizeError> {
+    let target = home.models().join(&order.name);
+    if !is_plain(&order.name) {
+        return Err(OptimizeError::Taken(order.name.clone()));
+    }
+    let there = Pack::open(&order.name, home);
+    let is_product = there.as_ref().is_ok_and(|pack| pack.manifest().product.is_some());
+    if !is_product && (there.is_ok() || target.exists()) {
+        return Err(OptimizeError::Taken(order.name.clone()));
+    }
+    let environment = environment(&library(&order.place, home)?)?;
+    let mut source = Models::load(&environment, pack, &Place::Cpu, 1)?;
+    let mut read = |folder: &Path| {
+        samples::read(folder, &mut source.detector, |at, all| {
+            if at % 100 == 0 || at == all {
+                told(&format!("{}: {at} of {all} files", folder.display()));
+            }
+        })
+    };
+    let photos = read(&order.photos)?;
+    let labelled = order.labelled.as_deref().map(&mut read).transpose()?;
+    let faces: usize = photos.iter().map(|photo| photo.cuts.len()).sum();
+    if photos.len() < 2 * gate::LEAST_PHOTOS || faces < 2 * gate::LEAST_FACES {
+        return Err(OptimizeError::TooFew { folder: order.photos.clone(), photos: photos.len(), faces });
+    }
+    let (calibrating, judging) = halves(&photos);
+    told(&format!("{} photos with {faces} faces; making {}", photos.len(), order.name));
+    let files = convert(&environment, pack, order, &calibrating)?;
+    let draft = Draft::write(home, pack, order, &files)?;
+    let written = Pack::open(&draft.folder().display().to_string(), home)?;
+    let mut product = Models::load(&environment, &written, &order.place, order.frames)?;
+    told("comparing");
+    let parity = compare(pack, &mut source, &mut product, &judging, labelled.as_deref())?;
+    let failures = Gate::of(order.precision, &order.place).failures(&parity);
+    let of_source = pack.manifest().files.iter().map(|file| file.bytes).sum();
+    let bytes = [of_source, files.values().map(|bytes| bytes.len() as u64).sum()];
+    let folder = failures.is_empty().then(|| draft.keep(&target, &parity)).transpose()?;
+    Ok(Made { parity, failures, folder, bytes })
+}
+
+/// The models of a pack, as an engine runs them.
+struct Models {
+    detector: DetectorModel,
+    embedder: EmbedderModel,
+    /// Faces in one run.
+    faces: usize,
+}
+
+impl Models {
+    fn load(environment: &Environment, pack: &Pack, place: &Place, frames: usize) -> Result<Self, EngineError> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let faces = if place.card().is_some() { frames * FACES } else { 1 };
+        Ok(Self {
+            detector: DetectorModel::load(environment, pack, place, threads, frames)?,
+            embedder: EmbedderModel::load(environment, pack, place, threads, faces)?,
+            faces,
+        })
+    }
+
+    fn embed(&mut self, crops: &[&Pixels]) -> Result<Vec<Embedded>, EngineError> {
+        self.embedder.embed(crops, self.faces)
+    }
+}
+
+/// Products at the beginning of a model that stay on floats: what is lost there is lost in all that follows.
+const OPENING: usize = 2;
+
+/// The bytes of each model of the product, by file.
+fn convert(
+    environment: &Environment,
+    pack: &Pack,
+    order: &Order,
+    photos: &[&Sample],
+) -> Result<BTreeMap<String, Vec<u8>>, OptimizeError> {
+    let Manifest { detector, embedder, .. } = pack.manifest();
+    let rewritten = |file: &str, how: &Rewrite| {
+        let graph = |source| OptimizeError::Graph { file: file.to_owned(), source };
+        rewrite(&pack.read(file)?, how).map_err(graph)
+    };
+    let model = |file: &str| {
+        let file = file.to_owned();
+        move |source| OptimizeError::Model { file, source }
+    };
+    // Cards have a kernel for PRelu, and bytes want it written in a way of their own.
+    let split_prelu = match order.precision {
+        Precision::Float => true,
+        Precision::Half | Precision::Int8 => false,
+    };
+    let detecting = Rewrite { split_prelu, ..Rewrite::of_detector(&Place::Cpu) };
+    let embedding = Rewrite { split_prelu, ..Rewrite::of_embedder(embedder, &Place::Cpu) };
+    let (found, embedded) = (rewritten(&detector.file, &detecting)?, rewritten(&embedder.file, &embedding)?);
+    let [found, embedded] = match order.precision {
+        Precision::Float => [found, embedded],
+        Precision::Half => [
+            half::to_half(&found).map_err(model(&detector.file))?,
+            half::to_half(&embedded).map_err(model(&embedder.file))?,
+        ],
+        Precision::Int8 => {
+            let crops = photos.iter().flat_map(|photo| photo.crops());
+            let how = embedder.normalisation();
+            let ranges = calibrate::ranges(environment, (&embedder.file, &embedded), crops, how)?;
+            let keep = int8::opening(&embedded, OPENING).map_err(model(&embedder.file))?;
+            let bytes = int8::quantize(&embedded, &ranges, &keep, order.target);
+            // The detector stays as it is: it takes a small part of the time, and its boxes are read off its last digits.
+            [found, bytes.map_err(model(&embedder.file))?]
+        }
+    };
+    Ok([(detector.file.clone(), found), (embedder.file.clone(), embedded)].into())
+}
+
+fn compare(
+    pack: &Pack,
+    source: &mut Models,
+    product: &mut Models,
+    judging: &[&Sample],
+    labelled: Option<&[Sample]>,
+) -> Result<Parity, OptimizeError> {
+    let least = pack.manifest().detector.min_score;
+    let (mut cosines, mut either, mut both) = (Vec::new(), 0, 0);
+    for photo in judging {
+        let found = product.detector.find(&photo.pixels)?;
+        let (a, b) = agreement(&photo.faces, &found, least);
+        (either, both) = (either + a, both + b);
+        let crops = photo.crops();
+        let pairs = source.embed(&crops)?.into_iter().zip(product.embed(&crops)?);
+        cosines.extend(pairs.map(|(a, b)| cosine(&a.embedding, &b.embedding)));
+    }
+    let params = Params::around(pack.manifest().grouping.similarity);
+    let f = |models: &mut Models| {
+        let people = labelled.map(|photos| labels(photos, models)).transpose()?;
+        people.map(|faces| Ok::<_, OptimizeError>(grouping(&faces, params.clone())?)).transpose()
+    };
+    let grouping = f(source)?.zip(f(product)?).map(|(source, product)| [source, product]);
+    let faces = cosines.len();
+    let (cosine_mean, cosine_p1) = mean_and_p1(cosines);
+    let agreement = if either == 0 { f64::NAN } else { both as f64 / either as f64 };
+    Ok(Parity { faces, cosine_mean, cosine_p1, photos: judging.len(), agreement, grouping })
+}
+
+/// Every face; that of a photo with one is of the person whose folder it lies in.
+fn labels(photos: &[Sample], models: &mut Models) -> Result<Vec<Labelled>, EngineError> {
+    let mut people: BTreeMap<&Path, usize> = BTreeMap::new();
+    let mut all = Vec::new();
+    for (number, photo) in photos.iter().enumerate() {
+        let next = people.len();
+        let person = *people.entry(photo.path.parent().unwrap_or(Path::new(""))).or_insert(next);
+        let person = (photo.cuts.len() == 1).then_some(person);
+        for (Cut { face, crop, .. }, vector) in photo.cuts.iter().zip(models.embed(&photo.crops())?) {
+            let quality = assess(crop, &face.bbox, &face.landmarks, face.score, vector.norm, &Thresholds::default());
+            all.push(Labelled { person, photo: number, embedding: vector.embedding, quality: quality.overall });
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,106 @@
+//! From a person's settings to the pipeline's: what a folder and a fleet have in common.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_actors::batcher::plan::BatchLimits;
+use muster_actors::concurrency::{Bounds, Limits};
+use muster_actors::gallery::{GalleryId, GalleryRule};
+use muster_actors::grouper::Params;
+use muster_actors::message::Intake;
+use muster_actors::ports::decoder::Decoder;
+use muster_actors::settings::{
+    CreditSettings, FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
+    WriterSettings,
+};
+
+use muster_vision::isolated::IsolatedDecoder;
+use crate::onnx::manifest::Manifest;
+use crate::onnx::pack::Pack;
+use crate::substitute;
+use muster_config::{Serve, Settings};
+use muster_vision::decode::{Limits as DecodeLimits, VisionDecoder};
+
+/// Bytes of an image that its header thumbnail is looked for in: an EXIF block has 64 KiB at most and comes first (EXIF 2.32,
+/// section 4.7).
+const HEAD_BYTES: u64 = 68 << 10;
+
+/// The pipeline's settings, but for what the ends of it decide.
+pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
+    let ours = &settings.pipeline;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let decodes = if ours.decoders == 0 { cores } else { ours.decoders };
+    let hang = Duration::from_secs(ours.hang_seconds);
+    let defaults = PipelineSettings::default();
+    let drain = Duration::from_secs(ours.drain_seconds);
+    PipelineSettings {
+        model,
+        object_bytes: settings.limits.image_megabytes << 20,
+        credits: CreditSettings { count: ours.credits, bytes: ours.credit_megabytes << 20, ..defaults.credits },
+        prefilter: (settings.prefilter.threshold > 0.0).then_some(PrefilterSettings {
+            threshold: settings.prefilter.threshold,
+            sibling: None,
+            head_bytes: HEAD_BYTES,
+            at_once: decodes,
+        }),
+        limits: Limits { downloads: decodes, decodes },
+        bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 4 * decodes, decodes } },
+        batch: BatchLimits {
+            count: ours.batch.max(1),
+            age: Duration::from_millis(ours.batch_milliseconds),
+            ..defaults.batch
+        },
+        timeouts: Timeouts { engine: hang, rebuild: hang, ..defaults.timeouts },
+        // A part of the drain is for what a last receive brings.
+        fetcher: FetcherSettings { grace: defaults.fetcher.grace.min(drain / 4), ..defaults.fetcher },
+        drain_deadline: drain,
+        ..defaults
+    }
+}
+
+/// A pipeline for callers, who wait: nothing is gathered for longer than it takes to answer.
+pub fn answering(serve: &Serve, common: PipelineSettings) -> PipelineSettings {
+    PipelineSettings {
+        intake: Intake {
+            gallery: GalleryRule::Always(GalleryId("requests".to_owned())),
+            results: String::new(),
+            thumbnails: None,
+        },
+        object_bytes: (serve.photo_megabytes as u64) << 20,
+        fetcher: FetcherSettings { pause: Duration::ZERO, ..common.fetcher },
+        prefilter: None,
+        batch: BatchLimits { count: serve.batch, age: Duration::from_millis(serve.batch_milliseconds), ..common.batch },
+        writer: WriterSettings { age: Duration::ZERO, ..common.writer },
+        keeper: KeeperSettings { linger: Duration::ZERO, ..common.keeper },
+        ..common
+    }
+}
+
+/// The decoder of images for a pack's detector, and the same in processes of its own.
+pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn Decoder>) {
+    let limits = &settings.limits;
+    let limits = DecodeLimits { bytes: limits.image_megabytes << 20, pixels: limits.image_megapixels * 1_000_000 };
+    let side = pack.manifest().detector.side;
+    let options = [("--bytes", limits.bytes), ("--pixels", limits.pixels), ("--side", u64::from(side))];
+    let options = options.iter().flat_map(|(name, value)| [OsString::from(name), value.to_string().into()]);
+    // Without a name of its own the program cannot be started again: a decode apart says so, and the image goes back.
+    let program = std::env::current_exe().unwrap_or_default();
+    let mut options: Vec<OsString> = options.collect();
+    let decoder: Arc<dyn Decoder> = Arc::new(VisionDecoder { limits, side });
+    let Some(substitute) = substitute::named(&pack.manifest().name) else {
+        return (decoder, Arc::new(IsolatedDecoder::new(program, options, limits)));
+    };
+    options.push(substitute.decoder_option.into());
+    ((substitute.decoder)(decoder), Arc::new(IsolatedDecoder::new(program, options, limits)))
+}
+
+/// The grouping parameters in force: the settings', where they say so, else the pack's.
+pub fn params(settings: &Settings, manifest: &Manifest) -> Params {
+    let mut params = Params::around(manifest.grouping.similarity);
+    if settings.grouping.threshold > 0.0 {
+        params = Params::around(settings.grouping.threshold);
+    }
+    params.min_size = settings.grouping.min_size;
+    params
+}

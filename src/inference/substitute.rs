@@ -1,0 +1,40 @@
+//! A pack without models that another crate brings: a chaos run needs volume, and faults on demand, not faces.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use muster_actors::ports::decoder::Decoder;
+use muster_actors::ports::engine::Engine;
+
+/// A pack whose engine and decoder are made outside this crate. In all else it is shaped like the default pack.
+pub struct Substitute {
+    /// The name by which settings ask for it.
+    pub name: &'static str,
+    /// Similarity at which two of its faces may be one person.
+    pub similarity: f32,
+    /// Makes the engine of its one lane.
+    pub engine: fn() -> Arc<dyn Engine>,
+    /// Wraps the decoder of images.
+    pub decoder: fn(Arc<dyn Decoder>) -> Arc<dyn Decoder>,
+    /// The option with which an isolated decoder wraps its own in the same way.
+    pub decoder_option: &'static str,
+}
+
+impl fmt::Debug for Substitute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Substitute").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+static REGISTERED: OnceLock<Substitute> = OnceLock::new();
+
+/// Makes a substitute known to this process. The first one stays.
+pub fn register(substitute: Substitute) {
+    // The program registers one, before it opens a pack; a second call changes nothing.
+    let _ = REGISTERED.set(substitute);
+}
+
+/// The substitute that has this name.
+pub(crate) fn named(name: &str) -> Option<&'static Substitute> {
+    REGISTERED.get().filter(|substitute| substitute.name == name)
+}

@@ -1,0 +1,41 @@
+//! The embedded ends: a scanned folder as queue and objects, and a library as store.
+//!
+//! ```text
+//! PATH… ─► scan ─► FolderQueue          FolderObjects ◄─ places ─► photo on disk
+//!            │ compares, removes gone                  
+//!            ▼
+//!        library.db ◄─ SqliteFaces (one writer thread, group commit) ◄─ Writer, Grouper
+//!            │
+//!            └─► view ─► people, export, report         forget ─► receipt
+//! ```
+
+pub mod change;
+pub mod decisions;
+pub mod error;
+pub mod faces;
+pub mod forget;
+pub mod grouping;
+pub mod groups;
+pub mod key;
+pub mod library;
+pub mod lock;
+pub mod objects;
+pub mod pages;
+pub mod queue;
+mod rows;
+pub mod runner;
+pub mod scan;
+pub mod schema;
+mod stamp;
+pub mod tombstones;
+pub mod view;
+pub mod write;
+
+pub use error::LibraryError;
+pub use faces::SqliteFaces;
+pub use key::Places;
+pub use library::Library;
+pub use objects::FolderObjects;
+pub use queue::FolderQueue;
+pub use runner::Runner;
+pub use scan::{ScanOptions, ScanReport};

@@ -1,0 +1,382 @@
+//! A folder as a queue: what a [scan](super::scan) finds new or changed, under leases.
+//!
+//! A thread walks ahead of the pipeline and keeps paths only. Messages live in memory: what is not
+//! acked when the process ends is found again by the next scan, because it is not stored.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use muster_gallery::LIBRARY_GALLERY;
+use muster_actors::gallery::GalleryId;
+use muster_actors::image::{ImageRecord, ImageState, Locator, Rejection};
+use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::timings::Timings;
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::scan::{Problem, Scan, ScanOptions, ScanReport, Step, roots, save_problems};
+use super::stamp::stamp;
+use super::{LibraryError, SqliteFaces, key, rows, write};
+
+/// A lease without an extend ends after this.
+const VISIBILITY: Duration = Duration::from_secs(120);
+/// A receive answers after this, with nothing if there is nothing.
+const POLL: Duration = Duration::from_secs(1);
+
+/// The body of a message: muster's own form.
+#[derive(Serialize)]
+struct Body<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    gallery_id: &'a str,
+}
+
+#[derive(Debug)]
+struct Message {
+    bucket: &'static str,
+    key: Box<str>,
+    receives: u32,
+}
+
+impl Message {
+    fn new(locator: Locator) -> Self {
+        let bucket = if locator.bucket == key::HERE { key::HERE } else { key::ROOT };
+        Self { bucket, key: locator.key.into_boxed_str(), receives: 0 }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Message>,
+    /// Given back, until their delay is over; the number keeps two of one moment apart.
+    delayed: BTreeMap<(Instant, u64), Message>,
+    leased: HashMap<Handle, (Instant, Message)>,
+    /// Leases by when they end.
+    ends: BTreeSet<(Instant, Handle)>,
+    counter: u64,
+    report: ScanReport,
+    walked: bool,
+    fault: Option<LibraryError>,
+}
+
+impl State {
+    /// Ends leases and delays whose time is over.
+    fn advance(&mut self, now: Instant) {
+        while let Some((end, handle)) = self.ends.pop_first() {
+            if end > now {
+                self.ends.insert((end, handle));
+                break;
+            }
+            if let Some((_, message)) = self.leased.remove(&handle) {
+                self.ready.push_front(message);
+            }
+        }
+        while let Some(entry) = self.delayed.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let message = entry.remove();
+            self.ready.push_front(message);
+        }
+    }
+
+    fn lease(&mut self, handle: &Handle, message: Message, end: Instant) {
+        self.ends.insert((end, handle.clone()));
+        self.leased.insert(handle.clone(), (end, message));
+    }
+
+    fn end(&mut self, handle: &Handle) -> Option<Message> {
+        let (end, message) = self.leased.remove(handle)?;
+        self.ends.remove(&(end, handle.clone()));
+        Some(message)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// When something will happen by itself.
+    fn alarm(&self) -> Option<Instant> {
+        let delay = self.delayed.first_key_value().map(|((at, _), _)| *at);
+        let lease = self.ends.first().map(|(at, _)| *at);
+        delay.into_iter().chain(lease).min()
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held; if it did, messages would only be delivered again.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Photos of folders as a queue. Dropping it stops the walk.
+pub struct FolderQueue {
+    shared: Arc<Shared>,
+    store: Arc<SqliteFaces>,
+    model: String,
+    visibility: Duration,
+    walker: Option<JoinHandle<()>>,
+}
+
+impl FolderQueue {
+    /// Starts the walk. A path that is not there is an error at once.
+    pub fn start(store: Arc<SqliteFaces>, options: ScanOptions) -> Result<Self, LibraryError> {
+        let roots = roots(&options.paths)?;
+        let shared = Arc::new(Shared::default());
+        let (there, library, model) = (Arc::clone(&shared), Arc::clone(&store), options.model.clone());
+        let walker = std::thread::Builder::new()
+            .name("folder-walk".to_owned())
+            .spawn(move || {
+                let result = walk(&there, &library, &roots, &model);
+                let mut state = there.state();
+                state.fault = result.err();
+                state.walked = true;
+                state.report.finished = state.fault.is_none();
+                drop(state);
+                there.changed.notify_waiters();
+            })
+            .map_err(|e| LibraryError::Broken(e.to_string()))?;
+        Ok(Self { shared, store, model: options.model, visibility: VISIBILITY, walker: Some(walker) })
+    }
+
+    /// With another time for leases.
+    pub fn with_visibility(mut self, visibility: Duration) -> Self {
+        self.visibility = visibility;
+        self
+    }
+
+    /// What the walk came to so far.
+    pub fn report(&self) -> ScanReport {
+        self.shared.state().report.clone()
+    }
+
+    fn settle(
+        &self,
+        handles: &[Handle],
+        mut settle: impl FnMut(&mut State, &Handle, Message),
+    ) -> Result<Vec<Settled>, QueueError> {
+        let mut state = self.shared.state();
+        state.advance(Instant::now());
+        let mut settled = Vec::with_capacity(handles.len());
+        for handle in handles {
+            settled.push(match state.end(handle) {
+                None => Settled::LeaseLost,
+                Some(message) => {
+                    settle(&mut state, handle, message);
+                    Settled::Done
+                }
+            });
+        }
+        drop(state);
+        self.shared.changed.notify_waiters();
+        Ok(settled)
+    }
+
+    /// Records a rejection in the library, which is this queue's dead-letter queue. A record of it that
+    /// the pipeline wrote knows more and stays; it only learns the etag it may lack.
+    async fn record(&self, locator: Locator, rejection: Rejection) -> Result<(), FacesError> {
+        let path = self.store.places().path(&locator.bucket, &locator.key);
+        let metadata = path.ok().and_then(|path| std::fs::metadata(path).ok());
+        let (etag, bytes) = metadata.map(|m| (stamp(&m), m.len())).unwrap_or_default();
+        let (id, version, model) = (locator.id(), etag.clone(), self.model.clone());
+        let known = self.store.run(move |library| {
+            let state = library
+                .db()
+                .query_row("SELECT state, etag, model FROM images WHERE id = ?1", [id.0], |row| {
+                    Ok((rows::state(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+                })
+                .optional()?;
+            let known = state.is_some_and(|(state, etag, of)| {
+                state == ImageState::Rejected && of == model && (etag.is_empty() || etag == version)
+            });
+            if known {
+                let sql = "UPDATE images SET etag = ?2 WHERE id = ?1 AND etag = ''";
+                library.db().execute(sql, params![id.0, version])?;
+            }
+            Ok(known)
+        });
+        if known.get().await? {
+            return Ok(());
+        }
+        let image = ImageRecord {
+            id,
+            locator,
+            etag,
+            bytes,
+            width: 0,
+            height: 0,
+            orientation: 1,
+            state: ImageState::Rejected,
+            rejection: Some(rejection),
+            quality: None,
+            face_count: 0,
+            model: self.model.clone(),
+        };
+        self.store
+            .commit(vec![Commit { image, faces: Vec::new(), content: None, timings: Timings::default() }])
+            .await?
+            .into_iter()
+            .collect()
+    }
+}
+
+impl Drop for FolderQueue {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(walker) = self.walker.take() {
+            let _ = walker.join();
+        }
+    }
+}
+
+/// Walks, hands out messages as they are found, and at the end reconciles what is gone.
+fn walk(shared: &Shared, store: &SqliteFaces, roots: &[PathBuf], model: &str) -> Result<(), LibraryError> {
+    let places = store.places().clone();
+    let mut problems = Vec::new();
+    let mut scan = store.look(|library| Scan::prepare(library.db(), &places, roots, model))?;
+    let whole = scan.walk(|step| {
+        let mut state = shared.state();
+        let report = &mut state.report;
+        report.found += u64::from(!matches!(step, Step::Ignored | Step::Problem(..)));
+        match step {
+            Step::Unchanged => report.unchanged += 1,
+            Step::Forgotten => report.forgotten += 1,
+            Step::Ignored => report.ignored += 1,
+            Step::Problem(locator, rejection) => {
+                let path = key::shown(&locator.bucket, &locator.key);
+                report.problems.push(Problem { path, rejection: rejection.clone() });
+                problems.push((locator, rejection));
+            }
+            Step::New(locator) => {
+                report.new += 1;
+                state.ready.push_back(Message::new(locator));
+                shared.changed.notify_waiters();
+            }
+            Step::Changed(locator) => {
+                report.changed += 1;
+                state.ready.push_back(Message::new(locator));
+                shared.changed.notify_waiters();
+            }
+        }
+        drop(state);
+        !shared.stop.load(Ordering::Relaxed)
+    });
+    if !whole {
+        // Stopped on the way: what was not met may well be there.
+        return Ok(());
+    }
+    let gone = store.look(|library| scan.gone(library.db()))?;
+    let roots = roots.to_vec();
+    let removed = store.run(move |library| {
+        save_problems(library.db_mut(), &places, &roots, &problems)?;
+        write::remove(library.db_mut(), &gone)
+    });
+    let removed = removed.wait()?;
+    shared.state().report.removed = removed as u64;
+    Ok(())
+}
+
+#[async_trait]
+impl Queue for FolderQueue {
+    fn visibility(&self) -> Duration {
+        self.visibility
+    }
+
+    async fn receive(&self, max: usize) -> Result<Received, QueueError> {
+        let until = Instant::now() + POLL;
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            let now = Instant::now();
+            let wake = {
+                let mut state = self.shared.state();
+                state.advance(now);
+                if let Some(fault) = state.fault.clone() {
+                    return Err(fault.into());
+                }
+                let mut received = Received::default();
+                while received.deliveries.len() < max {
+                    let Some(mut message) = state.ready.pop_front() else { break };
+                    let body = Body { bucket: message.bucket, key: &message.key, gallery_id: LIBRARY_GALLERY };
+                    let body = serde_json::to_string(&body)
+                        .map_err(|e| QueueError::from(LibraryError::Broken(e.to_string())))?;
+                    message.receives += 1;
+                    let receive_count = message.receives;
+                    let handle = Handle(format!("{:016x}", state.next()));
+                    state.lease(&handle, message, now + self.visibility);
+                    received.deliveries.push(Delivery { handle, body, receive_count, trace: None, waited: None });
+                }
+                received.finished =
+                    state.walked && state.ready.is_empty() && state.delayed.is_empty() && state.leased.is_empty();
+                if !received.deliveries.is_empty() || received.finished || now >= until || max == 0 {
+                    return Ok(received);
+                }
+                state.alarm().map_or(until, |at| at.min(until))
+            };
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        let end = Instant::now() + self.visibility;
+        self.settle(handles, |state, handle, message| state.lease(handle, message, end))
+    }
+
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        self.settle(handles, |_, _, _| {})
+    }
+
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+        let at = Instant::now() + delay;
+        self.settle(handles, |state, _, message| {
+            let number = state.next();
+            state.delayed.insert((at, number), message);
+        })
+    }
+
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+        let mut settled = Vec::with_capacity(entries.len());
+        for (handle, rejection) in entries {
+            let locator = {
+                let mut state = self.shared.state();
+                state.advance(Instant::now());
+                state.leased.get(handle).map(|(_, message)| Locator {
+                    gallery: GalleryId(LIBRARY_GALLERY.to_owned()),
+                    bucket: message.bucket.to_owned(),
+                    key: message.key.to_string(),
+                })
+            };
+            settled.push(match locator {
+                None => Settled::LeaseLost,
+                // Recorded before it is deleted: in between it is only recorded twice.
+                Some(locator) => match self.record(locator, rejection.clone()).await {
+                    Ok(()) => self.ack(std::slice::from_ref(handle)).await?.pop().unwrap_or(Settled::LeaseLost),
+                    Err(error) => Settled::Failed(muster_actors::error::class::Classified::class(&error)),
+                },
+            });
+        }
+        Ok(settled)
+    }
+}

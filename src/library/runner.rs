@@ -1,0 +1,184 @@
+//! The pipeline over folders: builds the embedded ends and runs one round after another over them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::System;
+use muster_gallery::LIBRARY_GALLERY;
+use muster_actors::drain::Drain;
+use muster_actors::exit::Exit;
+use muster_actors::gallery::{GalleryId, GalleryRule};
+use muster_actors::grouper::Params;
+use muster_actors::message::Intake;
+use muster_actors::ports::Ports;
+use muster_actors::ports::engine::Engine;
+use muster_actors::progress::{Progress, Summary};
+use muster_actors::settings::{
+    FetcherSettings, GrouperSettings, KeeperSettings, Settings as PipelineSettings, WriterSettings,
+};
+use muster_actors::start;
+
+use super::scan::roots;
+use super::{
+    FolderObjects, FolderQueue, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, grouping,
+};
+use muster_inference::gpu::Card;
+use muster_inference::gpu::health::Health;
+use muster_inference::onnx::pack::Pack;
+use muster_inference::pipeline;
+use muster_config::Settings;
+
+/// The note of what was indexed last.
+const PATHS: &str = "paths";
+const REFRESH: Duration = Duration::from_millis(200);
+
+/// Everything that stays from round to round: settings, models, store.
+pub struct Runner {
+    settings: Settings,
+    pack: Arc<Pack>,
+    engines: Vec<Arc<dyn Engine>>,
+    cards: Vec<Card>,
+    store: Arc<SqliteFaces>,
+}
+
+/// How one round ended.
+pub struct Round {
+    /// Why it ended.
+    pub exit: Exit,
+    /// What it did.
+    pub summary: Summary,
+    /// What the scan came to.
+    pub scan: ScanReport,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Is shown what a round does.
+pub trait Watch {
+    /// So far. `left` is how many images are known to wait.
+    fn show(&mut self, progress: &Progress, scan: &ScanReport, left: Option<u64>);
+    /// It was asked to stop, and finishes what is on a lane.
+    fn stopping(&mut self);
+    /// It ended.
+    fn ended(&mut self);
+}
+
+/// The folders and photos that were indexed last.
+pub fn remembered(library: &Library) -> Result<Vec<PathBuf>, LibraryError> {
+    let Some(note) = library.note(PATHS)? else { return Ok(Vec::new()) };
+    let all: Vec<(String, String)> =
+        serde_json::from_str(&note).map_err(|error| LibraryError::Broken(format!("the note of paths: {error}")))?;
+    Ok(all.iter().filter_map(|(bucket, key)| library.places().path(bucket, key).ok()).collect())
+}
+
+impl Runner {
+    /// Over engines that run already.
+    pub fn new(settings: Settings, pack: Arc<Pack>, engines: Vec<Arc<dyn Engine>>, store: Arc<SqliteFaces>) -> Self {
+        Self { settings, pack, engines, cards: Vec::new(), store }
+    }
+
+    /// Looks after these cards during a round; one that is lost ends it.
+    pub fn watching(self, cards: &[Card]) -> Self {
+        Self { cards: cards.to_vec(), ..self }
+    }
+
+    /// Indexes what is new or changed below `paths`, then groups; hands back what is left when `stop` comes. Blocking.
+    pub fn round(
+        &self,
+        paths: &[PathBuf],
+        stop: impl Future<Output = ()>,
+        watch: &mut dyn Watch,
+    ) -> Result<Round, LibraryError> {
+        let started = Instant::now();
+        let options = ScanOptions { paths: paths.to_vec(), model: self.pack.id() };
+        grouping::remember(&self.store, &self.params())?;
+        self.remember(paths)?;
+        let queue = Arc::new(FolderQueue::start(Arc::clone(&self.store), options)?);
+        let ports = self.ports(&queue);
+        let settings = self.pipeline();
+        let deadline = settings.drain_deadline;
+        let scan = Arc::clone(&queue);
+        let (exit, summary) = System::new().block_on(async move {
+            let running = start(ports, settings);
+            let fault = running.faults();
+            let _health = Health::watch(&self.cards, move |reason| fault(Exit::HostFault(reason)));
+            let progress = running.progress();
+            let drain = running.drainer();
+            let finished = running.finished();
+            tokio::pin!(finished, stop);
+            let mut refresh = tokio::time::interval(REFRESH);
+            let mut told = false;
+            loop {
+                tokio::select! {
+                    end = &mut finished => {
+                        watch.ended();
+                        break end;
+                    }
+                    () = &mut stop, if !told => {
+                        told = true;
+                        watch.stopping();
+                        drain(Drain::hand_back(deadline));
+                    }
+                    _ = refresh.tick() => {
+                        let now = progress.borrow().clone();
+                        let report = scan.report();
+                        let left = (report.new + report.changed).saturating_sub(now.counts.ended());
+                        watch.show(&now, &report, report.finished.then_some(left));
+                    }
+                }
+            }
+        });
+        Ok(Round { exit, summary, scan: queue.report(), seconds: started.elapsed().as_secs_f64() })
+    }
+
+    /// Leaves a note of what was indexed, so that it can be indexed again without being named.
+    fn remember(&self, paths: &[PathBuf]) -> Result<(), LibraryError> {
+        let places = self.store.places();
+        let all: Vec<(String, String)> =
+            roots(paths)?.iter().map(|path| places.locate(path)).map(|place| (place.bucket, place.key)).collect();
+        let text = serde_json::to_string(&all).map_err(|error| LibraryError::Broken(error.to_string()))?;
+        self.store.run(move |library| library.set_note(PATHS, &text)).wait()
+    }
+
+    fn ports(&self, queue: &Arc<FolderQueue>) -> Ports {
+        let params = self.params();
+        let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
+        Ports {
+            queue: Arc::clone(queue) as _,
+            objects: Arc::new(FolderObjects::new(self.store.places().clone())),
+            analyses: None,
+            decoder,
+            apart,
+            engines: self.engines.clone(),
+            faces: Arc::clone(&self.store) as _,
+            reconcile: Some(Arc::new(move |_, snapshot| grouping::group(snapshot, &params))),
+        }
+    }
+
+    fn params(&self) -> Params {
+        pipeline::params(&self.settings, self.pack.manifest())
+    }
+
+    fn pipeline(&self) -> PipelineSettings {
+        let ours = &self.settings.pipeline;
+        let common = pipeline::settings(&self.settings, self.pack.id());
+        let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
+        // A photo may have been the death of the last run: this one decodes all of them apart.
+        let apart_at = if self.store.interrupted() { 1 } else { common.fetcher.apart_at };
+        PipelineSettings {
+            fetcher: FetcherSettings { apart_at, ..common.fetcher },
+            intake: Intake { gallery: GalleryRule::Always(gallery.clone()), results: String::new(), thumbnails: None },
+            writer: WriterSettings {
+                count: ours.write_batch,
+                age: Duration::from_millis(ours.write_milliseconds),
+                ..common.writer
+            },
+            // To settle a lease of a folder costs nothing: nothing to gather for.
+            keeper: KeeperSettings { linger: Duration::ZERO, ..common.keeper },
+            // Deletions, decisions and other settings change groups too, so a round always reconciles.
+            grouper: GrouperSettings { always: vec![gallery], ..common.grouper.clone() },
+            ..common
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Read models: what people, export and report show.
+
+use muster_gallery::LIBRARY_GALLERY;
+use muster_actors::face::FaceId;
+use muster_actors::gallery::{GalleryId, GroupId};
+use muster_actors::image::{ImageId, ImageState, Locator};
+use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
+use rusqlite::{Connection, Row, params};
+use serde::Serialize;
+
+use super::{LibraryError, key, rows};
+
+/// What could not be used, and why: images and folders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// As [`key::shown`].
+    pub path: String,
+    /// `TRUNCATED`, …
+    pub reason: String,
+    /// One sentence for a person.
+    pub detail: String,
+}
+
+pub(super) const MINE: &str = "(SELECT n FROM galleries WHERE name = 'local')";
+
+/// All groups, the largest first, then by id.
+pub fn people(db: &Connection) -> Result<Vec<Person>, LibraryError> {
+    debug_assert!(MINE.contains(LIBRARY_GALLERY));
+    // Where the saved cover is gone, the best face that is left.
+    let sql = format!(
+        "WITH there AS (SELECT m.grp, f.id, f.image, f.overall FROM members m JOIN faces f ON f.id = m.face \
+         WHERE m.gallery = {MINE}), \
+         counts AS (SELECT grp, count(*) AS faces, count(DISTINCT image) AS photos FROM there GROUP BY grp) \
+         SELECT g.id, g.name, c.faces, c.photos, t.id, i.bucket, i.key FROM groups g JOIN counts c ON c.grp = g.id \
+         JOIN there t ON t.grp = g.id AND t.id = coalesce( \
+           (SELECT s.id FROM there s WHERE s.grp = g.id AND s.id = g.cover), \
+           (SELECT s.id FROM there s WHERE s.grp = g.id ORDER BY s.overall DESC, s.id LIMIT 1)) \
+         JOIN images i ON i.n = t.image WHERE g.gallery = {MINE} ORDER BY c.faces DESC, g.id"
+    );
+    let mut select = db.prepare(&sql)?;
+    let rows = select.query_map([], |row| {
+        Ok(Person {
+            id: GroupId(rows::id(row, 0)?),
+            name: row.get(1)?,
+            faces: rows::unsigned(row, 2)?,
+            photos: rows::unsigned(row, 3)?,
+            cover: FaceId(rows::id(row, 4)?),
+            cover_path: key::shown(&row.get::<_, String>(5)?, &row.get::<_, String>(6)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Which faces.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// All, by path, then by descending detector score.
+    All,
+    /// Those of a group, the best first.
+    Group(GroupId),
+    /// Those in no group, the best first.
+    Ungrouped,
+    /// This one.
+    One(FaceId),
+}
+
+/// Hands faces out one by one.
+pub fn faces(
+    db: &Connection,
+    which: Which,
+    mut each: impl FnMut(FaceRow) -> Result<(), LibraryError>,
+) -> Result<(), LibraryError> {
+    let (filter, order, id) = match which {
+        Which::All => ("1 OR ?1", "i.bucket, i.key, f.score DESC, f.id", None),
+        Which::Group(id) => ("m.grp = ?1", "f.overall DESC, f.id", Some(id.0)),
+        Which::Ungrouped => ("m.grp IS NULL OR ?1", "f.overall DESC, f.id", None),
+        Which::One(id) => ("f.id = ?1", "f.id", Some(id.0)),
+    };
+    let mut select = db.prepare_cached(&face_sql(filter, order))?;
+    let mut found = select.query(params![id])?;
+    while let Some(row) = found.next()? {
+        each(face_row(row)?)?;
+    }
+    Ok(())
+}
+
+pub(super) fn face_sql(filter: &str, order: &str) -> String {
+    format!(
+        "SELECT f.n, f.id, i.bucket, i.key, f.bbox, f.landmarks, m.grp, g.name, {} FROM faces f \
+         JOIN images i ON i.n = f.image LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id \
+         LEFT JOIN groups g ON g.gallery = m.gallery AND g.id = m.grp \
+         WHERE f.gallery = {MINE} AND ({filter}) ORDER BY {order}",
+        rows::QUALITY
+    )
+}
+
+pub(super) fn face_row(row: &Row<'_>) -> rusqlite::Result<FaceRow> {
+    let (bucket, key): (String, String) = (row.get(2)?, row.get(3)?);
+    let photo = Locator { gallery: GalleryId(LIBRARY_GALLERY.to_owned()), bucket, key };
+    let (image, Locator { bucket, key, .. }) = (photo.id(), photo);
+    Ok(FaceRow {
+        image,
+        n: row.get(0)?,
+        id: FaceId(rows::id(row, 1)?),
+        path: key::shown(&bucket, &key),
+        bucket,
+        key,
+        bbox: rows::bbox(row, 4)?,
+        landmarks: rows::landmarks(row, 5)?,
+        group: rows::maybe_id(row, 6)?.map(GroupId),
+        name: row.get(7)?,
+        quality: rows::quality(row, 8)?,
+    })
+}
+
+/// A face's square JPEG.
+pub fn thumbnail(db: &Connection, face: i64) -> Result<Vec<u8>, LibraryError> {
+    let mut select = db.prepare_cached("SELECT jpeg FROM thumbnails WHERE face = ?1")?;
+    Ok(select.query_row([face], |row| row.get(0))?)
+}
+
+/// A face's embedding.
+pub fn embedding(db: &Connection, face: i64) -> Result<Vec<f32>, LibraryError> {
+    let mut select = db.prepare_cached("SELECT embedding FROM faces WHERE n = ?1")?;
+    Ok(select.query_row([face], |row| rows::floats(row, 0))?)
+}
+
+/// Hands images out one by one, by path.
+pub fn images(db: &Connection, mut each: impl FnMut(ImageRow) -> Result<(), LibraryError>) -> Result<(), LibraryError> {
+    let mut select = db.prepare(&format!("{} ORDER BY bucket, key", image_sql()))?;
+    let mut found = select.query([])?;
+    while let Some(row) = found.next()? {
+        each(image_row(row)?)?;
+    }
+    Ok(())
+}
+
+pub(super) fn image_sql() -> String {
+    format!(
+        "SELECT face_count, id, bucket, key, bytes, width, height, orientation, state, reason, detail, quality, model \
+         FROM images WHERE gallery = {MINE}"
+    )
+}
+
+pub(super) fn image_row(row: &Row<'_>) -> rusqlite::Result<ImageRow> {
+    Ok(ImageRow {
+        face_count: rows::unsigned(row, 0)?,
+        id: ImageId(rows::id(row, 1)?),
+        path: key::shown(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?),
+        bucket: row.get(2)?,
+        key: row.get(3)?,
+        bytes: rows::unsigned(row, 4)?,
+        width: row.get(5)?,
+        height: row.get(6)?,
+        orientation: row.get(7)?,
+        state: rows::state(row, 8)?,
+        reason: rows::reject_reason(row, 9)?,
+        detail: row.get(10)?,
+        quality: row.get(11)?,
+        model: row.get(12)?,
+    })
+}
+
+/// Rejected images and folders that could not be looked into, by path.
+pub fn rejected(db: &Connection) -> Result<Vec<Rejected>, LibraryError> {
+    let mut select = db.prepare(&format!(
+        "SELECT bucket, key, reason, detail FROM images WHERE gallery = {MINE} AND state = 'rejected' \
+         UNION ALL SELECT bucket, key, reason, detail FROM problems ORDER BY 1, 2, 3"
+    ))?;
+    let rows = select.query_map([], |row| {
+        Ok(Rejected {
+            path: key::shown(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?),
+            reason: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            detail: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Folders that could not be looked into, by path.
+pub fn problems(db: &Connection) -> Result<Vec<Rejected>, LibraryError> {
+    let mut select = db.prepare("SELECT bucket, key, reason, detail FROM problems ORDER BY 1, 2")?;
+    let rows = select.query_map([], |row| {
+        let path = key::shown(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?);
+        Ok(Rejected { path, reason: row.get(2)?, detail: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Counts everything once.
+pub fn totals(db: &Connection) -> Result<Totals, LibraryError> {
+    let mut totals = Totals::default();
+    let mut select =
+        db.prepare(&format!("SELECT state, count(*) FROM images WHERE gallery = {MINE} GROUP BY state"))?;
+    for count in select.query_map([], |row| Ok((rows::state(row, 0)?, rows::unsigned(row, 1)?)))? {
+        let (state, count) = count?;
+        totals.images += count;
+        match state {
+            ImageState::Indexed => totals.indexed = count,
+            ImageState::NoFaces => totals.no_faces = count,
+            ImageState::LowQuality => totals.low_quality = count,
+            ImageState::Rejected => totals.rejected = count,
+        }
+    }
+    let sql = format!(
+        "SELECT count(*), count(*) - count(m.grp), count(DISTINCT m.grp) FROM faces f \
+         LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id WHERE f.gallery = {MINE}"
+    );
+    (totals.faces, totals.ungrouped, totals.groups) =
+        db.query_row(&sql, [], |row| Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?, rows::unsigned(row, 2)?)))?;
+    Ok(totals)
+}
+
+/// Ids that begin with these hexadecimal digits: of groups (with those that a merge redirects, as where
+/// they lead), ascending.
+pub fn groups_like(db: &Connection, prefix: &str) -> Result<Vec<GroupId>, LibraryError> {
+    let mut select = db.prepare(&format!(
+        "SELECT DISTINCT id FROM (SELECT id, id AS said FROM groups WHERE gallery = {MINE} \
+         UNION SELECT target, source FROM redirects WHERE gallery = {MINE}) \
+         WHERE hex(said) LIKE upper(?1) || '%' ORDER BY id LIMIT 9"
+    ))?;
+    Ok(select.query_map([prefix], |row| Ok(GroupId(rows::id(row, 0)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Ids of faces that begin with these hexadecimal digits, ascending.
+pub fn faces_like(db: &Connection, prefix: &str) -> Result<Vec<FaceId>, LibraryError> {
+    let mut select = db.prepare(&format!(
+        "SELECT id FROM faces WHERE gallery = {MINE} AND hex(id) LIKE upper(?1) || '%' ORDER BY id LIMIT 9"
+    ))?;
+    Ok(select.query_map([prefix], |row| Ok(FaceId(rows::id(row, 0)?)))?.collect::<Result<_, _>>()?)
+}

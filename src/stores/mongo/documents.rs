@@ -1,0 +1,236 @@
+//! What documents look like. Ids are BSON UUIDs (16 bytes, shown as hexadecimal by every tool), embeddings BSON vectors of float32
+//! (Binary subtype 9).
+
+use std::time::Duration;
+
+use mongodb::bson::binary::Vector;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Bson, Document, Uuid, doc};
+use muster_actors::face::{BBox, Face, FaceId};
+use muster_actors::gallery::{Decision, GroupId, Lineage, Verdict};
+use muster_actors::image::{ImageId, ImageRecord};
+use muster_actors::ports::analyses::Content;
+use muster_actors::ports::faces::Commit;
+use muster_actors::timings::Timings;
+use serde::Serialize;
+
+use super::MongoError;
+use crate::embeddings::{Digest, digest};
+
+/// An id as MongoDB holds it.
+pub fn uuid(id: [u8; 16]) -> Bson {
+    Bson::Binary(Uuid::from_bytes(id).into())
+}
+
+fn id(document: &Document, key: &str) -> Result<[u8; 16], MongoError> {
+    match document.get(key) {
+        Some(Bson::Binary(binary)) => binary.bytes.as_slice().try_into().ok(),
+        _ => None,
+    }
+    .ok_or_else(|| strange(document, key))
+}
+
+fn strange(document: &Document, key: &str) -> MongoError {
+    let of = document.get("_id").map(ToString::to_string).unwrap_or_default();
+    MongoError::Document(format!("document {of} has no {key}, or one of another kind"))
+}
+
+/// The id of a face under `key`.
+pub fn face_id(document: &Document, key: &str) -> Result<FaceId, MongoError> {
+    Ok(FaceId(id(document, key)?))
+}
+
+/// The id of an image under `key`.
+pub fn image_id(document: &Document, key: &str) -> Result<ImageId, MongoError> {
+    Ok(ImageId(id(document, key)?))
+}
+
+/// The id of a group under `key`, where there is one.
+pub fn group_id(document: &Document, key: &str) -> Result<Option<GroupId>, MongoError> {
+    match document.get(key) {
+        None | Some(Bson::Null) => Ok(None),
+        Some(_) => Ok(Some(GroupId(id(document, key)?))),
+    }
+}
+
+/// A text.
+pub fn text<'a>(document: &'a Document, key: &str) -> Result<&'a str, MongoError> {
+    document.get_str(key).map_err(|_| strange(document, key))
+}
+
+/// A whole number that is not negative.
+pub fn unsigned(document: &Document, key: &str) -> Result<u64, MongoError> {
+    let number = match document.get(key) {
+        Some(Bson::Int32(number)) => Some(i64::from(*number)),
+        Some(Bson::Int64(number)) => Some(*number),
+        _ => None,
+    };
+    number.and_then(|number| u64::try_from(number).ok()).ok_or_else(|| strange(document, key))
+}
+
+/// A fraction.
+pub fn fraction(document: &Document, key: &str) -> Result<f32, MongoError> {
+    document.get_f64(key).map(|number| number as f32).map_err(|_| strange(document, key))
+}
+
+/// The digest of an embedding.
+pub fn digest_of(document: &Document) -> Result<Digest, MongoError> {
+    id(document, "digest")
+}
+
+/// The digest of an image's bytes, where they were read.
+pub fn content(document: &Document) -> Option<Content> {
+    match document.get("content") {
+        Some(Bson::Binary(binary)) => binary.bytes.as_slice().try_into().ok(),
+        _ => None,
+    }
+}
+
+/// Floats as a BSON vector.
+pub fn vector(floats: &[f32]) -> Bson {
+    Bson::Binary(Binary::from(Vector::Float32(floats.to_vec())))
+}
+
+/// Floats of a BSON vector.
+pub fn floats(document: &Document, key: &str) -> Result<Vec<f32>, MongoError> {
+    match document.get(key) {
+        Some(Bson::Binary(binary)) => match Vector::try_from(binary) {
+            Ok(Vector::Float32(floats)) => Ok(floats),
+            _ => Err(strange(document, key)),
+        },
+        _ => Err(strange(document, key)),
+    }
+}
+
+/// The word serde has for a value: `no_faces`.
+pub fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// A large count as MongoDB holds it.
+pub fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The box of a face.
+pub fn bbox(document: &Document) -> Result<BBox, MongoError> {
+    let parts = document.get_document("box").map_err(|_| strange(document, "box"))?;
+    let part = |key| fraction(parts, key);
+    Ok(BBox { x: part("x")?, y: part("y")?, width: part("width")?, height: part("height")? })
+}
+
+/// Fields of an image and of how it went.
+pub fn image(Commit { image, content, timings, .. }: &Commit) -> Document {
+    let mut fields = doc! {
+        "gallery": &image.locator.gallery.0,
+        "bucket": &image.locator.bucket,
+        "key": &image.locator.key,
+        "etag": &image.etag,
+        "bytes": signed(image.bytes),
+        "width": i64::from(image.width),
+        "height": i64::from(image.height),
+        "orientation": i32::from(image.orientation),
+        "state": word(&image.state),
+        "quality": image.quality.map(f64::from),
+        "face_count": i64::from(image.face_count),
+        "model": &image.model,
+    };
+    if let Some(content) = content {
+        fields.insert("content", Binary { subtype: BinarySubtype::Generic, bytes: content.to_vec() });
+    }
+    let rejection = image.rejection.as_ref();
+    fields.insert("reason", rejection.map(|rejection| rejection.reason.as_str()));
+    fields.insert("timings", self::timings(timings));
+    fields.insert("detail", rejection.map(|rejection| rejection.detail.as_str()));
+    fields
+}
+
+/// How long an image took, in milliseconds. Says nothing of the image: it is another each time.
+fn timings(timings: &Timings) -> Document {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let Timings { waited, judge, download, decode, analyse, total } = *timings;
+    let stages =
+        [("waited", waited), ("judge", judge), ("download", download), ("decode", decode), ("analyse", analyse)];
+    let stages = stages.into_iter().filter_map(|(stage, time)| Some((stage.to_owned(), milliseconds(time?).into())));
+    let mut fields: Document = stages.collect();
+    fields.insert("total", milliseconds(total));
+    fields
+}
+
+/// Fields of a face.
+pub fn face(image: &ImageRecord, face: &Face) -> Document {
+    let q = &face.quality;
+    let landmarks: Vec<Bson> =
+        face.landmarks.iter().map(|[x, y]| Bson::from(vec![f64::from(*x), f64::from(*y)])).collect();
+    let reasons: Vec<String> = q.reasons.iter().map(word).collect();
+    let number = f64::from;
+    doc! {
+        "gallery": &image.locator.gallery.0,
+        "image": uuid(image.id.0),
+        "model": &image.model,
+        "box": { "x": number(face.bbox.x), "y": number(face.bbox.y), "width": number(face.bbox.width), "height": number(face.bbox.height) },
+        "landmarks": landmarks,
+        "score": number(q.score),
+        "overall": number(q.overall),
+        "quality": {
+            "sharpness": number(q.sharpness), "level": number(q.level), "contrast": number(q.contrast),
+            "unevenness": number(q.unevenness), "yaw": number(q.yaw), "pitch": number(q.pitch), "roll": number(q.roll),
+            "occlusion": number(q.occlusion), "size": number(q.size), "reasons": reasons,
+        },
+        "norm": number(q.norm),
+        "embedding": vector(&face.embedding),
+        "digest": uuid(digest(&face.embedding)),
+    }
+}
+
+/// What the existing system wants to know of an image.
+pub fn metadata(image: &ImageRecord) -> Document {
+    doc! {
+        "gallery_id": &image.locator.gallery.0,
+        "bucket": &image.locator.bucket,
+        "key": &image.locator.key,
+        "status": word(&image.state),
+        "reason": image.rejection.as_ref().map(|rejection| rejection.reason.as_str()),
+        "face_count": i64::from(image.face_count),
+    }
+}
+
+/// A decision.
+pub fn decision(document: &Document) -> Result<Decision, MongoError> {
+    let verdict = match text(document, "say")? {
+        "same" => Verdict::Same { a: face_id(document, "a")?, b: face_id(document, "b")? },
+        "not_same" => Verdict::NotSame { a: face_id(document, "a")?, b: face_id(document, "b")? },
+        "name" => Verdict::Name { face: face_id(document, "a")?, name: text(document, "name")?.to_owned() },
+        _ => return Err(strange(document, "say")),
+    };
+    Ok(Decision { seq: unsigned(document, "seq")?, batch: unsigned(document, "batch")?, verdict })
+}
+
+/// An event of a gallery's groups.
+pub fn lineage(event: &Lineage) -> Document {
+    match event {
+        Lineage::Born { group } => doc! { "event": "born", "group": uuid(group.0) },
+        Lineage::Merged { from, into } => doc! { "event": "merged", "group": uuid(from.0), "other": uuid(into.0) },
+        Lineage::Split { from, part } => doc! { "event": "split", "group": uuid(from.0), "other": uuid(part.0) },
+        Lineage::Died { group } => doc! { "event": "died", "group": uuid(group.0) },
+    }
+}
+
+/// What no store can hold: a figure that is not finite, a face of another image.
+pub fn check(Commit { image, faces, .. }: &Commit) -> Result<(), MongoError> {
+    if image.id != image.locator.id() {
+        return Err(MongoError::Invalid("the image's id is not its locator's".to_owned()));
+    }
+    for face in faces {
+        if face.image != image.id {
+            return Err(MongoError::Invalid(format!("face {} is of another image", face.id)));
+        }
+        if face.embedding.is_empty() || !face.is_finite() {
+            return Err(MongoError::Invalid(format!("face {} has a figure that is not finite", face.id)));
+        }
+    }
+    Ok(())
+}

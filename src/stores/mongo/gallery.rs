@@ -1,0 +1,169 @@
+//! A gallery as the grouper reads it.
+
+use mongodb::Cursor;
+use mongodb::bson::{Document, doc};
+use mongodb::options::ReadConcern;
+use muster_actors::face::FaceId;
+use muster_actors::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
+use std::collections::BTreeMap;
+
+use super::documents::{self, digest_of, face_id, floats, group_id, image_id, unsigned};
+use super::{MongoError, MongoFaces, names};
+use crate::embeddings::{Digest, Embeddings};
+
+/// Faces that a cursor brings at once.
+const BATCH: u32 = 5_000;
+
+/// Everything of a gallery. The generation is read first: what is written while the rest is read raises it, and saving
+/// then ends in a conflict. A gallery nobody wrote to is empty, generation 0.
+pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<GallerySnapshot, MongoError> {
+    let Some(generation) = generation(store, gallery).await? else { return Ok(GallerySnapshot::default()) };
+    let (faces, members) = faces(store, gallery, generation).await?;
+    let previous = partition(store, gallery, members).await?;
+    Ok(GallerySnapshot { generation, faces, decisions: decisions(store, gallery).await?, previous })
+}
+
+pub async fn generation(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<u64>, MongoError> {
+    let found = store
+        .collection(names::GALLERIES)
+        .find_one(doc! { "_id": &gallery.0 })
+        .read_concern(ReadConcern::majority())
+        .await?;
+    found.map(|found| unsigned(&found, "generation")).transpose()
+}
+
+pub async fn find(
+    store: &MongoFaces,
+    collection: &str,
+    gallery: &GalleryId,
+    projection: Document,
+    sort: Document,
+) -> Result<Cursor<Document>, MongoError> {
+    let cursor = store
+        .collection(collection)
+        .find(doc! { "gallery": &gallery.0 })
+        .projection(projection)
+        .sort(sort)
+        .batch_size(BATCH)
+        .read_concern(ReadConcern::majority())
+        .await?;
+    Ok(cursor)
+}
+
+type Members = BTreeMap<GroupId, Vec<FaceId>>;
+
+/// Faces, and which group each is in. Embeddings that the cache has are not read from the database.
+async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<(Vec<FaceVector>, Members), MongoError> {
+    let mut projection = doc! { "image": 1, "overall": 1, "group": 1, "digest": 1 };
+    if store.vectors.is_none() {
+        projection.insert("embedding", 1);
+    }
+    let mut cursor = find(store, names::FACES, gallery, projection, doc! { "gallery": 1, "_id": 1 }).await?;
+    let (mut faces, mut digests, mut members) = (Vec::new(), Vec::new(), Members::new());
+    while cursor.advance().await? {
+        let document = cursor.deserialize_current()?;
+        let id = face_id(&document, "_id")?;
+        digests.push(digest_of(&document)?);
+        faces.push(FaceVector {
+            id,
+            image: image_id(&document, "image")?,
+            embedding: if store.vectors.is_none() { floats(&document, "embedding")? } else { Vec::new() },
+            quality: documents::fraction(&document, "overall")?,
+        });
+        if let Some(group) = group_id(&document, "group")? {
+            members.entry(group).or_default().push(id);
+        }
+    }
+    if let Some(vectors) = &store.vectors {
+        // What was read and kept while somebody deleted it must not stay in the cache.
+        if fill(store, vectors, gallery, &digests, &mut faces).await? && generation(store, gallery).await? != Some(at) {
+            vectors.forget(gallery).await;
+        }
+    }
+    Ok((faces, members))
+}
+
+/// Brings the embeddings: from the cache, and the missing ones from the database into the cache. Whether any were missing.
+async fn fill(
+    store: &MongoFaces,
+    vectors: &dyn Embeddings,
+    gallery: &GalleryId,
+    digests: &[Digest],
+    faces: &mut Vec<FaceVector>,
+) -> Result<bool, MongoError> {
+    for (face, embedding) in faces.iter_mut().zip(vectors.find(gallery, digests).await) {
+        face.embedding = embedding.unwrap_or_default();
+    }
+    let missing: Vec<usize> = (0..faces.len()).filter(|place| faces[*place].embedding.is_empty()).collect();
+    for places in missing.chunks(BATCH as usize) {
+        let ids: Vec<_> = places.iter().map(|place| documents::uuid(faces[*place].id.0)).collect();
+        let mut cursor = store
+            .collection(names::FACES)
+            .find(doc! { "_id": { "$in": ids } })
+            .projection(doc! { "embedding": 1 })
+            .batch_size(BATCH)
+            .read_concern(ReadConcern::majority())
+            .await?;
+        let mut read = BTreeMap::new();
+        while cursor.advance().await? {
+            let document = cursor.deserialize_current()?;
+            read.insert(face_id(&document, "_id")?, floats(&document, "embedding")?);
+        }
+        for place in places {
+            faces[*place].embedding = read.remove(&faces[*place].id).unwrap_or_default();
+        }
+        let there = places.iter().filter(|place| !faces[**place].embedding.is_empty());
+        let kept: Vec<_> = there.map(|place| (digests[*place], &faces[*place].embedding[..])).collect();
+        vectors.keep(gallery, &kept).await;
+    }
+    // Deleted since the first read: the generation says so, and saving ends in a conflict.
+    faces.retain(|face| !face.embedding.is_empty());
+    Ok(!missing.is_empty())
+}
+
+/// Which group each face is in.
+pub async fn members(store: &MongoFaces, gallery: &GalleryId) -> Result<Members, MongoError> {
+    let mut cursor = find(store, names::FACES, gallery, doc! { "group": 1 }, doc! { "gallery": 1, "_id": 1 }).await?;
+    let mut members = Members::new();
+    while cursor.advance().await? {
+        let document = cursor.deserialize_current()?;
+        if let Some(group) = group_id(&document, "group")? {
+            members.entry(group).or_default().push(face_id(&document, "_id")?);
+        }
+    }
+    Ok(members)
+}
+
+/// The partition that was saved last, of faces that still are.
+pub async fn partition(store: &MongoFaces, gallery: &GalleryId, mut members: Members) -> Result<Partition, MongoError> {
+    let mut cursor = find(store, names::GROUPS, gallery, doc! {}, doc! { "_id": 1 }).await?;
+    let mut partition = Partition::default();
+    while cursor.advance().await? {
+        let document = cursor.deserialize_current()?;
+        let Some(id) = group_id(&document, "_id")? else { continue };
+        if let Some(into) = group_id(&document, "into")? {
+            partition.redirects.insert(id, into);
+            continue;
+        }
+        partition.groups.push(Group {
+            id,
+            faces: members.remove(&id).unwrap_or_default(),
+            cover: face_id(&document, "cover")?,
+            centroid: floats(&document, "centroid")?,
+            name: document.get_str("name").ok().map(str::to_owned),
+        });
+    }
+    Ok(partition)
+}
+
+async fn decisions(
+    store: &MongoFaces,
+    gallery: &GalleryId,
+) -> Result<Vec<muster_actors::gallery::Decision>, MongoError> {
+    let mut cursor = find(store, names::DECISIONS, gallery, doc! {}, doc! { "seq": 1 }).await?;
+    let mut decisions = Vec::new();
+    while cursor.advance().await? {
+        decisions.push(documents::decision(&cursor.deserialize_current()?)?);
+    }
+    Ok(decisions)
+}

@@ -1,0 +1,167 @@
+//! Faces, images, groups and decisions in MongoDB (DESIGN 7): two databases, as the existing system has them.
+//!
+//! Writes are idempotent by key. One image's result is several statements in unordered bulks; it counts as written when all
+//! of them are acknowledged by a majority. Every write of faces ends by raising its gallery's generation, so that nobody
+//! saves groups made from older faces; groups are saved in a transaction that checks the generation.
+
+mod album;
+mod bulk;
+pub mod classify;
+mod connect;
+mod decisions;
+pub mod documents;
+mod erase;
+mod forgotten;
+mod gallery;
+mod indexes;
+mod lately;
+mod partition;
+mod tombstones;
+mod transaction;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::embeddings::Embeddings;
+use async_trait::async_trait;
+use mongodb::bson::{Document, doc};
+use mongodb::{Client, Collection, Database};
+use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use tokio::time::timeout;
+
+pub use album::{Album, Place};
+pub use connect::{Connection, Uris};
+pub use erase::{Known, KnownFace, PAGE};
+pub use lately::{Lately, Origin};
+pub use tombstones::{Marks, Scope};
+
+/// Why MongoDB did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MongoError {
+    /// The driver or the server says so.
+    #[error("MongoDB: {0}")]
+    Driver(#[from] mongodb::error::Error),
+    /// One statement of a bulk failed.
+    #[error("MongoDB: {message} (code {code})")]
+    Statement {
+        /// The server's error code.
+        code: i32,
+        /// For a person.
+        message: String,
+    },
+    /// A document is not what muster wrote.
+    #[error("MongoDB: {0}")]
+    Document(String),
+    /// The result cannot be stored as it is.
+    #[error("{0}")]
+    Invalid(String),
+    /// The gallery changed since the snapshot.
+    #[error("the gallery changed meanwhile")]
+    Conflict,
+    /// The server cannot do what muster needs.
+    #[error("MongoDB: {0}")]
+    Unfit(String),
+}
+
+impl From<MongoError> for FacesError {
+    fn from(error: MongoError) -> Self {
+        match error {
+            MongoError::Conflict => Self::Conflict,
+            error => Self::Failed { class: classify::class(&error), message: error.to_string() },
+        }
+    }
+}
+
+impl From<mongodb::bson::error::Error> for MongoError {
+    fn from(error: mongodb::bson::error::Error) -> Self {
+        Self::Document(error.to_string())
+    }
+}
+
+/// Collections of the database of faces.
+pub(crate) mod names {
+    pub const IMAGES: &str = "images";
+    pub const FACES: &str = "faces";
+    pub const GROUPS: &str = "groups";
+    pub const DECISIONS: &str = "decisions";
+    pub const GALLERIES: &str = "galleries";
+    pub const LINEAGE: &str = "lineage";
+    pub const FORGOTTEN: &str = "forgotten";
+    pub const INTERRUPTIONS: &str = "interruptions";
+}
+
+/// What is waited for the end of a connection.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// The store of a fleet.
+#[derive(Clone)]
+pub struct MongoFaces {
+    client: Client,
+    faces: Database,
+    metadata: Option<Database>,
+    bulks: bulk::Bulks,
+    vectors: Option<Arc<dyn Embeddings>>,
+    origin: Option<Origin>,
+}
+
+impl MongoFaces {
+    /// Over a connection whose indexes exist; embeddings are taken from `vectors` where they are there.
+    pub fn new(connection: &Connection, vectors: Option<Arc<dyn Embeddings>>) -> Self {
+        Self {
+            client: connection.faces.client().clone(),
+            faces: connection.faces.clone(),
+            metadata: connection.metadata.clone(),
+            bulks: bulk::Bulks::of(connection),
+            vectors,
+            origin: None,
+        }
+    }
+
+    /// Results that it writes say where they come from.
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// Tries an update that matches nothing, in both databases.
+    ///
+    /// # Errors
+    /// Why a worker could not write.
+    pub async fn may_write(&self) -> Result<(), MongoError> {
+        for database in [Some(&self.faces), self.metadata.as_ref()].into_iter().flatten() {
+            let images = database.collection::<Document>(names::IMAGES);
+            images.update_one(doc! { "_id": "nobody" }, doc! { "$set": { "checked": true } }).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the connections; every call after this fails. A client that is only dropped says goodbye in the background, and panics where
+    /// its runtime goes first (mongodb 3.9).
+    pub async fn close(&self) {
+        for database in [Some(&self.faces), self.metadata.as_ref()].into_iter().flatten() {
+            // A server that is away is no reason to stay.
+            let _ = timeout(GOODBYE, database.client().clone().shutdown().immediate(true).into_future()).await;
+        }
+    }
+
+    pub(crate) fn collection(&self, name: &str) -> Collection<Document> {
+        self.faces.collection(name)
+    }
+}
+
+#[async_trait]
+impl Faces for MongoFaces {
+    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        let outcomes = write::commit(self, &batch).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(FacesError::from)).collect())
+    }
+
+    async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+        Ok(gallery::snapshot(self, gallery).await?)
+    }
+
+    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
+        Ok(partition::save(self, gallery, generation, reconciled).await?)
+    }
+}

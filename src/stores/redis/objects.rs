@@ -1,0 +1,90 @@
+//! Images that need not be downloaded again. The store is always asked whether they still are what they were.
+
+use async_trait::async_trait;
+use muster_actors::image::Locator;
+use muster_actors::ports::objects::{Object, Objects, ObjectsError};
+
+use super::Cache;
+use muster_aws::s3::{Got, S3Objects};
+
+/// S3 with a cache before it.
+pub struct CachedObjects {
+    objects: S3Objects,
+    cache: Cache,
+    /// Larger objects are not kept.
+    limit: u64,
+    seconds: u64,
+}
+
+impl CachedObjects {
+    /// Keeps objects of up to `limit` bytes for `seconds`.
+    pub fn new(objects: S3Objects, cache: Cache, limit: u64, seconds: u64) -> Self {
+        Self { objects, cache, limit, seconds }
+    }
+}
+
+/// The key of an image's bytes.
+pub(super) fn key(locator: &Locator) -> String {
+    // The gallery is no part of it: the bytes are the same in all.
+    format!("muster:image:{}/{}", locator.bucket, locator.key)
+}
+
+/// An object as it is kept: its etag, a line feed, its bytes.
+fn written(object: &Object) -> Vec<u8> {
+    [object.etag.as_bytes(), b"\n", &object.bytes].concat()
+}
+
+fn read(value: &bytes::Bytes) -> Option<Object> {
+    let end = value.iter().position(|byte| *byte == b'\n')?;
+    let etag = std::str::from_utf8(&value[..end]).ok()?.to_owned();
+    let bytes = value.slice(end + 1..);
+    Some(Object { size: bytes.len() as u64, bytes, etag })
+}
+
+#[async_trait]
+impl Objects for CachedObjects {
+    async fn get(&self, locator: &Locator, limit: u64) -> Result<Object, ObjectsError> {
+        let key = key(locator);
+        if let Some(kept) = self.cache.get(&key).await.as_ref().and_then(read)
+            && kept.size <= limit
+            // The version behind the `@` is ours, not the store's.
+            && let Some(etag) = kept.etag.split('@').next().filter(|etag| !etag.is_empty())
+        {
+            match self.objects.get_unless(locator, limit, Some(&format!("\"{etag}\""))).await? {
+                Got::Unchanged => return Ok(kept),
+                Got::Object(object) => {
+                    self.keep(&key, &object);
+                    return Ok(object);
+                }
+            }
+        }
+        let object = self.objects.get(locator, limit).await?;
+        self.keep(&key, &object);
+        Ok(object)
+    }
+
+    async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError> {
+        self.objects.head(locator, bytes).await
+    }
+}
+
+impl CachedObjects {
+    fn keep(&self, key: &str, object: &Object) {
+        if object.size <= self.limit {
+            self.cache.put(key, &written(object), self.seconds);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_read_as_it_was_written() {
+        let object = Object { bytes: bytes::Bytes::from_static(b"\nbytes\n"), size: 7, etag: "e@v".to_owned() };
+        let got = read(&written(&object).into()).unwrap();
+        assert_eq!((got.bytes, got.size, got.etag), (object.bytes, 7, object.etag));
+        assert!(read(&bytes::Bytes::from_static(b"no line feed")).is_none());
+    }
+}

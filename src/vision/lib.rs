@@ -1,0 +1,42 @@
+//! From bytes to pixels to aligned, scored faces: pure, no I/O.
+//!
+//! ```text
+//! bytes ─ decode ─► Frame ─ letterbox ─► (detector) ─ detect ─► Detection
+//!                     └──── closer ────────────────────┴─ align ─► 112×112 crop ─► (embedder), quality, thumbnail
+//! ```
+
+pub mod align;
+pub mod decode;
+pub mod detect;
+pub mod isolated;
+pub mod letterbox;
+pub mod quality;
+pub mod thumbnail;
+
+mod luma;
+
+use muster_actors::face::{BBox, Landmarks};
+
+/// A face as a detector's head says it, in pixels of the image the detector was given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detection {
+    /// Where.
+    pub bbox: BBox,
+    /// Its five points.
+    pub landmarks: Landmarks,
+    /// 0 to 1.
+    pub score: f32,
+}
+
+impl Detection {
+    /// The same face in an image `factor` times as large.
+    pub fn scaled(&self, factor: f32) -> Self {
+        let bbox = BBox {
+            x: self.bbox.x * factor,
+            y: self.bbox.y * factor,
+            width: self.bbox.width * factor,
+            height: self.bbox.height * factor,
+        };
+        Self { bbox, landmarks: self.landmarks.map(|[x, y]| [x * factor, y * factor]), score: self.score }
+    }
+}

@@ -1,0 +1,271 @@
+//! Moving a fleet's work from an ECS service to Batch jobs: its queues, its state in S3, and the process that routes and watches.
+
+mod observer;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::try_join3;
+use mongodb::bson::Uuid;
+use muster_actors::cutover::record;
+use muster_actors::cutover::router::{Routed, Router};
+use muster_actors::cutover::state::{Note, State, Wish};
+use muster_actors::cutover::trigger::{Reading, Seen, readings};
+use muster_actors::cutover::watcher::{Rules, Watcher};
+use muster_actors::ports::observer::Observer;
+use muster_actors::ports::outbox::Outbox;
+use muster_actors::ports::queue::{Queue, QueueError};
+use muster_actors::scaler::policy::Depth;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::FleetError;
+use muster_aws::cell::S3Cell;
+use muster_aws::classify::Fault;
+use muster_aws::clients::Clients;
+use muster_aws::depth::{depth, name};
+use muster_aws::s3::S3Bucket;
+use muster_aws::scaling::STATE;
+use muster_aws::sqs::{SqsOutbox, SqsQueue, Urls};
+use muster_config::{Settings, required};
+use observer::FleetObserver;
+
+/// How long a message that is sent on is invisible to others: longer than a send and a delete may take together.
+const LEASE: Duration = Duration::from_secs(30);
+/// A long poll: a process that is told to end waits for it.
+const POLL: Duration = Duration::from_secs(5);
+/// Between two lines of the log about what was sent on.
+const REPORT: Duration = Duration::from_secs(60);
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A cutover, from settings. Nothing is asked of anybody yet.
+pub struct Cutover {
+    settings: Settings,
+    aws: Clients,
+    cell: Arc<S3Cell>,
+}
+
+/// What one look finds.
+#[derive(Debug, Serialize)]
+pub struct Look {
+    /// What is in force, and how it came to be.
+    pub state: State,
+    /// The next step; `None` at the last.
+    pub next: Option<u8>,
+    /// Seconds that are left of the dwell.
+    pub dwell_left_seconds: u64,
+    /// The three queues and the dead letters, with their messages; `None` where SQS does not say.
+    pub queues: Vec<(&'static str, String, Option<Depth>)>,
+    /// Images of Batch and of ECS in the window; `None` where MongoDB does not say.
+    pub images: (Option<u64>, Option<u64>),
+    /// Each figure beside its limit. That of the queue's age is an upper bound: one look cannot know when the queue was empty.
+    pub readings: [Reading; 6],
+}
+
+impl Cutover {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// One that is needed is not set, or two queues are one.
+    pub async fn new(settings: Settings) -> Result<Self, FleetError> {
+        let Settings { cutover, queues, buckets, .. } = &settings;
+        let named = [
+            ("cutover.intake", "MUSTER_CUTOVER__INTAKE", &cutover.intake),
+            ("cutover.ecs", "MUSTER_CUTOVER__ECS", &cutover.ecs),
+            ("queues.images", "QUEUE_URL", &queues.images),
+            ("queues.dead_letters", "DEAD_LETTER_QUEUE_URL", &queues.dead_letters),
+        ];
+        for (key, variable, url) in named {
+            required(url, key, variable)?;
+        }
+        for (n, (a, _, one)) in named.iter().enumerate() {
+            // By name, as an image's record has it.
+            if let Some((b, ..)) = named.iter().skip(n + 1).find(|(.., other)| name(other) == name(one)) {
+                return Err(FleetError::OneQueue { a, b, name: name(one).to_owned() });
+            }
+        }
+        let groups = required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?;
+        let aws = Clients::new(&settings).await;
+        let cell = Arc::new(S3Cell::new(
+            S3Bucket::new(aws.s3.clone(), groups, &buckets.kms_key),
+            &format!("{STATE}cutover.json"),
+        ));
+        Ok(Self { settings, aws, cell })
+    }
+
+    /// A note about a change that is made now.
+    fn note(why: String, by: &str) -> Note {
+        Note { id: Uuid::new().to_string(), at: now(), by: by.to_owned(), why, dead_letters: None }
+    }
+
+    /// Grants a person's wish.
+    ///
+    /// # Errors
+    /// It is refused, or the state cannot be read or written.
+    pub async fn change(&self, wish: Wish, why: String) -> Result<State, FleetError> {
+        let Settings { queues, cutover, .. } = &self.settings;
+        let dead_letters = depth(&self.aws.sqs, &queues.dead_letters).await.ok().map(|depth| depth.total());
+        let note = Note { dead_letters, ..Self::note(why, &who()) };
+        Ok(record::change(self.cell.as_ref(), wish, &note, Duration::from_secs(cutover.dwell_seconds)).await?)
+    }
+
+    fn observer(&self, empty: u64) -> Result<Arc<FleetObserver>, FleetError> {
+        required(self.settings.mongo.gallery_images.reveal(), "mongo.gallery_images", "GALLERY_IMAGES_MONGO_URI")?;
+        Ok(FleetObserver::new(&self.settings, self.aws.sqs.clone(), empty))
+    }
+
+    /// Looks once; changes nothing.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub async fn look(&self) -> Result<Look, FleetError> {
+        let Settings { cutover, queues, .. } = &self.settings;
+        let (state, _) = record::read(self.cell.as_ref()).await?;
+        let observed = self.observer(0)?.observe(&state).await;
+        let mut depths = Vec::new();
+        for (what, url) in [
+            ("intake", &cutover.intake),
+            ("ecs", &cutover.ecs),
+            ("batch", &queues.images),
+            ("dead letters", &queues.dead_letters),
+        ] {
+            depths.push((what, name(url).to_owned(), depth(&self.aws.sqs, url).await.ok()));
+        }
+        let images = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.images);
+        let left = state.dwell_left(Duration::from_secs(cutover.dwell_seconds), now());
+        Ok(Look {
+            next: muster_actors::cutover::state::next(state.percent),
+            dwell_left_seconds: left.as_millis().div_ceil(1000) as u64,
+            queues: depths,
+            images: (images(&observed.batch), images(&observed.ecs)),
+            readings: readings(&observed, &self.settings.cutover_limits()),
+            state,
+        })
+    }
+
+    fn inbox(&self, url: &str) -> Arc<dyn Queue> {
+        let urls = Urls { queue: url.to_owned(), dead_letters: self.settings.queues.dead_letters.clone() };
+        Arc::new(SqsQueue::new(self.aws.sqs.clone(), urls, LEASE, POLL))
+    }
+
+    fn outbox(&self, url: &str) -> Arc<dyn Outbox> {
+        Arc::new(SqsOutbox::new(self.aws.sqs.clone(), url.to_owned()))
+    }
+
+    /// Prepares the process that routes and watches.
+    ///
+    /// # Errors
+    /// A setting that it needs is not set.
+    pub fn watch(&self) -> Result<Watch, FleetError> {
+        let Settings { cutover, queues, .. } = &self.settings;
+        let (percent, known) = watch::channel(None);
+        let routed = Arc::<Routed>::default();
+        let ecs = self.outbox(&cutover.ecs);
+        let router = Router {
+            from: self.inbox(&cutover.intake),
+            ecs: Arc::clone(&ecs),
+            batch: Some(self.outbox(&queues.images)),
+            percent: known.clone(),
+            routed: Arc::clone(&routed),
+        };
+        let moved = Arc::<Routed>::default();
+        let mover =
+            Router { from: self.inbox(&queues.images), ecs, batch: None, percent: known, routed: Arc::clone(&moved) };
+        let by = format!("watch {}", who());
+        let watcher = Watcher {
+            cell: Arc::clone(&self.cell) as _,
+            observer: self.observer(now())?,
+            notes: Arc::new(move |why| Self::note(why, &by)),
+            rules: self.settings.cutover_rules(),
+            percent,
+        };
+        Ok(Watch { router, mover, watcher, routed, moved })
+    }
+}
+
+/// Who this is: for the trail.
+fn who() -> String {
+    let variable = |names: [&str; 2], or: &str| {
+        names
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+            .unwrap_or_else(|| or.to_owned())
+    };
+    format!("{}@{}", variable(["USER", "LOGNAME"], "somebody"), variable(["HOSTNAME", "AWS_BATCH_JOB_ID"], "somewhere"))
+}
+
+/// The process that routes and watches.
+pub struct Watch {
+    router: Router,
+    mover: Router,
+    watcher: Watcher,
+    routed: Arc<Routed>,
+    moved: Arc<Routed>,
+}
+
+/// Messages that a process has sent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// From the intake to ECS.
+    pub ecs: u64,
+    /// From the intake to Batch.
+    pub batch: u64,
+    /// From Batch's queue to ECS's.
+    pub moved: u64,
+}
+
+fn failed(QueueError { class, message }: QueueError) -> FleetError {
+    FleetError::Aws(Fault { class, code: None, status: None, message })
+}
+
+impl Watch {
+    fn counts(&self) -> Counts {
+        let ((ecs, batch), (moved, _)) = (self.routed.counts(), self.moved.counts());
+        Counts { ecs, batch, moved }
+    }
+
+    /// Works until `asked` returns; what is in hand then is finished.
+    ///
+    /// # Errors
+    /// A queue or the state is not there, or may not be used.
+    pub async fn run(&self, asked: impl Future<Output = ()>) -> Result<Counts, FleetError> {
+        let (stop, stopped) = watch::channel(false);
+        let work = try_join3(
+            async { self.router.run(&stopped).await.map_err(failed) },
+            async { self.mover.run(&stopped).await.map_err(failed) },
+            async { Ok(self.watcher.run(&stopped).await?) },
+        );
+        let stopping = async {
+            asked.await;
+            stop.send_replace(true);
+            std::future::pending::<()>().await;
+        };
+        let reporting = async {
+            let mut clock = tokio::time::interval(REPORT);
+            let mut last = Counts::default();
+            loop {
+                clock.tick().await;
+                let counts = self.counts();
+                if counts != last {
+                    tracing::info!(ecs = counts.ecs, batch = counts.batch, moved = counts.moved, "cutover.routed");
+                    last = counts;
+                }
+            }
+        };
+        tokio::select! {
+            end = work => end.map(|_| self.counts()),
+            () = stopping => Ok(self.counts()),
+            () = reporting => Ok(self.counts()),
+        }
+    }
+
+    /// What it goes by.
+    pub fn rules(&self) -> &Rules {
+        &self.watcher.rules
+    }
+}

@@ -1,0 +1,59 @@
+//! How many messages wait in a worker's queue, asked now and then: for the metrics.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use tokio::task::JoinHandle;
+
+use muster_aws::classify::Fault;
+use muster_aws::depth::depth;
+
+/// Twice for each time that metrics go out.
+const EVERY: Duration = Duration::from_secs(30);
+
+type Last = Arc<Mutex<Option<u64>>>;
+
+fn lock(last: &Last) -> MutexGuard<'_, Option<u64>> {
+    last.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Messages that can be received now, as SQS said last (it is right within a minute or so).
+#[derive(Debug)]
+pub struct Depth {
+    last: Last,
+    asking: JoinHandle<()>,
+}
+
+impl Depth {
+    /// Of the queue `url`, from now on. Needs a tokio runtime.
+    pub fn watch(client: Client, url: String) -> Self {
+        let last = Last::default();
+        let told = Arc::clone(&last);
+        let asking = tokio::spawn(async move {
+            let mut clock = tokio::time::interval(EVERY);
+            clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                clock.tick().await;
+                let depth = depth(&client, &url).await;
+                if let Err(Fault { message, .. }) = &depth {
+                    tracing::debug!(%message, "queue.depth");
+                }
+                // What is not known any more is not said.
+                *lock(&told) = depth.ok().map(|depth| depth.visible);
+            }
+        });
+        Self { last, asking }
+    }
+
+    /// `None` while SQS does not say.
+    pub fn last(&self) -> Option<u64> {
+        *lock(&self.last)
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        self.asking.abort();
+    }
+}

@@ -1,0 +1,65 @@
+//! The services behind a fleet, from settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_actors::announcer::Announcer;
+use tracing::Span;
+
+use super::{FleetError, Published};
+use muster_aws::clients::Clients;
+use muster_aws::depth::name;
+use muster_aws::s3::S3Bucket;
+use muster_aws::sqs::SqsOutbox;
+use muster_stores::mongo::{Connection, MongoFaces, Origin, Uris};
+use muster_stores::redis::{Cache, Vectors};
+use muster_config::{Settings, required};
+use muster_telemetry;
+
+/// Clients of everything that is written to.
+pub(super) struct Ends {
+    pub(super) aws: Clients,
+    pub(super) cache: Option<Cache>,
+    pub(super) store: MongoFaces,
+}
+
+impl Ends {
+    /// Connects to MongoDB and makes its indexes; the others connect when they are first needed.
+    pub(super) async fn connect(settings: &Settings) -> Result<Self, FleetError> {
+        let mongo = &settings.mongo;
+        required(mongo.gallery_images.reveal(), "mongo.gallery_images", "GALLERY_IMAGES_MONGO_URI")?;
+        let uris = Uris { gallery_images: &mongo.gallery_images, huemn: &mongo.huemn };
+        let connection = Connection::open(&uris).await?;
+        connection.ensure_indexes(mongo.lineage()).await?;
+        tracing::info!(version = connection.version, "mongo.connected");
+        let cache = match settings.redis.url.is_empty() {
+            true => None,
+            false => Some(Cache::new(&settings.redis).map_err(|error| FleetError::Redis(error.to_string()))?),
+        };
+        let vectors = cache.clone().map(|cache| Vectors::new(cache, settings.redis.gallery_seconds));
+        let store = MongoFaces::new(&connection, vectors);
+        let store = match name(&settings.queues.images) {
+            "" => store,
+            queue => store.with_origin(Origin::new(queue)),
+        };
+        Ok(Self { aws: Clients::new(settings).await, cache, store })
+    }
+
+    /// The store with S3 beside it.
+    pub(super) fn published(&self, settings: &Settings) -> Result<Published, FleetError> {
+        let buckets = &settings.buckets;
+        let bucket = |name: &str| S3Bucket::new(self.aws.s3.clone(), name, &buckets.kms_key);
+        let results = match buckets.results_prefix.as_str() {
+            "" => None,
+            prefix => Some((bucket(required(&buckets.images, "buckets.images", "BUCKET_NAME")?), prefix.to_owned())),
+        };
+        let groups = bucket(required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?);
+        Ok(Published::new(self.store.clone(), results, groups, self.cache.clone()))
+    }
+}
+
+/// Asks for the grouping of galleries in the queue `url`.
+pub(super) fn announcer(ends: &Ends, url: &str, delay: Duration) -> Announcer {
+    let outbox = SqsOutbox::new(ends.aws.sqs.clone(), url.to_owned());
+    Announcer::new(Arc::new(outbox), delay, || telemetry::header(&Span::current()))
+}

@@ -1,0 +1,163 @@
+//! Takes what was forgotten out of the buckets, the cache and the databases: for `muster forget`, and for a worker that had it in its
+//! hands meanwhile. Objects go first and documents last, because by these the rest is found: whatever interrupts it, it is repeated
+//! with the same effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use muster_actors::face::FaceId;
+use muster_actors::gallery::{GalleryId, GroupId};
+use muster_actors::image::{ImageId, Locator};
+use muster_actors::ports::faces::FacesError;
+
+use super::Published;
+use super::published::{AT_ONCE, crop_key};
+use muster_aws::classify::Fault;
+use muster_aws::deletion::Deleted;
+use muster_stores::mongo::{Known, KnownFace, Marks};
+
+/// What was taken out.
+#[derive(Clone, Debug, Default)]
+pub struct Erased {
+    /// Images that went, or lost faces.
+    pub images: BTreeSet<ImageId>,
+    /// Faces, with box, landmarks, quality and embedding.
+    pub faces: BTreeSet<FaceId>,
+    /// What people said of these.
+    pub decisions: u64,
+    /// Face crops in S3.
+    pub crops: Deleted,
+    /// Results in S3.
+    pub results: Deleted,
+    /// Groups that lost faces.
+    pub groups: BTreeSet<GroupId>,
+    /// The cache did not answer: what it holds stays until its time is over.
+    pub cache_away: bool,
+}
+
+impl Erased {
+    /// Nothing was there.
+    pub fn is_nothing(&self) -> bool {
+        self.images.is_empty() && self.faces.is_empty() && self.crops.objects + self.results.objects == 0
+    }
+
+    /// Both together.
+    pub fn add(&mut self, other: Self) {
+        self.images.extend(other.images);
+        self.faces.extend(other.faces);
+        self.decisions += other.decisions;
+        self.crops = self.crops.and(other.crops);
+        self.results = self.results.and(other.results);
+        self.groups.extend(other.groups);
+        self.cache_away |= other.cache_away;
+    }
+}
+
+impl Published {
+    /// Takes out what is known of those of some images that a tombstone covers, and the faces at places that were forgotten.
+    pub(super) async fn sweep(&self, images: &[Known]) -> Result<(Marks, Erased), FacesError> {
+        let marks = self.store.marks(images.iter().map(|image| &image.locator)).await?;
+        let forgotten: Vec<Known> = images.iter().filter(|image| marks.covers(&image.locator)).cloned().collect();
+        let mut erased = Erased::default();
+        if !forgotten.is_empty() {
+            erased.add(self.erase_images(&forgotten).await?);
+        }
+        let marked = images.iter().map(|image| image.locator.id()).filter(|image| !marks.places(*image).is_empty());
+        let marked: BTreeSet<ImageId> = marked.collect();
+        if !marked.is_empty() {
+            let mut faces = self.store.faces_of(marked).await?;
+            faces.retain(|face| marks.places(face.image).iter().any(|place| place.is_place_of(&face.bbox)));
+            if !faces.is_empty() {
+                erased.add(self.erase_faces(images, &faces).await?);
+            }
+        }
+        Ok((marks, erased))
+    }
+
+    async fn erase_images(&self, images: &[Known]) -> Result<Erased, FacesError> {
+        let locators: Vec<Locator> = images.iter().map(|image| image.locator.clone()).collect();
+        let ids: Vec<ImageId> = locators.iter().map(Locator::id).collect();
+        let faces = self.store.faces_of(ids.iter().copied()).await?;
+        let clears: Vec<_> = locators.iter().map(|image| self.clear(image)).collect();
+        let cleared: Vec<(Deleted, Deleted)> = stream::iter(clears).buffer_unordered(AT_ONCE).try_collect().await?;
+        // Under the contents that were written, and under those that are on their way.
+        let there = self.store.known_of(&ids).await?;
+        let mut cache_away = !self.uncache(&[images, &there].concat(), &[]).await;
+        let decisions = self.store.erase_images(&locators, &faces).await?;
+        if !faces.is_empty() {
+            cache_away |= !self.uncache(&[], &galleries(&locators)).await;
+        }
+        Ok(Erased {
+            images: there.iter().map(|image| image.locator.id()).collect(),
+            faces: faces.iter().map(|face| face.id).collect(),
+            decisions,
+            crops: cleared.iter().fold(Deleted::default(), |sum, (crops, _)| sum.and(*crops)),
+            results: cleared.iter().fold(Deleted::default(), |sum, (_, result)| sum.and(*result)),
+            groups: faces.iter().filter_map(|face| face.group).collect(),
+            cache_away,
+        })
+    }
+
+    /// Deletes faces of some of these images. The images' results tell of them too and go with them.
+    async fn erase_faces(&self, images: &[Known], faces: &[KnownFace]) -> Result<Erased, FacesError> {
+        let by_id: BTreeMap<ImageId, &Known> = images.iter().map(|image| (image.locator.id(), image)).collect();
+        let touched: BTreeSet<ImageId> = faces.iter().map(|face| face.image).collect();
+        let locators: Vec<Locator> =
+            touched.iter().filter_map(|image| Some(by_id.get(image)?.locator.clone())).collect();
+        let crop = |face: &KnownFace| {
+            let gallery = &by_id.get(&face.image)?.locator.gallery;
+            Some(crop_key(gallery, face.image, face.id))
+        };
+        let crops: Vec<String> = faces.iter().filter_map(crop).collect();
+        let removed: Vec<_> = crops.iter().map(|key| self.groups.remove(key)).collect();
+        let crops: Vec<Deleted> = stream::iter(removed).buffer_unordered(AT_ONCE).try_collect().await?;
+        let removed: Vec<_> = locators.iter().map(|image| self.remove_result(image)).collect();
+        let results: Vec<Deleted> = stream::iter(removed).buffer_unordered(AT_ONCE).try_collect().await?;
+        let mut known = self.store.known_of(&Vec::from_iter(touched.iter().copied())).await?;
+        known.extend(touched.iter().filter_map(|image| by_id.get(image).copied().cloned()));
+        let mut cache_away = !self.uncache(&known, &[]).await;
+        let decisions = self.store.erase_faces(&locators, faces).await?;
+        cache_away |= !self.uncache(&[], &galleries(&locators)).await;
+        Ok(Erased {
+            images: touched,
+            faces: faces.iter().map(|face| face.id).collect(),
+            decisions,
+            crops: crops.into_iter().fold(Deleted::default(), Deleted::and),
+            results: results.into_iter().fold(Deleted::default(), Deleted::and),
+            groups: faces.iter().filter_map(|face| face.group).collect(),
+            cache_away,
+        })
+    }
+
+    /// Deletes the crops and the result of an image, also those of a run that nobody finished.
+    async fn clear(&self, image: &Locator) -> Result<(Deleted, Deleted), Fault> {
+        let crops = self.groups.clear(&format!("galleries/{}/faces/{}/", image.gallery, image.id())).await?;
+        Ok((crops, self.remove_result(image).await?))
+    }
+
+    async fn remove_result(&self, image: &Locator) -> Result<Deleted, Fault> {
+        match &self.results {
+            Some((bucket, prefix)) => {
+                let key = format!("{prefix}{}.json", image.key);
+                // The same key of another gallery or bucket has its result there too.
+                match bucket.image(&key).await? {
+                    Some(of) if of.is_none_or(|of| of == image.id()) => bucket.remove(&key).await,
+                    _ => Ok(Deleted::default()),
+                }
+            }
+            None => Ok(Deleted::default()),
+        }
+    }
+
+    /// Deletes images, their analyses, and galleries' embeddings from the cache. Whether it answered, where there is one.
+    pub(super) async fn uncache(&self, images: &[Known], galleries: &[GalleryId]) -> bool {
+        let Some(cache) = &self.cache else { return true };
+        let images: Vec<_> = images.iter().map(|image| (&image.locator, image.content)).collect();
+        cache.forget(&images, galleries).await
+    }
+}
+
+fn galleries(of: &[Locator]) -> Vec<GalleryId> {
+    let all: BTreeSet<&GalleryId> = of.iter().map(|image| &image.gallery).collect();
+    all.into_iter().cloned().collect()
+}

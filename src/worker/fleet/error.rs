@@ -1,0 +1,88 @@
+//! Why a worker cannot start, or a gallery's images cannot be forgotten.
+
+use muster_actors::cutover::record::RecordError;
+use muster_actors::error::Class;
+use muster_actors::error::class::Classified;
+use muster_actors::exit::{Exit, Mend};
+use muster_actors::ports::faces::FacesError;
+use muster_actors::ports::queue::QueueError;
+use muster_actors::scaler::flight::LookError;
+
+use muster_aws::classify::Fault;
+use muster_stores::mongo::{MongoError, classify};
+use muster_config::Unset;
+
+/// Why a worker cannot start, or a gallery's images cannot be forgotten.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// A setting that this command cannot do without.
+    #[error(transparent)]
+    Unset(#[from] Unset),
+    /// `muster worker` does not know which worker to be.
+    #[error("fleet.service is {0:?}: set SERVICE_TYPE to detection, grouping or recognition")]
+    Service(String),
+    /// MongoDB.
+    #[error(transparent)]
+    Mongo(#[from] MongoError),
+    /// The store of faces, with the objects beside it.
+    #[error(transparent)]
+    Store(#[from] FacesError),
+    /// SQS or S3.
+    #[error("{}", .0.message)]
+    Aws(Fault),
+    /// A queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A model pack in S3.
+    #[error("models.pack {0}: correct models.pack, or upload the pack")]
+    Models(String),
+    /// The queues of a cutover.
+    #[error("{a} and {b} are one queue ({name}): a cutover needs one of its own for each")]
+    OneQueue {
+        /// A setting.
+        a: &'static str,
+        /// Another one.
+        b: &'static str,
+        /// The queue.
+        name: String,
+    },
+    /// The state of a cutover.
+    #[error(transparent)]
+    Cutover(#[from] RecordError),
+    /// Redis.
+    #[error("Redis: {0}")]
+    Redis(String),
+    /// The scaler cannot look or submit.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// Another `muster scale` starts processes for this queue on this machine.
+    #[error("another muster scale starts workers for this queue on this machine: stop it first")]
+    Taken,
+    /// Workers cannot be started on this machine.
+    #[error("{0}")]
+    Processes(std::io::Error),
+}
+
+impl FleetError {
+    /// How the program ends then.
+    pub fn exit(&self) -> Exit {
+        let class = match self {
+            Self::Unset(_) | Self::Service(_) | Self::OneQueue { .. } | Self::Redis(_) => {
+                Class::Misconfigured(Mend::Settings)
+            }
+            Self::Cutover(error) => error.class(),
+            Self::Models(_) => Class::Misconfigured(Mend::Model),
+            Self::Mongo(error) => classify::class(error),
+            Self::Store(error) => error.class(),
+            Self::Aws(fault) => fault.class,
+            Self::Queue(error) => error.class(),
+            Self::Look(error) => error.class(),
+            Self::Taken | Self::Processes(_) => Class::Transient,
+        };
+        match class {
+            Class::Misconfigured(mend) => Exit::Misconfigured(mend, self.to_string()),
+            class if class.passes() => Exit::DependencyDown(self.to_string()),
+            _ => Exit::Bug(self.to_string()),
+        }
+    }
+}

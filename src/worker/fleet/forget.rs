@@ -1,0 +1,269 @@
+//! Forgets images of a gallery, or a person in it: tombstones first, so that no worker writes what is about to go; then everything
+//! that they cover goes; then the gallery is grouped without it. Safe to repeat, whatever interrupted it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use muster_actors::announcer::Announcer;
+use muster_actors::error::Class;
+use muster_actors::gallery::{GalleryId, GroupId, Lineage, Reconciled};
+use muster_actors::grouper::{Params, reconcile};
+use muster_actors::image::{ImageId, Locator};
+use muster_actors::ports::faces::{Faces, FacesError};
+use serde::Serialize;
+
+use super::erase::Erased;
+use super::{FleetError, Published};
+use muster_index::FlatFactory;
+use muster_gallery::receipt::{FleetReceipt, Reached};
+use muster_stores::mongo::{Known, KnownFace, PAGE, Scope};
+
+/// What to forget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Images with all that is known of them.
+    Images(Scope),
+    /// All faces of a group.
+    Group(GroupId),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Images(Scope::Image { bucket, key: rest } | Scope::Below { bucket, prefix: rest }) => {
+                write!(f, "s3://{bucket}/{rest}")
+            }
+            Self::Images(Scope::Gallery) => f.write_str("the whole gallery"),
+            Self::Group(group) => group.fmt(f),
+        }
+    }
+}
+
+/// How often a gallery that somebody wrote to meanwhile is grouped again.
+const CONFLICTS: u32 = 8;
+/// Longer each time.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a grouping without the forgotten came to.
+struct Regrouped {
+    /// Groups of which no face is left.
+    died: Vec<GroupId>,
+    /// It was saved.
+    saved: bool,
+    reconciled: Reconciled,
+}
+
+/// Forgets what a fleet knows of a gallery.
+pub struct Forgetter {
+    gallery: GalleryId,
+    params: Params,
+    published: Published,
+    /// Asks the workers for a grouping, where their queue is known.
+    announcer: Option<Announcer>,
+}
+
+impl Forgetter {
+    /// Over the stores. Groups are computed anew with `params`, which must be those of the workers.
+    pub fn new(gallery: GalleryId, params: Params, published: Published, announcer: Option<Announcer>) -> Self {
+        Self { gallery, params, published, announcer }
+    }
+
+    /// The groups whose ids begin so.
+    pub async fn groups_like(&self, beginning: &str) -> Result<Vec<GroupId>, FleetError> {
+        Ok(self.published.store.groups_like(&self.gallery, beginning).await?)
+    }
+
+    /// Whether anything is known of it, or was forgotten before.
+    pub async fn knows(&self, target: &Target) -> Result<bool, FleetError> {
+        let (store, gallery) = (&self.published.store, &self.gallery);
+        Ok(match target {
+            Target::Images(scope) => {
+                !store.known(gallery, scope).await?.is_empty() || store.is_forgotten(gallery, scope).await?
+            }
+            Target::Group(group) => {
+                !store.members_of(gallery, *group).await?.is_empty()
+                    || !store.buried_of(gallery, *group).await?.is_empty()
+            }
+        })
+    }
+
+    /// Takes the tombstones of it back; how many there were. Its images come back when their messages do.
+    pub async fn lift(&self, target: &Target) -> Result<u64, FleetError> {
+        let store = &self.published.store;
+        Ok(match target {
+            Target::Images(scope) => store.lift(&self.gallery, scope).await?,
+            Target::Group(group) => store.lift_group(&self.gallery, *group).await?,
+        })
+    }
+
+    /// Forgets.
+    pub async fn forget(&self, target: &Target) -> Result<FleetReceipt, FleetError> {
+        let mut tombstones = 0;
+        if let Target::Group(group) = target {
+            // Once: what is in it later was put there by a grouping without the forgotten.
+            tombstones += self.bury_members(*group).await?;
+        }
+        let mut erased = self.pass(target, &mut tombstones).await?;
+        // Whatever becomes of this process, the gallery is grouped without them.
+        self.announce().await?;
+        let (mut appeared, mut ended) = (BTreeSet::new(), BTreeSet::new());
+        let (after, regrouped) = loop {
+            let Regrouped { died, saved, reconciled: Reconciled { partition, lineage } } = self.regroup().await?;
+            ended.extend(died);
+            appeared.extend(lineage.iter().filter_map(|event| match event {
+                Lineage::Born { group } | Lineage::Split { part: group, .. } => Some(*group),
+                Lineage::Merged { .. } | Lineage::Died { .. } => None,
+            }));
+            // A worker may have been in the middle of writing an image of it.
+            let late = self.pass(target, &mut tombstones).await?;
+            let done = late.is_nothing();
+            erased.add(late);
+            if done {
+                break (partition, saved);
+            }
+        };
+        if !regrouped {
+            self.announce().await?;
+        }
+        let live = |group: &GroupId| after.groups.iter().any(|other| other.id == *group);
+        let recomputed = erased.groups.iter().filter(|group| live(group)).copied().collect();
+        let mut groups = erased.groups.clone();
+        groups.extend(&ended);
+        groups.retain(|group| !live(group));
+        appeared.retain(|group| live(group));
+        Ok(FleetReceipt {
+            gallery: self.gallery.clone(),
+            target: target.to_string(),
+            images: erased.images.len() as u64,
+            faces: erased.faces.len() as u64,
+            decisions: erased.decisions,
+            crops: erased.crops.objects,
+            results: erased.results.objects,
+            groups: groups.into_iter().collect(),
+            recomputed,
+            appeared: appeared.into_iter().collect(),
+            regrouped,
+            tombstones,
+            cache: match (&self.published.cache, erased.cache_away) {
+                (None, _) => Reached::None,
+                (Some(_), true) => Reached::Away,
+                (Some(_), false) => Reached::Emptied,
+            },
+            versions_stay: erased.crops.versions_stay || erased.results.versions_stay,
+        })
+    }
+
+    async fn announce(&self) -> Result<(), FleetError> {
+        if let Some(announcer) = &self.announcer {
+            announcer.announce(&self.gallery).await?;
+        }
+        Ok(())
+    }
+
+    /// Tombstones, and out with what they cover.
+    async fn pass(&self, target: &Target, tombstones: &mut u64) -> Result<Erased, FleetError> {
+        let mut erased = match target {
+            Target::Images(scope) => {
+                *tombstones += self.published.store.bury(&self.gallery, scope).await?;
+                self.images(scope).await?
+            }
+            Target::Group(group) => self.group(*group).await?,
+        };
+        // Always: a call that was interrupted has deleted the documents by which the next would find them.
+        erased.cache_away |= !self.published.uncache(&[], std::slice::from_ref(&self.gallery)).await;
+        Ok(erased)
+    }
+
+    async fn images(&self, scope: &Scope) -> Result<Erased, FleetError> {
+        let Published { store, groups, .. } = &self.published;
+        let mut erased = Erased::default();
+        if let Scope::Image { bucket, key } = scope {
+            // Also where no document is: a worker may have died before it wrote one.
+            let locator = Locator { gallery: self.gallery.clone(), bucket: bucket.clone(), key: key.clone() };
+            erased.add(self.published.sweep(&[Known { locator, content: None }]).await?.1);
+        }
+        loop {
+            let page = store.known(&self.gallery, scope).await?;
+            if page.is_empty() {
+                break;
+            }
+            let swept = self.published.sweep(&page).await?.1;
+            // Somebody takes it back meanwhile: theirs is the last word.
+            let stays = swept.images.is_empty();
+            erased.add(swept);
+            if stays {
+                break;
+            }
+        }
+        if *scope == Scope::Gallery {
+            let crops = groups.clear(&format!("galleries/{}/faces/", self.gallery)).await.map_err(FacesError::from)?;
+            let decisions = store.erase_gallery(&self.gallery).await?;
+            erased.add(Erased { crops, decisions, ..Erased::default() });
+        }
+        Ok(erased)
+    }
+
+    /// Tombstones of the faces that are in a group now; how many there are.
+    async fn bury_members(&self, group: GroupId) -> Result<u64, FleetError> {
+        let store = &self.published.store;
+        let members = store.members_of(&self.gallery, group).await?;
+        let ids: Vec<ImageId> = BTreeSet::from_iter(members.iter().map(|face| face.image)).into_iter().collect();
+        let mut images = BTreeMap::new();
+        for ids in ids.chunks(PAGE) {
+            images.extend(store.known_of(ids).await?.into_iter().map(|image| (image.locator.id(), image.locator)));
+        }
+        let place = |face: &KnownFace| Some((images.get(&face.image)?.clone(), face.bbox));
+        let places: Vec<_> = members.iter().filter_map(place).collect();
+        Ok(store.bury_places(group, &places).await?)
+    }
+
+    async fn group(&self, group: GroupId) -> Result<Erased, FleetError> {
+        let store = &self.published.store;
+        let name = store.name_of(group).await?;
+        let mut erased = Erased::default();
+        for images in store.buried_of(&self.gallery, group).await?.chunks(PAGE) {
+            let known: Vec<Known> =
+                images.iter().map(|locator| Known { locator: locator.clone(), content: None }).collect();
+            erased.add(self.published.sweep(&known).await?.1);
+        }
+        if let Some(name) = name {
+            erased.decisions += store.erase_name(&self.gallery, &name).await?;
+        }
+        Ok(erased)
+    }
+
+    /// Groups the gallery anew, and puts its groups where people look, unless it changes all the time.
+    async fn regroup(&self) -> Result<Regrouped, FleetError> {
+        let mut conflicts = 0;
+        loop {
+            let mut snapshot = self.published.gallery(&self.gallery).await?;
+            let previous = &mut snapshot.previous;
+            let died: Vec<GroupId> =
+                previous.groups.iter().filter(|group| group.faces.is_empty()).map(|group| group.id).collect();
+            let mut told = died.clone();
+            told.extend(previous.redirects.iter().filter(|(_, into)| died.contains(into)).map(|(from, _)| *from));
+            self.published.store.erase_lineage(&self.gallery, &told).await?;
+            // They leave without an event that would tell of them.
+            previous.groups.retain(|group| !group.faces.is_empty());
+            let (generation, before) = (snapshot.generation, snapshot.previous.clone());
+            let params = self.params.clone();
+            let grouped = tokio::task::spawn_blocking(move || reconcile(snapshot, &params, &FlatFactory)).await;
+            let bug = |message: String| FacesError::Failed { class: Class::Bug, message };
+            let reconciled =
+                grouped.map_err(|error| bug(error.to_string()))?.map_err(|error| bug(error.to_string()))?;
+            match self.published.save(&self.gallery, generation, &reconciled).await {
+                Ok(()) => return Ok(Regrouped { died, saved: true, reconciled }),
+                Err(FacesError::Conflict) if conflicts == CONFLICTS => {
+                    let reconciled = Reconciled { partition: before, lineage: Vec::new() };
+                    return Ok(Regrouped { died, saved: false, reconciled });
+                }
+                Err(FacesError::Conflict) => {
+                    conflicts += 1;
+                    tokio::time::sleep(PAUSE * conflicts).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

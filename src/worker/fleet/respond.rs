@@ -1,0 +1,70 @@
+//! The worker that answers callers of a web tier: photos from the input bucket, answers into the output bucket, replies into a queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_actors::ports::Ports;
+use muster_actors::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
+use muster_actors::{Running, start};
+
+use super::{FleetError, Worker};
+use muster_aws::s3::{S3Bucket, S3Objects};
+use muster_inference::onnx::lanes::Lanes;
+use muster_inference::pipeline;
+use crate::recognition::inbox::Inbox;
+use crate::recognition::letter::Rights;
+use crate::recognition::replies::Replies;
+use crate::recognition::{Crowd, rule};
+use muster_config::{Duty, required};
+
+/// Photos of a lane on their way: enough that it never waits, few enough that other workers have theirs.
+const CREDITS: usize = 4;
+/// A photo that goes back comes again so soon: its caller waits (SQS: whole seconds).
+const RETRY: Duration = Duration::from_secs(1);
+/// Answers on their way at once.
+const ANSWERS: usize = 16;
+
+impl Worker {
+    /// Starts answering.
+    pub fn respond(&self, lanes: &Lanes) -> Result<Running, FleetError> {
+        let (queues, buckets, manifest) = (&self.settings.queues, &self.settings.buckets, self.pack.manifest());
+        let rights = Rights {
+            bucket: required(&buckets.input, "buckets.input", "INPUT_BUCKET_NAME")?.to_owned(),
+            responses: required(&queues.responses, "queues.responses", "RESPONSE_QUEUE_URL")?.to_owned(),
+        };
+        let output = required(&buckets.output, "buckets.output", "OUTPUT_BUCKET_NAME")?;
+        let queue = self.queue(Duty::Recognition.queue(queues)?, queues.request_visibility())?;
+        let responses = rights.responses.clone();
+        let inbox = Inbox::new(queue, rights);
+        let dimensions = manifest.embedder.dimensions as usize;
+        let crowd = Crowd::new(Arc::new(self.ends.store.clone()), rule(&self.settings, manifest), dimensions);
+        let answers = S3Bucket::new(self.ends.aws.s3.clone(), output, &buckets.kms_key);
+        let replies = Replies::new(inbox.open(), Arc::new(crowd), answers, self.ends.aws.sqs.clone(), responses);
+        let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
+        let engines = lanes.engines();
+        let settings = self.answering(engines.len());
+        let ports = Ports {
+            queue: Arc::new(inbox),
+            objects: Arc::new(S3Objects::new(self.ends.aws.s3.clone())),
+            // What a caller shows is nobody else's to find.
+            analyses: None,
+            decoder,
+            apart,
+            engines,
+            faces: Arc::new(replies),
+            reconcile: None,
+        };
+        Ok(start(ports, settings))
+    }
+
+    fn answering(&self, lanes: usize) -> PipelineSettings {
+        let answering = pipeline::answering(&self.settings.serve, self.pipeline());
+        PipelineSettings {
+            credits: CreditSettings { count: CREDITS * lanes.max(1), ..answering.credits },
+            writer: WriterSettings { at_once: ANSWERS, ..answering.writer },
+            release_delay: RETRY,
+            drop_delay: RETRY,
+            ..answering
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The two workers, from settings to a pipeline that runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_actors::announcer::Announced;
+use muster_actors::concurrency::{Bounds, Limits};
+use muster_actors::error::backoff::RetrySettings;
+use muster_actors::gallery::{GalleryId, GalleryRule};
+use muster_actors::grouper::Kept;
+use muster_actors::message::Intake;
+use muster_actors::ports::Ports;
+use muster_actors::ports::objects::Objects;
+use muster_actors::settings::{
+    CreditSettings, FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
+    WriterSettings,
+};
+use muster_actors::{Running, start, start_grouping};
+
+use super::ends::{Ends, announcer};
+use super::{Depth, FleetError};
+use muster_aws::requests::Counted;
+use muster_aws::s3::S3Objects;
+use muster_aws::sqs::{SqsQueue, Urls};
+use muster_index::FlatFactory;
+use muster_inference::onnx::lanes::Lanes;
+use muster_inference::onnx::pack::Pack;
+use muster_inference::pipeline;
+use muster_stores::redis::{Cache, CachedAnalyses, CachedObjects};
+use muster_config::{Duty, Settings, required};
+use muster_telemetry;
+
+/// Numbers in the vectors of galleries that stay in memory: 2 GiB of them.
+const KEPT: usize = 1 << 29;
+/// Bytes of a bulk of results.
+const BULK_BYTES: usize = 16 << 20;
+/// Bulks on their way at once: the next does not wait for the answer of the last.
+const BULKS: usize = 4;
+/// Downloads side by side at the start.
+const DOWNLOADS: usize = 16;
+/// Longer than a long poll of SQS.
+const POLL: Duration = Duration::from_secs(30);
+
+/// A worker with its ends.
+pub struct Worker {
+    pub(super) settings: Settings,
+    pub(super) pack: Pack,
+    pub(super) ends: Ends,
+}
+
+impl Worker {
+    /// Connects. Nothing is received yet.
+    pub async fn connect(settings: Settings, pack: Pack) -> Result<Self, FleetError> {
+        let ends = Ends::connect(&settings).await?;
+        Ok(Self { settings, pack, ends })
+    }
+
+    /// The cache; `None` without one.
+    pub fn cache(&self) -> Option<Cache> {
+        self.ends.cache.clone()
+    }
+
+    /// Counts the requests that are made.
+    pub fn counted(&self) -> Counted {
+        self.ends.aws.counted.clone()
+    }
+
+    /// Begins to ask how many messages wait for those of a duty.
+    pub fn depth(&self, duty: Duty) -> Depth {
+        // Whoever has none does not start.
+        let url = duty.queue(&self.settings.queues).unwrap_or_default();
+        Depth::watch(self.ends.aws.sqs.clone(), url.to_owned())
+    }
+
+    /// Notes that this machine is being taken away, for those who watch over a cutover. It is no fault where that fails.
+    pub async fn interrupted(&self) {
+        if let Err(error) = self.ends.store.interrupted().await {
+            tracing::debug!(%error, "host.interruption");
+        }
+    }
+
+    /// Ends what it holds open, when its work is over.
+    pub async fn close(&self) {
+        self.ends.store.close().await;
+    }
+
+    pub(super) fn queue(&self, url: &str, visibility: Duration) -> Result<Arc<SqsQueue>, FleetError> {
+        let queues = &self.settings.queues;
+        let urls = Urls {
+            queue: url.to_owned(),
+            dead_letters: required(&queues.dead_letters, "queues.dead_letters", "DEAD_LETTER_QUEUE_URL")?.to_owned(),
+        };
+        let wait = Duration::from_secs(queues.wait_seconds);
+        Ok(Arc::new(SqsQueue::new(self.ends.aws.sqs.clone(), urls, visibility, wait)))
+    }
+
+    fn objects(&self) -> Arc<dyn Objects> {
+        let (objects, redis) = (S3Objects::new(self.ends.aws.s3.clone()), &self.settings.redis);
+        match &self.ends.cache {
+            Some(cache) => {
+                Arc::new(CachedObjects::new(objects, cache.clone(), redis.image_megabytes << 20, redis.image_seconds))
+            }
+            None => Arc::new(objects),
+        }
+    }
+
+    /// Everything that the analysis of an image depends on, but for the image.
+    fn maker(&self) -> String {
+        let Settings { models, limits, .. } = &self.settings;
+        let version = env!("CARGO_PKG_VERSION");
+        format!("{version}:{}:{:?}:{}", self.pack.id(), models.provider, limits.faces_per_image)
+    }
+
+    /// Starts finding faces.
+    pub fn detect(&self, lanes: &Lanes) -> Result<Running, FleetError> {
+        let queues = &self.settings.queues;
+        let galleries = required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?;
+        let delay = Duration::from_secs(queues.group_after_seconds);
+        let announcer = announcer(&self.ends, galleries, delay);
+        let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
+        let ports = Ports {
+            queue: self.queue(Duty::Detection.queue(queues)?, queues.visibility())?,
+            objects: self.objects(),
+            analyses: self.ends.cache.clone().map(|cache| {
+                Arc::new(CachedAnalyses::new(cache, self.maker(), self.settings.redis.analysis_seconds)) as _
+            }),
+            decoder,
+            apart,
+            engines: lanes.engines(),
+            faces: Arc::new(Announced::new(self.ends.published(&self.settings)?, announcer)),
+            reconcile: None,
+        };
+        Ok(start(ports, self.pipeline()))
+    }
+
+    /// Starts grouping galleries.
+    pub fn group(&self) -> Result<Running, FleetError> {
+        let queues = &self.settings.queues;
+        let queue = self.queue(Duty::Grouping.queue(queues)?, queues.visibility())?;
+        let params = pipeline::params(&self.settings, self.pack.manifest());
+        let kept = Kept::new(params, Arc::new(FlatFactory), KEPT);
+        let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
+        Ok(start_grouping(queue, Arc::new(self.ends.published(&self.settings)?), reconcile, self.pipeline()))
+    }
+
+    pub(super) fn pipeline(&self) -> PipelineSettings {
+        let Settings { fleet, queues, mongo, buckets, prefilter, .. } = &self.settings;
+        let common = pipeline::settings(&self.settings, self.pack.id());
+        let batch_job = std::env::var_os("AWS_BATCH_JOB_ID").is_some();
+        let default = GalleryId("default".to_owned());
+        let gallery = match fleet.gallery.as_str() {
+            "" => GalleryRule::FirstFolder(default),
+            name => GalleryRule::Always(GalleryId(name.to_owned())),
+        };
+        let thumbnails = prefilter.sibling();
+        PipelineSettings {
+            adopt: telemetry::adopt,
+            credits: CreditSettings { count: fleet.credits, ..common.credits },
+            limits: Limits { downloads: fleet.downloads.min(DOWNLOADS), ..common.limits },
+            bounds: Bounds { most: Limits { downloads: fleet.downloads, ..common.bounds.most }, ..common.bounds },
+            prefilter: common.prefilter.map(|common| PrefilterSettings {
+                sibling: thumbnails.clone(),
+                at_once: fleet.downloads,
+                ..common
+            }),
+            intake: Intake { gallery, results: buckets.results_prefix.clone(), thumbnails },
+            fetcher: FetcherSettings {
+                leave_after_empty: fleet.leaves_when_empty(batch_job).then_some(queues.leave_after_empty),
+                apart_at: queues.apart_at,
+                suspect_at: queues.suspect_at,
+                max_receives: queues.max_receives,
+                ..common.fetcher
+            },
+            writer: WriterSettings {
+                count: mongo.write_batch,
+                bytes: BULK_BYTES,
+                age: Duration::from_millis(mongo.write_milliseconds),
+                at_once: BULKS,
+            },
+            keeper: KeeperSettings {
+                bound: Duration::from_secs(queues.lease_hours * 3600),
+                // Tried as long as the lease lasts: a message that is not deleted is worked on again.
+                attempts: u32::MAX,
+                ..common.keeper
+            },
+            timeouts: Timeouts { queue: POLL, ..common.timeouts },
+            retry: RetrySettings { outage: Duration::from_secs(fleet.outage_minutes * 60), ..common.retry },
+            ..common
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Requests as the ends of a pipeline: a queue in memory, the photos of those who ask, and their answers.
+//!
+//! ```text
+//! ask ─► Requests (Queue, Objects) ─► Fetcher … Writer ─► Requests (Faces) ─► Ticket
+//! ```
+//!
+//! Whoever drops the [`Ticket`] leaves, and takes the request along: what has not begun never does.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use muster_actors::error::Class;
+use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::image::{Locator, RejectReason, Rejection};
+use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use muster_actors::ports::objects::{Object, Objects, ObjectsError};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout};
+use tracing::Span;
+
+use super::recognizer::Refusal;
+use muster_telemetry::header;
+
+/// A lease in one process ends by being settled, never by time.
+const VISIBILITY: Duration = Duration::from_secs(3600);
+/// One receive waits so long.
+const POLL: Duration = Duration::from_secs(5);
+const BUCKET: &str = "requests";
+
+struct Request {
+    photo: Bytes,
+    trace: Option<String>,
+    reply: oneshot::Sender<Result<Commit, Refusal>>,
+    receives: u32,
+    /// Received and not given back.
+    leased: bool,
+    not_before: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    open: HashMap<u64, Request>,
+    /// Oldest first; may name what is gone.
+    waiting: VecDeque<u64>,
+    closed: bool,
+}
+
+/// All open requests.
+#[derive(Default)]
+pub struct Requests {
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+/// A place in the queue.
+pub struct Ticket {
+    id: u64,
+    requests: Arc<Requests>,
+    answer: oneshot::Receiver<Result<Commit, Refusal>>,
+}
+
+impl Ticket {
+    /// What was found in the photo.
+    pub async fn answer(mut self) -> Result<Commit, Refusal> {
+        (&mut self.answer).await.unwrap_or(Err(Refusal::Closed))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.requests.take(self.id);
+    }
+}
+
+impl Requests {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins the queue.
+    pub fn ask(self: &Arc<Self>, photo: Bytes) -> Result<Ticket, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.state();
+        if state.closed {
+            return Err(Refusal::Closed);
+        }
+        state.next += 1;
+        let id = state.next;
+        let trace = header(&Span::current());
+        let request = Request { photo, trace, reply, receives: 0, leased: false, not_before: Instant::now() };
+        state.open.insert(id, request);
+        state.waiting.push_back(id);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(Ticket { id, requests: Arc::clone(self), answer })
+    }
+
+    /// Requests that are open.
+    pub fn open(&self) -> usize {
+        self.state().open.len()
+    }
+
+    /// Nobody may ask any more, and the pipeline ends when all have their answers.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.arrived.notify_one();
+    }
+
+    fn take(&self, id: u64) -> Option<Request> {
+        let mut state = self.state();
+        let request = state.open.remove(&id);
+        if state.closed {
+            // It may have been the last.
+            self.arrived.notify_one();
+        }
+        request
+    }
+
+    fn end(&self, id: u64, answer: Result<Commit, Refusal>) {
+        if let Some(request) = self.take(id) {
+            // Who asked may have left at this moment.
+            let _ = request.reply.send(answer);
+        }
+    }
+
+    /// What may be received now, or when the next may be; `None` where nothing waits.
+    fn pick(&self, max: usize) -> Result<Received, Option<Instant>> {
+        let mut state = self.state();
+        let State { open, waiting, closed, .. } = &mut *state;
+        waiting.retain(|id| open.get(id).is_some_and(|request| !request.leased));
+        let now = Instant::now();
+        let due: Vec<u64> = waiting.iter().copied().filter(|id| open[id].not_before <= now).take(max).collect();
+        if due.is_empty() && !(*closed && open.is_empty()) {
+            return Err(waiting.iter().map(|id| open[id].not_before).min());
+        }
+        let deliveries = due.into_iter().filter_map(|id| {
+            let request = open.get_mut(&id)?;
+            request.leased = true;
+            request.receives += 1;
+            Some(Delivery {
+                handle: Handle(id.to_string()),
+                body: serde_json::json!({ "bucket": BUCKET, "key": id.to_string() }).to_string(),
+                receive_count: request.receives,
+                trace: request.trace.clone(),
+                waited: None,
+            })
+        });
+        let deliveries = deliveries.collect();
+        Ok(Received { deliveries, finished: *closed && open.is_empty() })
+    }
+
+    fn each(handles: &[Handle], mut settle: impl FnMut(u64) -> bool) -> Vec<Settled> {
+        let settled = |handle: &Handle| match handle.0.parse() {
+            Ok(id) if settle(id) => Settled::Done,
+            _ => Settled::LeaseLost,
+        };
+        handles.iter().map(settled).collect()
+    }
+}
+
+#[async_trait]
+impl Queue for Requests {
+    fn visibility(&self) -> Duration {
+        VISIBILITY
+    }
+
+    async fn receive(&self, max: usize) -> Result<Received, QueueError> {
+        let until = Instant::now() + POLL;
+        loop {
+            match self.pick(max) {
+                Ok(received) => return Ok(received),
+                Err(_) if Instant::now() >= until => return Ok(Received::default()),
+                Err(next) => {
+                    let wake = next.map_or(until, |next| next.min(until));
+                    // Whichever comes first.
+                    let _ = timeout(wake.saturating_duration_since(Instant::now()), self.arrived.notified()).await;
+                }
+            }
+        }
+    }
+
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        Ok(Self::each(handles, |id| self.state().open.contains_key(&id)))
+    }
+
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        // The answer has ended it.
+        Ok(vec![Settled::Done; handles.len()])
+    }
+
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+        let settled = Self::each(handles, |id| {
+            let mut state = self.state();
+            let State { open, waiting, .. } = &mut *state;
+            let Some(request) = open.get_mut(&id) else { return false };
+            request.leased = false;
+            request.not_before = Instant::now() + delay;
+            waiting.push_back(id);
+            true
+        });
+        self.arrived.notify_one();
+        Ok(settled)
+    }
+
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+        for (handle, rejection) in entries {
+            if let Ok(id) = handle.0.parse() {
+                self.end(id, Err(Refusal::Rejected(rejection.clone())));
+            }
+        }
+        Ok(vec![Settled::Done; entries.len()])
+    }
+}
+
+impl Requests {
+    fn photo(&self, locator: &Locator) -> Result<Bytes, ObjectsError> {
+        let id = locator.key.parse::<u64>().ok();
+        let photo = id.and_then(|id| self.state().open.get(&id).map(|request| request.photo.clone()));
+        photo.ok_or_else(|| ObjectsError::Rejected(Rejection::new(RejectReason::Missing, "whoever asked has left")))
+    }
+}
+
+#[async_trait]
+impl Objects for Requests {
+    async fn get(&self, locator: &Locator, limit: u64) -> Result<Object, ObjectsError> {
+        let photo = self.photo(locator)?;
+        let size = photo.len() as u64;
+        if size > limit {
+            let detail = format!("{size} bytes, {limit} are allowed");
+            return Err(ObjectsError::Rejected(Rejection::new(RejectReason::TooManyBytes, detail)));
+        }
+        Ok(Object { bytes: photo, size, etag: String::new() })
+    }
+
+    async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError> {
+        let photo = self.photo(locator)?;
+        let size = photo.len() as u64;
+        let head = photo.slice(..usize::try_from(bytes.min(size)).unwrap_or(photo.len()));
+        Ok(Object { bytes: head, size, etag: String::new() })
+    }
+}
+
+fn no_gallery() -> FacesError {
+    FacesError::Failed { class: Class::Bug, message: String::from("requests have no gallery") }
+}
+
+#[async_trait]
+impl Faces for Requests {
+    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        let count = batch.len();
+        for commit in batch {
+            let Ok(id) = commit.image.locator.key.parse() else { continue };
+            let answer = match commit.image.rejection.clone() {
+                Some(rejection) => Err(Refusal::Rejected(rejection)),
+                None => Ok(commit),
+            };
+            self.end(id, answer);
+        }
+        Ok(vec![Ok(()); count])
+    }
+
+    async fn gallery(&self, _: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+        Err(no_gallery())
+    }
+
+    async fn save(&self, _: &GalleryId, _: u64, _: &Reconciled) -> Result<(), FacesError> {
+        Err(no_gallery())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests() -> Arc<Requests> {
+        Arc::default()
+    }
+
+    fn photo(bytes: usize) -> Bytes {
+        Bytes::from(vec![7; bytes])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_takes_the_request_along() {
+        let requests = requests();
+        let first = requests.ask(photo(1)).unwrap();
+        let second = requests.ask(photo(2)).unwrap();
+        drop(first);
+        let received = requests.receive(9).await.unwrap();
+        assert_eq!(received.deliveries.len(), 1);
+        let handle = received.deliveries[0].handle.clone();
+        let locator = Locator { gallery: GalleryId("g".into()), bucket: BUCKET.into(), key: handle.0.clone() };
+        assert_eq!(requests.get(&locator, 100).await.unwrap().size, 2);
+        assert!(matches!(requests.get(&locator, 1).await, Err(ObjectsError::Rejected(_))), "a limit");
+        // On its way already: the lease is lost, and nobody works on for nothing.
+        drop(second);
+        assert_eq!(requests.extend(std::slice::from_ref(&handle)).await.unwrap(), [Settled::LeaseLost]);
+        assert_eq!(requests.release(&[handle], Duration::ZERO).await.unwrap(), [Settled::LeaseLost]);
+        assert_eq!(requests.open(), 0);
+        assert!(requests.receive(9).await.unwrap().deliveries.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_comes_again_after_its_delay_and_counts() {
+        let requests = requests();
+        let ticket = requests.ask(photo(1)).unwrap();
+        let handle = requests.receive(9).await.unwrap().deliveries.remove(0).handle;
+        requests.release(std::slice::from_ref(&handle), Duration::from_secs(2)).await.unwrap();
+        let begun = Instant::now();
+        let again = requests.receive(9).await.unwrap().deliveries.remove(0);
+        assert_eq!((again.receive_count, begun.elapsed()), (2, Duration::from_secs(2)));
+        let rejection = Rejection::new(RejectReason::Corrupt, "no photo");
+        requests.reject(&[(handle, rejection.clone())]).await.unwrap();
+        assert_eq!(ticket.answer().await, Err(Refusal::Rejected(rejection)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closing_ends_the_queue_when_all_have_left() {
+        let requests = requests();
+        let ticket = requests.ask(photo(1)).unwrap();
+        requests.close();
+        assert_eq!(requests.ask(photo(1)).err(), Some(Refusal::Closed));
+        assert!(!requests.receive(9).await.unwrap().finished);
+        drop(ticket);
+        assert!(requests.receive(9).await.unwrap().finished);
+    }
+}
