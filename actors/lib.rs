@@ -14,51 +14,25 @@
 //! [`Running::progress`] shows what it does, [`Running::drain`] asks it to end, and [`Running::finished`] waits for
 //! the [`Exit`] and the [`Summary`].
 //!
-//! What holds it together: work is bounded by [credits](credit), an item's fate is tied to its [lease], senders
-//! follow a restart through an [outlet], and what follows from an error is decided by one [table](mod@error::route).
+//! What holds it together: work is bounded by [credits](flow::credit), an item's fate is tied to its [lease](flow::lease), senders
+//! follow a restart through an [outlet](runtime::actor_ref), and what follows from an error is decided by one [table](mod@errors::route).
 
-pub mod announcer;
-pub mod batcher;
-pub mod blocking;
-pub mod book;
-pub mod concurrency;
-pub mod cost;
-pub mod credit;
-mod crew;
 pub mod cutover;
-pub mod device;
-mod downloader;
-pub mod drain;
-pub mod error;
-pub mod exit;
-pub mod face;
-mod fetcher;
-pub mod gallery;
-pub mod grouper;
-pub mod histogram;
-pub mod identification;
-pub mod image;
-mod item;
-mod keeper;
-pub mod lease;
-pub mod ledger;
-pub mod message;
-pub mod outlet;
+pub mod domain;
+pub mod errors;
+pub mod flow;
+pub mod grouping;
+pub mod pipeline;
 pub mod plant;
 pub mod ports;
-pub mod prefilter;
-pub mod progress;
+pub mod runtime;
 pub mod scaler;
-pub mod settings;
 #[cfg(feature = "sim")]
 pub mod sim;
-pub mod supervisor;
-pub mod timings;
-mod writer;
 
-pub use drain::{Drain, Mode};
-pub use exit::Exit;
+pub use domain::exit::Exit;
+pub use flow::progress::{Progress, Summary};
+pub use pipeline::build::{Running, start, start_grouping};
+pub use pipeline::settings::Settings;
 pub use ports::Ports;
-pub use progress::{Progress, Summary};
-pub use settings::Settings;
-pub use supervisor::tree::{Running, start, start_grouping};
+pub use runtime::drain::{Drain, Mode};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use muster::local::{Library, view};
 use muster::vision::decode::{Limits, VisionDecoder};
-use muster_actors::image::Pixels;
+use muster_actors::domain::image::Pixels;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use support::{assert_states_add_up, count, export, index, link_some, muster, photos, run};

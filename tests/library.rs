@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use muster::local::forget::{Target, forget};
 use muster::local::{FolderObjects, FolderQueue, GALLERY, Library, ScanOptions, ScanReport, SqliteFaces, groups, view};
-use muster_actors::face::{BBox, Face, FaceId, Quality};
-use muster_actors::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Verdict};
-use muster_actors::image::{ImageRecord, ImageState, Locator, RejectReason};
+use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Verdict};
+use muster_actors::domain::image::{ImageRecord, ImageState, Locator, RejectReason};
+use muster_actors::domain::timings::Timings;
 use muster_actors::ports::faces::{Commit, Faces};
 use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::queue::Queue;
-use muster_actors::timings::Timings;
 use rand::{Rng, SeedableRng};
 
 const MODEL: &str = "test@1";

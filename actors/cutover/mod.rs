@@ -7,6 +7,5 @@
 pub mod record;
 pub mod router;
 pub mod split;
-pub mod state;
 pub mod trigger;
 pub mod watcher;

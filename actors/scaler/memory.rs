@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::Depth;
 use super::stuck::{Cause, Stuck};
-use super::workers::{Line, Workers};
-use crate::ports::fleet::{Order, Phase, Sighting};
+use super::workers::Workers;
+use crate::ports::fleet::{Line, Order, Phase, Sighting};
+use crate::ports::gauge::Depth;
 
 /// Milliseconds since 1970.
 pub type Millis = u64;

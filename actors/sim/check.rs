@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::exit::Exit;
-use crate::image::{ImageState, RejectReason};
-use crate::progress::Summary;
+use crate::domain::exit::Exit;
+use crate::domain::image::{ImageState, RejectReason};
+use crate::flow::progress::Summary;
 use crate::sim::host::Host;
 use crate::sim::images::faces;
 use crate::sim::life::{Service, Site};

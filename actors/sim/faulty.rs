@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::{Instant, sleep};
 
-use crate::image::Frame;
+use crate::domain::image::Frame;
 use crate::ports::engine::{Analysis, Engine, EngineError};
 use crate::sim::images::read;
 use crate::sim::script::{Fault, Script};

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::error::Class;
+use crate::errors::Class;
+use crate::ports::fleet::Job;
+use crate::ports::fleet::Line;
 use crate::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
+use crate::ports::gauge::Depth;
 use crate::ports::gauge::{Gauge, GaugeError};
-use crate::scaler::policy::{Depth, Job};
-use crate::scaler::workers::{Line, Workers};
+use crate::scaler::workers::Workers;
 use crate::sim::batch::{Job as Known, Jobs, Status};
 use crate::sim::lost::Lost;
 

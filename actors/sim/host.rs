@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
-use crate::progress::Stage;
+use crate::flow::progress::Stage;
 use crate::sim::scenario::Strike;
 use crate::sim::world::{Injected, World};
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::Class;
-use crate::face::{BBox, Quality};
-use crate::image::{Frame, Locator, Pixels, RejectReason, Rejection};
+use crate::domain::face::{BBox, Quality};
+use crate::domain::image::{Frame, Locator, Pixels, RejectReason, Rejection};
+use crate::errors::Class;
 use crate::ports::decoder::{DecodeError, Decoder};
 use crate::ports::engine::{Analysis, Engine, EngineError, FoundFace};
 use crate::ports::objects::{Object, Objects, ObjectsError};

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::announcer::{Announced, Announcer};
-use crate::blocking::Blocking;
-use crate::concurrency::{Bounds, Limits};
-use crate::drain::{Drain, Mode};
-use crate::error::backoff::RetrySettings;
-use crate::exit::Exit;
-use crate::gallery::{GalleryId, GalleryRule};
-use crate::message::Intake;
+use crate::domain::exit::Exit;
+use crate::domain::gallery::{GalleryId, GalleryRule};
+use crate::domain::message::Intake;
+use crate::errors::backoff::RetrySettings;
+use crate::flow::concurrency::{Bounds, Limits};
+use crate::flow::progress::Summary;
+use crate::pipeline::announcer::{Announced, Announcer};
+use crate::pipeline::build::Running;
+use crate::pipeline::settings::{Probe, Settings, Timeouts};
 use crate::ports::Ports;
 use crate::ports::engine::Engine;
-use crate::progress::Summary;
-use crate::settings::{Probe, Settings, Timeouts};
+use crate::runtime::blocking::Blocking;
+use crate::runtime::drain::{Drain, Mode};
 use crate::sim::check;
 use crate::sim::faulty::{Call, Faulty};
 use crate::sim::host::Host;
@@ -28,7 +29,6 @@ use crate::sim::scenario::Notice;
 use crate::sim::script::Fault;
 use crate::sim::store::{self, SimFaces};
 use crate::sim::world::World;
-use crate::supervisor::tree::Running;
 
 /// No simulated worker takes longer.
 const LIMIT: Duration = Duration::from_secs(4 * 3600);

@@ -29,8 +29,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
-use crate::exit::Exit;
-use crate::progress::Summary;
+use crate::domain::exit::Exit;
+use crate::flow::progress::Summary;
 pub use crate::sim::faulty::{Call, Faulty};
 use crate::sim::life::{Service, Site};
 pub use crate::sim::scenario::{Fleet, Kind, Notice, Scenario, Strike};

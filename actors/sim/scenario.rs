@@ -7,10 +7,10 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::drain::Mode;
+use crate::flow::progress::Stage;
+use crate::pipeline::settings::Settings;
 use crate::plant::Plant;
-use crate::progress::Stage;
-use crate::settings::Settings;
+use crate::runtime::drain::Mode;
 use crate::sim::script::Script;
 
 /// What an image is, and so how it must end.
@@ -340,12 +340,12 @@ fn tight(settings: &mut Settings) {
     settings.keeper.batch = 2;
     settings.keeper.backlog = 2;
     settings.prefilter =
-        Some(crate::settings::PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 });
+        Some(crate::pipeline::settings::PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 });
 }
 
 /// Groups while it indexes.
 fn eager(settings: &mut Settings) {
-    settings.grouper.wake = crate::settings::Wake::Debounced(Duration::from_millis(500));
+    settings.grouper.wake = crate::pipeline::settings::Wake::Debounced(Duration::from_millis(500));
     settings.writer.at_once = 3;
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::error::Class;
-use crate::face::FaceId;
-use crate::gallery::{FaceVector, GalleryId, GallerySnapshot, Partition, Reconciled};
-use crate::grouper::identity::identify;
-use crate::image::{ImageId, ImageState, RejectReason, Rejection};
+use crate::domain::face::FaceId;
+use crate::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Partition, Reconciled};
+use crate::domain::image::{ImageId, ImageState, RejectReason, Rejection};
+use crate::errors::Class;
+use crate::grouping::identity::identify;
 use crate::ports::faces::{Commit, Faces, FacesError};
 use crate::ports::index::IndexError;
 use crate::sim::host::Host;

@@ -8,8 +8,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::{Instant, sleep};
 
-use crate::gallery::GalleryId;
-use crate::image::Locator;
+use crate::domain::gallery::GalleryId;
+use crate::domain::image::Locator;
 use crate::sim::scenario::Scenario;
 
 /// The payload of panics that the simulation causes itself.

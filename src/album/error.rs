@@ -1,7 +1,7 @@
 //! Why a gallery cannot be read or changed.
 
-use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::say::SayError;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::grouping::say::SayError;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 

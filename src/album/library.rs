@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{GalleryId, Group, GroupId};
-use muster_actors::grouper::explain::Explanation;
-use muster_actors::grouper::hold::Spoken;
-use muster_actors::grouper::say::Say;
-use muster_actors::grouper::{Kept, Params};
-use muster_actors::image::{ImageId, ImageState};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId};
+use muster_actors::domain::image::{ImageId, ImageState};
+use muster_actors::grouping::explain::Explanation;
+use muster_actors::grouping::hold::Spoken;
+use muster_actors::grouping::say::Say;
+use muster_actors::grouping::{Kept, Params};
 use muster_actors::ports::faces::Commit;
 use muster_actors::ports::index::IndexError;
 

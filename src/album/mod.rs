@@ -1,5 +1,5 @@
 //! What is known of the photos, faces and people of a gallery, and what somebody says of them: over a library, or over the
-//! database of a fleet. What is said means the same over both (`actors/grouper/say.rs`).
+//! database of a fleet. What is said means the same over both (`actors/grouping/say.rs`).
 
 pub mod enrolment;
 mod error;
@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::grouper::explain::Explanation;
-use muster_actors::grouper::say::Say;
-use muster_actors::image::{ImageId, ImageState};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::{ImageId, ImageState};
+use muster_actors::grouping::explain::Explanation;
+use muster_actors::grouping::say::Say;
 use muster_actors::ports::faces::Commit;
 use serde::Serialize;
 

@@ -3,8 +3,8 @@
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use muster_actors::error::Class;
-use muster_actors::exit::Mend;
+use muster_actors::domain::exit::Mend;
+use muster_actors::errors::Class;
 use muster_actors::ports::fleet::FleetError;
 
 /// What is known of a call that failed.

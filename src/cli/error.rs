@@ -1,7 +1,7 @@
 //! Why a command failed, with the exit code that says so.
 
 #[cfg(feature = "local")]
-use muster_actors::grouper::say::SayError;
+use muster_actors::grouping::say::SayError;
 use muster_actors::ports::engine::EngineError;
 use muster_actors::ports::index::IndexError;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_actors::announcer::Announcer;
+use muster_actors::pipeline::announcer::Announcer;
 use tracing::Span;
 
 use super::{FleetError, Published};

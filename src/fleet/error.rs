@@ -1,9 +1,9 @@
 //! Why a worker cannot start, or a gallery's images cannot be forgotten.
 
 use muster_actors::cutover::record::RecordError;
-use muster_actors::error::Class;
-use muster_actors::error::class::Classified;
-use muster_actors::exit::{Exit, Mend};
+use muster_actors::domain::exit::{Exit, Mend};
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::queue::QueueError;
 use muster_actors::scaler::flight::LookError;

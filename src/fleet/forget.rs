@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use muster_actors::announcer::Announcer;
-use muster_actors::error::Class;
-use muster_actors::gallery::{GalleryId, GroupId, Lineage, Reconciled};
-use muster_actors::grouper::{Params, reconcile};
-use muster_actors::image::{ImageId, Locator};
+use muster_actors::domain::gallery::{GalleryId, GroupId, Lineage, Reconciled};
+use muster_actors::domain::image::{ImageId, Locator};
+use muster_actors::errors::Class;
+use muster_actors::grouping::{Params, reconcile};
+use muster_actors::pipeline::announcer::Announcer;
 use muster_actors::ports::faces::{Faces, FacesError};
 use serde::Serialize;
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::Locator;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::Locator;
 use muster_actors::ports::objects::{Objects, ObjectsError};
 
 use super::FleetError;

@@ -10,10 +10,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use muster_actors::error::Class;
-use muster_actors::face::Face;
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::image::{ImageId, ImageRecord, RejectReason, Rejection};
+use muster_actors::domain::face::Face;
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::image::{ImageId, ImageRecord, RejectReason, Rejection};
+use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use serde_json::{Value, json};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_actors::pipeline::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::ports::Ports;
-use muster_actors::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::{Running, start};
 
 use super::{FleetError, Worker};

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_actors::announcer::Announced;
-use muster_actors::concurrency::{Bounds, Limits};
-use muster_actors::error::backoff::RetrySettings;
-use muster_actors::gallery::{GalleryId, GalleryRule};
-use muster_actors::grouper::Kept;
-use muster_actors::message::Intake;
-use muster_actors::ports::Ports;
-use muster_actors::ports::objects::Objects;
-use muster_actors::settings::{
+use muster_actors::domain::gallery::{GalleryId, GalleryRule};
+use muster_actors::domain::message::Intake;
+use muster_actors::errors::backoff::RetrySettings;
+use muster_actors::flow::concurrency::{Bounds, Limits};
+use muster_actors::grouping::Kept;
+use muster_actors::pipeline::announcer::Announced;
+use muster_actors::pipeline::settings::{
     CreditSettings, FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
     WriterSettings,
 };
+use muster_actors::ports::Ports;
+use muster_actors::ports::objects::Objects;
 use muster_actors::{Running, start, start_grouping};
 
 use super::ends::{Ends, announcer};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::Json as Out;
 use axum::extract::Path;
-use muster_actors::face::FaceId;
-use muster_actors::gallery::GroupId;
-use muster_actors::grouper::say::{LONGEST_NAME, Member, Say};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::GroupId;
+use muster_actors::grouping::say::{LONGEST_NAME, Member, Say};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;

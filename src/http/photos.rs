@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json as Out;
 use axum::extract::{Path, State};
-use muster_actors::image::{ImageId, ImageState};
+use muster_actors::domain::image::{ImageId, ImageState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;

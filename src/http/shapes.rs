@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use muster_actors::face::{BBox, FaceId, Landmarks, Quality as FaceQuality, QualityReason};
-use muster_actors::gallery::{GroupId, Lineage};
-use muster_actors::identification::{Candidate as Likely, Identified};
-use muster_actors::image::{ImageId, ImageState};
+use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality as FaceQuality, QualityReason};
+use muster_actors::domain::gallery::{GroupId, Lineage};
+use muster_actors::domain::image::{ImageId, ImageState};
+use muster_actors::grouping::identification::{Candidate as Likely, Identified};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -1,8 +1,8 @@
 //! What a person says of groups and faces: into the log, and the groups anew.
 
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled, Verdict};
-use muster_actors::grouper::hold::{Settled, Spoken, settle};
-use muster_actors::grouper::say::{Say, SayError};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled, Verdict};
+use muster_actors::grouping::hold::{Settled, Spoken, settle};
+use muster_actors::grouping::say::{Say, SayError};
 use muster_actors::ports::index::IndexError;
 
 use super::told::Told;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::image::ImageId;
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::ImageId;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 

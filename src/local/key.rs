@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::Locator;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::Locator;
 
 use super::GALLERY;
 

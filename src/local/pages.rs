@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use muster_actors::face::FaceId;
-use muster_actors::gallery::GroupId;
-use muster_actors::image::{ImageId, ImageState};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::GroupId;
+use muster_actors::domain::image::{ImageId, ImageState};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::LibraryError;

@@ -1,8 +1,8 @@
 //! Read models: what people, export and report show.
 
-use muster_actors::face::{BBox, FaceId, Landmarks, Quality};
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::image::{ImageId, ImageState, Locator, RejectReason};
+use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality};
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::{ImageId, ImageState, Locator, RejectReason};
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 

@@ -26,7 +26,7 @@ use crate::redis::Vectors;
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection, Database};
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use tokio::time::timeout;
 

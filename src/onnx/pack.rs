@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use muster_actors::error::Class;
-use muster_actors::error::class::Classified;
-use muster_actors::exit::Mend;
+use muster_actors::domain::exit::Mend;
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
 use muster_actors::ports::engine::EngineError;
 use sha2::{Digest, Sha256};
 

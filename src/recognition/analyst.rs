@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use actix::System;
 use bytes::Bytes;
-use muster_actors::exit::Exit;
+use muster_actors::domain::exit::Exit;
+use muster_actors::flow::progress::Progress;
+use muster_actors::pipeline::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::ports::Ports;
 use muster_actors::ports::faces::Commit;
-use muster_actors::progress::Progress;
-use muster_actors::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::start;
 use tokio::sync::{oneshot, watch};
 

@@ -1,8 +1,8 @@
 //! Why nobody could be looked up.
 
-use muster_actors::error::Class;
-use muster_actors::error::class::Classified;
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use muster_actors::exit::Exit;
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::exit::Exit;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::flow::progress::Progress;
 use muster_actors::ports::faces::Commit;
-use muster_actors::progress::Progress;
 use tokio::sync::watch;
 
 use super::analyst::Analyst;

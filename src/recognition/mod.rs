@@ -44,7 +44,7 @@ pub use {
 };
 pub use {crowd::Crowd, seen::Ask};
 
-use muster_actors::identification::Rule;
+use muster_actors::grouping::identification::Rule;
 
 use crate::onnx::manifest::Manifest;
 use crate::settings::Settings;

@@ -1,7 +1,7 @@
 //! Embeddings of galleries. Each is named by a digest of its own numbers, which the database has: a changed face has another
 //! name, and rubbish under a name does not have it.
 
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::gallery::GalleryId;
 
 use super::Cache;
 

@@ -13,8 +13,8 @@ use muster::chaos::proxy::Proxy;
 use muster::mongo::{Connection, MongoFaces, Uris};
 use muster::redis::{Cache, Vectors};
 use muster::settings::{Layers, Secret};
-use muster_actors::error::Class;
-use muster_actors::image::Locator;
+use muster_actors::domain::image::Locator;
+use muster_actors::errors::Class;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, Settled};
 

@@ -13,7 +13,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use mongodb::bson::binary::Vector;
 use mongodb::bson::{Bson, Document};
 use muster::vision::decode::{Limits, VisionDecoder};
-use muster_actors::image::Pixels;
+use muster_actors::domain::image::Pixels;
 use muster_actors::ports::decoder::Decoder;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

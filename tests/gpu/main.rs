@@ -23,10 +23,10 @@ use muster::onnx::pack::Pack;
 use muster::onnx::pull::Build;
 use muster::onnx::runtime::is_installed;
 use muster::settings::{Layers, Models, Provider, Settings};
-use muster_actors::exit::Exit;
-use muster_actors::image::Frame;
+use muster_actors::domain::exit::Exit;
+use muster_actors::domain::image::Frame;
+use muster_actors::flow::progress::Progress;
 use muster_actors::ports::engine::{Analysis, Engine, EngineError};
-use muster_actors::progress::Progress;
 
 use crate::card::{Filled, kill_context};
 

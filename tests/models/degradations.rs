@@ -10,8 +10,8 @@ use muster::onnx::place::Place;
 use muster::vision::decode::{Limits, VisionDecoder};
 use muster::vision::quality::{Thresholds, assess};
 use muster::vision::{Detection, align};
-use muster_actors::face::{BBox, Quality, QualityReason};
-use muster_actors::image::Pixels;
+use muster_actors::domain::face::{BBox, Quality, QualityReason};
+use muster_actors::domain::image::Pixels;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

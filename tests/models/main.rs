@@ -21,7 +21,7 @@ use muster::onnx::session::{Model, SessionOptions};
 use muster::onnx::tally::Tally;
 use muster::vision::decode::{Limits, VisionDecoder};
 use muster::vision::letterbox;
-use muster_actors::image::{Frame, Pixels};
+use muster_actors::domain::image::{Frame, Pixels};
 use muster_actors::ports::engine::{Engine, EngineError, FoundFace};
 use ort::environment::Environment;
 use rand::{Rng, SeedableRng};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::image::Rejection;
+use crate::domain::image::Rejection;
 use crate::ports::queue::{Delivery, Handle, Settled};
 use crate::sim::host::Host;
 pub use crate::sim::queue::reached::Reached;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Fate, POLL, Sent, SimQueue, number};
-use crate::error::Class;
-use crate::image::{ImageState, RejectReason, Rejection};
+use crate::domain::image::{ImageState, RejectReason, Rejection};
+use crate::errors::Class;
 use crate::ports::outbox::{Letter, Outbox};
 use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use crate::sim::host::Host;

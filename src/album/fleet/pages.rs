@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
-use muster_actors::face::{FaceId, Landmarks, Quality, QualityReason};
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::image::{ImageId, ImageState, RejectReason};
+use muster_actors::domain::face::{FaceId, Landmarks, Quality, QualityReason};
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::{ImageId, ImageState, RejectReason};
 use serde::de::DeserializeOwned;
 
 use crate::album::Part;

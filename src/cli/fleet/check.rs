@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use muster_actors::error::Class;
-use muster_actors::exit::{Exit, Mend};
+use muster_actors::domain::exit::{Exit, Mend};
+use muster_actors::errors::Class;
 
 use crate::aws::classify::{Fault, fault};
 use crate::aws::clients::Clients;

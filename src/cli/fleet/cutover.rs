@@ -7,8 +7,8 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use clap::Subcommand;
 use muster_actors::cutover::record::RecordError;
-use muster_actors::cutover::state::{Entry, State, Wish};
 use muster_actors::cutover::trigger::{Reading, Trigger};
+use muster_actors::domain::cutover_state::{Entry, State, Wish};
 
 use crate::cli::print::print;
 use crate::cli::signal::Signals;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::gallery::GalleryId;
 
 use crate::cli::CliError;
 use crate::cli::print::print;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
-use muster_actors::cost::{Prices, Requests, Usage};
-use muster_actors::drain::Drain;
-use muster_actors::exit::Exit;
-use muster_actors::progress::Summary;
+use muster_actors::domain::cost::{Prices, Requests, Usage};
+use muster_actors::domain::exit::Exit;
+use muster_actors::flow::progress::Summary;
+use muster_actors::runtime::drain::Drain;
 use serde::Serialize;
 
 use crate::aws::host::{self, Notice};

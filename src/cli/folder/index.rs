@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use muster_actors::exit::Exit;
+use muster_actors::domain::exit::Exit;
 
 use super::outcome::{Outcome, Ran};
 use super::progress::View;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use muster_actors::progress::{Progress, StageProgress};
+use muster_actors::flow::progress::{Progress, StageProgress};
 use serde::Serialize;
 
 use super::progress::span;
@@ -233,7 +233,7 @@ fn peak_megabytes() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_actors::progress::Counts;
+    use muster_actors::flow::progress::Counts;
 
     #[test]
     fn every_image_is_in_one_state() {

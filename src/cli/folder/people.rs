@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::say::{Member, Say, SayError};
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::grouping::say::{Member, Say, SayError};
 use serde_json::{Value, json};
 
 use super::library::{LibraryArgs, face, group};

@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use muster_actors::face::QualityReason;
+use muster_actors::domain::face::QualityReason;
 use sha2::{Digest, Sha256};
 
 use crate::cli::CliError;

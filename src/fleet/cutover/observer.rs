@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use futures_util::future::join;
-use muster_actors::cutover::state::State;
-use muster_actors::cutover::trigger::{Observed, Seen};
+use muster_actors::domain::cutover_state::State;
 use muster_actors::ports::observer::Observer;
+use muster_actors::ports::observer::{Observed, Seen};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 

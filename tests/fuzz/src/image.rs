@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use muster::vision::decode::{Format, Limits, VisionDecoder, closer_region};
-use muster_actors::face::BBox;
-use muster_actors::image::Pixels;
+use muster_actors::domain::face::BBox;
+use muster_actors::domain::image::Pixels;
 
 /// Small, so that an input that asks for much is answered quickly.
 pub const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1 << 22 };

@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 
 use muster::local::Places;
 use muster::local::key::{HERE, ROOT, decode, encode, shown};
-use muster_actors::image::ImageId;
+use muster_actors::domain::image::ImageId;
 
 fn inside(path: &Path) -> bool {
     let bytes = path.as_os_str().as_bytes();

@@ -3,12 +3,12 @@
 use muster::faiss::FlatFactory;
 use muster::local::view::{self, Which};
 use muster::local::{GALLERY, groups, schema, write};
-use muster_actors::face::{BBox, Face, FaceId, Quality};
-use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::{Params, reconcile};
-use muster_actors::image::{ImageRecord, ImageState, Locator};
+use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
+use muster_actors::domain::timings::Timings;
+use muster_actors::grouping::{Params, reconcile};
 use muster_actors::ports::faces::Commit;
-use muster_actors::timings::Timings;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 

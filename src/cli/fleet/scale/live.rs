@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, System};
-use muster_actors::error::Class;
-use muster_actors::error::class::Classified;
-use muster_actors::exit::Exit;
+use muster_actors::domain::exit::Exit;
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
 use muster_actors::ports::fleet::Fleet;
 use muster_actors::ports::gauge::Gauge;
 use muster_actors::scaler::flight::{LookError, Submitter};

@@ -1,0 +1,9 @@
+//! What bounds, counts and settles the work that flows through a pipeline.
+
+pub mod concurrency;
+pub mod credit;
+pub mod lease;
+pub mod lease_table;
+pub mod progress;
+pub(crate) mod retry;
+pub mod run_stats;
