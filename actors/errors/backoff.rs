@@ -4,11 +4,11 @@
 //! Cascading Failures" (Site Reliability Engineering, chapter 22).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backoff::backoff::Backoff as _;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
+use parking_lot::Mutex;
 
 /// How retries of one call are spaced.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,13 +109,13 @@ impl Budget {
 
     /// A success earns part of a retry.
     pub fn earn(&self) {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.left.lock();
         *left = (*left + self.earned).min(self.max);
     }
 
     /// Takes one retry, if there is one.
     pub fn spend(&self) -> bool {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.left.lock();
         let may = *left >= 1.0;
         if may {
             *left -= 1.0;

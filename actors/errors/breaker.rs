@@ -1,8 +1,8 @@
 //! Whether the dependency behind a stage is down, or only one item is in trouble.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Calls of one stage that failed without a success between them.
@@ -32,13 +32,13 @@ const IN_A_ROW: u32 = 4;
 impl Breaker {
     /// A call succeeded.
     pub(crate) fn close(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.lock() = None;
     }
 
     /// A call failed, as calls do whose dependency is down. `bound` is how long an outage may last; zero never calls it one.
     pub(crate) fn failed(&self, bound: Duration) -> Outage {
         let now = Instant::now();
-        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failing = self.0.lock();
         let mut seen = failing.unwrap_or(Failing { since: now, calls: 0 });
         seen.calls = seen.calls.saturating_add(1);
         *failing = Some(seen);

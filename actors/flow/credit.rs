@@ -3,8 +3,9 @@
 //! Mailboxes do not: `send().await` on a fresh address ignores their capacity. A credit is acquired before a message
 //! is received, is resized when the true size is known, travels with the item, and returns itself when dropped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl Credits {
     fn take(&self, max: usize, bytes: usize) -> Vec<Credit> {
         // An estimate over the whole pool must not wait for ever.
         let bytes = signed(bytes).min(self.0.bytes);
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.lock();
         let mut credits = Vec::new();
         while credits.len() < max && state.count >= 1 && state.bytes >= bytes {
             state.count -= 1;
@@ -67,7 +68,7 @@ impl Credits {
     /// A credit at once, over the limit if need be: one message may name several images.
     pub fn overdraw(&self, bytes: usize) -> Credit {
         let bytes = signed(bytes).min(self.0.bytes);
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.lock();
         state.count -= 1;
         state.bytes -= bytes;
         Credit { pool: Arc::clone(&self.0), bytes }
@@ -75,13 +76,13 @@ impl Credits {
 
     /// Whether every credit has come back.
     pub fn all_returned(&self) -> bool {
-        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.0.state.lock();
         state.count == self.0.count && state.bytes == self.0.bytes
     }
 
     /// Credits in use.
     pub fn in_use(&self) -> usize {
-        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.0.state.lock();
         usize::try_from(self.0.count - state.count).unwrap_or(0)
     }
 }
@@ -97,7 +98,7 @@ impl Credit {
     /// Says how many bytes the item really keeps. May overdraw the pool: nothing new is let in until it recovers.
     pub fn resize(&mut self, bytes: usize) {
         let bytes = signed(bytes);
-        let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.pool.state.lock();
         state.bytes += self.bytes - bytes;
         self.bytes = bytes;
         drop(state);
@@ -107,7 +108,7 @@ impl Credit {
 
 impl Drop for Credit {
     fn drop(&mut self) {
-        let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.pool.state.lock();
         state.count += 1;
         state.bytes += self.bytes;
         drop(state);

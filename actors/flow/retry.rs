@@ -1,9 +1,10 @@
 //! The one loop that retries a port call, as [`route`] decides.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::errors::backoff::{Backoff, Budget, Jitter, RetrySettings};
@@ -25,14 +26,14 @@ impl Brake {
     /// Nobody in this stage calls before `wait` is over.
     pub(crate) fn pull(&self, wait: Duration) {
         let until = Instant::now() + wait.min(LONGEST);
-        let mut brake = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut brake = self.0.lock();
         *brake = Some(brake.map_or(until, |other| other.max(until)));
     }
 
     /// Waits while the brake is on.
     pub(crate) async fn wait(&self) {
         loop {
-            let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = *self.0.lock();
             match until {
                 Some(until) if until > Instant::now() => sleep_until(until).await,
                 _ => return,

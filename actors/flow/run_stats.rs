@@ -1,8 +1,9 @@
 //! The counters behind [`Progress`], shared by all actors: a crash loses none.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::domain::face::Face;
@@ -51,7 +52,7 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.progress.lock()
     }
 
     /// A copy of all counters.

@@ -2,7 +2,9 @@
 //! away, and the result is what [`super::reconcile()`] says of the same faces.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
@@ -29,7 +31,7 @@ impl Kept {
     }
 
     fn galleries(&self) -> MutexGuard<'_, Vec<(GalleryId, Clustering)>> {
-        self.galleries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.galleries.lock()
     }
 
     /// Groups a gallery. Blocking.

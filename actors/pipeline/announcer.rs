@@ -4,10 +4,11 @@
 //! delay, however many images. Because it is sent before the images' own messages are deleted, no crash loses it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
@@ -36,7 +37,7 @@ impl Announcer {
     }
 
     fn visible(&self) -> MutexGuard<'_, HashMap<GalleryId, Instant>> {
-        self.visible.lock().unwrap_or_else(PoisonError::into_inner)
+        self.visible.lock()
     }
 
     /// Asks for the grouping of a gallery, unless a message that is on its way covers it.

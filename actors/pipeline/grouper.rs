@@ -1,10 +1,11 @@
 //! Groups the faces of galleries that changed. A wake-up carries no data, so a lost or repeated one is harmless.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+use parking_lot::Mutex;
 use tracing::Instrument;
 
 use crate::domain::exit::Exit;
@@ -62,18 +63,18 @@ impl Dirty {
 
     /// The gallery changed.
     pub(crate) fn mark(&self, gallery: &GalleryId) {
-        let mut dirty = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut dirty = self.0.lock();
         if !dirty.contains(gallery) {
             dirty.insert(gallery.clone());
         }
     }
 
     fn clear(&self, gallery: &GalleryId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(gallery);
+        self.0.lock().remove(gallery);
     }
 
     fn first(&self) -> Option<GalleryId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
+        self.0.lock().first().cloned()
     }
 }
 

@@ -1,9 +1,10 @@
 //! The slot in which senders find an actor: it follows a restart.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Context, Handler, Message};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 enum Slot<A: Actor> {
@@ -36,7 +37,7 @@ impl<A: Actor> Default for Outlet<A> {
 
 impl<A: Actor<Context = Context<A>>> Outlet<A> {
     fn set(&self, slot: Slot<A>) {
-        let mut current = self.0.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.0.slot.lock();
         if !matches!(*current, Slot::Closed) {
             *current = slot;
         }
@@ -61,7 +62,7 @@ impl<A: Actor<Context = Context<A>>> Outlet<A> {
 
     /// Who stands here now.
     pub fn now(&self) -> Option<Addr<A>> {
-        match &*self.0.slot.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.0.slot.lock() {
             Slot::Open(address) => Some(address.clone()),
             Slot::Empty | Slot::Closed => None,
         }
@@ -71,7 +72,7 @@ impl<A: Actor<Context = Context<A>>> Outlet<A> {
     pub async fn address(&self) -> Option<Addr<A>> {
         loop {
             let changed = self.0.changed.notified();
-            match &*self.0.slot.lock().unwrap_or_else(PoisonError::into_inner) {
+            match &*self.0.slot.lock() {
                 Slot::Open(address) => return Some(address.clone()),
                 Slot::Closed => return None,
                 Slot::Empty => {}

@@ -1,8 +1,9 @@
 //! The heartbeat of an actor: which bounded pieces of work it has begun and not ended.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ pub(crate) struct Heart(Arc<Mutex<Work>>);
 
 impl Heart {
     fn lock(&self) -> MutexGuard<'_, Work> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// A piece of work that must end before the watchdog barks; ended when the guard is dropped.

@@ -1,8 +1,9 @@
 //! A fleet and a queue in memory, for submitters: with AWS Batch's rules, a list that lags, and calls that get lost.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::errors::Class;
 use crate::ports::fleet::Job;
@@ -40,12 +41,12 @@ impl Default for SimFleet {
 impl SimFleet {
     /// Its jobs.
     pub fn jobs(&self) -> MutexGuard<'_, Jobs> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.jobs.lock()
     }
 
     /// Sets what waits.
     pub fn fill(&self, depth: Depth) {
-        *self.depth.lock().unwrap_or_else(PoisonError::into_inner) = depth;
+        *self.depth.lock() = depth;
     }
 
     /// Workers that have not ended.
@@ -106,7 +107,7 @@ impl Fleet for SimFleet {
 #[async_trait]
 impl Gauge for SimFleet {
     async fn depth(&self) -> Result<Depth, GaugeError> {
-        let read = || Ok(*self.depth.lock().unwrap_or_else(PoisonError::into_inner));
+        let read = || Ok(*self.depth.lock());
         self.lost.call(read, |class, message| GaugeError { class, message }).await
     }
 

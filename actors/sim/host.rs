@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::future::{Future, pending};
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
@@ -62,7 +63,7 @@ impl Host {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Every call of the world outside passes here before it has its effect, and again before its answer is heard. A machine

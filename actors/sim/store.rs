@@ -1,10 +1,11 @@
 //! A fake of the store: partial bulks, failover, lost replies, overload, and generations that conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Partition, Reconciled};
@@ -47,7 +48,7 @@ impl SimFaces {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// How image `number` is stored.

@@ -1,9 +1,10 @@
 //! Every open lease and every settlement that is due. It outlives the Keeper: a crash there loses nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Span;
@@ -122,7 +123,7 @@ impl Book {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// Opens a lease for each image that a message names. A message that names none is deleted.
