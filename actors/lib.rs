@@ -1,21 +1,25 @@
-//! The supervision tree and the domain of muster.
+//! The pipeline of muster, its domain and its policies.
 //!
-//! ```text
-//! Queue ─► Fetcher ─► Prefilter ─► Downloader ─► Batcher ◄─pull─ Device(s) ─► Writer ─► Keeper ─► ack
-//!             ▲ credits                (decode)                                 │
-//!          Keeper: lease renewal                                    FacesWritten ▼
-//!                                                                           Grouper ─► groups
-//! ```
-//!
-//! This crate knows no cloud, store or model runtime: everything outside it is a
-//! [port](ports), and every decision is a pure function with a table test beside it.
+//! This crate knows no cloud, store or model runtime: everything outside it is a [port](ports), and every decision is a pure
+//! function with a table test beside it.
 //!
 //! A pipeline is started with [`start`] from its [`Ports`] and [`Settings`], inside an actix `System`:
 //! [`Running::progress`] shows what it does, [`Running::drain`] asks it to end, and [`Running::finished`] waits for
 //! the [`Exit`] and the [`Summary`].
 //!
-//! What holds it together: work is bounded by [credits](flow::credit), an item's fate is tied to its [lease](flow::lease), senders
-//! follow a restart through an [outlet](runtime::actor_ref), and what follows from an error is decided by one [table](mod@errors::route).
+//! The folders are layers. Each may use those above it in this list; `tests/layers.rs` has the exact table.
+//!
+//! | Folder | What is in it |
+//! |---|---|
+//! | [`domain`] | images, faces, galleries, messages, exits: data and its rules |
+//! | [`errors`] | the classes of errors, and one [table](errors::route()) of what follows from them |
+//! | [`ports`] | what is needed of the world outside, one trait a file |
+//! | [`runtime`] | supervised actors: restarts, heartbeats, drains; knows no pipeline |
+//! | [`flow`] | credits that bound the work, leases that tie an item's fate to its message, retries, statistics |
+//! | [`pipeline`] | the eight actors, their context, their settings, and how they are wired |
+//! | [`grouping`] | from faces to people, in pure functions |
+//! | [`scaler`], [`cutover`] | how many workers a fleet has; moving work between two fleets |
+//! | `sim` | a seeded world of fakes and faults |
 
 pub mod cutover;
 pub mod domain;

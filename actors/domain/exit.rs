@@ -14,7 +14,7 @@ pub enum Mend {
     Model,
 }
 
-/// How a run ended. Codes 80 to 84 ask AWS Batch for another attempt (DESIGN 5).
+/// How a run ended. Codes 80 to 84 ask AWS Batch for another attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "exit", content = "detail")]
 pub enum Exit {

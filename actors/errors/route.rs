@@ -1,8 +1,8 @@
-//! What follows from an error: the table of DESIGN 5 as one pure function.
+//! What follows from an error: the table of `docs/errors.md` as one pure function.
 
 use std::time::Duration;
 
-use crate::domain::exit::Mend;
+use crate::domain::exit::{Exit, Mend};
 use crate::errors::Class;
 use crate::errors::breaker::Outage;
 
@@ -68,7 +68,7 @@ pub const ALONE: u32 = 3;
 
 /// Why the whole program leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Leave {
+pub enum FatalReason {
     /// A dependency is down.
     DependencyDown,
     /// The engine stayed broken.
@@ -79,6 +79,34 @@ pub enum Leave {
     Hang,
     /// A person must mend something.
     Misconfigured(Mend),
+}
+
+impl FatalReason {
+    /// The exit of a run that ends for this reason.
+    pub(crate) fn exit(self, detail: String) -> Exit {
+        match self {
+            Self::DependencyDown => Exit::DependencyDown(detail),
+            Self::Engine => Exit::Engine(detail),
+            Self::HostFault => Exit::HostFault(detail),
+            Self::Hang => Exit::Hang(detail),
+            Self::Misconfigured(mend) => Exit::Misconfigured(mend, detail),
+        }
+    }
+}
+
+/// What becomes of an item whose call is not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Terminal {
+    /// It goes back to the queue: another attempt may succeed.
+    Release,
+    /// It goes to the dead letters.
+    Reject,
+    /// Somebody else has it: it is forgotten.
+    Drop,
+    /// It goes back to the queue, and the whole program ends.
+    Leave(FatalReason),
+    /// It goes back to the queue: the error is a bug of ours, or one that no call of a port should answer.
+    Unexpected,
 }
 
 /// What to do about an error.
@@ -109,7 +137,7 @@ pub enum Strategy {
     /// The lease is no longer ours: forget the item, settle nothing.
     Drop,
     /// Release everything and leave.
-    Leave(Leave),
+    Leave(FatalReason),
     /// Let the child die; its supervisor starts another.
     Restart,
 }
@@ -117,7 +145,7 @@ pub enum Strategy {
 /// The table. No wildcard: a new class does not compile until somebody decides.
 pub fn route(class: Class, history: &History) -> Strategy {
     match class {
-        Class::Transient if history.outage == Outage::Over => Strategy::Leave(Leave::DependencyDown),
+        Class::Transient if history.outage == Outage::Over => Strategy::Leave(FatalReason::DependencyDown),
         Class::Transient if history.outage == Outage::Down => Strategy::Await,
         Class::Transient if history.attempts < history.max_attempts && history.budget => Strategy::Retry,
         Class::Transient => Strategy::Release,
@@ -126,23 +154,23 @@ pub fn route(class: Class, history: &History) -> Strategy {
         Class::Overload if !history.rebuilt => Strategy::Rebuild,
         // An image that always fitted does not fit any more: the device's memory is gone, to another tenant perhaps.
         Class::Overload if history.proof == Proof::Broken && history.others > 0 && !history.doubted => Strategy::Retire,
-        Class::Overload if history.proof == Proof::Broken => Strategy::Leave(Leave::Engine),
+        Class::Overload if history.proof == Proof::Broken => Strategy::Leave(FatalReason::Engine),
         Class::Overload => Strategy::Isolate,
         Class::Poison => Strategy::Reject,
         Class::Suspect if history.receive_count > history.max_receives => Strategy::Reject,
         Class::Suspect => Strategy::RunAlone,
         Class::LeaseLost => Strategy::Drop,
-        Class::DependencyDown => Strategy::Leave(Leave::DependencyDown),
+        Class::DependencyDown => Strategy::Leave(FatalReason::DependencyDown),
         Class::Engine if !history.rebuilt => Strategy::Rebuild,
         Class::Engine if history.batch == 1 && history.attempts < ALONE => Strategy::SetAside,
         Class::Engine if history.batch == 1 && history.proof == Proof::Works => Strategy::Isolate,
         // One image that breaks engines for good must not take them all along: a second time the run ends.
         Class::Engine if history.proof == Proof::Broken && history.others > 0 && !history.doubted => Strategy::Retire,
-        Class::Engine => Strategy::Leave(Leave::Engine),
+        Class::Engine => Strategy::Leave(FatalReason::Engine),
         Class::HostFault if history.others > 0 => Strategy::Retire,
-        Class::HostFault => Strategy::Leave(Leave::HostFault),
-        Class::Hang => Strategy::Leave(Leave::Hang),
-        Class::Misconfigured(mend) => Strategy::Leave(Leave::Misconfigured(mend)),
+        Class::HostFault => Strategy::Leave(FatalReason::HostFault),
+        Class::Hang => Strategy::Leave(FatalReason::Hang),
+        Class::Misconfigured(mend) => Strategy::Leave(FatalReason::Misconfigured(mend)),
         Class::Bug => Strategy::Restart,
     }
 }
@@ -167,7 +195,7 @@ mod tests {
             (Class::Transient, worn, Strategy::Release),
             (Class::Transient, broke, Strategy::Release),
             (Class::Transient, down, Strategy::Await),
-            (Class::Transient, over, Strategy::Leave(Leave::DependencyDown)),
+            (Class::Transient, over, Strategy::Leave(FatalReason::DependencyDown)),
             (Class::Throttled { retry_after: after }, worn, Strategy::Brake(after)),
             (Class::Throttled { retry_after: None }, broke, Strategy::Brake(None)),
             (Class::Overload, eight, Strategy::Halve),
@@ -176,29 +204,29 @@ mod tests {
             (Class::Overload, rebuilt, Strategy::Isolate),
             (Class::Overload, works, Strategy::Isolate),
             (Class::Overload, broken, Strategy::Retire),
-            (Class::Overload, History { others: 0, ..broken }, Strategy::Leave(Leave::Engine)),
-            (Class::Overload, History { doubted: true, ..broken }, Strategy::Leave(Leave::Engine)),
+            (Class::Overload, History { others: 0, ..broken }, Strategy::Leave(FatalReason::Engine)),
+            (Class::Overload, History { doubted: true, ..broken }, Strategy::Leave(FatalReason::Engine)),
             (Class::Poison, new, Strategy::Reject),
             (Class::Suspect, History { receive_count: 3, ..new }, Strategy::RunAlone),
             (Class::Suspect, History { receive_count: 10, ..new }, Strategy::RunAlone),
             (Class::Suspect, History { receive_count: 11, ..new }, Strategy::Reject),
             (Class::LeaseLost, new, Strategy::Drop),
-            (Class::DependencyDown, new, Strategy::Leave(Leave::DependencyDown)),
+            (Class::DependencyDown, new, Strategy::Leave(FatalReason::DependencyDown)),
             (Class::Engine, eight, Strategy::Rebuild),
             (Class::Engine, rebuilt, Strategy::SetAside),
             (Class::Engine, History { attempts: 2, ..rebuilt }, Strategy::SetAside),
-            (Class::Engine, alone, Strategy::Leave(Leave::Engine)),
-            (Class::Engine, History { others: 7, ..alone }, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, alone, Strategy::Leave(FatalReason::Engine)),
+            (Class::Engine, History { others: 7, ..alone }, Strategy::Leave(FatalReason::Engine)),
             (Class::Engine, works, Strategy::Isolate),
-            (Class::Engine, History { batch: 8, ..works }, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, History { batch: 8, ..works }, Strategy::Leave(FatalReason::Engine)),
             (Class::Engine, broken, Strategy::Retire),
-            (Class::Engine, History { others: 0, ..broken }, Strategy::Leave(Leave::Engine)),
-            (Class::Engine, History { doubted: true, ..broken }, Strategy::Leave(Leave::Engine)),
+            (Class::Engine, History { others: 0, ..broken }, Strategy::Leave(FatalReason::Engine)),
+            (Class::Engine, History { doubted: true, ..broken }, Strategy::Leave(FatalReason::Engine)),
             (Class::HostFault, History { others: 1, ..new }, Strategy::Retire),
             (Class::HostFault, History { others: 1, doubted: true, ..new }, Strategy::Retire),
-            (Class::HostFault, new, Strategy::Leave(Leave::HostFault)),
-            (Class::Hang, new, Strategy::Leave(Leave::Hang)),
-            (Class::Misconfigured(Mend::Model), new, Strategy::Leave(Leave::Misconfigured(Mend::Model))),
+            (Class::HostFault, new, Strategy::Leave(FatalReason::HostFault)),
+            (Class::Hang, new, Strategy::Leave(FatalReason::Hang)),
+            (Class::Misconfigured(Mend::Model), new, Strategy::Leave(FatalReason::Misconfigured(Mend::Model))),
             (Class::Bug, new, Strategy::Restart),
         ] {
             assert_eq!(route(class, &history), expected, "{class:?} {history:?}");

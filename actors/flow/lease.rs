@@ -6,13 +6,13 @@ use std::time::Duration;
 use tracing::Span;
 
 use crate::domain::image::{Locator, Rejection};
-use crate::flow::lease_table::{Book, End, Part};
+use crate::flow::lease_table::{EndedImage, LeaseTable, Outcome};
 use crate::flow::run_stats::Done;
 
 /// Our claim on one image of one received message. A panic anywhere drops it, which gives the image back.
 #[derive(Debug)]
 pub struct Lease {
-    book: Arc<Book>,
+    table: Arc<LeaseTable>,
     entry: u64,
     locator: Option<Locator>,
     /// Of the image from its receipt to the end of its message.
@@ -21,9 +21,9 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Only the book opens leases.
-    pub(crate) fn new(book: Arc<Book>, entry: u64, locator: Option<Locator>) -> Self {
-        Self { book, entry, locator, span: Span::none(), ended: false }
+    /// Only the table opens leases.
+    pub(crate) fn new(table: Arc<LeaseTable>, entry: u64, locator: Option<Locator>) -> Self {
+        Self { table, entry, locator, span: Span::none(), ended: false }
     }
 
     /// Keeps the image's span open until its message is settled.
@@ -36,38 +36,38 @@ impl Lease {
         &self.span
     }
 
-    fn end(&mut self, end: End) {
+    fn end(&mut self, end: Outcome) {
         self.ended = true;
         let span = std::mem::replace(&mut self.span, Span::none());
-        self.book.end(self.entry, Part { locator: self.locator.take(), end, span });
+        self.table.end(self.entry, EndedImage { locator: self.locator.take(), end, span });
     }
 
     /// The result is stored: delete the message.
     pub fn ack(mut self, done: Done) {
-        self.end(End::Ack(done));
+        self.end(Outcome::Ack(done));
     }
 
     /// Give the message back, visible again after `delay`.
     pub fn release(mut self, delay: Duration) {
-        self.end(End::Release(delay));
+        self.end(Outcome::Release(delay));
     }
 
     /// Dead-letter the message with its reason, then delete it.
     pub fn reject(mut self, rejection: Rejection) {
-        self.end(End::Reject(rejection));
+        self.end(Outcome::Reject(rejection));
     }
 
     /// Whether the lease is known to have ended under us: more work on the item is wasted.
     pub fn lost(&self) -> bool {
-        self.book.lost(self.entry)
+        self.table.lost(self.entry)
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.ended {
-            let delay = self.book.drop_delay();
-            self.end(End::Release(delay));
+            let delay = self.table.drop_delay();
+            self.end(Outcome::Release(delay));
         }
     }
 }

@@ -2,8 +2,9 @@
 
 pub mod concurrency;
 pub mod credit;
-pub mod lease;
-pub mod lease_table;
+pub(crate) mod dirty_galleries;
+pub(crate) mod lease;
+pub(crate) mod lease_table;
 pub mod progress;
 pub(crate) mod retry;
 pub mod run_stats;

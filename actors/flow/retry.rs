@@ -8,22 +8,22 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::errors::backoff::{Backoff, Budget, Jitter, RetrySettings};
-use crate::errors::breaker::Breaker;
-use crate::errors::breaker::Outage;
+use crate::errors::breaker::{Breaker, Outage};
+use crate::errors::route::Terminal;
 use crate::errors::{Class, Failure, History, Strategy, route};
 use crate::flow::progress::Stage;
-use crate::flow::run_stats::Ledger;
-use crate::runtime::heartbeat::Heart;
+use crate::flow::run_stats::RunStats;
+use crate::runtime::heartbeat::Heartbeat;
 
-/// Nobody tells us to stand still for longer: leases and drains would suffer.
+/// No dependency may make a stage wait for longer: leases and drains would suffer.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// A stage that was throttled waits as a whole.
+/// Makes a stage that was throttled wait as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct Brake(Mutex<Option<Instant>>);
 
 impl Brake {
-    /// Nobody in this stage calls before `wait` is over.
+    /// Holds back every call of the stage until `wait` is over.
     pub(crate) fn pull(&self, wait: Duration) {
         let until = Instant::now() + wait.min(LONGEST);
         let mut brake = self.0.lock();
@@ -47,8 +47,7 @@ impl Brake {
 pub(crate) struct GaveUp {
     /// The last failure.
     pub(crate) failure: Failure,
-    /// Never [`Strategy::Retry`], [`Strategy::Await`] or [`Strategy::Brake`].
-    pub(crate) strategy: Strategy,
+    pub(crate) terminal: Terminal,
 }
 
 /// Retries the calls of one stage.
@@ -59,8 +58,8 @@ pub(crate) struct Retrier {
     budget: Arc<Budget>,
     brake: Arc<Brake>,
     breaker: Arc<Breaker>,
-    heart: Heart,
-    ledger: Ledger,
+    heartbeat: Heartbeat,
+    stats: RunStats,
     stage: Stage,
 }
 
@@ -68,8 +67,8 @@ impl Retrier {
     pub(crate) fn new(
         settings: RetrySettings,
         jitter: Arc<Jitter>,
-        heart: Heart,
-        ledger: Ledger,
+        heartbeat: Heartbeat,
+        stats: RunStats,
         stage: Stage,
     ) -> Self {
         Self {
@@ -78,8 +77,8 @@ impl Retrier {
             budget: Arc::new(Budget::new(&settings)),
             brake: Arc::default(),
             breaker: Arc::default(),
-            heart,
-            ledger,
+            heartbeat,
+            stats,
             stage,
         }
     }
@@ -99,7 +98,7 @@ impl Retrier {
         loop {
             self.brake.wait().await;
             let attempt = {
-                let _working = self.heart.busy();
+                let _working = self.heartbeat.busy();
                 timeout(limit, call()).await
             };
             let failure = match attempt {
@@ -113,7 +112,7 @@ impl Retrier {
             match rounds.failed(&failure) {
                 Next::Wait(wait) => sleep(wait).await,
                 Next::Braked => {}
-                Next::GiveUp(strategy) => return Err(GaveUp { failure, strategy }),
+                Next::GiveUp(terminal) => return Err(GaveUp { failure, terminal }),
             }
         }
     }
@@ -136,7 +135,7 @@ pub(crate) enum Next {
     /// The stage's brake was pulled; try again when it is off.
     Braked,
     /// Do not try again.
-    GiveUp(Strategy),
+    GiveUp(Terminal),
 }
 
 /// The attempts at one thing.
@@ -152,7 +151,7 @@ impl Rounds<'_> {
     /// An attempt succeeded.
     pub(crate) fn succeeded(&mut self) {
         if std::mem::take(&mut self.failed) {
-            self.retrier.ledger.stage(self.retrier.stage, |s| s.recovered += 1);
+            self.retrier.stats.stage(self.retrier.stage, |s| s.recovered += 1);
         }
         self.retrier.breaker.close();
         self.retrier.budget.earn();
@@ -168,7 +167,7 @@ impl Rounds<'_> {
         }
         self.failed = true;
         let again = !matches!(next, Next::GiveUp(_));
-        self.retrier.ledger.stage(self.retrier.stage, |s| {
+        self.retrier.stats.stage(self.retrier.stage, |s| {
             s.errors += 1;
             s.retried += u64::from(again);
         });
@@ -203,7 +202,18 @@ impl Rounds<'_> {
                 retrier.brake.pull(after.unwrap_or_else(|| self.backoff.next(&retrier.jitter)));
                 Next::Braked
             }
-            strategy => Next::GiveUp(strategy),
+            Strategy::Release => Next::GiveUp(Terminal::Release),
+            Strategy::Reject => Next::GiveUp(Terminal::Reject),
+            Strategy::Drop => Next::GiveUp(Terminal::Drop),
+            Strategy::Leave(reason) => Next::GiveUp(Terminal::Leave(reason)),
+            // What is done about devices and suspects is not for the calls of a port.
+            Strategy::Halve
+            | Strategy::Rebuild
+            | Strategy::SetAside
+            | Strategy::Retire
+            | Strategy::Isolate
+            | Strategy::RunAlone
+            | Strategy::Restart => Next::GiveUp(Terminal::Unexpected),
         }
     }
 }

@@ -21,7 +21,7 @@ pub enum Done {
 
 /// How a lease ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum LeaseOutcome {
     /// Stored and acknowledged.
     Acked(Done),
     /// Dead-lettered.
@@ -34,7 +34,7 @@ pub enum Fate {
 
 /// Shared counters.
 #[derive(Clone, Debug)]
-pub struct Ledger(Arc<Inner>);
+pub struct RunStats(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -43,7 +43,7 @@ struct Inner {
     progress: Mutex<Progress>,
 }
 
-impl Ledger {
+impl RunStats {
     /// All zero. Lists at most `max_rejections` rejected images.
     pub fn new(max_rejections: usize) -> Self {
         let stages = Stage::ALL.into_iter().map(|stage| (stage, StageProgress::default())).collect();
@@ -83,9 +83,9 @@ impl Ledger {
     }
 
     /// `items` are being worked on until the guard is dropped.
-    pub(crate) fn begin(&self, stage: Stage, items: usize) -> Working {
+    pub(crate) fn begin(&self, stage: Stage, items: usize) -> StageTimer {
         self.stage(stage, |s| s.in_flight += items);
-        Working { ledger: self.clone(), stage, items, since: Instant::now(), done: false }
+        StageTimer { stats: self.clone(), stage, items, since: Instant::now(), done: false }
     }
 
     /// Faces were written.
@@ -96,19 +96,19 @@ impl Ledger {
     }
 
     /// A lease ended.
-    pub(crate) fn ended(&self, locator: Option<Locator>, fate: Fate) {
+    pub(crate) fn ended(&self, locator: Option<Locator>, fate: LeaseOutcome) {
         let mut progress = self.lock();
         let counts = &mut progress.counts;
         match fate {
-            Fate::Acked(Done::Image(ImageState::Indexed)) => counts.indexed += 1,
-            Fate::Acked(Done::Image(ImageState::NoFaces)) => counts.no_faces += 1,
-            Fate::Acked(Done::Image(ImageState::LowQuality)) => counts.low_quality += 1,
+            LeaseOutcome::Acked(Done::Image(ImageState::Indexed)) => counts.indexed += 1,
+            LeaseOutcome::Acked(Done::Image(ImageState::NoFaces)) => counts.no_faces += 1,
+            LeaseOutcome::Acked(Done::Image(ImageState::LowQuality)) => counts.low_quality += 1,
             // A rejected image is never acked: it goes to the dead letters.
-            Fate::Acked(Done::Image(ImageState::Rejected)) => counts.rejected += 1,
-            Fate::Acked(Done::Gallery) => counts.grouped += 1,
-            Fate::Released => counts.released += 1,
-            Fate::LeaseLost => counts.lease_lost += 1,
-            Fate::Rejected(rejection) => {
+            LeaseOutcome::Acked(Done::Image(ImageState::Rejected)) => counts.rejected += 1,
+            LeaseOutcome::Acked(Done::Gallery) => counts.grouped += 1,
+            LeaseOutcome::Released => counts.released += 1,
+            LeaseOutcome::LeaseLost => counts.lease_lost += 1,
+            LeaseOutcome::Rejected(rejection) => {
                 counts.rejected += 1;
                 *progress.reasons.entry(rejection.reason).or_default() += 1;
                 if progress.rejections.len() < self.0.max_rejections {
@@ -123,20 +123,20 @@ impl Ledger {
 
 /// Items being worked on in a stage. Counts them out when dropped, also by a panic.
 #[derive(Debug)]
-pub(crate) struct Working {
-    ledger: Ledger,
+pub(crate) struct StageTimer {
+    stats: RunStats,
     stage: Stage,
     items: usize,
     since: Instant,
     done: bool,
 }
 
-impl Working {
+impl StageTimer {
     /// The work is done; `bytes` went through. How long it took.
     pub(crate) fn done(mut self, bytes: u64) -> Duration {
         self.done = true;
         let items = self.items as u64;
-        self.ledger.stage(self.stage, |s| {
+        self.stats.stage(self.stage, |s| {
             s.done += items;
             s.bytes += bytes;
         });
@@ -150,14 +150,14 @@ impl Working {
 
     /// The work failed.
     pub(crate) fn failed(self) {
-        self.ledger.stage(self.stage, |s| s.errors += 1);
+        self.stats.stage(self.stage, |s| s.errors += 1);
     }
 }
 
-impl Drop for Working {
+impl Drop for StageTimer {
     fn drop(&mut self) {
         let seconds = self.since.elapsed().as_secs_f64();
-        self.ledger.stage(self.stage, |s| {
+        self.stats.stage(self.stage, |s| {
             s.in_flight = s.in_flight.saturating_sub(self.items);
             s.busy_seconds += seconds;
             if self.done {
@@ -174,12 +174,12 @@ mod tests {
 
     #[test]
     fn only_work_that_was_done_has_a_duration() {
-        let ledger = Ledger::new(1);
-        ledger.begin(Stage::Decoder, 1).done(10);
-        ledger.begin(Stage::Decoder, 1).failed();
-        drop(ledger.begin(Stage::Decoder, 1));
-        ledger.begin(Stage::Writer, 3).took_place();
-        let progress = ledger.progress();
+        let stats = RunStats::new(1);
+        stats.begin(Stage::Decoder, 1).done(10);
+        stats.begin(Stage::Decoder, 1).failed();
+        drop(stats.begin(Stage::Decoder, 1));
+        stats.begin(Stage::Writer, 3).took_place();
+        let progress = stats.progress();
         let of = |stage| &progress.stages[&stage];
         assert_eq!((of(Stage::Decoder).seconds.count(), of(Stage::Writer).seconds.count()), (1, 1));
         assert_eq!((of(Stage::Decoder).done, of(Stage::Writer).done, of(Stage::Writer).in_flight), (1, 0, 0));
@@ -187,11 +187,11 @@ mod tests {
 
     #[test]
     fn every_rejection_is_counted_by_its_reason_also_those_not_listed() {
-        let ledger = Ledger::new(1);
+        let stats = RunStats::new(1);
         for reason in [RejectReason::Empty, RejectReason::Empty, RejectReason::Corrupt] {
-            ledger.ended(None, Fate::Rejected(Rejection::new(reason, "")));
+            stats.ended(None, LeaseOutcome::Rejected(Rejection::new(reason, "")));
         }
-        let progress = ledger.progress();
+        let progress = stats.progress();
         assert_eq!(
             progress.reasons.into_iter().collect::<Vec<_>>(),
             [(RejectReason::Empty, 2), (RejectReason::Corrupt, 1)]

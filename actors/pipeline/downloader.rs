@@ -11,19 +11,22 @@ use tracing::Instrument;
 use crate::errors::Class;
 use crate::flow::concurrency::{Limits, Observed, adjust};
 use crate::flow::progress::Stage;
-use crate::flow::retry::{GaveUp, Retrier};
-use crate::pipeline::context::{Crew, Leaving, Post, abortable};
+use crate::flow::retry::GaveUp;
+use crate::pipeline::batcher::Batcher;
+use crate::pipeline::context::{ActorBase, StageTools};
 use crate::pipeline::item::{Decoded, Item, Source};
+use crate::pipeline::results::ResultSink;
 use crate::ports::decoder::DecodeError;
 use crate::ports::objects::{Object, ObjectsError};
+use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::blocking::Panicked;
 use crate::runtime::drain::Mode;
-use crate::runtime::heartbeat::Heart;
+use crate::runtime::shutdown::{Shutdown, abortable};
 
 /// Downloads and decodes, each so many at once as the policy says.
 pub(crate) struct Downloader {
-    post: Post,
-    retrier: Retrier,
+    base: ActorBase,
+    work: Work,
     limits: Limits,
     to_download: VecDeque<Item>,
     to_decode: VecDeque<(Item, Source, Bytes)>,
@@ -31,46 +34,12 @@ pub(crate) struct Downloader {
     decoding: usize,
 }
 
-/// Fetches one image; `None` where its fate is decided already.
-async fn download(crew: Arc<Crew>, retrier: Retrier, mut item: Item) -> Option<(Item, Source, Bytes)> {
-    // Work on a lost lease is wasted: somebody else has the image now.
-    if item.lease.lost() {
-        return None;
-    }
-    match fetch(&crew, &retrier, &mut item).await {
-        Ok(object) => {
-            tracing::debug!(bytes = object.size, "downloader.got");
-            item.credit.resize(object.bytes.len());
-            let mut source = Source::from(&object);
-            let content = *blake3::hash(&object.bytes).as_bytes();
-            source.content = Some(content);
-            let Some(analyses) = &crew.ports.analyses else { return Some((item, source, object.bytes)) };
-            match analyses.find(&content).await {
-                Some(known) => {
-                    crew.finish(item.known(&source, known, &crew.settings.model)).await;
-                    None
-                }
-                None => Some((item, source, object.bytes)),
-            }
-        }
-        Err(gave_up) => {
-            crew.give_up(item, &Source::default(), gave_up, Stage::Downloader).await;
-            None
-        }
-    }
-}
-
-/// The bytes of an image, unless the Prefilter has read them all.
-async fn fetch(crew: &Crew, retrier: &Retrier, item: &mut Item) -> Result<Object, GaveUp> {
-    if let Some(object) = item.fetched.take() {
-        return Ok(object);
-    }
-    let working = crew.ledger.begin(Stage::Downloader, 1);
-    let (limit, bytes) = (crew.settings.timeouts.object, crew.settings.object_bytes);
-    let object =
-        retrier.run("get", limit, || async { whole(crew.ports.objects.get(&item.locator, bytes).await?) }).await?;
-    item.timings.download = Some(working.done(object.bytes.len() as u64));
-    Ok(object)
+/// Downloads and decodes single images.
+#[derive(Clone)]
+struct Work {
+    tools: StageTools,
+    batcher: ActorRef<Batcher>,
+    results: ResultSink,
 }
 
 /// A body that ended early is no image, and says nothing about the image that it was the beginning of.
@@ -83,45 +52,96 @@ fn whole(object: Object) -> Result<Object, ObjectsError> {
     Err(ObjectsError::Failed { class: Class::Transient, message })
 }
 
-/// Decodes one image and sends it on.
-async fn decode(crew: Arc<Crew>, heart: Heart, mut item: Item, source: Source, bytes: Bytes) {
-    let working = crew.ledger.begin(Stage::Decoder, 1);
-    let decoder = crew.decoder(&item);
-    let busy = heart.busy();
-    let decoded = crew.settings.blocking.run(move || decoder.decode(bytes)).await;
-    drop(busy);
-    match decoded {
-        Ok(Ok(frame)) => {
-            item.timings.decode = Some(working.done(source.bytes));
-            item.credit.resize(frame.bytes());
-            let decoded = Decoded { item, source, frame: Arc::new(frame), since: Instant::now() };
-            drop(crew.batcher.send(decoded).await);
+impl Work {
+    /// Fetches one image; `None` where its fate is decided already.
+    async fn download(self, mut item: Item) -> Option<(Item, Source, Bytes)> {
+        let Self { tools, results, .. } = &self;
+        let context = &tools.context;
+        // Work on a lost lease is wasted: somebody else has the image now.
+        if item.lease.lost() {
+            return None;
         }
-        Ok(Err(DecodeError::Rejected(rejection))) => {
-            item.timings.decode = Some(working.done(source.bytes));
-            crew.finish(item.rejected(&source, rejection, &crew.settings.model)).await;
+        match self.fetch(&mut item).await {
+            Ok(object) => {
+                tracing::debug!(bytes = object.size, "downloader.got");
+                item.credit.resize(object.bytes.len());
+                let mut source = Source::from(&object);
+                let content = *blake3::hash(&object.bytes).as_bytes();
+                source.content = Some(content);
+                let Some(analyses) = &context.ports.analyses else { return Some((item, source, object.bytes)) };
+                match analyses.find(&content).await {
+                    Some(known) => {
+                        results.finish(item.known(&source, known, &context.settings.model)).await;
+                        None
+                    }
+                    None => Some((item, source, object.bytes)),
+                }
+            }
+            Err(gave_up) => {
+                results.give_up(tools, item, &Source::default(), gave_up).await;
+                None
+            }
         }
-        Ok(Err(error @ DecodeError::Failed(_))) => {
-            tracing::warn!(%error, "downloader.decode");
-            working.failed();
-            item.lease.release(crew.release_delay());
+    }
+
+    /// The bytes of an image, unless the Prefilter has read them all.
+    async fn fetch(&self, item: &mut Item) -> Result<Object, GaveUp> {
+        if let Some(object) = item.fetched.take() {
+            return Ok(object);
         }
-        // A decoder must not panic. The image goes back; received again, it is decoded apart.
-        Err(Panicked) => {
-            tracing::error!("downloader.panic");
-            working.failed();
-            item.lease.release(crew.release_delay());
+        let StageTools { context, retrier, .. } = &self.tools;
+        let timer = self.tools.timer(1);
+        let (limit, bytes) = (context.settings.timeouts.object, context.settings.object_bytes);
+        let get = || async { whole(context.ports.objects.get(&item.locator, bytes).await?) };
+        let object = retrier.run("get", limit, get).await?;
+        item.timings.download = Some(timer.done(object.bytes.len() as u64));
+        Ok(object)
+    }
+
+    /// Decodes one image and sends it on.
+    async fn decode(self, mut item: Item, source: Source, bytes: Bytes) {
+        let Self { tools, batcher, results } = self;
+        let context = &tools.context;
+        let timer = context.stats.begin(Stage::Decoder, 1);
+        let decoder = context.decoder(&item);
+        let busy = tools.heartbeat.busy();
+        let decoded = context.settings.blocking.run(move || decoder.decode(bytes)).await;
+        drop(busy);
+        match decoded {
+            Ok(Ok(frame)) => {
+                item.timings.decode = Some(timer.done(source.bytes));
+                item.credit.resize(frame.bytes());
+                let decoded = Decoded { item, source, frame: Arc::new(frame), since: Instant::now() };
+                batcher.send_or_release(decoded).await;
+            }
+            Ok(Err(DecodeError::Rejected(rejection))) => {
+                item.timings.decode = Some(timer.done(source.bytes));
+                results.finish(item.rejected(&source, rejection, &context.settings.model)).await;
+            }
+            Ok(Err(error @ DecodeError::Failed(_))) => {
+                tracing::warn!(%error, "downloader.decode");
+                timer.failed();
+                tools.release(item.lease);
+            }
+            // A decoder must not panic. The image goes back; received again, it is decoded apart.
+            Err(Panicked) => {
+                tracing::error!("downloader.panic");
+                timer.failed();
+                tools.release(item.lease);
+            }
         }
     }
 }
 
 impl Downloader {
-    pub(crate) fn new(post: Post) -> Self {
-        let retrier = post.retrier(Stage::Downloader);
-        let limits = post.crew.settings.bounds.clamp(post.crew.settings.limits);
-        post.crew.ledger.note(|p| p.limits = limits);
+    /// Sends decoded images to the Batcher, and what ends here to the Writer.
+    pub(crate) fn new(base: ActorBase, batcher: ActorRef<Batcher>, results: ResultSink) -> Self {
+        let context = base.context();
+        let limits = context.settings.bounds.clamp(context.settings.limits);
+        context.stats.note(|p| p.limits = limits);
+        let work = Work { tools: base.tools.clone(), batcher, results };
         let (to_download, to_decode) = (VecDeque::new(), VecDeque::new());
-        Self { post, retrier, limits, to_download, to_decode, downloading: 0, decoding: 0 }
+        Self { base, work, limits, to_download, to_decode, downloading: 0, decoding: 0 }
     }
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
@@ -130,8 +150,7 @@ impl Downloader {
         {
             self.decoding += 1;
             let span = tracing::debug_span!(parent: item.lease.span(), "downloader.decode");
-            let decoded = decode(Arc::clone(&self.post.crew), self.post.heart.clone(), item, source, bytes);
-            let decoded = decoded.instrument(span);
+            let decoded = self.work.clone().decode(item, source, bytes).instrument(span);
             ctx.spawn(decoded.into_actor(self).map(|(), downloader, ctx| {
                 downloader.decoding -= 1;
                 downloader.pump(ctx);
@@ -142,42 +161,42 @@ impl Downloader {
         {
             self.downloading += 1;
             let span = tracing::debug_span!(parent: item.lease.span(), "downloader.get");
-            let downloaded = download(Arc::clone(&self.post.crew), self.retrier.clone(), item).instrument(span);
+            let downloaded = self.work.clone().download(item).instrument(span);
             ctx.spawn(downloaded.into_actor(self).map(|downloaded, downloader, ctx| {
                 downloader.downloading -= 1;
                 downloader.to_decode.extend(downloaded);
                 downloader.pump(ctx);
             }));
         }
-        self.post.crew.ledger.waiting(Stage::Downloader, self.to_download.len());
-        self.post.crew.ledger.waiting(Stage::Decoder, self.to_decode.len());
+        self.base.context().stats.waiting(Stage::Downloader, self.to_download.len());
+        self.base.context().stats.waiting(Stage::Decoder, self.to_decode.len());
         self.leave_if_idle(ctx);
     }
 
     fn adjust(&mut self, ctx: &mut Context<Self>) {
-        let crew = &self.post.crew;
+        let context = self.base.context();
         let (mut ready, mut running) = (0, 0);
-        crew.ledger.stage(Stage::Batcher, |s| ready = s.waiting);
-        crew.ledger.stage(Stage::Device, |s| running = s.in_flight);
+        context.stats.stage(Stage::Batcher, |s| ready = s.waiting);
+        context.stats.stage(Stage::Device, |s| running = s.in_flight);
         let seen = Observed {
             to_download: self.to_download.len(),
             to_decode: self.to_decode.len(),
             ready,
-            idle_devices: if running == 0 { crew.devices.len() } else { 0 },
-            batch: crew.settings.batch.count,
+            idle_devices: if running == 0 { context.ports.engines.len() } else { 0 },
+            batch: context.settings.batch.count,
         };
-        self.limits = adjust(self.limits, seen, &crew.settings.bounds);
+        self.limits = adjust(self.limits, seen, &context.settings.bounds);
         let limits = self.limits;
-        crew.ledger.note(|p| p.limits = limits);
+        context.stats.note(|p| p.limits = limits);
         self.pump(ctx);
     }
 
     fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
         let working = self.downloading + self.decoding + self.to_download.len() + self.to_decode.len();
-        match self.post.leaving {
-            Some(Mode::Finish) if working == 0 => self.post.stop(ctx),
+        match self.base.shutdown {
+            Some(Mode::Finish) if working == 0 => self.base.stop(ctx),
             // What is here is dropped, and so released.
-            Some(Mode::HandBack) => self.post.stop(ctx),
+            Some(Mode::HandBack) => self.base.stop(ctx),
             Some(Mode::Finish) | None => {}
         }
     }
@@ -187,7 +206,7 @@ impl Actor for Downloader {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(self.post.crew.settings.adjust_every, Self::adjust);
+        ctx.run_interval(self.base.context().settings.adjust_every, Self::adjust);
     }
 }
 
@@ -195,17 +214,17 @@ impl Handler<Item> for Downloader {
     type Result = ();
 
     fn handle(&mut self, item: Item, ctx: &mut Self::Context) {
-        self.post.crew.settings.probe.pass(Stage::Downloader);
+        self.base.probe();
         self.to_download.push_back(item);
         self.pump(ctx);
     }
 }
 
-impl Handler<Leaving> for Downloader {
+impl Handler<Shutdown> for Downloader {
     type Result = ();
 
-    fn handle(&mut self, Leaving(mode): Leaving, ctx: &mut Self::Context) {
-        self.post.leaving = Some(mode);
+    fn handle(&mut self, Shutdown(mode): Shutdown, ctx: &mut Self::Context) {
+        self.base.shutdown = Some(mode);
         self.leave_if_idle(ctx);
     }
 }

@@ -1,26 +1,23 @@
 //! Groups the faces of galleries that changed. A wake-up carries no data, so a lost or repeated one is harmless.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
-use parking_lot::Mutex;
 use tracing::Instrument;
 
 use crate::domain::exit::Exit;
 use crate::domain::gallery::GalleryId;
-use crate::errors::route::{Leave, Strategy};
+use crate::errors::route::{FatalReason, Terminal};
 use crate::flow::credit::Credit;
 use crate::flow::lease::Lease;
-use crate::flow::progress::Stage;
-use crate::flow::retry::Retrier;
+use crate::flow::retry::GaveUp;
 use crate::flow::run_stats::Done;
-use crate::pipeline::context::{Crew, Leaving, Post, abortable};
+use crate::pipeline::context::{ActorBase, StageTools};
 use crate::pipeline::settings::{Reads, Wake};
 use crate::ports::faces::FacesError;
 use crate::runtime::drain::Mode;
-use crate::runtime::heartbeat::Heart;
+use crate::runtime::shutdown::{Shutdown, abortable};
 
 /// From the Writer: results of this gallery are in the store.
 #[derive(Clone, Debug, Message)]
@@ -52,36 +49,9 @@ impl Asked {
     }
 }
 
-/// Galleries that must be reconciled. Outlives the Grouper: a crash forgets none.
-#[derive(Clone, Debug)]
-pub(crate) struct Dirty(Arc<Mutex<BTreeSet<GalleryId>>>);
-
-impl Dirty {
-    pub(crate) fn new(always: &[GalleryId]) -> Self {
-        Self(Arc::new(Mutex::new(always.iter().cloned().collect())))
-    }
-
-    /// The gallery changed.
-    pub(crate) fn mark(&self, gallery: &GalleryId) {
-        let mut dirty = self.0.lock();
-        if !dirty.contains(gallery) {
-            dirty.insert(gallery.clone());
-        }
-    }
-
-    fn clear(&self, gallery: &GalleryId) {
-        self.0.lock().remove(gallery);
-    }
-
-    fn first(&self) -> Option<GalleryId> {
-        self.0.lock().first().cloned()
-    }
-}
-
 /// The actor that groups.
 pub(crate) struct Grouper {
-    post: Post,
-    retrier: Retrier,
+    base: ActorBase,
     alarm: Option<SpawnHandle>,
     /// Messages that wait for their gallery: many may ask for one, and one grouping answers them all.
     asked: BTreeMap<GalleryId, Vec<Asked>>,
@@ -93,35 +63,38 @@ pub(crate) struct Grouper {
 enum Trouble {
     /// The store failed; may be tried again later.
     Later(String),
-    /// The run must end.
-    Leave(Exit),
-    Fault(Leave, String),
+    /// The run must end: the fault is ours.
+    Bug(String),
+    /// The run must end, because of the store.
+    Fatal(FatalReason, String),
 }
 
 /// Reads a gallery, groups it, saves it; reads again when it changed meanwhile.
-async fn reconcile_gallery(crew: Arc<Crew>, retrier: Retrier, heart: Heart, gallery: GalleryId) -> Result<(), Trouble> {
-    let limit = crew.settings.timeouts.store;
-    let give_up = |gave_up: crate::flow::retry::GaveUp| match gave_up.strategy {
-        Strategy::Leave(leave) => Trouble::Fault(leave, gave_up.failure.message),
-        _ => Trouble::Later(gave_up.failure.message),
+async fn reconcile_gallery(tools: StageTools, gallery: GalleryId) -> Result<(), Trouble> {
+    let StageTools { context, heartbeat, retrier, .. } = &tools;
+    let limit = context.settings.timeouts.store;
+    let give_up = |GaveUp { failure, terminal }| match terminal {
+        Terminal::Leave(reason) => Trouble::Fatal(reason, failure.message),
+        Terminal::Release | Terminal::Reject | Terminal::Drop | Terminal::Unexpected => Trouble::Later(failure.message),
     };
-    for _ in 0..=crew.settings.grouper.conflicts {
-        let working = crew.ledger.begin(Stage::Grouper, 1);
-        let snapshot = retrier.run("gallery", limit, || crew.ports.faces.gallery(&gallery)).await.map_err(give_up)?;
+    for _ in 0..=context.settings.grouper.conflicts {
+        let timer = tools.timer(1);
+        let snapshot =
+            retrier.run("gallery", limit, || context.ports.faces.gallery(&gallery)).await.map_err(give_up)?;
         let generation = snapshot.generation;
-        let Some(function) = crew.ports.reconcile.clone() else { return Ok(()) };
+        let Some(function) = context.ports.reconcile.clone() else { return Ok(()) };
         // Not under the watchdog: the time it takes depends on the gallery.
         let of = gallery.clone();
-        let reconciled = match crew.settings.blocking.run(move || function(&of, snapshot)).await {
+        let reconciled = match context.settings.blocking.run(move || function(&of, snapshot)).await {
             Ok(Ok(reconciled)) => reconciled,
-            Ok(Err(error)) => return Err(Trouble::Leave(Exit::Bug(format!("grouper: {error}")))),
-            Err(panicked) => return Err(Trouble::Leave(Exit::Bug(format!("grouper: {panicked}")))),
+            Ok(Err(error)) => return Err(Trouble::Bug(format!("grouper: {error}"))),
+            Err(panicked) => return Err(Trouble::Bug(format!("grouper: {panicked}"))),
         };
         // A conflict is an answer, not a failure: it is not retried here.
         let saved = retrier
             .run("save", limit, || {
-                let busy = heart.busy();
-                let save = crew.ports.faces.save(&gallery, generation, &reconciled);
+                let busy = heartbeat.busy();
+                let save = context.ports.faces.save(&gallery, generation, &reconciled);
                 async move {
                     let _busy = busy;
                     match save.await {
@@ -134,20 +107,19 @@ async fn reconcile_gallery(crew: Arc<Crew>, retrier: Retrier, heart: Heart, gall
             .await
             .map_err(give_up)?;
         if saved {
-            working.done(0);
-            crew.ledger.note(|p| p.reconciliations += 1);
+            timer.done(0);
+            context.stats.note(|p| p.reconciliations += 1);
             return Ok(());
         }
-        working.failed();
+        timer.failed();
         tracing::debug!("grouper.conflict");
     }
     Err(Trouble::Later(String::from("the gallery changed again and again")))
 }
 
 impl Grouper {
-    pub(crate) fn new(post: Post) -> Self {
-        let retrier = post.retrier(Stage::Grouper);
-        Self { post, retrier, alarm: None, asked: BTreeMap::new(), running: false, failed: false }
+    pub(crate) fn new(base: ActorBase) -> Self {
+        Self { base, alarm: None, asked: BTreeMap::new(), running: false, failed: false }
     }
 
     /// Reconciles the next gallery that changed.
@@ -155,22 +127,20 @@ impl Grouper {
         if self.running {
             return;
         }
-        let Some(gallery) = self.post.crew.dirty.first().filter(|_| !self.failed) else {
+        let Some(gallery) = self.base.context().dirty.first().filter(|_| !self.failed) else {
             self.leave_if_idle(ctx);
             return;
         };
         self.running = true;
         // Cleared before the read: what is written from now on marks it again.
-        self.post.crew.dirty.clear(&gallery);
-        let mark = Remark { crew: Arc::clone(&self.post.crew), gallery: Some(gallery.clone()) };
-        let (crew, retrier, heart) = (Arc::clone(&self.post.crew), self.retrier.clone(), self.post.heart.clone());
+        let mark = self.base.context().dirty.take(gallery.clone());
         // Whoever asks from now on waits for the next round.
         let answered = self.asked.remove(&gallery).unwrap_or_default();
         let span = tracing::debug_span!(parent: None, "grouper.reconcile", %gallery);
         if let Some(header) = answered.iter().find_map(|asked| asked.trace.as_deref()) {
-            (crew.settings.adopt)(&span, header);
+            (self.base.context().settings.adopt)(&span, header);
         }
-        let done = reconcile_gallery(crew, retrier, heart, gallery).instrument(span);
+        let done = reconcile_gallery(self.base.tools.clone(), gallery).instrument(span);
         ctx.spawn(done.into_actor(self).map(move |done, grouper, ctx| {
             grouper.running = false;
             match done {
@@ -180,10 +150,10 @@ impl Grouper {
                 }
                 // Messages stay ours: given back, they count as received once more, and a gallery that others write to all the time
                 // would be given up.
-                Err(Trouble::Later(message)) if grouper.post.leaving.is_none() && !answered.is_empty() => {
+                Err(Trouble::Later(message)) if grouper.base.shutdown.is_none() && !answered.is_empty() => {
                     tracing::warn!(message, "grouper.later");
                     mark.done();
-                    let delay = grouper.post.crew.release_delay();
+                    let delay = grouper.base.context().release_delay();
                     ctx.run_later(delay, |grouper, ctx| answered.into_iter().for_each(|asked| grouper.ask(asked, ctx)));
                 }
                 Err(trouble) => {
@@ -192,7 +162,7 @@ impl Grouper {
                         drop(mark);
                     } else {
                         mark.done();
-                        let delay = grouper.post.crew.release_delay();
+                        let delay = grouper.base.context().release_delay();
                         answered.into_iter().for_each(|asked| asked.release(delay));
                     }
                     grouper.failed(trouble, ctx);
@@ -204,49 +174,49 @@ impl Grouper {
 
     /// The gallery is to be grouped for a message.
     fn ask(&mut self, asked: Asked, ctx: &mut Context<Self>) {
-        self.post.crew.dirty.mark(&asked.gallery);
+        self.base.context().dirty.mark(&asked.gallery);
         self.asked.entry(asked.gallery.clone()).or_default().push(asked);
         self.next(ctx);
     }
 
     /// After a reconciliation: at once when leaving, else when the next wake-up is due.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        if self.post.leaving.is_some() || !self.asked.is_empty() {
+        if self.base.shutdown.is_some() || !self.asked.is_empty() {
             self.next(ctx);
-        } else if self.post.crew.dirty.first().is_some() {
+        } else if self.base.context().dirty.first().is_some() {
             self.wake(ctx);
         }
     }
 
     fn failed(&mut self, trouble: Trouble, ctx: &mut Context<Self>) {
-        let crew = &self.post.crew;
+        let tools = &self.base.tools;
         match trouble {
-            Trouble::Later(message) if self.post.leaving.is_none() => {
+            Trouble::Later(message) if self.base.shutdown.is_none() => {
                 tracing::warn!(message, "grouper.later");
                 self.wake(ctx);
             }
             // The message goes back to the queue, which is the next chance.
-            Trouble::Later(message) if self.post.crew.settings.fetcher.reads == Reads::Galleries => {
+            Trouble::Later(message) if self.base.context().settings.fetcher.reads == Reads::Galleries => {
                 tracing::warn!(message, "grouper.release");
             }
             // The last chance is gone: the groups are older than the faces, and the exit says so.
             Trouble::Later(message) => {
                 self.failed = true;
-                crew.leave(Leave::DependencyDown, Stage::Grouper, &message);
+                tools.end_run(FatalReason::DependencyDown, &message);
             }
-            Trouble::Leave(exit) => {
+            Trouble::Bug(message) => {
                 self.failed = true;
-                crew.fault(exit);
+                tools.fault(Exit::Bug(message));
             }
-            Trouble::Fault(leave, message) => {
+            Trouble::Fatal(reason, message) => {
                 self.failed = true;
-                crew.leave(leave, Stage::Grouper, &message);
+                tools.end_run(reason, &message);
             }
         }
     }
 
     fn wake(&mut self, ctx: &mut Context<Self>) {
-        if let (Wake::Debounced(wait), None) = (self.post.crew.settings.grouper.wake, self.alarm) {
+        if let (Wake::Debounced(wait), None) = (self.base.context().settings.grouper.wake, self.alarm) {
             self.alarm = Some(ctx.run_later(wait, |grouper, ctx| {
                 grouper.alarm = None;
                 grouper.next(ctx);
@@ -255,33 +225,13 @@ impl Grouper {
     }
 
     fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
-        match self.post.leaving {
-            Some(Mode::Finish) if self.failed || (!self.running && self.post.crew.dirty.first().is_none()) => {
-                self.post.stop(ctx);
+        match self.base.shutdown {
+            Some(Mode::Finish) if self.failed || (!self.running && self.base.context().dirty.first().is_none()) => {
+                self.base.stop(ctx);
             }
             // The next worker wakes its own Grouper.
-            Some(Mode::HandBack) => self.post.stop(ctx),
+            Some(Mode::HandBack) => self.base.stop(ctx),
             Some(Mode::Finish) | None => {}
-        }
-    }
-}
-
-/// Marks the gallery again unless its reconciliation was done: also when the actor dies.
-struct Remark {
-    crew: Arc<Crew>,
-    gallery: Option<GalleryId>,
-}
-
-impl Remark {
-    fn done(mut self) {
-        self.gallery = None;
-    }
-}
-
-impl Drop for Remark {
-    fn drop(&mut self) {
-        if let Some(gallery) = &self.gallery {
-            self.crew.dirty.mark(gallery);
         }
     }
 }
@@ -299,7 +249,7 @@ impl Handler<FacesWritten> for Grouper {
     type Result = ();
 
     fn handle(&mut self, FacesWritten(gallery): FacesWritten, ctx: &mut Self::Context) {
-        self.post.crew.settings.probe.pass(Stage::Grouper);
+        self.base.probe();
         tracing::trace!(%gallery, "grouper.wake");
         self.wake(ctx);
     }
@@ -309,16 +259,16 @@ impl Handler<Asked> for Grouper {
     type Result = ();
 
     fn handle(&mut self, asked: Asked, ctx: &mut Self::Context) {
-        self.post.crew.settings.probe.pass(Stage::Grouper);
+        self.base.probe();
         self.ask(asked, ctx);
     }
 }
 
-impl Handler<Leaving> for Grouper {
+impl Handler<Shutdown> for Grouper {
     type Result = ();
 
-    fn handle(&mut self, Leaving(mode): Leaving, ctx: &mut Self::Context) {
-        self.post.leaving = Some(mode);
+    fn handle(&mut self, Shutdown(mode): Shutdown, ctx: &mut Self::Context) {
+        self.base.shutdown = Some(mode);
         if mode == Mode::Finish {
             self.next(ctx);
         }

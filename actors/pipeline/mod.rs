@@ -10,13 +10,14 @@
 pub mod announcer;
 pub mod batcher;
 pub mod build;
-pub(crate) mod context;
-pub mod device;
+mod context;
+pub(crate) mod device;
 mod downloader;
 mod fetcher;
-pub(crate) mod grouper;
+mod grouper;
 mod item;
 mod keeper;
 mod prefilter;
+mod results;
 pub mod settings;
 mod writer;

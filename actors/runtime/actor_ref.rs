@@ -1,4 +1,4 @@
-//! The slot in which senders find an actor: it follows a restart.
+//! A reference to an actor that follows its restarts.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 enum Slot<A: Actor> {
-    /// Not started yet, or being restarted: senders wait.
+    /// The actor is not started yet, or is being restarted: senders wait.
     Empty,
     Open(Addr<A>),
-    /// Ended for good: items come back.
+    /// The actor ended for good: messages come back.
     Closed,
 }
 
@@ -20,22 +20,22 @@ struct Inner<A: Actor> {
     changed: Notify,
 }
 
-/// Where to send to an actor. What cannot be sent comes back, and dropping it releases its lease.
-pub struct Outlet<A: Actor>(Arc<Inner<A>>);
+/// Refers to whichever actor has a place now. A message that cannot be sent comes back to its sender.
+pub(crate) struct ActorRef<A: Actor>(Arc<Inner<A>>);
 
-impl<A: Actor> Clone for Outlet<A> {
+impl<A: Actor> Clone for ActorRef<A> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<A: Actor> Default for Outlet<A> {
+impl<A: Actor> Default for ActorRef<A> {
     fn default() -> Self {
         Self(Arc::new(Inner { slot: Mutex::new(Slot::Empty), changed: Notify::new() }))
     }
 }
 
-impl<A: Actor<Context = Context<A>>> Outlet<A> {
+impl<A: Actor<Context = Context<A>>> ActorRef<A> {
     fn set(&self, slot: Slot<A>) {
         let mut current = self.0.slot.lock();
         if !matches!(*current, Slot::Closed) {
@@ -45,31 +45,30 @@ impl<A: Actor<Context = Context<A>>> Outlet<A> {
         self.0.changed.notify_waiters();
     }
 
-    /// A new actor stands behind this outlet.
-    pub fn open(&self, address: Addr<A>) {
+    /// From now on messages go to the actor at `address`.
+    pub(crate) fn open(&self, address: Addr<A>) {
         self.set(Slot::Open(address));
     }
 
     /// The actor died; another may follow.
-    pub fn empty(&self) {
+    pub(crate) fn vacate(&self) {
         self.set(Slot::Empty);
     }
 
-    /// No actor will ever stand here again.
-    pub fn close(&self) {
+    /// No actor will follow.
+    pub(crate) fn close(&self) {
         self.set(Slot::Closed);
     }
 
-    /// Who stands here now.
-    pub fn now(&self) -> Option<Addr<A>> {
+    fn now(&self) -> Option<Addr<A>> {
         match &*self.0.slot.lock() {
             Slot::Open(address) => Some(address.clone()),
             Slot::Empty | Slot::Closed => None,
         }
     }
 
-    /// Who stands here, waiting while nobody does; `None` when closed.
-    pub async fn address(&self) -> Option<Addr<A>> {
+    /// The present address, which it waits for during a restart; `None` when closed.
+    async fn address(&self) -> Option<Addr<A>> {
         loop {
             let changed = self.0.changed.notified();
             match &*self.0.slot.lock() {
@@ -81,8 +80,8 @@ impl<A: Actor<Context = Context<A>>> Outlet<A> {
         }
     }
 
-    /// Sends, waiting through a restart; the message comes back when the outlet is closed.
-    pub async fn send<M>(&self, message: M) -> Result<(), M>
+    /// Sends a message, waiting through a restart. The message comes back when no actor will follow.
+    pub(crate) async fn send<M>(&self, message: M) -> Result<(), M>
     where
         M: Message<Result = ()> + Send + 'static,
         A: Handler<M>,
@@ -97,19 +96,26 @@ impl<A: Actor<Context = Context<A>>> Outlet<A> {
         }
     }
 
-    /// Sends to whoever is there now; the message comes back when nobody is.
-    pub fn tell<M>(&self, message: M) -> Result<(), M>
+    /// Sends a message as [`send`](Self::send) does. One that cannot be sent is dropped, and whatever it holds is released.
+    pub(crate) async fn send_or_release<M>(&self, message: M)
     where
         M: Message<Result = ()> + Send + 'static,
         A: Handler<M>,
         Context<A>: ToEnvelope<A, M>,
     {
-        match self.now() {
-            Some(address) => {
-                address.do_send(message);
-                Ok(())
-            }
-            None => Err(message),
+        drop(self.send(message).await);
+    }
+
+    /// Sends a message to the actor that is there now. Where there is none the message is dropped, and whatever it holds is
+    /// released.
+    pub(crate) fn tell<M>(&self, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        A: Handler<M>,
+        Context<A>: ToEnvelope<A, M>,
+    {
+        if let Some(address) = self.now() {
+            address.do_send(message);
         }
     }
 }

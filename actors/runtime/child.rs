@@ -1,85 +1,77 @@
-//! A child: how to start it, how to reach it, how often it died.
+//! A child: how it is started, how it is reached, and how often it died.
 
 use std::collections::VecDeque;
 
 use actix::{Actor, Context, Handler};
 use tokio::time::Instant;
 
-use crate::pipeline::context::{Abort, Leaving};
-use crate::runtime::actor_ref::Outlet;
+use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::exit_guard::ExitGuard;
-use crate::runtime::heartbeat::Heart;
-use crate::runtime::supervisor::Supervisor;
+use crate::runtime::heartbeat::Heartbeat;
+use crate::runtime::shutdown::{Abort, Shutdown};
+use crate::runtime::supervisor::SupervisorRef;
 
-/// Where in the pipeline a child works: a drain goes front to end.
+/// When a child ends in a drain: phases end one after another, the lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    Fetch,
-    Prefilter,
-    Download,
-    Batch,
-    Device,
-    Write,
-    Group,
-    Keep,
-}
-
-impl Phase {
-    /// Front to end.
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Fetch, Self::Prefilter, Self::Download, Self::Batch, Self::Device, Self::Write, Self::Group, Self::Keep];
-}
+pub(crate) struct Phase(pub(crate) u8);
 
 /// Whether a child lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
     Running,
-    /// Died; another will be started.
+    /// It died; another will be started.
     Awaited,
-    /// Ended for good.
+    /// It ended for good.
     Ended,
 }
 
-/// The typed half of a child.
-pub(crate) trait Body {
-    /// Starts an actor and opens its outlet.
-    fn start(&self, supervisor: Outlet<Supervisor>, child: usize, heart: Heart);
-    fn leave(&self, leaving: Leaving);
+/// What ties an actor to its supervisor.
+pub(crate) struct Supervision {
+    pub(crate) guard: ExitGuard,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) supervisor: SupervisorRef,
+}
+
+/// A child, whatever the type of its actor.
+pub(crate) trait ChildHandle {
+    /// Starts an actor and opens its reference.
+    fn start(&self, supervisor: SupervisorRef, child: usize, heartbeat: Heartbeat);
+    fn shut_down(&self, shutdown: Shutdown);
     fn abort(&self);
-    /// Nobody will ever stand here again.
+    /// No actor will follow.
     fn close(&self);
 }
 
-/// Makes the actor from its guard and its heart.
-type Factory<A> = Box<dyn Fn(ExitGuard, Heart) -> A>;
+/// Makes an actor.
+type Factory<A> = Box<dyn Fn(Supervision) -> A>;
 
 /// A child whose actor is `A`.
-pub(crate) struct Seat<A: Actor> {
-    outlet: Outlet<A>,
+struct SupervisedChild<A: Actor> {
+    actor: ActorRef<A>,
     factory: Factory<A>,
 }
 
-impl<A> Body for Seat<A>
+impl<A> ChildHandle for SupervisedChild<A>
 where
-    A: Actor<Context = Context<A>> + Handler<Leaving> + Handler<Abort>,
+    A: Actor<Context = Context<A>> + Handler<Shutdown> + Handler<Abort>,
 {
-    fn start(&self, supervisor: Outlet<Supervisor>, child: usize, heart: Heart) {
-        let outlet = self.outlet.clone();
-        let guard = ExitGuard::new(supervisor, child, Box::new(move || outlet.empty()));
-        self.outlet.open((self.factory)(guard, heart).start());
+    fn start(&self, supervisor: SupervisorRef, child: usize, heartbeat: Heartbeat) {
+        let actor = self.actor.clone();
+        let guard = ExitGuard::new(supervisor.clone(), child, Box::new(move || actor.vacate()));
+        self.actor.open((self.factory)(Supervision { guard, heartbeat, supervisor }).start());
     }
 
-    fn leave(&self, leaving: Leaving) {
-        // Nobody there: the child is told when it was started again.
-        let _ = self.outlet.tell(leaving);
+    fn shut_down(&self, shutdown: Shutdown) {
+        // A child that is being restarted is told when it has started.
+        self.actor.tell(shutdown);
     }
 
     fn abort(&self) {
-        let _ = self.outlet.tell(Abort);
+        self.actor.tell(Abort);
     }
 
     fn close(&self) {
-        self.outlet.close();
+        self.actor.close();
     }
 }
 
@@ -88,29 +80,29 @@ pub(crate) struct Child {
     pub(crate) name: String,
     pub(crate) phase: Phase,
     pub(crate) life: Life,
-    pub(crate) heart: Heart,
+    pub(crate) heartbeat: Heartbeat,
     pub(crate) deaths: VecDeque<Instant>,
-    pub(crate) body: Box<dyn Body>,
+    pub(crate) handle: Box<dyn ChildHandle>,
 }
 
 impl Child {
-    /// A child that is not started yet.
+    /// A child that is not started yet. Others reach its actor through `actor`.
     pub(crate) fn new<A>(
         name: impl Into<String>,
         phase: Phase,
-        outlet: Outlet<A>,
-        factory: impl Fn(ExitGuard, Heart) -> A + 'static,
+        actor: ActorRef<A>,
+        factory: impl Fn(Supervision) -> A + 'static,
     ) -> Self
     where
-        A: Actor<Context = Context<A>> + Handler<Leaving> + Handler<Abort>,
+        A: Actor<Context = Context<A>> + Handler<Shutdown> + Handler<Abort>,
     {
         Self {
             name: name.into(),
             phase,
             life: Life::Awaited,
-            heart: Heart::default(),
+            heartbeat: Heartbeat::default(),
             deaths: VecDeque::new(),
-            body: Box::new(Seat { outlet, factory: Box::new(factory) }),
+            handle: Box::new(SupervisedChild { actor, factory: Box::new(factory) }),
         }
     }
 }

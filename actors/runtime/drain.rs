@@ -1,4 +1,4 @@
-//! Ending a run in order, from the front of the pipeline to its end (DESIGN 6).
+//! Ending a run in order, from the front to the end, within a deadline.
 
 use std::time::Duration;
 
@@ -38,9 +38,9 @@ impl Drain {
 /// How the time of a drain is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Until then the stages may work; stragglers are named and stopped.
+    /// Until then the stages may work; then stragglers are named and stopped.
     pub stages: Instant,
-    /// Until then the Keeper may settle leases.
+    /// Until then those may work that settle what the stages dropped.
     pub all: Instant,
 }
 

@@ -1,14 +1,13 @@
 //! The guard that is dropped with an actor, and tells its supervisor how the actor ended.
 
-use crate::runtime::actor_ref::Outlet;
-use crate::runtime::supervisor::{Exited, Supervisor};
+use crate::runtime::supervisor::{Exited, SupervisorRef};
 
 /// How an actor ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// It died.
     Crashed,
-    /// It was told to leave and had nothing left to do.
+    /// It was told to end and had nothing left to do.
     Drained,
     /// It ended itself for good; the run goes on without it.
     Retired,
@@ -16,15 +15,15 @@ pub(crate) enum Ending {
 
 /// Dropped with the actor. Unless the actor said otherwise, it crashed.
 pub(crate) struct ExitGuard {
-    supervisor: Outlet<Supervisor>,
+    supervisor: SupervisorRef,
     child: usize,
     ending: Ending,
     vacate: Box<dyn Fn() + Send>,
 }
 
 impl ExitGuard {
-    /// A guard for child number `child`; `vacate` empties the outlet it stands behind.
-    pub(crate) fn new(supervisor: Outlet<Supervisor>, child: usize, vacate: Box<dyn Fn() + Send>) -> Self {
+    /// A guard for child number `child`; `vacate` empties the reference to its actor.
+    pub(crate) fn new(supervisor: SupervisorRef, child: usize, vacate: Box<dyn Fn() + Send>) -> Self {
         Self { supervisor, child, ending: Ending::Crashed, vacate }
     }
 
@@ -33,7 +32,7 @@ impl ExitGuard {
         self.ending = Ending::Drained;
     }
 
-    /// The actor stops and none follows it.
+    /// The actor stops, and none follows it.
     pub(crate) fn retired(&mut self) {
         self.ending = Ending::Retired;
     }
@@ -42,7 +41,6 @@ impl ExitGuard {
 impl Drop for ExitGuard {
     fn drop(&mut self) {
         (self.vacate)();
-        // Without a supervisor there is nobody to tell.
-        let _ = self.supervisor.tell(Exited { child: self.child, ending: self.ending });
+        self.supervisor.exited(Exited { child: self.child, ending: self.ending });
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 #[derive(Debug, Default)]
@@ -12,39 +12,35 @@ struct Work {
     begun: BTreeMap<u64, Instant>,
 }
 
-/// What the watchdog looks at. Survives a restart of its actor.
+/// Shows the watchdog whether an actor makes progress. It survives a restart of its actor.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Heart(Arc<Mutex<Work>>);
+pub(crate) struct Heartbeat(Arc<Mutex<Work>>);
 
-impl Heart {
-    fn lock(&self) -> MutexGuard<'_, Work> {
-        self.0.lock()
-    }
-
-    /// A piece of work that must end before the watchdog barks; ended when the guard is dropped.
-    pub(crate) fn busy(&self) -> Busy {
-        let mut work = self.lock();
+impl Heartbeat {
+    /// Begins a piece of work that must end within the watchdog's limit. It ends when the guard is dropped.
+    pub(crate) fn busy(&self) -> BusyGuard {
+        let mut work = self.0.lock();
         let id = work.next;
         work.next += 1;
         work.begun.insert(id, Instant::now());
-        Busy { heart: self.clone(), id }
+        BusyGuard { heartbeat: self.clone(), id }
     }
 
     /// When the oldest piece of work that has not ended was begun.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.lock().begun.values().next().copied()
+        self.0.lock().begun.values().next().copied()
     }
 }
 
-/// A piece of work.
+/// A piece of work that has not ended.
 #[derive(Debug)]
-pub(crate) struct Busy {
-    heart: Heart,
+pub(crate) struct BusyGuard {
+    heartbeat: Heartbeat,
     id: u64,
 }
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.heart.lock().begun.remove(&self.id);
+        self.heartbeat.0.lock().begun.remove(&self.id);
     }
 }

@@ -1,23 +1,54 @@
-//! The supervisor: starts the children, starts those that crash again, watches for hangs, and leads a drain from the
-//! front of the pipeline to its end.
-//!
-//! actix's own `Supervisor` restarts nothing after a panic, so this is ours: a child has a factory, a guard dropped
-//! with its actor, a heartbeat and a restart intensity.
+//! The supervisor: it starts its children, restarts those that crash, watches for hangs, and drains them in the order of
+//! their phases. What the run has to do at such moments, it is told by [`RunHooks`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::domain::exit::Exit;
-use crate::flow::progress::Progress;
-use crate::pipeline::context::{Crew, Leaving};
+use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::child::{Child, Life, Phase};
 use crate::runtime::drain::{Budget, Drain, Mode};
 use crate::runtime::exit_guard::Ending;
-use crate::runtime::restart::{Decision, decide};
+use crate::runtime::restart::{Decision, Intensity, decide};
+use crate::runtime::shutdown::Shutdown;
+
+/// What a run does at certain moments of its supervision.
+pub(crate) trait RunHooks {
+    /// A child crashed, and another is about to follow.
+    fn restarting(&self, child: &str);
+    /// Whatever is dropped from now on is given back to others at once.
+    fn hand_back(&self);
+    /// These children had not ended when their time was over.
+    fn stragglers(&self, names: Vec<String>);
+    /// All time is over: forgets what was not settled, and says how much that was.
+    fn abandon(&self) -> usize;
+    /// The exit of a run that would otherwise end with `exit`.
+    fn exit(&self, exit: Exit) -> Exit;
+    /// Publishes the progress of the run.
+    fn publish(&self);
+}
+
+/// How a supervisor behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SupervisorSettings {
+    /// How often a child may die.
+    pub(crate) intensity: Intensity,
+    /// One piece of work that takes longer is a hang.
+    pub(crate) watchdog: Duration,
+    /// Time for a drain that follows from a fault.
+    pub(crate) drain_deadline: Duration,
+    /// Time for a drain that begins because all work is done.
+    pub(crate) finish_deadline: Duration,
+    /// How often progress is published.
+    pub(crate) publish_every: Duration,
+    /// When work is handed back, all children up to this phase end at once: nothing flows between them any more.
+    pub(crate) together: Phase,
+    /// Children of this phase settle what the others drop: they have all the time of a drain.
+    pub(crate) settles: Phase,
+}
 
 /// From a guard: the actor of a child is gone.
 #[derive(Clone, Copy, Debug, Message)]
@@ -27,20 +58,41 @@ pub(crate) struct Exited {
     pub(crate) ending: Ending,
 }
 
-/// From an actor: the run must end, and this is why.
+/// From an actor, or from what watches the run: the run must end, and this is why.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Fault(pub(crate) Exit);
 
-/// From the Fetcher: the queue is finished and everything is settled.
+/// From an actor: all work is done and settled.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct AllDone;
+struct AllDone;
+
+/// Refers to the supervisor. Without one the run has ended already, and there is nobody to tell.
+#[derive(Clone, Default)]
+pub(crate) struct SupervisorRef(ActorRef<Supervisor>);
+
+impl SupervisorRef {
+    /// Asks for the end of the run, and says why.
+    pub(crate) fn fault(&self, exit: Exit) {
+        self.0.tell(Fault(exit));
+    }
+
+    /// Says that all work is done and settled.
+    pub(crate) fn all_done(&self) {
+        self.0.tell(AllDone);
+    }
+
+    /// Says that the actor of a child is gone.
+    pub(crate) fn exited(&self, exited: Exited) {
+        self.0.tell(exited);
+    }
+}
 
 struct Draining {
     mode: Mode,
     budget: Budget,
-    /// Children up to here were told to leave.
+    /// Children up to this phase were told to end.
     phase: Phase,
     /// The stages' time is over: nothing is started again.
     cut: bool,
@@ -48,44 +100,47 @@ struct Draining {
 
 /// The root of the tree.
 pub(crate) struct Supervisor {
-    crew: Arc<Crew>,
+    settings: SupervisorSettings,
+    hooks: Box<dyn RunHooks>,
     children: Vec<Child>,
+    itself: SupervisorRef,
     draining: Option<Draining>,
     exit: Option<Exit>,
     done: Option<oneshot::Sender<Exit>>,
-    progress: watch::Sender<Progress>,
 }
 
 impl Supervisor {
+    /// A supervisor that starts `children` when it is started itself, and sends the exit of the run to `done`.
     pub(crate) fn new(
-        crew: Arc<Crew>,
+        settings: SupervisorSettings,
+        hooks: Box<dyn RunHooks>,
         children: Vec<Child>,
         done: oneshot::Sender<Exit>,
-        progress: watch::Sender<Progress>,
     ) -> Self {
-        Self { crew, children, draining: None, exit: None, done: Some(done), progress }
+        let itself = SupervisorRef::default();
+        Self { settings, hooks, children, itself, draining: None, exit: None, done: Some(done) }
     }
 
     fn start(&mut self, index: usize) {
         let Some(child) = self.children.get_mut(index).filter(|child| child.life == Life::Awaited) else { return };
         child.life = Life::Running;
-        child.body.start(self.crew.supervisor.clone(), index, child.heart.clone());
+        child.handle.start(self.itself.clone(), index, child.heartbeat.clone());
         if let Some(draining) = &self.draining
             && child.phase <= draining.phase
         {
-            child.body.leave(Leaving(draining.mode));
+            child.handle.shut_down(Shutdown(draining.mode));
         }
     }
 
     fn end(&mut self, index: usize) {
         let Some(child) = self.children.get_mut(index) else { return };
         child.life = Life::Ended;
-        child.body.close();
+        child.handle.close();
     }
 
     fn crashed(&mut self, index: usize, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        let intensity = self.crew.settings.intensity;
+        let intensity = self.settings.intensity;
         let cut = self.draining.as_ref().is_some_and(|d| d.cut);
         let Some(child) = self.children.get_mut(index) else { return };
         let name = child.name.clone();
@@ -99,7 +154,7 @@ impl Supervisor {
             Decision::Restart(wait) => {
                 tracing::warn!(child = %name, ?wait, "supervisor.restart");
                 child.life = Life::Awaited;
-                self.crew.ledger.note(|p| *p.restarts.entry(name).or_default() += 1);
+                self.hooks.restarting(&name);
                 ctx.run_later(wait, move |supervisor, _| supervisor.start(index));
             }
             Decision::GiveUp => {
@@ -117,13 +172,13 @@ impl Supervisor {
             tracing::error!(%exit, "supervisor.fault");
             self.exit = Some(exit);
         }
-        let drain = Drain::hand_back(self.crew.settings.drain_deadline);
+        let drain = Drain::hand_back(self.settings.drain_deadline);
         self.begin(drain, ctx);
     }
 
     fn begin(&mut self, drain: Drain, ctx: &mut Context<Self>) {
         let mut budget = Budget::new(Instant::now(), drain.deadline);
-        let (mut mode, mut phase, mut cut) = (drain.mode, Phase::Fetch, false);
+        let (mut mode, mut phase, mut cut) = (drain.mode, self.first_phase(), false);
         if let Some(before) = &self.draining {
             budget = budget.tighten(before.budget);
             phase = before.phase;
@@ -133,9 +188,8 @@ impl Supervisor {
             }
         }
         if mode == Mode::HandBack {
-            self.crew.book.hand_back();
-            // Nothing flows any more: all up to the devices leave at once.
-            phase = phase.max(Phase::Device);
+            self.hooks.hand_back();
+            phase = phase.max(self.settings.together);
         }
         match (&self.exit, mode) {
             (None, Mode::Finish) => self.exit = Some(Exit::Drained),
@@ -144,18 +198,22 @@ impl Supervisor {
         }
         tracing::info!(?mode, deadline = ?drain.deadline, "supervisor.drain");
         self.draining = Some(Draining { mode, budget, phase, cut });
-        self.tell(Phase::Fetch, phase);
+        self.tell(self.first_phase(), phase);
         let now = Instant::now();
         ctx.run_later(budget.stages.saturating_duration_since(now), Self::cut);
         ctx.run_later(budget.all.saturating_duration_since(now), Self::over);
         self.advance(ctx);
     }
 
-    /// Tells the children from one phase to another to leave.
+    fn first_phase(&self) -> Phase {
+        self.children.iter().map(|child| child.phase).min().unwrap_or(Phase(0))
+    }
+
+    /// Tells the children from one phase to another to end.
     fn tell(&self, from: Phase, to: Phase) {
         let Some(draining) = &self.draining else { return };
         for child in self.children.iter().filter(|child| (from..=to).contains(&child.phase)) {
-            child.body.leave(Leaving(draining.mode));
+            child.handle.shut_down(Shutdown(draining.mode));
         }
     }
 
@@ -167,7 +225,7 @@ impl Supervisor {
             if self.children.iter().any(|child| child.phase <= phase && child.life != Life::Ended) {
                 return;
             }
-            let Some(next) = Phase::ALL.into_iter().find(|other| *other > phase) else {
+            let Some(next) = self.children.iter().map(|child| child.phase).filter(|other| *other > phase).min() else {
                 self.finish(ctx);
                 return;
             };
@@ -176,30 +234,30 @@ impl Supervisor {
         }
     }
 
-    /// The stages' time is over: name the stragglers, stop them, let the Keeper settle what they drop.
+    /// The stages' time is over: names the stragglers and stops them; those that settle go on.
     fn cut(&mut self, ctx: &mut Context<Self>) {
         let Some(draining) = &mut self.draining else { return };
         if draining.cut || draining.budget.stages > Instant::now() {
             return;
         }
         draining.cut = true;
-        self.crew.book.hand_back();
+        self.hooks.hand_back();
         let mut late = Vec::new();
         for index in 0..self.children.len() {
             let child = &self.children[index];
-            if child.phase == Phase::Keep || child.life == Life::Ended {
+            if child.phase == self.settings.settles || child.life == Life::Ended {
                 continue;
             }
             late.push(child.name.clone());
             if child.life == Life::Running {
-                child.body.abort();
+                child.handle.abort();
             } else {
                 self.end(index);
             }
         }
         if !late.is_empty() {
             tracing::warn!(stragglers = ?late, "supervisor.cut");
-            self.crew.ledger.note(|p| p.stragglers.extend(late));
+            self.hooks.stragglers(late);
             if self.exit == Some(Exit::Drained) {
                 self.exit = Some(Exit::HandedBack);
             }
@@ -211,11 +269,10 @@ impl Supervisor {
     fn over(&mut self, ctx: &mut Context<Self>) {
         if self.draining.as_ref().is_some_and(|d| d.budget.all <= Instant::now()) && self.done.is_some() {
             for child in self.children.iter().filter(|child| child.life == Life::Running) {
-                child.body.abort();
+                child.handle.abort();
             }
-            let keeper = self.children.iter().filter(|child| child.life != Life::Ended).map(|c| c.name.clone());
-            let late: Vec<_> = keeper.collect();
-            self.crew.ledger.note(|p| p.stragglers.extend(late));
+            let late = self.children.iter().filter(|child| child.life != Life::Ended).map(|child| child.name.clone());
+            self.hooks.stragglers(late.collect());
             // A turn for the aborts to be handled, so that what they drop is counted.
             ctx.run_later(Duration::ZERO, Self::finish);
         }
@@ -226,7 +283,7 @@ impl Supervisor {
         for index in 0..self.children.len() {
             self.end(index);
         }
-        let abandoned = self.crew.book.abandon();
+        let abandoned = self.hooks.abandon();
         let mut exit = self.exit.take().unwrap_or(Exit::Drained);
         if abandoned > 0 {
             tracing::warn!(abandoned, "supervisor.abandon");
@@ -234,29 +291,25 @@ impl Supervisor {
                 exit = Exit::HandedBack;
             }
         }
-        exit = exit.with_losses(self.crew.ledger.devices_lost(), self.crew.devices.len());
-        self.publish();
+        exit = self.hooks.exit(exit);
+        self.hooks.publish();
         // The receiver is gone when nobody waits for the end.
         let _ = done.send(exit);
-        self.crew.supervisor.close();
+        self.itself.0.close();
         ctx.stop();
-    }
-
-    fn publish(&self) {
-        self.progress.send_replace(self.crew.ledger.progress());
     }
 
     fn watch(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        let limit = self.crew.settings.watchdog;
+        let limit = self.settings.watchdog;
         let hung = |child: &&Child| {
-            child.life == Life::Running && child.heart.oldest().is_some_and(|begun| now - begun > limit)
+            child.life == Life::Running && child.heartbeat.oldest().is_some_and(|begun| now - begun > limit)
         };
         if self.draining.is_none()
             && let Some(child) = self.children.iter().find(hung)
         {
             let exit = Exit::Hang(format!("{} made no progress for {limit:?}", child.name));
-            child.body.abort();
+            child.handle.abort();
             self.fault(exit, ctx);
         }
     }
@@ -266,12 +319,12 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.crew.supervisor.open(ctx.address());
+        self.itself.0.open(ctx.address());
         for index in 0..self.children.len() {
             self.start(index);
         }
-        ctx.run_interval(self.crew.settings.progress_every, |supervisor, _| supervisor.publish());
-        ctx.run_interval((self.crew.settings.watchdog / 10).max(Duration::from_millis(1)), Self::watch);
+        ctx.run_interval(self.settings.publish_every, |supervisor, _| supervisor.hooks.publish());
+        ctx.run_interval((self.settings.watchdog / 10).max(Duration::from_millis(1)), Self::watch);
     }
 }
 
@@ -301,7 +354,7 @@ impl Handler<AllDone> for Supervisor {
 
     fn handle(&mut self, _: AllDone, ctx: &mut Self::Context) {
         if self.draining.is_none() {
-            self.begin(Drain::finish(self.crew.settings.finish_deadline), ctx);
+            self.begin(Drain::finish(self.settings.finish_deadline), ctx);
         }
     }
 }

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use crate::flow::progress::Stage;
 use crate::pipeline::batcher::plan::{Candidate, Plan, plan};
-use crate::pipeline::context::{Leaving, Post, abortable};
+use crate::pipeline::context::ActorBase;
 use crate::pipeline::item::Decoded;
 use crate::runtime::drain::Mode;
+use crate::runtime::shutdown::{Shutdown, abortable};
 
 /// From a device that is ready: up to `want` images, please.
 #[derive(Debug, Message)]
@@ -33,7 +34,7 @@ pub(crate) struct Return {
 
 /// The queue in front of the devices.
 pub(crate) struct Batcher {
-    post: Post,
+    base: ActorBase,
     queue: VecDeque<Decoded>,
     pulls: VecDeque<Pull>,
     /// Devices that have a batch, which may come back.
@@ -42,15 +43,15 @@ pub(crate) struct Batcher {
 }
 
 impl Batcher {
-    pub(crate) fn new(post: Post) -> Self {
-        Self { post, queue: VecDeque::new(), pulls: VecDeque::new(), busy: BTreeSet::new(), alarm: None }
+    pub(crate) fn new(base: ActorBase) -> Self {
+        Self { base, queue: VecDeque::new(), pulls: VecDeque::new(), busy: BTreeSet::new(), alarm: None }
     }
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
         if let Some(alarm) = self.alarm.take() {
             ctx.cancel_future(alarm);
         }
-        let limits = self.post.crew.settings.batch;
+        let limits = self.base.context().settings.batch;
         while let Some(pull) = self.pulls.pop_front() {
             if pull.reply.is_closed() {
                 continue;
@@ -61,7 +62,7 @@ impl Batcher {
                 suspect: decoded.item.suspect,
                 waited: now - decoded.since,
             });
-            match plan(candidates, &limits, pull.want, self.post.leaving.is_some()) {
+            match plan(candidates, &limits, pull.want, self.base.shutdown.is_some()) {
                 Plan::Take(count) => {
                     let batch: Vec<Decoded> = self.queue.drain(..count).collect();
                     match pull.reply.send(batch) {
@@ -84,7 +85,7 @@ impl Batcher {
                 }
             }
         }
-        self.post.crew.ledger.waiting(Stage::Batcher, self.queue.len());
+        self.base.context().stats.waiting(Stage::Batcher, self.queue.len());
         self.leave_if_idle(ctx);
     }
 
@@ -94,10 +95,10 @@ impl Batcher {
     }
 
     fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
-        match self.post.leaving {
-            Some(Mode::Finish) if self.queue.is_empty() && self.busy.is_empty() => self.post.stop(ctx),
+        match self.base.shutdown {
+            Some(Mode::Finish) if self.queue.is_empty() && self.busy.is_empty() => self.base.stop(ctx),
             // What is here is dropped, and so released.
-            Some(Mode::HandBack) => self.post.stop(ctx),
+            Some(Mode::HandBack) => self.base.stop(ctx),
             Some(Mode::Finish) | None => {}
         }
     }
@@ -111,9 +112,9 @@ impl Handler<Decoded> for Batcher {
     type Result = ();
 
     fn handle(&mut self, decoded: Decoded, ctx: &mut Self::Context) {
-        self.post.crew.settings.probe.pass(Stage::Batcher);
+        self.base.probe();
         self.queue.push_back(decoded);
-        self.post.crew.ledger.stage(Stage::Batcher, |s| s.done += 1);
+        self.base.context().stats.stage(Stage::Batcher, |s| s.done += 1);
         self.pump(ctx);
     }
 }
@@ -138,11 +139,11 @@ impl Handler<Return> for Batcher {
     }
 }
 
-impl Handler<Leaving> for Batcher {
+impl Handler<Shutdown> for Batcher {
     type Result = ();
 
-    fn handle(&mut self, Leaving(mode): Leaving, ctx: &mut Self::Context) {
-        self.post.leaving = Some(mode);
+    fn handle(&mut self, Shutdown(mode): Shutdown, ctx: &mut Self::Context) {
+        self.base.shutdown = Some(mode);
         self.pump(ctx);
     }
 }

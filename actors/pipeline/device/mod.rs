@@ -2,35 +2,36 @@
 
 pub mod batch_size;
 
-use std::sync::Arc;
-
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::pipeline::batcher::Pull;
-use crate::pipeline::context::{Crew, Leaving, Post, abortable};
+use crate::pipeline::batcher::{Batcher, Pull};
+use crate::pipeline::context::ActorBase;
 use crate::pipeline::device::batch_size::BatchSize;
-use crate::pipeline::device::run::{Learnt, Ran, run};
+use crate::pipeline::device::run::{Learnt, Links, Ran, run};
 use crate::pipeline::item::Decoded;
+use crate::pipeline::results::ResultSink;
+use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::drain::Mode;
+use crate::runtime::shutdown::{Shutdown, abortable};
 
 mod run;
 
 /// A device.
 pub(crate) struct Device {
-    post: Post,
-    number: usize,
+    base: ActorBase,
+    links: Links,
     learnt: Learnt,
     pulling: Option<SpawnHandle>,
     running: bool,
 }
 
 /// Waits for a batch; `None` when there will be no more.
-async fn pull(crew: Arc<Crew>, device: usize, want: usize) -> Option<Vec<Decoded>> {
+async fn pull(batcher: ActorRef<Batcher>, device: usize, want: usize) -> Option<Vec<Decoded>> {
     loop {
         let (reply, batch) = oneshot::channel();
-        if crew.batcher.send(Pull { device, want, reply }).await.is_err() {
+        if batcher.send(Pull { device, want, reply }).await.is_err() {
             return None;
         }
         if let Ok(batch) = batch.await {
@@ -42,18 +43,20 @@ async fn pull(crew: Arc<Crew>, device: usize, want: usize) -> Option<Vec<Decoded
 }
 
 impl Device {
-    pub(crate) fn new(post: Post, number: usize) -> Self {
-        let room = post.crew.ports.engines.get(number).and_then(|engine| engine.room());
-        let size = BatchSize::new(room, post.crew.settings.batch.count, post.crew.settings.regrow_after);
-        Self { post, number, learnt: Learnt { size, good: None }, pulling: None, running: false }
+    /// Pulls from the Batcher, returns to it what it cannot run, and sends results to the Writer.
+    pub(crate) fn new(base: ActorBase, number: usize, batcher: ActorRef<Batcher>, results: ResultSink) -> Self {
+        let room = base.context().ports.engines.get(number).and_then(|engine| engine.room());
+        let size = BatchSize::new(room, base.context().settings.batch.count, base.context().settings.regrow_after);
+        let links = Links { tools: base.tools.clone(), number, batcher, results };
+        Self { base, links, learnt: Learnt { size, good: None }, pulling: None, running: false }
     }
 
     fn pull(&mut self, ctx: &mut Context<Self>) {
-        if self.post.leaving.is_some() {
+        if self.base.shutdown.is_some() {
             self.leave_if_idle(ctx);
             return;
         }
-        let pulled = pull(Arc::clone(&self.post.crew), self.number, self.learnt.size.current());
+        let pulled = pull(self.links.batcher.clone(), self.links.number, self.learnt.size.current());
         self.pulling = Some(ctx.spawn(pulled.into_actor(self).map(|batch, device, ctx| {
             device.pulling = None;
             if let Some(batch) = batch {
@@ -64,9 +67,9 @@ impl Device {
     }
 
     fn run(&mut self, batch: Vec<Decoded>, ctx: &mut Context<Self>) {
-        self.post.crew.settings.probe.pass(crate::flow::progress::Stage::Device);
+        self.base.probe();
         self.running = true;
-        let ran = run(Arc::clone(&self.post.crew), self.number, self.post.heart.clone(), self.learnt.clone(), batch);
+        let ran = run(self.links.clone(), self.learnt.clone(), batch);
         ctx.spawn(ran.instrument(tracing::trace_span!("device.run")).into_actor(self).map(|ran, device, ctx| {
             device.running = false;
             match ran {
@@ -74,7 +77,7 @@ impl Device {
                     device.learnt = learnt;
                     device.pull(ctx);
                 }
-                Ran::Retired => device.post.retire(ctx),
+                Ran::Retired => device.base.retire(ctx),
                 // Wait to be told.
                 Ran::Over => device.leave_if_idle(ctx),
             }
@@ -82,11 +85,11 @@ impl Device {
     }
 
     fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
-        if self.post.leaving.is_some() && !self.running {
+        if self.base.shutdown.is_some() && !self.running {
             if let Some(pulling) = self.pulling.take() {
                 ctx.cancel_future(pulling);
             }
-            self.post.stop(ctx);
+            self.base.stop(ctx);
         }
     }
 }
@@ -99,11 +102,11 @@ impl Actor for Device {
     }
 }
 
-impl Handler<Leaving> for Device {
+impl Handler<Shutdown> for Device {
     type Result = ();
 
-    fn handle(&mut self, Leaving(mode): Leaving, ctx: &mut Self::Context) {
-        self.post.leaving = Some(mode);
+    fn handle(&mut self, Shutdown(mode): Shutdown, ctx: &mut Self::Context) {
+        self.base.shutdown = Some(mode);
         if mode == Mode::HandBack {
             // A batch that was handed over and not begun goes back with the pull.
             if let Some(pulling) = self.pulling.take() {

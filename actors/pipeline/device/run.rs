@@ -10,16 +10,16 @@ use tracing::{Instrument, Span};
 use crate::domain::exit::Exit;
 use crate::domain::image::{Frame, RejectReason, Rejection};
 use crate::errors::class::Classified;
-use crate::errors::route::{ALONE, Leave, Proof, Strategy, route};
+use crate::errors::route::{ALONE, FatalReason, Proof, Strategy, route};
 use crate::errors::{Class, History};
-use crate::flow::progress::Stage;
-use crate::pipeline::batcher::Return;
-use crate::pipeline::context::Crew;
+use crate::pipeline::batcher::{Batcher, Return};
+use crate::pipeline::context::{PipelineContext, StageTools};
 use crate::pipeline::device::batch_size::BatchSize;
 use crate::pipeline::item::Decoded;
+use crate::pipeline::results::ResultSink;
 use crate::ports::analyses::Known;
 use crate::ports::engine::{Analysis, Engine, EngineError};
-use crate::runtime::heartbeat::Heart;
+use crate::runtime::actor_ref::ActorRef;
 
 /// What a device learnt, kept from batch to batch.
 #[derive(Clone)]
@@ -48,12 +48,19 @@ enum Stop {
     Over,
 }
 
+/// What a device works with, and where it sends to.
+#[derive(Clone)]
+pub(super) struct Links {
+    pub(super) tools: StageTools,
+    pub(super) number: usize,
+    pub(super) batcher: ActorRef<Batcher>,
+    pub(super) results: ResultSink,
+}
+
 /// A device that runs a batch.
 struct Runner {
-    crew: Arc<Crew>,
-    number: usize,
+    links: Links,
     engine: Arc<dyn Engine>,
-    heart: Heart,
     learnt: Learnt,
     /// The engine was rebuilt for this batch.
     rebuilt: bool,
@@ -63,17 +70,17 @@ struct Runner {
 }
 
 /// Runs a batch to its end, or to the device's.
-pub(super) async fn run(crew: Arc<Crew>, number: usize, heart: Heart, learnt: Learnt, batch: Vec<Decoded>) -> Ran {
-    let Some(engine) = crew.ports.engines.get(number).map(Arc::clone) else { return Ran::Over };
+pub(super) async fn run(links: Links, learnt: Learnt, batch: Vec<Decoded>) -> Ran {
+    let Some(engine) = links.tools.context.ports.engines.get(links.number).map(Arc::clone) else { return Ran::Over };
     let pending = batch.into_iter().map(|decoded| (0, decoded)).collect();
-    let mut runner = Runner { crew, number, engine, heart, learnt, rebuilt: false, one_by_one: false, pending };
+    let mut runner = Runner { links, engine, learnt, rebuilt: false, one_by_one: false, pending };
     while let Some(batch) = runner.next() {
         match runner.step(batch).await {
             Ok(()) => {}
             Err(Stop::Retire) => {
                 let batch = runner.pending.into_iter().map(|(_, decoded)| decoded).collect();
-                // Nobody hands them out any more: dropped, and so released.
-                drop(runner.crew.batcher.send(Return { device: number, batch }).await);
+                let Links { number, batcher, .. } = runner.links;
+                batcher.send_or_release(Return { device: number, batch }).await;
                 return Ran::Retired;
             }
             Err(Stop::Over) => return Ran::Over,
@@ -83,6 +90,10 @@ pub(super) async fn run(crew: Arc<Crew>, number: usize, heart: Heart, learnt: Le
 }
 
 impl Runner {
+    fn context(&self) -> &PipelineContext {
+        &self.links.tools.context
+    }
+
     /// The next items to run together. Those whose lease is lost are dropped: somebody else has them.
     fn next(&mut self) -> Option<Vec<Tried>> {
         self.pending.retain(|(_, decoded)| !decoded.item.lease.lost());
@@ -93,8 +104,8 @@ impl Runner {
 
     /// One call of the engine under its time limit.
     async fn call(&self, frames: Vec<Arc<Frame>>) -> Result<Result<Vec<Analysis>, EngineError>, Stop> {
-        let _busy = self.heart.busy();
-        let limit = self.crew.settings.timeouts.engine;
+        let _busy = self.links.tools.heartbeat.busy();
+        let limit = self.context().settings.timeouts.engine;
         match timeout(limit, self.engine.analyse(frames)).await {
             Ok(answer) => Ok(answer),
             Err(_) => Err(self.hang(limit)),
@@ -105,8 +116,8 @@ impl Runner {
     async fn step(&mut self, batch: Vec<Tried>) -> Result<(), Stop> {
         let frames: Vec<_> = batch.iter().map(|(_, decoded)| Arc::clone(&decoded.frame)).collect();
         let (count, first) = (batch.len(), frames.first().cloned());
-        let working = self.crew.ledger.begin(Stage::Device, count);
-        self.crew.ledger.note(|p| *p.batch_sizes.entry(count).or_default() += 1);
+        let timer = self.links.tools.timer(count);
+        self.context().stats.note(|p| *p.batch_sizes.entry(count).or_default() += 1);
         let images = batch.iter().map(|(_, decoded)| decoded.item.lease.span());
         let span = tracing::debug_span!(parent: None, "device.batch", images = count);
         images.clone().for_each(|image| {
@@ -117,7 +128,7 @@ impl Runner {
         drop(spans);
         match answer {
             Ok(Ok(analyses)) if analyses.len() == count => {
-                let took = working.done(0);
+                let took = timer.done(0);
                 self.learnt.size.succeeded(count);
                 self.learnt.good = first;
                 for ((_, mut decoded), analysis) in batch.into_iter().zip(analyses) {
@@ -127,16 +138,16 @@ impl Runner {
                 Ok(())
             }
             Ok(Ok(analyses)) => {
-                working.failed();
-                self.crew.fault(Exit::Bug(format!("{} analyses for {count} frames", analyses.len())));
+                timer.failed();
+                self.links.tools.fault(Exit::Bug(format!("{} analyses for {count} frames", analyses.len())));
                 Err(Stop::Over)
             }
             Ok(Err(error)) => {
-                working.failed();
+                timer.failed();
                 self.failed(batch, &error).await
             }
             Err(stop) => {
-                working.failed();
+                timer.failed();
                 Err(stop)
             }
         }
@@ -145,30 +156,30 @@ impl Runner {
     /// Says that the engine hangs.
     fn hang(&self, limit: Duration) -> Stop {
         let message = format!("the engine did not answer for {limit:?}");
-        if let Strategy::Leave(leave) = route(Class::Hang, &History::default()) {
-            self.crew.leave(leave, Stage::Device, &message);
+        if let Strategy::Leave(reason) = route(Class::Hang, &History::default()) {
+            self.links.tools.end_run(reason, &message);
         }
         Stop::Over
     }
 
     async fn analysed(&self, decoded: Decoded, analysis: Analysis) {
-        let model = &self.crew.settings.model;
+        let model = &self.context().settings.model;
         let finished = match analysis {
             Ok(found) => {
-                if let (Some(content), Some(analyses)) = (decoded.source.content, &self.crew.ports.analyses) {
+                if let (Some(content), Some(analyses)) = (decoded.source.content, &self.context().ports.analyses) {
                     analyses.keep(content, Known::of(&decoded.frame, &found));
                 }
                 decoded.analysed(found, model)
             }
             Err(rejection) => decoded.rejected(rejection, model),
         };
-        self.crew.finish(finished).await;
+        self.links.results.finish(finished).await;
     }
 
     async fn failed(&mut self, mut batch: Vec<Tried>, error: &EngineError) -> Result<(), Stop> {
         let class = error.class();
         if class == Class::Overload {
-            self.crew.ledger.note(|p| p.out_of_memory += 1);
+            self.context().stats.note(|p| p.out_of_memory += 1);
         }
         let count = batch.len();
         let mut attempts = 0;
@@ -203,7 +214,7 @@ impl Runner {
             Strategy::Isolate => {
                 for (_, decoded) in batch {
                     let rejection = Rejection::new(RejectReason::Isolated, format!("alone on the device: {error}"));
-                    self.crew.finish(decoded.rejected(rejection, &self.crew.settings.model)).await;
+                    self.links.results.finish(decoded.rejected(rejection, &self.context().settings.model)).await;
                 }
                 // The next image in trouble has a rebuild of its own.
                 self.rebuilt = class == Class::Engine;
@@ -213,7 +224,7 @@ impl Runner {
                 self.put_back(batch);
                 Err(self.retire(class, error))
             }
-            Strategy::Leave(leave) => Err(self.leave(leave, &error.to_string())),
+            Strategy::Leave(reason) => Err(self.leave(reason, &error.to_string())),
             Strategy::Retry
             | Strategy::Await
             | Strategy::Brake(_)
@@ -223,7 +234,7 @@ impl Runner {
             | Strategy::Drop
             | Strategy::Restart => {
                 for (_, decoded) in batch {
-                    decoded.item.lease.release(self.crew.release_delay());
+                    self.links.tools.release(decoded.item.lease);
                 }
                 Ok(())
             }
@@ -233,25 +244,25 @@ impl Runner {
     /// What is known of this device and of what it has in hand.
     fn history(&self) -> History {
         let doubted = |(_, decoded): &Tried| decoded.item.suspect || decoded.item.receive_count > 1;
-        let (others, doubted) = (self.crew.other_devices(), self.pending.iter().any(doubted));
+        let (others, doubted) = (self.context().other_devices(), self.pending.iter().any(doubted));
         History { others, doubted, ..History::default() }
     }
 
     /// The whole program leaves because of this device.
-    fn leave(&self, leave: Leave, message: &str) -> Stop {
-        if leave == Leave::HostFault {
-            self.crew.ledger.note(|p| p.devices_lost += 1);
+    fn leave(&self, reason: FatalReason, message: &str) -> Stop {
+        if reason == FatalReason::HostFault {
+            self.context().stats.note(|p| p.devices_lost += 1);
         }
-        self.crew.leave(leave, Stage::Device, message);
+        self.links.tools.end_run(reason, message);
         Stop::Over
     }
 
     /// The others go on without this device. All actors share a thread: nothing came between the look at the others and this.
     fn retire(&mut self, class: Class, error: &EngineError) -> Stop {
-        self.crew.ledger.note(|p| p.devices_lost += 1);
+        self.context().stats.note(|p| p.devices_lost += 1);
         // Any of them may be what broke the engine.
         self.pending.iter_mut().for_each(|(_, decoded)| decoded.item.suspect |= class != Class::HostFault);
-        tracing::warn!(reason = %error, device = self.number, given_back = self.pending.len(), "device.retire");
+        tracing::warn!(reason = %error, device = self.links.number, given_back = self.pending.len(), "device.retire");
         Stop::Retire
     }
 
@@ -275,9 +286,9 @@ impl Runner {
     }
 
     async fn rebuild(&mut self) -> Result<(), Stop> {
-        self.crew.ledger.note(|p| p.rebuilds += 1);
-        let limit = self.crew.settings.timeouts.rebuild;
-        let busy = self.heart.busy();
+        self.context().stats.note(|p| p.rebuilds += 1);
+        let limit = self.context().settings.timeouts.rebuild;
+        let busy = self.links.tools.heartbeat.busy();
         let rebuilt = timeout(limit, self.engine.rebuild()).await;
         drop(busy);
         match rebuilt {
@@ -290,11 +301,11 @@ impl Runner {
     /// A device that cannot even load its models, or run what it ran before, is broken.
     fn broken(&mut self, what: &str, error: &EngineError) -> Stop {
         let history = History { attempts: ALONE, rebuilt: true, proof: Proof::Broken, ..self.history() };
-        let leave = match route(error.class(), &history) {
+        let reason = match route(error.class(), &history) {
             Strategy::Retire => return self.retire(error.class(), error),
-            Strategy::Leave(leave) => leave,
-            _ => Leave::Engine,
+            Strategy::Leave(reason) => reason,
+            _ => FatalReason::Engine,
         };
-        self.leave(leave, &format!("{what}: {error}"))
+        self.leave(reason, &format!("{what}: {error}"))
     }
 }
