@@ -27,7 +27,6 @@ pub mod errors;
 pub mod flow;
 pub mod grouping;
 pub mod pipeline;
-pub mod plant;
 pub mod ports;
 pub mod runtime;
 pub mod scaler;

@@ -17,7 +17,6 @@ use crate::flow::retry::Retrier;
 use crate::flow::run_stats::{RunStats, StageTimer};
 use crate::pipeline::item::Item;
 use crate::pipeline::settings::Settings;
-use crate::plant::Plant;
 use crate::ports::Ports;
 use crate::ports::decoder::Decoder;
 use crate::runtime::child::Supervision;
@@ -44,7 +43,7 @@ impl PipelineContext {
             visibility: ports.queue.visibility(),
             bound: settings.keeper.bound,
             drop_delay: settings.drop_delay,
-            settles_lost: settings.planted(Plant::StaleDelete),
+            settles_lost: settings.settles_lost_leases(),
         };
         Self {
             leases: LeaseTable::new(rules, stats.clone()),

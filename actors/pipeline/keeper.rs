@@ -13,7 +13,6 @@ use crate::errors::{Class, History};
 use crate::flow::lease_table::{PendingSettlement, Settlement};
 use crate::flow::progress::Stage;
 use crate::pipeline::context::{ActorBase, PipelineContext, StageTools};
-use crate::plant::Plant;
 use crate::ports::queue::{Handle, QueueError, Settled};
 use crate::runtime::shutdown::{Shutdown, abortable};
 
@@ -49,9 +48,6 @@ async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, Set
         due.iter().flat_map(|due| &due.spans).map(|image| tracing::debug_span!(parent: image, "keeper.ack")).collect();
     let called = match &due[0].settlement {
         Settlement::Ack => timeout(limit, queue.ack(&handles)).await,
-        Settlement::Release(_) if context.settings.planted(Plant::LostRelease) => {
-            Ok(Ok(vec![Settled::Done; due.len()]))
-        }
         Settlement::Release(delay) => timeout(limit, queue.release(&handles, *delay)).await,
         Settlement::Reject(_) => {
             let entries: Vec<_> = due
@@ -172,9 +168,6 @@ impl Keeper {
     }
 
     fn renew(&mut self, ctx: &mut Context<Self>) {
-        if self.base.context().settings.planted(Plant::NoRenewal) {
-            return;
-        }
         let third = self.base.context().ports.queue.visibility() / 3;
         loop {
             let stale = self.base.context().leases.take_stale(third, self.base.context().settings.keeper.batch);

@@ -14,7 +14,6 @@ use crate::errors::backoff::RetrySettings;
 use crate::flow::concurrency::{Bounds, Limits};
 use crate::flow::progress::Stage;
 use crate::pipeline::batcher::plan::BatchLimits;
-use crate::plant::Plant;
 use crate::runtime::blocking::Blocking;
 use crate::runtime::restart::Intensity;
 
@@ -217,9 +216,9 @@ pub struct Settings {
     pub adopt: fn(&Span, &str),
     /// Where simulated faults strike.
     pub probe: Probe,
-    /// The bug that the simulation must find.
+    /// A planted bug: leases that were lost are settled all the same.
     #[cfg(feature = "sim")]
-    pub plant: Option<Plant>,
+    pub settles_lost_leases: bool,
 }
 
 impl Default for Settings {
@@ -287,17 +286,17 @@ impl Default for Settings {
             adopt: |_, _| {},
             probe: Probe::default(),
             #[cfg(feature = "sim")]
-            plant: None,
+            settles_lost_leases: false,
         }
     }
 }
 
 impl Settings {
-    /// Whether this bug is planted: never outside a simulation.
+    /// Whether leases that were lost are settled: never outside a simulation.
     #[cfg_attr(not(feature = "sim"), expect(clippy::unused_self, reason = "constant without the simulation"))]
-    pub(crate) fn planted(&self, _plant: Plant) -> bool {
+    pub(crate) fn settles_lost_leases(&self) -> bool {
         #[cfg(feature = "sim")]
-        return self.plant == Some(_plant);
+        return self.settles_lost_leases;
         #[cfg(not(feature = "sim"))]
         false
     }

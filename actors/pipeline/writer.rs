@@ -17,7 +17,6 @@ use crate::flow::run_stats::Done;
 use crate::pipeline::context::{ActorBase, PipelineContext, StageTools};
 use crate::pipeline::grouper::{FacesWritten, Grouper};
 use crate::pipeline::item::Finished;
-use crate::plant::Plant;
 use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
@@ -93,12 +92,6 @@ impl BulkWriter {
                 return;
             }
             retrier.unbraked().await;
-            if context.settings.planted(Plant::AckBeforeWrite) {
-                let commits = bulk.iter().map(|finished| finished.commit.clone()).collect();
-                bulk.drain(..).for_each(|finished| written(context, finished));
-                let _ = context.ports.faces.commit(commits).await;
-                return;
-            }
             let timer = self.tools.timer(bulk.len());
             let mark = || bulk.iter().for_each(|finished| context.dirty.mark(&finished.commit.image.locator.gallery));
             // Before, so that no crash lies between a written face and its grouping; and after, whatever the answer: a
@@ -116,7 +109,6 @@ impl BulkWriter {
             drop(busy);
             mark();
             let outcomes: Vec<Result<(), Failure>> = match answer {
-                Ok(Ok(_)) if context.settings.planted(Plant::PartialIgnored) => vec![Ok(()); bulk.len()],
                 Ok(Ok(outcomes)) if outcomes.len() == bulk.len() => {
                     outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from)).collect()
                 }

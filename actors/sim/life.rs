@@ -14,16 +14,19 @@ use crate::errors::backoff::RetrySettings;
 use crate::flow::concurrency::{Bounds, Limits};
 use crate::flow::progress::Summary;
 use crate::pipeline::announcer::{Announced, Announcer};
-use crate::pipeline::build::Running;
+use crate::pipeline::build::{Running, start, start_grouping};
 use crate::pipeline::settings::{Probe, Settings, Timeouts};
 use crate::ports::Ports;
 use crate::ports::engine::Engine;
+use crate::ports::faces::Faces;
+use crate::ports::queue::Queue;
 use crate::runtime::blocking::Blocking;
 use crate::runtime::drain::{Drain, Mode};
 use crate::sim::check;
 use crate::sim::faulty::{Call, Faulty};
 use crate::sim::host::Host;
 use crate::sim::images::{Apart, SimImages};
+use crate::sim::plant::Plant;
 use crate::sim::queue::SimQueue;
 use crate::sim::scenario::Notice;
 use crate::sim::script::Fault;
@@ -165,24 +168,34 @@ impl Site {
         let scenario = self.world.scenario();
         let settings = self.settings(host, service);
         let faces = self.store.at(host);
+        let queue = |queue: Arc<dyn Queue>| match scenario.plant {
+            Some(plant) => plant.in_queue(queue),
+            None => queue,
+        };
         if service == Service::Group {
             let reconcile = Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot));
-            return crate::start_grouping(Arc::new(self.galleries.at(host)), Arc::new(faces), reconcile, settings);
+            return start_grouping(queue(Arc::new(self.galleries.at(host))), Arc::new(faces), reconcile, settings);
         }
+        let faces: Arc<dyn Faces> = match service {
+            Service::Detect => {
+                let announcer = Announcer::new(Arc::new(self.galleries.at(host)), Duration::from_secs(3), || None);
+                Arc::new(Announced::new(faces, announcer))
+            }
+            Service::Group | Service::Both => Arc::new(faces),
+        };
         let device = |device| Faulty::new(Arc::new(SimImages::new(host)), scenario.script(host.number, device));
         let devices: Vec<Faulty> = (0..scenario.devices).map(device).collect();
         let images = Arc::new(SimImages::new(host));
-        let announcer = Announcer::new(Arc::new(self.galleries.at(host)), Duration::from_secs(3), || None);
         let ports = Ports {
-            queue: Arc::new(self.images.at(host)),
+            queue: queue(Arc::new(self.images.at(host))),
             objects: images.clone(),
             analyses: None,
             decoder: images.clone(),
             apart: Arc::new(Apart((*images).clone())),
             engines: devices.iter().map(|device| Arc::new(device.clone()) as Arc<dyn Engine>).collect(),
-            faces: match service {
-                Service::Detect => Arc::new(Announced::new(faces, announcer)),
-                Service::Group | Service::Both => Arc::new(faces),
+            faces: match scenario.plant {
+                Some(plant) => plant.in_faces(faces),
+                None => faces,
             },
             reconcile: match service {
                 Service::Both => Some(Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot))),
@@ -190,7 +203,7 @@ impl Site {
             },
         };
         self.devices.borrow_mut().insert(host.number, devices);
-        crate::start(ports, settings)
+        start(ports, settings)
     }
 
     /// One worker, from start to end; `None` when it does not end.
@@ -283,7 +296,7 @@ impl Site {
             // A run that was interrupted before it grouped leaves this to the next.
             settings.grouper.always = ["even", "odd"].map(|gallery| GalleryId(String::from(gallery))).to_vec();
         }
-        settings.plant = self.world.look(|s| s.plant);
+        settings.settles_lost_leases = self.world.look(|s| s.plant) == Some(Plant::StaleDelete);
         (self.world.look(|s| s.tune))(&mut settings);
         settings
     }

@@ -15,6 +15,7 @@ pub mod host;
 pub mod images;
 mod life;
 pub mod lost;
+pub mod plant;
 pub mod queue;
 pub mod scenario;
 pub mod script;

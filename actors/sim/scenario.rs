@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::flow::progress::Stage;
 use crate::pipeline::settings::Settings;
-use crate::plant::Plant;
 use crate::runtime::drain::Mode;
+use crate::sim::plant::Plant;
 use crate::sim::script::Script;
 
 /// What an image is, and so how it must end.
