@@ -5,6 +5,7 @@ pub mod cell;
 pub mod decoder;
 pub mod engine;
 pub mod faces;
+mod failures;
 pub mod fleet;
 pub mod gauge;
 pub mod index;

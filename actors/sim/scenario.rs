@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::flow::progress::Stage;
-use crate::pipeline::settings::Settings;
+use crate::pipeline::settings::{PrefilterSettings, Settings, Wake};
 use crate::runtime::drain::Mode;
 use crate::sim::plant::Plant;
 use crate::sim::script::Script;
@@ -339,13 +339,12 @@ fn tight(settings: &mut Settings) {
     settings.writer.count = 2;
     settings.keeper.batch = 2;
     settings.keeper.backlog = 2;
-    settings.prefilter =
-        Some(crate::pipeline::settings::PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 });
+    settings.prefilter = Some(PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 });
 }
 
 /// Groups while it indexes.
 fn eager(settings: &mut Settings) {
-    settings.grouper.wake = crate::pipeline::settings::Wake::Debounced(Duration::from_millis(500));
+    settings.grouper.wake = Wake::Debounced(Duration::from_millis(500));
     settings.writer.at_once = 3;
 }
 
