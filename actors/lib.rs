@@ -12,7 +12,7 @@
 //! | Folder | What is in it |
 //! |---|---|
 //! | [`domain`] | images, faces, galleries, messages, exits: data and its rules |
-//! | [`errors`] | the classes of errors, and one [table](errors::route()) of what follows from them |
+//! | [`errors`] | the classes of errors, and one table of what follows from them |
 //! | [`ports`] | what is needed of the world outside, one trait a file |
 //! | [`runtime`] | supervised actors: restarts, heartbeats, drains; knows no pipeline |
 //! | [`flow`] | credits that bound the work, leases that tie an item's fate to its message, retries, statistics |

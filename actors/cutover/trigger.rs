@@ -97,7 +97,7 @@ pub fn judge(observed: &Observed, limits: &Limits) -> Option<Reading> {
 }
 
 /// Whether enough is known to go a step on: enough images, and every figure that has a limit.
-pub fn may_advance(observed: &Observed, limits: &Limits) -> bool {
+pub(crate) fn may_advance(observed: &Observed, limits: &Limits) -> bool {
     readings(observed, limits)
         .iter()
         .all(|reading| reading.limit <= 0.0 || reading.figure.is_some() && !reading.is_over())

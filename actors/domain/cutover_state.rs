@@ -177,7 +177,7 @@ impl State {
     ///
     /// # Errors
     /// Why it is not granted.
-    pub fn grant(&self, wish: Wish, note: &Note, dwell: Duration) -> Result<Self, Refused> {
+    pub(crate) fn grant(&self, wish: Wish, note: &Note, dwell: Duration) -> Result<Self, Refused> {
         let (what, to) = match wish {
             Wish::Set { to, force } => {
                 let lawful = self.may_set(to, dwell, note.at);

@@ -48,7 +48,7 @@ impl Exit {
     /// How a run ended that had lost `lost` of its devices: whatever it got done, its machine is broken. An end that says
     /// what else was wrong keeps saying so.
     #[must_use]
-    pub fn with_losses(self, lost: u64, devices: usize) -> Self {
+    pub(crate) fn with_losses(self, lost: u64, devices: usize) -> Self {
         match self {
             Self::Drained | Self::HandedBack if lost > 0 => {
                 Self::HostFault(format!("{lost} of {devices} devices lost; {self}"))

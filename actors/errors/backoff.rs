@@ -95,7 +95,7 @@ impl Backoff {
 
 /// Retries a stage may still make: failures of everybody must not multiply the load.
 #[derive(Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     left: Mutex<f64>,
     max: f64,
     earned: f64,
@@ -103,18 +103,18 @@ pub struct Budget {
 
 impl Budget {
     /// A full budget.
-    pub fn new(settings: &RetrySettings) -> Self {
+    pub(crate) fn new(settings: &RetrySettings) -> Self {
         Self { left: Mutex::new(settings.budget), max: settings.budget, earned: settings.earned }
     }
 
     /// A success earns part of a retry.
-    pub fn earn(&self) {
+    pub(crate) fn earn(&self) {
         let mut left = self.left.lock();
         *left = (*left + self.earned).min(self.max);
     }
 
     /// Takes one retry, if there is one.
-    pub fn spend(&self) -> bool {
+    pub(crate) fn spend(&self) -> bool {
         let mut left = self.left.lock();
         let may = *left >= 1.0;
         if may {

@@ -17,7 +17,7 @@ struct Failing {
 
 /// What the calls so far say of the dependency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outage {
+pub(crate) enum Outage {
     /// Somebody succeeded lately: it works.
     None,
     /// Nobody succeeds.

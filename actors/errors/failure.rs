@@ -8,7 +8,7 @@ use crate::errors::class::Class;
 /// A port call failed: its class, a sentence, and the rejection where the item itself is at fault.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The class.
     pub class: Class,
     /// For a person.
@@ -19,7 +19,7 @@ pub struct Failure {
 
 impl Failure {
     /// A call that took longer than it may: transient.
-    pub fn timeout(what: &str, limit: Duration) -> Self {
+    pub(crate) fn timeout(what: &str, limit: Duration) -> Self {
         Self { class: Class::Transient, message: format!("{what} took longer than {limit:?}"), rejection: None }
     }
 }

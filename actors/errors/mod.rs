@@ -1,11 +1,11 @@
-//! Typed errors: what went wrong ([`class`]), what to do about it ([`route`](mod@route)), and how long to wait ([`backoff`]).
+//! Typed errors: what went wrong ([`class`]), what to do about it (`route`), and how long to wait ([`backoff`]).
 
 pub mod backoff;
-pub mod breaker;
+pub(crate) mod breaker;
 pub mod class;
 mod failure;
-pub mod route;
+pub(crate) mod route;
 
 pub use class::Class;
-pub use failure::Failure;
-pub use route::{History, Strategy, route};
+pub(crate) use failure::Failure;
+pub(crate) use route::{History, Strategy, route};

@@ -8,7 +8,7 @@ use crate::errors::breaker::Outage;
 
 /// What is known when an error is routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct History {
+pub(crate) struct History {
     /// Attempts made on this item in this stage, this one included.
     pub attempts: u32,
     /// Attempts that an item has in a stage.
@@ -53,7 +53,7 @@ impl Default for History {
 
 /// What a known good image said of a rebuilt engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// Nothing: none was tried, or none is known.
     #[default]
     None,
@@ -64,11 +64,11 @@ pub enum Proof {
 }
 
 /// Times an image must break the engine alone before it is to blame: once or twice may be chance.
-pub const ALONE: u32 = 3;
+pub(crate) const ALONE: u32 = 3;
 
 /// Why the whole program leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FatalReason {
+pub(crate) enum FatalReason {
     /// A dependency is down.
     DependencyDown,
     /// The engine stayed broken.
@@ -111,7 +111,7 @@ pub(crate) enum Terminal {
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
+pub(crate) enum Strategy {
     /// Wait (backoff with full jitter), then try again.
     Retry,
     /// Wait like [`Strategy::Retry`] until the dependency is back; the item loses no attempt.
@@ -143,7 +143,7 @@ pub enum Strategy {
 }
 
 /// The table. No wildcard: a new class does not compile until somebody decides.
-pub fn route(class: Class, history: &History) -> Strategy {
+pub(crate) fn route(class: Class, history: &History) -> Strategy {
     match class {
         Class::Transient if history.outage == Outage::Over => Strategy::Leave(FatalReason::DependencyDown),
         Class::Transient if history.outage == Outage::Down => Strategy::Await,

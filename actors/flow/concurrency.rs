@@ -48,7 +48,7 @@ pub struct Observed {
 
 /// One step. A starving device wants more of what holds it up; a heap of ready items wants less of both. Growth is
 /// by a quarter, shrinking by an eighth: starving costs more than waiting.
-pub fn adjust(now: Limits, seen: Observed, bounds: &Bounds) -> Limits {
+pub(crate) fn adjust(now: Limits, seen: Observed, bounds: &Bounds) -> Limits {
     let more = |n: usize| n + (n / 4).max(1);
     let less = |n: usize| n - (n / 8).max(1).min(n);
     let mut next = now;

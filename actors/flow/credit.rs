@@ -18,6 +18,10 @@ struct State {
 struct Pool {
     state: Mutex<State>,
     returned: Notify,
+    #[cfg_attr(
+        not(any(test, feature = "sim")),
+        expect(dead_code, reason = "only the simulation counts what came back")
+    )]
     count: i64,
     bytes: i64,
 }
@@ -29,17 +33,17 @@ fn signed(bytes: usize) -> i64 {
 
 /// The pool that credits come from and return to.
 #[derive(Clone, Debug)]
-pub struct Credits(Arc<Pool>);
+pub(crate) struct Credits(Arc<Pool>);
 
 impl Credits {
     /// A pool of `count` items that together keep at most `bytes` bytes.
-    pub fn new(count: usize, bytes: usize) -> Self {
+    pub(crate) fn new(count: usize, bytes: usize) -> Self {
         let (count, bytes) = (signed(count.max(1)), signed(bytes.max(1)));
         Self(Arc::new(Pool { state: Mutex::new(State { count, bytes }), returned: Notify::new(), count, bytes }))
     }
 
     /// Waits for at least one credit of `bytes` estimated bytes, then takes up to `max`.
-    pub async fn acquire(&self, max: usize, bytes: usize) -> Vec<Credit> {
+    pub(crate) async fn acquire(&self, max: usize, bytes: usize) -> Vec<Credit> {
         loop {
             // Registered before the look, so that a return in between is not missed.
             let returned = self.0.returned.notified();
@@ -66,22 +70,26 @@ impl Credits {
     }
 
     /// A credit at once, over the limit if need be: one message may name several images.
-    pub fn overdraw(&self, bytes: usize) -> Credit {
+    pub(crate) fn overdraw(&self, bytes: usize) -> Credit {
         let bytes = signed(bytes).min(self.0.bytes);
         let mut state = self.0.state.lock();
         state.count -= 1;
         state.bytes -= bytes;
         Credit { pool: Arc::clone(&self.0), bytes }
     }
+}
 
+/// What the simulation looks at.
+#[cfg(any(test, feature = "sim"))]
+impl Credits {
     /// Whether every credit has come back.
-    pub fn all_returned(&self) -> bool {
+    pub(crate) fn all_returned(&self) -> bool {
         let state = self.0.state.lock();
         state.count == self.0.count && state.bytes == self.0.bytes
     }
 
     /// Credits in use.
-    pub fn in_use(&self) -> usize {
+    pub(crate) fn in_use(&self) -> usize {
         let state = self.0.state.lock();
         usize::try_from(self.0.count - state.count).unwrap_or(0)
     }
@@ -89,14 +97,14 @@ impl Credits {
 
 /// The right to have one item in the pipeline. Dropped = returned.
 #[derive(Debug)]
-pub struct Credit {
+pub(crate) struct Credit {
     pool: Arc<Pool>,
     bytes: i64,
 }
 
 impl Credit {
     /// Says how many bytes the item really keeps. May overdraw the pool: nothing new is let in until it recovers.
-    pub fn resize(&mut self, bytes: usize) {
+    pub(crate) fn resize(&mut self, bytes: usize) {
         let bytes = signed(bytes);
         let mut state = self.pool.state.lock();
         state.bytes += self.bytes - bytes;

@@ -11,7 +11,7 @@ use crate::flow::run_stats::Done;
 
 /// Our claim on one image of one received message. A panic anywhere drops it, which gives the image back.
 #[derive(Debug)]
-pub struct Lease {
+pub(crate) struct Lease {
     table: Arc<LeaseTable>,
     entry: u64,
     locator: Option<Locator>,
@@ -43,22 +43,22 @@ impl Lease {
     }
 
     /// The result is stored: delete the message.
-    pub fn ack(mut self, done: Done) {
+    pub(crate) fn ack(mut self, done: Done) {
         self.end(Outcome::Ack(done));
     }
 
     /// Give the message back, visible again after `delay`.
-    pub fn release(mut self, delay: Duration) {
+    pub(crate) fn release(mut self, delay: Duration) {
         self.end(Outcome::Release(delay));
     }
 
     /// Dead-letter the message with its reason, then delete it.
-    pub fn reject(mut self, rejection: Rejection) {
+    pub(crate) fn reject(mut self, rejection: Rejection) {
         self.end(Outcome::Reject(rejection));
     }
 
     /// Whether the lease is known to have ended under us: more work on the item is wasted.
-    pub fn lost(&self) -> bool {
+    pub(crate) fn lost(&self) -> bool {
         self.table.lost(self.entry)
     }
 }

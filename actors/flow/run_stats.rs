@@ -12,7 +12,7 @@ use crate::flow::progress::{Progress, Rejected, Stage, StageProgress};
 
 /// What was done when a lease was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
+pub(crate) enum Done {
     /// An image was stored in this state.
     Image(ImageState),
     /// A gallery was grouped.
@@ -21,7 +21,7 @@ pub enum Done {
 
 /// How a lease ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseOutcome {
+pub(crate) enum LeaseOutcome {
     /// Stored and acknowledged.
     Acked(Done),
     /// Dead-lettered.
@@ -34,7 +34,7 @@ pub enum LeaseOutcome {
 
 /// Shared counters.
 #[derive(Clone, Debug)]
-pub struct RunStats(Arc<Inner>);
+pub(crate) struct RunStats(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -45,7 +45,7 @@ struct Inner {
 
 impl RunStats {
     /// All zero. Lists at most `max_rejections` rejected images.
-    pub fn new(max_rejections: usize) -> Self {
+    pub(crate) fn new(max_rejections: usize) -> Self {
         let stages = Stage::ALL.into_iter().map(|stage| (stage, StageProgress::default())).collect();
         let progress = Mutex::new(Progress { stages, ..Progress::default() });
         Self(Arc::new(Inner { started: Instant::now(), max_rejections, progress }))
@@ -56,7 +56,7 @@ impl RunStats {
     }
 
     /// A copy of all counters.
-    pub fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> Progress {
         let mut progress = self.lock().clone();
         progress.seconds = self.0.started.elapsed().as_secs_f64();
         progress

@@ -2,7 +2,7 @@
 //!
 //! The result is a function of the set of faces and of the decisions, never of their order: the graph is
 //! ([`crate::grouping::graph`]), and each connected component of it is clustered on its own, from scratch, in the order
-//! of face ids ([`crate::grouping::linkage`]). A change costs a search for the new faces and the clustering of the
+//! of face ids (`linkage.rs`). A change costs a search for the new faces and the clustering of the
 //! components they touch. Poor faces connect nothing: each claims the group it resembles most.
 
 use std::cmp::Reverse;
@@ -70,12 +70,12 @@ impl Clustering {
     }
 
     /// The graph.
-    pub fn graph(&self) -> &Graph {
+    pub(crate) fn graph(&self) -> &Graph {
         &self.graph
     }
 
     /// The constraints.
-    pub fn constraints(&self) -> &Constraints {
+    pub(crate) fn constraints(&self) -> &Constraints {
         &self.constraints
     }
 
@@ -110,7 +110,7 @@ impl Clustering {
     }
 
     /// Sets what people decided: the whole log.
-    pub fn decide(&mut self, decisions: &[Decision]) {
+    pub(crate) fn decide(&mut self, decisions: &[Decision]) {
         self.named = named(decisions);
         let constraints = Constraints::resolve(decisions);
         if constraints != self.constraints {
@@ -165,12 +165,12 @@ impl Clustering {
     }
 
     /// Whether the quality of a face lets it bridge.
-    pub fn is_core(&self, slot: u32) -> bool {
+    pub(crate) fn is_core(&self, slot: u32) -> bool {
         self.graph.node(slot).is_some_and(|node| node.quality >= self.params.core_quality)
     }
 
     /// Whether the vector of a face counts in clustering: it is good, or a person tied it to others none of which is.
-    pub fn is_voice(&self, slot: u32) -> bool {
+    pub(crate) fn is_voice(&self, slot: u32) -> bool {
         self.is_core(slot)
             || self.id(slot).is_some_and(|id| {
                 let mates = self.mates(id);
@@ -179,7 +179,7 @@ impl Clustering {
     }
 
     /// Whether another good face of the same photo looks like this one.
-    pub fn is_contested(&self, slot: u32) -> bool {
+    pub(crate) fn is_contested(&self, slot: u32) -> bool {
         self.graph.node(slot).is_some_and(|node| {
             let alike = |other: &u32| self.graph.similarity(slot, *other) >= self.params.contested;
             self.is_core(slot)

@@ -7,7 +7,7 @@ use crate::domain::gallery::{Decision, Verdict};
 
 /// Decisions resolved into constraints that do not contradict each other.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Constraints {
+pub(crate) struct Constraints {
     /// Faces that are one person by word of a person: sets of two or more, ascending.
     pub units: Vec<Vec<FaceId>>,
     /// Pairs that are two people, smaller id first.
@@ -18,7 +18,7 @@ pub struct Constraints {
 impl Constraints {
     /// Resolves a log. On one pair, and where decisions contradict each other through others, the later one wins: they
     /// are taken from the last to the first, and one that contradicts what already holds is passed over.
-    pub fn resolve(decisions: &[Decision]) -> Self {
+    pub(crate) fn resolve(decisions: &[Decision]) -> Self {
         let mut latest_first: Vec<_> = decisions.iter().collect();
         latest_first.sort_by_key(|d| std::cmp::Reverse(d.seq));
         let mut sets = Sets::default();
@@ -54,17 +54,17 @@ impl Constraints {
     }
 
     /// The faces tied to this one by word of a person, itself included; none where nobody spoke of it.
-    pub fn unit(&self, face: FaceId) -> Option<&[FaceId]> {
+    pub(crate) fn unit(&self, face: FaceId) -> Option<&[FaceId]> {
         self.unit_of.get(&face).map(|n| self.units[*n].as_slice())
     }
 
     /// Whether a person said that these are two people.
-    pub fn said_apart(&self, a: FaceId, b: FaceId) -> bool {
+    pub(crate) fn said_apart(&self, a: FaceId, b: FaceId) -> bool {
         self.apart.contains(&(a.min(b), a.max(b)))
     }
 
     /// Every face spoken of.
-    pub fn faces(&self) -> BTreeSet<FaceId> {
+    pub(crate) fn faces(&self) -> BTreeSet<FaceId> {
         self.units.iter().flatten().copied().chain(self.apart.iter().flat_map(|(a, b)| [*a, *b])).collect()
     }
 }

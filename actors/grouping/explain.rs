@@ -104,7 +104,7 @@ pub struct Explanation {
 
 impl Explanation {
     /// The weakest step of the path that a person did not say.
-    pub fn weakest(&self) -> Option<&Step> {
+    pub(crate) fn weakest(&self) -> Option<&Step> {
         self.path.iter().filter(|step| !step.said_same).min_by(|x, y| x.similarity.total_cmp(&y.similarity))
     }
 }
@@ -123,7 +123,7 @@ pub fn explain(
 }
 
 /// Explains two faces of a clustering; `None` where one is not in it.
-pub fn explain_in(clustering: &Clustering, a: FaceId, b: FaceId) -> Option<Explanation> {
+pub(crate) fn explain_in(clustering: &Clustering, a: FaceId, b: FaceId) -> Option<Explanation> {
     let graph = clustering.graph();
     let (from, to) = (graph.slot(a)?, graph.slot(b)?);
     let groups = clustering.partition();

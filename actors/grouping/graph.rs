@@ -38,26 +38,26 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// An edge to a face.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Edge {
+pub(crate) struct Edge {
     /// Slot of the face it leads to.
-    pub to: u32,
+    pub(crate) to: u32,
     /// Cosine similarity.
-    pub similarity: f32,
+    pub(crate) similarity: f32,
 }
 
 /// A face in a slot.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Which face.
-    pub id: FaceId,
+    pub(crate) id: FaceId,
     /// In which photo.
-    pub image: ImageId,
+    pub(crate) image: ImageId,
     /// How good, 0 to 1.
-    pub quality: f32,
+    pub(crate) quality: f32,
 }
 
 /// Faces in slots, and their nearest neighbours. A slot is a small number that stays with a face while it is here.
-pub struct Graph {
+pub(crate) struct Graph {
     dimensions: usize,
     floor: f32,
     k: usize,
@@ -79,7 +79,7 @@ pub struct Graph {
 
 impl Graph {
     /// An empty graph over vectors of `dimensions`, with edges of at least `floor`, `k` kept per face.
-    pub fn new(dimensions: usize, floor: f32, k: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
+    pub(crate) fn new(dimensions: usize, floor: f32, k: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
         Ok(Self {
             dimensions,
             floor,
@@ -97,59 +97,53 @@ impl Graph {
         })
     }
 
-    /// Number of faces.
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Whether there are no faces.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
     /// Number of slots, empty ones included.
-    pub fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.nodes.len()
     }
 
     /// Length of a vector.
-    pub fn dimensions(&self) -> usize {
+    pub(crate) fn dimensions(&self) -> usize {
         self.dimensions
     }
 
     /// The face in a slot.
-    pub fn node(&self, slot: u32) -> Option<&Node> {
+    pub(crate) fn node(&self, slot: u32) -> Option<&Node> {
         self.nodes.get(slot as usize)?.as_ref()
     }
 
     /// The slot of a face.
-    pub fn slot(&self, id: FaceId) -> Option<u32> {
+    pub(crate) fn slot(&self, id: FaceId) -> Option<u32> {
         self.slots.get(&id).copied()
     }
 
     /// The vector in a slot.
-    pub fn vector(&self, slot: u32) -> &[f32] {
+    pub(crate) fn vector(&self, slot: u32) -> &[f32] {
         &self.vectors[slot as usize * self.dimensions..][..self.dimensions]
     }
 
     /// Cosine similarity of two faces.
-    pub fn similarity(&self, a: u32, b: u32) -> f32 {
+    pub(crate) fn similarity(&self, a: u32, b: u32) -> f32 {
         dot(self.vector(a), self.vector(b))
     }
 
     /// Slots of the faces of a photo.
-    pub fn photo(&self, image: ImageId) -> &[u32] {
+    pub(crate) fn photo(&self, image: ImageId) -> &[u32] {
         self.photos.get(&image).map_or(&[], Vec::as_slice)
     }
 
     /// Edges of a face in both directions; one that both hold comes twice.
-    pub fn edges(&self, slot: u32) -> impl Iterator<Item = Edge> + '_ {
+    pub(crate) fn edges(&self, slot: u32) -> impl Iterator<Item = Edge> + '_ {
         self.near[slot as usize].iter().chain(&self.held[slot as usize]).copied()
     }
 
     /// Adds faces and returns the slots whose edges changed, theirs included. A face that is already here as it is
     /// changes nothing; one that differs replaces what was here.
-    pub fn insert(&mut self, faces: Vec<FaceVector>, factory: &dyn IndexFactory) -> Result<Vec<u32>, IndexError> {
+    pub(crate) fn insert(
+        &mut self,
+        faces: Vec<FaceVector>,
+        factory: &dyn IndexFactory,
+    ) -> Result<Vec<u32>, IndexError> {
         if let Some(face) = faces.iter().find(|face| face.embedding.len() != self.dimensions) {
             return Err(IndexError::Dimensions { expected: self.dimensions, got: face.embedding.len() });
         }
@@ -270,7 +264,7 @@ impl Graph {
     }
 
     /// Takes faces away and returns the slots whose edges changed. Ids that are not here are passed over.
-    pub fn remove(&mut self, ids: &[FaceId], factory: &dyn IndexFactory) -> Result<Vec<u32>, IndexError> {
+    pub(crate) fn remove(&mut self, ids: &[FaceId], factory: &dyn IndexFactory) -> Result<Vec<u32>, IndexError> {
         let (mut touched, mut short) = (Vec::new(), Vec::new());
         for id in ids {
             let Some(slot) = self.slots.remove(id) else { continue };

@@ -7,19 +7,19 @@ use crate::domain::gallery::{Decision, Group, GroupId, Lineage, Partition, Recon
 use crate::domain::image::digest;
 
 /// The id that a face gives to a group born around it.
-pub fn born_of(face: FaceId) -> GroupId {
+pub(crate) fn born_of(face: FaceId) -> GroupId {
     GroupId(digest("group", &[&face.0]))
 }
 
 /// What identity needs to know of a face: its unit vector and its quality.
-pub type Portrait<'a> = (&'a [f32], f32);
+pub(crate) type Portrait<'a> = (&'a [f32], f32);
 
 /// Names clusters (members ascending, disjoint). The pairs of old and new group that share most faces are one group:
 /// so the larger part keeps the id in a split and the larger group in a merge; ties go to the smaller id, then to the part
 /// with the face that gave the id, then to the smaller first member. A new id is the digest of the smallest member whose
 /// digest is neither live nor redirected; except that a part with a face of the group that a redirect leads to takes the
 /// redirected id back, when one of its faces gave that id: what is undone restores the ids.
-pub fn identify<'a>(
+pub(crate) fn identify<'a>(
     clusters: &[Vec<FaceId>],
     previous: &Partition,
     decisions: &[Decision],

@@ -20,7 +20,7 @@ const AVERAGE: f32 = 0.8;
 
 /// What is joined: a face, or faces that a person tied together.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Item {
+pub(crate) struct Item {
     /// Slots of all its faces.
     pub faces: Vec<u32>,
     /// Slots of the faces whose vectors count: the good ones, or all where none is good.
@@ -60,7 +60,7 @@ enum Pass {
 
 /// Joins items (ascending by their smallest face) and returns clusters as lists of item numbers, each ascending.
 /// `edges` are pairs of items with a similarity, each pair at most a few times; `apart` pairs never end together.
-pub fn agglomerate(
+pub(crate) fn agglomerate(
     graph: &Graph,
     items: &[Item],
     edges: &[(usize, usize, f32)],
@@ -266,12 +266,12 @@ impl State<'_> {
 type Entry = (Score, Reverse<usize>, Reverse<usize>);
 
 /// By which the likest clusters join first.
-pub fn likeness(average: f32, strongest: f32) -> f32 {
+pub(crate) fn likeness(average: f32, strongest: f32) -> f32 {
     AVERAGE * average + (1.0 - AVERAGE) * strongest
 }
 
 /// A photo in both sorted lists.
-pub fn shared(a: &[ImageId], b: &[ImageId]) -> Option<ImageId> {
+pub(crate) fn shared(a: &[ImageId], b: &[ImageId]) -> Option<ImageId> {
     let (small, large) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     small.iter().find(|image| large.binary_search(image).is_ok()).copied()
 }

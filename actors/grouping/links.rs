@@ -2,7 +2,7 @@
 
 /// What is known of two neighbouring clusters; for a join it is the sum of what was known of the parts.
 #[derive(Clone, Copy, Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// The strongest edge between them.
     pub strongest: f32,
     /// Quality-weighted sum over all their pairs.
@@ -15,7 +15,7 @@ pub struct Link {
 
 impl Link {
     /// Of the two parts of a new cluster to a third.
-    pub fn with(self, other: Self) -> Self {
+    pub(crate) fn with(self, other: Self) -> Self {
         Self {
             strongest: self.strongest.max(other.strongest),
             total: self.total + other.total,
@@ -27,11 +27,11 @@ impl Link {
 
 /// The neighbours of a cluster, ascending by number.
 #[derive(Clone, Debug, Default)]
-pub struct Links(Vec<(usize, Link)>);
+pub(crate) struct Links(Vec<(usize, Link)>);
 
 impl Links {
     /// From neighbours in any order; of one that comes twice, the stronger edge.
-    pub fn new(mut links: Vec<(usize, Link)>) -> Self {
+    pub(crate) fn new(mut links: Vec<(usize, Link)>) -> Self {
         links.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then(y.strongest.total_cmp(&x.strongest)));
         links.dedup_by_key(|(number, _)| *number);
         Self(links)
@@ -42,29 +42,29 @@ impl Links {
     }
 
     /// All of them.
-    pub fn all(&self) -> &[(usize, Link)] {
+    pub(crate) fn all(&self) -> &[(usize, Link)] {
         &self.0
     }
 
     /// Those with smaller numbers.
-    pub fn before(&self, number: usize) -> &[(usize, Link)] {
+    pub(crate) fn before(&self, number: usize) -> &[(usize, Link)] {
         &self.0[..self.0.partition_point(|(n, _)| *n < number)]
     }
 
     /// Those with larger numbers.
-    pub fn after(&self, number: usize) -> &[(usize, Link)] {
+    pub(crate) fn after(&self, number: usize) -> &[(usize, Link)] {
         &self.0[self.0.partition_point(|(n, _)| *n <= number)..]
     }
 
     /// These two are not to be joined as they are.
-    pub fn refuse(&mut self, number: usize) {
+    pub(crate) fn refuse(&mut self, number: usize) {
         if let Ok(at) = self.at(number) {
             self.0[at].1.refused = true;
         }
     }
 
     /// `gone` is part of `kept` from now on.
-    pub fn moved(&mut self, gone: usize, kept: usize, link: Link) {
+    pub(crate) fn moved(&mut self, gone: usize, kept: usize, link: Link) {
         if let Ok(old) = self.at(gone) {
             self.0.remove(old);
         }
@@ -75,7 +75,7 @@ impl Links {
     }
 
     /// The neighbours of two clusters that become one, with what is known of either side.
-    pub fn merged(self, other: Self) -> impl Iterator<Item = (usize, Option<Link>, Option<Link>)> {
+    pub(crate) fn merged(self, other: Self) -> impl Iterator<Item = (usize, Option<Link>, Option<Link>)> {
         let (mut left, mut right) = (self.0.into_iter().peekable(), other.0.into_iter().peekable());
         std::iter::from_fn(move || {
             let next = left.peek().into_iter().chain(right.peek()).map(|(number, _)| *number).min()?;

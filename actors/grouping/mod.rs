@@ -2,23 +2,24 @@
 //! Pure functions over vectors and decisions; no actor.
 
 pub mod cluster;
-pub mod constraints;
+pub(crate) mod constraints;
 pub mod explain;
 pub mod graph;
 pub mod hold;
 pub mod identification;
-pub mod identity;
-pub mod kept;
-pub mod linkage;
-pub mod links;
-pub mod params;
+pub(crate) mod identity;
+pub(crate) mod kept;
+pub(crate) mod linkage;
+pub(crate) mod links;
+pub(crate) mod params;
 pub mod reconcile;
 pub mod say;
-pub mod scan;
+#[cfg(test)]
+pub(crate) mod scan;
 mod side;
 #[cfg(test)]
 mod tests;
-pub mod voices;
+pub(crate) mod voices;
 
 pub use kept::Kept;
 pub use params::Params;

@@ -22,7 +22,7 @@ pub fn reconcile(
 }
 
 /// The clustering of some faces under some decisions; none where there are no faces.
-pub fn gather(
+pub(crate) fn gather(
     faces: Vec<FaceVector>,
     decisions: &[Decision],
     params: &Params,

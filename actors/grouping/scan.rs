@@ -5,7 +5,7 @@ use crate::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 
 /// Compares each query with every vector.
 #[derive(Debug)]
-pub struct ScanIndex {
+pub(crate) struct ScanIndex {
     dimensions: usize,
     vectors: Vec<f32>,
 }
@@ -49,7 +49,7 @@ impl Index for ScanIndex {
 
 /// Makes [`ScanIndex`]es.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ScanFactory;
+pub(crate) struct ScanFactory;
 
 impl IndexFactory for ScanFactory {
     fn create(&self, dimensions: usize) -> Result<Box<dyn Index>, IndexError> {

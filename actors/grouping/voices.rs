@@ -13,7 +13,7 @@ const SMALL_SIDE: f32 = 1.5;
 
 /// A finite figure with a total order.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score(pub f32);
+pub(crate) struct Score(pub f32);
 impl Eq for Score {}
 impl PartialOrd for Score {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
@@ -27,12 +27,12 @@ impl Ord for Score {
 }
 
 /// The weight of a face in averages: its quality, never nothing.
-pub fn weight(graph: &Graph, slot: u32) -> f32 {
+pub(crate) fn weight(graph: &Graph, slot: u32) -> f32 {
     graph.node(slot).map_or(0.0, |node| if node.quality > 0.05 { node.quality.min(1.0) } else { 0.05 })
 }
 
 /// Quality-weighted sum of vectors, and the sum of the weights.
-pub fn weighted_sum(graph: &Graph, slots: &[u32]) -> (Vec<f32>, f32) {
+pub(crate) fn weighted_sum(graph: &Graph, slots: &[u32]) -> (Vec<f32>, f32) {
     let (mut sum, mut total) = (vec![0.0; graph.dimensions()], 0.0);
     for slot in slots {
         let w = weight(graph, *slot);
@@ -43,7 +43,7 @@ pub fn weighted_sum(graph: &Graph, slots: &[u32]) -> (Vec<f32>, f32) {
 }
 
 /// The best faces of a cluster, best first.
-pub fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
+pub(crate) fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
     let key = |slot: &u32| graph.node(*slot).map(|node| (Reverse(Score(node.quality)), node.id));
     slots.sort_by_cached_key(key);
     slots.truncate(SPEAKERS);
@@ -53,7 +53,7 @@ pub fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
 /// How many standard deviations the similarities between two clusters lie below those within them (d' with pooled
 /// variance), less where a side is small. Shots of one moment count as `near_duplicate` and no nearer. `None` where
 /// either has too few faces.
-pub fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Option<f32> {
+pub(crate) fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Option<f32> {
     if a.len().min(b.len()) < ESTABLISHED {
         return None;
     }

@@ -9,7 +9,7 @@
 
 pub mod announcer;
 pub mod batcher;
-pub mod build;
+pub(crate) mod build;
 mod context;
 pub(crate) mod device;
 mod downloader;

@@ -7,7 +7,7 @@ use crate::errors::Class;
 use crate::errors::class::Classified;
 
 /// AWS Batch: an array has 2 to 10,000 children (AWS Batch User Guide, "Array jobs").
-pub const ARRAY: std::ops::RangeInclusive<u64> = 2..=10_000;
+pub(crate) const ARRAY: std::ops::RangeInclusive<u64> = 2..=10_000;
 
 /// Where a job is submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -20,7 +20,8 @@ use std::sync::Arc;
 use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 
 /// The function that groups a gallery's faces. Blocking: runs off the actors' thread.
-pub type Reconcile = Arc<dyn Fn(&GalleryId, GallerySnapshot) -> Result<Reconciled, index::IndexError> + Send + Sync>;
+pub(crate) type Reconcile =
+    Arc<dyn Fn(&GalleryId, GallerySnapshot) -> Result<Reconciled, index::IndexError> + Send + Sync>;
 
 /// The ends of the pipeline.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// The blocking work panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("blocking work panicked")]
-pub struct Panicked;
+pub(crate) struct Panicked;
 
 /// Runs blocking work off the actors' thread, or on it where time is simulated: a thread under a paused clock lets
 /// the clock run away.
@@ -20,7 +20,7 @@ pub enum Blocking {
 
 impl Blocking {
     /// Runs `work`; a panic in it is an error, not ours.
-    pub async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
+    pub(crate) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
         match self {
             Self::Threads => tokio::task::spawn_blocking(work).await.map_err(|_| Panicked),
             Self::InPlace => catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked),

@@ -37,7 +37,7 @@ impl Drain {
 
 /// How the time of a drain is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// Until then the stages may work; then stragglers are named and stopped.
     pub stages: Instant,
     /// Until then those may work that settle what the stages dropped.
@@ -46,13 +46,13 @@ pub struct Budget {
 
 impl Budget {
     /// A fifth of the time, at most four seconds, is kept for settling leases.
-    pub fn new(now: Instant, deadline: Duration) -> Self {
+    pub(crate) fn new(now: Instant, deadline: Duration) -> Self {
         let settle = (deadline / 5).min(Duration::from_secs(4));
         Self { stages: now + (deadline - settle), all: now + deadline }
     }
 
     /// The tighter of two budgets: a second, shorter drain may overtake a first.
-    pub fn tighten(self, other: Self) -> Self {
+    pub(crate) fn tighten(self, other: Self) -> Self {
         Self { stages: self.stages.min(other.stages), all: self.all.min(other.all) }
     }
 }

@@ -23,7 +23,7 @@ pub enum Decision {
 }
 
 /// Decides from how long ago each earlier death was, this one (zero) included.
-pub fn decide(deaths: impl IntoIterator<Item = Duration>, intensity: &Intensity) -> Decision {
+pub(crate) fn decide(deaths: impl IntoIterator<Item = Duration>, intensity: &Intensity) -> Decision {
     let recent = deaths.into_iter().filter(|ago| *ago < intensity.within).count();
     match recent {
         0 | 1 => Decision::Restart(Duration::ZERO),

@@ -27,12 +27,12 @@ use crate::ports::gauge::Depth;
 use crate::ports::gauge::{Gauge, GaugeError};
 
 /// A flight is never longer; others wait for so long at most. No call may last longer than [`ENDS`].
-pub const FLIGHT: Duration = Duration::from_secs(60);
+pub(crate) const FLIGHT: Duration = Duration::from_secs(60);
 /// Nothing is submitted in the last part of a flight: a call that is on its way when the flight is over could meet the next.
 pub const ENDS: Duration = Duration::from_secs(20);
 
 /// Reads a clock.
-pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// How a submitter decides.
 #[derive(Clone, Debug, PartialEq)]

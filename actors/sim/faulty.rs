@@ -36,7 +36,7 @@ struct State {
 
 /// An engine with faults.
 #[derive(Clone)]
-pub struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn Engine>,
     began: Instant,
     state: Arc<Mutex<State>>,
@@ -60,7 +60,7 @@ fn strike(state: &mut State, images: &[u64], after: Duration) -> Option<Fault> {
 
 impl Faulty {
     /// `inner`, with the faults of `script`.
-    pub fn new(inner: Arc<dyn Engine>, script: Script) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Engine>, script: Script) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(script.seed);
         let state = State { script, rng, condition: None, calls: Vec::new() };
         Self { inner, began: Instant::now(), state: Arc::new(Mutex::new(state)) }
@@ -70,18 +70,13 @@ impl Faulty {
         self.state.lock()
     }
 
-    /// From now on its memory holds so many images.
-    pub fn limit(&self, most: Option<usize>) {
-        self.lock().script.memory.push((self.began.elapsed(), most));
-    }
-
     /// What it was asked for.
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.lock().calls.clone()
     }
 
     /// What has befallen it.
-    pub fn struck(&self) -> BTreeSet<Fault> {
+    pub(crate) fn struck(&self) -> BTreeSet<Fault> {
         self.lock().calls.iter().filter_map(|call| call.fault).collect()
     }
 

@@ -36,7 +36,7 @@ struct State {
 
 /// A machine with one worker.
 #[derive(Clone)]
-pub struct Host {
+pub(crate) struct Host {
     pub(super) world: World,
     /// Workers are counted from 0 in the order in which they start.
     pub(super) number: usize,
@@ -47,7 +47,7 @@ pub struct Host {
 
 impl Host {
     /// The machine of worker `number`.
-    pub fn new(world: &World, number: usize) -> Self {
+    pub(crate) fn new(world: &World, number: usize) -> Self {
         world.set_sound(number, true);
         let state = State {
             plight: Plight::Sound,
@@ -68,7 +68,7 @@ impl Host {
 
     /// Every call of the world outside passes here before it has its effect, and again before its answer is heard. A machine
     /// that is struck here never goes on, or goes on later; nothing of what it does in between reaches the world.
-    pub async fn step(&self) {
+    pub(crate) async fn step(&self) {
         {
             let mut state = self.lock();
             state.steps += 1;
@@ -105,7 +105,7 @@ impl Host {
     }
 
     /// Runs a worker, with everything that it spawns; `None` when the machine is taken away.
-    pub async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let local = LocalSet::new();
         let running = local.run_until(work);
         tokio::pin!(running);
@@ -155,20 +155,20 @@ impl Host {
     }
 
     /// Because of what just happened the worker may end with this exit code; with `fatal` it may not end with 0.
-    pub fn allow(&self, code: u8, fatal: bool) {
+    pub(crate) fn allow(&self, code: u8, fatal: bool) {
         let mut state = self.lock();
         state.allowed.insert(code);
         state.fatal |= fatal;
     }
 
     /// Whether the worker may end with this code.
-    pub fn allows(&self, code: u8) -> bool {
+    pub(crate) fn allows(&self, code: u8) -> bool {
         let state = self.lock();
         if code == 0 { !state.fatal || self.world.is_calm() } else { state.allowed.contains(&code) }
     }
 
     /// An actor passes through a handler: does a panic strike?
-    pub fn pass(&self, stage: Stage) {
+    pub(crate) fn pass(&self, stage: Stage) {
         let mut state = self.lock();
         state.passes[stage as usize] += 1;
         let pass = state.passes[stage as usize];

@@ -21,8 +21,8 @@ pub enum Plant {
     LostRelease,
     /// Leases are not renewed.
     NoRenewal,
-    /// A message whose lease was lost is deleted by its stale handle. This one sits in the table of leases, by
-    /// [`Settings::settles_lost_leases`](crate::pipeline::settings::Settings::settles_lost_leases).
+    /// A message whose lease was lost is deleted by its stale handle. No port takes part in that decision, so this bug is not a
+    /// port's: a setting puts it into the table of leases.
     StaleDelete,
     /// A bulk that was done in part is taken for done.
     PartialIgnored,

@@ -162,7 +162,7 @@ impl Scenario {
     }
 
     /// The same images in a world where nothing goes wrong any more.
-    pub fn calmed(&self) -> Self {
+    pub(crate) fn calmed(&self) -> Self {
         Self {
             images: self.images.clone(),
             visibility: self.visibility,

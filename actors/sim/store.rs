@@ -27,12 +27,12 @@ struct State {
 
 /// The store of the simulated world.
 #[derive(Clone, Default)]
-pub struct SimFaces {
+pub(crate) struct SimFaces {
     state: Arc<Mutex<State>>,
 }
 
 /// A store as a worker reaches it.
-pub struct Reached {
+pub(crate) struct Reached {
     faces: SimFaces,
     host: Host,
 }
@@ -43,7 +43,7 @@ fn failed(class: Class) -> FacesError {
 
 impl SimFaces {
     /// For the worker of this machine.
-    pub fn at(&self, host: &Host) -> Reached {
+    pub(crate) fn at(&self, host: &Host) -> Reached {
         Reached { faces: self.clone(), host: host.clone() }
     }
 
@@ -155,7 +155,7 @@ fn vectors(state: &State, gallery: &GalleryId) -> Vec<FaceVector> {
 
 /// Faces with the same vector are one person; who that is, is found out as it always is.
 #[allow(clippy::needless_pass_by_value, reason = "the port hands it over")]
-pub fn reconcile(snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
+pub(crate) fn reconcile(snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
     let mut clusters: BTreeMap<Vec<u32>, Vec<FaceId>> = BTreeMap::new();
     for face in &snapshot.faces {
         clusters.entry(face.embedding.iter().map(|part| part.to_bits()).collect()).or_default().push(face.id);

@@ -20,30 +20,38 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
-/// The text without its comments and the contents of its strings.
+/// How many bytes of a string there are up to its closing quote, that one included.
+fn closing_quote(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.find(|c| {
+        let closes = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        closes
+    });
+    end.map_or(text.len(), |end| end + 1)
+}
+
+/// The text without its comments and its strings.
 fn code(text: &str) -> String {
     let (mut code, mut rest) = (String::new(), text);
+    let up_to = |rest: &str, end: &str| rest.find(end).map_or(rest.len(), |at| at + end.len());
     while let Some(next) = rest.chars().next() {
-        let (kept, skipped) = if rest.starts_with("//") {
-            (0, rest.find('\n').unwrap_or(rest.len()))
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
-            (0, rest.find("*/").map_or(rest.len(), |end| end + 2))
-        } else if rest.starts_with("r#\"") {
-            (0, rest[3..].find("\"#").map_or(rest.len(), |end| end + 5))
-        } else if rest.starts_with("'\"'") || rest.starts_with("'\\\"'") {
-            (0, rest[1..].find('\'').map_or(rest.len(), |end| end + 2))
-        } else if next == '"' {
-            let mut escaped = false;
-            let end = rest[1..].find(|c| {
-                let closes = c == '"' && !escaped;
-                escaped = c == '\\' && !escaped;
-                closes
-            });
-            (0, end.map_or(rest.len(), |end| end + 2))
+            up_to(rest, "*/")
+        } else if let Some(raw) = rest.strip_prefix("r#\"") {
+            3 + up_to(raw, "\"#")
+        } else if rest.starts_with("'\"'") {
+            3
+        } else if rest.starts_with("'\\\"'") {
+            4
+        } else if let Some(string) = rest.strip_prefix('"') {
+            1 + closing_quote(string)
         } else {
-            (next.len_utf8(), next.len_utf8())
+            code.push(next);
+            next.len_utf8()
         };
-        code.push_str(&rest[..kept]);
         rest = &rest[skipped..];
     }
     code

@@ -2,7 +2,7 @@
 
 /// The size of the next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchSize {
+pub(crate) struct BatchSize {
     current: usize,
     max: usize,
     streak: u32,
@@ -13,27 +13,27 @@ pub struct BatchSize {
 impl BatchSize {
     /// Starts at `room`, where that is known and less than `max`: what memory is estimated to hold is where to begin, not
     /// where to stop. After running out of memory, `regrow_after` full batches must succeed for each step up.
-    pub fn new(room: Option<usize>, max: usize, regrow_after: u32) -> Self {
+    pub(crate) fn new(room: Option<usize>, max: usize, regrow_after: u32) -> Self {
         let (max, regrow_after) = (max.max(1), regrow_after.max(1));
         let current = room.unwrap_or(max).clamp(1, max);
         Self { current, max, streak: 0, regrow_after, patience: regrow_after }
     }
 
     /// Images in the next batch.
-    pub fn current(&self) -> usize {
+    pub(crate) fn current(&self) -> usize {
         self.current
     }
 
     /// A batch of `size` ran out of memory. Each time the way back up takes longer, so that a device at its limit does
     /// not fail again and again.
-    pub fn halve(&mut self, size: usize) {
+    pub(crate) fn halve(&mut self, size: usize) {
         self.current = (size / 2).clamp(1, self.max);
         self.streak = 0;
         self.patience = self.patience.saturating_mul(2).min(self.regrow_after.saturating_mul(64));
     }
 
     /// A batch of `size` succeeded. Only full batches say that there is room for more.
-    pub fn succeeded(&mut self, size: usize) {
+    pub(crate) fn succeeded(&mut self, size: usize) {
         if size < self.current || self.current == self.max {
             return;
         }

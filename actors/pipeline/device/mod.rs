@@ -1,6 +1,6 @@
 //! One actor a device: pulls batches, runs them, and answers what the engine says.
 
-pub mod batch_size;
+mod batch_size;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use tokio::sync::oneshot;

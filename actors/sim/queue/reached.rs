@@ -13,7 +13,7 @@ use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled
 use crate::sim::host::Host;
 
 /// A queue as a worker reaches it.
-pub struct Reached {
+pub(crate) struct Reached {
     pub(super) queue: SimQueue,
     pub(super) host: Host,
 }
