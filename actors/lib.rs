@@ -1,64 +1,41 @@
-//! The supervision tree and the domain of muster.
+//! The pipeline of muster, its domain and its policies.
 //!
-//! ```text
-//! Queue ─► Fetcher ─► Prefilter ─► Downloader ─► Batcher ◄─pull─ Device(s) ─► Writer ─► Keeper ─► ack
-//!             ▲ credits                (decode)                                 │
-//!          Keeper: lease renewal                                    FacesWritten ▼
-//!                                                                           Grouper ─► groups
-//! ```
-//!
-//! This crate knows no cloud, store or model runtime: everything outside it is a
-//! [port](ports), and every decision is a pure function with a table test beside it.
+//! This crate knows no cloud, store or model runtime: everything outside it is a [port](ports), and every decision is a pure
+//! function with a table test beside it.
 //!
 //! A pipeline is started with [`start`] from its [`Ports`] and [`Settings`], inside an actix `System`:
 //! [`Running::progress`] shows what it does, [`Running::drain`] asks it to end, and [`Running::finished`] waits for
 //! the [`Exit`] and the [`Summary`].
 //!
-//! What holds it together: work is bounded by [credits](credit), an item's fate is tied to its [lease], senders
-//! follow a restart through an [outlet], and what follows from an error is decided by one [table](mod@error::route).
+//! The folders are layers. Each may use those above it in this list; `tests/layers.rs` has the exact table.
+//!
+//! | Folder | What is in it |
+//! |---|---|
+//! | [`domain`] | images, faces, galleries, messages, exits: data and its rules |
+//! | [`errors`] | the classes of errors, and one table of what follows from them |
+//! | [`ports`] | what is needed of the world outside, one trait a file |
+//! | [`runtime`] | supervised actors: restarts, heartbeats, drains; knows no pipeline |
+//! | [`flow`] | credits that bound the work, leases that tie an item's fate to its message, retries, statistics |
+//! | [`pipeline`] | the eight actors, their context, their settings, and how they are wired |
+//! | [`grouping`] | from faces to people, in pure functions |
+//! | [`scaler`], [`cutover`] | how many workers a fleet has; moving work between two fleets |
+//! | `sim` | a seeded world of fakes and faults |
 
-pub mod announcer;
-pub mod batcher;
-pub mod blocking;
-pub mod book;
-pub mod concurrency;
-pub mod cost;
-pub mod credit;
-mod crew;
 pub mod cutover;
-pub mod device;
-mod downloader;
-pub mod drain;
-pub mod error;
-pub mod exit;
-pub mod face;
-mod fetcher;
-pub mod gallery;
-pub mod grouper;
-pub mod histogram;
-pub mod identification;
-pub mod image;
-mod item;
-mod keeper;
-pub mod lease;
-pub mod ledger;
-pub mod message;
-pub mod outlet;
-pub mod plant;
+pub mod domain;
+pub mod errors;
+pub mod flow;
+pub mod grouping;
+pub mod pipeline;
 pub mod ports;
-pub mod prefilter;
-pub mod progress;
+pub mod runtime;
 pub mod scaler;
-pub mod settings;
 #[cfg(feature = "sim")]
 pub mod sim;
-pub mod supervisor;
-pub mod timings;
-mod writer;
 
-pub use drain::{Drain, Mode};
-pub use exit::Exit;
+pub use domain::exit::Exit;
+pub use flow::progress::{Progress, Summary};
+pub use pipeline::build::{Running, start, start_grouping};
+pub use pipeline::settings::Settings;
 pub use ports::Ports;
-pub use progress::{Progress, Summary};
-pub use settings::Settings;
-pub use supervisor::tree::{Running, start, start_grouping};
+pub use runtime::drain::{Drain, Mode};

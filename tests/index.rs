@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use muster_actors::domain::image::Pixels;
 use muster_library::{Library, view};
 use muster_vision::decode::{Limits, VisionDecoder};
-use muster_actors::image::Pixels;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use support::{assert_states_add_up, count, export, index, link_some, muster, photos, run};

@@ -8,16 +8,16 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use muster_gallery::LIBRARY_GALLERY;
-use muster_library::forget::{Target, forget};
-use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, ScanReport, SqliteFaces, groups, view};
-use muster_actors::face::{BBox, Face, FaceId, Quality};
-use muster_actors::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Verdict};
-use muster_actors::image::{ImageRecord, ImageState, Locator, RejectReason};
+use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Verdict};
+use muster_actors::domain::image::{ImageRecord, ImageState, Locator, RejectReason};
+use muster_actors::domain::timings::Timings;
 use muster_actors::ports::faces::{Commit, Faces};
 use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::queue::Queue;
-use muster_actors::timings::Timings;
+use muster_gallery::LIBRARY_GALLERY;
+use muster_library::forget::{Target, forget};
+use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, ScanReport, SqliteFaces, groups, view};
 use rand::{Rng, SeedableRng};
 
 const MODEL: &str = "test@1";

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use mock_collector::{MockServer, Protocol, ServerHandle, TestSpan};
+use muster_actors::flow::progress::{Counts, Progress, Stage, StageProgress};
 use muster_config::{LogFormat, OtlpProtocol, Settings, Traces};
 use muster_telemetry::logs::JsonLines;
 use muster_telemetry::{CacheCounts, Extra, Telemetry, adopt, header, names};
-use muster_actors::progress::{Counts, Progress, Stage, StageProgress};
 use tokio::sync::watch;
 use tracing::{Span, debug_span, info_span};
 use tracing_subscriber::fmt::format::JsonFields;
@@ -43,7 +43,7 @@ async fn collector(protocol: Protocol) -> (ServerHandle, String) {
 
 /// The span of one image, as the actors open it.
 fn image(header: &str) -> Span {
-    let span = info_span!(target: "muster_actors::item", "image.process");
+    let span = info_span!(target: "muster_actors::pipeline::item", "image.process");
     adopt(&span, header);
     span
 }
@@ -55,20 +55,29 @@ fn work() {
         for image in &images {
             // The name of a span is fixed where it is opened.
             let _step = match step {
-                "fetcher.receive" => debug_span!(target: "muster_actors::fetcher", parent: image, "fetcher.receive"),
-                "downloader.get" => debug_span!(target: "muster_actors::downloader", parent: image, "downloader.get"),
-                "downloader.decode" => {
-                    debug_span!(target: "muster_actors::downloader", parent: image, "downloader.decode")
+                "fetcher.receive" => {
+                    debug_span!(target: "muster_actors::pipeline::fetcher", parent: image, "fetcher.receive")
                 }
-                "device.analyse" => debug_span!(target: "muster_actors::device", parent: image, "device.analyse"),
-                "writer.commit" => debug_span!(target: "muster_actors::writer", parent: image, "writer.commit"),
-                _ => debug_span!(target: "muster_actors::keeper", parent: image, "keeper.ack"),
+                "downloader.get" => {
+                    debug_span!(target: "muster_actors::pipeline::downloader", parent: image, "downloader.get")
+                }
+                "downloader.decode" => {
+                    debug_span!(target: "muster_actors::pipeline::downloader", parent: image, "downloader.decode")
+                }
+                "device.analyse" => {
+                    debug_span!(target: "muster_actors::pipeline::device", parent: image, "device.analyse")
+                }
+                "writer.commit" => {
+                    debug_span!(target: "muster_actors::pipeline::writer", parent: image, "writer.commit")
+                }
+                _ => debug_span!(target: "muster_actors::pipeline::keeper", parent: image, "keeper.ack"),
             }
             .entered();
             tracing::debug!(target: "muster_actors", object_key = "a/b.jpg", "tells which photo");
         }
         if step == "downloader.decode" {
-            let batch = debug_span!(target: "muster_actors::device", parent: None, "device.batch", images = 2);
+            let batch =
+                debug_span!(target: "muster_actors::pipeline::device", parent: None, "device.batch", images = 2);
             images.iter().for_each(|image| {
                 batch.follows_from(image);
             });
@@ -175,7 +184,7 @@ async fn what_the_sender_does_not_sample_is_not_sent_and_is_told_on() {
     traced(&telemetry, || {
         for header_in in [HEADERS[0], &HEADERS[0].replace("Sampled=1", "Sampled=0"), "no header"] {
             let image = image(header_in);
-            image.in_scope(|| debug_span!(target: "muster_actors::keeper", "keeper.ack").in_scope(|| ()));
+            image.in_scope(|| debug_span!(target: "muster_actors::pipeline::keeper", "keeper.ack").in_scope(|| ()));
             told.push(header(&image).unwrap());
         }
     });
@@ -313,7 +322,7 @@ fn a_log_line_names_the_trace_and_the_span_it_was_written_in() {
         tracing::info!(target: "muster", "outside");
         let image = image(HEADERS[0]);
         // The log's filter does not show this span; the trace does.
-        let commit = debug_span!(target: "muster_actors::writer", parent: &image, "writer.commit").entered();
+        let commit = debug_span!(target: "muster_actors::pipeline::writer", parent: &image, "writer.commit").entered();
         within = header(&commit).unwrap();
         tracing::info!(target: "muster", key = "a/b.jpg", faces = 2, "inside");
     });

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::error::{Class, class::Classified};
-use crate::exit::Mend;
+use crate::domain::exit::Mend;
+use crate::errors::Class;
+use crate::errors::class::Classified;
 use crate::ports::cell::{Cell, CellError, Version, write};
 
-use super::state::{Note, Refused, State, Wish};
+use crate::domain::cutover_state::{Note, Refused, State, Wish};
 
 /// Attempts at one change: as many others may come between.
 const ATTEMPTS: u32 = 8;

@@ -9,8 +9,8 @@ use futures_util::future::{join, join_all};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::error::Class;
-use crate::error::backoff::{Backoff, Jitter, RetrySettings};
+use crate::errors::Class;
+use crate::errors::backoff::{Backoff, Jitter, RetrySettings};
 use crate::ports::outbox::{Letter, Outbox};
 use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Settled};
 

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use crate::gallery::{GalleryId, GalleryRule};
-use crate::image::digest;
-use crate::message::{Intake, Message, json, parse};
+use crate::domain::gallery::{GalleryId, GalleryRule};
+use crate::domain::image::digest;
+use crate::domain::message::{Intake, Message, json, parse};
 
 /// Who works on an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::error::Class;
-use crate::error::class::Classified;
+use crate::errors::Class;
+use crate::errors::class::Classified;
 use crate::ports::cell::Cell;
-use crate::ports::observer::Observer;
+use crate::ports::observer::{Observed, Observer};
 
 use super::record::{self, RecordError};
-use super::state::{Note, Refused, State, Wish, next};
-use super::trigger::{Limits, Observed, judge, may_advance};
+use super::trigger::{Limits, judge, may_advance};
+use crate::domain::cutover_state::{Note, Refused, State, Wish, next};
 
 /// What a watcher goes by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,8 +148,8 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trigger::Seen;
     use super::*;
+    use crate::ports::observer::Seen;
 
     #[test]
     fn what_follows_a_look() {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::image::Frame;
+use crate::domain::image::Frame;
 use crate::ports::engine::FoundFace;
 
 /// BLAKE3 of an image's bytes.

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use crate::error::{Class, class::Classified};
+use crate::errors::Class;
+use crate::errors::class::Classified;
 
 /// Names one state of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]

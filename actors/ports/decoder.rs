@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::image::{Frame, Rejection};
+use crate::domain::image::{Frame, Rejection};
 
 /// Why there are no pixels.
 #[derive(Clone, Debug, thiserror::Error)]

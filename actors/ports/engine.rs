@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Class, class::Classified};
-use crate::exit::Mend;
-use crate::face::{BBox, Landmarks, Quality};
-use crate::image::{Frame, Rejection};
+use crate::domain::exit::Mend;
+use crate::domain::face::{BBox, Landmarks, Quality};
+use crate::domain::image::{Frame, Rejection};
+use crate::errors::Class;
+use crate::errors::class::Classified;
 
-/// A face as a device found it: a [`crate::face::Face`] without its ids.
+/// A face as a device found it: a [`crate::domain::face::Face`] without its ids.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoundFace {
     /// In pixels of the full upright image.

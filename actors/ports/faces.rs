@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 
-use crate::error::{Class, class::Classified};
-use crate::face::{BBox, Face};
-use crate::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use crate::image::{ImageRecord, ImageState, Rejection};
+use crate::domain::face::{BBox, Face};
+use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::domain::image::{ImageRecord, ImageState, Rejection};
+use crate::domain::timings::Timings;
+use crate::errors::Class;
+use crate::errors::class::Classified;
 use crate::ports::analyses::Content;
-use crate::timings::Timings;
 
 /// One image's result, written as a whole: its faces replace what was there before.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,8 +79,8 @@ pub trait Faces: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::{FaceId, Quality};
-    use crate::image::Locator;
+    use crate::domain::face::{FaceId, Quality};
+    use crate::domain::image::Locator;
 
     #[test]
     fn faces_at_forgotten_places_are_taken_out_and_the_image_says_how_many_are_left() {

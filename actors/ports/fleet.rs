@@ -3,9 +3,50 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Class, class::Classified};
-use crate::scaler::policy::Job;
-use crate::scaler::workers::Line;
+use crate::errors::Class;
+use crate::errors::class::Classified;
+
+/// AWS Batch: an array has 2 to 10,000 children (AWS Batch User Guide, "Array jobs").
+pub(crate) const ARRAY: std::ops::RangeInclusive<u64> = 2..=10_000;
+
+/// Where a job is submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// The queue of the preferred machines.
+    Primary,
+    /// The queue of all other machines of the Spot market.
+    Secondary,
+    /// The queue of machines on demand, for when the Spot market has none.
+    Fallback,
+}
+
+/// What is submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// One worker.
+    Plain,
+    /// So many, as children of one array.
+    Array(u64),
+}
+
+impl Job {
+    /// How many workers it starts.
+    pub fn workers(self) -> u64 {
+        match self {
+            Self::Plain => 1,
+            Self::Array(size) => size,
+        }
+    }
+
+    /// Whether AWS Batch takes it.
+    pub fn is_legal(self) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Array(size) => ARRAY.contains(&size),
+        }
+    }
+}
 
 /// A job that is asked for. Its name is its identity: a fleet that knows the name already has this job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,28 @@
 //! What a scaler measures.
 
 use async_trait::async_trait;
+use serde::Serialize;
 
-use crate::error::{Class, class::Classified};
-use crate::scaler::policy::Depth;
+use crate::errors::Class;
+use crate::errors::class::Classified;
+
+/// What waits in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Depth {
+    /// Messages that can be received now.
+    pub visible: u64,
+    /// Messages that become visible later.
+    pub delayed: u64,
+    /// Messages that somebody has received.
+    pub in_flight: u64,
+}
+
+impl Depth {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.visible + self.delayed + self.in_flight
+    }
+}
 
 /// A measurement failed.
 #[derive(Debug, Clone, thiserror::Error)]

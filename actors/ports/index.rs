@@ -1,6 +1,7 @@
 //! Exact nearest neighbours over unit vectors.
 
-use crate::error::{Class, class::Classified};
+use crate::errors::Class;
+use crate::errors::class::Classified;
 
 /// One neighbour: its position in insertion order, and the cosine similarity.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,6 +5,7 @@ pub mod cell;
 pub mod decoder;
 pub mod engine;
 pub mod faces;
+mod failures;
 pub mod fleet;
 pub mod gauge;
 pub mod index;
@@ -16,10 +17,11 @@ pub mod queue;
 
 use std::sync::Arc;
 
-use crate::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 
 /// The function that groups a gallery's faces. Blocking: runs off the actors' thread.
-pub type Reconcile = Arc<dyn Fn(&GalleryId, GallerySnapshot) -> Result<Reconciled, index::IndexError> + Send + Sync>;
+pub(crate) type Reconcile =
+    Arc<dyn Fn(&GalleryId, GallerySnapshot) -> Result<Reconciled, index::IndexError> + Send + Sync>;
 
 /// The ends of the pipeline.
 #[derive(Clone)]
@@ -33,7 +35,7 @@ pub struct Ports {
     /// From bytes to pixels.
     pub decoder: Arc<dyn decoder::Decoder>,
     /// The same where its death harms nobody else: for images whose earlier receipts had no end. One that kills it is rejected
-    /// as [`Crashed`](crate::image::RejectReason::Crashed).
+    /// as [`Crashed`](crate::domain::image::RejectReason::Crashed).
     pub apart: Arc<dyn decoder::Decoder>,
     /// One a device.
     pub engines: Vec<Arc<dyn engine::Engine>>,

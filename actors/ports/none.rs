@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::Class;
-use crate::image::{Frame, Locator};
+use crate::domain::image::{Frame, Locator};
+use crate::errors::Class;
 use crate::ports::decoder::{DecodeError, Decoder};
 use crate::ports::objects::{Object, Objects, ObjectsError};
 

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::{Class, class::Classified};
-use crate::image::{Locator, Rejection};
+use crate::domain::image::{Locator, Rejection};
+use crate::errors::Class;
+use crate::errors::class::Classified;
 
 /// The bytes of an object, with their version.
 #[derive(Clone, Debug)]

@@ -1,9 +1,86 @@
 //! What is seen of a cutover.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use crate::cutover::state::State;
-use crate::cutover::trigger::Observed;
+use crate::domain::cutover_state::State;
+
+/// An image that a side ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// It was rejected.
+    pub failed: bool,
+    /// From its receipt to its result, in milliseconds.
+    pub took: u64,
+    /// From when its message was sent to its receipt, in milliseconds; `None` where its queue did not say.
+    pub waited: Option<u64>,
+    /// Which worker.
+    pub worker: u128,
+    /// When it was written, in milliseconds since 1970.
+    pub at: u64,
+}
+
+/// What a side did in a time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Images that it ended.
+    pub images: u64,
+    /// Those of them that were rejected.
+    pub failed: u64,
+    /// The time that 99 of 100 images stay under.
+    pub p99: Duration,
+    /// The longest that one waited in its queue.
+    pub waited: Duration,
+    /// Time that its workers worked, idle time between two images included; not that of workers without an image.
+    pub worked: Duration,
+}
+
+impl Seen {
+    /// Of the images that were ended in that time.
+    pub fn of(ended: &[Ended]) -> Self {
+        let mut took: Vec<u64> = ended.iter().map(|image| image.took).collect();
+        took.sort_unstable();
+        // Nearest rank: the smallest time that at least 99 of 100 do not exceed.
+        let rank = (took.len() * 99).div_ceil(100);
+        let p99 = rank.checked_sub(1).and_then(|place| took.get(place)).copied().unwrap_or(0);
+        let mut spans: BTreeMap<u128, (u64, u64)> = BTreeMap::new();
+        for image in ended {
+            let (first, last) = spans.entry(image.worker).or_insert((u64::MAX, 0));
+            *first = (*first).min(image.at.saturating_sub(image.took));
+            *last = (*last).max(image.at);
+        }
+        let worked = spans.values().map(|(first, last)| last - first).sum();
+        Self {
+            images: ended.len() as u64,
+            failed: ended.iter().filter(|image| image.failed).count() as u64,
+            p99: Duration::from_millis(p99),
+            waited: Duration::from_millis(ended.iter().filter_map(|image| image.waited).max().unwrap_or(0)),
+            worked: Duration::from_millis(worked),
+        }
+    }
+
+    /// Share of the images that were rejected.
+    pub(crate) fn ratio(&self) -> f64 {
+        if self.images == 0 { 0.0 } else { self.failed as f64 / self.images as f64 }
+    }
+}
+
+/// What is seen. What could not be found out is `None`, and triggers nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// What Batch did in the window.
+    pub batch: Option<Seen>,
+    /// What ECS did in the window, where its workers are muster's.
+    pub ecs: Option<Seen>,
+    /// How long nothing has come out of Batch while it has messages.
+    pub stalled: Option<Duration>,
+    /// Dead letters since the step began.
+    pub dead_letters: Option<u64>,
+    /// Spot interruptions of Batch's workers in the window.
+    pub interruptions: Option<u64>,
+}
 
 /// Looks at both sides.
 #[async_trait]
@@ -12,4 +89,27 @@ pub trait Observer: Send + Sync {
     async fn observe(&self, state: &State) -> Observed;
     /// Messages in the dead-letter queue; `None` where nobody says.
     async fn dead_letters(&self) -> Option<u64>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_become_figures() {
+        let ended = |worker, at, took| Ended { failed: took == 7, took, waited: Some(at / 10), worker, at };
+        // Two workers: from 0 to 10 s, and from 50 to 51 s.
+        let all = [ended(1, 2_000, 2_000), ended(1, 10_000, 1_000), ended(2, 51_000, 1_000), ended(2, 50_900, 7)];
+        let seen = Seen::of(&all);
+        assert_eq!((seen.images, seen.failed), (4, 1));
+        assert_eq!((seen.p99, seen.waited), (Duration::from_secs(2), Duration::from_millis(5_100)));
+        assert_eq!(seen.worked, Duration::from_secs(11));
+        assert_eq!(Seen::of(&[]), Seen::default());
+        // Of 200 images two may take longer than the 99th of a hundred, of 100 one.
+        let many = |images: u64| Seen::of(&(1..=images).map(|n| ended(1, n, n)).collect::<Vec<_>>()).p99;
+        assert_eq!(
+            (many(100), many(200), many(1)),
+            (Duration::from_millis(99), Duration::from_millis(198), Duration::from_millis(1))
+        );
+    }
 }

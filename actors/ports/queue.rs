@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::error::{Class, class::Classified};
-use crate::image::Rejection;
+use crate::domain::image::Rejection;
+use crate::errors::Class;
+use crate::errors::class::Classified;
 
 /// Names one receipt of one message. A later receipt of the same message has another handle.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -17,21 +17,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::memory::{Asked, Holder, Memory, Millis, Patience, Tally};
-use super::policy::{Depth, Policy, Situation, Submission, Why, plan, within};
+use super::policy::{Policy, Situation, Submission, Why, plan, within};
 use super::workers::Workers;
-use crate::error::class::{Class, Classified};
-use crate::exit::Mend;
+use crate::domain::exit::Mend;
+use crate::errors::class::{Class, Classified};
 use crate::ports::cell::{Cell, CellError, Version, write};
 use crate::ports::fleet::{Fleet, FleetError, Order};
+use crate::ports::gauge::Depth;
 use crate::ports::gauge::{Gauge, GaugeError};
 
 /// A flight is never longer; others wait for so long at most. No call may last longer than [`ENDS`].
-pub const FLIGHT: Duration = Duration::from_secs(60);
+pub(crate) const FLIGHT: Duration = Duration::from_secs(60);
 /// Nothing is submitted in the last part of a flight: a call that is on its way when the flight is over could meet the next.
 pub const ENDS: Duration = Duration::from_secs(20);
 
 /// Reads a clock.
-pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// How a submitter decides.
 #[derive(Clone, Debug, PartialEq)]

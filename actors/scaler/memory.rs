@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::Depth;
 use super::stuck::{Cause, Stuck};
-use super::workers::{Line, Workers};
-use crate::ports::fleet::{Order, Phase, Sighting};
+use super::workers::Workers;
+use crate::ports::fleet::{Line, Order, Phase, Sighting};
+use crate::ports::gauge::Depth;
 
 /// Milliseconds since 1970.
-pub type Millis = u64;
+pub(crate) type Millis = u64;
 
 /// Who submits now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,12 +136,12 @@ impl Memory {
     }
 
     /// Whether the Spot market has given nothing for long; what it gave before.
-    pub fn starving(&self, now: Millis, patience: Patience) -> Option<u64> {
+    pub(crate) fn starving(&self, now: Millis, patience: Patience) -> Option<u64> {
         self.hungry.filter(|then| since(*then, now) >= patience.starve).map(|_| self.given)
     }
 
     /// Takes in whether anything waits or is held; whether nothing was for long.
-    pub fn rests(&mut self, depth: Depth, now: Millis, patience: Patience) -> bool {
+    pub(crate) fn rests(&mut self, depth: Depth, now: Millis, patience: Patience) -> bool {
         self.quiet = (depth == Depth::default()).then(|| self.quiet.unwrap_or(now));
         self.quiet.is_some_and(|then| since(then, now) >= patience.rest)
     }

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::scaler::workers::{Line, Workers};
+use crate::ports::fleet::{ARRAY, Job, Line};
+use crate::ports::gauge::Depth;
+use crate::scaler::workers::Workers;
 
-/// AWS Batch: an array has 2 to 10,000 children (AWS Batch User Guide, "Array jobs").
-pub const ARRAY: std::ops::RangeInclusive<u64> = 2..=10_000;
 /// However near the target is, no worker is asked to drain its share in less.
 const SHORTEST: f64 = 60.0;
 /// Messages of one more worker under [`Policy::Threshold`].
@@ -23,51 +23,6 @@ const STEP: u64 = 1_000;
 const STEPS: u64 = 10;
 /// Workers under [`Policy::PerMessage`].
 const MESSAGES: u64 = 19;
-
-/// What waits in a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Depth {
-    /// Messages that can be received now.
-    pub visible: u64,
-    /// Messages that become visible later.
-    pub delayed: u64,
-    /// Messages that somebody has received.
-    pub in_flight: u64,
-}
-
-impl Depth {
-    /// All of them.
-    pub fn total(self) -> u64 {
-        self.visible + self.delayed + self.in_flight
-    }
-}
-
-/// What is submitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Job {
-    /// One worker.
-    Plain,
-    /// So many, as children of one array.
-    Array(u64),
-}
-
-impl Job {
-    /// How many workers it starts.
-    pub fn workers(self) -> u64 {
-        match self {
-            Self::Plain => 1,
-            Self::Array(size) => size,
-        }
-    }
-
-    /// Whether AWS Batch takes it.
-    pub fn is_legal(self) -> bool {
-        match self {
-            Self::Plain => true,
-            Self::Array(size) => ARRAY.contains(&size),
-        }
-    }
-}
 
 /// One call of SubmitJob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

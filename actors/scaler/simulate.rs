@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::policy::{Depth, Policy, Situation, plan};
+use super::policy::{Policy, Situation, plan};
 use super::trace::Trace;
-use super::workers::{Line, Workers};
-use crate::error::backoff::Jitter;
+use super::workers::Workers;
+use crate::errors::backoff::Jitter;
+use crate::ports::fleet::Line;
+use crate::ports::gauge::Depth;
 
 /// The world that a policy is tried in.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,18 +1,8 @@
 //! Workers, and the queues that they are submitted to. Pure.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// Where a job is submitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Line {
-    /// The queue of the preferred machines.
-    Primary,
-    /// The queue of all other machines of the Spot market.
-    Secondary,
-    /// The queue of machines on demand, for when the Spot market has none.
-    Fallback,
-}
+use crate::ports::fleet::Line;
 
 /// Workers by line: those there are, or as many as there may be. Those there are, are the jobs in every state that is not an
 /// end, children of arrays counted one by one.

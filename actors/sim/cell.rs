@@ -1,8 +1,9 @@
 //! A value in memory, with a conditional write.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use crate::ports::cell::{Cell, CellError, Held, Version};
 use crate::sim::lost::Lost;
@@ -22,7 +23,7 @@ pub struct SimCell {
 impl Cell for SimCell {
     async fn read(&self) -> Result<Option<Held>, CellError> {
         let held = || {
-            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let held = self.held.lock().clone();
             Ok(held.map(|(version, bytes)| Held { bytes, version: Version(version.to_string()) }))
         };
         self.lost.call(held, |class, message| CellError::Failed { class, message }).await
@@ -30,7 +31,7 @@ impl Cell for SimCell {
 
     async fn swap(&self, expected: Option<&Version>, bytes: Vec<u8>) -> Result<Version, CellError> {
         let swap = || {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut held = self.held.lock();
             let now = held.as_ref().map(|(version, _)| version.to_string());
             if now.as_ref() != expected.map(|Version(version)| version) {
                 return Err(CellError::Changed);

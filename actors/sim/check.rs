@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::exit::Exit;
-use crate::image::{ImageState, RejectReason};
-use crate::progress::Summary;
+use crate::domain::exit::Exit;
+use crate::domain::image::{ImageState, RejectReason};
+use crate::flow::progress::Summary;
+use crate::pipeline::settings::Settings;
 use crate::sim::host::Host;
 use crate::sim::images::faces;
 use crate::sim::life::{Service, Site};
@@ -84,7 +85,7 @@ fn expected(kind: Kind, prefilter: bool) -> (ImageState, Option<RejectReason>) {
 pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
     let Site { world, images: queue, galleries, store, .. } = site;
     let mut excused = BTreeSet::new();
-    let mut settings = crate::Settings::default();
+    let mut settings = Settings::default();
     (scenario.tune)(&mut settings);
     // An engine that breaks by chance, or for as long as the storm lasts, may break three times on one image.
     let blamed = scenario.scripts.iter().flat_map(Script::faults).any(Fault::may_blame_an_image);

@@ -1,15 +1,16 @@
 //! A device that fails as its script says: wraps any engine, a simulated or a real one.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::{Instant, sleep};
 
-use crate::image::Frame;
+use crate::domain::image::Frame;
 use crate::ports::engine::{Analysis, Engine, EngineError};
 use crate::sim::images::read;
 use crate::sim::script::{Fault, Script};
@@ -35,7 +36,7 @@ struct State {
 
 /// An engine with faults.
 #[derive(Clone)]
-pub struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn Engine>,
     began: Instant,
     state: Arc<Mutex<State>>,
@@ -59,28 +60,23 @@ fn strike(state: &mut State, images: &[u64], after: Duration) -> Option<Fault> {
 
 impl Faulty {
     /// `inner`, with the faults of `script`.
-    pub fn new(inner: Arc<dyn Engine>, script: Script) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Engine>, script: Script) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(script.seed);
         let state = State { script, rng, condition: None, calls: Vec::new() };
         Self { inner, began: Instant::now(), state: Arc::new(Mutex::new(state)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// From now on its memory holds so many images.
-    pub fn limit(&self, most: Option<usize>) {
-        self.lock().script.memory.push((self.began.elapsed(), most));
+        self.state.lock()
     }
 
     /// What it was asked for.
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.lock().calls.clone()
     }
 
     /// What has befallen it.
-    pub fn struck(&self) -> BTreeSet<Fault> {
+    pub(crate) fn struck(&self) -> BTreeSet<Fault> {
         self.lock().calls.iter().filter_map(|call| call.fault).collect()
     }
 

@@ -1,14 +1,17 @@
 //! A fleet and a queue in memory, for submitters: with AWS Batch's rules, a list that lags, and calls that get lost.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
-use crate::error::Class;
+use crate::errors::Class;
+use crate::ports::fleet::Job;
+use crate::ports::fleet::Line;
 use crate::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
+use crate::ports::gauge::Depth;
 use crate::ports::gauge::{Gauge, GaugeError};
-use crate::scaler::policy::{Depth, Job};
-use crate::scaler::workers::{Line, Workers};
+use crate::scaler::workers::Workers;
 use crate::sim::batch::{Job as Known, Jobs, Status};
 use crate::sim::lost::Lost;
 
@@ -38,12 +41,12 @@ impl Default for SimFleet {
 impl SimFleet {
     /// Its jobs.
     pub fn jobs(&self) -> MutexGuard<'_, Jobs> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.jobs.lock()
     }
 
     /// Sets what waits.
     pub fn fill(&self, depth: Depth) {
-        *self.depth.lock().unwrap_or_else(PoisonError::into_inner) = depth;
+        *self.depth.lock() = depth;
     }
 
     /// Workers that have not ended.
@@ -104,7 +107,7 @@ impl Fleet for SimFleet {
 #[async_trait]
 impl Gauge for SimFleet {
     async fn depth(&self) -> Result<Depth, GaugeError> {
-        let read = || Ok(*self.depth.lock().unwrap_or_else(PoisonError::into_inner));
+        let read = || Ok(*self.depth.lock());
         self.lost.call(read, |class, message| GaugeError { class, message }).await
     }
 

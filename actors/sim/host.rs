@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::future::{Future, pending};
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
-use crate::progress::Stage;
+use crate::flow::progress::Stage;
 use crate::sim::scenario::Strike;
 use crate::sim::world::{Injected, World};
 
@@ -35,7 +36,7 @@ struct State {
 
 /// A machine with one worker.
 #[derive(Clone)]
-pub struct Host {
+pub(crate) struct Host {
     pub(super) world: World,
     /// Workers are counted from 0 in the order in which they start.
     pub(super) number: usize,
@@ -46,7 +47,7 @@ pub struct Host {
 
 impl Host {
     /// The machine of worker `number`.
-    pub fn new(world: &World, number: usize) -> Self {
+    pub(crate) fn new(world: &World, number: usize) -> Self {
         world.set_sound(number, true);
         let state = State {
             plight: Plight::Sound,
@@ -62,12 +63,12 @@ impl Host {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Every call of the world outside passes here before it has its effect, and again before its answer is heard. A machine
     /// that is struck here never goes on, or goes on later; nothing of what it does in between reaches the world.
-    pub async fn step(&self) {
+    pub(crate) async fn step(&self) {
         {
             let mut state = self.lock();
             state.steps += 1;
@@ -104,7 +105,7 @@ impl Host {
     }
 
     /// Runs a worker, with everything that it spawns; `None` when the machine is taken away.
-    pub async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let local = LocalSet::new();
         let running = local.run_until(work);
         tokio::pin!(running);
@@ -154,20 +155,20 @@ impl Host {
     }
 
     /// Because of what just happened the worker may end with this exit code; with `fatal` it may not end with 0.
-    pub fn allow(&self, code: u8, fatal: bool) {
+    pub(crate) fn allow(&self, code: u8, fatal: bool) {
         let mut state = self.lock();
         state.allowed.insert(code);
         state.fatal |= fatal;
     }
 
     /// Whether the worker may end with this code.
-    pub fn allows(&self, code: u8) -> bool {
+    pub(crate) fn allows(&self, code: u8) -> bool {
         let state = self.lock();
         if code == 0 { !state.fatal || self.world.is_calm() } else { state.allowed.contains(&code) }
     }
 
     /// An actor passes through a handler: does a panic strike?
-    pub fn pass(&self, stage: Stage) {
+    pub(crate) fn pass(&self, stage: Stage) {
         let mut state = self.lock();
         state.passes[stage as usize] += 1;
         let pass = state.passes[stage as usize];

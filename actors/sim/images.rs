@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::Class;
-use crate::face::{BBox, Quality};
-use crate::image::{Frame, Locator, Pixels, RejectReason, Rejection};
+use crate::domain::face::{BBox, Quality};
+use crate::domain::image::{Frame, Locator, Pixels, RejectReason, Rejection};
+use crate::errors::Class;
 use crate::ports::decoder::{DecodeError, Decoder};
 use crate::ports::engine::{Analysis, Engine, EngineError, FoundFace};
 use crate::ports::objects::{Object, Objects, ObjectsError};
@@ -20,7 +20,7 @@ use crate::sim::world::{Injected, number};
 
 /// Objects, decoder and engine in one.
 #[derive(Clone)]
-pub struct SimImages {
+pub(crate) struct SimImages {
     host: Host,
     broken: Arc<AtomicBool>,
     batches: Arc<AtomicU32>,
@@ -50,7 +50,7 @@ pub(super) fn faces(number: usize, kind: Kind) -> Vec<FoundFace> {
 
 impl SimImages {
     /// On a machine, with a device of its own, sound.
-    pub fn new(host: &Host) -> Self {
+    pub(crate) fn new(host: &Host) -> Self {
         Self { host: host.clone(), broken: Arc::default(), batches: Arc::default() }
     }
 
@@ -189,7 +189,7 @@ impl Engine for SimImages {
 }
 
 /// The decoder in a process of its own.
-pub struct Apart(pub SimImages);
+pub(crate) struct Apart(pub SimImages);
 
 impl Decoder for Apart {
     fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::error::Class;
+use crate::errors::Class;
 
 /// What gets lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

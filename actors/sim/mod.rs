@@ -4,23 +4,26 @@
 //! end or are taken away, or the one of a laptop; then in calm until the queues are empty. It checks what must always hold:
 //! everything fetched has ended in one state, what was acknowledged is stored, credits and leases are back, leases are kept,
 //! drains keep their deadline, exit codes are those of the table, and in the end the store holds what a run without
-//! faults would have stored. [`shrink::shrink`] makes a schedule that fails smaller.
+//! faults would have stored. A schedule that fails is made smaller before it is replayed.
 
 pub mod batch;
 pub mod cell;
 mod check;
-pub mod faulty;
+mod faulty;
 pub mod fleet;
-pub mod host;
-pub mod images;
+mod host;
+mod images;
 mod life;
 pub mod lost;
-pub mod queue;
-pub mod scenario;
-pub mod script;
-pub mod shrink;
-pub mod store;
-pub mod world;
+pub mod plant;
+mod queue;
+mod random;
+mod scenario;
+mod script;
+mod shrink;
+mod start;
+mod store;
+mod world;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -29,9 +32,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
-use crate::exit::Exit;
-use crate::progress::Summary;
-pub use crate::sim::faulty::{Call, Faulty};
+use crate::domain::exit::Exit;
+use crate::flow::progress::Summary;
+pub use crate::sim::faulty::Call;
 use crate::sim::life::{Service, Site};
 pub use crate::sim::scenario::{Fleet, Kind, Notice, Scenario, Strike};
 pub use crate::sim::script::{Fault, Script};

@@ -72,7 +72,7 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
 }
 
 /// The smallest schedule found that `fails`, and the seed of the world in which it does.
-pub fn shrink(seed: u64, scenario: &Scenario, fails: impl Fn(u64, &Scenario) -> bool) -> (Scenario, u64) {
+pub(crate) fn shrink(seed: u64, scenario: &Scenario, fails: impl Fn(u64, &Scenario) -> bool) -> (Scenario, u64) {
     let mut best = (scenario.clone(), seed);
     loop {
         let next = smaller(&best.0).into_iter().find_map(|scenario| {

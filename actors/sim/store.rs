@@ -1,16 +1,17 @@
 //! A fake of the store: partial bulks, failover, lost replies, overload, and generations that conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
-use crate::error::Class;
-use crate::face::FaceId;
-use crate::gallery::{FaceVector, GalleryId, GallerySnapshot, Partition, Reconciled};
-use crate::grouper::identity::identify;
-use crate::image::{ImageId, ImageState, RejectReason, Rejection};
+use crate::domain::face::FaceId;
+use crate::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Partition, Reconciled};
+use crate::domain::image::{ImageId, ImageState, RejectReason, Rejection};
+use crate::errors::Class;
+use crate::grouping::identity::identify;
 use crate::ports::faces::{Commit, Faces, FacesError};
 use crate::ports::index::IndexError;
 use crate::sim::host::Host;
@@ -26,12 +27,12 @@ struct State {
 
 /// The store of the simulated world.
 #[derive(Clone, Default)]
-pub struct SimFaces {
+pub(crate) struct SimFaces {
     state: Arc<Mutex<State>>,
 }
 
 /// A store as a worker reaches it.
-pub struct Reached {
+pub(crate) struct Reached {
     faces: SimFaces,
     host: Host,
 }
@@ -42,12 +43,12 @@ fn failed(class: Class) -> FacesError {
 
 impl SimFaces {
     /// For the worker of this machine.
-    pub fn at(&self, host: &Host) -> Reached {
+    pub(crate) fn at(&self, host: &Host) -> Reached {
         Reached { faces: self.clone(), host: host.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// How image `number` is stored.
@@ -154,7 +155,7 @@ fn vectors(state: &State, gallery: &GalleryId) -> Vec<FaceVector> {
 
 /// Faces with the same vector are one person; who that is, is found out as it always is.
 #[allow(clippy::needless_pass_by_value, reason = "the port hands it over")]
-pub fn reconcile(snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
+pub(crate) fn reconcile(snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
     let mut clusters: BTreeMap<Vec<u32>, Vec<FaceId>> = BTreeMap::new();
     for face in &snapshot.faces {
         clusters.entry(face.embedding.iter().map(|part| part.to_bits()).collect()).or_default().push(face.id);

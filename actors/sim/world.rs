@@ -1,22 +1,23 @@
 //! The state that all fakes share: a seeded source of chance, a trace, and what went wrong.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::{Instant, sleep};
 
-use crate::gallery::GalleryId;
-use crate::image::Locator;
+use crate::domain::gallery::GalleryId;
+use crate::domain::image::Locator;
 use crate::sim::scenario::Scenario;
 
 /// The payload of panics that the simulation causes itself.
-pub struct Injected;
+pub(crate) struct Injected;
 
 /// What is left of an invariant that does not hold, in words.
-pub type Violation = String;
+pub(crate) type Violation = String;
 
 struct State {
     rng: ChaCha8Rng,
@@ -37,11 +38,11 @@ struct State {
 
 /// Shared by all fakes.
 #[derive(Clone)]
-pub struct World(Arc<Mutex<State>>);
+pub(crate) struct World(Arc<Mutex<State>>);
 
 impl World {
     /// A world in which chance follows from `seed`; `told` keeps a trace.
-    pub fn new(seed: u64, scenario: Scenario, told: bool) -> Self {
+    pub(crate) fn new(seed: u64, scenario: Scenario, told: bool) -> Self {
         Self(Arc::new(Mutex::new(State {
             rng: ChaCha8Rng::seed_from_u64(seed),
             keeps_leases: scenario.keeps_leases(),
@@ -56,21 +57,21 @@ impl World {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// What goes wrong now.
-    pub fn scenario(&self) -> Scenario {
+    pub(crate) fn scenario(&self) -> Scenario {
         self.lock().scenario.clone()
     }
 
     /// Looks at what goes wrong now.
-    pub fn look<T>(&self, look: impl FnOnce(&Scenario) -> T) -> T {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Scenario) -> T) -> T {
         look(&self.lock().scenario)
     }
 
     /// From now on nothing goes wrong.
-    pub fn calm(&self) {
+    pub(crate) fn calm(&self) {
         let mut state = self.lock();
         if !state.calm {
             state.calm = true;
@@ -81,36 +82,36 @@ impl World {
     }
 
     /// Whether nothing goes wrong any more.
-    pub fn is_calm(&self) -> bool {
+    pub(crate) fn is_calm(&self) -> bool {
         self.lock().calm
     }
 
     /// Since the world began.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.lock().began.elapsed()
     }
 
     /// Whether something of probability `of` happens.
-    pub fn chance(&self, of: impl FnOnce(&Scenario) -> f64) -> bool {
+    pub(crate) fn chance(&self, of: impl FnOnce(&Scenario) -> f64) -> bool {
         let mut state = self.lock();
         let probability = of(&state.scenario);
         probability > 0.0 && state.rng.random_bool(probability.min(1.0))
     }
 
     /// Uniform under `bound`.
-    pub fn below(&self, bound: usize) -> usize {
+    pub(crate) fn below(&self, bound: usize) -> usize {
         self.lock().rng.random_range(0..bound.max(1))
     }
 
     /// Takes about `typical`; sometimes far longer.
-    pub async fn latency(&self, typical: Duration) {
+    pub(crate) async fn latency(&self, typical: Duration) {
         let slow = self.chance(|s| s.slow);
         let part = self.lock().rng.random_range(0.5..1.5);
         sleep(if slow { Duration::from_secs(8) } else { typical.mul_f64(part) }).await;
     }
 
     /// A line for the trace.
-    pub fn note(&self, line: impl FnOnce() -> String) {
+    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
         let mut state = self.lock();
         let at = state.began.elapsed().as_secs_f64();
         if let Some(trace) = &mut state.trace {
@@ -119,14 +120,14 @@ impl World {
     }
 
     /// An invariant does not hold.
-    pub fn violation(&self, what: impl Into<String>) {
+    pub(crate) fn violation(&self, what: impl Into<String>) {
         let what = what.into();
         self.note(|| format!("VIOLATION {what}"));
         self.lock().violations.push(what);
     }
 
     /// Everything that was noted.
-    pub fn take(&self) -> (Vec<String>, Vec<Violation>) {
+    pub(crate) fn take(&self) -> (Vec<String>, Vec<Violation>) {
         let mut state = self.lock();
         let trace = state.trace.as_mut().map(std::mem::take).unwrap_or_default();
         (trace, std::mem::take(&mut state.violations))
@@ -152,18 +153,18 @@ impl World {
     }
 
     /// Images that an engine began with, repetitions included.
-    pub fn total_analysed(&self) -> u64 {
+    pub(crate) fn total_analysed(&self) -> u64 {
         self.lock().analysed
     }
 }
 
 /// Where image `number` is.
-pub fn locator(number: usize) -> Locator {
+pub(crate) fn locator(number: usize) -> Locator {
     let gallery = GalleryId(String::from(if number.is_multiple_of(3) { "even" } else { "odd" }));
     Locator { gallery, bucket: String::from("photos"), key: number.to_string() }
 }
 
 /// Which image a locator means.
-pub fn number(locator: &Locator) -> usize {
+pub(crate) fn number(locator: &Locator) -> usize {
     locator.key.parse().unwrap_or(usize::MAX)
 }

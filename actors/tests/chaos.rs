@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use muster_actors::plant::Plant;
+use muster_actors::sim::plant::Plant;
 use muster_actors::sim::{Scenario, replay, violations};
 
 fn number(name: &str) -> Option<u64> {

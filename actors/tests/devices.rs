@@ -6,7 +6,7 @@ mod worlds;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use muster_actors::image::RejectReason;
+use muster_actors::domain::image::RejectReason;
 use muster_actors::sim::{Call, Fault, Kind, Notice, Report, Scenario, Script, run};
 use muster_actors::{Exit, Mode, Settings};
 

@@ -4,9 +4,9 @@ mod worlds;
 
 use std::time::Duration;
 
-use muster_actors::error::backoff::RetrySettings;
-use muster_actors::image::RejectReason;
-use muster_actors::progress::Stage;
+use muster_actors::domain::image::RejectReason;
+use muster_actors::errors::backoff::RetrySettings;
+use muster_actors::flow::progress::Stage;
 use muster_actors::sim::{Kind, Notice, Scenario, run};
 use muster_actors::{Exit, Mode, Settings};
 
@@ -31,8 +31,8 @@ fn a_panic_in_each_actor_in_turn_costs_a_restart_and_no_image() {
     }
 }
 
-const PREFILTER: muster_actors::settings::PrefilterSettings =
-    muster_actors::settings::PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 };
+const PREFILTER: muster_actors::pipeline::settings::PrefilterSettings =
+    muster_actors::pipeline::settings::PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 };
 
 #[test]
 fn a_child_that_dies_too_often_stops_the_run_as_a_bug() {

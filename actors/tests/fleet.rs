@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use muster_actors::image::RejectReason;
-use muster_actors::progress::Stage;
+use muster_actors::domain::image::RejectReason;
+use muster_actors::flow::progress::Stage;
 use muster_actors::sim::{Fleet, Kind, Scenario, Strike, run, violations};
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_actors::Exit;
-use muster_actors::progress::Stage;
+use muster_actors::flow::progress::Stage;
 use muster_actors::sim::{Kind, Scenario, run};
 
 #[test]

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use aws_sdk_batch::Client;
 use aws_sdk_batch::config::retry::RetryConfig;
 use aws_sdk_batch::types::{ArrayProperties, JobStatus, JobSummary, KeyValuesPair};
+use muster_actors::ports::fleet::Job;
+use muster_actors::ports::fleet::Line;
 use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
-use muster_actors::scaler::policy::Job;
-use muster_actors::scaler::workers::Line;
 
 use super::classify::fault;
 use super::clients::{Clients, address};

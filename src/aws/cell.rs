@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::types::ServerSideEncryption;
-use muster_actors::error::Class;
+use muster_actors::errors::Class;
 use muster_actors::ports::cell::{Cell, CellError, Held, Version};
 
 use super::classify::{Fault, fault};

@@ -3,8 +3,9 @@
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use muster_actors::error::Class;
-use muster_actors::exit::Mend;
+use muster_actors::domain::exit::Mend;
+use muster_actors::errors::Class;
+use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::fleet::FleetError;
 
 /// What is known of a call that failed.
@@ -128,6 +129,12 @@ pub fn class(code: Option<&str>, status: Option<u16>) -> Class {
         Some(401 | 403) => Class::Misconfigured(Mend::Permission),
         Some(400..=499) => Class::Poison,
         Some(_) | None => Class::Transient,
+    }
+}
+
+impl From<Fault> for FacesError {
+    fn from(Fault { class, message, .. }: Fault) -> Self {
+        Self::Failed { class, message }
     }
 }
 

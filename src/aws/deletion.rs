@@ -84,7 +84,7 @@ impl S3Bucket {
     async fn delete(&self, keys: &[String]) -> Result<Deleted, Fault> {
         const WHAT: &str = "DeleteObjects";
         let wrong = |error: aws_smithy_types::error::operation::BuildError| Fault {
-            class: muster_actors::error::Class::Bug,
+            class: muster_actors::errors::Class::Bug,
             code: None,
             status: None,
             message: format!("{WHAT}: {error}"),

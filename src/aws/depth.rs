@@ -2,8 +2,8 @@
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
-use muster_actors::error::Class;
-use muster_actors::scaler::policy::Depth;
+use muster_actors::errors::Class;
+use muster_actors::ports::gauge::Depth;
 
 use super::classify::{Fault, fault};
 

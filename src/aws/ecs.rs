@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::config::retry::RetryConfig;
-use muster_actors::error::Class;
-use muster_actors::exit::Mend;
+use muster_actors::domain::exit::Mend;
+use muster_actors::errors::Class;
+use muster_actors::ports::fleet::Line;
 use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
-use muster_actors::scaler::workers::Line;
 
 use super::classify::fault;
 use super::clients::{Clients, address};

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::types::{DimensionFilter, MetricDataQuery, MetricStat};
+use muster_actors::ports::gauge::Depth;
 use muster_actors::ports::gauge::{Gauge, GaugeError};
-use muster_actors::scaler::policy::Depth;
 
 use super::classify::{Fault, fault};
 use super::clients::{Clients, address};

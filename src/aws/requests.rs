@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
-use muster_actors::cost::Requests;
+use muster_actors::domain::cost::Requests;
 
 /// Requests so far, of all clients that share this.
 #[derive(Clone, Debug, Default)]

@@ -10,8 +10,8 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption};
 use bytes::{Bytes, BytesMut};
-use muster_actors::error::Class;
-use muster_actors::image::{ImageId, Locator, RejectReason, Rejection};
+use muster_actors::domain::image::{ImageId, Locator, RejectReason, Rejection};
+use muster_actors::errors::Class;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 
 use super::classify::{Fault, fault};

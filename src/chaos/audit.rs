@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
-use muster_actors::image::RejectReason;
+use muster_actors::domain::image::RejectReason;
 use serde::Serialize;
 
 use super::ChaosError;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use muster_actors::image::RejectReason;
+use muster_actors::domain::image::RejectReason;
 use serde_json::json;
 
 use super::ChaosError;

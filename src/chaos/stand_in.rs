@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use muster_actors::face::{BBox, Quality};
-use muster_actors::image::Frame;
+use muster_actors::domain::face::{BBox, Quality};
+use muster_actors::domain::image::Frame;
 use muster_actors::ports::decoder::{DecodeError, Decoder};
 use muster_actors::ports::engine::{Analysis, Engine, EngineError, FoundFace};
 use rand::{Rng, SeedableRng};
@@ -165,7 +165,7 @@ impl Decoder for Marked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_actors::image::Pixels;
+    use muster_actors::domain::image::Pixels;
 
     #[test]
     fn the_same_pixels_have_the_same_faces_of_unit_length() {

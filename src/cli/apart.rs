@@ -6,10 +6,10 @@ use muster_actors::ports::decoder::Decoder;
 
 use super::CliError;
 use super::values::Ask;
-use muster_vision::isolated::answer;
 #[cfg(feature = "chaos")]
 use muster_chaos::stand_in::Marked;
 use muster_vision::decode::{Limits, VisionDecoder};
+use muster_vision::isolated::answer;
 
 /// A question about the image on standard input.
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ use super::CliError;
 use super::finding::{Finding, State};
 use super::models::lanes;
 use super::print::print;
+use muster_config::{Layers, Settings};
 use muster_inference::gpu::cards::cuda;
 use muster_inference::gpu::{Card, Choice};
 use muster_inference::onnx::home::Home;
@@ -13,7 +14,6 @@ use muster_inference::onnx::lanes::found;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::onnx::plan::{Plan, Without, plan};
 use muster_inference::onnx::runtime;
-use muster_config::{Layers, Settings};
 use muster_vision::decode::heif;
 
 /// Arguments of `muster check`.

@@ -1,15 +1,15 @@
 //! Why a command failed, with the exit code that says so.
 
-use muster_actors::grouper::say::SayError;
+use muster_actors::grouping::say::SayError;
 use muster_actors::ports::engine::EngineError;
 use muster_actors::ports::index::IndexError;
 
+use muster_config::SettingsError;
 #[cfg(feature = "serve")]
 use muster_http::keys::KeysError;
-use muster_library::{LibraryError, change::ChangeError};
 use muster_inference::onnx::home::NoHome;
 use muster_inference::onnx::pack::PackError;
-use muster_config::SettingsError;
+use muster_library::{LibraryError, change::ChangeError};
 
 /// A command failed. The message names the cause and the mend.
 #[derive(Debug, thiserror::Error)]

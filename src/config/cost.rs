@@ -1,6 +1,6 @@
 //! The settings of what things cost.
 
-use muster_actors::cost::{Prices, Requests, Usage};
+use muster_actors::domain::cost::{Prices, Requests, Usage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

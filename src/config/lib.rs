@@ -10,7 +10,7 @@ mod secret;
 mod serve;
 mod telemetry;
 
-use muster_actors::prefilter::sibling::Sibling;
+use muster_actors::domain::sibling::Sibling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

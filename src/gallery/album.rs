@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::grouper::explain::Explanation;
-use muster_actors::grouper::say::Say;
-use muster_actors::image::{ImageId, ImageState};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::{ImageId, ImageState};
+use muster_actors::grouping::explain::Explanation;
+use muster_actors::grouping::say::Say;
 use muster_actors::ports::faces::Commit;
 
 use crate::AlbumError;

@@ -1,10 +1,10 @@
 //! Enrolment: faces that somebody says are one person, from photos that are not kept. Pure.
 
-use muster_actors::face::{Face, FaceId};
-use muster_actors::gallery::{GalleryId, Verdict};
-use muster_actors::image::{ImageRecord, ImageState, Locator};
+use muster_actors::domain::face::{Face, FaceId};
+use muster_actors::domain::gallery::{GalleryId, Verdict};
+use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
+use muster_actors::domain::timings::Timings;
 use muster_actors::ports::faces::Commit;
-use muster_actors::timings::Timings;
 
 use crate::ENROLLED;
 

@@ -1,10 +1,10 @@
 //! Why a gallery cannot be read or changed.
 
-use muster_actors::error::Class;
-use muster_actors::error::class::Classified;
-use muster_actors::exit::Exit;
-use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::say::SayError;
+use muster_actors::domain::exit::Exit;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
+use muster_actors::grouping::say::SayError;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 

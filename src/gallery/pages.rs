@@ -1,8 +1,8 @@
 //! Parts of lists that may be long, each from where the one before ended.
 
-use muster_actors::face::FaceId;
-use muster_actors::gallery::GroupId;
-use muster_actors::image::ImageId;
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::GroupId;
+use muster_actors::domain::image::ImageId;
 
 /// Which faces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

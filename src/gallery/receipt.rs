@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_actors::gallery::{GalleryId, GroupId};
+use muster_actors::domain::gallery::{GalleryId, GroupId};
 use serde::Serialize;
 
 /// What was deleted where.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{Group, GroupId, Lineage, Partition, Reconciled, Verdict};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{Group, GroupId, Lineage, Partition, Reconciled, Verdict};
 use serde::Serialize;
 
 use crate::text::{count, printable, short};

@@ -1,8 +1,8 @@
 //! What people, export and report show: one struct a row.
 
-use muster_actors::face::{BBox, FaceId, Landmarks, Quality};
-use muster_actors::gallery::GroupId;
-use muster_actors::image::{ImageId, ImageState, RejectReason};
+use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality};
+use muster_actors::domain::gallery::GroupId;
+use muster_actors::domain::image::{ImageId, ImageState, RejectReason};
 use serde::Serialize;
 
 /// A group as it is listed. Faces that are gone since the last grouping are not counted.

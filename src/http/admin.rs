@@ -15,10 +15,10 @@ use utoipa_axum::routes;
 use super::body::Json;
 use super::guard::Caller;
 use super::problem::Problem;
+use crate::purge::{Content, Purger, Store};
 use muster_aws::classify::Fault;
 use muster_worker::recognition::Refusal;
 use muster_worker::recognition::letter::Id;
-use muster_worker::recognition::purge::{Content, Purger, Store};
 
 /// The second time is taken so long after the first.
 const MINUTE: Duration = Duration::from_secs(60);

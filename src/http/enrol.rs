@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json as Out;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use muster_actors::grouper::Params;
-use muster_actors::grouper::say::{LONGEST_NAME, SayError};
-use muster_actors::identification::Identified;
+use muster_actors::grouping::Params;
+use muster_actors::grouping::identification::Identified;
+use muster_actors::grouping::say::{LONGEST_NAME, SayError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,8 +20,8 @@ use super::people::called;
 use super::problem::Problem;
 use super::recognize::length;
 use super::shapes::Person;
-use muster_gallery::enrolment::{self, Newcomer};
 use muster_gallery::album::person;
+use muster_gallery::enrolment::{self, Newcomer};
 use muster_gallery::{Album, Albums};
 use muster_worker::recognition::letter::CANDIDATES;
 use muster_worker::recognition::seen::Found;
@@ -81,7 +81,8 @@ async fn enrol(
     let (mut photos, mut who) = (Vec::with_capacity(form.photos.len()), Vec::new());
     for (which, bytes) in form.photos {
         let ask = Ask { gallery: Some(gallery.clone()), keep: CANDIDATES };
-        let Found { image, faces, who: mut each } = usable(&which, front.recognizer.find(&place, bytes.clone(), ask).await)?;
+        let Found { image, faces, who: mut each } =
+            usable(&which, front.recognizer.find(&place, bytes.clone(), ask).await)?;
         who.append(&mut each);
         photos.push(enrolment::record(&gallery, &bytes, image, faces));
     }

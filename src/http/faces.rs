@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json as Out;
 use axum::extract::Path;
 use axum::http::{HeaderName, header};
-use muster_actors::face::FaceId;
-use muster_actors::grouper::explain::Explanation;
-use muster_actors::grouper::say::Say;
+use muster_actors::domain::face::FaceId;
+use muster_actors::grouping::explain::Explanation;
+use muster_actors::grouping::say::Say;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -20,7 +20,7 @@ use super::people::{id, some_faces};
 use super::problem::Problem;
 use super::shapes::{Change, Face};
 use muster_gallery::{Album, Albums};
-use muster_library::{pages, view};
+use muster_gallery::{pages, view};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
     OpenApiRouter::new()

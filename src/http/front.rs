@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::served::Served;
-use muster_worker::recognition::Recognizer;
 use muster_telemetry::Extra;
+use muster_worker::recognition::Recognizer;
 
 /// What is taken of photos.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use muster_actors::gallery::GalleryId;
-use muster_actors::message;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::message;
 
 use super::problem::Problem;
 use muster_gallery::{Album, Albums};

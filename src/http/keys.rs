@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-
 /// Begins every key, so that one is known where it turns up.
 const PREFIX: &str = "muster_";
 

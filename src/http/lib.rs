@@ -6,6 +6,7 @@
 //! ```
 
 mod admin;
+pub mod albums;
 pub mod app;
 mod body;
 pub mod cors;
@@ -25,6 +26,7 @@ mod page;
 mod people;
 mod photos;
 mod problem;
+pub mod purge;
 mod recognize;
 pub mod served;
 mod shapes;

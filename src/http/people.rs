@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::Json as Out;
 use axum::extract::Path;
-use muster_actors::face::FaceId;
-use muster_actors::gallery::GroupId;
-use muster_actors::grouper::say::{LONGEST_NAME, Member, Say};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::GroupId;
+use muster_actors::grouping::say::{LONGEST_NAME, Member, Say};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -19,11 +19,11 @@ use super::gallery::In;
 use super::problem::Problem;
 use super::shapes::{Change, Face, Person};
 use muster_gallery::album::person;
+use muster_gallery::pages::Faces;
 use muster_gallery::pages::Part;
 use muster_gallery::receipt::Receipt;
-use muster_gallery::{Album, Albums};
-use muster_gallery::pages::Faces;
 use muster_gallery::text::short;
+use muster_gallery::{Album, Albums};
 
 /// Most ids in one request.
 const IDS: usize = 10_000;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json as Out;
 use axum::extract::{Path, State};
-use muster_actors::image::{ImageId, ImageState};
+use muster_actors::domain::image::{ImageId, ImageState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,12 +16,10 @@ use super::gallery::In;
 use super::people::id;
 use super::problem::Problem;
 use super::shapes::{Face, Photo};
-use muster_gallery::pages::Part;
+use muster_gallery::pages::{Faces, Part};
 use muster_gallery::receipt::Receipt;
+use muster_gallery::view::{ImageRow, Totals};
 use muster_gallery::{Album, Albums};
-use muster_library::pages;
-use muster_gallery::view::Totals;
-use muster_library::view;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
     OpenApiRouter::new()
@@ -81,7 +79,7 @@ async fn list(In(album): In, Params(wanted): Params<Wanted>) -> Result<Out<List<
     Ok(Out(List { items: rows.into_iter().map(|row| Photo::new(row, None)).collect(), next, total }))
 }
 
-async fn row(album: &dyn Album, photo: &str) -> Result<view::ImageRow, Problem> {
+async fn row(album: &dyn Album, photo: &str) -> Result<ImageRow, Problem> {
     let photo: ImageId = id(photo, "photo")?;
     album.photo(photo).await?.ok_or_else(|| Problem::missing("photo"))
 }
@@ -92,7 +90,7 @@ async fn row(album: &dyn Album, photo: &str) -> Result<view::ImageRow, Problem> 
 async fn one(In(album): In, Path(photo): Path<String>) -> Result<Out<Photo>, Problem> {
     let row = row(&*album, &photo).await?;
     let most = usize::try_from(row.face_count).unwrap_or(usize::MAX);
-    let faces = album.faces(pages::Faces::Image(row.id), None, most).await?;
+    let faces = album.faces(Faces::Image(row.id), None, most).await?;
     Ok(Out(Photo::new(row, Some(faces.rows.into_iter().map(Face::from).collect()))))
 }
 

@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use muster_actors::grouper::say::SayError;
-use muster_actors::image::Rejection;
+use muster_actors::domain::image::Rejection;
+use muster_actors::grouping::say::SayError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -89,7 +89,7 @@ impl Problem {
 
     /// A photo that cannot be used; `which` names it among several.
     pub fn rejected(rejection: &Rejection, which: Option<&str>) -> Self {
-        use muster_actors::image::RejectReason as R;
+        use muster_actors::domain::image::RejectReason as R;
         let status = match rejection.reason {
             R::TooManyBytes => StatusCode::PAYLOAD_TOO_LARGE,
             R::UnknownFormat | R::DecoderMissing => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -8,7 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use muster_actors::histogram::Histogram;
+use muster_actors::domain::histogram::Histogram;
 
 use muster_telemetry::Answers;
 

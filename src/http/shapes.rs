@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use muster_actors::face::{BBox, FaceId, Landmarks, Quality as FaceQuality, QualityReason};
-use muster_actors::gallery::{GroupId, Lineage};
-use muster_actors::identification::{Candidate as Likely, Identified};
-use muster_actors::image::{ImageId, ImageState};
+use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality as FaceQuality, QualityReason};
+use muster_actors::domain::gallery::{GroupId, Lineage};
+use muster_actors::domain::image::{ImageId, ImageState};
+use muster_actors::grouping::identification::{Candidate as Likely, Identified};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use muster_gallery::told::{Moved, Renamed, Told};
-use muster_library::view::{FaceRow, ImageRow, Person as Group};
+use muster_gallery::view::{FaceRow, ImageRow, Person as Group};
 use muster_worker::recognition::seen::{Seen, SeenFace};
 
 /// A group by its id and name.

@@ -8,7 +8,6 @@ use tracing::{Instrument, Span, field};
 
 use super::guard::Caller;
 use super::served::template;
-use muster_telemetry;
 
 /// Amazon's load balancers pass the caller's trace on in it.
 const HEADER: &str = "x-amzn-trace-id";
@@ -47,7 +46,7 @@ fn span(request: &Request) -> Option<Span> {
     let span =
         tracing::debug_span!(parent: None, "server.answer", route, method, status = field::Empty, otel.kind = "server");
     if let Some(header) = header(request.headers()) {
-        telemetry::adopt(&span, header);
+        muster_telemetry::adopt(&span, header);
     }
     Some(span)
 }

@@ -4,23 +4,23 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_actors::batcher::plan::BatchLimits;
-use muster_actors::concurrency::{Bounds, Limits};
-use muster_actors::gallery::{GalleryId, GalleryRule};
-use muster_actors::grouper::Params;
-use muster_actors::message::Intake;
-use muster_actors::ports::decoder::Decoder;
-use muster_actors::settings::{
+use muster_actors::domain::gallery::{GalleryId, GalleryRule};
+use muster_actors::domain::message::Intake;
+use muster_actors::flow::concurrency::{Bounds, Limits};
+use muster_actors::grouping::Params;
+use muster_actors::pipeline::batcher::plan::BatchLimits;
+use muster_actors::pipeline::settings::{
     CreditSettings, FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
     WriterSettings,
 };
+use muster_actors::ports::decoder::Decoder;
 
-use muster_vision::isolated::IsolatedDecoder;
 use crate::onnx::manifest::Manifest;
 use crate::onnx::pack::Pack;
 use crate::substitute;
 use muster_config::{Serve, Settings};
 use muster_vision::decode::{Limits as DecodeLimits, VisionDecoder};
+use muster_vision::isolated::IsolatedDecoder;
 
 /// Bytes of an image that its header thumbnail is looked for in: an EXIF block has 64 KiB at most and comes first (EXIF 2.32,
 /// section 4.7).

@@ -1,13 +1,13 @@
 //! What a person says of groups and faces: into the log, and the groups anew.
 
-use muster_gallery::{AlbumError, LIBRARY_GALLERY};
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled, Verdict};
-use muster_actors::grouper::hold::{Settled, Spoken, settle};
-use muster_actors::grouper::say::{Say, SayError};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled, Verdict};
+use muster_actors::grouping::hold::{Settled, Spoken, settle};
+use muster_actors::grouping::say::{Say, SayError};
 use muster_actors::ports::index::IndexError;
+use muster_gallery::{AlbumError, LIBRARY_GALLERY};
 
-use muster_gallery::told::Told;
 use super::{Library, LibraryError, decisions, groups};
+use muster_gallery::told::Told;
 
 /// Groups a gallery anew.
 pub type Regroup<'a> = &'a dyn Fn(GallerySnapshot) -> Result<Reconciled, IndexError>;

@@ -1,7 +1,7 @@
 //! The log of what people said.
 
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{Decision, GalleryId, Verdict};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{Decision, GalleryId, Verdict};
 use rusqlite::{Connection, params};
 
 use super::LibraryError;

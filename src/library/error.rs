@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use muster_actors::error::{Class, class::Classified};
-use muster_actors::exit::Mend;
+use muster_actors::domain::exit::Mend;
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::queue::QueueError;
 use muster_gallery::{AlbumError, StoreFault};

@@ -1,15 +1,13 @@
 //! Takes photos or a group out of a library so that no byte of them stays in its files, and says what
 //! was deleted where.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::ImageId;
 use muster_gallery::LIBRARY_GALLERY;
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::image::ImageId;
 use muster_gallery::receipt::LibraryReceipt;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use serde::Serialize;
 
 use super::library::{Library, REPORT};
 use super::write::bump;
@@ -179,7 +177,12 @@ fn forget_images(db: &Connection, images: &[ImageId], receipt: &mut LibraryRecei
     Ok(())
 }
 
-fn forget_group(db: &Transaction<'_>, gallery: i64, group: GroupId, receipt: &mut LibraryReceipt) -> Result<(), LibraryError> {
+fn forget_group(
+    db: &Transaction<'_>,
+    gallery: i64,
+    group: GroupId,
+    receipt: &mut LibraryReceipt,
+) -> Result<(), LibraryError> {
     let faces = face_ids(db, "SELECT face FROM members WHERE grp = ?1 ORDER BY face", group.0)?;
     for &face in &faces {
         // The place in the photo, so that the same face is not stored again when the photo is.

@@ -1,9 +1,9 @@
 //! Grouping with the figures a library was grouped with before, so that a correction moves only what it says.
 
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{GallerySnapshot, Reconciled};
-use muster_actors::grouper::explain::{Explanation, explain};
-use muster_actors::grouper::{Params, reconcile};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GallerySnapshot, Reconciled};
+use muster_actors::grouping::explain::{Explanation, explain};
+use muster_actors::grouping::{Params, reconcile};
 use muster_actors::ports::index::IndexError;
 
 use super::{Library, LibraryError, SqliteFaces};

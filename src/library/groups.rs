@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled};
-use muster_actors::image::ImageId;
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{
+    FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled,
+};
+use muster_actors::domain::image::ImageId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::write::{bump, gallery_number};

@@ -12,10 +12,9 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::Locator;
 use muster_gallery::{ENROLLED, LIBRARY_GALLERY};
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::Locator;
-
 
 /// Bucket of photos under the library's base.
 pub const HERE: &str = ".";

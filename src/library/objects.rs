@@ -7,8 +7,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use muster_actors::error::Class;
-use muster_actors::image::{Locator, RejectReason, Rejection};
+use muster_actors::domain::image::{Locator, RejectReason, Rejection};
+use muster_actors::errors::Class;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 
 use super::key::Places;

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use muster_actors::face::FaceId;
-use muster_actors::gallery::GroupId;
-use muster_actors::image::{ImageId, ImageState};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::GroupId;
+use muster_actors::domain::image::{ImageId, ImageState};
+use muster_gallery::pages::{Faces, Place};
+use muster_gallery::view::{FaceRow, ImageRow};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::LibraryError;
 use super::rows::{self, signed};
-use super::view::{FaceRow, ImageRow, MINE, face_row, face_sql, image_row, image_sql};
+use super::view::{MINE, face_row, face_sql, image_row, image_sql};
 
 fn filter(which: Faces) -> (&'static str, Option<[u8; 16]>) {
     match which {

@@ -11,12 +11,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use muster_gallery::LIBRARY_GALLERY;
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::{ImageRecord, ImageState, Locator, Rejection};
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::{ImageRecord, ImageState, Locator, Rejection};
+use muster_actors::domain::timings::Timings;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
-use muster_actors::timings::Timings;
+use muster_gallery::LIBRARY_GALLERY;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -373,7 +373,7 @@ impl Queue for FolderQueue {
                 // Recorded before it is deleted: in between it is only recorded twice.
                 Some(locator) => match self.record(locator, rejection.clone()).await {
                     Ok(()) => self.ack(std::slice::from_ref(handle)).await?.pop().unwrap_or(Settled::LeaseLost),
-                    Err(error) => Settled::Failed(muster_actors::error::class::Classified::class(&error)),
+                    Err(error) => Settled::Failed(muster_actors::errors::class::Classified::class(&error)),
                 },
             });
         }

@@ -1,7 +1,7 @@
 //! Rows to domain values and back. A value that cannot be read says that the file is damaged.
 
-use muster_actors::face::{BBox, Landmarks, Quality, QualityReason};
-use muster_actors::image::{ImageState, RejectReason};
+use muster_actors::domain::face::{BBox, Landmarks, Quality, QualityReason};
+use muster_actors::domain::image::{ImageState, RejectReason};
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
 use serde::Serialize;

@@ -5,29 +5,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::System;
-use muster_gallery::LIBRARY_GALLERY;
-use muster_actors::drain::Drain;
-use muster_actors::exit::Exit;
-use muster_actors::gallery::{GalleryId, GalleryRule};
-use muster_actors::grouper::Params;
-use muster_actors::message::Intake;
-use muster_actors::ports::Ports;
-use muster_actors::ports::engine::Engine;
-use muster_actors::progress::{Progress, Summary};
-use muster_actors::settings::{
+use muster_actors::domain::exit::Exit;
+use muster_actors::domain::gallery::{GalleryId, GalleryRule};
+use muster_actors::domain::message::Intake;
+use muster_actors::flow::progress::{Progress, Summary};
+use muster_actors::grouping::Params;
+use muster_actors::pipeline::settings::{
     FetcherSettings, GrouperSettings, KeeperSettings, Settings as PipelineSettings, WriterSettings,
 };
+use muster_actors::ports::Ports;
+use muster_actors::ports::engine::Engine;
+use muster_actors::runtime::drain::Drain;
 use muster_actors::start;
+use muster_gallery::LIBRARY_GALLERY;
 
 use super::scan::roots;
-use super::{
-    FolderObjects, FolderQueue, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, grouping,
-};
+use super::{FolderObjects, FolderQueue, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, grouping};
+use muster_config::Settings;
 use muster_inference::gpu::Card;
 use muster_inference::gpu::health::Health;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
-use muster_config::Settings;
 
 /// The note of what was indexed last.
 const PATHS: &str = "paths";

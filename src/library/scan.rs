@@ -8,8 +8,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use muster_actors::domain::image::{ImageId, ImageState, Locator, RejectReason, Rejection};
 use muster_gallery::LIBRARY_GALLERY;
-use muster_actors::image::{ImageId, ImageState, Locator, RejectReason, Rejection};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};

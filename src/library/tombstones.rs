@@ -7,8 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use muster_actors::face::BBox;
-use muster_actors::image::Locator;
+use muster_actors::domain::face::BBox;
+use muster_actors::domain::image::Locator;
 use rusqlite::{Connection, params};
 
 use super::key::Places;

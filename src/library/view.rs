@@ -1,9 +1,9 @@
 //! Read models: what people, export and report show.
 
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::{ImageId, ImageState, Locator};
 use muster_gallery::LIBRARY_GALLERY;
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::image::{ImageId, ImageState, Locator};
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;

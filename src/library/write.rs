@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use muster_actors::face::Face;
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::{ImageId, ImageRecord, ImageState};
+use muster_actors::domain::face::Face;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::{ImageId, ImageRecord, ImageState};
 use muster_actors::ports::faces::Commit;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 

@@ -1,7 +1,7 @@
 //! Embeddings that need not be read from the database: a port between MongoDB, which names them, and whatever keeps them.
 
 use async_trait::async_trait;
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::gallery::GalleryId;
 
 /// Names an embedding by its numbers: a changed face has another name.
 pub type Digest = [u8; 16];

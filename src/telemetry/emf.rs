@@ -134,7 +134,8 @@ mod tests {
     use std::time::Duration;
 
     fn valid(line: &str) -> Json {
-        let schema = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/emf.schema.json")).unwrap();
+        let schema =
+            std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/emf.schema.json")).unwrap();
         let schema: Json = serde_json::from_slice(&schema).unwrap();
         let document: Json = serde_json::from_str(line).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use muster_actors::cost::{Prices, Requests};
-use muster_actors::histogram::Histogram;
+use muster_actors::domain::cost::{Prices, Requests};
+use muster_actors::domain::histogram::Histogram;
 
 /// What goes out beside the pipeline's own counters.
 #[derive(Clone, Debug, Default, PartialEq)]

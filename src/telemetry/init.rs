@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
-use muster_actors::progress::Progress;
+use muster_actors::flow::progress::Progress;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_aws::trace::XrayIdGenerator;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use muster_actors::cost::Requests;
-use muster_actors::histogram::Histogram;
-use muster_actors::progress::{Counts, Progress, StageProgress};
+use muster_actors::domain::cost::Requests;
+use muster_actors::domain::histogram::Histogram;
+use muster_actors::flow::progress::{Counts, Progress, StageProgress};
 use tokio::sync::watch;
 
 use super::extra::{Answers, CardReading, Extra, joules_an_image};
@@ -245,9 +245,9 @@ pub fn deltas(before: &[Sample], now: &[Sample]) -> Vec<Sample> {
 pub(super) mod tests {
     use super::super::extra::{CacheCounts, ModelRuns};
     use super::*;
-    use muster_actors::cost::Prices;
-    use muster_actors::image::RejectReason;
-    use muster_actors::progress::Stage;
+    use muster_actors::domain::cost::Prices;
+    use muster_actors::domain::image::RejectReason;
+    use muster_actors::flow::progress::Stage;
 
     /// A run in which everything happened.
     pub fn busy() -> (Progress, Extra) {

@@ -1,6 +1,6 @@
 //! Every name that goes out: spans are `stage.verb`, metrics `muster_<stage>_<what>_<unit>`.
 
-use muster_actors::histogram::{DEGREES, FRACTION, SECONDS};
+use muster_actors::domain::histogram::{DEGREES, FRACTION, SECONDS};
 
 /// One image, from its message to the end of its lease: the parent of the image's other spans.
 pub const IMAGE: &str = "image.process";

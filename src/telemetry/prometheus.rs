@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use muster_actors::histogram::Histogram;
+use muster_actors::domain::histogram::Histogram;
 use tokio::net::TcpListener;
 
 use super::metrics::{Labels, Sample, Source, Value};

@@ -1,7 +1,7 @@
 //! Five points to the embedder's 112 × 112 crop.
 
-use muster_actors::face::Landmarks;
-use muster_actors::image::Pixels;
+use muster_actors::domain::face::Landmarks;
+use muster_actors::domain::image::Pixels;
 
 /// Side of the aligned crop in pixels.
 pub const SIDE: u32 = 112;

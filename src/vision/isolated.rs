@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
-use muster_actors::image::{Frame, Pixels, RejectReason, Rejection};
+use muster_actors::domain::image::{Frame, Pixels, RejectReason, Rejection};
 use muster_actors::ports::decoder::{DecodeError, Decoder};
 use serde::{Deserialize, Serialize};
 

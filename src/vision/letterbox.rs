@@ -2,7 +2,7 @@
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use muster_actors::image::Pixels;
+use muster_actors::domain::image::Pixels;
 
 /// The coarsest stride of YuNet and SCRFD in pixels.
 const STRIDE: u32 = 32;

@@ -15,7 +15,7 @@ pub mod thumbnail;
 
 mod luma;
 
-use muster_actors::face::{BBox, Landmarks};
+use muster_actors::domain::face::{BBox, Landmarks};
 
 /// A face as a detector's head says it, in pixels of the image the detector was given.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Brightness of pixels: what the quality measures look at.
 
-use muster_actors::image::Pixels;
+use muster_actors::domain::image::Pixels;
 
 /// A plane of luma, 0 to 1, row-major.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! A small picture of a face for people to look at.
 
-use muster_actors::face::BBox;
-use muster_actors::image::Pixels;
+use muster_actors::domain::face::BBox;
+use muster_actors::domain::image::Pixels;
 
 use super::letterbox;
 

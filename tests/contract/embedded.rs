@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use muster_library::key::Places;
-use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, SqliteFaces};
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::image::{Locator, Rejection};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::image::{Locator, Rejection};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
 use muster_actors::sim::cell::SimCell;
+use muster_library::key::Places;
+use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, SqliteFaces};
 
 use super::{cell, faces, objects, queue};
 

@@ -1,10 +1,10 @@
 //! What the pipeline relies on of a store.
 
-use muster_actors::face::{BBox, Face, FaceId, Quality, QualityReason};
-use muster_actors::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled};
-use muster_actors::image::{ImageRecord, ImageState, Locator};
+use muster_actors::domain::face::{BBox, Face, FaceId, Quality, QualityReason};
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled};
+use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
+use muster_actors::domain::timings::Timings;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
-use muster_actors::timings::Timings;
 
 /// Makes an empty store.
 pub trait Make<F: Faces>: AsyncFn() -> F {}

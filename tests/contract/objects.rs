@@ -1,7 +1,7 @@
 //! What the pipeline relies on of a store of images.
 
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::{Locator, RejectReason};
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::{Locator, RejectReason};
 use muster_actors::ports::objects::{Objects, ObjectsError};
 
 /// A store of objects that a test can fill.

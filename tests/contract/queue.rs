@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use muster_actors::image::{RejectReason, Rejection};
+use muster_actors::domain::image::{RejectReason, Rejection};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, Settled};
 
 /// Makes a queue that holds so many messages, with so long leases.

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mongodb::bson::{DateTime, Document, doc};
+use muster_actors::domain::image::Locator;
+use muster_actors::errors::Class;
+use muster_actors::ports::objects::{Object, Objects, ObjectsError};
+use muster_actors::ports::queue::{Handle, Queue, Settled};
 use muster_aws::cell::S3Cell;
 use muster_aws::s3::{S3Bucket, S3Objects};
 use muster_aws::sqs::{SqsQueue, Urls};
 use muster_chaos::proxy::Proxy;
+use muster_config::{Layers, Secret};
 use muster_stores::mongo::{Connection, MongoFaces, Uris};
 use muster_stores::redis::{Cache, Vectors};
-use muster_config::{Layers, Secret};
-use muster_actors::error::Class;
-use muster_actors::image::Locator;
-use muster_actors::ports::objects::{Object, Objects, ObjectsError};
-use muster_actors::ports::queue::{Handle, Queue, Settled};
 
 use super::embedded::hold;
 use super::{cell, faces, objects, queue};

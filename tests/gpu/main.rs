@@ -12,9 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use muster_actors::domain::exit::Exit;
+use muster_actors::domain::image::Frame;
+use muster_actors::flow::progress::Progress;
+use muster_actors::ports::engine::{Analysis, Engine, EngineError};
+use muster_config::{Layers, Models, Provider, Settings};
 use muster_inference::gpu;
-use muster_library::runner::{Round, Runner, Watch};
-use muster_library::{Library, ScanReport, SqliteFaces};
 use muster_inference::onnx::bench;
 use muster_inference::onnx::engine::Options;
 use muster_inference::onnx::home::Home;
@@ -22,11 +25,8 @@ use muster_inference::onnx::lanes::{Lanes, Wanted, first_place};
 use muster_inference::onnx::pack::Pack;
 use muster_inference::onnx::pull::Build;
 use muster_inference::onnx::runtime::is_installed;
-use muster_config::{Layers, Models, Provider, Settings};
-use muster_actors::exit::Exit;
-use muster_actors::image::Frame;
-use muster_actors::ports::engine::{Analysis, Engine, EngineError};
-use muster_actors::progress::Progress;
+use muster_library::runner::{Round, Runner, Watch};
+use muster_library::{Library, ScanReport, SqliteFaces};
 
 use crate::card::{Filled, kill_context};
 

@@ -4,14 +4,14 @@
 //! probability that the measure tells a degraded face from a clean one: 0.5 is a coin, 1 is always. The people are those
 //! that the occlusion weights were not learned from.
 
+use muster_actors::domain::face::{BBox, Quality, QualityReason};
+use muster_actors::domain::image::Pixels;
 use muster_inference::onnx::detector::DetectorModel;
 use muster_inference::onnx::embedder::EmbedderModel;
 use muster_inference::onnx::place::Place;
 use muster_vision::decode::{Limits, VisionDecoder};
 use muster_vision::quality::{Thresholds, assess};
 use muster_vision::{Detection, align};
-use muster_actors::face::{BBox, Quality, QualityReason};
-use muster_actors::image::Pixels;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use muster_actors::domain::image::{Frame, Pixels};
+use muster_actors::ports::engine::{Engine, EngineError, FoundFace};
 use muster_inference::onnx::detector::DetectorModel;
 use muster_inference::onnx::embedder::EmbedderModel;
 use muster_inference::onnx::engine::{OnnxEngine, Options};
@@ -21,8 +23,6 @@ use muster_inference::onnx::session::{Model, SessionOptions};
 use muster_inference::onnx::tally::Tally;
 use muster_vision::decode::{Limits, VisionDecoder};
 use muster_vision::letterbox;
-use muster_actors::image::{Frame, Pixels};
-use muster_actors::ports::engine::{Engine, EngineError, FoundFace};
 use ort::environment::Environment;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use muster_actors::ports::fleet::Line;
+use muster_actors::ports::fleet::{FleetError, Order, Phase, Sighting};
+use muster_actors::scaler::flight::Submitter;
+use muster_actors::sim::batch::Status;
+use muster_actors::sim::lost::What;
 use muster_aws::clients::Clients;
 use muster_aws::gauge::SqsGauge;
 use muster_aws::scaling;
 use muster_config::{Layers, Service, Settings};
-use muster_actors::ports::fleet::{FleetError, Order, Phase, Sighting};
-use muster_actors::scaler::flight::Submitter;
-use muster_actors::scaler::workers::Line;
-use muster_actors::sim::batch::Status;
-use muster_actors::sim::lost::What;
 use serde_json::Value;
 
 use crate::stack;

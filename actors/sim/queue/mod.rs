@@ -3,15 +3,16 @@
 
 mod reached;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::image::Rejection;
+use crate::domain::image::Rejection;
 use crate::ports::queue::{Delivery, Handle, Settled};
 use crate::sim::host::Host;
-pub use crate::sim::queue::reached::Reached;
+pub(crate) use crate::sim::queue::reached::Reached;
 use crate::sim::scenario::Kind;
 use crate::sim::store::SimFaces;
 use crate::sim::world::{World, locator};
@@ -69,7 +70,7 @@ struct State {
 
 /// A queue of the simulated world.
 #[derive(Clone)]
-pub struct SimQueue {
+pub(crate) struct SimQueue {
     world: World,
     name: &'static str,
     /// Says that it is finished when nothing is left, as a folder does.
@@ -94,7 +95,7 @@ impl SimQueue {
     }
 
     /// One message for each image.
-    pub fn images(world: &World, store: &SimFaces) -> Self {
+    pub(crate) fn for_images(world: &World, store: &SimFaces) -> Self {
         let message = |(number, kind): (usize, &Kind)| {
             let at = locator(number);
             let body = match kind {
@@ -108,17 +109,17 @@ impl SimQueue {
     }
 
     /// An empty queue of galleries.
-    pub fn galleries(world: &World) -> Self {
+    pub(crate) fn for_galleries(world: &World) -> Self {
         Self::new(world, "galleries", None, Vec::new())
     }
 
     /// For the worker of this machine.
-    pub fn at(&self, host: &Host) -> Reached {
+    pub(crate) fn at(&self, host: &Host) -> Reached {
         Reached { queue: self.clone(), host: host.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Messages that have not ended.

@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Fate, POLL, Sent, SimQueue, number};
-use crate::error::Class;
-use crate::image::{ImageState, RejectReason, Rejection};
+use crate::domain::image::{ImageState, RejectReason, Rejection};
+use crate::errors::Class;
 use crate::ports::outbox::{Letter, Outbox};
 use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use crate::sim::host::Host;
 
 /// A queue as a worker reaches it.
-pub struct Reached {
+pub(crate) struct Reached {
     pub(super) queue: SimQueue,
     pub(super) host: Host,
 }

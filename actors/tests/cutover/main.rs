@@ -4,7 +4,7 @@ mod record;
 mod router;
 mod watcher;
 
-use muster_actors::cutover::state::Note;
+use muster_actors::domain::cutover_state::Note;
 use muster_actors::sim::cell::SimCell;
 use muster_actors::sim::lost::Lost;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Its state in one object: whoever changes it, the trail tells all and nothing else.
 
 use muster_actors::cutover::record::{self, RecordError, change};
-use muster_actors::cutover::state::{State, Wish};
+use muster_actors::domain::cutover_state::{State, Wish};
 use muster_actors::sim::cell::SimCell;
 use muster_actors::sim::lost::{Lost, What as Part};
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use muster_actors::cutover::router::{Routed, Router};
 use muster_actors::cutover::split::{Side, side};
-use muster_actors::image::Rejection;
+use muster_actors::domain::image::Rejection;
 use muster_actors::ports::outbox::{Letter, Outbox};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use muster_actors::sim::lost::{Lost, What as Part};
@@ -26,7 +26,7 @@ struct Box_ {
     lost: Lost,
 }
 
-fn failed(class: muster_actors::error::Class, message: String) -> QueueError {
+fn failed(class: muster_actors::errors::Class, message: String) -> QueueError {
     QueueError { class, message }
 }
 

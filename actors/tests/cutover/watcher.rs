@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use muster_actors::cutover::record::{self, change};
-use muster_actors::cutover::state::{Note, State, What, Wish};
-use muster_actors::cutover::trigger::{Limits, Observed, Seen};
+use muster_actors::cutover::trigger::Limits;
 use muster_actors::cutover::watcher::{Notes, Rules, Watcher};
+use muster_actors::domain::cutover_state::{Note, State, What, Wish};
 use muster_actors::ports::observer::Observer;
+use muster_actors::ports::observer::{Observed, Seen};
 use muster_actors::sim::cell::SimCell;
 use muster_actors::sim::lost::{Lost, What as Part};
 use std::sync::Arc;
@@ -113,7 +114,7 @@ fn while_a_rollback_cannot_be_written_down_its_watcher_sends_nothing_to_batch() 
                 _: Option<&muster_actors::ports::cell::Version>,
                 _: Vec<u8>,
             ) -> Result<muster_actors::ports::cell::Version, muster_actors::ports::cell::CellError> {
-                let class = muster_actors::error::Class::Transient;
+                let class = muster_actors::errors::Class::Transient;
                 Err(muster_actors::ports::cell::CellError::Failed { class, message: "away".into() })
             }
         }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_actors::scaler::flight::{Look, LookError, Submitter};
 use muster_aws::clients::Clients;
 use muster_aws::scaling;
 use muster_config::{Layers, Service, Settings, SettingsError, Unset};
-use muster_actors::scaler::flight::{Look, LookError, Submitter};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

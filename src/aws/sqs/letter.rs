@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_sqs::types::MessageAttributeValue;
-use muster_actors::image::Rejection;
+use muster_actors::domain::image::Rejection;
 
 /// Bytes of a message, its attributes included (SQS quota: 1 MiB).
 const MESSAGE_BYTES: usize = 1 << 20;
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_dead_letter_fits_and_says_why_and_from_where() {
         let original = Original { body: "é".repeat(MESSAGE_BYTES / 2), message: "m-1".into(), receive_count: 3 };
-        let rejection = Rejection::new(muster_actors::image::RejectReason::BadMessage, "\u{0}".repeat(9));
+        let rejection = Rejection::new(muster_actors::domain::image::RejectReason::BadMessage, "\u{0}".repeat(9));
         let Letter { body, attributes } = Letter::new(&original, &rejection, "https://queue");
         let size: usize =
             attributes.iter().map(|(name, value)| name.len() + value.string_value().unwrap().len() + 6).sum();

@@ -14,8 +14,8 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName,
 };
 use futures_util::future::join_all;
-use muster_actors::error::Class;
-use muster_actors::image::Rejection;
+use muster_actors::domain::image::Rejection;
+use muster_actors::errors::Class;
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use tokio::time::Instant;
 

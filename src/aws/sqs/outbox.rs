@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeNameForSends as Trace, MessageSystemAttributeValue, SendMessageBatchRequestEntry,
 };
 use futures_util::future::join_all;
-use muster_actors::error::Class;
+use muster_actors::errors::Class;
 use muster_actors::ports::outbox::{Letter, Outbox};
 use muster_actors::ports::queue::{QueueError, Settled};
 

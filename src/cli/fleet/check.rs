@@ -5,18 +5,18 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use muster_actors::error::Class;
-use muster_actors::exit::{Exit, Mend};
+use muster_actors::domain::exit::{Exit, Mend};
+use muster_actors::errors::Class;
 
+use crate::cli::finding::Finding;
 use muster_aws::classify::{Fault, fault};
 use muster_aws::clients::Clients;
 use muster_aws::s3::{S3Bucket, When};
-use crate::cli::finding::Finding;
-use muster_worker::fleet::FleetError;
-use muster_stores::mongo::{Connection, MongoFaces, Uris};
-use muster_worker::recognition::letter::{ANSWERS, PHOTOS};
-use muster_stores::redis::Cache;
 use muster_config::{Buckets, Settings};
+use muster_stores::mongo::{Connection, MongoFaces, Uris};
+use muster_stores::redis::Cache;
+use muster_worker::fleet::FleetError;
+use muster_worker::recognition::letter::{ANSWERS, PHOTOS};
 
 /// Amazon refuses requests that are signed this far from its own time.
 const SKEW: Duration = Duration::from_secs(300);

@@ -7,16 +7,16 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use clap::Subcommand;
 use muster_actors::cutover::record::RecordError;
-use muster_actors::cutover::state::{Entry, State, Wish};
 use muster_actors::cutover::trigger::{Reading, Trigger};
+use muster_actors::domain::cutover_state::{Entry, State, Wish};
 
 use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::text::printable;
 use crate::cli::{CliError, Logging};
-use muster_worker::fleet::{Cutover, FleetError, Look};
 use muster_config::{Layers, Origin};
 use muster_telemetry::Telemetry;
+use muster_worker::fleet::{Cutover, FleetError, Look};
 
 /// Entries of the trail that are shown.
 const SHOWN: usize = 10;

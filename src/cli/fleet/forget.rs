@@ -4,16 +4,16 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::gallery::GalleryId;
 
 use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, is_id_like, one, printable, short};
-use muster_gallery::receipt::{FleetReceipt, Reached};
-use muster_worker::fleet::{Forgetter, Stores, Target};
-use muster_stores::mongo::Scope;
-use muster_inference::pipeline;
 use muster_config::{Layers, Redis};
+use muster_gallery::receipt::{FleetReceipt, Reached};
+use muster_inference::pipeline;
+use muster_stores::mongo::Scope;
+use muster_worker::fleet::{Forgetter, Stores, Target};
 
 /// Which gallery, and how.
 #[derive(Debug, clap::Args)]

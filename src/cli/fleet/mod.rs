@@ -13,11 +13,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::cli::{CliError, Logging};
-use muster_worker::fleet::{self, FleetError};
+use muster_config::{Duty, Layers, Origin, Settings};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::manifest::Manifest;
 use muster_inference::onnx::pack::Pack;
-use muster_config::{Duty, Layers, Origin, Settings};
+use muster_worker::fleet::{self, FleetError};
 
 /// Brings a model pack that lies in S3; from then on the settings name the folder where it is.
 pub fn bring(settings: &mut Settings, home: &Home) -> Result<(), CliError> {

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
-use muster_actors::cost::{Prices, Requests, Usage};
-use muster_actors::drain::Drain;
-use muster_actors::exit::Exit;
-use muster_actors::progress::Summary;
+use muster_actors::domain::cost::{Prices, Requests, Usage};
+use muster_actors::domain::exit::Exit;
+use muster_actors::flow::progress::Summary;
+use muster_actors::runtime::drain::Drain;
 use serde::Serialize;
 
-use muster_aws::host::{self, Notice};
-use muster_aws::requests::Counted;
 use crate::cli::models::lanes;
 use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::{CliError, Logging};
-use muster_worker::fleet::{Depth, Worker};
+use muster_aws::host::{self, Notice};
+use muster_aws::requests::Counted;
+use muster_config::{Duty, Settings};
 use muster_inference::gpu::health::{Health, Vitals};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::Lanes;
@@ -26,8 +26,8 @@ use muster_inference::onnx::manifest::Manifest;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::onnx::tally::Tally;
 use muster_stores::redis::{Cache, Counts};
-use muster_config::{Duty, Settings};
 use muster_telemetry::{CacheCounts, CardReading, Extra, ModelRuns, Telemetry};
+use muster_worker::fleet::{Depth, Worker};
 
 /// Spans and metrics may take so long at the end: a part of what a drain leaves before SIGKILL.
 const FLUSH: Duration = Duration::from_secs(3);

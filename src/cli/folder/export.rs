@@ -12,7 +12,8 @@ use serde_json::json;
 use super::library::LibraryArgs;
 use crate::cli::CliError;
 use crate::cli::print::output;
-use muster_library::view::{self, FaceRow, ImageRow, Which};
+use muster_gallery::view::{FaceRow, ImageRow};
+use muster_library::view::{self, Which};
 use muster_library::{Library, LibraryError};
 
 /// Arguments of `muster export`.

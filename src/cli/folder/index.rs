@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use muster_actors::exit::Exit;
+use muster_actors::domain::exit::Exit;
 
 use super::outcome::{Outcome, Ran};
 use super::progress::View;
@@ -14,11 +14,11 @@ use crate::cli::CliError;
 use crate::cli::models::lanes;
 use crate::cli::print::{print, say};
 use crate::cli::signal::Signals;
-use muster_library::runner::Round;
-use muster_library::{Library, Runner, SqliteFaces, view};
+use muster_config::{Layers, Origin};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::Pack;
-use muster_config::{Layers, Origin};
+use muster_library::runner::Round;
+use muster_library::{Library, Runner, SqliteFaces, view};
 
 /// Arguments of `muster index`.
 #[derive(Debug, clap::Args)]

@@ -10,9 +10,9 @@ use crate::cli::print::print;
 use crate::cli::serve::{keys_file, keys_in};
 use crate::cli::text::printable;
 use crate::cli::values::Role;
+use muster_config::Layers;
 use muster_http::Keys;
 use muster_library::Library;
-use muster_config::Layers;
 
 /// Arguments of `muster keys`.
 #[derive(Debug, clap::Args)]

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use muster_actors::face::FaceId;
-use muster_actors::gallery::GroupId;
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::GroupId;
 
 use crate::cli::CliError;
 use crate::cli::text::{is_id_like, one, printable};

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use muster_actors::progress::{Progress, StageProgress};
+use muster_actors::flow::progress::{Progress, StageProgress};
 use serde::Serialize;
 
 use super::progress::span;
 use crate::cli::text::{count, printable};
-use muster_library::ScanReport;
-use muster_library::view::Totals;
+use muster_gallery::view::Totals;
 use muster_inference::onnx::tally::TensorRuns;
+use muster_library::ScanReport;
 
 /// Lines of a list that fit a terminal.
 const SHOWN: usize = 20;
@@ -233,7 +233,7 @@ fn peak_megabytes() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_actors::progress::Counts;
+    use muster_actors::flow::progress::Counts;
 
     #[test]
     fn every_image_is_in_one_state() {

@@ -2,17 +2,18 @@
 
 use std::process::ExitCode;
 
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::grouping::say::{Member, Say, SayError};
 use muster_gallery::LIBRARY_GALLERY;
-use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::say::{Member, Say, SayError};
 use serde_json::{Value, json};
 
 use super::library::{LibraryArgs, face, group};
 use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, printable, short};
+use muster_gallery::view::FaceRow;
 use muster_library::change::{self, ChangeError};
-use muster_library::view::{self, FaceRow, Which};
+use muster_library::view::{self, Which};
 use muster_library::{Library, grouping, groups};
 
 /// Arguments of `muster people`.

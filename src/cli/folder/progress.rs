@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use muster_actors::progress::{Progress, Stage};
+use muster_actors::flow::progress::{Progress, Stage};
 
 use crate::cli::print::say;
 use muster_library::ScanReport;
@@ -109,7 +109,7 @@ pub fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_actors::progress::{Counts, StageProgress};
+    use muster_actors::flow::progress::{Counts, StageProgress};
 
     #[test]
     fn the_line_says_speed_time_left_and_what_each_stage_does() {

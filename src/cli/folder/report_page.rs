@@ -8,12 +8,13 @@ use std::path::{Component, Path};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use muster_actors::face::QualityReason;
+use muster_actors::domain::face::QualityReason;
 use sha2::{Digest, Sha256};
 
 use crate::cli::CliError;
 use crate::cli::text::{count, short};
-use muster_library::view::{self, FaceRow, Person, Rejected, Totals, Which};
+use muster_gallery::view::{FaceRow, Person, Totals};
+use muster_library::view::{self, Rejected, Which};
 use muster_library::{Library, LibraryError};
 
 const STYLE: &str = include_str!("report.css");

@@ -8,14 +8,14 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::ModelsError;
+use crate::cli::values::Provider;
+use muster_config::{Models, Settings};
 use muster_inference::onnx::bench::{self, Row};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::first_place;
 use muster_inference::onnx::pack::{DEFAULT_PACK, Pack};
 use muster_inference::onnx::plot;
 use muster_inference::onnx::tally::TensorRuns;
-use crate::cli::values::Provider;
-use muster_config::{Models, Settings};
 
 /// Arguments of `muster models bench`.
 #[derive(clap::Args, Clone, Debug)]

@@ -10,13 +10,13 @@ use clap::{Args, Subcommand};
 use muster_actors::ports::engine::EngineError;
 use serde_json::json;
 
+use muster_config::{Layers, Settings, SettingsError};
 use muster_inference::onnx::engine::Options;
 use muster_inference::onnx::home::{Home, NoHome};
 use muster_inference::onnx::lanes::{Lanes, Wanted};
 use muster_inference::onnx::pack::{DEFAULT_PACK, Pack, PackError};
 use muster_inference::onnx::pull::{self, Build, PullError, Pulled};
 use muster_inference::optimize::OptimizeError;
-use muster_config::{Layers, Settings, SettingsError};
 
 /// Lists, fetches, checks and times model packs.
 #[derive(Args, Clone, Debug)]

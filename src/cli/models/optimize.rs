@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::ModelsError;
+use crate::cli::values;
+use muster_config::{Provider, Settings};
 use muster_inference::onnx::graph::int8::Target;
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::{batch_on_a_card, first_place};
 use muster_inference::onnx::pack::{DEFAULT_PACK, Pack};
 use muster_inference::onnx::place::Place;
-use crate::cli::values;
 use muster_inference::onnx::product::{Parity, Precision};
 use muster_inference::optimize::{Made, Order, make};
-use muster_config::{Provider, Settings};
 
 /// A product that was made and refused (`EX_DATAERR`): its figures are printed.
 const REFUSED: u8 = 65;

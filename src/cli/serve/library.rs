@@ -3,18 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use muster_http::albums::LibraryAlbum;
 use crate::cli::CliError;
 use crate::cli::models::lanes;
+use muster_config::Settings;
+use muster_http::albums::LibraryAlbum;
+use muster_http::albums::LibraryGallery;
 use muster_http::jobs::Jobs;
 use muster_http::{Front, Parts, PhotoLimits};
-use muster_library::{Library, Runner, SqliteFaces, runner};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
-use muster_worker::recognition::{self, Analyst, Crowd, Here, LibraryGallery};
-use muster_config::Settings;
+use muster_library::{Library, Runner, SqliteFaces, runner};
 use muster_telemetry::{Extra, ModelRuns};
+use muster_worker::recognition::{self, Analyst, Crowd, Here};
 
 /// Recognition in this process over the library in `folder`; `paths` are what can be indexed, none those that were indexed last.
 pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result<Parts, CliError> {

@@ -16,14 +16,16 @@ use super::fleet;
 use super::folder::library::LibraryArgs;
 use super::signal::Signals;
 use super::{CliError, Logging};
-use muster_http::albums::{Albums, FleetAlbums};
-use muster_worker::fleet::FleetError;
-use muster_http::{Admin, Front, Guard, Keys, Parts, cors};
-use muster_library::Library;
-use muster_inference::pipeline;
-use muster_worker::recognition::Remote;
 use muster_config::{Layers, Origin, Settings};
+use muster_gallery::Albums;
+use muster_http::albums::FleetAlbums;
+use muster_http::purge::Purger;
+use muster_http::{Admin, Front, Guard, Keys, Parts, cors};
+use muster_inference::pipeline;
+use muster_library::Library;
 use muster_telemetry::{Extra, Telemetry};
+use muster_worker::fleet::FleetError;
+use muster_worker::recognition::Remote;
 
 /// Arguments of `muster serve`.
 #[derive(Debug, clap::Args)]
@@ -90,7 +92,7 @@ impl Args {
 async fn elsewhere(settings: &Settings) -> Result<Service, CliError> {
     let (guard, listen) = front(settings, None)?;
     let remote = Arc::new(Remote::start(settings).await.map_err(FleetError::from)?);
-    let admin = Arc::new(Admin::new(remote.purger()));
+    let admin = Arc::new(Admin::new(Purger::new(&remote)));
     let extra =
         Box::new(|| Extra { elsewhere: true, device: "none", service: String::from("web"), ..Extra::default() });
     let front = Front { recognizer: remote, limits: library::limits(settings), extra, served: Arc::default() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use muster_actors::exit::Exit;
+use muster_actors::domain::exit::Exit;
 use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 

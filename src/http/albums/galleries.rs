@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use muster_gallery::LIBRARY_GALLERY;
-use muster_actors::gallery::{GalleryId, GallerySnapshot};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot};
 use muster_actors::ports::faces::FacesError;
+use muster_gallery::LIBRARY_GALLERY;
 
 use muster_library::{Library, LibraryError, groups};
 use muster_worker::recognition::error::died;

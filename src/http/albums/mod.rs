@@ -1,6 +1,5 @@
 //! The galleries that a web front serves: a library's, or a fleet's.
 
-mod error;
 mod fleet;
 mod galleries;
 mod library;

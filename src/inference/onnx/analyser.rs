@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_actors::image::{Frame, Pixels, Rejection};
+use muster_actors::domain::image::{Frame, Pixels, Rejection};
 use muster_actors::ports::engine::{Analysis, EngineError, FoundFace};
 use ort::environment::Environment;
 

@@ -71,9 +71,9 @@ fn by_code_and_message(code: ErrorCode, message: &str) -> EngineError {
 
 #[cfg(test)]
 mod tests {
-    use muster_actors::error::Class;
-    use muster_actors::error::class::Classified;
-    use muster_actors::exit::Mend;
+    use muster_actors::domain::exit::Mend;
+    use muster_actors::errors::Class;
+    use muster_actors::errors::class::Classified;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! Faces cut out of an image, each from a decode that is large enough for it.
 
-use muster_actors::face::BBox;
-use muster_actors::image::{Frame, Pixels, Rejection};
+use muster_actors::domain::face::BBox;
+use muster_actors::domain::image::{Frame, Pixels, Rejection};
 
 use muster_vision::decode::{Region, closer_region};
 use muster_vision::{Detection, align, thumbnail};

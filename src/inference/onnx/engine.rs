@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use muster_actors::image::Frame;
+use muster_actors::domain::image::Frame;
 use muster_actors::ports::engine::{Analysis, Engine, EngineError};
 
 use super::analyser::Analyser;

@@ -15,8 +15,8 @@ use super::plan::{Found, Kind, Plan, Without, plan};
 use super::pull::Build;
 use super::runtime::is_installed;
 use super::tally::{Tally, TensorRuns};
-use crate::substitute;
 use crate::gpu::{self, Card, Choice, NoGpu};
+use crate::substitute;
 use muster_config::{Models, Provider};
 
 /// Lanes on one card: while one computes, the other uploads and prepares.

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use muster_actors::error::Class;
-use muster_actors::error::class::Classified;
-use muster_actors::exit::Mend;
+use muster_actors::domain::exit::Mend;
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
 use muster_actors::ports::engine::EngineError;
 use sha2::{Digest, Sha256};
 
@@ -216,7 +216,7 @@ pub(super) fn check(path: &Path, file: &File, mend: impl Fn() -> String) -> Resu
 }
 
 /// SHA-256 in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

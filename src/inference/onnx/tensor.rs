@@ -1,6 +1,6 @@
 //! Pixels as a model's input.
 
-use muster_actors::image::Pixels;
+use muster_actors::domain::image::Pixels;
 
 use super::manifest::{Channels, Normalisation};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_actors::image::Pixels;
+use muster_actors::domain::image::Pixels;
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 

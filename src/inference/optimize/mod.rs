@@ -10,8 +10,8 @@ mod samples;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use muster_actors::grouper::Params;
-use muster_actors::image::Pixels;
+use muster_actors::domain::image::Pixels;
+use muster_actors::grouping::Params;
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use muster_actors::face::FaceId;
-use muster_actors::gallery::FaceVector;
-use muster_actors::grouper::Params;
-use muster_actors::grouper::cluster::Clustering;
-use muster_actors::image::ImageId;
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::FaceVector;
+use muster_actors::domain::image::ImageId;
+use muster_actors::grouping::Params;
+use muster_actors::grouping::cluster::Clustering;
 use muster_actors::ports::index::IndexError;
 
 use muster_index::FlatFactory;
@@ -90,7 +90,7 @@ fn f_of_pairs(groups: &[Vec<FaceId>], people: &HashMap<FaceId, usize>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use muster_actors::face::BBox;
+    use muster_actors::domain::face::BBox;
 
     use super::*;
 

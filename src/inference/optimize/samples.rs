@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use muster_actors::image::{Frame, Pixels};
+use muster_actors::domain::image::{Frame, Pixels};
 use muster_actors::ports::engine::EngineError;
 use walkdir::WalkDir;
 

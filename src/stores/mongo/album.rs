@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use mongodb::bson::doc;
-use muster_actors::face::{BBox, FaceId};
-use muster_actors::gallery::{GalleryId, Group};
-use muster_actors::image::ImageId;
+use muster_actors::domain::face::{BBox, FaceId};
+use muster_actors::domain::gallery::{GalleryId, Group};
+use muster_actors::domain::image::ImageId;
 
 use super::documents::{self, face_id, group_id, image_id, text};
 use super::{MongoError, MongoFaces, gallery, names};

@@ -2,8 +2,8 @@
 //! "Server overload retry".
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
-use muster_actors::error::Class;
-use muster_actors::exit::Mend;
+use muster_actors::domain::exit::Mend;
+use muster_actors::errors::Class;
 
 use super::MongoError;
 

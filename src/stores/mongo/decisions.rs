@@ -2,7 +2,7 @@
 
 use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
-use muster_actors::gallery::{Decision, GalleryId, Verdict};
+use muster_actors::domain::gallery::{Decision, GalleryId, Verdict};
 
 use super::documents::{self, signed, uuid};
 use super::transaction::{begin, end, guard, raise};

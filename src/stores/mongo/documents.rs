@@ -6,12 +6,12 @@ use std::time::Duration;
 use mongodb::bson::binary::Vector;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, Uuid, doc};
-use muster_actors::face::{BBox, Face, FaceId};
-use muster_actors::gallery::{Decision, GroupId, Lineage, Verdict};
-use muster_actors::image::{ImageId, ImageRecord};
+use muster_actors::domain::face::{BBox, Face, FaceId};
+use muster_actors::domain::gallery::{Decision, GroupId, Lineage, Verdict};
+use muster_actors::domain::image::{ImageId, ImageRecord};
+use muster_actors::domain::timings::Timings;
 use muster_actors::ports::analyses::Content;
 use muster_actors::ports::faces::Commit;
-use muster_actors::timings::Timings;
 use serde::Serialize;
 
 use super::MongoError;

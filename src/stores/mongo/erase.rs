@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mongodb::bson::{Bson, Document, doc};
-use muster_actors::face::{BBox, FaceId};
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::image::{ImageId, Locator};
+use muster_actors::domain::face::{BBox, FaceId};
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::{ImageId, Locator};
 use muster_actors::ports::analyses::Content;
 
 use super::documents::{self, face_id, group_id, image_id, signed, text, uuid};

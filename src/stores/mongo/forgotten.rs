@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use mongodb::bson::{Bson, Document, doc};
-use muster_actors::face::BBox;
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::image::Locator;
+use muster_actors::domain::face::BBox;
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::Locator;
 
 use super::bulk::{Op, Statement};
 use super::documents::{text, uuid};

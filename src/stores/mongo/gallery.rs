@@ -3,8 +3,8 @@
 use mongodb::Cursor;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ReadConcern;
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
 use std::collections::BTreeMap;
 
 use super::documents::{self, digest_of, face_id, floats, group_id, image_id, unsigned};
@@ -74,7 +74,7 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<(Vec<
             members.entry(group).or_default().push(id);
         }
     }
-    if let Some(vectors) = &store.vectors {
+    if let Some(vectors) = store.vectors.as_deref() {
         // What was read and kept while somebody deleted it must not stay in the cache.
         if fill(store, vectors, gallery, &digests, &mut faces).await? && generation(store, gallery).await? != Some(at) {
             vectors.forget(gallery).await;
@@ -159,7 +159,7 @@ pub async fn partition(store: &MongoFaces, gallery: &GalleryId, mut members: Mem
 async fn decisions(
     store: &MongoFaces,
     gallery: &GalleryId,
-) -> Result<Vec<muster_actors::gallery::Decision>, MongoError> {
+) -> Result<Vec<muster_actors::domain::gallery::Decision>, MongoError> {
     let mut cursor = find(store, names::DECISIONS, gallery, doc! {}, doc! { "seq": 1 }).await?;
     let mut decisions = Vec::new();
     while cursor.advance().await? {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Binary, DateTime, Document, Uuid, doc};
 use mongodb::{Collection, Database};
-use muster_actors::cutover::trigger::Ended;
+use muster_actors::ports::observer::Ended;
 
 use super::{Connection, MongoError, MongoFaces, names};
 

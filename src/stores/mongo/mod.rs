@@ -15,6 +15,7 @@ mod forgotten;
 mod gallery;
 mod indexes;
 mod lately;
+pub mod pages;
 mod partition;
 mod tombstones;
 mod transaction;
@@ -27,8 +28,9 @@ use crate::embeddings::Embeddings;
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection, Database};
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use muster_gallery::{AlbumError, StoreFault};
 use tokio::time::timeout;
 
 pub use album::{Album, Place};
@@ -71,6 +73,12 @@ impl From<MongoError> for FacesError {
             MongoError::Conflict => Self::Conflict,
             error => Self::Failed { class: classify::class(&error), message: error.to_string() },
         }
+    }
+}
+
+impl From<MongoError> for AlbumError {
+    fn from(error: MongoError) -> Self {
+        StoreFault::from_class(classify::class(&error), error.to_string()).into()
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::UpdateModifications;
 use mongodb::{ClientSession, Collection};
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{GalleryId, Group, GroupId, Partition, Reconciled};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled};
 
 use super::documents::{self, signed, uuid};
 use super::transaction::{begin, end, guard, raise};

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mongodb::bson::{Bson, Document, doc};
-use muster_actors::face::BBox;
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::image::{ImageId, Locator, digest};
+use muster_actors::domain::face::BBox;
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::{ImageId, Locator, digest};
 
 use super::documents::{image_id, text, uuid};
 use super::{MongoError, documents};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mongodb::bson::{Bson, doc};
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::gallery::GalleryId;
 use muster_actors::ports::faces::Commit;
 
 use super::bulk::{Op, Statement};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::Locator;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::Locator;
 use muster_actors::ports::analyses::Content;
 
 use super::{Cache, analyses, connection, objects, vectors};

@@ -1,7 +1,7 @@
 //! Images that need not be downloaded again. The store is always asked whether they still are what they were.
 
 use async_trait::async_trait;
-use muster_actors::image::Locator;
+use muster_actors::domain::image::Locator;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 
 use super::Cache;

@@ -2,7 +2,7 @@
 //! name, and rubbish under a name does not have it.
 
 use async_trait::async_trait;
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::gallery::GalleryId;
 
 use super::Cache;
 use crate::embeddings::{Digest, Embeddings, digest};

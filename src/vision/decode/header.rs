@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::ImageDecoder;
-use muster_actors::image::{RejectReason, Rejection};
+use muster_actors::domain::image::{RejectReason, Rejection};
 
 use super::{Limits, exif, heif, orient, raster, segments};
 

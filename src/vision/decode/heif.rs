@@ -8,7 +8,7 @@ use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
 use libloading::Library;
-use muster_actors::image::{Pixels, RejectReason, Rejection};
+use muster_actors::domain::image::{Pixels, RejectReason, Rejection};
 
 use super::Limits;
 

@@ -7,7 +7,7 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::NonNull;
 
-use muster_actors::image::{Pixels, RejectReason, Rejection};
+use muster_actors::domain::image::{Pixels, RejectReason, Rejection};
 use turbojpeg::raw;
 
 use super::orient::Rect;

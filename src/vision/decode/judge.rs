@@ -1,6 +1,6 @@
 //! The prefilter's judgement of a thumbnail: one in a JPEG's header, or one of its own.
 
-use muster_actors::image::Pixels;
+use muster_actors::domain::image::Pixels;
 
 use super::{exif, jpeg, segments};
 use crate::luma::{Luma, moments};

@@ -12,8 +12,8 @@ mod segments;
 mod tests;
 
 use bytes::Bytes;
-use muster_actors::face::BBox;
-use muster_actors::image::{Frame, Pixels, RejectReason, Rejection};
+use muster_actors::domain::face::BBox;
+use muster_actors::domain::image::{Frame, Pixels, RejectReason, Rejection};
 use muster_actors::ports::decoder::{DecodeError, Decoder};
 
 pub use header::{Format, Header, probe};

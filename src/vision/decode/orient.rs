@@ -1,6 +1,6 @@
 //! The eight EXIF orientations, of pixels and of rectangles.
 
-use muster_actors::image::Pixels;
+use muster_actors::domain::image::Pixels;
 
 /// How an upright image walks through its stored pixels: pixel (x, y) of the upright image is stored
 /// at `base + x * right + y * down`.

@@ -5,7 +5,7 @@ use std::io::{BufRead, Cursor, Seek};
 use image::codecs::{png::PngDecoder, webp::WebPDecoder};
 use image::error::{ImageError, LimitErrorKind};
 use image::{DynamicImage, ImageDecoder};
-use muster_actors::image::{Pixels, RejectReason, Rejection};
+use muster_actors::domain::image::{Pixels, RejectReason, Rejection};
 
 use super::{Limits, exif};
 

@@ -3,7 +3,7 @@
 pub mod scrfd;
 pub mod yunet;
 
-use muster_actors::face::BBox;
+use muster_actors::domain::face::BBox;
 
 use super::Detection;
 

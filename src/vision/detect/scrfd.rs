@@ -3,7 +3,7 @@
 //! Source: InsightFace `detection/scrfd/tools/scrfd.py`; Guo et al., "Sample and Computation Redistribution for
 //! Efficient Face Detection", ICLR 2022.
 
-use muster_actors::face::BBox;
+use muster_actors::domain::face::BBox;
 
 use super::{HeadError, check, grid, is_finite};
 use crate::Detection;

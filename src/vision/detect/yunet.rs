@@ -3,7 +3,7 @@
 //! Source: OpenCV `modules/objdetect/src/face_detect.cpp`, `FaceDetectorYNImpl::postProcess`; Wu et al., "YuNet: A Tiny
 //! Millisecond-level Face Detector", 2023.
 
-use muster_actors::face::BBox;
+use muster_actors::domain::face::BBox;
 
 use super::{HeadError, check, grid, is_finite};
 use crate::Detection;

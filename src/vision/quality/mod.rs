@@ -6,8 +6,8 @@ mod occlusion_weights;
 pub mod pose;
 pub mod sharpness;
 
-use muster_actors::face::{BBox, Landmarks, Quality, QualityReason};
-use muster_actors::image::Pixels;
+use muster_actors::domain::face::{BBox, Landmarks, Quality, QualityReason};
+use muster_actors::domain::image::Pixels;
 use serde::{Deserialize, Serialize};
 
 use super::luma::Luma;

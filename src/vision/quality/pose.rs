@@ -1,8 +1,8 @@
 //! Where the head points, from five landmarks.
 
-use muster_actors::face::Landmarks;
+use muster_actors::domain::face::Landmarks;
 
-/// Degrees; signs as in [`muster_actors::face::Quality`].
+/// Degrees; signs as in [`muster_actors::domain::face::Quality`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Pose {
     /// 0 looks at the camera, positive turns to the image's right.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_actors::announcer::Announcer;
+use muster_actors::pipeline::announcer::Announcer;
 use tracing::Span;
 
 use super::{FleetError, Published};
@@ -11,10 +11,10 @@ use muster_aws::clients::Clients;
 use muster_aws::depth::name;
 use muster_aws::s3::S3Bucket;
 use muster_aws::sqs::SqsOutbox;
+use muster_config::{Settings, required};
+use muster_stores::embeddings::Embeddings;
 use muster_stores::mongo::{Connection, MongoFaces, Origin, Uris};
 use muster_stores::redis::{Cache, Vectors};
-use muster_config::{Settings, required};
-use muster_telemetry;
 
 /// Clients of everything that is written to.
 pub(super) struct Ends {
@@ -37,7 +37,7 @@ impl Ends {
             false => Some(Cache::new(&settings.redis).map_err(|error| FleetError::Redis(error.to_string()))?),
         };
         let vectors = cache.clone().map(|cache| Vectors::new(cache, settings.redis.gallery_seconds));
-        let store = MongoFaces::new(&connection, vectors);
+        let store = MongoFaces::new(&connection, vectors.map(|vectors| Arc::new(vectors) as Arc<dyn Embeddings>));
         let store = match name(&settings.queues.images) {
             "" => store,
             queue => store.with_origin(Origin::new(queue)),
@@ -61,5 +61,5 @@ impl Ends {
 /// Asks for the grouping of galleries in the queue `url`.
 pub(super) fn announcer(ends: &Ends, url: &str, delay: Duration) -> Announcer {
     let outbox = SqsOutbox::new(ends.aws.sqs.clone(), url.to_owned());
-    Announcer::new(Arc::new(outbox), delay, || telemetry::header(&Span::current()))
+    Announcer::new(Arc::new(outbox), delay, || muster_telemetry::header(&Span::current()))
 }

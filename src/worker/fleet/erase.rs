@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use muster_actors::face::FaceId;
-use muster_actors::gallery::{GalleryId, GroupId};
-use muster_actors::image::{ImageId, Locator};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::image::{ImageId, Locator};
 use muster_actors::ports::faces::FacesError;
 
 use super::Published;

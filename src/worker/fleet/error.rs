@@ -1,16 +1,17 @@
 //! Why a worker cannot start, or a gallery's images cannot be forgotten.
 
 use muster_actors::cutover::record::RecordError;
-use muster_actors::error::Class;
-use muster_actors::error::class::Classified;
-use muster_actors::exit::{Exit, Mend};
+use muster_actors::domain::exit::{Exit, Mend};
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::queue::QueueError;
 use muster_actors::scaler::flight::LookError;
 
 use muster_aws::classify::Fault;
-use muster_stores::mongo::{MongoError, classify};
 use muster_config::Unset;
+use muster_gallery::{AlbumError, StoreFault};
+use muster_stores::mongo::{MongoError, classify};
 
 /// Why a worker cannot start, or a gallery's images cannot be forgotten.
 #[derive(Debug, thiserror::Error)]
@@ -84,5 +85,14 @@ impl FleetError {
             class if class.passes() => Exit::DependencyDown(self.to_string()),
             _ => Exit::Bug(self.to_string()),
         }
+    }
+}
+
+impl From<FleetError> for AlbumError {
+    fn from(error: FleetError) -> Self {
+        Self::Store(match error.exit() {
+            Exit::DependencyDown(why) => StoreFault::Unavailable(why),
+            exit => StoreFault::Broken(exit.to_string()),
+        })
     }
 }

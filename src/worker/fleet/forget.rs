@@ -5,18 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use muster_actors::announcer::Announcer;
-use muster_actors::error::Class;
-use muster_actors::gallery::{GalleryId, GroupId, Lineage, Reconciled};
-use muster_actors::grouper::{Params, reconcile};
-use muster_actors::image::{ImageId, Locator};
+use muster_actors::domain::gallery::{GalleryId, GroupId, Lineage, Reconciled};
+use muster_actors::domain::image::{ImageId, Locator};
+use muster_actors::errors::Class;
+use muster_actors::grouping::{Params, reconcile};
+use muster_actors::pipeline::announcer::Announcer;
 use muster_actors::ports::faces::{Faces, FacesError};
-use serde::Serialize;
 
 use super::erase::Erased;
 use super::{FleetError, Published};
-use muster_index::FlatFactory;
 use muster_gallery::receipt::{FleetReceipt, Reached};
+use muster_index::FlatFactory;
 use muster_stores::mongo::{Known, KnownFace, PAGE, Scope};
 
 /// What to forget.

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::Locator;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::Locator;
 use muster_actors::ports::objects::{Objects, ObjectsError};
 
 use super::FleetError;
 use muster_aws::classify::Fault;
 use muster_aws::clients::Clients;
 use muster_aws::s3::S3Objects;
+use muster_config::Settings;
 use muster_inference::onnx::manifest::{MAX_FILE_BYTES, Manifest};
 use muster_inference::onnx::pack::sha256;
-use muster_config::Settings;
 
 const MANIFEST: &str = "manifest.toml";
 const MANIFEST_BYTES: u64 = 1 << 20;

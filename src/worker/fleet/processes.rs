@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use muster_actors::ports::fleet::Line;
 use muster_actors::ports::fleet::{Fleet, FleetError as Refusal, Order, Phase, Sighting};
+use muster_actors::ports::gauge::Depth;
 use muster_actors::ports::gauge::{Gauge, GaugeError};
-use muster_actors::scaler::policy::Depth;
-use muster_actors::scaler::workers::Line;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 

@@ -10,10 +10,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use muster_actors::error::Class;
-use muster_actors::face::Face;
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::image::{ImageId, ImageRecord, RejectReason, Rejection};
+use muster_actors::domain::face::Face;
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::image::{ImageId, ImageRecord, RejectReason, Rejection};
+use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use serde_json::{Value, json};
 
@@ -30,7 +30,8 @@ const FORMAT: u32 = 1;
 /// MongoDB with S3 beside it.
 #[derive(Clone)]
 pub struct Published {
-    pub(crate) store: MongoFaces,
+    /// The database.
+    pub store: MongoFaces,
     /// Where results go, and under which prefix; nowhere when `None`.
     pub(super) results: Option<(S3Bucket, String)>,
     /// Where crops and groups go.
@@ -42,12 +43,6 @@ pub struct Published {
 /// The key of a face's crop.
 pub fn crop_key(gallery: &GalleryId, image: ImageId, face: impl std::fmt::Display) -> String {
     format!("galleries/{gallery}/faces/{image}/{face}.jpg")
-}
-
-impl From<Fault> for FacesError {
-    fn from(Fault { class, message, .. }: Fault) -> Self {
-        Self::Failed { class, message }
-    }
 }
 
 impl Published {

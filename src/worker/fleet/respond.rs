@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_actors::pipeline::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::ports::Ports;
-use muster_actors::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::{Running, start};
 
 use super::{FleetError, Worker};
-use muster_aws::s3::{S3Bucket, S3Objects};
-use muster_inference::onnx::lanes::Lanes;
-use muster_inference::pipeline;
 use crate::recognition::inbox::Inbox;
 use crate::recognition::letter::Rights;
 use crate::recognition::replies::Replies;
 use crate::recognition::{Crowd, rule};
+use muster_aws::s3::{S3Bucket, S3Objects};
 use muster_config::{Duty, required};
+use muster_inference::onnx::lanes::Lanes;
+use muster_inference::pipeline;
 
 /// Photos of a lane on their way: enough that it never waits, few enough that other workers have theirs.
 const CREDITS: usize = 4;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
-use muster_actors::face::FaceId;
-use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::Params;
-use muster_actors::image::{ImageId, Locator};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::{ImageId, Locator};
+use muster_actors::grouping::Params;
 use muster_actors::ports::objects::{Objects, ObjectsError};
 
 use super::ends::{Ends, announcer};

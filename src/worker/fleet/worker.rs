@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_actors::announcer::Announced;
-use muster_actors::concurrency::{Bounds, Limits};
-use muster_actors::error::backoff::RetrySettings;
-use muster_actors::gallery::{GalleryId, GalleryRule};
-use muster_actors::grouper::Kept;
-use muster_actors::message::Intake;
-use muster_actors::ports::Ports;
-use muster_actors::ports::objects::Objects;
-use muster_actors::settings::{
+use muster_actors::domain::gallery::{GalleryId, GalleryRule};
+use muster_actors::domain::message::Intake;
+use muster_actors::errors::backoff::RetrySettings;
+use muster_actors::flow::concurrency::{Bounds, Limits};
+use muster_actors::grouping::Kept;
+use muster_actors::pipeline::announcer::Announced;
+use muster_actors::pipeline::settings::{
     CreditSettings, FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
     WriterSettings,
 };
+use muster_actors::ports::Ports;
+use muster_actors::ports::objects::Objects;
 use muster_actors::{Running, start, start_grouping};
 
 use super::ends::{Ends, announcer};
@@ -22,13 +22,12 @@ use super::{Depth, FleetError};
 use muster_aws::requests::Counted;
 use muster_aws::s3::S3Objects;
 use muster_aws::sqs::{SqsQueue, Urls};
+use muster_config::{Duty, Settings, required};
 use muster_index::FlatFactory;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
 use muster_stores::redis::{Cache, CachedAnalyses, CachedObjects};
-use muster_config::{Duty, Settings, required};
-use muster_telemetry;
 
 /// Numbers in the vectors of galleries that stay in memory: 2 GiB of them.
 const KEPT: usize = 1 << 29;
@@ -154,7 +153,7 @@ impl Worker {
         };
         let thumbnails = prefilter.sibling();
         PipelineSettings {
-            adopt: telemetry::adopt,
+            adopt: muster_telemetry::adopt,
             credits: CreditSettings { count: fleet.credits, ..common.credits },
             limits: Limits { downloads: fleet.downloads.min(DOWNLOADS), ..common.limits },
             bounds: Bounds { most: Limits { downloads: fleet.downloads, ..common.bounds.most }, ..common.bounds },

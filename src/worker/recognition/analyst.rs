@@ -8,23 +8,22 @@ use std::time::Duration;
 
 use actix::System;
 use bytes::Bytes;
-use muster_actors::exit::Exit;
+use muster_actors::domain::exit::Exit;
+use muster_actors::flow::progress::Progress;
+use muster_actors::pipeline::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::ports::Ports;
 use muster_actors::ports::faces::Commit;
-use muster_actors::progress::Progress;
-use muster_actors::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::start;
 use tokio::sync::{oneshot, watch};
 
 use super::recognizer::Refusal;
 use super::requests::Requests;
 use super::room::{Place, Room};
+use muster_config::Settings;
 use muster_inference::gpu::health::Health;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
-use muster_config::Settings;
-use muster_telemetry;
 
 /// An image that the pipeline had to give back comes again so soon: its caller waits.
 const RETRY: Duration = Duration::from_millis(250);
@@ -134,7 +133,7 @@ fn settings(settings: &Settings, model: String) -> PipelineSettings {
         writer: WriterSettings { at_once: ANSWERS, ..answering.writer },
         release_delay: RETRY,
         drop_delay: RETRY,
-        adopt: telemetry::adopt,
+        adopt: muster_telemetry::adopt,
         ..answering
     }
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use muster_actors::gallery::GalleryId;
-use muster_actors::identification::{Candidate, Enrolled};
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::grouping::identification::{Candidate, Enrolled};
 use muster_actors::ports::index::IndexError;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
@@ -168,9 +168,9 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use async_trait::async_trait;
-    use muster_actors::face::FaceId;
-    use muster_actors::gallery::{FaceVector, GallerySnapshot, Group, GroupId};
-    use muster_actors::image::ImageId;
+    use muster_actors::domain::face::FaceId;
+    use muster_actors::domain::gallery::{FaceVector, GallerySnapshot, Group, GroupId};
+    use muster_actors::domain::image::ImageId;
     use muster_actors::ports::faces::FacesError;
 
     use super::*;
@@ -189,7 +189,7 @@ mod tests {
         async fn generation(&self, gallery: &GalleryId) -> Result<Option<u64>, FacesError> {
             if self.away.load(Ordering::SeqCst) {
                 let message = "away".to_owned();
-                return Err(FacesError::Failed { class: muster_actors::error::Class::Transient, message });
+                return Err(FacesError::Failed { class: muster_actors::errors::Class::Transient, message });
             }
             Ok((gallery.0 == "g").then(|| self.generation.load(Ordering::SeqCst)))
         }

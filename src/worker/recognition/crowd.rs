@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use muster_actors::gallery::GalleryId;
-use muster_actors::identification::{Identified, Rule};
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::grouping::identification::{Identified, Rule};
 
 use super::circle::Circle;
 use super::error::{CrowdError, died};

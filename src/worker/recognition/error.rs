@@ -1,8 +1,8 @@
 //! Why nobody could be looked up.
 
-use muster_actors::error::Class;
-use muster_actors::error::class::Classified;
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 
@@ -31,6 +31,6 @@ impl Classified for CrowdError {
 }
 
 /// A thread that searched or read died.
-pub(crate) fn died(error: &tokio::task::JoinError) -> FacesError {
+pub fn died(error: &tokio::task::JoinError) -> FacesError {
     FacesError::Failed { class: Class::Bug, message: error.to_string() }
 }

@@ -1,7 +1,7 @@
 //! Where the people come from that are searched.
 
 use async_trait::async_trait;
-use muster_actors::gallery::{GalleryId, GallerySnapshot};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot};
 use muster_actors::ports::faces::{Faces, FacesError};
 
 use muster_stores::mongo::MongoFaces;

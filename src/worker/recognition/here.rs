@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use muster_gallery::LIBRARY_GALLERY;
-use muster_actors::exit::Exit;
-use muster_actors::gallery::GalleryId;
+use muster_actors::domain::exit::Exit;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::flow::progress::Progress;
 use muster_actors::ports::faces::Commit;
-use muster_actors::progress::Progress;
+use muster_gallery::LIBRARY_GALLERY;
 use tokio::sync::watch;
 
 use super::analyst::Analyst;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use muster_actors::error::Class;
-use muster_actors::image::Rejection;
+use muster_actors::domain::image::Rejection;
+use muster_actors::errors::Class;
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
 
 use super::letter::{Request, Rights, is_over};
@@ -170,7 +170,7 @@ impl Queue for Inbox {
 
 #[cfg(test)]
 mod tests {
-    use muster_actors::gallery::GalleryId;
+    use muster_actors::domain::gallery::GalleryId;
     use muster_actors::ports::queue::Delivery;
 
     use super::super::letter::Id;
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(open.find(&key), Some(request(1)));
         inbox.ack(&[Handle("good".into())]).await.unwrap();
         assert_eq!(open.find(&key), Some(request(1)), "another receipt is worked on");
-        let rejection = Rejection::new(muster_actors::image::RejectReason::Corrupt, "no photo");
+        let rejection = Rejection::new(muster_actors::domain::image::RejectReason::Corrupt, "no photo");
         open.told(&key);
         inbox.reject(&[(Handle("again".into()), rejection.clone())]).await.unwrap();
         assert_eq!(open.find(&key), None);

@@ -8,9 +8,9 @@ use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::{RejectReason, Rejection};
-use muster_actors::message;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::{RejectReason, Rejection};
+use muster_actors::domain::message;
 use serde::{Deserialize, Serialize};
 
 use super::seen::{Found, Seen};

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use muster_actors::error::Class;
-use muster_actors::error::backoff::{Backoff, Jitter, RetrySettings};
+use muster_actors::errors::Class;
+use muster_actors::errors::backoff::{Backoff, Jitter, RetrySettings};
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;

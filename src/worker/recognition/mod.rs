@@ -6,37 +6,25 @@
 //! caller ─► Remote: Room ─► S3, SQS ┄► Inbox ─► Fetcher … Writer ─► Replies (Crowd) ┄► S3, SQS ─► Listener ─► caller
 //! ```
 
-#[cfg(feature = "serve")]
 pub mod analyst;
 mod circle;
 pub mod crowd;
 pub mod error;
 pub mod galleries;
-#[cfg(feature = "serve")]
 pub mod here;
 pub mod inbox;
 pub mod letter;
-#[cfg(feature = "serve")]
 mod listener;
-#[cfg(feature = "serve")]
-pub mod purge;
-#[cfg(feature = "serve")]
 pub mod recognizer;
-#[cfg(feature = "serve")]
 pub mod remote;
 pub mod replies;
-#[cfg(feature = "serve")]
 pub mod requests;
-#[cfg(feature = "serve")]
 pub mod room;
 pub mod seen;
-#[cfg(feature = "serve")]
 mod waiting;
 
-#[cfg(feature = "serve")]
 pub use {
     analyst::Analyst,
-    galleries::LibraryGallery,
     here::Here,
     recognizer::{Recognizer, Refusal},
     remote::Remote,
@@ -44,10 +32,10 @@ pub use {
 };
 pub use {crowd::Crowd, seen::Ask};
 
-use muster_actors::identification::Rule;
+use muster_actors::grouping::identification::Rule;
 
-use muster_inference::onnx::manifest::Manifest;
 use muster_config::Settings;
+use muster_inference::onnx::manifest::Manifest;
 
 /// A name is said of a face only when it is so much nearer than two faces of one group must be: a group is looked at and mended, a
 /// name is believed. Measured with the pack `open` (docs/serve.md).

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use muster_actors::exit::Exit;
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::Rejection;
-use muster_actors::progress::Progress;
+use muster_actors::domain::exit::Exit;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::Rejection;
+use muster_actors::flow::progress::Progress;
 use tokio::sync::watch;
 
 use super::room::Place;

@@ -12,21 +12,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use muster_actors::error::Class;
-use muster_actors::exit::Exit;
-use muster_actors::gallery::GalleryId;
-use muster_actors::image::{Locator, RejectReason};
+use muster_actors::domain::exit::Exit;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::{Locator, RejectReason};
+use muster_actors::errors::Class;
+use muster_actors::flow::progress::Progress;
 use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::outbox::{Letter, Outbox};
 use muster_actors::ports::queue::Settled;
-use muster_actors::progress::Progress;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
 use super::letter::{Answer, Id, Request};
 use super::listener::Listener;
-use super::purge::Purger;
 use super::recognizer::{Recognizer, Refusal};
 use super::room::{Place, Room};
 use super::seen::{Ask, Found, Seen};
@@ -152,10 +151,11 @@ impl Remote {
         })
     }
 
-    /// Empties what lies between it and its workers.
-    pub fn purger(&self) -> Purger {
+    /// What lies between it and its workers: a client with the URLs of the queues of requests and replies, and the buckets of
+    /// photos and answers.
+    pub fn stores(&self) -> (aws_sdk_sqs::Client, [String; 2], [S3Bucket; 2]) {
         let Buckets { photos, answers, .. } = self.buckets.clone();
-        Purger::new(self.sqs.clone(), [self.requests.clone(), self.responses.clone()], [photos, answers])
+        (self.sqs.clone(), [self.requests.clone(), self.responses.clone()], [photos, answers])
     }
 
     /// Sends a photo, and waits for its answer: `whole` with the faces themselves.

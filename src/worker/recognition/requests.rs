@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use muster_actors::error::Class;
-use muster_actors::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::image::{Locator, RejectReason, Rejection};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::image::{Locator, RejectReason, Rejection};
+use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};

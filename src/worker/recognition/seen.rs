@@ -1,9 +1,9 @@
 //! What is asked about a photo, and what was seen in it.
 
-use muster_actors::face::{BBox, Face, Landmarks, Quality};
-use muster_actors::gallery::GalleryId;
-use muster_actors::identification::Identified;
-use muster_actors::image::ImageRecord;
+use muster_actors::domain::face::{BBox, Face, Landmarks, Quality};
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::ImageRecord;
+use muster_actors::grouping::identification::Identified;
 use serde::{Deserialize, Serialize};
 
 /// What a caller wants to know.

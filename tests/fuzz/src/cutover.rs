@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_actors::cutover::record::{RecordError, change, read};
-use muster_actors::cutover::state::{KEPT, Note, STEPS, Wish};
+use muster_actors::domain::cutover_state::{KEPT, Note, STEPS, Wish};
 
 use super::shelf::{Shelf, now};
 

@@ -1,7 +1,7 @@
 //! EXIF blocks: whatever they say, the image has a size and one of eight orientations.
 
-use muster_vision::decode::{VisionDecoder, probe};
 use muster_actors::ports::decoder::Decoder;
+use muster_vision::decode::{VisionDecoder, probe};
 
 use super::image::LIMITS;
 

@@ -1,7 +1,7 @@
 //! Headers of images: a size within the limits, and the quality of what the prefilter sees.
 
-use muster_vision::decode::{Format, VisionDecoder, probe};
 use muster_actors::ports::decoder::Decoder;
+use muster_vision::decode::{Format, VisionDecoder, probe};
 
 use super::image::LIMITS;
 

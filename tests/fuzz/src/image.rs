@@ -1,9 +1,9 @@
 //! Images: pixels of the size that they name, or a rejection.
 
 use bytes::Bytes;
+use muster_actors::domain::face::BBox;
+use muster_actors::domain::image::Pixels;
 use muster_vision::decode::{Format, Limits, VisionDecoder, closer_region};
-use muster_actors::face::BBox;
-use muster_actors::image::Pixels;
 
 /// Small, so that an input that asks for much is answered quickly.
 pub const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1 << 22 };

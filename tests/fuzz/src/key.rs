@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
+use muster_actors::domain::image::ImageId;
 use muster_library::Places;
 use muster_library::key::{HERE, ROOT, decode, encode, shown};
-use muster_actors::image::ImageId;
 
 fn inside(path: &Path) -> bool {
     let bytes = path.as_os_str().as_bytes();

@@ -1,15 +1,15 @@
 //! A library whose file is damaged: every value that can stand in a column is read or refused, and what is read can be grouped.
 
+use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
+use muster_actors::domain::timings::Timings;
+use muster_actors::grouping::{Params, reconcile};
+use muster_actors::ports::faces::Commit;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_index::FlatFactory;
 use muster_library::view::{self, Which};
 use muster_library::{groups, schema, write};
-use muster_actors::face::{BBox, Face, FaceId, Quality};
-use muster_actors::gallery::GalleryId;
-use muster_actors::grouper::{Params, reconcile};
-use muster_actors::image::{ImageRecord, ImageState, Locator};
-use muster_actors::ports::faces::Commit;
-use muster_actors::timings::Timings;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -47,7 +47,8 @@ const COLUMNS: [(&str, &str); 28] = [
 
 /// An image with two faces.
 fn image(n: u8) -> Commit {
-    let locator = Locator { gallery: GalleryId(LIBRARY_GALLERY.to_owned()), bucket: ".".to_owned(), key: format!("{n}.jpg") };
+    let locator =
+        Locator { gallery: GalleryId(LIBRARY_GALLERY.to_owned()), bucket: ".".to_owned(), key: format!("{n}.jpg") };
     let id = locator.id();
     let face = |m: u8| {
         let bbox = BBox { x: f32::from(m) * 50.0, y: 0.0, width: 40.0, height: 40.0 };

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use muster_actors::ports::fleet::Line;
 use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
+use muster_actors::ports::gauge::Depth;
 use muster_actors::ports::gauge::{Gauge, GaugeError};
 use muster_actors::scaler::flight::{LookError, ScalerSettings, Submitter};
 use muster_actors::scaler::memory::Patience;
-use muster_actors::scaler::policy::{Depth, Pace, Policy};
-use muster_actors::scaler::workers::{Line, Workers};
+use muster_actors::scaler::policy::{Pace, Policy};
+use muster_actors::scaler::workers::Workers;
 
 use super::shelf::{Shelf, now};
 

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use muster_actors::gallery::{GalleryId, GalleryRule};
-use muster_actors::image::{Locator, RejectReason};
-use muster_actors::message::{Intake, Message, parse, parse_grouping};
+use muster_actors::domain::gallery::{GalleryId, GalleryRule};
+use muster_actors::domain::image::{Locator, RejectReason};
+use muster_actors::domain::message::{Intake, Message, parse, parse_grouping};
 use serde_json::json;
 
 /// Below the size of the largest seeds' mutations, so that it is passed at times.

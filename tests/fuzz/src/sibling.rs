@@ -1,6 +1,6 @@
 //! Patterns of thumbnails' keys: the thumbnail of every image is known as one.
 
-use muster_actors::prefilter::sibling::Sibling;
+use muster_actors::domain::sibling::Sibling;
 
 /// A line with a pattern, and the key of an image.
 pub fn sibling(data: &[u8]) {

@@ -1,9 +1,9 @@
 //! Messages under a cutover: each image goes to its side, once, and what nobody can read goes on as it came.
 
 use muster_actors::cutover::split::{Side, side, split};
-use muster_actors::gallery::{GalleryId, GalleryRule};
-use muster_actors::image::Locator;
-use muster_actors::message::{Intake, Message, parse};
+use muster_actors::domain::gallery::{GalleryId, GalleryRule};
+use muster_actors::domain::image::Locator;
+use muster_actors::domain::message::{Intake, Message, parse};
 
 const LIMIT: usize = 1 << 20;
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::cli::CliError;
+use crate::cli::print::{print, say};
+use ground::{FOUND, Where, program};
 use muster_chaos::ChaosError;
 use muster_chaos::audit::{Audit, audit};
 use muster_chaos::load::Load;
@@ -18,9 +21,6 @@ use muster_chaos::site::Site;
 use muster_chaos::stand_in::{self, Marked, StandIn};
 use muster_chaos::storm::{self, Outcome, Run};
 use muster_inference::substitute::Substitute;
-use crate::cli::CliError;
-use crate::cli::print::{print, say};
-use ground::{FOUND, Where, program};
 
 /// Seconds of a storm for each kill, where nobody says how long it lasts.
 const SECONDS_PER_KILL: f64 = 1.5;

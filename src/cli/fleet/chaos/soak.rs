@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::ground::{FOUND, Where, program};
 use super::runtime;
-use muster_chaos::load::Load;
-use muster_chaos::soak::soak;
 use crate::cli::CliError;
 use crate::cli::print::print;
+use muster_chaos::load::Load;
+use muster_chaos::soak::soak;
 
 /// Images that are sent again and again.
 const IMAGES: usize = 600;

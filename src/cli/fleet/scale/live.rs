@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, System};
-use muster_actors::error::Class;
-use muster_actors::error::class::Classified;
-use muster_actors::exit::Exit;
+use muster_actors::domain::exit::Exit;
+use muster_actors::errors::Class;
+use muster_actors::errors::class::Classified;
 use muster_actors::ports::fleet::Fleet;
 use muster_actors::ports::gauge::Gauge;
 use muster_actors::scaler::flight::{LookError, Submitter};
@@ -16,14 +16,14 @@ use muster_actors::scaler::{Scaler, Stop};
 use tokio::sync::Notify;
 
 use super::tell::Teller;
+use crate::cli::CliError;
+use crate::cli::signal::Signals;
 use muster_aws::clients::Clients;
 use muster_aws::ecs::EcsFleet;
 use muster_aws::scaling;
-use crate::cli::CliError;
-use crate::cli::signal::Signals;
-use muster_worker::fleet::{FleetError, LocalGauge, Make, Processes};
-use muster_inference::onnx::home::Home;
 use muster_config::{FleetKind, Service, Settings, required};
+use muster_inference::onnx::home::Home;
+use muster_worker::fleet::{FleetError, LocalGauge, Make, Processes};
 
 /// How often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

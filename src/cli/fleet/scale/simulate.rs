@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use muster_actors::cost::Prices;
+use muster_actors::domain::cost::Prices;
 use muster_actors::scaler::simulate::{Outcome, Rule, simulate};
 use muster_actors::scaler::trace::{NAMES, Trace};
 use serde::Serialize;

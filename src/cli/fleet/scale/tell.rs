@@ -4,16 +4,18 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use muster_actors::ports::fleet::Job;
+use muster_actors::ports::fleet::Line;
 use muster_actors::ports::fleet::Order;
+use muster_actors::ports::gauge::Depth;
 use muster_actors::scaler::flight::{Look, LookError};
-use muster_actors::scaler::policy::{Depth, Job, Why};
+use muster_actors::scaler::policy::Why;
 use muster_actors::scaler::stuck::Stuck;
-use muster_actors::scaler::workers::Line;
 use serde_json::json;
 
 use crate::cli::print::print_lines;
-use muster_worker::fleet::{Event, Hear};
 use muster_config::Service;
+use muster_worker::fleet::{Event, Hear};
 
 /// Writes lines to standard output.
 #[derive(Clone)]

@@ -9,13 +9,14 @@ use futures_util::future::try_join3;
 use mongodb::bson::Uuid;
 use muster_actors::cutover::record;
 use muster_actors::cutover::router::{Routed, Router};
-use muster_actors::cutover::state::{Note, State, Wish};
-use muster_actors::cutover::trigger::{Reading, Seen, readings};
+use muster_actors::cutover::trigger::{Reading, readings};
 use muster_actors::cutover::watcher::{Rules, Watcher};
+use muster_actors::domain::cutover_state::{Note, State, Wish};
+use muster_actors::ports::gauge::Depth;
 use muster_actors::ports::observer::Observer;
+use muster_actors::ports::observer::Seen;
 use muster_actors::ports::outbox::Outbox;
 use muster_actors::ports::queue::{Queue, QueueError};
-use muster_actors::scaler::policy::Depth;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -139,7 +140,7 @@ impl Cutover {
         let images = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.images);
         let left = state.dwell_left(Duration::from_secs(cutover.dwell_seconds), now());
         Ok(Look {
-            next: muster_actors::cutover::state::next(state.percent),
+            next: muster_actors::domain::cutover_state::next(state.percent),
             dwell_left_seconds: left.as_millis().div_ceil(1000) as u64,
             queues: depths,
             images: (images(&observed.batch), images(&observed.ecs)),

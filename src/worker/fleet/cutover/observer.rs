@@ -6,16 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use futures_util::future::join;
-use muster_actors::cutover::state::State;
-use muster_actors::cutover::trigger::{Observed, Seen};
+use muster_actors::domain::cutover_state::State;
 use muster_actors::ports::observer::Observer;
+use muster_actors::ports::observer::{Observed, Seen};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::now;
 use muster_aws::depth::{depth, name};
-use muster_stores::mongo::{Connection, Lately, MongoError, Uris};
 use muster_config::{Mongo, Settings};
+use muster_stores::mongo::{Connection, Lately, MongoError, Uris};
 
 /// A look takes no longer.
 const PATIENCE: Duration = Duration::from_secs(10);

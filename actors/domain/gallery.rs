@@ -1,0 +1,172 @@
+//! A gallery, its groups, and what people decided about them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::face::FaceId;
+use crate::domain::image::{ImageId, hex_id};
+
+/// Faces are grouped within one gallery.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GalleryId(pub String);
+
+impl fmt::Display for GalleryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The gallery of an image whose message names none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GalleryRule {
+    /// Always this one.
+    Always(GalleryId),
+    /// The first folder of the object's key; this one where the key has no folder.
+    FirstFolder(GalleryId),
+}
+
+impl GalleryRule {
+    /// The gallery of the object `key`.
+    pub fn of(&self, key: &str) -> GalleryId {
+        match (self, key.split_once('/')) {
+            (Self::FirstFolder(_), Some((folder, _))) if !folder.is_empty() => GalleryId(folder.to_owned()),
+            (Self::Always(gallery) | Self::FirstFolder(gallery), _) => gallery.clone(),
+        }
+    }
+}
+
+hex_id! {
+    /// Stable id of a group of faces: it survives re-runs, growth, splits and merges (by redirect).
+    GroupId
+}
+
+/// What grouping needs to know of one face.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaceVector {
+    /// The face.
+    pub id: FaceId,
+    /// Its photo: two faces of one photo are not joined unless a person says so.
+    pub image: ImageId,
+    /// Unit length.
+    pub embedding: Vec<f32>,
+    /// Overall quality, 0 to 1: weighs the edges of the face.
+    pub quality: f32,
+}
+
+/// What a person said. It survives every re-run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "say")]
+pub enum Verdict {
+    /// These two faces are one person.
+    Same {
+        /// One face.
+        a: FaceId,
+        /// The other face.
+        b: FaceId,
+    },
+    /// These two faces are two people.
+    NotSame {
+        /// One face.
+        a: FaceId,
+        /// The other face.
+        b: FaceId,
+    },
+    /// The group that holds this face is called so. An empty name takes the name away.
+    Name {
+        /// A face of the group (its cover when the name was given).
+        face: FaceId,
+        /// What the person is called.
+        name: String,
+    },
+}
+
+/// One decision in a gallery's log. Later decisions win; undo takes the last batch away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Position in the log, ascending.
+    pub seq: u64,
+    /// Decisions made by one command share a batch and are undone together.
+    pub batch: u64,
+    /// What was said.
+    pub verdict: Verdict,
+}
+
+/// A group of faces of one person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Stable id.
+    pub id: GroupId,
+    /// Members, ascending by id.
+    pub faces: Vec<FaceId>,
+    /// The face that shows the group best.
+    pub cover: FaceId,
+    /// Unit-length quality-weighted mean of the members' embeddings.
+    pub centroid: Vec<f32>,
+    /// What people call it.
+    pub name: Option<String>,
+}
+
+/// How a group came about or went, in one reconciliation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Lineage {
+    /// A group nobody had seen before.
+    Born {
+        /// The new group.
+        group: GroupId,
+    },
+    /// `from` went into `into`; a redirect is kept.
+    Merged {
+        /// The group that ended.
+        from: GroupId,
+        /// The group that took its faces.
+        into: GroupId,
+    },
+    /// `part` came out of `from`, which keeps its id.
+    Split {
+        /// The group that lost faces.
+        from: GroupId,
+        /// The new group.
+        part: GroupId,
+    },
+    /// The group has no faces left.
+    Died {
+        /// The group that ended.
+        group: GroupId,
+    },
+}
+
+/// All groups of a gallery. Faces in none are ungrouped.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Groups, ascending by id.
+    pub groups: Vec<Group>,
+    /// Ids that ended in a merge, and where they lead. No chains.
+    pub redirects: BTreeMap<GroupId, GroupId>,
+}
+
+/// Everything a grouper needs of a gallery, read in one snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GallerySnapshot {
+    /// Changes whenever faces, decisions or groups do: guards the write back.
+    pub generation: u64,
+    /// All faces, ascending by id.
+    pub faces: Vec<FaceVector>,
+    /// All decisions, ascending by `seq`.
+    pub decisions: Vec<Decision>,
+    /// The last partition that was saved.
+    pub previous: Partition,
+}
+
+/// What one reconciliation decided; saved under the snapshot's generation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reconciled {
+    /// The new partition.
+    pub partition: Partition,
+    /// What changed since the previous one, in order.
+    pub lineage: Vec<Lineage>,
+}

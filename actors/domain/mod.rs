@@ -1,0 +1,12 @@
+//! The data that everything else speaks of, and its rules. Pure: no port, no actor, no clock of its own.
+
+pub mod cost;
+pub mod cutover_state;
+pub mod exit;
+pub mod face;
+pub mod gallery;
+pub mod histogram;
+pub mod image;
+pub mod message;
+pub mod sibling;
+pub mod timings;

@@ -1,0 +1,192 @@
+//! Every open lease and every settlement that is due. It outlives the Keeper: a crash there loses nothing.
+
+mod renewing;
+mod settling;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::domain::image::Locator;
+use crate::flow::lease::Lease;
+use crate::flow::lease_table::settling::settlement;
+pub(crate) use crate::flow::lease_table::settling::{EndedImage, Outcome, PendingSettlement, Settlement};
+use crate::flow::run_stats::{LeaseOutcome, RunStats};
+use crate::ports::queue::Handle;
+
+#[derive(Debug)]
+enum State {
+    /// Images are in the pipeline.
+    Held,
+    /// All ended; to be settled, not before a time.
+    Due { settlement: Settlement, attempts: u32, not_before: Instant },
+    /// A call is on its way.
+    Settling { settlement: Settlement, attempts: u32 },
+}
+
+#[derive(Debug)]
+struct Entry {
+    handle: Handle,
+    opened: Instant,
+    expires: Instant,
+    renewed: Instant,
+    renewing: bool,
+    lost: bool,
+    open: usize,
+    parts: Vec<EndedImage>,
+    state: State,
+}
+
+#[derive(Debug)]
+struct Inner {
+    next: u64,
+    entries: BTreeMap<u64, Entry>,
+    released: u64,
+    drop_delay: Duration,
+}
+
+/// How leases are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaseRules {
+    /// How long a lease lasts without a renewal.
+    pub(crate) visibility: Duration,
+    /// A lease is renewed for at most so long.
+    pub(crate) bound: Duration,
+    /// After how long a message is visible again whose lease was dropped.
+    pub(crate) drop_delay: Duration,
+    /// An injected bug: a lease that was lost is settled all the same. No port sees the difference between a lease that ended
+    /// well and one that was lost, so this bug cannot be a decorator of a port.
+    pub(crate) settles_lost: bool,
+}
+
+/// Every lease of a pipeline, and every settlement that is not done.
+#[derive(Debug)]
+pub(crate) struct LeaseTable {
+    rules: LeaseRules,
+    stats: RunStats,
+    inner: Mutex<Inner>,
+    /// A settlement became due.
+    pub(crate) due: Notify,
+    /// An entry left the table.
+    pub(crate) left: Notify,
+}
+
+impl LeaseTable {
+    /// An empty table, which counts in `stats` how leases end.
+    pub(crate) fn new(rules: LeaseRules, stats: RunStats) -> Arc<Self> {
+        let inner = Inner { next: 0, entries: BTreeMap::new(), released: 0, drop_delay: rules.drop_delay };
+        Arc::new(Self { rules, stats, inner: Mutex::new(inner), due: Notify::new(), left: Notify::new() })
+    }
+
+    /// Opens a lease for each image that a message names. A message that names none is deleted.
+    pub(crate) fn open(self: &Arc<Self>, handle: Handle, images: Vec<Option<Locator>>) -> Vec<Lease> {
+        let now = Instant::now();
+        self.stats.note(|p| p.fetched += images.len() as u64);
+        let mut inner = self.inner.lock();
+        let id = inner.next;
+        inner.next += 1;
+        let state = match images.len() {
+            0 => State::Due { settlement: Settlement::Ack, attempts: 0, not_before: now },
+            _ => State::Held,
+        };
+        let entry = Entry {
+            handle,
+            opened: now,
+            expires: now + self.rules.visibility,
+            renewed: now,
+            renewing: false,
+            lost: false,
+            open: images.len(),
+            parts: Vec::new(),
+            state,
+        };
+        inner.entries.insert(id, entry);
+        drop(inner);
+        self.due.notify_one();
+        images.into_iter().map(|locator| Lease::new(Arc::clone(self), id, locator)).collect()
+    }
+
+    /// One image of entry `id` ended.
+    pub(crate) fn end(&self, id: u64, part: EndedImage) {
+        let mut inner = self.inner.lock();
+        let Some(entry) = inner.entries.get_mut(&id) else {
+            // The table was abandoned at the end of a drain.
+            drop(inner);
+            self.stats.ended(part.locator, LeaseOutcome::LeaseLost);
+            return;
+        };
+        entry.parts.push(part);
+        entry.open = entry.open.saturating_sub(1);
+        if entry.open > 0 {
+            return;
+        }
+        if entry.lost && self.rules.settles_lost {
+            entry.state = State::Due { settlement: Settlement::Ack, attempts: 0, not_before: Instant::now() };
+            self.due.notify_one();
+        } else if entry.lost {
+            self.remove(&mut inner, id, |_| LeaseOutcome::LeaseLost);
+        } else {
+            entry.state = State::Due { settlement: settlement(&entry.parts), attempts: 0, not_before: Instant::now() };
+            self.due.notify_one();
+        }
+    }
+
+    /// Takes an entry out and counts its images.
+    fn remove(&self, inner: &mut Inner, id: u64, fate: impl Fn(Outcome) -> LeaseOutcome) {
+        if let Some(entry) = inner.entries.remove(&id) {
+            for EndedImage { locator, end, .. } in entry.parts {
+                self.stats.ended(locator, fate(end));
+            }
+            // Images still in the pipeline count themselves when they end.
+            self.left.notify_waiters();
+        }
+    }
+
+    /// Leases that are open or not settled yet.
+    #[cfg(feature = "sim")]
+    pub(crate) fn len(&self) -> usize {
+        self.inner.lock().entries.len()
+    }
+
+    /// Whether every lease is settled.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inner.lock().entries.is_empty()
+    }
+
+    /// Images in the pipeline.
+    pub(crate) fn open_images(&self) -> usize {
+        self.inner.lock().entries.values().map(|entry| entry.open).sum()
+    }
+
+    /// Messages given back so far.
+    pub(crate) fn released(&self) -> u64 {
+        self.inner.lock().released
+    }
+
+    /// After how long a dropped lease is visible again.
+    pub(crate) fn drop_delay(&self) -> Duration {
+        self.inner.lock().drop_delay
+    }
+
+    /// From now on what is dropped is visible to others at once.
+    pub(crate) fn hand_back(&self) {
+        self.inner.lock().drop_delay = Duration::ZERO;
+    }
+
+    /// The time for settling is over: what is left lapses in the queue by itself.
+    pub(crate) fn abandon(&self) -> usize {
+        let mut inner = self.inner.lock();
+        let left: Vec<u64> = inner.entries.keys().copied().collect();
+        for id in &left {
+            self.remove(&mut inner, *id, |_| LeaseOutcome::LeaseLost);
+        }
+        left.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+use super::*;
+use crate::domain::gallery::GalleryId;
+use crate::domain::image::{ImageState, RejectReason, Rejection};
+use crate::flow::run_stats::Done;
+use crate::ports::queue::Settled;
+
+const VISIBILITY: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(300);
+
+fn table() -> (Arc<LeaseTable>, RunStats) {
+    let stats = RunStats::new(10);
+    let rules =
+        LeaseRules { visibility: VISIBILITY, bound: BOUND, drop_delay: Duration::from_secs(1), settles_lost: false };
+    (LeaseTable::new(rules, stats.clone()), stats)
+}
+
+fn open(table: &Arc<LeaseTable>, images: usize) -> Vec<Lease> {
+    let locator = |n: usize| Locator { gallery: GalleryId("g".into()), bucket: "b".into(), key: n.to_string() };
+    table.open(Handle("h".into()), (0..images).map(|n| Some(locator(n))).collect())
+}
+
+fn rejection() -> Rejection {
+    Rejection::new(RejectReason::Corrupt, "a test")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_lease_is_released_and_an_ended_one_ends_once() {
+    let (table, stats) = table();
+    drop(open(&table, 1));
+    open(&table, 1).into_iter().for_each(|lease| lease.ack(Done::Image(ImageState::NoFaces)));
+    let released = table.take_due(10);
+    assert_eq!(
+        released.iter().map(|due| due.settlement.clone()).collect::<Vec<_>>(),
+        [Settlement::Release(VISIBILITY / 30)]
+    );
+    let acked = table.take_due(10);
+    assert_eq!(acked.iter().map(|due| due.settlement.clone()).collect::<Vec<_>>(), [Settlement::Ack]);
+    for due in released.iter().chain(&acked) {
+        table.settled(due.id, &Settled::Done, None);
+    }
+    let counts = stats.progress().counts;
+    assert_eq!((counts.released, counts.no_faces, counts.ended(), table.is_empty()), (1, 1, 2, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_with_several_images_ends_when_the_last_does_and_by_the_worst() {
+    let (table, stats) = table();
+    let mut leases = open(&table, 3);
+    leases.remove(0).ack(Done::Image(ImageState::Indexed));
+    leases.remove(0).reject(rejection());
+    assert!(table.take_due(10).is_empty());
+    leases.remove(0).ack(Done::Image(ImageState::NoFaces));
+    let due = table.take_due(10);
+    assert!(matches!(due[0].settlement, Settlement::Reject(_)));
+    table.settled(due[0].id, &Settled::Done, None);
+    let progress = stats.progress();
+    assert_eq!((progress.counts.indexed, progress.counts.no_faces, progress.counts.rejected), (1, 1, 1));
+    assert_eq!(progress.rejections[0].rejection, rejection());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ran_out_is_counted_lost_and_never_settled() {
+    let (table, stats) = table();
+    let mut leases = open(&table, 1);
+    tokio::time::advance(VISIBILITY).await;
+    assert!(table.take_stale(VISIBILITY / 3, 10).is_empty());
+    assert!(leases[0].lost());
+    leases.remove(0).ack(Done::Image(ImageState::Indexed));
+    assert!(table.take_due(10).is_empty() && table.is_empty());
+    assert_eq!(stats.progress().counts.lease_lost, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_settlement_is_due_again_after_its_wait_and_survives_the_keeper() {
+    let (table, stats) = table();
+    open(&table, 1).into_iter().for_each(|lease| lease.ack(Done::Image(ImageState::Indexed)));
+    let due = table.take_due(10);
+    table.settled(due[0].id, &Settled::Failed(crate::errors::Class::Transient), Some(Duration::from_secs(1)));
+    assert!(table.take_due(10).is_empty());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let again = table.take_due(10);
+    assert_eq!((again.len(), table.attempts(again[0].id)), (1, 1));
+    table.reclaim();
+    assert_eq!(table.take_due(10).len(), 1);
+    table.settled(again[0].id, &Settled::Done, None);
+    assert_eq!(stats.progress().counts.indexed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_renewed_until_its_bound_and_then_let_go() {
+    let (table, stats) = table();
+    let held = open(&table, 1);
+    let mut renewals = 0;
+    while !held[0].lost() {
+        tokio::time::sleep(VISIBILITY / 3).await;
+        let asked = Instant::now();
+        for (id, _) in table.take_stale(VISIBILITY / 3, 10) {
+            table.renewed(id, asked, &Settled::Done);
+            renewals += 1;
+        }
+    }
+    assert_eq!(renewals, BOUND.as_secs() / 10 - 1, "one at every third, none at the bound");
+    drop(held);
+    assert_eq!((stats.progress().counts.lease_lost, table.is_empty()), (1, true));
+}

@@ -1,0 +1,330 @@
+//! The clustering of a gallery, kept up to date as faces and decisions come and go.
+//!
+//! The result is a function of the set of faces and of the decisions, never of their order: the graph is
+//! ([`crate::grouping::graph`]), and each connected component of it is clustered on its own, from scratch, in the order
+//! of face ids (`linkage.rs`). A change costs a search for the new faces and the clustering of the
+//! components they touch. Poor faces connect nothing: each claims the group it resembles most.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::domain::face::FaceId;
+use crate::domain::gallery::{Decision, FaceVector, Verdict};
+use crate::domain::image::ImageId;
+use crate::grouping::constraints::Constraints;
+use crate::grouping::graph::{Graph, dot};
+use crate::grouping::linkage::{Item, agglomerate, likeness};
+use crate::grouping::params::Params;
+use crate::grouping::voices::weighted_sum;
+use crate::ports::index::{IndexError, IndexFactory};
+
+/// What a poor face wants: a place in a cluster.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Claim {
+    cluster: u32,
+    score: f32,
+}
+
+/// A clustering with its graph.
+pub struct Clustering {
+    params: Params,
+    graph: Graph,
+    constraints: Constraints,
+    /// Faces that a name was said of, and not taken away: a person even where nobody else is.
+    named: BTreeSet<FaceId>,
+    /// Cluster of each slot; a cluster is called after its smallest slot.
+    cluster: Vec<Option<u32>>,
+    members: HashMap<u32, Vec<u32>>,
+    claims: HashMap<u32, Claim>,
+    /// While an update runs: which slots were reached, then the item of each. [`UNSEEN`] all over between times.
+    place: Vec<u32>,
+}
+
+/// The faces whose last name was given, not taken away.
+fn named(decisions: &[Decision]) -> BTreeSet<FaceId> {
+    let mut log: Vec<_> = decisions.iter().collect();
+    log.sort_by_key(|decision| decision.seq);
+    let mut named = BTreeSet::new();
+    for decision in log {
+        if let Verdict::Name { face, name } = &decision.verdict {
+            if name.is_empty() {
+                named.remove(face)
+            } else {
+                named.insert(*face)
+            };
+        }
+    }
+    named
+}
+
+/// A slot that was not reached.
+const UNSEEN: u32 = u32::MAX;
+
+impl Clustering {
+    /// An empty clustering of vectors of `dimensions`.
+    pub fn new(params: Params, dimensions: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
+        let graph = Graph::new(dimensions, params.threshold.min(params.attach_threshold), params.k, factory)?;
+        let (constraints, named) = (Constraints::default(), BTreeSet::new());
+        let (members, claims) = (HashMap::new(), HashMap::new());
+        Ok(Self { params, graph, constraints, named, cluster: Vec::new(), members, claims, place: Vec::new() })
+    }
+
+    /// The graph.
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The constraints.
+    pub(crate) fn constraints(&self) -> &Constraints {
+        &self.constraints
+    }
+
+    /// The figures in use.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Adds faces. Ones that are here already change nothing; ones that differ replace what was here.
+    pub fn insert(&mut self, faces: Vec<FaceVector>, factory: &dyn IndexFactory) -> Result<(), IndexError> {
+        let ids: Vec<_> = faces.iter().map(|face| face.id).collect();
+        let mut touched = self.graph.insert(faces, factory)?;
+        self.cluster.resize(self.graph.slots(), None);
+        touched.extend(ids.iter().flat_map(|id| self.reach(*id)));
+        self.update(&touched);
+        Ok(())
+    }
+
+    /// Takes faces away. Ids that are not here are passed over.
+    pub fn remove(&mut self, ids: &[FaceId], factory: &dyn IndexFactory) -> Result<(), IndexError> {
+        let gone: Vec<_> = ids.iter().filter_map(|id| self.graph.slot(*id)).collect();
+        let mut touched = self.graph.remove(ids, factory)?;
+        for slot in gone {
+            self.claims.remove(&slot);
+            if let Some(key) = self.cluster[slot as usize].take() {
+                touched.extend(self.members.remove(&key).unwrap_or_default());
+            }
+        }
+        touched.extend(ids.iter().flat_map(|id| self.reach(*id)));
+        self.update(&touched);
+        Ok(())
+    }
+
+    /// Sets what people decided: the whole log.
+    pub(crate) fn decide(&mut self, decisions: &[Decision]) {
+        self.named = named(decisions);
+        let constraints = Constraints::from_decisions(decisions);
+        if constraints != self.constraints {
+            let mut spoken = std::mem::replace(&mut self.constraints, constraints).faces();
+            spoken.extend(self.constraints.faces());
+            let touched: Vec<_> = spoken.into_iter().flat_map(|id| self.reach(id)).collect();
+            self.update(&touched);
+        }
+    }
+
+    /// Groups of at least [`Params::min_size`] faces, and those with a name however small: members ascending, groups by their smallest member.
+    pub fn partition(&self) -> Vec<Vec<FaceId>> {
+        let mut groups: BTreeMap<u32, Vec<u32>> = self.members.iter().map(|(key, all)| (*key, all.clone())).collect();
+        let mut seats: BTreeSet<(u32, ImageId)> = BTreeSet::new();
+        let mut claims: Vec<_> = self.claims.iter().collect();
+        claims.sort_by(|(a, x), (b, y)| y.score.total_cmp(&x.score).then_with(|| self.id(**a).cmp(&self.id(**b))));
+        for (slot, claim) in claims {
+            let (Some(node), Some(group)) = (self.graph.node(*slot), groups.get_mut(&claim.cluster)) else { continue };
+            let apart = |other: &u32| self.id(*other).is_some_and(|id| self.constraints.said_apart(node.id, id));
+            if !group.iter().any(apart) && seats.insert((claim.cluster, node.image)) {
+                group.push(*slot);
+            }
+        }
+        let shown = |group: &Vec<FaceId>| {
+            group.len() >= self.params.min_size.max(1) || group.iter().any(|face| self.named.contains(face))
+        };
+        let mut groups: Vec<Vec<FaceId>> = groups
+            .into_values()
+            .map(|group| group.into_iter().filter_map(|slot| self.id(slot)).collect())
+            .filter(shown)
+            .collect();
+        groups.iter_mut().for_each(|group| group.sort_unstable());
+        groups.sort_unstable();
+        groups
+    }
+
+    fn id(&self, slot: u32) -> Option<FaceId> {
+        self.graph.node(slot).map(|node| node.id)
+    }
+
+    /// Slots of the faces that a person tied to this one, itself included where it was spoken of.
+    fn mates(&self, id: FaceId) -> Vec<u32> {
+        self.constraints.unit(id).unwrap_or_default().iter().filter_map(|mate| self.graph.slot(*mate)).collect()
+    }
+
+    /// A face and its mates, whose voices may have changed, with all their neighbours.
+    fn reach(&self, id: FaceId) -> Vec<u32> {
+        let mut slots = self.mates(id);
+        slots.extend(self.graph.slot(id));
+        let near: Vec<_> = slots.iter().flat_map(|slot| self.graph.edges(*slot)).map(|edge| edge.to).collect();
+        slots.into_iter().chain(near).collect()
+    }
+
+    /// Whether the quality of a face lets it bridge.
+    pub(crate) fn is_core(&self, slot: u32) -> bool {
+        self.graph.node(slot).is_some_and(|node| node.quality >= self.params.core_quality)
+    }
+
+    /// Whether the vector of a face counts in clustering: it is good, or a person tied it to others none of which is.
+    pub(crate) fn is_voice(&self, slot: u32) -> bool {
+        self.is_core(slot)
+            || self.id(slot).is_some_and(|id| {
+                let mates = self.mates(id);
+                mates.len() > 1 && !mates.iter().any(|mate| self.is_core(*mate))
+            })
+    }
+
+    /// Whether another good face of the same photo looks like this one.
+    pub(crate) fn is_contested(&self, slot: u32) -> bool {
+        self.graph.node(slot).is_some_and(|node| {
+            let alike = |other: &u32| self.graph.similarity(slot, *other) >= self.params.contested;
+            self.is_core(slot)
+                && self.graph.photo(node.image).iter().any(|o| *o != slot && self.is_core(*o) && alike(o))
+        })
+    }
+
+    /// Neighbours through which faces connect.
+    fn links(&self, slot: u32) -> impl Iterator<Item = (u32, f32)> + '_ {
+        let voice = self.is_voice(slot);
+        let near = self.graph.edges(slot).filter(move |edge| voice && edge.similarity >= self.params.threshold);
+        near.filter(|edge| self.is_voice(edge.to)).map(|edge| (edge.to, edge.similarity))
+    }
+
+    fn is_free(&self, slot: u32) -> bool {
+        !self.is_voice(slot) && self.id(slot).is_none_or(|id| self.mates(id).len() < 2)
+    }
+
+    /// Clusters the components of the touched slots anew, and lets the poor faces near them claim again.
+    fn update(&mut self, touched: &[u32]) {
+        let mut place = std::mem::take(&mut self.place);
+        place.resize(self.graph.slots(), UNSEEN);
+        let mut poor: BTreeSet<u32> = BTreeSet::new();
+        let mut components = Vec::new();
+        for start in touched.iter().copied().filter(|slot| self.graph.node(*slot).is_some()) {
+            if self.is_free(start) {
+                poor.insert(start);
+            } else if place[start as usize] == UNSEEN {
+                components.push(self.component(start, &mut place));
+            }
+        }
+        for slot in touched.iter().chain(components.iter().flatten()) {
+            place[*slot as usize] = UNSEEN;
+            self.claims.remove(slot);
+            if let Some(key) = self.cluster[*slot as usize].take() {
+                self.members.remove(&key);
+            }
+        }
+        for component in &components {
+            for cluster in self.clusters(component, &mut place) {
+                let Some(key) = cluster.iter().min().copied() else { continue };
+                cluster.iter().for_each(|slot| self.cluster[*slot as usize] = Some(key));
+                self.members.insert(key, cluster);
+            }
+        }
+        for slot in components.iter().flatten() {
+            poor.extend(self.graph.edges(*slot).map(|edge| edge.to).filter(|slot| self.is_free(*slot)));
+        }
+        self.place = place;
+        let mut sums = HashMap::new();
+        for slot in poor {
+            match self.claim(slot, &mut sums) {
+                Some(claim) => self.claims.insert(slot, claim),
+                None => self.claims.remove(&slot),
+            };
+        }
+    }
+
+    fn component(&self, start: u32, place: &mut [u32]) -> Vec<u32> {
+        place[start as usize] = 0;
+        let mut all = vec![start];
+        let mut next = 0;
+        while let Some(slot) = all.get(next).copied() {
+            next += 1;
+            let mates = self.id(slot).map(|id| self.mates(id)).unwrap_or_default();
+            for other in mates.into_iter().chain(self.links(slot).map(|(to, _)| to)) {
+                if place[other as usize] == UNSEEN {
+                    place[other as usize] = 0;
+                    all.push(other);
+                }
+            }
+        }
+        all.sort_by_cached_key(|slot| self.id(*slot));
+        all
+    }
+
+    /// Clusters of a component (ascending by face id), as slots.
+    fn clusters(&self, component: &[u32], place: &mut [u32]) -> Vec<Vec<u32>> {
+        if let [alone] = component {
+            return vec![vec![*alone]];
+        }
+        let mut items = Vec::new();
+        for slot in component {
+            if place[*slot as usize] != UNSEEN {
+                continue; // It came with a mate.
+            }
+            let mates = self.id(*slot).map(|id| self.mates(id)).unwrap_or_default();
+            let faces = if mates.is_empty() { vec![*slot] } else { mates };
+            faces.iter().for_each(|face| place[*face as usize] = items.len() as u32);
+            let voices: Vec<_> = faces.iter().copied().filter(|face| self.is_voice(*face)).collect();
+            let bridges = voices.iter().any(|face| self.is_core(*face) && !self.is_contested(*face));
+            items.push(Item { faces, voices, bridges });
+        }
+        let item = |slot: u32| Some(place[slot as usize]).filter(|item| *item != UNSEEN).map(|item| item as usize);
+        let mut edges = Vec::new();
+        let mut apart = Vec::new();
+        for slot in component {
+            let Some(from) = item(*slot) else { continue };
+            let near = self.links(*slot).filter_map(|(to, similarity)| Some((from, item(to)?, similarity)));
+            edges.extend(near.filter(|(from, to, _)| from < to));
+            if let Some(id) = self.id(*slot) {
+                let foes = self.constraints.apart.range((id, FaceId([0; 16]))..=(id, FaceId([255; 16])));
+                apart.extend(foes.filter_map(|(_, foe)| Some((from, item(self.graph.slot(*foe)?)?))));
+            }
+        }
+        component.iter().for_each(|slot| place[*slot as usize] = UNSEEN);
+        let clusters = agglomerate(&self.graph, &items, &edges, &apart, &self.params);
+        clusters.into_iter().map(|c| c.into_iter().flat_map(|item| items[item].faces.clone()).collect()).collect()
+    }
+
+    /// The cluster that a poor face resembles most; none where its photo has a face in it already.
+    fn claim(&self, slot: u32, sums: &mut HashMap<u32, (Vec<f32>, f32)>) -> Option<Claim> {
+        let node = self.graph.node(slot)?;
+        let mut strongest: BTreeMap<u32, f32> = BTreeMap::new();
+        for edge in self.graph.edges(slot).filter(|e| e.similarity >= self.params.attach_threshold) {
+            let voice = self.is_voice(edge.to).then(|| self.cluster[edge.to as usize]).flatten();
+            if let Some(key) = voice {
+                let best = strongest.entry(key).or_insert(edge.similarity);
+                *best = best.max(edge.similarity);
+            }
+        }
+        let claims = strongest.into_iter().filter_map(|(key, strongest)| {
+            let members = self.members.get(&key)?;
+            // The same person a second time in a photo is alone, and no start of another group of that person.
+            if members.len() == 1 && members.iter().all(|m| self.is_contested(*m)) {
+                return None;
+            }
+            let foe = |m: &u32| self.id(*m).is_some_and(|id| self.constraints.said_apart(node.id, id));
+            if members.iter().any(foe) {
+                return None;
+            }
+            let (sum, weight) = sums.entry(key).or_insert_with(|| {
+                let mut voices: Vec<_> = members.iter().copied().filter(|m| self.is_voice(*m)).collect();
+                voices.sort_by_cached_key(|m| self.id(*m));
+                weighted_sum(&self.graph, &voices)
+            });
+            let average = dot(self.graph.vector(slot), sum) / *weight;
+            let claim = Claim { cluster: key, score: likeness(average, strongest) };
+            (average >= self.params.linkage).then_some(claim)
+        });
+        let smallest = |key: u32| self.members.get(&key).and_then(|m| m.iter().filter_map(|s| self.id(*s)).min());
+        let best = claims.max_by(|a, b| {
+            a.score.total_cmp(&b.score).then_with(|| Reverse(smallest(a.cluster)).cmp(&Reverse(smallest(b.cluster))))
+        })?;
+        let taken = |m: &u32| self.graph.node(*m).is_some_and(|other| other.image == node.image);
+        (!self.members.get(&best.cluster)?.iter().any(taken)).then_some(best)
+    }
+}

@@ -1,0 +1,345 @@
+//! The similarity graph: for every face its `k` nearest faces of other photos above a floor. A function of the set of
+//! faces alone, kept up to date as faces come and go.
+//!
+//! The index proposes neighbours; the similarity that counts is recomputed here by [`dot`], because the rounding of a
+//! matrix product depends on how many vectors it was given at once.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use crate::domain::face::FaceId;
+use crate::domain::gallery::FaceVector;
+use crate::domain::image::ImageId;
+use crate::ports::index::{Index, IndexError, IndexFactory};
+
+/// Queries given to the index at once: large enough for its matrix product, and small enough that the answers of a
+/// gallery with one person only stay in memory.
+const BLOCK: usize = 1024;
+/// How far the index's rounding may be off.
+const SLACK: f32 = 1e-3;
+/// A position of the index whose face is gone.
+const GONE: u32 = u32::MAX;
+
+/// Inner product with a fixed order of summation: `dot(a, b)` and `dot(b, a)` are the same to the last bit. Always inlined, so
+/// that a caller compiled for wider registers has it in them.
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 32;
+    let (left, right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(x, y)| x * y).sum();
+    let mut lanes = [0.0_f32; LANES];
+    for (x, y) in left.zip(right) {
+        for lane in 0..LANES {
+            lanes[lane] += x[lane] * y[lane];
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// An edge to a face.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Edge {
+    /// Slot of the face it leads to.
+    pub(crate) to: u32,
+    /// Cosine similarity.
+    pub(crate) similarity: f32,
+}
+
+/// A face in a slot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Node {
+    /// Which face.
+    pub(crate) id: FaceId,
+    /// In which photo.
+    pub(crate) image: ImageId,
+    /// How good, 0 to 1.
+    pub(crate) quality: f32,
+}
+
+/// Faces in slots, and their nearest neighbours. A slot is a small number that stays with a face while it is here.
+pub(crate) struct Graph {
+    dimensions: usize,
+    floor: f32,
+    k: usize,
+    nodes: Vec<Option<Node>>,
+    vectors: Vec<f32>,
+    /// The `k` nearest of each face, nearest first.
+    near: Vec<Vec<Edge>>,
+    /// Faces that hold this one among their nearest, in no order.
+    held: Vec<Vec<Edge>>,
+    slots: HashMap<FaceId, u32>,
+    photos: HashMap<ImageId, Vec<u32>>,
+    index: Box<dyn Index>,
+    /// Position in the index to slot.
+    at: Vec<u32>,
+    /// Slot to position in the index.
+    position: Vec<u32>,
+    free: Vec<u32>,
+}
+
+impl Graph {
+    /// An empty graph over vectors of `dimensions`, with edges of at least `floor`, `k` kept per face.
+    pub(crate) fn new(dimensions: usize, floor: f32, k: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
+        Ok(Self {
+            dimensions,
+            floor,
+            k: k.max(1),
+            nodes: Vec::new(),
+            vectors: Vec::new(),
+            near: Vec::new(),
+            held: Vec::new(),
+            slots: HashMap::new(),
+            photos: HashMap::new(),
+            index: factory.create(dimensions)?,
+            at: Vec::new(),
+            position: Vec::new(),
+            free: Vec::new(),
+        })
+    }
+
+    /// Number of slots, empty ones included.
+    pub(crate) fn slots(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Length of a vector.
+    pub(crate) fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    /// The face in a slot.
+    pub(crate) fn node(&self, slot: u32) -> Option<&Node> {
+        self.nodes.get(slot as usize)?.as_ref()
+    }
+
+    /// The slot of a face.
+    pub(crate) fn slot(&self, id: FaceId) -> Option<u32> {
+        self.slots.get(&id).copied()
+    }
+
+    /// The vector in a slot.
+    pub(crate) fn vector(&self, slot: u32) -> &[f32] {
+        &self.vectors[slot as usize * self.dimensions..][..self.dimensions]
+    }
+
+    /// Cosine similarity of two faces.
+    pub(crate) fn similarity(&self, a: u32, b: u32) -> f32 {
+        dot(self.vector(a), self.vector(b))
+    }
+
+    /// Slots of the faces of a photo.
+    pub(crate) fn photo(&self, image: ImageId) -> &[u32] {
+        self.photos.get(&image).map_or(&[], Vec::as_slice)
+    }
+
+    /// Edges of a face in both directions; one that both hold comes twice.
+    pub(crate) fn edges(&self, slot: u32) -> impl Iterator<Item = Edge> + '_ {
+        self.near[slot as usize].iter().chain(&self.held[slot as usize]).copied()
+    }
+
+    /// Adds faces and returns the slots whose edges changed, theirs included. A face that is already here as it is
+    /// changes nothing; one that differs replaces what was here.
+    pub(crate) fn insert(
+        &mut self,
+        faces: Vec<FaceVector>,
+        factory: &dyn IndexFactory,
+    ) -> Result<Vec<u32>, IndexError> {
+        if let Some(face) = faces.iter().find(|face| face.embedding.len() != self.dimensions) {
+            return Err(IndexError::Dimensions { expected: self.dimensions, got: face.embedding.len() });
+        }
+        let fresh: Vec<_> = faces.into_iter().filter(|face| !self.holds(face)).collect();
+        let replaced: Vec<_> = fresh.iter().map(|face| face.id).collect();
+        let mut touched = self.remove(&replaced, factory)?;
+        for block in fresh.chunks(BLOCK) {
+            self.insert_block(block, &mut touched)?;
+        }
+        touched.retain(|slot| self.node(*slot).is_some());
+        touched.sort_unstable();
+        touched.dedup();
+        Ok(touched)
+    }
+
+    fn holds(&self, face: &FaceVector) -> bool {
+        self.slot(face.id).is_some_and(|slot| {
+            self.node(slot) == Some(&Node { id: face.id, image: face.image, quality: face.quality })
+                && self.vector(slot) == face.embedding.as_slice()
+        })
+    }
+
+    fn insert_block(&mut self, block: &[FaceVector], touched: &mut Vec<u32>) -> Result<(), IndexError> {
+        let mut queries = Vec::with_capacity(block.len() * self.dimensions);
+        let mut fresh = Vec::with_capacity(block.len());
+        for face in block {
+            if self.slots.contains_key(&face.id) {
+                continue; // Twice in one call.
+            }
+            // A vector that is not finite is like no other.
+            let finite = face.embedding.iter().all(|v| v.is_finite());
+            let start = queries.len();
+            queries.extend(face.embedding.iter().map(|v| if finite { *v } else { 0.0 }));
+            let node = Node { id: face.id, image: face.image, quality: face.quality };
+            fresh.push(self.take_slot(node, &queries[start..]));
+        }
+        for slot in &fresh {
+            self.position[*slot as usize] = u32::try_from(self.at.len()).unwrap_or(GONE);
+            self.at.push(*slot);
+        }
+        self.index.add(&queries)?;
+        // The answers hold every pair of this block twice, and each pair with an earlier face once.
+        let rows = self.index.range(&queries, fresh.len(), self.floor - SLACK)?;
+        for (slot, row) in fresh.iter().zip(rows) {
+            let position = self.position[*slot as usize];
+            for found in row.iter().filter(|found| found.position < position as usize) {
+                let other = self.at[found.position];
+                if other != GONE {
+                    self.link(*slot, other, touched);
+                }
+            }
+            touched.push(*slot);
+            if let Some(node) = self.node(*slot) {
+                touched.extend(self.photo(node.image));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_slot(&mut self, node: Node, vector: &[f32]) -> u32 {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.nodes[slot as usize] = Some(node);
+                self.vectors[slot as usize * self.dimensions..][..self.dimensions].copy_from_slice(vector);
+                slot
+            }
+            None => {
+                self.nodes.push(Some(node));
+                self.vectors.extend_from_slice(vector);
+                self.near.push(Vec::new());
+                self.held.push(Vec::new());
+                self.position.push(GONE);
+                (self.nodes.len() - 1) as u32
+            }
+        };
+        self.slots.insert(node.id, slot);
+        self.photos.entry(node.image).or_default().push(slot);
+        slot
+    }
+
+    fn link(&mut self, a: u32, b: u32, touched: &mut Vec<u32>) {
+        let (Some(left), Some(right)) = (self.node(a), self.node(b)) else { return };
+        let similarity = self.similarity(a, b);
+        if left.image != right.image && similarity >= self.floor {
+            self.offer(a, b, similarity, touched);
+            self.offer(b, a, similarity, touched);
+        }
+    }
+
+    /// Takes `to` among the nearest of `from` where it is near enough; the farthest goes where there are too many.
+    fn offer(&mut self, from: u32, to: u32, similarity: f32, touched: &mut Vec<u32>) {
+        let edge = Edge { to, similarity };
+        let at = self.near[from as usize].partition_point(|held| self.nearer(held, &edge) == Ordering::Less);
+        if at >= self.k {
+            return;
+        }
+        self.near[from as usize].insert(at, edge);
+        self.held[to as usize].push(Edge { to: from, similarity });
+        touched.extend([from, to]);
+        if self.near[from as usize].len() > self.k
+            && let Some(gone) = self.near[from as usize].pop()
+        {
+            self.unhold(gone.to, from);
+            touched.push(gone.to);
+        }
+    }
+
+    fn nearer(&self, a: &Edge, b: &Edge) -> Ordering {
+        let id = |edge: &Edge| self.node(edge.to).map(|node| node.id);
+        b.similarity.total_cmp(&a.similarity).then_with(|| id(a).cmp(&id(b)))
+    }
+
+    fn unhold(&mut self, slot: u32, holder: u32) {
+        let held = &mut self.held[slot as usize];
+        if let Some(at) = held.iter().position(|edge| edge.to == holder) {
+            held.swap_remove(at);
+        }
+    }
+
+    /// Takes faces away and returns the slots whose edges changed. Ids that are not here are passed over.
+    pub(crate) fn remove(&mut self, ids: &[FaceId], factory: &dyn IndexFactory) -> Result<Vec<u32>, IndexError> {
+        let (mut touched, mut short) = (Vec::new(), Vec::new());
+        for id in ids {
+            let Some(slot) = self.slots.remove(id) else { continue };
+            for edge in std::mem::take(&mut self.near[slot as usize]) {
+                self.unhold(edge.to, slot);
+                touched.push(edge.to);
+            }
+            for holder in std::mem::take(&mut self.held[slot as usize]) {
+                let near = &mut self.near[holder.to as usize];
+                if near.len() == self.k {
+                    short.push(holder.to); // It had to leave others out.
+                }
+                near.retain(|edge| edge.to != slot);
+                touched.push(holder.to);
+            }
+            if let Some(node) = self.nodes[slot as usize].take()
+                && let Some(photo) = self.photos.get_mut(&node.image)
+            {
+                photo.retain(|other| *other != slot);
+                touched.extend_from_slice(photo);
+                if photo.is_empty() {
+                    self.photos.remove(&node.image);
+                }
+            }
+            self.at[self.position[slot as usize] as usize] = GONE;
+            self.free.push(slot);
+        }
+        if self.at.len() > 2 * self.slots.len() + BLOCK {
+            self.reindex(factory)?;
+        }
+        self.refill(short, &mut touched)?;
+        touched.retain(|slot| self.node(*slot).is_some());
+        touched.sort_unstable();
+        touched.dedup();
+        Ok(touched)
+    }
+
+    /// Looks for the neighbours that a full list had left out before it lost one.
+    fn refill(&mut self, mut short: Vec<u32>, touched: &mut Vec<u32>) -> Result<(), IndexError> {
+        short.retain(|slot| self.node(*slot).is_some());
+        short.sort_unstable();
+        short.dedup();
+        for block in short.chunks(BLOCK) {
+            let queries: Vec<f32> = block.iter().flat_map(|slot| self.vector(*slot)).copied().collect();
+            let rows = self.index.range(&queries, block.len(), self.floor - SLACK)?;
+            for (slot, row) in block.iter().zip(rows) {
+                for found in row {
+                    let other = self.at[found.position];
+                    let known = self.near[*slot as usize].iter().any(|edge| edge.to == other);
+                    let (Some(mine), Some(theirs)) = (self.node(*slot), self.node(other)) else { continue };
+                    let similarity = self.similarity(*slot, other);
+                    if !known && other != *slot && mine.image != theirs.image && similarity >= self.floor {
+                        self.offer(*slot, other, similarity, touched);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds the index anew without the faces that are gone.
+    fn reindex(&mut self, factory: &dyn IndexFactory) -> Result<(), IndexError> {
+        self.index = factory.create(self.dimensions)?;
+        self.at.retain(|slot| *slot != GONE);
+        for block in self.at.chunks(BLOCK) {
+            let vectors: Vec<f32> = block
+                .iter()
+                .flat_map(|slot| &self.vectors[*slot as usize * self.dimensions..][..self.dimensions])
+                .copied()
+                .collect();
+            self.index.add(&vectors)?;
+        }
+        for (position, slot) in self.at.iter().enumerate() {
+            self.position[*slot as usize] = position as u32;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! Stable ids: what the new clusters are called, given what was called so before. Pure and byte-deterministic.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::face::FaceId;
+use crate::domain::gallery::{Decision, Group, GroupId, Lineage, Partition, Reconciled, Verdict};
+use crate::domain::image::digest;
+
+/// The id that a face gives to a group born around it.
+pub(crate) fn born_of(face: FaceId) -> GroupId {
+    GroupId(digest("group", &[&face.0]))
+}
+
+/// What identity needs to know of a face: its unit vector and its quality.
+pub(crate) type Portrait<'a> = (&'a [f32], f32);
+
+/// Names clusters (members ascending, disjoint). The pairs of old and new group that share most faces are one group:
+/// so the larger part keeps the id in a split and the larger group in a merge; ties go to the smaller id, then to the part
+/// with the face that gave the id, then to the smaller first member. A new id is the digest of the smallest member whose
+/// digest is neither live nor redirected; except that a part with a face of the group that a redirect leads to takes the
+/// redirected id back, when one of its faces gave that id: what is undone restores the ids.
+pub(crate) fn identify<'a>(
+    clusters: &[Vec<FaceId>],
+    previous: &Partition,
+    decisions: &[Decision],
+    portrait: impl Fn(FaceId) -> Option<Portrait<'a>>,
+) -> Reconciled {
+    let home: BTreeMap<FaceId, usize> =
+        clusters.iter().enumerate().flat_map(|(n, faces)| faces.iter().map(move |f| (*f, n))).collect();
+    let mut overlaps: BTreeMap<(usize, GroupId), usize> = BTreeMap::new();
+    for group in &previous.groups {
+        for cluster in group.faces.iter().filter_map(|face| home.get(face)) {
+            *overlaps.entry((*cluster, group.id)).or_default() += 1;
+        }
+    }
+    let mut pairs: Vec<_> = overlaps.iter().map(|((n, id), count)| (std::cmp::Reverse(*count), *id, *n)).collect();
+    let gave = |id: GroupId, n: usize| clusters[n].iter().any(|face| born_of(*face) == id);
+    pairs.sort_unstable_by(|(count, id, n), (other_count, other, m)| {
+        let tie = || gave(*other, *m).cmp(&gave(*id, *n)).then(n.cmp(m));
+        count.cmp(other_count).then(id.cmp(other)).then_with(tie)
+    });
+
+    let mut ids: Vec<Option<GroupId>> = vec![None; clusters.len()];
+    let mut kept: BTreeSet<GroupId> = BTreeSet::new();
+    for (_, id, n) in &pairs {
+        if ids[*n].is_none() && kept.insert(*id) {
+            ids[*n] = Some(*id);
+        }
+    }
+    // Where most of each group went, and where most of each cluster came from.
+    let (mut destination, mut origin) = (BTreeMap::new(), BTreeMap::new());
+    for (_, id, n) in &pairs {
+        destination.entry(*id).or_insert(*n);
+        origin.entry(*n).or_insert(*id);
+    }
+
+    let mut redirects = previous.redirects.clone();
+    let mut taken: BTreeSet<GroupId> = previous.groups.iter().map(|g| g.id).chain(redirects.keys().copied()).collect();
+    let mut lineage = Vec::new();
+    for (n, faces) in clusters.iter().enumerate().filter(|(_, faces)| !faces.is_empty()) {
+        if ids[n].is_some() {
+            continue;
+        }
+        let from = origin.get(&n).filter(|from| kept.contains(*from));
+        let left = |id: &GroupId| redirects.get(id).is_some_and(|into| overlaps.contains_key(&(n, *into)));
+        let back = faces.iter().map(|face| born_of(*face)).find(left);
+        let id = back.unwrap_or_else(|| fresh(faces, &taken));
+        redirects.remove(&id);
+        taken.insert(id);
+        ids[n] = Some(id);
+        lineage.push(match from {
+            Some(from) => Lineage::Split { from: *from, part: id },
+            None => Lineage::Born { group: id },
+        });
+    }
+    for group in previous.groups.iter().filter(|group| !kept.contains(&group.id)) {
+        let into = destination.get(&group.id).and_then(|n| ids[*n]);
+        for target in redirects.values_mut().filter(|target| **target == group.id) {
+            *target = into.unwrap_or(group.id);
+        }
+        match into {
+            Some(into) => {
+                redirects.insert(group.id, into);
+                lineage.push(Lineage::Merged { from: group.id, into });
+            }
+            None => lineage.push(Lineage::Died { group: group.id }),
+        }
+    }
+    let live: BTreeSet<GroupId> = ids.iter().flatten().copied().collect();
+    redirects.retain(|from, into| live.contains(into) && !live.contains(from));
+
+    let before: BTreeMap<GroupId, &Group> = previous.groups.iter().map(|group| (group.id, group)).collect();
+    let names = names(decisions, &home);
+    let mut groups: Vec<Group> = clusters
+        .iter()
+        .enumerate()
+        .filter_map(|(n, faces)| {
+            let id = ids[n]?;
+            let (cover, centroid) = picture(faces, &portrait)?;
+            let name = match names.get(&n) {
+                Some(name) => (!name.is_empty()).then(|| (*name).to_owned()),
+                None => before.get(&id).and_then(|group| orphan_name(group, decisions, &home)),
+            };
+            Some(Group { id, faces: faces.clone(), cover, centroid, name })
+        })
+        .collect();
+    groups.sort_by_key(|group| group.id);
+    Reconciled { partition: Partition { groups, redirects }, lineage }
+}
+
+fn fresh(faces: &[FaceId], taken: &BTreeSet<GroupId>) -> GroupId {
+    let mut id = GroupId([0; 16]);
+    for round in 0_u64.. {
+        for face in faces {
+            id = match round {
+                0 => born_of(*face),
+                _ => GroupId(digest("group", &[&face.0, &round.to_le_bytes()])),
+            };
+            if !taken.contains(&id) {
+                return id;
+            }
+        }
+    }
+    id
+}
+
+/// The last name said of a face in each cluster; empty where it was taken away.
+fn names<'a>(decisions: &'a [Decision], home: &BTreeMap<FaceId, usize>) -> BTreeMap<usize, &'a str> {
+    let mut log: Vec<_> = decisions.iter().collect();
+    log.sort_by_key(|decision| decision.seq);
+    let said = log.into_iter().filter_map(|decision| match &decision.verdict {
+        Verdict::Name { face, name } => Some((*home.get(face)?, name.as_str())),
+        Verdict::Same { .. } | Verdict::NotSame { .. } => None,
+    });
+    said.collect()
+}
+
+/// A group keeps its name when the face it was said of is in no group any more (its photo was deleted, say).
+fn orphan_name(group: &Group, decisions: &[Decision], home: &BTreeMap<FaceId, usize>) -> Option<String> {
+    let name = group.name.as_ref()?;
+    let said = decisions.iter().any(|decision| match &decision.verdict {
+        Verdict::Name { face, name: said } => said == name && !home.contains_key(face),
+        Verdict::Same { .. } | Verdict::NotSame { .. } => false,
+    });
+    said.then(|| name.clone())
+}
+
+/// The cover (the face whose quality times nearness to the centroid is highest; ties to the smaller id) and the
+/// centroid (unit length).
+fn picture<'a>(faces: &[FaceId], portrait: &impl Fn(FaceId) -> Option<Portrait<'a>>) -> Option<(FaceId, Vec<f32>)> {
+    let members: Vec<_> = faces.iter().filter_map(|face| portrait(*face).map(|p| (*face, p))).collect();
+    let mut sum = vec![0.0_f64; members.first()?.1.0.len()];
+    for (_, (vector, quality)) in &members {
+        let weight = f64::from(quality.clamp(0.05, 1.0));
+        sum.iter_mut().zip(*vector).for_each(|(s, v)| *s += weight * f64::from(*v));
+    }
+    let length = sum.iter().map(|s| s * s).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+    let centroid: Vec<f32> = sum.iter().map(|s| (s / length) as f32).collect();
+    let mut cover: Option<(f32, FaceId)> = None;
+    for (face, (vector, quality)) in &members {
+        let score = crate::grouping::graph::dot(vector, &centroid) * quality.clamp(0.05, 1.0);
+        if cover.is_none_or(|(best, _)| score > best) {
+            cover = Some((score, *face));
+        }
+    }
+    Some((cover?.1, centroid))
+}

@@ -1,0 +1,126 @@
+//! Clusterings that are kept from one reconciliation of a gallery to the next: what is new is inserted, what is gone is taken
+//! away, and the result is what [`super::reconcile()`] says of the same faces.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::domain::face::FaceId;
+use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::grouping::cluster::Clustering;
+use crate::grouping::identity::identify;
+use crate::grouping::params::Params;
+use crate::grouping::reconcile::name;
+use crate::ports::index::{IndexError, IndexFactory};
+
+/// The galleries that were grouped last.
+pub struct Kept {
+    params: Params,
+    factory: Arc<dyn IndexFactory>,
+    /// Numbers in all vectors that are kept.
+    floats: usize,
+    /// Least recently used first.
+    galleries: Mutex<Vec<(GalleryId, Clustering)>>,
+}
+
+impl Kept {
+    /// Keeps galleries with up to `floats` numbers in all their vectors together.
+    pub fn new(params: Params, factory: Arc<dyn IndexFactory>, floats: usize) -> Self {
+        Self { params, factory, floats, galleries: Mutex::default() }
+    }
+
+    fn galleries(&self) -> MutexGuard<'_, Vec<(GalleryId, Clustering)>> {
+        self.galleries.lock()
+    }
+
+    /// Groups a gallery. Blocking.
+    pub fn reconcile(&self, gallery: &GalleryId, snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
+        let GallerySnapshot { faces, decisions, previous, .. } = snapshot;
+        let Some(dimensions) = faces.first().map(|face| face.embedding.len()) else {
+            self.take(gallery);
+            return Ok(identify(&[], &previous, &decisions, |_| None));
+        };
+        // Taken out while it is worked on: an error on the way leaves nothing half done behind.
+        let mut clustering = match self.take(gallery).filter(|kept| kept.graph().dimensions() == dimensions) {
+            Some(kept) => kept,
+            None => Clustering::new(self.params.clone(), dimensions, &*self.factory)?,
+        };
+        let here: BTreeSet<FaceId> = faces.iter().map(|face| face.id).collect();
+        let graph = clustering.graph();
+        let gone: Vec<FaceId> = (0..graph.slots())
+            .filter_map(|slot| Some(graph.node(u32::try_from(slot).ok()?)?.id))
+            .filter(|id| !here.contains(id))
+            .collect();
+        clustering.remove(&gone, &*self.factory)?;
+        clustering.decide(&decisions);
+        clustering.insert(faces, &*self.factory)?;
+        let reconciled = name(&clustering, &previous, &decisions);
+        self.keep(gallery.clone(), clustering);
+        Ok(reconciled)
+    }
+
+    fn take(&self, gallery: &GalleryId) -> Option<Clustering> {
+        let mut galleries = self.galleries();
+        let place = galleries.iter().position(|(kept, _)| kept == gallery)?;
+        Some(galleries.remove(place).1)
+    }
+
+    fn keep(&self, gallery: GalleryId, clustering: Clustering) {
+        let size = |clustering: &Clustering| clustering.graph().slots() * clustering.graph().dimensions();
+        let mut galleries = self.galleries();
+        galleries.push((gallery, clustering));
+        let mut floats: usize = galleries.iter().map(|(_, kept)| size(kept)).sum();
+        while floats > self.floats
+            && let Some((_, oldest)) = galleries.first()
+        {
+            floats -= size(oldest);
+            galleries.remove(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gallery::Partition;
+    use crate::grouping::scan::ScanFactory;
+    use crate::grouping::tests::{Rng, gallery, run, verdicts};
+
+    fn kept(floats: usize) -> Kept {
+        Kept::new(Params::default(), Arc::new(ScanFactory), floats)
+    }
+
+    #[test]
+    fn what_is_kept_groups_as_what_is_read_anew() {
+        for seed in 0..40 {
+            let (mut rng, kept) = (Rng(seed), kept(if seed % 4 == 0 { 0 } else { usize::MAX }));
+            let (all, of) = (gallery(seed, 40), GalleryId("g".to_owned()));
+            let mut previous = Partition::default();
+            for round in 0..6u64 {
+                let faces: Vec<_> = all.iter().filter(|_| rng.below(4) > 0).cloned().collect();
+                let count = rng.below(4);
+                let decisions = verdicts(&mut rng, &all, count);
+                let expected = run(&faces, &decisions, &previous);
+                let snapshot = GallerySnapshot { generation: round, faces, decisions, previous };
+                let got = kept.reconcile(&of, snapshot).expect("equal dimensions");
+                assert_eq!(got, expected, "seed {seed}, round {round}");
+                previous = got.partition;
+            }
+            let none = GallerySnapshot { previous: previous.clone(), ..GallerySnapshot::default() };
+            assert_eq!(kept.reconcile(&of, none).expect("no faces"), run(&[], &[], &previous));
+        }
+    }
+
+    #[test]
+    fn no_more_is_kept_than_allowed_and_the_oldest_goes_first() {
+        let faces = gallery(1, 20);
+        let kept = kept(faces.len() * 48 * 2);
+        for name in ["a", "b", "a", "c"] {
+            let snapshot = GallerySnapshot { faces: faces.clone(), ..GallerySnapshot::default() };
+            kept.reconcile(&GalleryId(name.to_owned()), snapshot).expect("equal dimensions");
+        }
+        let names: Vec<_> = kept.galleries().iter().map(|(name, _)| name.0.clone()).collect();
+        assert_eq!(names, ["a", "c"]);
+    }
+}

@@ -1,0 +1,26 @@
+//! From faces to people: which faces are one person, what people have said about it, and which group goes on as which.
+//! Pure functions over vectors and decisions; no actor.
+
+pub mod cluster;
+pub(crate) mod constraints;
+pub mod explain;
+pub mod graph;
+pub mod hold;
+pub mod identification;
+pub(crate) mod identity;
+pub(crate) mod kept;
+pub(crate) mod linkage;
+pub(crate) mod links;
+pub(crate) mod params;
+pub mod reconcile;
+pub mod say;
+#[cfg(test)]
+pub(crate) mod scan;
+mod side;
+#[cfg(test)]
+mod tests;
+pub(crate) mod voices;
+
+pub use kept::Kept;
+pub use params::Params;
+pub use reconcile::reconcile;

@@ -1,0 +1,61 @@
+//! An index that compares with every vector: exact, without a library; right for small galleries and for tests.
+
+use crate::grouping::graph::dot;
+use crate::ports::index::{Index, IndexError, IndexFactory, Neighbour};
+
+/// Compares each query with every vector.
+#[derive(Debug)]
+pub(crate) struct ScanIndex {
+    dimensions: usize,
+    vectors: Vec<f32>,
+}
+
+impl ScanIndex {
+    fn check(&self, vectors: &[f32]) -> Result<(), IndexError> {
+        match vectors.len() % self.dimensions {
+            0 => Ok(()),
+            got => Err(IndexError::Dimensions { expected: self.dimensions, got }),
+        }
+    }
+}
+
+impl Index for ScanIndex {
+    fn len(&self) -> usize {
+        self.vectors.len() / self.dimensions
+    }
+
+    fn add(&mut self, vectors: &[f32]) -> Result<(), IndexError> {
+        self.check(vectors)?;
+        self.vectors.extend_from_slice(vectors);
+        Ok(())
+    }
+
+    fn search(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Neighbour>>, IndexError> {
+        self.check(queries)?;
+        let rows = queries.chunks(self.dimensions).map(|query| {
+            let mut row: Vec<_> = self
+                .vectors
+                .chunks(self.dimensions)
+                .enumerate()
+                .map(|(position, vector)| Neighbour { position, similarity: dot(query, vector) })
+                .collect();
+            row.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.position.cmp(&b.position)));
+            row.truncate(k);
+            row
+        });
+        Ok(rows.collect())
+    }
+}
+
+/// Makes [`ScanIndex`]es.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScanFactory;
+
+impl IndexFactory for ScanFactory {
+    fn create(&self, dimensions: usize) -> Result<Box<dyn Index>, IndexError> {
+        if dimensions == 0 {
+            return Err(IndexError::Dimensions { expected: 1, got: 0 });
+        }
+        Ok(Box::new(ScanIndex { dimensions, vectors: Vec::new() }))
+    }
+}

@@ -1,0 +1,132 @@
+//! Rules that no similarity overrides, and what `explain` says of them.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::grouping::constraints::Constraints;
+use crate::grouping::explain::{Explanation, Rule, explain};
+
+fn same(a: usize, b: usize) -> Verdict {
+    Verdict::Same { a: face_id(a), b: face_id(b) }
+}
+
+fn not_same(a: usize, b: usize) -> Verdict {
+    Verdict::NotSame { a: face_id(a), b: face_id(b) }
+}
+
+fn log(verdicts: &[Verdict]) -> Vec<Decision> {
+    let one = |(seq, verdict): (usize, &Verdict)| Decision { seq: seq as u64, batch: 0, verdict: verdict.clone() };
+    verdicts.iter().enumerate().map(one).collect()
+}
+
+/// Faces on a circle, at degrees: cosines are easy to tell.
+fn at(n: usize, image: usize, degrees: f32, quality: f32) -> FaceVector {
+    face(n, image, vec![degrees.to_radians().cos(), degrees.to_radians().sin()], quality)
+}
+
+fn numbers(sets: &[Vec<FaceId>], count: usize) -> Vec<Vec<usize>> {
+    let number: BTreeMap<_, _> = (0..count).map(|n| (face_id(n), n)).collect();
+    let mut sets: Vec<Vec<usize>> = sets.iter().map(|set| set.iter().map(|face| number[face]).collect()).collect();
+    sets.iter_mut().for_each(|set| set.sort_unstable());
+    sets.sort();
+    sets
+}
+
+fn why(faces: &[FaceVector], verdicts: &[Verdict], a: usize, b: usize) -> Explanation {
+    let snapshot = GallerySnapshot { faces: faces.to_vec(), decisions: log(verdicts), ..Default::default() };
+    explain(snapshot, &Params::default(), &ScanFactory, face_id(a), face_id(b)).expect("equal dimensions")
+}
+
+#[test]
+fn constraints_hold_whatever_the_gallery() {
+    for seed in 0..80 {
+        let faces = gallery(seed, 50);
+        let decisions = verdicts(&mut Rng(seed), &faces, 12);
+        let constraints = Constraints::from_decisions(&decisions);
+        let sets = sets(faces.clone(), &decisions);
+        let home: BTreeMap<_, _> = sets.iter().enumerate().flat_map(|(n, s)| s.iter().map(move |f| (*f, n))).collect();
+        assert_eq!(home.len(), sets.concat().len(), "seed {seed}: a face is in two groups");
+        for (a, b) in &constraints.apart {
+            assert!(home.get(a).is_none_or(|home_a| Some(home_a) != home.get(b)), "seed {seed}: {a} {b}");
+        }
+        for unit in &constraints.units {
+            assert!(unit.iter().all(|f| home.contains_key(f) && home.get(f) == home.get(&unit[0])), "seed {seed}");
+        }
+        for (n, a) in faces.iter().enumerate() {
+            for b in faces[..n].iter().filter(|b| b.image == a.image && home.contains_key(&a.id)) {
+                let together = home.get(&a.id) == home.get(&b.id);
+                let both_spoken = constraints.unit(a.id).is_some() || constraints.unit(b.id).is_some();
+                assert!(!together || both_spoken, "seed {seed}: {} and {} of one photo", a.id, b.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn poor_faces_attach_and_never_bridge() {
+    // Two people 100 degrees apart with a poor face on the way between them.
+    let mut faces = vec![at(0, 0, 0.0, 0.9), at(1, 1, 4.0, 0.9), at(2, 2, 100.0, 0.9), at(3, 3, 104.0, 0.9)];
+    assert_eq!(numbers(&sets(faces.clone(), &[]), 4), [[0, 1], [2, 3]]);
+    faces.push(at(4, 4, 40.0, 0.1));
+    assert_eq!(numbers(&sets(faces.clone(), &[]), 5), [vec![0, 1, 4], vec![2, 3]]);
+    assert!(why(&faces, &[], 4, 1).together);
+    // Two poor faces alone are no group, until a person says so.
+    let poor = vec![at(0, 0, 0.0, 0.1), at(1, 1, 1.0, 0.1), at(2, 2, 2.0, 0.1)];
+    assert!(sets(poor.clone(), &[]).is_empty());
+    assert_eq!(numbers(&sets(poor.clone(), &log(&[same(0, 1)])), 3), [[0, 1, 2]]);
+    assert!(matches!(why(&poor, &[], 0, 1).rule, Rule::LowQuality { .. }));
+}
+
+#[test]
+fn a_photo_with_one_person_twice_does_not_tear_that_person_apart() {
+    // Photo 9 is a collage of the person whose single portraits are 0 to 2.
+    let mut faces = vec![at(0, 0, 0.0, 0.9), at(1, 1, 20.0, 0.9), at(2, 2, 40.0, 0.9)];
+    faces.extend([at(3, 9, 1.0, 0.9), at(4, 9, 21.0, 0.9), at(5, 9, 39.0, 0.9)]);
+    let sets = numbers(&sets(faces.clone(), &[]), 6);
+    assert_eq!(sets.len(), 1, "{sets:?}");
+    assert!(sets[0].starts_with(&[0, 1, 2]) && sets[0].len() == 4, "{sets:?}");
+    let out = (3..6).find(|n| !sets[0].contains(n)).expect("two of the collage are out");
+    assert!(matches!(why(&faces, &[], 0, out).rule, Rule::OnePhoto { .. }));
+    // Siblings who are always together, and resemble each other, are two groups.
+    let pairs: Vec<_> =
+        (0..4).flat_map(|n| [at(2 * n, n, n as f32, 0.9), at(2 * n + 1, n, 50.0 + n as f32, 0.9)]).collect();
+    assert_eq!(numbers(&super::sets(pairs, &[]), 8), [[0, 2, 4, 6], [1, 3, 5, 7]]);
+}
+
+#[test]
+fn explain_names_the_rule_and_the_way() {
+    let faces =
+        [at(0, 0, 0.0, 0.9), at(1, 1, 8.0, 0.9), at(2, 2, 120.0, 0.9), at(3, 0, -2.0, 0.9), at(4, 4, 64.0, 0.9)];
+    type Row<'a> = (&'a [Verdict], usize, usize, bool, fn(&Rule) -> bool);
+    let table: &[Row] = &[
+        (&[], 0, 1, true, |rule| matches!(rule, Rule::Connected)),
+        (&[same(0, 2)], 0, 2, true, |rule| matches!(rule, Rule::SaidSame)),
+        (&[not_same(0, 1)], 0, 1, false, |rule| matches!(rule, Rule::SaidNotSame { .. })),
+        (&[], 0, 3, false, |rule| matches!(rule, Rule::OnePhoto { .. })),
+        (&[], 0, 9, false, |rule| matches!(rule, Rule::Unknown)),
+    ];
+    for (verdicts, a, b, together, rule) in table {
+        let got = why(&faces, verdicts, *a, *b);
+        assert_eq!((got.together, rule(&got.rule)), (*together, true), "{a} {b}: {got}");
+        assert!(got.to_string().contains(if *together { "together" } else { "apart" }));
+    }
+    let far = [at(0, 0, 0.0, 0.9), at(1, 1, 0.0, 0.9), at(2, 2, 120.0, 0.9), at(3, 3, 120.0, 0.9)];
+    assert!(matches!(why(&far, &[], 0, 2).rule, Rule::BelowThreshold { .. }));
+    // A way exists, by steps of 60 degrees, and the mean over all pairs cuts it.
+    let chain =
+        [at(0, 0, 0.0, 0.9), at(1, 1, 5.0, 0.9), at(2, 2, 63.0, 0.9), at(3, 3, 118.0, 0.9), at(4, 4, 123.0, 0.9)];
+    let got = why(&chain, &[], 0, 4);
+    assert!(matches!(got.rule, Rule::MeanTooLow { .. }), "{got}");
+    assert!(got.path.len() >= 2 && got.weakest().is_some_and(|step| step.similarity > 0.38), "{got}");
+    assert!(serde_json::to_string(&got).expect("plain data").contains("mean_too_low"));
+}
+
+#[test]
+fn a_named_face_is_a_group_even_where_nobody_else_is() {
+    let faces = [at(0, 0, 0.0, 1.0), at(1, 1, 90.0, 1.0)];
+    let name = |name: &str| Verdict::Name { face: face_id(1), name: name.into() };
+    let named = sets(faces.to_vec(), &log(&[name("Ada")]));
+    assert_eq!(named, [vec![face_id(1)]]);
+    // The name is taken away: a face of nobody again.
+    assert_eq!(sets(faces.to_vec(), &log(&[name("Ada"), name("")])), Vec::<Vec<_>>::new());
+}

@@ -1,0 +1,106 @@
+//! Behaviour of grouping as a whole, over seeded galleries.
+
+mod constraints;
+mod identity;
+mod order;
+mod settled;
+
+use crate::domain::face::FaceId;
+use crate::domain::gallery::{Decision, FaceVector, GallerySnapshot, Partition, Reconciled, Verdict};
+use crate::domain::image::{ImageId, digest};
+use crate::grouping::reconcile::gather;
+use crate::grouping::scan::ScanFactory;
+use crate::grouping::{Params, reconcile};
+
+/// SplitMix64 (Steele, Lea & Flood 2014).
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+    pub fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 24) as f32
+    }
+    fn gauss(&mut self) -> f32 {
+        (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
+    }
+    pub fn direction(&mut self, dimensions: usize) -> Vec<f32> {
+        normal((0..dimensions).map(|_| self.gauss()).collect())
+    }
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        (1..items.len()).rev().for_each(|n| items.swap(n, self.below(n + 1)));
+    }
+}
+
+fn normal(vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
+    vector.into_iter().map(|v| v / length).collect()
+}
+
+/// A face near `person`, so that two of them have a cosine near `alike`.
+pub fn near(rng: &mut Rng, person: &[f32], alike: f32) -> Vec<f32> {
+    let noise = rng.direction(person.len());
+    normal(person.iter().zip(noise).map(|(p, n)| p * alike.sqrt() + n * (1.0 - alike).sqrt()).collect())
+}
+
+pub fn face_id(n: usize) -> FaceId {
+    FaceId(digest("test face", &[&n.to_le_bytes()]))
+}
+
+pub fn image_id(n: usize) -> ImageId {
+    ImageId(digest("test image", &[&n.to_le_bytes()]))
+}
+
+pub fn face(n: usize, image: usize, embedding: Vec<f32>, quality: f32) -> FaceVector {
+    FaceVector { id: face_id(n), image: image_id(image), embedding, quality }
+}
+
+/// A messy gallery: some people, photos of one to three faces (now and then one person twice), poor faces, strangers,
+/// and few enough dimensions that strangers are often above the threshold.
+pub fn gallery(seed: u64, photos: usize) -> Vec<FaceVector> {
+    let mut rng = Rng(seed);
+    let people: Vec<_> = (0..3 + photos / 8).map(|_| rng.direction(48)).collect();
+    let mut faces = Vec::new();
+    for photo in 0..photos {
+        for _ in 0..=rng.below(3) {
+            let stranger = rng.below(6) == 0;
+            let alike = 0.45 + 0.4 * rng.unit();
+            let person = rng.below(people.len());
+            let embedding = if stranger { rng.direction(48) } else { near(&mut rng, &people[person], alike) };
+            faces.push(face(faces.len(), photo, embedding, rng.unit()));
+        }
+    }
+    faces
+}
+
+/// Decisions about random faces.
+pub fn verdicts(rng: &mut Rng, faces: &[FaceVector], count: usize) -> Vec<Decision> {
+    let pick = |rng: &mut Rng| faces[rng.below(faces.len())].id;
+    let one = |seq: usize, rng: &mut Rng| {
+        let (a, b) = (pick(rng), pick(rng));
+        let verdict = if rng.below(2) == 0 { Verdict::Same { a, b } } else { Verdict::NotSame { a, b } };
+        Decision { seq: seq as u64, batch: seq as u64, verdict }
+    };
+    (0..count).map(|seq| one(seq, rng)).collect()
+}
+
+/// The partition into sets of faces, ids left out.
+pub fn sets(faces: Vec<FaceVector>, decisions: &[Decision]) -> Vec<Vec<FaceId>> {
+    let clustering = gather(faces, decisions, &Params::default(), &ScanFactory).expect("equal dimensions");
+    clustering.map(|clustering| clustering.partition()).unwrap_or_default()
+}
+
+pub fn run(faces: &[FaceVector], decisions: &[Decision], previous: &Partition) -> Reconciled {
+    let mut faces = faces.to_vec();
+    faces.sort_by_key(|face| face.id);
+    let snapshot = GallerySnapshot { generation: 1, faces, decisions: decisions.to_vec(), previous: previous.clone() };
+    reconcile(snapshot, &Params::default(), &ScanFactory).expect("equal dimensions")
+}

@@ -1,0 +1,85 @@
+//! The partition is a function of the set of faces.
+
+use super::*;
+use crate::grouping::cluster::Clustering;
+
+fn params(k: usize) -> Params {
+    Params { k, ..Params::default() }
+}
+
+/// All at once, against in random bites and order, with detours: faces that come and go, come twice, or change.
+fn hold(seed: u64, k: usize) {
+    let faces = gallery(seed, 40);
+    let mut rng = Rng(seed ^ 0xfeed);
+    let decisions = verdicts(&mut rng, &faces, 6);
+    let mut once = Clustering::new(params(k), 48, &ScanFactory).expect("an index");
+    once.insert(faces.clone(), &ScanFactory).expect("equal dimensions");
+    once.decide(&decisions);
+
+    let mut bites = Clustering::new(params(k), 48, &ScanFactory).expect("an index");
+    let mut left = faces.clone();
+    rng.shuffle(&mut left);
+    while !left.is_empty() {
+        let bite = left.split_off(left.len() - 1 - rng.below(left.len().min(4)));
+        let passing: Vec<_> = (0..rng.below(3)).map(|n| gallery(seed + 99, 9)[n].clone()).map(stranger).collect();
+        let gone: Vec<_> = passing.iter().map(|face| face.id).collect();
+        let mut other = bite[0].clone();
+        other.quality = 1.0 - other.quality;
+        bites.insert(vec![other], &ScanFactory).expect("a face that will change");
+        bites.insert(passing, &ScanFactory).expect("faces that will go");
+        if rng.below(3) == 0 {
+            bites.decide(&decisions[rng.below(6)..]);
+        }
+        bites.insert(bite.clone(), &ScanFactory).expect("the faces");
+        bites.insert(bite, &ScanFactory).expect("the same faces again");
+        bites.remove(&gone, &ScanFactory).expect("gone");
+    }
+    bites.decide(&decisions);
+    assert_eq!(bites.partition(), once.partition(), "seed {seed}, k {k}");
+}
+
+fn stranger(mut face: FaceVector) -> FaceVector {
+    face.id.0[0] ^= 0x55;
+    face
+}
+
+#[test]
+fn faces_added_in_any_order_end_in_the_same_partition_as_all_at_once() {
+    (0..120).for_each(|seed| hold(seed, 64));
+}
+
+#[test]
+fn so_do_galleries_with_more_neighbours_than_are_kept() {
+    (0..120).for_each(|seed| hold(seed, 3));
+}
+
+#[test]
+fn a_gallery_of_copies_is_one_group_whatever_the_order() {
+    let mut faces: Vec<_> = (0..30).map(|n| face(n, n, vec![0.6, 0.8, 0.0], 0.9)).collect();
+    for _ in 0..5 {
+        Rng(7).shuffle(&mut faces);
+        let mut clustering = Clustering::new(params(4), 3, &ScanFactory).expect("an index");
+        for one in &faces {
+            clustering.insert(vec![one.clone()], &ScanFactory).expect("a copy");
+        }
+        assert_eq!(clustering.partition().len(), 1);
+    }
+}
+
+#[test]
+fn running_again_changes_nothing() {
+    for seed in 0..40 {
+        let faces = gallery(seed, 60);
+        let first = run(&faces, &[], &Partition::default());
+        let second = run(&faces, &[], &first.partition);
+        assert_eq!(second.partition, first.partition, "seed {seed}");
+        assert!(second.lineage.is_empty(), "seed {seed}: {:?}", second.lineage);
+    }
+}
+
+#[test]
+fn vectors_that_are_not_finite_are_in_no_group() {
+    let mut faces: Vec<_> = (0..4).map(|n| face(n, n, vec![1.0, 0.0], 0.9)).collect();
+    faces.push(face(4, 4, vec![f32::NAN, 0.0], 0.9));
+    assert_eq!(sets(faces, &[]).concat().len(), 4);
+}

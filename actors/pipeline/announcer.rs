@@ -1,0 +1,110 @@
+//! A store that asks for the grouping of every gallery it writes to, before it says that anything is written.
+//!
+//! The message is sent with a delay, and covers all that is written until it becomes visible: one message for each gallery and
+//! delay, however many images. Because it is sent before the images' own messages are deleted, no crash loses it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::time::Instant;
+
+use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::errors::Class;
+use crate::ports::faces::{Commit, Faces, FacesError};
+use crate::ports::outbox::{Letter, Outbox};
+use crate::ports::queue::{QueueError, Settled};
+
+/// A message that becomes visible sooner than this may be received before what was just written is seen.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// Sends grouping messages.
+pub struct Announcer {
+    outbox: Arc<dyn Outbox>,
+    delay: Duration,
+    /// The trace header of what is being done.
+    trace: fn() -> Option<String>,
+    /// When the last message of each gallery becomes visible.
+    visible: Mutex<HashMap<GalleryId, Instant>>,
+}
+
+impl Announcer {
+    /// Each message is visible after `delay`. Grouping belongs to the trace of what asked for it: `trace` names it.
+    pub fn new(outbox: Arc<dyn Outbox>, delay: Duration, trace: fn() -> Option<String>) -> Self {
+        Self { outbox, delay, trace, visible: Mutex::default() }
+    }
+
+    fn visible(&self) -> MutexGuard<'_, HashMap<GalleryId, Instant>> {
+        self.visible.lock()
+    }
+
+    /// Asks for the grouping of a gallery, unless a message that is on its way covers it.
+    ///
+    /// # Errors
+    /// The message may not have been sent.
+    pub async fn announce(&self, gallery: &GalleryId) -> Result<(), QueueError> {
+        let now = Instant::now();
+        {
+            let mut visible = self.visible();
+            visible.retain(|_, at| *at > now);
+            if visible.get(gallery).is_some_and(|at| now + MARGIN < *at) {
+                return Ok(());
+            }
+        }
+        let body = serde_json::json!({ "gallery_id": gallery }).to_string();
+        let letter = Letter { body, trace: (self.trace)(), delay: self.delay };
+        let class = match self.outbox.send(&[letter]).await?.pop() {
+            Some(Settled::Done) => {
+                self.visible().insert(gallery.clone(), now + self.delay);
+                return Ok(());
+            }
+            Some(Settled::Failed(class)) => class,
+            Some(Settled::LeaseLost) | None => Class::Bug,
+        };
+        Err(QueueError { class, message: String::from("the grouping message was refused") })
+    }
+}
+
+/// A store whose writes are announced.
+pub struct Announced<F> {
+    store: F,
+    announcer: Announcer,
+}
+
+impl<F: Faces> Announced<F> {
+    /// Over a store.
+    pub fn new(store: F, announcer: Announcer) -> Self {
+        Self { store, announcer }
+    }
+}
+
+#[async_trait]
+impl<F: Faces> Faces for Announced<F> {
+    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        let of: Vec<GalleryId> = batch.iter().map(|commit| commit.image.locator.gallery.clone()).collect();
+        let mut outcomes = self.store.commit(batch).await?;
+        // What is refused may have been written, and seen, and taken out again.
+        let changed = |outcome: &Result<(), FacesError>| matches!(outcome, Ok(()) | Err(FacesError::Rejected(_)));
+        let written: BTreeSet<&GalleryId> =
+            of.iter().zip(&outcomes).filter(|(_, outcome)| changed(outcome)).map(|(gallery, _)| gallery).collect();
+        for gallery in written {
+            let Err(QueueError { class, message }) = self.announcer.announce(gallery).await else { continue };
+            for (_, outcome) in of.iter().zip(&mut outcomes).filter(|(other, _)| *other == gallery) {
+                if changed(outcome) {
+                    *outcome = Err(FacesError::Failed { class, message: message.clone() });
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+        self.store.gallery(gallery).await
+    }
+
+    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
+        self.store.save(gallery, generation, reconciled).await
+    }
+}

@@ -1,0 +1,154 @@
+//! What the actors of a pipeline share, and what each of them is based on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, Context};
+
+use crate::domain::exit::Exit;
+use crate::errors::backoff::Jitter;
+use crate::errors::route::FatalReason;
+use crate::flow::credit::Credits;
+use crate::flow::dirty_galleries::DirtyGalleries;
+use crate::flow::lease::Lease;
+use crate::flow::lease_table::{LeaseRules, LeaseTable};
+use crate::flow::progress::Stage;
+use crate::flow::retry::Retrier;
+use crate::flow::run_stats::{RunStats, StageTimer};
+use crate::pipeline::item::Item;
+use crate::pipeline::settings::Settings;
+use crate::ports::Ports;
+use crate::ports::decoder::Decoder;
+use crate::runtime::child::Supervision;
+use crate::runtime::drain::Mode;
+use crate::runtime::exit_guard::ExitGuard;
+use crate::runtime::heartbeat::Heartbeat;
+use crate::runtime::supervisor_ref::SupervisorRef;
+
+/// Shared by all actors of one pipeline. It outlives each of them.
+pub(crate) struct PipelineContext {
+    pub(crate) settings: Settings,
+    pub(crate) ports: Ports,
+    pub(crate) stats: RunStats,
+    pub(crate) leases: Arc<LeaseTable>,
+    pub(crate) credits: Credits,
+    pub(crate) jitter: Arc<Jitter>,
+    pub(crate) dirty: DirtyGalleries,
+}
+
+impl PipelineContext {
+    pub(crate) fn new(ports: Ports, settings: Settings) -> Self {
+        let stats = RunStats::new(settings.max_rejections);
+        let rules = LeaseRules {
+            visibility: ports.queue.visibility(),
+            bound: settings.keeper.bound,
+            drop_delay: settings.drop_delay,
+            settles_lost: settings.settles_lost_leases(),
+        };
+        Self {
+            leases: LeaseTable::new(rules, stats.clone()),
+            credits: Credits::new(settings.credits.count, settings.credits.bytes),
+            jitter: Arc::new(Jitter::new(settings.seed)),
+            dirty: DirtyGalleries::new(&settings.grouper.always),
+            settings,
+            ports,
+            stats,
+        }
+    }
+
+    /// Devices that are alive beside the one that asks.
+    pub(crate) fn other_devices(&self) -> usize {
+        let lost = usize::try_from(self.stats.devices_lost()).unwrap_or(usize::MAX);
+        self.ports.engines.len().saturating_sub(1).saturating_sub(lost)
+    }
+
+    /// The decoder for an image. One that may have been the death of a worker is decoded apart.
+    pub(crate) fn decoder(&self, item: &Item) -> Arc<dyn Decoder> {
+        let apart = item.receive_count >= self.settings.fetcher.apart_at;
+        Arc::clone(if apart { &self.ports.apart } else { &self.ports.decoder })
+    }
+
+    /// A delay under full jitter for an image that is given back.
+    pub(crate) fn release_delay(&self) -> Duration {
+        self.jitter.full(self.settings.release_delay)
+    }
+}
+
+/// What the work of one stage needs beside its actor: cheap to clone into a future.
+#[derive(Clone)]
+pub(crate) struct StageTools {
+    pub(crate) context: Arc<PipelineContext>,
+    pub(crate) heartbeat: Heartbeat,
+    /// Retries the calls of this stage, and counts them for it.
+    pub(crate) retrier: Retrier,
+    stage: Stage,
+    supervisor: SupervisorRef,
+}
+
+impl StageTools {
+    /// Measures a piece of work of this stage on `items` items.
+    pub(crate) fn timer(&self, items: usize) -> StageTimer {
+        self.context.stats.begin(self.stage, items)
+    }
+
+    /// Gives an image back, visible again after a jittered delay.
+    pub(crate) fn release(&self, lease: Lease) {
+        lease.release(self.context.release_delay());
+    }
+
+    /// Asks the supervisor to end the run.
+    pub(crate) fn fault(&self, exit: Exit) {
+        self.supervisor.fault(exit);
+    }
+
+    /// Asks the supervisor to end the run because of what happened in this stage.
+    pub(crate) fn end_run(&self, reason: FatalReason, message: &str) {
+        self.fault(reason.exit(format!("{}: {message}", self.stage.as_str())));
+    }
+
+    /// Tells the supervisor that all work is done and settled.
+    pub(crate) fn all_done(&self) {
+        self.supervisor.all_done();
+    }
+}
+
+/// The base of every actor of a pipeline.
+pub(crate) struct ActorBase {
+    pub(crate) tools: StageTools,
+    /// Set when the supervisor asks the actor to end.
+    pub(crate) shutdown: Option<Mode>,
+    /// Pieces of work that were spawned and have not ended.
+    pub(crate) in_flight: usize,
+    guard: ExitGuard,
+}
+
+impl ActorBase {
+    pub(crate) fn new(context: Arc<PipelineContext>, stage: Stage, supervision: Supervision) -> Self {
+        let Supervision { guard, heartbeat, supervisor } = supervision;
+        let (retry, jitter) = (context.settings.retry, Arc::clone(&context.jitter));
+        let retrier = Retrier::new(retry, jitter, heartbeat.clone(), context.stats.clone(), stage);
+        let tools = StageTools { context, heartbeat, retrier, stage, supervisor };
+        Self { tools, shutdown: None, in_flight: 0, guard }
+    }
+
+    pub(crate) fn context(&self) -> &PipelineContext {
+        &self.tools.context
+    }
+
+    /// The actor begins to handle a message: simulated faults strike here.
+    pub(crate) fn probe(&self) {
+        self.context().settings.probe.pass(self.tools.stage);
+    }
+
+    /// Stops the actor in good order.
+    pub(crate) fn stop<A: Actor<Context = Context<A>>>(&mut self, ctx: &mut Context<A>) {
+        self.guard.drained();
+        ctx.stop();
+    }
+
+    /// Stops the actor in good order although there is work: the run goes on without it.
+    pub(crate) fn retire<A: Actor<Context = Context<A>>>(&mut self, ctx: &mut Context<A>) {
+        self.guard.retired();
+        ctx.stop();
+    }
+}

@@ -1,0 +1,185 @@
+//! Takes credits, receives as many messages as it has credit for, reads them, and opens their leases.
+
+mod receive;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+
+use crate::errors::route::{FatalReason, Terminal};
+use crate::flow::retry::GaveUp;
+use crate::pipeline::context::ActorBase;
+use crate::pipeline::fetcher::receive::{Asking, Opened, is_worn, poll, too_many_attempts};
+use crate::pipeline::grouper::Grouper;
+use crate::pipeline::item::{Item, Source};
+use crate::pipeline::prefilter::Prefilter;
+use crate::pipeline::results::ResultSink;
+use crate::runtime::actor_ref::ActorRef;
+use crate::runtime::shutdown::{Shutdown, abortable};
+
+/// Where a Fetcher sends what it receives.
+#[derive(Clone)]
+pub(crate) enum Forward {
+    /// Images go to the Prefilter, and those that end at once to the Writer.
+    Images { prefilter: ActorRef<Prefilter>, results: ResultSink },
+    /// Galleries go to the Grouper.
+    Galleries(ActorRef<Grouper>),
+}
+
+/// The front of the pipeline.
+pub(crate) struct Fetcher {
+    base: ActorBase,
+    forward: Forward,
+    polling: Option<SpawnHandle>,
+    asking: Arc<Asking>,
+    empty: u32,
+}
+
+/// The grace of a receive that was on its way when a drain began is over.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct GraceOver;
+
+impl Fetcher {
+    /// Sends what it receives as `forward` says.
+    pub(crate) fn new(base: ActorBase, forward: Forward) -> Self {
+        Self { base, forward, polling: None, asking: Arc::default(), empty: 0 }
+    }
+
+    fn poll(&mut self, ctx: &mut Context<Self>) {
+        if self.polling.is_some() || self.base.shutdown.is_some() {
+            return;
+        }
+        let polled = poll(self.base.tools.clone(), self.forward.clone(), Arc::clone(&self.asking));
+        self.polling = Some(ctx.spawn(polled.into_actor(self).map(|polled, fetcher, ctx| {
+            fetcher.polling = None;
+            match polled {
+                Ok(opened) => {
+                    fetcher.opened(opened, ctx);
+                    fetcher.poll(ctx);
+                }
+                // The run ends: there is nothing to poll for.
+                Err(gave_up) => fetcher.failed(&gave_up),
+            }
+            fetcher.leave_if_idle(ctx);
+        })));
+    }
+
+    fn failed(&self, gave_up: &GaveUp) {
+        let reason = match gave_up.terminal {
+            Terminal::Leave(reason) => reason,
+            // Without a queue there is no work: whatever the class, the dependency is down for us.
+            Terminal::Release | Terminal::Reject | Terminal::Drop | Terminal::Unexpected => FatalReason::DependencyDown,
+        };
+        self.base.tools.end_run(reason, &gave_up.failure.message);
+    }
+
+    fn opened(&mut self, Opened { items, none, finished, released }: Opened, ctx: &mut Context<Self>) {
+        self.base.probe();
+        self.forward(items, ctx);
+        if finished && none {
+            self.settle_down(released, ctx);
+        } else if none {
+            self.empty += 1;
+            if self.base.context().settings.fetcher.leave_after_empty.is_some_and(|limit| self.empty >= limit) {
+                self.settle_down(released, ctx);
+            }
+        } else {
+            self.empty = 0;
+        }
+    }
+
+    /// Sends items on; those received too often go straight to the Writer, as rejected.
+    fn forward(&mut self, items: Vec<Item>, ctx: &mut Context<Self>) {
+        let Forward::Images { prefilter, results } = &self.forward else { return };
+        if items.is_empty() {
+            return;
+        }
+        let (prefilter, results) = (prefilter.clone(), results.clone());
+        let context = Arc::clone(&self.base.tools.context);
+        self.base.in_flight += 1;
+        let forwarded = async move {
+            for item in items {
+                if item.suspect && is_worn(&context, item.receive_count) {
+                    let rejection = too_many_attempts(item.receive_count);
+                    results.finish(item.rejected(&Source::default(), rejection, &context.settings.model)).await;
+                } else {
+                    prefilter.send_or_release(item).await;
+                }
+            }
+        };
+        ctx.spawn(forwarded.into_actor(self).map(|(), fetcher, ctx| {
+            fetcher.base.in_flight -= 1;
+            fetcher.leave_if_idle(ctx);
+        }));
+    }
+
+    /// The queue has nothing more. When all work is settled and nothing went back to the queue meanwhile, that was all.
+    fn settle_down(&mut self, released: u64, ctx: &mut Context<Self>) {
+        let context = Arc::clone(&self.base.tools.context);
+        let settled = async move {
+            loop {
+                let left = context.leases.left.notified();
+                if context.leases.is_empty() {
+                    return context.leases.released() == released;
+                }
+                left.await;
+            }
+        };
+        self.polling = Some(ctx.spawn(settled.into_actor(self).map(|all, fetcher, ctx| {
+            fetcher.polling = None;
+            if all && fetcher.base.shutdown.is_none() {
+                fetcher.base.tools.all_done();
+            } else {
+                fetcher.poll(ctx);
+            }
+            fetcher.leave_if_idle(ctx);
+        })));
+    }
+
+    fn stop_polling(&mut self, ctx: &mut Context<Self>) {
+        if let Some(polling) = self.polling.take() {
+            ctx.cancel_future(polling);
+        }
+        self.leave_if_idle(ctx);
+    }
+
+    fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
+        if self.base.shutdown.is_some() && self.polling.is_none() && self.base.in_flight == 0 {
+            self.base.stop(ctx);
+        }
+    }
+}
+
+impl Actor for Fetcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.poll(ctx);
+    }
+}
+
+impl Handler<Shutdown> for Fetcher {
+    type Result = ();
+
+    fn handle(&mut self, Shutdown(mode): Shutdown, ctx: &mut Self::Context) {
+        self.base.shutdown = Some(mode);
+        self.asking.over.store(true, Ordering::Relaxed);
+        if self.asking.now.load(Ordering::Relaxed) {
+            ctx.notify_later(GraceOver, self.base.context().settings.fetcher.grace);
+        } else {
+            self.stop_polling(ctx);
+        }
+    }
+}
+
+impl Handler<GraceOver> for Fetcher {
+    type Result = ();
+
+    fn handle(&mut self, _: GraceOver, ctx: &mut Self::Context) {
+        self.stop_polling(ctx);
+    }
+}
+
+abortable!(Fetcher);

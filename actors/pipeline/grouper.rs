@@ -1,0 +1,279 @@
+//! Groups the faces of galleries that changed. A wake-up carries no data, so a lost or repeated one is harmless.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+use tracing::Instrument;
+
+use crate::domain::exit::Exit;
+use crate::domain::gallery::GalleryId;
+use crate::errors::route::{FatalReason, Terminal};
+use crate::flow::credit::Credit;
+use crate::flow::lease::Lease;
+use crate::flow::retry::GaveUp;
+use crate::flow::run_stats::Done;
+use crate::pipeline::context::{ActorBase, StageTools};
+use crate::pipeline::settings::{Reads, Wake};
+use crate::ports::faces::FacesError;
+use crate::runtime::drain::Mode;
+use crate::runtime::shutdown::{Shutdown, abortable};
+
+/// From the Writer: results of this gallery are in the store.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct FacesWritten(pub(crate) GalleryId);
+
+/// From the Fetcher: a message asks for this gallery. The lease ends when the gallery is grouped.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Asked {
+    pub(crate) gallery: GalleryId,
+    pub(crate) lease: Lease,
+    pub(crate) credit: Credit,
+    /// Trace header, where the sender set one.
+    pub(crate) trace: Option<String>,
+}
+
+impl Asked {
+    /// The gallery is grouped.
+    fn ack(self) {
+        self.lease.ack(Done::Gallery);
+        drop(self.credit);
+    }
+
+    /// Somebody else may group it.
+    fn release(self, delay: Duration) {
+        self.lease.release(delay);
+        drop(self.credit);
+    }
+}
+
+/// The actor that groups.
+pub(crate) struct Grouper {
+    base: ActorBase,
+    alarm: Option<SpawnHandle>,
+    /// Messages that wait for their gallery: many may ask for one, and one grouping answers them all.
+    asked: BTreeMap<GalleryId, Vec<Asked>>,
+    running: bool,
+    failed: bool,
+}
+
+/// Why a gallery could not be reconciled.
+enum Trouble {
+    /// The store failed; may be tried again later.
+    Later(String),
+    /// The run must end: the fault is ours.
+    Bug(String),
+    /// The run must end, because of the store.
+    Fatal(FatalReason, String),
+}
+
+/// Reads a gallery, groups it, saves it; reads again when it changed meanwhile.
+async fn reconcile_gallery(tools: StageTools, gallery: GalleryId) -> Result<(), Trouble> {
+    let StageTools { context, heartbeat, retrier, .. } = &tools;
+    let limit = context.settings.timeouts.store;
+    let give_up = |GaveUp { failure, terminal }| match terminal {
+        Terminal::Leave(reason) => Trouble::Fatal(reason, failure.message),
+        Terminal::Release | Terminal::Reject | Terminal::Drop | Terminal::Unexpected => Trouble::Later(failure.message),
+    };
+    for _ in 0..=context.settings.grouper.conflicts {
+        let timer = tools.timer(1);
+        let snapshot =
+            retrier.run("gallery", limit, || context.ports.faces.gallery(&gallery)).await.map_err(give_up)?;
+        let generation = snapshot.generation;
+        let Some(function) = context.ports.reconcile.clone() else { return Ok(()) };
+        // Not under the watchdog: the time it takes depends on the gallery.
+        let of = gallery.clone();
+        let reconciled = match context.settings.blocking.run(move || function(&of, snapshot)).await {
+            Ok(Ok(reconciled)) => reconciled,
+            Ok(Err(error)) => return Err(Trouble::Bug(format!("grouper: {error}"))),
+            Err(panicked) => return Err(Trouble::Bug(format!("grouper: {panicked}"))),
+        };
+        // A conflict is an answer, not a failure: it is not retried here.
+        let saved = retrier
+            .run("save", limit, || {
+                let busy = heartbeat.busy();
+                let save = context.ports.faces.save(&gallery, generation, &reconciled);
+                async move {
+                    let _busy = busy;
+                    match save.await {
+                        Ok(()) => Ok(true),
+                        Err(FacesError::Conflict) => Ok(false),
+                        Err(error) => Err(error),
+                    }
+                }
+            })
+            .await
+            .map_err(give_up)?;
+        if saved {
+            timer.done(0);
+            context.stats.note(|p| p.reconciliations += 1);
+            return Ok(());
+        }
+        timer.failed();
+        tracing::debug!("grouper.conflict");
+    }
+    Err(Trouble::Later(String::from("the gallery changed again and again")))
+}
+
+impl Grouper {
+    pub(crate) fn new(base: ActorBase) -> Self {
+        Self { base, alarm: None, asked: BTreeMap::new(), running: false, failed: false }
+    }
+
+    /// Reconciles the next gallery that changed.
+    fn next(&mut self, ctx: &mut Context<Self>) {
+        if self.running {
+            return;
+        }
+        let Some(gallery) = self.base.context().dirty.first().filter(|_| !self.failed) else {
+            self.leave_if_idle(ctx);
+            return;
+        };
+        self.running = true;
+        // Cleared before the read: what is written from now on marks it again.
+        let mark = self.base.context().dirty.take(gallery.clone());
+        // Whoever asks from now on waits for the next round.
+        let answered = self.asked.remove(&gallery).unwrap_or_default();
+        let span = tracing::debug_span!(parent: None, "grouper.reconcile", %gallery);
+        if let Some(header) = answered.iter().find_map(|asked| asked.trace.as_deref()) {
+            (self.base.context().settings.adopt)(&span, header);
+        }
+        let done = reconcile_gallery(self.base.tools.clone(), gallery).instrument(span);
+        ctx.spawn(done.into_actor(self).map(move |done, grouper, ctx| {
+            grouper.running = false;
+            match done {
+                Ok(()) => {
+                    mark.done();
+                    answered.into_iter().for_each(Asked::ack);
+                }
+                // Messages stay ours: given back, they count as received once more, and a gallery that others write to all the time
+                // would be given up.
+                Err(Trouble::Later(message)) if grouper.base.shutdown.is_none() && !answered.is_empty() => {
+                    tracing::warn!(message, "grouper.later");
+                    mark.done();
+                    let delay = grouper.base.context().release_delay();
+                    ctx.run_later(delay, |grouper, ctx| answered.into_iter().for_each(|asked| grouper.ask(asked, ctx)));
+                }
+                Err(trouble) => {
+                    // A gallery that a message asked for is its next receiver's; a gallery of ours stays marked.
+                    if answered.is_empty() {
+                        drop(mark);
+                    } else {
+                        mark.done();
+                        let delay = grouper.base.context().release_delay();
+                        answered.into_iter().for_each(|asked| asked.release(delay));
+                    }
+                    grouper.failed(trouble, ctx);
+                }
+            }
+            grouper.go_on(ctx);
+        }));
+    }
+
+    /// The gallery is to be grouped for a message.
+    fn ask(&mut self, asked: Asked, ctx: &mut Context<Self>) {
+        self.base.context().dirty.mark(&asked.gallery);
+        self.asked.entry(asked.gallery.clone()).or_default().push(asked);
+        self.next(ctx);
+    }
+
+    /// After a reconciliation: at once when leaving, else when the next wake-up is due.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        if self.base.shutdown.is_some() || !self.asked.is_empty() {
+            self.next(ctx);
+        } else if self.base.context().dirty.first().is_some() {
+            self.wake(ctx);
+        }
+    }
+
+    fn failed(&mut self, trouble: Trouble, ctx: &mut Context<Self>) {
+        let tools = &self.base.tools;
+        match trouble {
+            Trouble::Later(message) if self.base.shutdown.is_none() => {
+                tracing::warn!(message, "grouper.later");
+                self.wake(ctx);
+            }
+            // The message goes back to the queue, which is the next chance.
+            Trouble::Later(message) if self.base.context().settings.fetcher.reads == Reads::Galleries => {
+                tracing::warn!(message, "grouper.release");
+            }
+            // The last chance is gone: the groups are older than the faces, and the exit says so.
+            Trouble::Later(message) => {
+                self.failed = true;
+                tools.end_run(FatalReason::DependencyDown, &message);
+            }
+            Trouble::Bug(message) => {
+                self.failed = true;
+                tools.fault(Exit::Bug(message));
+            }
+            Trouble::Fatal(reason, message) => {
+                self.failed = true;
+                tools.end_run(reason, &message);
+            }
+        }
+    }
+
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        if let (Wake::Debounced(wait), None) = (self.base.context().settings.grouper.wake, self.alarm) {
+            self.alarm = Some(ctx.run_later(wait, |grouper, ctx| {
+                grouper.alarm = None;
+                grouper.next(ctx);
+            }));
+        }
+    }
+
+    fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
+        match self.base.shutdown {
+            Some(Mode::Finish) if self.failed || (!self.running && self.base.context().dirty.first().is_none()) => {
+                self.base.stop(ctx);
+            }
+            // The next worker wakes its own Grouper.
+            Some(Mode::HandBack) => self.base.stop(ctx),
+            Some(Mode::Finish) | None => {}
+        }
+    }
+}
+
+impl Actor for Grouper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // A Grouper that follows a dead one finds what that one left.
+        self.go_on(ctx);
+    }
+}
+
+impl Handler<FacesWritten> for Grouper {
+    type Result = ();
+
+    fn handle(&mut self, FacesWritten(gallery): FacesWritten, ctx: &mut Self::Context) {
+        self.base.probe();
+        tracing::trace!(%gallery, "grouper.wake");
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Asked> for Grouper {
+    type Result = ();
+
+    fn handle(&mut self, asked: Asked, ctx: &mut Self::Context) {
+        self.base.probe();
+        self.ask(asked, ctx);
+    }
+}
+
+impl Handler<Shutdown> for Grouper {
+    type Result = ();
+
+    fn handle(&mut self, Shutdown(mode): Shutdown, ctx: &mut Self::Context) {
+        self.base.shutdown = Some(mode);
+        if mode == Mode::Finish {
+            self.next(ctx);
+        }
+        self.leave_if_idle(ctx);
+    }
+}
+
+abortable!(Grouper);

@@ -1,0 +1,163 @@
+//! What travels through the pipeline: an image with its lease and its credit.
+
+use std::sync::Arc;
+
+use actix::Message;
+use tokio::time::Instant;
+
+use crate::domain::face::{Face, FaceId};
+use crate::domain::image::{Frame, ImageId, ImageRecord, ImageState, Locator, Rejection};
+use crate::domain::timings::Timings;
+use crate::flow::credit::Credit;
+use crate::flow::lease::Lease;
+use crate::ports::analyses::{Content, Known};
+use crate::ports::engine::FoundFace;
+use crate::ports::faces::Commit;
+use crate::ports::objects::Object;
+
+/// An image to index. Dropping it gives the image back to the queue and the credit to the pool.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Item {
+    pub(crate) locator: Locator,
+    pub(crate) lease: Lease,
+    pub(crate) credit: Credit,
+    /// Received too often without an end, or on a device whose engine broke for good: runs alone.
+    pub(crate) suspect: bool,
+    /// How often it was received, this time included.
+    pub(crate) receive_count: u32,
+    /// What the prefilter said.
+    pub(crate) quality: Option<f32>,
+    /// Its bytes, where the Prefilter has read them all.
+    pub(crate) fetched: Option<Object>,
+    pub(crate) received: Instant,
+    /// Of the stages so far.
+    pub(crate) timings: Timings,
+}
+
+/// What is known of an image's bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Source {
+    pub(crate) etag: String,
+    pub(crate) bytes: u64,
+    /// Names the bytes, where they were read.
+    pub(crate) content: Option<Content>,
+}
+
+impl From<&Object> for Source {
+    fn from(object: &Object) -> Self {
+        Self { etag: object.etag.clone(), bytes: object.size, content: None }
+    }
+}
+
+/// A decoded image that waits for a device.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Decoded {
+    pub(crate) item: Item,
+    pub(crate) source: Source,
+    pub(crate) frame: Arc<Frame>,
+    pub(crate) since: Instant,
+}
+
+/// A result that waits to be written. When it is, the lease ends as the record's state says.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Finished {
+    pub(crate) item: Item,
+    pub(crate) commit: Commit,
+}
+
+impl Item {
+    /// Ends with this result.
+    fn finished(self, source: &Source, image: ImageRecord, faces: Vec<Face>) -> Finished {
+        let timings = Timings { total: self.received.elapsed(), ..self.timings };
+        Finished { item: self, commit: Commit { image, faces, content: source.content, timings } }
+    }
+
+    /// A record of this image without faces.
+    fn record(&self, source: &Source, state: ImageState, model: &str) -> ImageRecord {
+        ImageRecord {
+            id: self.locator.id(),
+            locator: self.locator.clone(),
+            etag: source.etag.clone(),
+            bytes: source.bytes,
+            width: 0,
+            height: 0,
+            orientation: 1,
+            state,
+            rejection: None,
+            quality: self.quality,
+            face_count: 0,
+            model: model.to_owned(),
+        }
+    }
+
+    /// Ends as rejected.
+    pub(crate) fn rejected(self, source: &Source, rejection: Rejection, model: &str) -> Finished {
+        let mut image = self.record(source, ImageState::Rejected, model);
+        image.rejection = Some(rejection);
+        self.finished(source, image, Vec::new())
+    }
+
+    /// Ends as an image with the same bytes did.
+    pub(crate) fn known(self, source: &Source, known: Known, model: &str) -> Finished {
+        let Known { width, height, orientation, faces } = known;
+        let id = self.locator.id();
+        let faces = faces.into_iter().map(|found| face(id, model, found)).collect();
+        self.with(source, (width, height, orientation), faces, model)
+    }
+
+    /// Ends with its faces, or as one in which none was found.
+    fn with(
+        self,
+        source: &Source,
+        (width, height, orientation): (u32, u32, u8),
+        faces: Vec<Face>,
+        model: &str,
+    ) -> Finished {
+        let state = if faces.is_empty() { ImageState::NoFaces } else { ImageState::Indexed };
+        let face_count = u32::try_from(faces.len()).unwrap_or(u32::MAX);
+        let image = ImageRecord { width, height, orientation, face_count, ..self.record(source, state, model) };
+        self.finished(source, image, faces)
+    }
+
+    /// Ends as too poor.
+    pub(crate) fn low_quality(self, source: &Source, model: &str) -> Finished {
+        let image = self.record(source, ImageState::LowQuality, model);
+        self.finished(source, image, Vec::new())
+    }
+}
+
+impl Decoded {
+    /// Ends with what a device found.
+    pub(crate) fn analysed(self, found: Vec<FoundFace>, model: &str) -> Finished {
+        let id = self.item.locator.id();
+        let faces = found.into_iter().map(|found| face(id, model, found)).collect();
+        let frame = &self.frame;
+        self.item.with(&self.source, (frame.width, frame.height, frame.orientation), faces, model)
+    }
+
+    /// Ends as rejected after it was decoded.
+    pub(crate) fn rejected(self, rejection: Rejection, model: &str) -> Finished {
+        let mut finished = self.item.rejected(&self.source, rejection, model);
+        finished.commit.image.width = self.frame.width;
+        finished.commit.image.height = self.frame.height;
+        finished.commit.image.orientation = self.frame.orientation;
+        finished
+    }
+}
+
+/// A face as stored, from a face as found.
+fn face(image: ImageId, model: &str, found: FoundFace) -> Face {
+    let FoundFace { bbox, landmarks, quality, embedding, thumbnail } = found;
+    Face { id: FaceId::of(image, model, &bbox), image, bbox, landmarks, quality, embedding, thumbnail }
+}
+
+impl Finished {
+    /// Bytes this result keeps until it is written.
+    pub(crate) fn bytes(&self) -> usize {
+        let face = |face: &Face| size_of::<Face>() + face.embedding.len() * size_of::<f32>() + face.thumbnail.len();
+        size_of::<ImageRecord>() + self.commit.faces.iter().map(face).sum::<usize>()
+    }
+}

@@ -1,0 +1,224 @@
+//! Keeps leases: renews them at a third of their time, settles them in batches, checks every entry's result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{Instrument, Span};
+
+use crate::errors::backoff::Backoff;
+use crate::errors::route::{FatalReason, Strategy, route};
+use crate::errors::{Class, History};
+use crate::flow::lease_table::{PendingSettlement, Settlement};
+use crate::flow::progress::Stage;
+use crate::pipeline::context::{ActorBase, PipelineContext, StageTools};
+use crate::ports::queue::{Handle, QueueError, Settled};
+use crate::runtime::shutdown::{Shutdown, abortable};
+
+/// The end of every lease.
+pub(crate) struct Keeper {
+    base: ActorBase,
+    alarm: Option<SpawnHandle>,
+}
+
+/// One outcome a handle, whatever the call said.
+fn outcomes(
+    called: Result<Result<Vec<Settled>, QueueError>, tokio::time::error::Elapsed>,
+    asked: usize,
+) -> Vec<Settled> {
+    let mut outcomes = match called {
+        Ok(Ok(outcomes)) => outcomes,
+        Ok(Err(error)) => vec![Settled::Failed(error.class); asked],
+        Err(_) => vec![Settled::Failed(Class::Transient); asked],
+    };
+    // An answer that is too short says nothing about the rest.
+    outcomes.resize(asked, Settled::Failed(Class::Bug));
+    outcomes
+}
+
+/// Settles a batch of one kind.
+async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, Settled)> {
+    let context = &tools.context;
+    let timer = tools.timer(due.len());
+    let limit = context.settings.timeouts.queue;
+    let queue = &context.ports.queue;
+    let handles: Vec<Handle> = due.iter().map(|due| due.handle.clone()).collect();
+    let spans: Vec<Span> =
+        due.iter().flat_map(|due| &due.spans).map(|image| tracing::debug_span!(parent: image, "keeper.ack")).collect();
+    let called = match &due[0].settlement {
+        Settlement::Ack => timeout(limit, queue.ack(&handles)).await,
+        Settlement::Release(delay) => timeout(limit, queue.release(&handles, *delay)).await,
+        Settlement::Reject(_) => {
+            let entries: Vec<_> = due
+                .iter()
+                .filter_map(|due| match &due.settlement {
+                    Settlement::Reject(rejection) => Some((due.handle.clone(), rejection.clone())),
+                    Settlement::Ack | Settlement::Release(_) => None,
+                })
+                .collect();
+            timeout(limit, queue.reject(&entries)).await
+        }
+    };
+    let outcomes = outcomes(called, due.len());
+    let errors = outcomes.iter().filter(|settled| matches!(settled, Settled::Failed(_))).count();
+    context.stats.stage(Stage::Keeper, |s| {
+        s.errors += errors as u64;
+        s.done += (outcomes.len() - errors) as u64;
+    });
+    if errors < outcomes.len() {
+        timer.took_place()
+    } else {
+        drop(timer)
+    }
+    drop(spans);
+    due.into_iter().map(|due| due.id).zip(outcomes).collect()
+}
+
+/// Renews a batch.
+async fn renew(context: Arc<PipelineContext>, stale: Vec<(u64, Handle)>) -> (Instant, Vec<(u64, Settled)>) {
+    let asked = Instant::now();
+    let handles: Vec<Handle> = stale.iter().map(|(_, handle)| handle.clone()).collect();
+    let called = timeout(context.settings.timeouts.queue, context.ports.queue.extend(&handles)).await;
+    let outcomes = outcomes(called, stale.len());
+    (asked, stale.into_iter().map(|(id, _)| id).zip(outcomes).collect())
+}
+
+impl Keeper {
+    pub(crate) fn new(base: ActorBase) -> Self {
+        base.context().leases.reclaim();
+        Self { base, alarm: None }
+    }
+
+    /// Sends what is due on its way, as far as calls may run at once; then sleeps until more is due.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        let settings = self.base.context().settings.keeper;
+        while self.base.in_flight < settings.at_once {
+            let due = self.base.context().leases.take_due(settings.batch);
+            if due.is_empty() {
+                break;
+            }
+            self.base.in_flight += 1;
+            let busy = self.base.tools.heartbeat.busy();
+            let settled = settle(self.base.tools.clone(), due).instrument(tracing::trace_span!("keeper.settle"));
+            ctx.spawn(settled.into_actor(self).map(move |settled, keeper, ctx| {
+                drop(busy);
+                keeper.base.in_flight -= 1;
+                keeper.settled(settled);
+                keeper.pump(ctx);
+            }));
+        }
+        self.set_alarm(ctx);
+        self.leave_if_idle(ctx);
+    }
+
+    fn settled(&self, settled: Vec<(u64, Settled)>) {
+        let context = self.base.context();
+        self.base.probe();
+        for (id, outcome) in settled {
+            let wait = match &outcome {
+                Settled::Done | Settled::LeaseLost => None,
+                Settled::Failed(class) => self.wait(id, *class),
+            };
+            context.leases.settled(id, &outcome, wait);
+        }
+    }
+
+    /// How long to wait before entry `id` is settled again; `None` gives it up.
+    fn wait(&self, id: u64, class: Class) -> Option<Duration> {
+        let context = self.base.context();
+        let attempts = context.leases.attempts(id) + 1;
+        let history = History { attempts, max_attempts: context.settings.keeper.attempts, ..History::default() };
+        let backoff = || {
+            let mut backoff = Backoff::new(&context.settings.retry);
+            for _ in 1..attempts {
+                backoff.next(&context.jitter);
+            }
+            backoff.next(&context.jitter)
+        };
+        match route(class, &history) {
+            Strategy::Retry | Strategy::Await => Some(backoff()),
+            Strategy::Brake(after) => Some(after.unwrap_or_else(backoff)),
+            Strategy::Leave(reason @ (FatalReason::DependencyDown | FatalReason::Misconfigured(_))) => {
+                self.base.tools.end_run(reason, "leases cannot be settled");
+                None
+            }
+            Strategy::Leave(FatalReason::Engine | FatalReason::HostFault | FatalReason::Hang)
+            | Strategy::Release
+            | Strategy::Halve
+            | Strategy::Rebuild
+            | Strategy::SetAside
+            | Strategy::Retire
+            | Strategy::Isolate
+            | Strategy::Reject
+            | Strategy::RunAlone
+            | Strategy::Drop
+            | Strategy::Restart => None,
+        }
+    }
+
+    /// Wakes when something is due, or becomes due, and lingers so that others can join.
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        if self.alarm.is_some() {
+            return;
+        }
+        let context = Arc::clone(&self.base.tools.context);
+        let alarm = async move {
+            let due = context.leases.due.notified();
+            match context.leases.next_due() {
+                Some(at) => tokio::select! { biased; () = due => {}, () = sleep_until(at) => {} },
+                None => due.await,
+            }
+            sleep(context.settings.keeper.linger).await;
+        };
+        self.alarm = Some(ctx.spawn(alarm.into_actor(self).map(|(), keeper, ctx| {
+            keeper.alarm = None;
+            keeper.pump(ctx);
+        })));
+    }
+
+    fn renew(&mut self, ctx: &mut Context<Self>) {
+        let third = self.base.context().ports.queue.visibility() / 3;
+        loop {
+            let stale = self.base.context().leases.take_stale(third, self.base.context().settings.keeper.batch);
+            if stale.is_empty() {
+                return;
+            }
+            let renewed =
+                renew(Arc::clone(&self.base.tools.context), stale).instrument(tracing::trace_span!("keeper.renew"));
+            ctx.spawn(renewed.into_actor(self).map(|(asked, renewed), keeper, ctx| {
+                for (id, outcome) in renewed {
+                    keeper.base.context().leases.renewed(id, asked, &outcome);
+                }
+                keeper.leave_if_idle(ctx);
+            }));
+        }
+    }
+
+    fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
+        if self.base.shutdown.is_some() && self.base.in_flight == 0 && self.base.context().leases.is_empty() {
+            self.base.stop(ctx);
+        }
+    }
+}
+
+impl Actor for Keeper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let often = (self.base.context().ports.queue.visibility() / 15).max(Duration::from_millis(10));
+        ctx.run_interval(often, Self::renew);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Shutdown> for Keeper {
+    type Result = ();
+
+    fn handle(&mut self, Shutdown(mode): Shutdown, ctx: &mut Self::Context) {
+        self.base.shutdown = Some(mode);
+        self.pump(ctx);
+    }
+}
+
+abortable!(Keeper);

@@ -1,0 +1,23 @@
+//! The pipeline: eight actors, the context that they share, and the function that wires them.
+//!
+//! ```text
+//! Queue ─► Fetcher ─► Prefilter ─► Downloader ─► Batcher ◄─pull─ Device(s) ─► Writer ─► Keeper ─► ack
+//!             ▲ credits                (decode)                                 │
+//!          Keeper: lease renewal                                    FacesWritten ▼
+//!                                                                           Grouper ─► groups
+//! ```
+
+pub mod announcer;
+pub mod batcher;
+pub(crate) mod build;
+mod context;
+pub(crate) mod device;
+mod downloader;
+mod fetcher;
+mod grouper;
+mod item;
+mod keeper;
+mod prefilter;
+mod results;
+pub mod settings;
+mod writer;

@@ -1,0 +1,39 @@
+//! The way of a result from the stage where it is known to the Writer.
+
+use crate::errors::route::Terminal;
+use crate::flow::retry::GaveUp;
+use crate::pipeline::context::StageTools;
+use crate::pipeline::item::{Finished, Item, Source};
+use crate::pipeline::writer::Writer;
+use crate::runtime::actor_ref::ActorRef;
+
+/// Takes what is known of images, for the Writer.
+#[derive(Clone)]
+pub(crate) struct ResultSink(ActorRef<Writer>);
+
+impl ResultSink {
+    pub(crate) fn new(writer: ActorRef<Writer>) -> Self {
+        Self(writer)
+    }
+
+    /// Hands a result to the Writer. When no Writer will follow, the image is released.
+    pub(crate) async fn finish(&self, finished: Finished) {
+        self.0.send_or_release(finished).await;
+    }
+
+    /// Ends an item whose call was given up in the stage of `tools`.
+    pub(crate) async fn give_up(&self, tools: &StageTools, item: Item, source: &Source, gave_up: GaveUp) {
+        let GaveUp { failure, terminal } = gave_up;
+        match (terminal, failure.rejection) {
+            (Terminal::Reject, Some(rejection)) => {
+                self.finish(item.rejected(source, rejection, &tools.context.settings.model)).await;
+            }
+            (Terminal::Drop, _) => drop(item),
+            (Terminal::Leave(reason), _) => {
+                tools.release(item.lease);
+                tools.end_run(reason, &failure.message);
+            }
+            (Terminal::Reject, None) | (Terminal::Release | Terminal::Unexpected, _) => tools.release(item.lease),
+        }
+    }
+}

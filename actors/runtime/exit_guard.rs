@@ -1,0 +1,46 @@
+//! The guard that is dropped with an actor, and tells its supervisor how the actor ended.
+
+use crate::runtime::supervisor_ref::{Exited, SupervisorRef};
+
+/// How an actor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It died.
+    Crashed,
+    /// It was told to end and had nothing left to do.
+    Drained,
+    /// It ended itself for good; the run goes on without it.
+    Retired,
+}
+
+/// Dropped with the actor. Unless the actor said otherwise, it crashed.
+pub(crate) struct ExitGuard {
+    supervisor: SupervisorRef,
+    child: usize,
+    ending: Ending,
+    vacate: Box<dyn Fn() + Send>,
+}
+
+impl ExitGuard {
+    /// A guard for child number `child`; `vacate` empties the reference to its actor.
+    pub(crate) fn new(supervisor: SupervisorRef, child: usize, vacate: Box<dyn Fn() + Send>) -> Self {
+        Self { supervisor, child, ending: Ending::Crashed, vacate }
+    }
+
+    /// The actor has nothing left to do and stops.
+    pub(crate) fn drained(&mut self) {
+        self.ending = Ending::Drained;
+    }
+
+    /// The actor stops, and none follows it.
+    pub(crate) fn retired(&mut self) {
+        self.ending = Ending::Retired;
+    }
+}
+
+impl Drop for ExitGuard {
+    fn drop(&mut self) {
+        (self.vacate)();
+        self.supervisor.exited(Exited { child: self.child, ending: self.ending });
+    }
+}
