@@ -25,8 +25,10 @@ use crate::ports::{Ports, Reconcile};
 use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::child::{Child, Phase};
 use crate::runtime::drain::Drain;
+use crate::runtime::hooks::{RunHooks, SupervisorSettings};
 use crate::runtime::shutdown::{Abort, Shutdown};
-use crate::runtime::supervisor::{Fault, RunHooks, Supervisor, SupervisorSettings};
+use crate::runtime::supervisor::Supervisor;
+use crate::runtime::supervisor_ref::Fault;
 
 /// A pipeline that runs.
 pub struct Running {

@@ -23,7 +23,7 @@ use crate::runtime::child::Supervision;
 use crate::runtime::drain::Mode;
 use crate::runtime::exit_guard::ExitGuard;
 use crate::runtime::heartbeat::Heartbeat;
-use crate::runtime::supervisor::SupervisorRef;
+use crate::runtime::supervisor_ref::SupervisorRef;
 
 /// Shared by all actors of one pipeline. It outlives each of them.
 pub(crate) struct PipelineContext {

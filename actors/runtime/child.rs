@@ -9,7 +9,7 @@ use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::exit_guard::ExitGuard;
 use crate::runtime::heartbeat::Heartbeat;
 use crate::runtime::shutdown::{Abort, Shutdown};
-use crate::runtime::supervisor::SupervisorRef;
+use crate::runtime::supervisor_ref::SupervisorRef;
 
 /// When a child ends in a drain: phases end one after another, the lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

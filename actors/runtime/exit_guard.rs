@@ -1,6 +1,6 @@
 //! The guard that is dropped with an actor, and tells its supervisor how the actor ended.
 
-use crate::runtime::supervisor::{Exited, SupervisorRef};
+use crate::runtime::supervisor_ref::{Exited, SupervisorRef};
 
 /// How an actor ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

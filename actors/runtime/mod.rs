@@ -10,6 +10,8 @@ pub(crate) mod child;
 pub mod drain;
 pub(crate) mod exit_guard;
 pub(crate) mod heartbeat;
+pub(crate) mod hooks;
 pub mod restart;
 pub(crate) mod shutdown;
 pub(crate) mod supervisor;
+pub(crate) mod supervisor_ref;

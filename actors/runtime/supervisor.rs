@@ -3,91 +3,18 @@
 
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::domain::exit::Exit;
-use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::child::{Child, Life, Phase};
 use crate::runtime::drain::{Budget, Drain, Mode};
 use crate::runtime::exit_guard::Ending;
-use crate::runtime::restart::{Decision, Intensity, decide};
+use crate::runtime::hooks::{RunHooks, SupervisorSettings};
+use crate::runtime::restart::{Decision, decide};
 use crate::runtime::shutdown::Shutdown;
-
-/// What a run does at certain moments of its supervision.
-pub(crate) trait RunHooks {
-    /// A child crashed, and another is about to follow.
-    fn restarting(&self, child: &str);
-    /// Whatever is dropped from now on is given back to others at once.
-    fn hand_back(&self);
-    /// These children had not ended when their time was over.
-    fn stragglers(&self, names: Vec<String>);
-    /// All time is over: forgets what was not settled, and says how much that was.
-    fn abandon(&self) -> usize;
-    /// The exit of a run that would otherwise end with `exit`.
-    fn exit(&self, exit: Exit) -> Exit;
-    /// Publishes the progress of the run.
-    fn publish(&self);
-}
-
-/// How a supervisor behaves.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SupervisorSettings {
-    /// How often a child may die.
-    pub(crate) intensity: Intensity,
-    /// One piece of work that takes longer is a hang.
-    pub(crate) watchdog: Duration,
-    /// Time for a drain that follows from a fault.
-    pub(crate) drain_deadline: Duration,
-    /// Time for a drain that begins because all work is done.
-    pub(crate) finish_deadline: Duration,
-    /// How often progress is published.
-    pub(crate) publish_every: Duration,
-    /// When work is handed back, all children up to this phase end at once: nothing flows between them any more.
-    pub(crate) together: Phase,
-    /// Children of this phase settle what the others drop: they have all the time of a drain.
-    pub(crate) settles: Phase,
-}
-
-/// From a guard: the actor of a child is gone.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub(crate) struct Exited {
-    pub(crate) child: usize,
-    pub(crate) ending: Ending,
-}
-
-/// From an actor, or from what watches the run: the run must end, and this is why.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub(crate) struct Fault(pub(crate) Exit);
-
-/// From an actor: all work is done and settled.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-struct AllDone;
-
-/// Refers to the supervisor. Without one the run has ended already, and there is nobody to tell.
-#[derive(Clone, Default)]
-pub(crate) struct SupervisorRef(ActorRef<Supervisor>);
-
-impl SupervisorRef {
-    /// Asks for the end of the run, and says why.
-    pub(crate) fn fault(&self, exit: Exit) {
-        self.0.tell(Fault(exit));
-    }
-
-    /// Says that all work is done and settled.
-    pub(crate) fn all_done(&self) {
-        self.0.tell(AllDone);
-    }
-
-    /// Says that the actor of a child is gone.
-    pub(crate) fn exited(&self, exited: Exited) {
-        self.0.tell(exited);
-    }
-}
+use crate::runtime::supervisor_ref::{AllDone, Exited, Fault, SupervisorRef};
 
 struct Draining {
     mode: Mode,

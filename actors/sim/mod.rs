@@ -17,6 +17,7 @@ mod life;
 pub mod lost;
 pub mod plant;
 mod queue;
+mod random;
 mod scenario;
 mod script;
 mod shrink;

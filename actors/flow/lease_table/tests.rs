@@ -1,6 +1,8 @@
 use super::*;
 use crate::domain::gallery::GalleryId;
-use crate::domain::image::{ImageState, RejectReason};
+use crate::domain::image::{ImageState, RejectReason, Rejection};
+use crate::flow::run_stats::Done;
+use crate::ports::queue::Settled;
 
 const VISIBILITY: Duration = Duration::from_secs(30);
 const BOUND: Duration = Duration::from_secs(300);

@@ -17,6 +17,7 @@ use crate::runtime::drain::Mode;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
 mod run;
+mod trouble;
 
 /// A device.
 pub(crate) struct Device {

@@ -1,0 +1,74 @@
+//! How leases are kept: renewed while they are held, and known to be lost when they are.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Entry, Inner, LeaseTable, State};
+use crate::flow::run_stats::LeaseOutcome;
+use crate::ports::queue::{Handle, Settled};
+
+impl LeaseTable {
+    /// Up to `max` leases older than `age`, marked as being renewed. One that was held for too long is let go: whatever
+    /// keeps it would keep it for ever.
+    pub(crate) fn take_stale(&self, age: Duration, max: usize) -> Vec<(u64, Handle)> {
+        let now = Instant::now();
+        let mut inner = self.inner.lock();
+        self.expire(&mut inner, now);
+        let mut stale = Vec::new();
+        for (id, entry) in &mut inner.entries {
+            let settling = matches!(entry.state, State::Settling { .. });
+            if now - entry.opened >= self.rules.bound {
+                continue;
+            }
+            if stale.len() < max && !entry.lost && !entry.renewing && !settling && now - entry.renewed >= age {
+                entry.renewing = true;
+                stale.push((*id, entry.handle.clone()));
+            }
+        }
+        stale
+    }
+
+    /// What came of renewing entry `id` by a call that began at `asked`.
+    pub(crate) fn renewed(&self, id: u64, asked: Instant, settled: &Settled) {
+        let mut inner = self.inner.lock();
+        let Some(entry) = inner.entries.get_mut(&id) else { return };
+        entry.renewing = false;
+        match settled {
+            Settled::Done => {
+                entry.renewed = asked;
+                entry.expires = asked + self.rules.visibility;
+            }
+            Settled::LeaseLost if matches!(entry.state, State::Settling { .. }) => {}
+            Settled::LeaseLost => self.lose(&mut inner, id),
+            Settled::Failed(_) => {}
+        }
+    }
+
+    fn lose(&self, inner: &mut Inner, id: u64) {
+        let Some(entry) = inner.entries.get_mut(&id) else { return };
+        entry.lost = true;
+        if entry.open == 0 {
+            self.remove(inner, id, |_| LeaseOutcome::LeaseLost);
+        }
+    }
+
+    /// Leases that ran out without a renewal are not ours any more, whatever the queue would say.
+    pub(super) fn expire(&self, inner: &mut Inner, now: Instant) {
+        let settling = |entry: &Entry| matches!(entry.state, State::Settling { .. });
+        let gone: Vec<u64> = inner
+            .entries
+            .iter()
+            .filter(|(_, entry)| !entry.lost && entry.expires <= now && !settling(entry))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in gone {
+            self.lose(inner, id);
+        }
+    }
+
+    /// Whether entry `id` is known to be lost.
+    pub(crate) fn lost(&self, id: u64) -> bool {
+        self.inner.lock().entries.get(&id).is_none_or(|entry| entry.lost)
+    }
+}

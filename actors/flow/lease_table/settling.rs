@@ -1,0 +1,158 @@
+//! How messages are settled: taken when they are due, and tried again where the queue failed.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::{Entry, LeaseTable, State};
+use crate::domain::image::{Locator, Rejection};
+use crate::flow::run_stats::{Done, LeaseOutcome};
+use crate::ports::queue::{Handle, Settled};
+
+/// How one image of a message ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Ack(Done),
+    Release(Duration),
+    Reject(Rejection),
+}
+
+/// One image of a message, ended.
+#[derive(Debug)]
+pub(crate) struct EndedImage {
+    pub(crate) locator: Option<Locator>,
+    pub(crate) end: Outcome,
+    pub(crate) span: Span,
+}
+
+/// A settlement on its way.
+#[derive(Debug)]
+pub(crate) struct PendingSettlement {
+    pub(crate) id: u64,
+    pub(crate) handle: Handle,
+    pub(crate) settlement: Settlement,
+    /// Of the images that it settles.
+    pub(crate) spans: Vec<Span>,
+}
+
+/// How a whole message ends. Kinds are ordered: a batch call settles one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    Ack,
+    Release(Duration),
+    Reject(Rejection),
+}
+
+/// The settlement of a message with several images: one that is given back gives the message back; else one that is rejected
+/// rejects it.
+pub(super) fn settlement(parts: &[EndedImage]) -> Settlement {
+    let release =
+        parts.iter().filter_map(|part| if let Outcome::Release(delay) = part.end { Some(delay) } else { None });
+    let reject =
+        parts.iter().find_map(|part| if let Outcome::Reject(why) = &part.end { Some(why.clone()) } else { None });
+    match (release.max(), reject) {
+        (Some(delay), _) => Settlement::Release(delay),
+        (None, Some(rejection)) => Settlement::Reject(rejection),
+        (None, None) => Settlement::Ack,
+    }
+}
+
+impl LeaseTable {
+    /// Up to `max` due settlements of one kind, now on their way.
+    pub(crate) fn take_due(&self, max: usize) -> Vec<PendingSettlement> {
+        let now = Instant::now();
+        let mut inner = self.inner.lock();
+        self.expire(&mut inner, now);
+        let mut taken: Vec<PendingSettlement> = Vec::new();
+        for (id, entry) in &mut inner.entries {
+            if taken.len() == max {
+                break;
+            }
+            let State::Due { settlement, attempts, not_before } = &entry.state else { continue };
+            let same_kind = match (taken.first().map(|first| &first.settlement), settlement) {
+                (None, _) => true,
+                (Some(Settlement::Release(first)), Settlement::Release(delay)) => first == delay,
+                (Some(first), settlement) => std::mem::discriminant(first) == std::mem::discriminant(settlement),
+            };
+            if *not_before <= now && same_kind {
+                let (settlement, attempts) = (settlement.clone(), *attempts);
+                let spans = entry.parts.iter().map(|part| part.span.clone()).collect();
+                taken.push(PendingSettlement {
+                    id: *id,
+                    handle: entry.handle.clone(),
+                    settlement: settlement.clone(),
+                    spans,
+                });
+                entry.state = State::Settling { settlement, attempts };
+            }
+        }
+        taken
+    }
+
+    /// How often entry `id` has failed to settle.
+    pub(crate) fn attempts(&self, id: u64) -> u32 {
+        match self.inner.lock().entries.get(&id).map(|entry| &entry.state) {
+            Some(State::Due { attempts, .. } | State::Settling { attempts, .. }) => *attempts,
+            Some(State::Held) | None => 0,
+        }
+    }
+
+    /// What came of settling entry `id`; a failed one is due again after `wait`, or given up where that is `None`.
+    pub(crate) fn settled(&self, id: u64, settled: &Settled, wait: Option<Duration>) {
+        let mut inner = self.inner.lock();
+        match (settled, wait) {
+            (Settled::Done, _) => {
+                let released = matches!(
+                    inner.entries.get(&id).map(|e| &e.state),
+                    Some(State::Settling { settlement: Settlement::Release(_), .. })
+                );
+                inner.released += u64::from(released);
+                self.remove(&mut inner, id, |end| match end {
+                    Outcome::Ack(done) => LeaseOutcome::Acked(done),
+                    Outcome::Release(_) => LeaseOutcome::Released,
+                    Outcome::Reject(rejection) => LeaseOutcome::Rejected(rejection),
+                });
+            }
+            (Settled::Failed(_), Some(wait)) => {
+                if let Some(entry) = inner.entries.get_mut(&id)
+                    && let State::Settling { settlement, attempts } = &entry.state
+                {
+                    let (settlement, attempts) = (settlement.clone(), attempts + 1);
+                    entry.state = State::Due { settlement, attempts, not_before: Instant::now() + wait };
+                    // The Keeper may be asleep for longer than `wait`.
+                    self.due.notify_one();
+                }
+            }
+            (Settled::LeaseLost, _) | (Settled::Failed(_), None) => {
+                self.remove(&mut inner, id, |_| LeaseOutcome::LeaseLost);
+            }
+        }
+    }
+
+    /// A new Keeper takes over what the dead one had on its way.
+    pub(crate) fn reclaim(&self) {
+        let now = Instant::now();
+        for entry in self.inner.lock().entries.values_mut() {
+            entry.renewing = false;
+            if let State::Settling { settlement, attempts } = &entry.state {
+                entry.state = State::Due { settlement: settlement.clone(), attempts: *attempts, not_before: now };
+            }
+        }
+    }
+
+    /// When the next settlement that waits becomes due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let inner = self.inner.lock();
+        let due = |entry: &Entry| match entry.state {
+            State::Due { not_before, .. } => Some(not_before),
+            State::Held | State::Settling { .. } => None,
+        };
+        inner.entries.values().filter_map(due).min()
+    }
+
+    /// Settlements that are not done.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.inner.lock().entries.values().filter(|entry| !matches!(entry.state, State::Held)).count()
+    }
+}

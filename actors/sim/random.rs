@@ -1,0 +1,145 @@
+//! Random scenarios.
+
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::flow::progress::Stage;
+use crate::pipeline::settings::{PrefilterSettings, Settings, Wake};
+use crate::runtime::drain::Mode;
+use crate::sim::scenario::{Fleet, Kind, Notice, Scenario, Strike};
+use crate::sim::script::Script;
+
+impl Scenario {
+    /// Whatever `seed` makes of it: every fault is in a third of the runs or less, so that they meet in all pairs.
+    pub fn random(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5EED);
+        let rng = &mut rng;
+        let mut scenario = Self::calm(0);
+        let count = rng.random_range(1..40);
+        let oddities = if rng.random_bool(0.5) { 0.15 } else { 0.0 };
+        scenario.images = (0..count).map(|_| kind(rng, oddities)).collect();
+        scenario.visibility = Duration::from_secs([5, 30, 120][rng.random_range(0..3)]);
+        scenario.devices = rng.random_range(1..=3);
+        for chance in [
+            &mut scenario.queue_errors,
+            &mut scenario.queue_partial,
+            &mut scenario.duplicates,
+            &mut scenario.object_errors,
+            &mut scenario.object_throttled,
+            &mut scenario.store_partial,
+            &mut scenario.store_errors,
+            &mut scenario.lost_replies,
+            &mut scenario.store_overload,
+        ] {
+            if rng.random_bool(0.3) {
+                *chance = rng.random_range(0.01..0.3);
+            }
+        }
+        if rng.random_bool(0.15) {
+            scenario.slow = rng.random_range(0.01..0.1);
+        }
+        let mut sometimes = |chance: f64| rng.random_bool(chance).then(|| rng.random_range(0..20u32));
+        let memory = sometimes(0.3);
+        let [dead, lost, hang] = [sometimes(0.05), sometimes(0.05), sometimes(0.05)];
+        (scenario.dead_after, scenario.lost_after, scenario.hang_after) = (dead, lost, hang);
+        scenario.memory = memory.map(|n| (n % 8 + 1) as usize);
+        let [failover, down] = [sometimes(0.15), sometimes(0.05)];
+        scenario.failover = failover.map(|s| (Duration::from_millis(u64::from(s) * 100), Duration::from_secs(4)));
+        scenario.store_down = down.map(|s| Duration::from_millis(u64::from(s) * 200));
+        if rng.random_bool(0.15) {
+            scenario.sticky = rng.random_range(0.01..0.2);
+        }
+        scenario.batch_time = Duration::from_millis(rng.random_range(1..1_500));
+        scenario.bulk_time = Duration::from_millis(rng.random_range(1..500));
+        for stage in Stage::ALL {
+            if rng.random_bool(0.1) {
+                let strikes = (0..rng.random_range(1..4)).map(|_| rng.random_range(1..20)).collect();
+                scenario.panics.insert(stage, strikes);
+            }
+        }
+        if rng.random_bool(0.4) {
+            let mode = if rng.random_bool(0.5) { Mode::Finish } else { Mode::HandBack };
+            let at = Duration::from_millis(rng.random_range(0..8_000));
+            let deadline = Duration::from_millis(rng.random_range(500..20_000));
+            scenario.notices.push(Notice { worker: 0, at, mode, deadline });
+        }
+        scenario.random_fleet(rng);
+        scenario.tune = [|_: &mut Settings| {}, tight, eager][rng.random_range(0..3)];
+        if rng.random_bool(0.25) {
+            let struck = rng.random_range(1..=scenario.devices);
+            scenario.scripts = (0..struck).map(|_| Script::random(rng)).collect();
+        }
+        if rng.random_bool(0.03) {
+            scenario.reported = Some(Duration::from_millis(rng.random_range(0..8_000)));
+        }
+        scenario
+    }
+
+    /// What only several machines, or none, can do.
+    fn random_fleet(&mut self, rng: &mut ChaCha8Rng) {
+        if rng.random_bool(0.7) {
+            self.fleet = Some(Fleet { detectors: rng.random_range(1..=3), groupers: rng.random_range(1..=2) });
+        }
+        self.storm = Duration::from_secs(rng.random_range(2..60));
+        self.duplicates = self.duplicates.max(0.05);
+        self.lenient = rng.random_bool(0.5);
+        for (chance, most) in [(&mut self.truncated, 0.2), (&mut self.copies, 0.2), (&mut self.drift, 0.2)] {
+            if rng.random_bool(0.3) {
+                *chance = rng.random_range(0.01..most);
+            }
+        }
+        if rng.random_bool(0.6) {
+            for _ in 0..rng.random_range(1..=4) {
+                let strike = if rng.random_bool(0.75) {
+                    Strike::Kill
+                } else {
+                    Strike::Freeze(Duration::from_millis(rng.random_range(100..60_000)))
+                };
+                self.strikes.push((rng.random_range(0..6), rng.random_range(1..150), strike));
+            }
+        }
+        let others = rng.random_range(0..3);
+        for _ in 0..others {
+            self.notices.push(Notice {
+                worker: rng.random_range(1..6),
+                at: Duration::from_millis(rng.random_range(0..8_000)),
+                mode: Mode::HandBack,
+                deadline: Duration::from_secs(20),
+            });
+        }
+    }
+}
+
+/// Little room everywhere, and the prefilter on.
+fn tight(settings: &mut Settings) {
+    settings.credits.count = 3;
+    settings.batch.count = 2;
+    settings.writer.count = 2;
+    settings.keeper.batch = 2;
+    settings.keeper.backlog = 2;
+    settings.prefilter = Some(PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 });
+}
+
+/// Groups while it indexes.
+fn eager(settings: &mut Settings) {
+    settings.grouper.wake = Wake::Debounced(Duration::from_millis(500));
+    settings.writer.at_once = 3;
+}
+
+fn kind(rng: &mut ChaCha8Rng, oddities: f64) -> Kind {
+    if !rng.random_bool(oddities) {
+        return Kind::Faces(rng.random_range(0..4));
+    }
+    match rng.random_range(0..8) {
+        0 => Kind::Poor,
+        1 => Kind::Corrupt,
+        2 => Kind::Missing,
+        3 => Kind::BadMessage,
+        4 => Kind::DecoderPanic,
+        5 => Kind::Poison,
+        6 => Kind::DecoderAbort,
+        _ => Kind::Huge,
+    }
+}
