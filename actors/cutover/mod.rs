@@ -2,8 +2,8 @@
 //!
 //! Messages arrive in one *intake* queue. A [router] sends each on to the queue of its [side](split), by a stable hash of the
 //! image and the percentage in force. What is in force, and how it came to be, is one [state](crate::domain::cutover_state)
-//! with its audit trail, written
-//! [on condition](record). A [watcher] looks at what the Batch side does, [judges](trigger) it, and rolls back by itself.
+//! with its audit trail, written [on condition](record). A [watcher] looks at what the Batch side does, [judges](trigger) it,
+//! and rolls back by itself.
 
 pub mod record;
 pub mod router;

@@ -112,7 +112,7 @@ impl Clustering {
     /// Sets what people decided: the whole log.
     pub(crate) fn decide(&mut self, decisions: &[Decision]) {
         self.named = named(decisions);
-        let constraints = Constraints::resolve(decisions);
+        let constraints = Constraints::from_decisions(decisions);
         if constraints != self.constraints {
             let mut spoken = std::mem::replace(&mut self.constraints, constraints).faces();
             spoken.extend(self.constraints.faces());

@@ -18,7 +18,7 @@ pub(crate) struct Constraints {
 impl Constraints {
     /// Resolves a log. On one pair, and where decisions contradict each other through others, the later one wins: they
     /// are taken from the last to the first, and one that contradicts what already holds is passed over.
-    pub(crate) fn resolve(decisions: &[Decision]) -> Self {
+    pub(crate) fn from_decisions(decisions: &[Decision]) -> Self {
         let mut latest_first: Vec<_> = decisions.iter().collect();
         latest_first.sort_by_key(|d| std::cmp::Reverse(d.seq));
         let mut sets = Sets::default();
@@ -126,7 +126,7 @@ mod tests {
             let verdict = if *say == b'+' { Verdict::Same { a, b } } else { Verdict::NotSame { a, b } };
             Decision { seq: seq as u64, batch: 0, verdict }
         });
-        Constraints::resolve(&decisions.collect::<Vec<_>>())
+        Constraints::from_decisions(&decisions.collect::<Vec<_>>())
     }
 
     #[test]

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_keeper_has_a_share_of_every_deadline() {
+    fn settling_has_a_share_of_every_deadline() {
         let now = Instant::now();
         for (deadline, stages) in [(20_000, 16_000), (10_000, 8_000), (100, 80), (0, 0), (3_600_000, 3_596_000)] {
             let budget = Budget::new(now, Duration::from_millis(deadline));

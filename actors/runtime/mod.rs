@@ -15,3 +15,5 @@ pub mod restart;
 pub(crate) mod shutdown;
 pub(crate) mod supervisor;
 pub(crate) mod supervisor_ref;
+#[cfg(test)]
+mod tests;

@@ -2,35 +2,20 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::domain::exit::Exit;
-use crate::domain::gallery::{GalleryId, GalleryRule};
-use crate::domain::message::Intake;
-use crate::errors::backoff::RetrySettings;
-use crate::flow::concurrency::{Bounds, Limits};
 use crate::flow::progress::Summary;
-use crate::pipeline::announcer::{Announced, Announcer};
-use crate::pipeline::build::{Running, start, start_grouping};
-use crate::pipeline::settings::{Probe, Settings, Timeouts};
-use crate::ports::Ports;
-use crate::ports::engine::Engine;
-use crate::ports::faces::Faces;
-use crate::ports::queue::Queue;
-use crate::runtime::blocking::Blocking;
 use crate::runtime::drain::{Drain, Mode};
 use crate::sim::check;
 use crate::sim::faulty::{Call, Faulty};
 use crate::sim::host::Host;
-use crate::sim::images::{Apart, SimImages};
-use crate::sim::plant::Plant;
 use crate::sim::queue::SimQueue;
 use crate::sim::scenario::Notice;
 use crate::sim::script::Fault;
-use crate::sim::store::{self, SimFaces};
+use crate::sim::store::SimFaces;
 use crate::sim::world::World;
 
 /// No simulated worker takes longer.
@@ -56,7 +41,7 @@ pub(super) struct Site {
     pub(super) store: SimFaces,
     lives: RefCell<Lives>,
     /// The devices of every worker that finds faces.
-    devices: RefCell<BTreeMap<usize, Vec<Faulty>>>,
+    pub(super) devices: RefCell<BTreeMap<usize, Vec<Faulty>>>,
     /// Machines that run.
     hosts: RefCell<Vec<Host>>,
 }
@@ -82,7 +67,7 @@ struct End {
 impl Site {
     pub(super) fn new(seed: u64, world: &World) -> Self {
         let store = SimFaces::default();
-        let (images, galleries) = (SimQueue::images(world, &store), SimQueue::galleries(world));
+        let (images, galleries) = (SimQueue::for_images(world, &store), SimQueue::for_galleries(world));
         Self {
             seed,
             world: world.clone(),
@@ -164,48 +149,6 @@ impl Site {
         }
     }
 
-    fn start(&self, host: &Host, service: Service) -> Running {
-        let scenario = self.world.scenario();
-        let settings = self.settings(host, service);
-        let faces = self.store.at(host);
-        let queue = |queue: Arc<dyn Queue>| match scenario.plant {
-            Some(plant) => plant.in_queue(queue),
-            None => queue,
-        };
-        if service == Service::Group {
-            let reconcile = Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot));
-            return start_grouping(queue(Arc::new(self.galleries.at(host))), Arc::new(faces), reconcile, settings);
-        }
-        let faces: Arc<dyn Faces> = match service {
-            Service::Detect => {
-                let announcer = Announcer::new(Arc::new(self.galleries.at(host)), Duration::from_secs(3), || None);
-                Arc::new(Announced::new(faces, announcer))
-            }
-            Service::Group | Service::Both => Arc::new(faces),
-        };
-        let device = |device| Faulty::new(Arc::new(SimImages::new(host)), scenario.script(host.number, device));
-        let devices: Vec<Faulty> = (0..scenario.devices).map(device).collect();
-        let images = Arc::new(SimImages::new(host));
-        let ports = Ports {
-            queue: queue(Arc::new(self.images.at(host))),
-            objects: images.clone(),
-            analyses: None,
-            decoder: images.clone(),
-            apart: Arc::new(Apart((*images).clone())),
-            engines: devices.iter().map(|device| Arc::new(device.clone()) as Arc<dyn Engine>).collect(),
-            faces: match scenario.plant {
-                Some(plant) => plant.in_faces(faces),
-                None => faces,
-            },
-            reconcile: match service {
-                Service::Both => Some(Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot))),
-                Service::Detect | Service::Group => None,
-            },
-        };
-        self.devices.borrow_mut().insert(host.number, devices);
-        start(ports, settings)
-    }
-
     /// One worker, from start to end; `None` when it does not end.
     async fn work(&self, host: &Host, service: Service) -> Option<End> {
         // A worker connects to its store before it receives anything.
@@ -257,47 +200,5 @@ impl Site {
         // What dies with the actors is dropped a turn later.
         sleep(Duration::from_millis(1)).await;
         Some(End { exit, summary, leftovers: leftovers(), drains })
-    }
-
-    /// Settings that suit a simulated world.
-    fn settings(&self, host: &Host, service: Service) -> Settings {
-        let seconds = Duration::from_secs;
-        let striking = host.clone();
-        let mut settings = Settings {
-            model: String::from("sim-1"),
-            intake: Intake {
-                gallery: GalleryRule::Always(GalleryId(String::from("even"))),
-                results: String::new(),
-                thumbnails: None,
-            },
-            limits: Limits { downloads: 4, decodes: 2 },
-            bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 8, decodes: 4 } },
-            timeouts: Timeouts {
-                queue: seconds(25),
-                object: seconds(5),
-                engine: seconds(30),
-                rebuild: seconds(30),
-                store: seconds(5),
-            },
-            retry: RetrySettings { max: seconds(3), ..RetrySettings::default() },
-            release_delay: seconds(3),
-            watchdog: seconds(100),
-            finish_deadline: seconds(3600),
-            progress_every: seconds(10),
-            blocking: Blocking::InPlace,
-            seed: self.seed.wrapping_add(host.number as u64),
-            probe: Probe(Some(Arc::new(move |stage| striking.pass(stage)))),
-            ..Settings::default()
-        };
-        settings.batch.age = Duration::from_millis(50);
-        if service != Service::Both {
-            settings.fetcher.leave_after_empty = Some(2);
-        } else if host.number > 0 {
-            // A run that was interrupted before it grouped leaves this to the next.
-            settings.grouper.always = ["even", "odd"].map(|gallery| GalleryId(String::from(gallery))).to_vec();
-        }
-        settings.settles_lost_leases = self.world.look(|s| s.plant) == Some(Plant::StaleDelete);
-        (self.world.look(|s| s.tune))(&mut settings);
-        settings
     }
 }

@@ -21,6 +21,7 @@ mod random;
 mod scenario;
 mod script;
 mod shrink;
+mod start;
 mod store;
 mod world;
 

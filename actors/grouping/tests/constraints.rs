@@ -42,7 +42,7 @@ fn constraints_hold_whatever_the_gallery() {
     for seed in 0..80 {
         let faces = gallery(seed, 50);
         let decisions = verdicts(&mut Rng(seed), &faces, 12);
-        let constraints = Constraints::resolve(&decisions);
+        let constraints = Constraints::from_decisions(&decisions);
         let sets = sets(faces.clone(), &decisions);
         let home: BTreeMap<_, _> = sets.iter().enumerate().flat_map(|(n, s)| s.iter().map(move |f| (*f, n))).collect();
         assert_eq!(home.len(), sets.concat().len(), "seed {seed}: a face is in two groups");

@@ -35,7 +35,7 @@ pub(super) struct Asking {
 struct Call<'a>(&'a Asking);
 
 impl<'a> Call<'a> {
-    fn begin(asking: &'a Asking) -> Self {
+    fn new(asking: &'a Asking) -> Self {
         asking.now.store(true, Ordering::Relaxed);
         Self(asking)
     }
@@ -90,7 +90,7 @@ pub(super) async fn poll(tools: StageTools, forward: Forward, asking: Arc<Asking
             // Until the drain takes it away.
             std::future::pending::<()>().await;
         }
-        let _call = Call::begin(&asking);
+        let _call = Call::new(&asking);
         context.ports.queue.receive(credits.len()).await
     };
     let received = tools.retrier.run("receive", settings.timeouts.queue, ask);

@@ -95,7 +95,7 @@ impl SimQueue {
     }
 
     /// One message for each image.
-    pub(crate) fn images(world: &World, store: &SimFaces) -> Self {
+    pub(crate) fn for_images(world: &World, store: &SimFaces) -> Self {
         let message = |(number, kind): (usize, &Kind)| {
             let at = locator(number);
             let body = match kind {
@@ -109,7 +109,7 @@ impl SimQueue {
     }
 
     /// An empty queue of galleries.
-    pub(crate) fn galleries(world: &World) -> Self {
+    pub(crate) fn for_galleries(world: &World) -> Self {
         Self::new(world, "galleries", None, Vec::new())
     }
 

@@ -1,0 +1,110 @@
+//! How a worker of a simulated world is started: its ports and its settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::gallery::{GalleryId, GalleryRule};
+use crate::domain::message::Intake;
+use crate::errors::backoff::RetrySettings;
+use crate::flow::concurrency::{Bounds, Limits};
+use crate::pipeline::announcer::{Announced, Announcer};
+use crate::pipeline::build::{Running, start, start_grouping};
+use crate::pipeline::settings::{Probe, Settings, Timeouts};
+use crate::ports::Ports;
+use crate::ports::engine::Engine;
+use crate::ports::faces::Faces;
+use crate::ports::queue::Queue;
+use crate::runtime::blocking::Blocking;
+use crate::sim::faulty::Faulty;
+use crate::sim::host::Host;
+use crate::sim::images::{Apart, SimImages};
+use crate::sim::life::{Service, Site};
+use crate::sim::plant::Plant;
+use crate::sim::store;
+
+impl Site {
+    /// Starts a worker of the simulated world.
+    pub(super) fn start(&self, host: &Host, service: Service) -> Running {
+        let scenario = self.world.scenario();
+        let settings = self.settings(host, service);
+        let faces = self.store.at(host);
+        let queue = |queue: Arc<dyn Queue>| match scenario.plant {
+            Some(plant) => plant.in_queue(queue),
+            None => queue,
+        };
+        if service == Service::Group {
+            let reconcile = Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot));
+            return start_grouping(queue(Arc::new(self.galleries.at(host))), Arc::new(faces), reconcile, settings);
+        }
+        let faces: Arc<dyn Faces> = match service {
+            Service::Detect => {
+                let announcer = Announcer::new(Arc::new(self.galleries.at(host)), Duration::from_secs(3), || None);
+                Arc::new(Announced::new(faces, announcer))
+            }
+            Service::Group | Service::Both => Arc::new(faces),
+        };
+        let device = |device| Faulty::new(Arc::new(SimImages::new(host)), scenario.script(host.number, device));
+        let devices: Vec<Faulty> = (0..scenario.devices).map(device).collect();
+        let images = Arc::new(SimImages::new(host));
+        let ports = Ports {
+            queue: queue(Arc::new(self.images.at(host))),
+            objects: images.clone(),
+            analyses: None,
+            decoder: images.clone(),
+            apart: Arc::new(Apart((*images).clone())),
+            engines: devices.iter().map(|device| Arc::new(device.clone()) as Arc<dyn Engine>).collect(),
+            faces: match scenario.plant {
+                Some(plant) => plant.in_faces(faces),
+                None => faces,
+            },
+            reconcile: match service {
+                Service::Both => Some(Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot))),
+                Service::Detect | Service::Group => None,
+            },
+        };
+        self.devices.borrow_mut().insert(host.number, devices);
+        start(ports, settings)
+    }
+
+    /// Settings that suit a simulated world.
+    fn settings(&self, host: &Host, service: Service) -> Settings {
+        let seconds = Duration::from_secs;
+        let striking = host.clone();
+        let mut settings = Settings {
+            model: String::from("sim-1"),
+            intake: Intake {
+                gallery: GalleryRule::Always(GalleryId(String::from("even"))),
+                results: String::new(),
+                thumbnails: None,
+            },
+            limits: Limits { downloads: 4, decodes: 2 },
+            bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 8, decodes: 4 } },
+            timeouts: Timeouts {
+                queue: seconds(25),
+                object: seconds(5),
+                engine: seconds(30),
+                rebuild: seconds(30),
+                store: seconds(5),
+            },
+            retry: RetrySettings { max: seconds(3), ..RetrySettings::default() },
+            release_delay: seconds(3),
+            watchdog: seconds(100),
+            finish_deadline: seconds(3600),
+            progress_every: seconds(10),
+            blocking: Blocking::InPlace,
+            seed: self.seed.wrapping_add(host.number as u64),
+            probe: Probe(Some(Arc::new(move |stage| striking.pass(stage)))),
+            ..Settings::default()
+        };
+        settings.batch.age = Duration::from_millis(50);
+        if service != Service::Both {
+            settings.fetcher.leave_after_empty = Some(2);
+        } else if host.number > 0 {
+            // A run that was interrupted before it grouped leaves this to the next.
+            settings.grouper.always = ["even", "odd"].map(|gallery| GalleryId(String::from(gallery))).to_vec();
+        }
+        settings.settles_lost_leases = self.world.look(|s| s.plant) == Some(Plant::StaleDelete);
+        (self.world.look(|s| s.tune))(&mut settings);
+        settings
+    }
+}
