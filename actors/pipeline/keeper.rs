@@ -143,7 +143,17 @@ impl Keeper {
                 self.base.tools.end_run(reason, "leases cannot be settled");
                 None
             }
-            _ => None,
+            Strategy::Leave(FatalReason::Engine | FatalReason::HostFault | FatalReason::Hang)
+            | Strategy::Release
+            | Strategy::Halve
+            | Strategy::Rebuild
+            | Strategy::SetAside
+            | Strategy::Retire
+            | Strategy::Isolate
+            | Strategy::Reject
+            | Strategy::RunAlone
+            | Strategy::Drop
+            | Strategy::Restart => None,
         }
     }
 
