@@ -21,6 +21,7 @@ pub enum CliError {
     #[error("{0}")]
     Missing(String),
     /// What is asked is not allowed now.
+    #[cfg(feature = "cloud")]
     #[error("{0}")]
     Refused(String),
     /// Settings are wrong.
@@ -95,6 +96,7 @@ impl CliError {
         match self {
             Self::Usage(_) => 2,
             Self::Missing(_) | Self::Pack(_) => 66,
+            #[cfg(feature = "cloud")]
             Self::Refused(_) => 75,
             Self::Models(error) => error.exit_code(),
             Self::Engine(error) => match error {

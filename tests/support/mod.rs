@@ -1,15 +1,10 @@
 //! What the end-to-end tests share: the real photos, the real models, the real binary, the real servers.
 #![allow(dead_code)] // Each test program uses its part.
 
-#[cfg(feature = "cloud")]
 pub mod batch;
-#[cfg(feature = "cloud")]
 pub mod fleet;
-#[cfg(feature = "cloud")]
 pub mod moody;
-#[cfg(feature = "cloud")]
 pub mod spans;
-#[cfg(feature = "cloud")]
 pub mod stack;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! What each parser of outside bytes owes, whatever the bytes: one function a target. They run under libFuzzer (`make fuzz`) and,
-//! over the kept seeds and mutations of them, in `cargo test --test parsers`.
+//! over the kept seeds and mutations of them, in `cargo test --test folder parsers`.
 
 pub mod cutover;
 pub mod exif;

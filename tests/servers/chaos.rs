@@ -1,8 +1,6 @@
 //! Storms over real servers and real processes. `MUSTER_SEED` replays a schedule.
-#![cfg(feature = "chaos")]
 
-#[path = "../support/mod.rs"]
-mod support;
+use crate::support;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use muster_chaos::proxy::Proxy;
 use serde_json::json;
 
+use super::{count, support};
 use crate::support::fleet::{Fleet, Worker, ended};
-use crate::{count, support};
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())

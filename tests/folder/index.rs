@@ -1,6 +1,6 @@
 //! `muster index` over folders of real photos, as a person would run it.
 
-mod support;
+use crate::support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

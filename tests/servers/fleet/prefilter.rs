@@ -19,8 +19,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
+use super::{count, stack, support};
 use crate::support::fleet::{Fleet, Worker, ended};
-use crate::{count, stack, support};
 
 /// As docs/quality.md advises.
 const THRESHOLD: f64 = 0.65;

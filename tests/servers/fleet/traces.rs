@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use serde_json::Value;
 
+use super::{stack, support};
 use crate::support::fleet::{Fleet, Worker};
 use crate::support::spans::{PARENT, Seen, TRACE, collector, header, received, tree};
-use crate::{stack, support};
 
 fn page(port: u16) -> String {
     let Ok(mut connection) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };

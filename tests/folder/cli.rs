@@ -1,6 +1,6 @@
 //! The command line as a person meets it: help, settings, errors that name the mend.
 
-mod support;
+use crate::support;
 
 use serde_json::Value;
 use support::{muster, run};

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::{stack, support};
 use crate::support::fleet::Fleet;
-use crate::{stack, support};
 
 fn check(fleet: &Fleet, code: i32, changes: &[(&str, &str)]) -> Vec<(String, String, String)> {
     let output = support::run(fleet.muster().args(["check", "--json"]).envs(changes.iter().copied()), code);

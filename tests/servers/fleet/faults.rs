@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use aws_sdk_sqs::types::Message;
 use serde_json::json;
 
+use super::{count, stack, support};
 use crate::support::fleet::{Fleet, Worker, ended};
-use crate::{count, stack, support};
 
 pub(crate) async fn letters(fleet: &Fleet) -> Vec<Message> {
     let mut all = Vec::new();

@@ -1,7 +1,7 @@
 //! The suites over real servers: MongoDB, Redis, SQS and S3.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,7 +49,7 @@ pub(super) async fn store(server: &str, metadata: &str, application: &str) -> (C
     let mut settings = Layers::defaults().settings().unwrap().redis;
     settings.url = Secret::from(stack().url("redis"));
     let vectors = Vectors::new(Cache::new(&settings).unwrap(), 60);
-    let faces = MongoFaces::new(&connection, Some(vectors));
+    let faces = MongoFaces::new(&connection, Some(Arc::new(vectors)));
     (connection, faces)
 }
 

@@ -1,6 +1,6 @@
 //! Workers as tasks of an ECS service, in the emulator.
 
-use crate::stack;
+use super::stack;
 use crate::support::fleet::{Fleet, clients};
 use crate::support::run;
 

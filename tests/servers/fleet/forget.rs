@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use mongodb::bson::{Document, doc};
 use serde_json::Value;
 
-use crate::faults::{attribute, letters};
-use crate::remains::{Own, Places, hex};
+use super::faults::{attribute, letters};
+use super::remains::{Own, Places, hex};
+use super::{count, support};
 use crate::support::fleet::{Worker, ended};
-use crate::{count, support};
 
 /// Every group keeps its id and its members.
 fn assert_same(groups: &BTreeMap<String, Places>, expected: &BTreeMap<String, Places>) {

@@ -1,6 +1,5 @@
 //! Every parser of outside bytes over the kept seeds of the fuzz targets (`tests/fuzz/seeds`) and over mutations of them.
 //! `MUSTER_SEED=N` gives other mutations, `MUSTER_MUTATIONS=N` so many.
-#![cfg(feature = "local")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,12 +8,10 @@ use muster_vision::decode::Format;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-#[cfg(feature = "cloud")]
 mod document;
 mod mutate;
-#[path = "../fuzz/src/lib.rs"]
+#[path = "../../fuzz/src/lib.rs"]
 mod targets;
-#[cfg(feature = "cloud")]
 mod trace_header;
 
 fn fuzz() -> PathBuf {
@@ -93,7 +90,6 @@ targets! {
 }
 
 // Not under libFuzzer, which would have to build every client of the cloud.
-#[cfg(feature = "cloud")]
 targets! {
     CLOUD;
     document: 10_000, document::document;
@@ -110,6 +106,5 @@ fn every_target_is_fuzzed() {
     assert_eq!(files.collect::<BTreeSet<_>>(), listed);
     let names = |of: &[&str]| of.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(names(FUZZED), listed);
-    #[cfg(feature = "cloud")]
     assert!(names(CLOUD).is_disjoint(&listed));
 }

@@ -1,5 +1,4 @@
 //! What leaves a worker: spans and metrics as a collector receives them, log lines, and the page for Prometheus.
-#![cfg(feature = "cloud")]
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::{count, stack, support};
 use crate::support::fleet::{Fleet, Worker, ended};
-use crate::{count, stack, support};
 use muster_chaos::metadata::Metadata;
 
 /// A worker that stays, over a queue with work for a while.

@@ -14,7 +14,7 @@ use muster_aws::scaling;
 use muster_config::{Layers, Service, Settings};
 use serde_json::Value;
 
-use crate::stack;
+use super::stack;
 use crate::support::batch::{Batch, QUEUES};
 use crate::support::fleet::{Fleet, clients};
 use crate::support::run;

@@ -5,8 +5,8 @@ use std::process::Command;
 use mongodb::bson::Document;
 use serde_json::Value;
 
+use super::{collections, count, support};
 use crate::support::fleet::{Fleet, Worker, ended};
-use crate::{collections, count, support};
 
 /// Empties the databases and runs both workers; what they leave, and what the detecting one says of itself.
 async fn run(fleet: &Fleet, keys: &[String], redis: &str) -> (Vec<(&'static str, Vec<Document>)>, Value, Value) {

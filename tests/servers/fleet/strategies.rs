@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::{count, stack, support};
 use crate::support::fleet::{Fleet, Worker, ended};
 use crate::support::moody::Moody;
-use crate::{count, stack, support};
 use muster_chaos::proxy::Proxy;
 
 const EVER: usize = usize::MAX;

@@ -1,8 +1,6 @@
 //! `muster scale`: against AWS Batch's rules, emulators and processes of this machine.
-#![cfg(feature = "cloud")]
 
-#[path = "../support/mod.rs"]
-mod support;
+use crate::support;
 
 mod batch;
 mod ecs;

@@ -6,8 +6,8 @@ use std::process::Command;
 use mongodb::bson::{Bson, Document, serialize_to_vec};
 use serde_json::Value;
 
+use super::{stack, support};
 use crate::support::fleet::{Fleet, Worker, ended};
-use crate::{stack, support};
 
 /// A fleet with a numbered database of Redis for itself: what is in it is only its own.
 pub(crate) struct Own {

@@ -3,13 +3,8 @@
 
 mod cell;
 mod embedded;
-#[cfg(feature = "cloud")]
 mod errors;
 mod faces;
 mod objects;
 mod queue;
-#[cfg(feature = "cloud")]
 mod real;
-#[cfg(feature = "cloud")]
-#[path = "../support/mod.rs"]
-mod support;

@@ -1,8 +1,6 @@
 //! The fleet's workers as processes, against real servers, on real photos.
-#![cfg(feature = "cloud")]
 
-#[path = "../support/mod.rs"]
-mod support;
+use crate::support;
 
 mod cache;
 mod check;

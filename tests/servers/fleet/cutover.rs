@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::{on_a_laptop, stack};
 use crate::support::fleet::{Fleet, Worker, ended};
 use crate::support::{photos, run};
-use crate::{on_a_laptop, stack};
 
 /// A fleet with the queues of a cutover.
 struct Cutover {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mongodb::bson::Document;
 use serde_json::Value;
 
-use crate::stack;
+use super::stack;
 use crate::support::fleet::{Fleet, People};
 use crate::support::{photos, run};
 

@@ -1,0 +1,10 @@
+//! What needs a folder and no server: the program on real photos, the command line, a library's histories, the models, and the
+//! parsers of outside bytes over kept seeds. One program, so that everything is linked once.
+
+mod cli;
+mod index;
+mod library;
+mod models;
+mod parsers;
+#[path = "../support/mod.rs"]
+mod support;
