@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use parking_lot::{Mutex, MutexGuard};
 
 /// A token is good for so few requests that each question meets a refusal; then 401, as when its time is over.
 const TOKEN_USES: u32 = 1;
@@ -20,7 +21,7 @@ struct Machine {
 }
 
 fn lock(machine: &Mutex<Machine>) -> MutexGuard<'_, Machine> {
-    machine.lock().unwrap_or_else(PoisonError::into_inner)
+    machine.lock()
 }
 
 /// A metadata service.

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::ChaosError;
@@ -72,7 +72,7 @@ impl Servers {
     }
 
     fn pipes(&self) -> MutexGuard<'_, Pipes> {
-        self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pipes.lock()
     }
 
     /// Obeys `stop`, `kill` or `start` and waits for it.

@@ -1,12 +1,13 @@
 //! What only an administrator may do: empty the queues and buckets between the web tier and its workers. It is asked twice.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json as Out};
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -46,7 +47,7 @@ impl Admin {
     }
 
     fn asked(&self) -> MutexGuard<'_, HashMap<Id, Asked>> {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock();
         asked.retain(|_, asked| asked.at.elapsed() < MINUTE);
         asked
     }

@@ -1,7 +1,7 @@
 //! A request that is sent again with the same `Idempotency-Key` is not done again: it gets the answer of the first.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -10,6 +10,7 @@ use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::guard::Caller;
 use super::problem::Problem;
@@ -50,7 +51,7 @@ pub struct Answers(Mutex<State_>);
 
 impl Answers {
     fn state(&self) -> MutexGuard<'_, State_> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// What is known of a key; none says that the caller is the first, who must [`Self::end`] it.

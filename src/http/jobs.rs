@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json as Out;
@@ -14,6 +14,7 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use muster_actors::domain::exit::Exit;
 use muster_actors::flow::progress::{Counts, Progress};
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -121,7 +122,7 @@ impl Jobs {
     }
 
     fn all(&self) -> MutexGuard<'_, VecDeque<Running>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock()
     }
 
     /// Starts indexing.

@@ -1,7 +1,7 @@
 //! What was served: how many answers of which kind, and in what time. A route is its template, so that what is counted stays bounded.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -11,6 +11,7 @@ use axum::response::Response;
 use muster_actors::domain::histogram::Histogram;
 
 use muster_telemetry::Answers;
+use parking_lot::{Mutex, MutexGuard};
 
 /// The status of a request whose caller left before there was an answer.
 const LEFT: &str = "left";
@@ -59,7 +60,7 @@ impl Route {
 
 impl Served {
     fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Callers who wait for an answer.

@@ -3,14 +3,15 @@
 //! A durable transaction costs a sync of the disk whatever it holds, so all bulks that wait when the
 //! thread is free go into one. Replies are sent after the commit: an acked image survives `kill -9`.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -78,7 +79,7 @@ impl SqliteFaces {
     /// Reads beside the writer: blocking.
     pub fn look<R>(&self, work: impl FnOnce(&mut Library) -> Result<R, LibraryError>) -> Result<R, LibraryError> {
         // Readers keep no state between calls, so a panic in one leaves nothing half done.
-        work(&mut self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.reader.lock())
     }
 }
 
@@ -173,7 +174,7 @@ impl Faces for SqliteFaces {
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
         let (reader, gallery) = (Arc::clone(&self.reader), gallery.clone());
         let read = move || {
-            let mut library = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut library = reader.lock();
             groups::snapshot(&mut library.db, &gallery)
         };
         let failed = |e: tokio::task::JoinError| FacesError::Failed { class: Class::Bug, message: e.to_string() };

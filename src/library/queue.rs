@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use muster_actors::domain::timings::Timings;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use muster_gallery::LIBRARY_GALLERY;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -122,7 +123,7 @@ struct Shared {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held; if it did, messages would only be delivered again.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

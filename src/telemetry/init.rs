@@ -5,7 +5,7 @@
 //! for a flush holds up nothing that the flush needs.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -16,6 +16,7 @@ use opentelemetry_aws::trace::XrayIdGenerator;
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -180,7 +181,7 @@ impl Telemetry {
     }
 
     fn outlets(&self) -> MutexGuard<'_, Option<Arc<Outlets>>> {
-        self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outlets.lock()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Metrics as OTLP: the same samples, through the SDK's meter.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -10,6 +10,7 @@ use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::metrics::{Sample, Value, deltas};
 use super::names::{Kind, METRICS, Metric};
@@ -20,7 +21,7 @@ const NEVER: Duration = Duration::from_secs(366 * 86_400);
 type Latest = Arc<Mutex<Vec<Sample>>>;
 
 fn lock(latest: &Latest) -> MutexGuard<'_, Vec<Sample>> {
-    latest.lock().unwrap_or_else(PoisonError::into_inner)
+    latest.lock()
 }
 
 /// The SDK's instruments, and the samples they show.

@@ -1,7 +1,9 @@
 //! What goes out by the clock: once a minute, and once more when a drain ends.
 
+use parking_lot::Mutex;
+
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::emf::Emf;
@@ -29,14 +31,14 @@ impl Outlets {
         let mut all = true;
         let samples = self.source.samples();
         if let Some(emf) = &self.emf {
-            let mut emf = emf.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut emf = emf.lock();
             let text: String =
                 emf.tell(samples.clone(), SystemTime::now()).iter().flat_map(|line| [line, "\n"]).collect();
             // A closed standard output takes no metrics; the work goes on.
             all &= std::io::stdout().lock().write_all(text.as_bytes()).is_ok();
         }
         if let Some(meters) = &self.meters {
-            let sent = meters.lock().unwrap_or_else(PoisonError::into_inner).send(samples);
+            let sent = meters.lock().send(samples);
             if let Err(error) = sent {
                 tracing::debug!(%error, "telemetry.lose");
                 all = false;

@@ -2,9 +2,10 @@
 //! has outlived its visibility timeout by our clock, is known here.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use muster_actors::ports::queue::{Handle, Settled};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::letter::Original;
@@ -26,7 +27,7 @@ pub(super) struct Receipts(Arc<Mutex<HashMap<Handle, Held>>>);
 
 impl Receipts {
     fn held(&self) -> MutexGuard<'_, HashMap<Handle, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Messages were received that are ours until a time. What nobody settled in time is not any more.

@@ -2,7 +2,7 @@
 //! saved with it, if nobody else changed the gallery meanwhile.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use muster_actors::grouping::say::{Say, SayError};
 use muster_actors::grouping::{Kept, Params};
 use muster_actors::ports::faces::{Commit, Faces as _, FacesError};
 use muster_actors::ports::index::IndexError;
+use parking_lot::{Mutex, MutexGuard};
 use tracing::Instrument;
 
 use muster_config::Settings;
@@ -96,7 +97,7 @@ impl Albums for FleetAlbums {
 
 impl Shared {
     fn people(&self) -> MutexGuard<'_, HashMap<GalleryId, People>> {
-        self.people.lock().unwrap_or_else(PoisonError::into_inner)
+        self.people.lock()
     }
 }
 
@@ -178,7 +179,7 @@ impl FleetAlbum {
 
     async fn turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
-            let mut turns = self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut turns = self.shared.turns.lock();
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(turns.entry(self.gallery.clone()).or_default())
         };

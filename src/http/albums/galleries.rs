@@ -1,6 +1,6 @@
 //! The gallery of a library, as recognition searches it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot};
@@ -10,6 +10,7 @@ use muster_gallery::LIBRARY_GALLERY;
 use muster_library::{Library, LibraryError, groups};
 use muster_worker::recognition::error::died;
 use muster_worker::recognition::galleries::Galleries;
+use parking_lot::Mutex;
 
 /// The one gallery of a library, read beside its writer.
 pub struct LibraryGallery(Arc<Mutex<Library>>);
@@ -25,7 +26,7 @@ impl LibraryGallery {
         work: impl FnOnce(&mut Library) -> Result<R, LibraryError> + Send + 'static,
     ) -> Result<R, FacesError> {
         let library = Arc::clone(&self.0);
-        let read = move || work(&mut library.lock().unwrap_or_else(PoisonError::into_inner));
+        let read = move || work(&mut library.lock());
         Ok(tokio::task::spawn_blocking(read).await.map_err(|error| died(&error))??)
     }
 }

@@ -1,7 +1,7 @@
 //! A library as an album: reads beside the writer, changes through it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use muster_actors::domain::face::FaceId;
@@ -29,6 +29,7 @@ use muster_library::{Library, LibraryError, SqliteFaces, grouping, groups, tombs
 use muster_library::{pages, view};
 use muster_worker::recognition::Crowd;
 use muster_worker::recognition::error::died;
+use parking_lot::Mutex;
 
 /// Numbers in vectors that are kept grouped between corrections: 512 MiB.
 const KEPT: usize = 128 << 20;
@@ -66,7 +67,7 @@ impl LibraryAlbum {
         work: impl FnOnce(&mut Library) -> Result<R, LibraryError> + Send + 'static,
     ) -> Result<R, AlbumError> {
         let parts = Arc::clone(&self.0);
-        let read = move || work(&mut parts.reader.lock().unwrap_or_else(PoisonError::into_inner));
+        let read = move || work(&mut parts.reader.lock());
         Ok(tokio::task::spawn_blocking(read).await.map_err(|error| died(&error))??)
     }
 
@@ -120,7 +121,7 @@ impl Album for LibraryAlbum {
         let parts = Arc::clone(&self.0);
         self.read(move |library| {
             let generation = groups::generation(library.db(), &gallery())?;
-            let mut people = parts.people.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut people = parts.people.lock();
             if let Some((_, list)) = people.as_ref().filter(|(of, _)| *of == generation) {
                 return Ok(Arc::clone(list));
             }

@@ -1,7 +1,7 @@
 //! The cards as NVML shows them. Every call of NVML stands here.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 use nvml_wrapper::enums::event::XidError;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::event::EventSet;
+use parking_lot::Mutex;
 
 use super::health::{Event, Response, Vitals, respond};
 
@@ -43,7 +44,7 @@ impl Watch {
     }
 
     pub(super) fn vitals(&self) -> Vec<Vitals> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().clone()
     }
 }
 
@@ -66,7 +67,7 @@ fn watch(nvml: &Nvml, uuids: &[String], seen: &Mutex<Vec<Vitals>>, stop: &Atomic
         if looked.is_none_or(|at| at.elapsed() >= EVERY) {
             looked = Some(Instant::now());
             let vitals = cards.iter().zip(&begun).map(|(card, begun)| look(card, *begun)).collect();
-            *seen.lock().unwrap_or_else(PoisonError::into_inner) = vitals;
+            *seen.lock() = vitals;
         }
         if events.is_empty() {
             thread::sleep(PATIENCE);

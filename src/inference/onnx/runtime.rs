@@ -1,11 +1,11 @@
 //! The ONNX Runtime library: which one, and its one environment a process.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
+use parking_lot::Mutex;
 
 use super::classify::classify;
 use super::home::Home;
@@ -39,7 +39,7 @@ fn own() -> Option<PathBuf> {
 }
 
 fn loaded() -> Option<PathBuf> {
-    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(path, _)| path.clone())
+    LOADED.lock().as_ref().map(|(path, _)| path.clone())
 }
 
 fn existing(path: PathBuf, mend: &str) -> Result<PathBuf, EngineError> {
@@ -59,7 +59,7 @@ static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 /// Fails as [`EngineError::Misconfigured`] when the library cannot be loaded or another one already is: a process
 /// holds one ONNX Runtime.
 pub fn environment(library: &Path) -> Result<Environment, EngineError> {
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loaded = LOADED.lock();
     match &*loaded {
         Some((path, environment)) if path == library => return Ok(environment.clone()),
         Some((path, _)) => {

@@ -1,9 +1,10 @@
 //! Which tensors the models ran, how often and for how long.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 /// Counts runs by model and input shape; shared by the models of one or many lanes.
@@ -28,21 +29,21 @@ pub struct TensorRuns {
 impl Tally {
     /// Counts one run.
     pub fn add(&self, model: &str, shape: [usize; 4], took: Duration) {
-        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = self.0.lock();
         let entry = runs.entry((model.to_owned(), shape)).or_default();
         *entry = (entry.0 + 1, entry.1 + took);
     }
 
     /// How often a model ran so far, and seconds inside the runtime.
     pub fn of(&self, model: &str) -> (u64, f64) {
-        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = self.0.lock();
         let own = runs.iter().filter(|((name, _), _)| name == model);
         own.fold((0, 0.0), |(runs, seconds), (_, (count, took))| (runs + count, seconds + took.as_secs_f64()))
     }
 
     /// All runs so far, by model and shape.
     pub fn runs(&self) -> Vec<TensorRuns> {
-        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = self.0.lock();
         runs.iter()
             .map(|((model, shape), (count, took))| TensorRuns {
                 model: model.clone(),

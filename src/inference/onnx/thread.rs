@@ -5,10 +5,11 @@
 //! goes back through. A closed answer is [`EngineError::Gone`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use muster_actors::ports::engine::EngineError;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 /// Calls that may wait before the sender does.
@@ -92,7 +93,7 @@ impl<S: 'static> ModelThread<S> {
         let (reply, ready) = oneshot::channel();
         let sender = spawn(&self.name, Arc::clone(&self.factory), move |made| drop(reply.send(made)))?;
         ready.await.unwrap_or(Err(EngineError::Gone))?;
-        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender;
+        *self.sender.lock() = sender;
         Ok(())
     }
 
@@ -102,7 +103,7 @@ impl<S: 'static> ModelThread<S> {
     }
 
     async fn send(&self, message: Message<S>) -> Result<(), EngineError> {
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sender = self.sender.lock().clone();
         sender.send(message).await.map_err(|_| EngineError::Gone)
     }
 }

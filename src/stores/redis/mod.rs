@@ -10,10 +10,10 @@ mod vectors;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, FromRedisValue, Pipeline};
 use serde::Serialize;
@@ -115,7 +115,7 @@ impl Cache {
     }
 
     fn is_paused(&self) -> bool {
-        let paused = self.state.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        let paused = self.state.paused.lock();
         paused.is_some_and(|until| Instant::now() < until)
     }
 
@@ -131,7 +131,7 @@ impl Cache {
             return Some(value);
         }
         self.count(|state| &state.errors, 1);
-        *self.state.paused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
+        *self.state.paused.lock() = Some(Instant::now() + PAUSE);
         None
     }
 

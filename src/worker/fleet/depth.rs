@@ -1,9 +1,10 @@
 //! How many messages wait in a worker's queue, asked now and then: for the metrics.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 use muster_aws::classify::Fault;
@@ -15,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(30);
 type Last = Arc<Mutex<Option<u64>>>;
 
 fn lock(last: &Last) -> MutexGuard<'_, Option<u64>> {
-    last.lock().unwrap_or_else(PoisonError::into_inner)
+    last.lock()
 }
 
 /// Messages that can be received now, as SQS said last (it is right within a minute or so).

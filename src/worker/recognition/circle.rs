@@ -1,12 +1,13 @@
 //! The people of one gallery, ready to be searched. While groups change all the time they are searched as they were a moment ago.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::grouping::identification::{Candidate, Enrolled};
 use muster_actors::ports::index::IndexError;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
@@ -46,7 +47,7 @@ pub(super) struct Circle {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Known {

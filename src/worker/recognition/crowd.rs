@@ -1,11 +1,12 @@
 //! Who is known: the people of each gallery that is asked for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::grouping::identification::{Identified, Rule};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::circle::Circle;
 use super::error::{CrowdError, died};
@@ -59,7 +60,7 @@ impl Crowd {
     }
 
     fn circles(&self) -> MutexGuard<'_, HashMap<GalleryId, (Arc<Circle>, Instant)>> {
-        self.circles.lock().unwrap_or_else(PoisonError::into_inner)
+        self.circles.lock()
     }
 
     fn circle(&self, gallery: &GalleryId) -> Arc<Circle> {

@@ -1,13 +1,14 @@
 //! Requests as a worker's pipeline sees them: a queue of photos. Whoever waits for the answer is remembered here until it is written.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use muster_actors::domain::image::Rejection;
 use muster_actors::errors::Class;
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::letter::{Request, Rights, is_over};
 
@@ -31,7 +32,7 @@ struct Begun {
 
 impl Open {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// The request for a photo; `None` where it has ended.

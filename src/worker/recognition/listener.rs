@@ -1,11 +1,12 @@
 //! Replies of the workers, as a web server hears them. Several servers may share a queue: what is for another goes back at once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_actors::errors::Class;
 use muster_actors::errors::backoff::{Backoff, Jitter, RetrySettings};
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received};
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -41,7 +42,7 @@ impl Listener {
 
     /// Whether replies are heard; else why not.
     pub fn hears(&self) -> Result<(), String> {
-        let deaf = self.deaf.lock().unwrap_or_else(PoisonError::into_inner);
+        let deaf = self.deaf.lock();
         deaf.clone().map_or(Ok(()), |why| Err(format!("replies cannot be received: {why}")))
     }
 }
@@ -67,7 +68,7 @@ async fn listen(ear: Ear, deaf: Arc<Mutex<Option<String>>>) {
             tracing::warn!(%error, "recognition.listen");
         }
         let failed = heard.as_ref().err().map(ToString::to_string);
-        *deaf.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+        *deaf.lock() = failed;
         match heard {
             Ok(()) => backoff = Backoff::new(&settings),
             Err(_) => tokio::time::sleep(backoff.next(&jitter)).await,

@@ -7,7 +7,7 @@
 //!
 //! Whoever leaves takes the photo along: a worker that comes for it finds nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +20,7 @@ use muster_actors::flow::progress::Progress;
 use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::outbox::{Letter, Outbox};
 use muster_actors::ports::queue::Settled;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
@@ -80,7 +81,7 @@ struct Photo {
 impl Drop for Photo {
     fn drop(&mut self) {
         let (id, Buckets { photos, answers, .. }) = (self.id, self.buckets.clone());
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.left.lock();
         while left.try_join_next().is_some() {}
         left.spawn(async move {
             let (photo, answer) = (id.photo(), id.answer());
@@ -266,7 +267,7 @@ impl Recognizer for Remote {
         while self.waiting.count() > 0 {
             tokio::time::sleep(TICK).await;
         }
-        let mut left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut left = std::mem::take(&mut *self.left.lock());
         while left.join_next().await.is_some() {}
     }
 }

@@ -7,7 +7,7 @@
 //! Whoever drops the [`Ticket`] leaves, and takes the request along: what has not begun never does.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 use tracing::Span;
@@ -79,7 +80,7 @@ impl Drop for Ticket {
 
 impl Requests {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Joins the queue.

@@ -1,9 +1,10 @@
 //! Who waits for which answer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::letter::Id;
@@ -24,7 +25,7 @@ pub struct Waiter {
 
 impl Waiting {
     fn callers(&self) -> MutexGuard<'_, HashMap<Id, Arc<Notify>>> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.callers.lock()
     }
 
     /// Waits for the answer to `id`.

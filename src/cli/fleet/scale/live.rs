@@ -164,7 +164,7 @@ async fn once(scaled: &[Scaled], how: How, teller: &Teller) -> Result<ExitCode, 
 
 /// Looks until somebody wants an end, or a person must mend something.
 async fn endless(scaled: &[Scaled], every: Duration, teller: &Teller, signals: &Signals) -> Result<ExitCode, CliError> {
-    let broken = Arc::new((Notify::new(), std::sync::Mutex::new(None)));
+    let broken = Arc::new((Notify::new(), parking_lot::Mutex::new(None)));
     let scalers: Vec<_> = scaled
         .iter()
         .map(|Scaled { service, submitter, .. }| {
@@ -174,7 +174,7 @@ async fn endless(scaled: &[Scaled], every: Duration, teller: &Teller, signals: &
                 if let Err(error) = looked
                     && matches!(error.class(), Class::Misconfigured(_))
                 {
-                    *broken.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error.clone());
+                    *broken.1.lock() = Some(error.clone());
                     broken.0.notify_one();
                 }
             });
@@ -199,7 +199,7 @@ async fn endless(scaled: &[Scaled], every: Duration, teller: &Teller, signals: &
     while scalers.iter().any(actix::Addr::connected) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let broken = broken.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let broken = broken.1.lock().take();
     match broken {
         Some(error) => Err(FleetError::from(error).into()),
         None => Ok(code),

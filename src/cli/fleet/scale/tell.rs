@@ -1,7 +1,7 @@
 //! What a scaler tells a person, or a program.
 
 use std::os::unix::process::ExitStatusExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use muster_actors::ports::fleet::Job;
@@ -11,6 +11,7 @@ use muster_actors::ports::gauge::Depth;
 use muster_actors::scaler::flight::{Look, LookError};
 use muster_actors::scaler::policy::Why;
 use muster_actors::scaler::stuck::Stuck;
+use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::cli::print::print_lines;
@@ -55,7 +56,7 @@ impl Teller {
             Ok(look) => told(look, dry),
             Err(error) => format!("no look: {error}"),
         };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         let last = &mut last[usize::from(service == Service::Grouping)];
         if *last != text {
             text.lines().for_each(|line| self.write(&format!("{name:<9}  {line}")));

@@ -1,6 +1,6 @@
 //! What is seen of a cutover: images and interruptions in MongoDB, messages in SQS.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +9,7 @@ use futures_util::future::join;
 use muster_actors::domain::cutover_state::State;
 use muster_actors::ports::observer::Observer;
 use muster_actors::ports::observer::{Observed, Seen};
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -94,7 +95,7 @@ impl FleetObserver {
     /// How long nothing has come out of a queue that has messages.
     fn stalled(&self, depth: u64, last: Option<u64>, since: u64) -> Duration {
         let now = now();
-        let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut empty = self.empty.lock();
         if depth == 0 {
             *empty = now;
         }
