@@ -42,7 +42,7 @@ def environments(template):
         # The first loses machines; the second would be set again by each update, which Batch refuses while workers run.
         yield from (f"{name}: {key} stays empty" for key in ("BidPercentage", "DesiredvCpus") if key in has)
         most = template.default(vcpus["Ref"]) if isinstance(vcpus, dict) else vcpus
-        # Workers that group run beside the others, but never in the first queue (src/settings/scale.rs).
+        # Workers that group run beside the others, but never in the first queue (src/config/scale.rs).
         groupers = 0 if cap == "PrimaryWorkers" else 1
         if (template.default(cap) + groupers) * VCPUS > most:
             yield f"{cap} workers of {VCPUS} vCPUs, and {groupers} that groups, do not fit into {most} of {name}"
