@@ -77,16 +77,16 @@ stack: $(VENV)/done ## start MongoDB, Redis, SQS and S3 and an OTLP receiver, un
 	$(VENV)/bin/python tests/stack/stack.py --shell
 
 stack-demo: models $(VENV)/done $(PHOTOS)/demo ## find people with the fleet's workers, and compare with index
-	cargo test --locked --test fleet the_fleet_finds -- --nocapture
+	cargo test --locked --test servers fleet::the_fleet_finds -- --nocapture
 
 stack-telemetry: models $(VENV)/done $(PHOTOS)/demo ## the spans, the log and the metrics of one image
-	cargo test --locked --test fleet traces:: -- --nocapture
+	cargo test --locked --test servers fleet::traces:: -- --nocapture
 
 fleet-demo: models $(VENV)/done $(PHOTOS)/gallery ## 300 photos in two waves: workers start, one is killed, all leave
-	MUSTER_DEMO_PHOTOS=300 cargo test --workspace --locked --test scale workers_come -- --nocapture
+	MUSTER_DEMO_PHOTOS=300 cargo test --workspace --locked --test servers scale::local::workers_come -- --nocapture
 
 outages: models $(VENV)/done $(PHOTOS)/demo ## 2,000 images, a minute without each dependency
-	MUSTER_OUTAGE_IMAGES=2000 MUSTER_OUTAGE_SECONDS=60 cargo test --locked --test fleet outages:: -- --nocapture
+	MUSTER_OUTAGE_IMAGES=2000 MUSTER_OUTAGE_SECONDS=60 cargo test --locked --test servers fleet::outages:: -- --nocapture
 
 chaos: $(MUSTER) $(VENV)/done $(PHOTOS)/gallery ## 200 kills over 5,000 messages, then the same undisturbed (STORM_ARGS="--seed 7 --kills 20")
 	$(MUSTER) chaos $(STORM) --report $(CACHE)/chaos $(or $(STORM_ARGS),--kills 200 --messages 5000 --bad 40)

@@ -138,8 +138,8 @@ impl Watcher {
 
     /// A cell that does not answer must not keep us from looking again.
     async fn within<T>(&self, call: impl Future<Output = Result<T, RecordError>>) -> Result<T, RecordError> {
-        const PATIENCE: Duration = Duration::from_secs(10);
-        timeout(PATIENCE, call).await.unwrap_or_else(|_| {
+        const CELL_TIMEOUT: Duration = Duration::from_secs(10);
+        timeout(CELL_TIMEOUT, call).await.unwrap_or_else(|_| {
             let message = "no answer in time".to_owned();
             Err(crate::ports::cell::CellError::Failed { class: Class::Transient, message }.into())
         })

@@ -168,7 +168,7 @@ impl Memory {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const TIMEOUTS: Patience = Patience {
         appear: Duration::from_secs(180),
         dwell: Duration::from_secs(600),
         starve: Duration::from_secs(900),
@@ -188,23 +188,23 @@ mod tests {
     fn a_job_counts_from_when_it_was_asked_for_and_never_twice() {
         let mut memory = Memory { asked: vec![asked("a", 5, 0), asked("b", 7, 0)], ..Memory::default() };
         // Nothing is seen yet: the fleet's list lags.
-        assert_eq!(memory.look(&[], MINUTE, PATIENCE).active.secondary, 12);
+        assert_eq!(memory.look(&[], MINUTE, TIMEOUTS).active.secondary, 12);
         // One part of an array works, the other waits.
         let seen =
             [sighting("a", Line::Secondary, Phase::Waiting, 3), sighting("a", Line::Secondary, Phase::Working, 2)];
-        let tally = memory.look(&seen, MINUTE, PATIENCE);
+        let tally = memory.look(&seen, MINUTE, TIMEOUTS);
         assert_eq!((tally.active.secondary, tally.working.secondary), (12, 2));
         assert_eq!(memory.names(), ["b"]);
         // One that has ended before it was ever seen does not count.
-        let tally = memory.look(&[sighting("b", Line::Secondary, Phase::Ended, 7)], MINUTE, PATIENCE);
+        let tally = memory.look(&[sighting("b", Line::Secondary, Phase::Ended, 7)], MINUTE, TIMEOUTS);
         assert_eq!((tally.active.total(), tally.vanished), (0, vec![]));
     }
 
     #[test]
     fn a_job_that_never_appears_is_given_up() {
         let mut memory = Memory { asked: vec![asked("a", 5, 0)], ..Memory::default() };
-        assert_eq!(memory.look(&[], 3 * MINUTE - 1, PATIENCE).active.total(), 5);
-        let tally = memory.look(&[], 3 * MINUTE, PATIENCE);
+        assert_eq!(memory.look(&[], 3 * MINUTE - 1, TIMEOUTS).active.total(), 5);
+        let tally = memory.look(&[], 3 * MINUTE, TIMEOUTS);
         assert_eq!((tally.active.total(), tally.vanished), (0, vec!["a".to_owned()]));
         assert!(memory.asked.is_empty());
     }
@@ -221,12 +221,12 @@ mod tests {
             reasoned("b", "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"),
             reasoned("c", "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"),
         ];
-        assert_eq!(memory.look(&seen[1..], 0, PATIENCE).stuck, []);
-        assert_eq!(memory.look(&seen, 5 * MINUTE, PATIENCE).stuck, []);
-        let stuck = memory.look(&seen, 12 * MINUTE, PATIENCE).stuck;
+        assert_eq!(memory.look(&seen[1..], 0, TIMEOUTS).stuck, []);
+        assert_eq!(memory.look(&seen, 5 * MINUTE, TIMEOUTS).stuck, []);
+        let stuck = memory.look(&seen, 12 * MINUTE, TIMEOUTS).stuck;
         let told: Vec<_> = stuck.iter().map(|stuck| (stuck.cause, stuck.workers, stuck.seconds)).collect();
         assert_eq!(told, [(Cause::Capacity, 2, 720), (Cause::Requirement, 2, 720)], "a waits for seven minutes only");
-        assert_eq!(memory.look(&[], 13 * MINUTE, PATIENCE).stuck, []);
+        assert_eq!(memory.look(&[], 13 * MINUTE, TIMEOUTS).stuck, []);
         assert!(memory.waiting.is_empty());
     }
 
@@ -241,8 +241,8 @@ mod tests {
             ]
         };
         let mut starving = |minute, waiting, working| {
-            memory.look(&seen(waiting, working), minute * MINUTE, PATIENCE);
-            memory.starving(minute * MINUTE, PATIENCE)
+            memory.look(&seen(waiting, working), minute * MINUTE, TIMEOUTS);
+            memory.starving(minute * MINUTE, TIMEOUTS)
         };
         for (minute, waiting, working, expected) in [
             (0, 10, 0, None),
@@ -273,7 +273,7 @@ mod tests {
             (7, Depth::default(), false),
             (12, Depth::default(), true),
         ] {
-            assert_eq!(memory.rests(depth, minute * MINUTE, PATIENCE), expected, "minute {minute}");
+            assert_eq!(memory.rests(depth, minute * MINUTE, TIMEOUTS), expected, "minute {minute}");
         }
     }
 
@@ -286,8 +286,8 @@ mod tests {
         let starves = |minutes: &dyn Fn(u64) -> Sighting| {
             let mut memory = Memory::default();
             (0..40).any(|minute| {
-                memory.look(&[minutes(minute)], minute * MINUTE, PATIENCE);
-                memory.starving(minute * MINUTE, PATIENCE).is_some()
+                memory.look(&[minutes(minute)], minute * MINUTE, TIMEOUTS);
+                memory.starving(minute * MINUTE, TIMEOUTS).is_some()
             })
         };
         assert!(starves(&|_| waits("a", None)));

@@ -72,7 +72,7 @@ impl Worker {
 }
 
 /// After the last arrival a run that is not done goes on for so long at most.
-const PATIENCE: u64 = 24 * 3600;
+const MAX_OVERTIME_SECONDS: u64 = 24 * 3600;
 
 struct Fleet<'a> {
     world: &'a World,
@@ -100,7 +100,7 @@ pub fn simulate(rule: Rule, trace: &Trace, world: &World) -> Outcome {
     if let Rule::AlwaysOn(workers) = rule {
         fleet.workers.extend((0..workers).map(|_| Worker::new(Line::Primary, 0)));
     }
-    for second in 0..=last + PATIENCE {
+    for second in 0..=last + MAX_OVERTIME_SECONDS {
         fleet.visible += trace.at(second);
         if let Rule::Scaled(_) = rule {
             fleet.interrupt();
@@ -254,7 +254,7 @@ mod tests {
     fn the_threshold_policy_asks_for_an_array_of_one_for_ever() {
         let outcome = run(&Policy::Threshold, "burst-1500", &world());
         assert_eq!((outcome.drained, outcome.done, outcome.workers), (None, 0, 0));
-        assert_eq!(outcome.rejected, PATIENCE / 60 + 1, "one call at each look");
+        assert_eq!(outcome.rejected, MAX_OVERTIME_SECONDS / 60 + 1, "one call at each look");
     }
 
     #[test]

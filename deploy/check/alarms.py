@@ -5,7 +5,7 @@ import re
 from template import ROOT, text
 
 RUNBOOK = ROOT / "docs" / "operations.md"
-# DESIGN's: each needs an alarm at least.
+# Alarms that the template must have. It may have more.
 TOPICS = {
     "JobsFailed", "ImagesDepth", "ImagesAge", "SpotInterruptions", "DeadLetters", "DeadGalleries", "Rejections", "Cost", "RequestsAge",
     "DeadRequests",

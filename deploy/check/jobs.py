@@ -1,8 +1,8 @@
-"""Machines, job queues and jobs, as DESIGN has them and as AWS Batch takes them."""
+"""Machines, job queues and jobs: what the template must say of them, and what AWS Batch takes."""
 
 from template import text
 
-# What follows when an attempt ends: DESIGN's five, in this order.
+# What follows when an attempt ends: these rules in this order (docs/errors.md has the exit codes). AWS Batch takes five at most.
 RULES = [
     {"OnStatusReason": "Host EC2*", "Action": "RETRY"},
     {"OnStatusReason": "Task failed to start*", "Action": "RETRY"},
@@ -42,7 +42,7 @@ def environments(template):
         # The first loses machines; the second would be set again by each update, which Batch refuses while workers run.
         yield from (f"{name}: {key} stays empty" for key in ("BidPercentage", "DesiredvCpus") if key in has)
         most = template.default(vcpus["Ref"]) if isinstance(vcpus, dict) else vcpus
-        # Workers that group run beside the others, but never in the first queue (src/settings/scale.rs).
+        # Workers that group run beside the others, but never in the first queue (src/config/scale.rs).
         groupers = 0 if cap == "PrimaryWorkers" else 1
         if (template.default(cap) + groupers) * VCPUS > most:
             yield f"{cap} workers of {VCPUS} vCPUs, and {groupers} that groups, do not fit into {most} of {name}"
@@ -88,7 +88,7 @@ def definitions(template):
     for name, job in template.of("AWS::Batch::JobDefinition").items():
         retry = job.get("RetryStrategy", {})
         if retry.get("EvaluateOnExit") != RULES or len(RULES) > 5:
-            yield f"{name}: evaluateOnExit is not what DESIGN has: {retry.get('EvaluateOnExit')}"
+            yield f"{name}: evaluateOnExit differs from RULES in deploy/check/jobs.py: {retry.get('EvaluateOnExit')}"
         if retry.get("Attempts") != 3:
             yield f"{name}: {retry.get('Attempts')} attempts, not 3"
         if job.get("Timeout", {}).get("AttemptDurationSeconds", 0) <= longest:

@@ -8,7 +8,7 @@ from template import ROOT, left
 
 # Read elsewhere than in the settings, and where.
 ELSEWHERE = {
-    "MUSTER_HOME": "src/onnx/home.rs", "AWS_EC2_METADATA_DISABLED": "src/aws/host.rs", "MUSTER_API_KEYS": "src/cli/serve/mod.rs",
+    "MUSTER_HOME": "src/inference/onnx/home.rs", "AWS_EC2_METADATA_DISABLED": "src/aws/host.rs", "MUSTER_API_KEYS": "src/cli/serve/mod.rs",
 }
 
 CALLERS = {"REQUEST_QUEUE_URL", "RESPONSE_QUEUE_URL", "INPUT_BUCKET_NAME", "OUTPUT_BUCKET_NAME"}
@@ -40,12 +40,12 @@ def known():
     """Setting by variable, and the defaults."""
     defaults = tomllib.loads(read("config/default.toml"))
     names = {f"MUSTER_{section}__{key}".upper(): f"{section}.{key}" for section, keys in defaults.items() for key in keys}
-    table = re.search(r"NAMES: \[\(&str, &str\); \d+\] = \[(.*?)\];", read("src/settings/fleet.rs"), re.S)[1]
+    table = re.search(r"NAMES: \[\(&str, &str\); \d+\] = \[(.*?)\];", read("src/config/fleet.rs"), re.S)[1]
     return names | dict(re.findall(r'\("(\w+)", "([\w.]+)"\)', table)), defaults
 
 
 def secrets():
-    table = re.search(r"SECRETS: \[&str; \d+\] = \[(.*?)\];", read("src/settings/fleet.rs"), re.S)[1]
+    table = re.search(r"SECRETS: \[&str; \d+\] = \[(.*?)\];", read("src/config/fleet.rs"), re.S)[1]
     return set(re.findall(r'"([\w.]+)"', table))
 
 

@@ -23,7 +23,7 @@ WORK = {
 # Queues that S3 may tell of photos.
 TOLD = {"ImagesQueue", "IntakeQueue"}
 KEPT = {"ImagesBucket", "GroupsBucket", "Repository", "ImagesDeadLetters", "GalleriesDeadLetters"}
-# Buckets of what callers leave behind: the name of the prefix in src/recognition/letter.rs, which is deleted after a day.
+# Buckets of what callers leave behind: the name of the prefix in src/worker/recognition/letter.rs, which is deleted after a day.
 FLEETING = {"InputBucket": "PHOTOS", "OutputBucket": "ANSWERS"}
 
 
@@ -93,7 +93,7 @@ def buckets(template):
 
 
 def fleeting(template):
-    letters = (ROOT / "src" / "recognition" / "letter.rs").read_text()
+    letters = (ROOT / "src/worker/recognition/letter.rs").read_text()
     for name, constant in FLEETING.items():
         prefix = re.search(rf'{constant}: &str = "([^"]+)"', letters)[1]
         rules = template.of("AWS::S3::Bucket").get(name, {}).get("LifecycleConfiguration", {}).get("Rules", [])

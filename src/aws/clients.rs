@@ -1,4 +1,4 @@
-//! Clients of Amazon's services. Their own retries are off: muster retries (DESIGN 5).
+//! Clients of Amazon's services. Their own retries are off, because muster retries by the class of an error (docs/errors.md).
 
 use std::time::Duration;
 

@@ -9,7 +9,8 @@ use aws_config::provider_config::ProviderConfig;
 
 /// How often the metadata service is asked, as the user guide says.
 const EVERY: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The service is on the same machine: it answers at once, or not at all.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the machine says will happen to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,7 @@ fn client() -> Client {
     Client::builder()
         .configure(&ProviderConfig::without_region())
         .max_attempts(1)
-        .connect_timeout(PATIENCE)
-        .read_timeout(PATIENCE)
+        .connect_timeout(METADATA_TIMEOUT)
+        .read_timeout(METADATA_TIMEOUT)
         .build()
 }

@@ -20,7 +20,7 @@ const STRANGE: usize = 20;
 const TICK: Duration = Duration::from_millis(50);
 const SAMPLE: Duration = Duration::from_secs(1);
 /// After the storm the work ends within this, or not at all.
-const PATIENCE: Duration = Duration::from_secs(1_200);
+const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1_200);
 /// Workers that group, beside those that detect.
 pub const GROUPERS: usize = 2;
 /// A broken device is mended after this: whoever comes later has another.
@@ -192,8 +192,8 @@ impl Storm<'_> {
                 _ => 1,
             };
             empty = if left == 0 { empty + 1 } else { 0 };
-            if since.elapsed() > PATIENCE {
-                return Err(ChaosError::Stuck { left, seconds: PATIENCE.as_secs(), logs: site.logs.clone() });
+            if since.elapsed() > COMPLETION_TIMEOUT {
+                return Err(ChaosError::Stuck { left, seconds: COMPLETION_TIMEOUT.as_secs(), logs: site.logs.clone() });
             }
             let next = Instant::now() + SAMPLE;
             self.sample().await;

@@ -16,7 +16,8 @@ use tokio::time::timeout;
 
 /// What is thrown away at most, of one request.
 const BYTES: usize = 64 << 20;
-const PATIENCE: Duration = Duration::from_secs(5);
+/// What is left of a body is read for so long at most.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Around everything that may refuse.
 pub async fn linger(request: Request, next: Next) -> Response {
@@ -43,7 +44,7 @@ pub async fn linger(request: Request, next: Next) -> Response {
             }
         };
         // Too slow: then the connection ends.
-        let _ = timeout(PATIENCE, rest).await;
+        let _ = timeout(BODY_TIMEOUT, rest).await;
     }
     response
 }

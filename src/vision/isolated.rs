@@ -20,7 +20,7 @@ use crate::decode::Limits;
 /// The hidden subcommand that a child runs.
 pub const COMMAND: &str = "decode-apart";
 /// A decoder that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DECODE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A child's line has a frame's shape, a rejection or a number.
 const LINE_BYTES: u64 = 16 << 10;
 
@@ -168,7 +168,7 @@ impl Decoder for IsolatedDecoder {
 /// Standard input or output is closed.
 pub fn answer(decoder: &dyn Decoder, ask: Ask, from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
     std::thread::spawn(|| {
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(DECODE_TIMEOUT);
         std::process::abort();
     });
     let mut source = Vec::new();

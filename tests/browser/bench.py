@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from server import PATIENCE, Api
+from server import TIMEOUT_SECONDS, Api
 
 AUDIT, AGAIN = ((Path(__file__).parent / name).read_text() for name in ("audit.js", "again.js"))
 CHECKS = []
@@ -32,7 +32,7 @@ class Bench:
         self.context = self.browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme,
                                                 reduced_motion="reduce", has_touch=width < 500)
         page = self.context.new_page()
-        page.set_default_timeout(PATIENCE * 1000)
+        page.set_default_timeout(TIMEOUT_SECONDS * 1000)
         self.under_way = asked = set()
         page.on("request", lambda request: asked.add(request))
         for end in ("requestfinished", "requestfailed"):
@@ -60,7 +60,7 @@ class Bench:
 
     def idle(self, page):
         """Until what was asked for is there and drawn: the browser's own "networkidle" is told once a document, and this is one."""
-        end, still = time.monotonic() + PATIENCE, 0
+        end, still = time.monotonic() + TIMEOUT_SECONDS, 0
         while still < 3:
             page.wait_for_timeout(50)
             still = 0 if self.under_way else still + 1

@@ -16,7 +16,7 @@ from pathlib import Path
 from playwright.sync_api import expect, sync_playwright
 
 from bench import CHECKS, Bench, check
-from server import PATIENCE
+from server import TIMEOUT_SECONDS
 
 # In this order they run: what nothing takes back comes last.
 import recognition  # noqa: F401
@@ -42,10 +42,10 @@ def main():
     parser.add_argument("--key", help="API key, with the role write")
     options = parser.parse_args()
     options.screenshots.mkdir(parents=True, exist_ok=True)
-    expect.set_options(timeout=PATIENCE * 1000)
+    expect.set_options(timeout=TIMEOUT_SECONDS * 1000)
     failed = 0
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"], timeout=PATIENCE * 1000)
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"], timeout=TIMEOUT_SECONDS * 1000)
         bench = Bench(browser, options)
         for name, run in CHECKS:
             if options.only and not any(part in name for part in options.only):

@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 
 # Seconds that anything may take: other tests may have the machine, and only a wait that is over tells something.
-PATIENCE = 90
+TIMEOUT_SECONDS = 90
 
 
 class Api:
@@ -17,7 +17,7 @@ class Api:
     def get(self, path, **params):
         url = f"{self.base}{path}" + (f"?{urllib.parse.urlencode(params)}" if params else "")
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.key}"} if self.key else {})
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             return json.load(answer)
 
     def all(self, path, **params):
@@ -58,7 +58,7 @@ class Api:
 
 def settled(what):
     """Waits until the server has it so."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_SECONDS
     while not what():
         assert time.monotonic() < end, "the server does not have it so"
         time.sleep(0.1)

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::muster;
 
 /// Seconds that a service takes for an answer at most.
-const PATIENCE: Duration = Duration::from_secs(300);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A service that ends with its test.
 pub struct Service {
@@ -39,14 +39,14 @@ impl Service {
     pub fn spawn(mut command: Command) -> Self {
         // A busy machine is slow, and only tests about time limits are about them.
         if !command.get_envs().any(|(name, _)| name == "MUSTER_SERVE__SECONDS") {
-            command.env("MUSTER_SERVE__SECONDS", PATIENCE.as_secs().to_string());
+            command.env("MUSTER_SERVE__SECONDS", ANSWER_TIMEOUT.as_secs().to_string());
         }
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().to_owned();
         assert!(url.starts_with("http://127.0.0.1:"), "it says where it listens, not {line:?}");
-        let client = Client::builder().timeout(PATIENCE * 2).build().unwrap();
+        let client = Client::builder().timeout(ANSWER_TIMEOUT * 2).build().unwrap();
         Self { child, url, client }
     }
 

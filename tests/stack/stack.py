@@ -26,7 +26,7 @@ from pathlib import Path
 import pymongo
 
 PACKAGES = Path(pymongo.__file__).parent.parent
-PATIENCE = 60
+SERVER_SECONDS = 60
 
 
 def free_port():
@@ -62,7 +62,7 @@ class Server:
         with open(self.folder / f"{type(self).__name__.lower()}.log", "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             cwd=self.folder, env={**os.environ, **self.environment()})
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + SERVER_SECONDS
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{self.command()[0]} did not start; see {self.folder}")
@@ -71,7 +71,7 @@ class Server:
     def end(self, kill=False):
         (self.process.kill if kill else self.process.terminate)()
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(SERVER_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

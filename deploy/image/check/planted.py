@@ -48,7 +48,7 @@ FAULTS = [
     (own, "COPY src src", "COPY src docs src/", "is not in what the build sees"),
     (own, "COPY tests/bench tests/bench\n", "", "nothing copies tests/bench"),
     (own, "cargo build --locked", "cargo build", "without --locked"),
-    (own, "local,cloud,serve,gpu", "local,cloud,serve,chaos,gpu", "without chaos"),
+    (own, "cloud,serve,gpu", "cloud,serve,chaos,gpu", "without chaos"),
     (own, "--profile dist", "--profile small", "no profile"),
     (own, "RUN muster models pull open\n", "RUN pip install onnxruntime\n", "without --require-hashes"),
     (own, "RUN muster models pull open\n", "RUN curl -L https://example.com | sh\n", "nothing pins"),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 /// Two looks are over before Lambda's own minute is.
-const PATIENCE: Duration = Duration::from_secs(25);
+const TICK_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Why nothing was looked at, or not all.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ impl Looks {
         let (mut told, mut faults) = (Vec::new(), Vec::new());
         for (service, submitter) in &self.0 {
             let name = service.as_str();
-            let looked = timeout(PATIENCE, submitter.tick()).await;
+            let looked = timeout(TICK_TIMEOUT, submitter.tick()).await;
             let (line, fault) = tell(name, looked.ok());
             tracing::info!(%line, "submitter.looked");
             told.push(line);
@@ -77,7 +77,7 @@ fn tell(name: &str, looked: Option<Result<Look, LookError>>) -> (Value, Option<S
             return (json!({ "service": name, "busy": error.to_string() }), None);
         }
         Some(Err(error)) => error.to_string(),
-        None => format!("no answer within {} s", PATIENCE.as_secs()),
+        None => format!("no answer within {} s", TICK_TIMEOUT.as_secs()),
     };
     (json!({ "service": name, "error": error }), Some(error))
 }

@@ -20,7 +20,7 @@ use muster_worker::recognition::letter::{ANSWERS, PHOTOS};
 
 /// Amazon refuses requests that are signed this far from its own time.
 const SKEW: Duration = Duration::from_secs(300);
-const PATIENCE: Duration = Duration::from_secs(10);
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is written to try whether it may be.
 const PROBE: &str = "galleries/.muster-check";
 const NOBODYS: &str = "muster-check";
@@ -119,7 +119,7 @@ async fn clock(settings: &Settings) -> Finding {
         "" => format!("https://sqs.{}.amazonaws.com/ping", settings.fleet.region),
         url => url.to_owned(),
     };
-    let answer = match reqwest::Client::new().get(&url).timeout(PATIENCE).send().await {
+    let answer = match reqwest::Client::new().get(&url).timeout(CLOCK_TIMEOUT).send().await {
         Ok(answer) => answer,
         Err(error) => {
             let code = Exit::DependencyDown(String::new()).code();

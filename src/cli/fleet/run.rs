@@ -98,7 +98,10 @@ pub fn run(mut settings: Settings, duty: Duty, logging: Logging, json: bool) -> 
             never = endings(&signals, limit, deadline, drain, interrupted) => match never {},
         };
         if !telemetry.flush(FLUSH) {
-            tracing::warn!("telemetry.flush");
+            tracing::warn!(
+                seconds = FLUSH.as_secs(),
+                "telemetry.flush: not all of the last spans and metrics were taken in time; the collector lacks them"
+            );
         }
         // Until here, whether anybody wants metrics or not.
         drop(health);

@@ -81,7 +81,10 @@ impl Service {
             albums.close().await;
         }
         if !telemetry.flush(FLUSH) {
-            tracing::warn!("telemetry.flush");
+            tracing::warn!(
+                seconds = FLUSH.as_secs(),
+                "telemetry.flush: not all of the last spans and metrics were taken in time; the collector lacks them"
+            );
         }
         Ok(broken)
     }

@@ -20,7 +20,7 @@ use super::health::{Event, Response, Vitals, respond};
 /// How often a card is looked at.
 const EVERY: Duration = Duration::from_secs(5);
 /// An event is waited for so long at a time: as long as a stop may take.
-const PATIENCE: Duration = Duration::from_millis(500);
+const EVENT_WAIT: Duration = Duration::from_millis(500);
 /// NVML's Xid for an error without a number.
 const UNNUMBERED: u64 = 999;
 
@@ -70,10 +70,10 @@ fn watch(nvml: &Nvml, uuids: &[String], seen: &Mutex<Vec<Vitals>>, stop: &Atomic
             *seen.lock() = vitals;
         }
         if events.is_empty() {
-            thread::sleep(PATIENCE);
+            thread::sleep(EVENT_WAIT);
         }
-        let patience = PATIENCE / u32::try_from(events.len().max(1)).unwrap_or(1);
-        let heard: Vec<Event> = events.iter().filter_map(|set| hear(set, patience)).collect();
+        let wait = EVENT_WAIT / u32::try_from(events.len().max(1)).unwrap_or(1);
+        let heard: Vec<Event> = events.iter().filter_map(|set| hear(set, wait)).collect();
         for event in heard {
             match respond(&event) {
                 Response::Leave(text) => {

@@ -1,4 +1,5 @@
-//! Faces, images, groups and decisions in MongoDB (DESIGN 7): two databases, as the existing system has them.
+//! Faces, images, groups and decisions in MongoDB, in the two databases of the Python service that muster replaces
+//! (docs/fleet.md).
 //!
 //! Writes are idempotent by key. One image's result is several statements in unordered bulks; it counts as written when all
 //! of them are acknowledged by a majority. Every write of faces ends by raising its gallery's generation, so that nobody

@@ -10,7 +10,7 @@ use muster_actors::ports::analyses::Content;
 use super::{Cache, analyses, connection, objects, vectors};
 
 /// The cache is waited for so long.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CACHE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Keys that one command deletes.
 const BATCH: usize = 1_000;
 
@@ -27,7 +27,7 @@ impl Cache {
             return true;
         }
         // Neither in haste nor passed over: what is not deleted now stays for hours. So not over the connection of the look-ups.
-        let Ok(mut connection) = connection(&self.client, PATIENCE, PATIENCE) else { return false };
+        let Ok(mut connection) = connection(&self.client, CACHE_TIMEOUT, CACHE_TIMEOUT) else { return false };
         for keys in keys.chunks(BATCH) {
             let deleted: redis::RedisResult<u64> = redis::cmd("UNLINK").arg(keys).query_async(&mut connection).await;
             if let Err(error) = deleted {

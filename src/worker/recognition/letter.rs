@@ -22,7 +22,7 @@ pub const ANSWERS: &str = "answers/";
 /// Bytes of a letter at most.
 const LETTER: usize = 16 << 10;
 /// Nobody waits for longer (`serve.seconds`).
-const PATIENCE: u64 = 3600;
+const MAX_WAIT_SECONDS: u64 = 3600;
 /// Clocks may differ by so much: what is late by no more, and was never received before, is worked on.
 const SKEW: Duration = Duration::from_secs(300);
 /// Candidates of a face at most.
@@ -172,7 +172,7 @@ impl Rights {
         }
         message::gallery(request.gallery_id.0.clone())?;
         let candidates = request.candidates.clamp(1, CANDIDATES);
-        Ok(Request { candidates, seconds: request.seconds.min(PATIENCE), ..request })
+        Ok(Request { candidates, seconds: request.seconds.min(MAX_WAIT_SECONDS), ..request })
     }
 }
 
@@ -185,7 +185,7 @@ impl Request {
 
 /// Whether the caller has left.
 fn is_late(seconds: u64, waited: Option<Duration>) -> bool {
-    waited.is_some_and(|waited| waited > Duration::from_secs(seconds.min(PATIENCE)))
+    waited.is_some_and(|waited| waited > Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)))
 }
 
 /// Whether a request need not be begun. By a clock that is wrong every request would be late: whoever left has taken the photo
@@ -272,9 +272,9 @@ mod tests {
         }
         let endless = Request { seconds: u64::MAX, ..request() };
         let rights = Rights { bucket: "in".into(), responses: "https://sqs/1/replies".into() };
-        assert_eq!(rights.read(&serde_json::to_string(&endless).unwrap()).unwrap().seconds, PATIENCE);
+        assert_eq!(rights.read(&serde_json::to_string(&endless).unwrap()).unwrap().seconds, MAX_WAIT_SECONDS);
         let reply = Reply { seconds: u64::MAX, ..request().reply() };
-        let old = Some(Duration::from_secs(PATIENCE + 1));
+        let old = Some(Duration::from_secs(MAX_WAIT_SECONDS + 1));
         assert_eq!(sort(&serde_json::to_string(&reply).unwrap(), old, Id([9; 16])), Fate::Nobodys);
     }
 

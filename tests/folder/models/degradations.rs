@@ -1,6 +1,6 @@
 //! Every quality measure moves as it should when a face gets worse: real faces, degraded on purpose.
 //!
-//! The figures (`cargo test --test models degradations -- --nocapture`) are the table of docs/quality.md. AUC is the
+//! The figures (`cargo test --test folder models::degradations -- --nocapture`) are the table of docs/quality.md. AUC is the
 //! probability that the measure tells a degraded face from a clean one: 0.5 is a coin, 1 is always. The people are those
 //! that the occlusion weights were not learned from.
 

@@ -1,4 +1,4 @@
-//! See `src/cutover.rs`.
+//! See `tests/fuzz/src/cutover.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

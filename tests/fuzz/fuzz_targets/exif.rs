@@ -1,4 +1,4 @@
-//! See `src/exif.rs`.
+//! See `tests/fuzz/src/exif.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! See `src/header.rs`.
+//! See `tests/fuzz/src/header.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

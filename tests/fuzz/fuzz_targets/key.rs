@@ -1,4 +1,4 @@
-//! See `src/key.rs`.
+//! See `tests/fuzz/src/key.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! See `src/library.rs`.
+//! See `tests/fuzz/src/library.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

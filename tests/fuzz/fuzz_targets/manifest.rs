@@ -1,4 +1,4 @@
-//! See `src/manifest.rs`.
+//! See `tests/fuzz/src/manifest.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! See `src/memory.rs`.
+//! See `tests/fuzz/src/memory.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

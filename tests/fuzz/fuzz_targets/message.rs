@@ -1,4 +1,4 @@
-//! See `src/message.rs`.
+//! See `tests/fuzz/src/message.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

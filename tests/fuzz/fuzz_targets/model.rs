@@ -1,4 +1,4 @@
-//! See `src/model.rs`.
+//! See `tests/fuzz/src/model.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! See `src/settings.rs`.
+//! See `tests/fuzz/src/settings.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

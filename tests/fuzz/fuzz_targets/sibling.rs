@@ -1,4 +1,4 @@
-//! See `src/sibling.rs`.
+//! See `tests/fuzz/src/sibling.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

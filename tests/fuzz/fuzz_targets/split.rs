@@ -1,4 +1,4 @@
-//! See `src/split.rs`.
+//! See `tests/fuzz/src/split.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

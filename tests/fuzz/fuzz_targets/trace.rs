@@ -1,4 +1,4 @@
-//! See `src/trace.rs`.
+//! See `tests/fuzz/src/trace.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! See `src/wheel.rs`.
+//! See `tests/fuzz/src/wheel.rs`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
 //! What the prefilter saves and what it costs: real photos, made worse on purpose, through S3.
 //!
-//! `cargo test --test fleet prefilter:: -- --nocapture` prints the table of docs/quality.md. What a photo is worth is not laid down
+//! `cargo test --test servers fleet::prefilter:: -- --nocapture` prints the table of docs/quality.md. What a photo is worth is not laid down
 //! here: a photo is useful when the same worker, without a prefilter, finds a face in it that it takes for the person's.
 
 use std::collections::{BTreeMap, BTreeSet};

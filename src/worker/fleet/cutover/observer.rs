@@ -19,7 +19,7 @@ use muster_config::{Mongo, Settings};
 use muster_stores::mongo::{Connection, Lately, MongoError, Uris};
 
 /// A look takes no longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const OBSERVATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Looks at MongoDB and SQS.
 pub struct FleetObserver {
@@ -82,7 +82,7 @@ impl FleetObserver {
 
     /// All messages in a queue.
     async fn depth(&self, url: &str) -> Option<u64> {
-        match timeout(PATIENCE, depth(&self.sqs, url)).await {
+        match timeout(OBSERVATION_TIMEOUT, depth(&self.sqs, url)).await {
             Ok(Ok(depth)) => Some(depth.total()),
             Ok(Err(fault)) => {
                 tracing::warn!(message = fault.message, "cutover.observe");
@@ -107,7 +107,7 @@ impl FleetObserver {
 #[async_trait]
 impl Observer for FleetObserver {
     async fn observe(&self, state: &State) -> Observed {
-        let stored = timeout(PATIENCE, self.stored(state.since));
+        let stored = timeout(OBSERVATION_TIMEOUT, self.stored(state.since));
         let (stored, depth) = join(stored, self.depth(&self.batch)).await;
         let stored = match stored {
             Ok(Ok(stored)) => Some(stored),
