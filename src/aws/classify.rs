@@ -50,7 +50,7 @@ where
 
 impl Fault {
     /// A look at the fleet that failed: what the service will never answer has a wrong name in it.
-    pub fn of_read(self) -> FleetError {
+    pub(crate) fn of_read(self) -> FleetError {
         let class = if self.class == Class::Poison { Class::Misconfigured(Mend::Settings) } else { self.class };
         FleetError::Failed { class, message: self.message }
     }

@@ -33,13 +33,6 @@ pub struct Audit {
     pub fingerprint: String,
 }
 
-impl Audit {
-    /// Whether everything is as it should be.
-    pub fn is_clean(&self) -> bool {
-        self.lost.is_empty() && self.doubled.is_empty() && self.misjudged.is_empty()
-    }
-}
-
 async fn documents(site: &Site, database: &str, collection: &str) -> Result<Vec<Document>, ChaosError> {
     let of = site.database(database).await?.collection::<Document>(collection);
     let found = of.find(doc! {}).sort(doc! { "_id": 1 }).await.map_err(ChaosError::server("MongoDB"))?;

@@ -47,7 +47,7 @@ pub struct Drains {
 
 impl Drains {
     /// The value that a share of the drains stays within; 0 without any.
-    pub fn quantile(&self, share: f64) -> f64 {
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.clean.clone();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().saturating_sub(1);

@@ -54,7 +54,7 @@ impl Ground {
     }
 
     /// The wire to a service.
-    pub fn wire(&self, to: Dependency) -> &Proxy {
+    pub(crate) fn wire(&self, to: Dependency) -> &Proxy {
         match to {
             Dependency::Sqs => &self.sqs,
             Dependency::S3 => &self.s3,
@@ -64,7 +64,7 @@ impl Ground {
     }
 
     /// Kills a service's server, and starts it again after a while.
-    pub fn restart(&self, of: Dependency, after: Duration) -> Result<(), ChaosError> {
+    pub(crate) fn restart(&self, of: Dependency, after: Duration) -> Result<(), ChaosError> {
         let server = match of {
             // One server is both; its state on disk is its own, so it is stopped in good order.
             Dependency::Sqs | Dependency::S3 => "aws",

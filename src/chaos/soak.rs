@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// The part of the time in which caches, pools and the allocator's arenas fill.
 const WARM_UP: f64 = 0.3;
 /// Growth after the warm-up that counts as a leak.
-pub const MOST_GROWTH: f64 = 0.02;
+pub(crate) const MOST_GROWTH: f64 = 0.02;
 
 /// What a worker holds at a time.
 #[derive(Clone, Debug, Serialize)]
@@ -41,12 +41,12 @@ pub struct Vital {
 }
 
 /// What can grow: its name, and how it is read.
-pub type Measure = (&'static str, fn(&Vital) -> u64);
+pub(crate) type Measure = (&'static str, fn(&Vital) -> u64);
 const RESIDENT: &str = "resident KiB";
 /// Growth of memory that is a fault however it came, in parts of what it was.
 const LEAP: f64 = 0.2;
 /// All that is measured.
-pub const MEASURES: [Measure; 4] = [
+pub(crate) const MEASURES: [Measure; 4] = [
     (RESIDENT, |vital| vital.resident),
     ("open files", |vital| vital.files),
     ("threads", |vital| vital.threads),

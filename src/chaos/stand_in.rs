@@ -20,7 +20,7 @@ pub const PACK: &str = "stand-in";
 /// People are built so: one person's faces are above 0.8 alike, two people's about 0.
 pub const SIMILARITY: f32 = 0.5;
 /// Where an engine reads what is wrong with it.
-pub const FAULT: &str = "MUSTER_CHAOS_FAULT";
+pub(crate) const FAULT: &str = "MUSTER_CHAOS_FAULT";
 /// An image that ends so kills the process that decodes it.
 pub const ABORT: &[u8] = b"muster-chaos-abort";
 

@@ -211,7 +211,7 @@ impl Place {
     }
 
     /// Kills the worker; the next is born so. Whether there was one.
-    pub fn kill(&mut self, next: Birth) -> bool {
+    pub(crate) fn kill(&mut self, next: Birth) -> bool {
         let Some(life) = &mut self.life else { return false };
         life.killed = true;
         signal(&life.child, Signal::KILL);
@@ -284,7 +284,7 @@ impl Drop for Place {
 }
 
 /// What a worker's end says, as the error table has it; `None` where it may not end so.
-pub fn meaning(ended: &Ended) -> Option<&'static str> {
+pub(crate) fn meaning(ended: &Ended) -> Option<&'static str> {
     let Ended { status, birth, killed, fault, drained, .. } = ended;
     match (status.code(), status.signal()) {
         (_, Some(9)) if *killed => Some("killed"),

@@ -46,11 +46,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 }
 
 /// Longest JSON body in bytes: some thousand ids.
-pub const JSON_BYTES: usize = 1 << 20;
+pub(crate) const JSON_BYTES: usize = 1 << 20;
 
 /// What a form may hold.
 #[derive(Clone, Copy, Debug)]
-pub struct FormLimits {
+pub(crate) struct FormLimits {
     /// Photos.
     pub photos: usize,
     /// Bytes of each.

@@ -16,7 +16,7 @@ const MOST: usize = 500;
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Page {
+pub(crate) struct Page {
     /// Items at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     pub limit: Option<usize>,

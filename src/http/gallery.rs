@@ -15,7 +15,7 @@ use super::problem::Problem;
 use muster_gallery::{Album, Albums};
 
 /// The name in the query.
-pub const PARAMETER: &str = "gallery";
+pub(crate) const PARAMETER: &str = "gallery";
 
 /// The gallery that a request names.
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ pub struct Guard {
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The key's name, or the address.
     pub name: String,
     /// What it may do.

@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Jobs>> {
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum JobState {
+pub(crate) enum JobState {
     /// It works.
     Running,
     /// It came to its end.

@@ -126,7 +126,7 @@ impl Keys {
     }
 
     /// Whose key this is.
-    pub fn owner(&self, key: &str) -> Option<&Key> {
+    pub(crate) fn owner(&self, key: &str) -> Option<&Key> {
         let given = hash(key);
         // Hashes are compared in constant time.
         self.keys.iter().find(|kept| blake3::Hash::from_hex(&kept.hash).is_ok_and(|hash| hash == given))

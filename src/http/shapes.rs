@@ -15,7 +15,7 @@ use muster_worker::recognition::seen::{Seen, SeenFace};
 
 /// A group by its id and name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct PersonRef {
+pub(crate) struct PersonRef {
     /// Stable id.
     #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
     pub id: GroupId,
@@ -219,7 +219,7 @@ impl From<Likely> for Candidate {
 
 /// A face of the photo that was asked about.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct RecognizedFace {
+pub(crate) struct RecognizedFace {
     /// Where in the photo.
     #[serde(rename = "box")]
     bbox: Rectangle,

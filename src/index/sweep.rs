@@ -9,7 +9,7 @@ use muster_actors::grouping::graph::dot;
 use muster_actors::ports::index::Neighbour;
 
 /// Most queries for which a sweep is quicker than a matrix product.
-pub const FEW: usize = 6;
+pub(crate) const FEW: usize = 6;
 /// Floats that are worth a thread of their own.
 const SHARE: usize = 1 << 20;
 

@@ -132,7 +132,7 @@ impl Library {
     }
 
     /// Leaves a note in the library.
-    pub fn set_note(&self, name: &str, value: &str) -> Result<(), LibraryError> {
+    pub(crate) fn set_note(&self, name: &str, value: &str) -> Result<(), LibraryError> {
         self.db.execute(
             "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2 WHERE value <> ?2",
             [name, value],
@@ -148,7 +148,7 @@ impl Library {
 
     /// Moves what is in the journal into the database and empties the journal. `false` while a reader
     /// is in its way.
-    pub fn checkpoint(&self) -> Result<bool, LibraryError> {
+    pub(crate) fn checkpoint(&self) -> Result<bool, LibraryError> {
         let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         Ok(busy == 0)
     }

@@ -10,7 +10,7 @@ const NAME: &str = "writer.lock";
 
 /// The right to write to a library. Ends with the value, or with the process however it ends.
 #[derive(Debug)]
-pub struct WriterLock {
+pub(crate) struct WriterLock {
     // The system gives the lock back when this is closed.
     file: File,
     interrupted: bool,

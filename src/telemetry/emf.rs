@@ -29,7 +29,7 @@ const BYTES: usize = (1 << 20) - 1024;
 
 /// What was told so far.
 #[derive(Debug, Default)]
-pub struct Emf {
+pub(crate) struct Emf {
     log_group: String,
     before: Vec<Sample>,
 }

@@ -25,7 +25,7 @@ fn lock(latest: &Latest) -> MutexGuard<'_, Vec<Sample>> {
 }
 
 /// The SDK's instruments, and the samples they show.
-pub struct Meters {
+pub(crate) struct Meters {
     provider: SdkMeterProvider,
     histograms: BTreeMap<&'static str, Instrument<f64>>,
     latest: Latest,

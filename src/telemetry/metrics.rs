@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// Whether the pipeline still reports.
-    pub fn alive(&self) -> bool {
+    pub(crate) fn alive(&self) -> bool {
         self.progress.has_changed().is_ok()
     }
 }
@@ -223,7 +223,7 @@ fn rates(counts: &Counts) -> Option<(f64, f64)> {
 
 /// What happened between two looks: counters and histograms as differences, gauges as they are now. A counter that is
 /// smaller than before has started again at zero.
-pub fn deltas(before: &[Sample], now: &[Sample]) -> Vec<Sample> {
+pub(crate) fn deltas(before: &[Sample], now: &[Sample]) -> Vec<Sample> {
     now.iter()
         .map(|sample| {
             let earlier = before.iter().find(|s| s.metric.name == sample.metric.name && s.labels == sample.labels);

@@ -5,23 +5,23 @@ use muster_actors::domain::histogram::{DEGREES, FRACTION, SECONDS};
 /// One image, from its message to the end of its lease: the parent of the image's other spans.
 pub const IMAGE: &str = "image.process";
 /// The message was received.
-pub const RECEIVE: &str = "fetcher.receive";
+pub(crate) const RECEIVE: &str = "fetcher.receive";
 /// The thumbnail was judged.
-pub const JUDGE: &str = "prefilter.judge";
+pub(crate) const JUDGE: &str = "prefilter.judge";
 /// The image was downloaded.
 pub const GET: &str = "downloader.get";
 /// The image was decoded.
-pub const DECODE: &str = "downloader.decode";
+pub(crate) const DECODE: &str = "downloader.decode";
 /// The image went through the models.
-pub const ANALYSE: &str = "device.analyse";
+pub(crate) const ANALYSE: &str = "device.analyse";
 /// A batch went through the models: linked to the images in it, child of none.
 pub const BATCH: &str = "device.batch";
 /// The result was written.
 pub const COMMIT: &str = "writer.commit";
 /// The lease was ended.
-pub const ACK: &str = "keeper.ack";
+pub(crate) const ACK: &str = "keeper.ack";
 /// A gallery was grouped.
-pub const RECONCILE: &str = "grouper.reconcile";
+pub(crate) const RECONCILE: &str = "grouper.reconcile";
 
 /// A caller got an answer over HTTP.
 pub const ANSWER: &str = "server.answer";
@@ -31,15 +31,15 @@ pub const PUT: &str = "server.put";
 pub const WAIT: &str = "server.wait";
 
 /// A device took images and ran them, in as many batches as it takes.
-pub const RUN_IMAGES: &str = "device.run";
+pub(crate) const RUN_IMAGES: &str = "device.run";
 /// Messages were asked for.
 pub const POLL: &str = "fetcher.poll";
 /// Results were written together.
-pub const BULK: &str = "writer.bulk";
+pub(crate) const BULK: &str = "writer.bulk";
 /// Leases were ended together.
-pub const SETTLE: &str = "keeper.settle";
+pub(crate) const SETTLE: &str = "keeper.settle";
 /// Leases were renewed together.
-pub const RENEW: &str = "keeper.renew";
+pub(crate) const RENEW: &str = "keeper.renew";
 
 /// All spans.
 pub const SPANS: [&str; 18] = [
@@ -93,7 +93,7 @@ impl Unit {
     }
 
     /// As OpenTelemetry names it (UCUM).
-    pub fn ucum(self) -> &'static str {
+    pub(crate) fn ucum(self) -> &'static str {
         match self {
             Self::Count => "{item}",
             Self::Seconds => "s",
@@ -122,7 +122,7 @@ pub struct Metric {
 }
 
 /// Buckets of images in a batch.
-pub const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+pub(crate) const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 macro_rules! metrics {
     ($($name:ident = $text:literal, $kind:expr, $unit:ident, $help:literal;)+) => {
@@ -131,7 +131,7 @@ macro_rules! metrics {
             pub const $name: Metric = Metric { name: $text, kind: $kind, unit: Unit::$unit, help: $help };
         )+
         /// All metrics, in the order they are written.
-        pub const METRICS: &[Metric] = &[$($name),+];
+        pub(crate) const METRICS: &[Metric] = &[$($name),+];
     };
 }
 

@@ -14,7 +14,7 @@ use super::metrics::Source;
 pub const PERIOD: Duration = Duration::from_secs(60);
 
 /// The ways out of the samples of one source.
-pub struct Outlets {
+pub(crate) struct Outlets {
     source: Source,
     emf: Option<Mutex<Emf>>,
     meters: Option<Mutex<Meters>>,

@@ -24,7 +24,7 @@ const MARGIN: Duration = Duration::from_secs(300);
 
 /// Why spans did not leave.
 #[derive(Debug, thiserror::Error)]
-pub enum SignError {
+pub(crate) enum SignError {
     /// More than X-Ray takes.
     #[error("{0} bytes of spans are more than X-Ray takes at once ({LIMIT})")]
     TooLarge(usize),
@@ -41,7 +41,7 @@ pub enum SignError {
 
 /// An HTTP client that signs what it sends.
 #[derive(Clone, Debug)]
-pub struct SignedClient {
+pub(crate) struct SignedClient {
     http: reqwest::Client,
     region: String,
     provider: SharedCredentialsProvider,
@@ -83,7 +83,7 @@ impl HttpClient for SignedClient {
 }
 
 /// Adds the signature to a request for X-Ray.
-pub fn signed(
+pub(crate) fn signed(
     request: &mut Request<Bytes>,
     credentials: Credentials,
     region: &str,

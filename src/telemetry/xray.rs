@@ -38,13 +38,13 @@ pub fn to_header(context: &SpanContext) -> Option<String> {
 
 /// Samples what the sender of the message sampled; where it has not decided, a share of the traces.
 #[derive(Clone, Debug)]
-pub struct Inherited {
+pub(crate) struct Inherited {
     share: Sampler,
 }
 
 impl Inherited {
     /// Samples this share, 0 to 1, of the traces that nobody decided on.
-    pub fn or_share(ratio: f64) -> Self {
+    pub(crate) fn or_share(ratio: f64) -> Self {
         Self { share: Sampler::TraceIdRatioBased(ratio) }
     }
 }

@@ -4,10 +4,10 @@ use muster_actors::domain::face::Landmarks;
 use muster_actors::domain::image::Pixels;
 
 /// Side of the aligned crop in pixels.
-pub const SIDE: u32 = 112;
+pub(crate) const SIDE: u32 = 112;
 
 /// Where the five points lie in the crop; ArcFace's template (InsightFace `face_align.py`, `arcface_dst`).
-pub const TEMPLATE: Landmarks =
+pub(crate) const TEMPLATE: Landmarks =
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]];
 
 /// Faces smaller than this many source pixels per hundred template pixels carry nothing to align.

@@ -4,7 +4,7 @@ use muster_actors::domain::image::Pixels;
 
 /// A plane of luma, 0 to 1, row-major.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Luma {
+pub(crate) struct Luma {
     /// Columns.
     pub width: usize,
     /// Rows.

@@ -6,7 +6,7 @@ use muster_actors::domain::image::Pixels;
 use super::letterbox;
 
 /// Side of the picture in pixels.
-pub const SIDE: u32 = 160;
+pub(crate) const SIDE: u32 = 160;
 /// Room around the box, in parts of its longer side.
 const MARGIN: f32 = 0.35;
 const QUALITY: i32 = 85;

@@ -197,7 +197,7 @@ fn what_was_acked_survives_kill_9_at_any_moment() {
     for round in 0..12 {
         let begun = Instant::now();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_commits_until_it_is_killed", "--nocapture", "--test-threads=1"])
+            .args(["--exact", "library::child_that_commits_until_it_is_killed", "--nocapture", "--test-threads=1"])
             .env("MUSTER_TEST_CHILD", &library)
             .env("MUSTER_TEST_ROUND", round.to_string())
             .stdout(Stdio::piped())

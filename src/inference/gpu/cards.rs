@@ -4,7 +4,8 @@ use serde::Serialize;
 
 /// The least driver that muster's CUDA libraries (12.x) run on, as CUDA numbers it: 12.0, which R525 brought.
 /// Source: CUDA Compatibility, "minor version compatibility" (docs.nvidia.com/deploy/cuda-compatibility).
-pub const LEAST_DRIVER: u32 = 12_000;
+#[cfg(any(feature = "gpu", test))]
+pub(crate) const LEAST_DRIVER: u32 = 12_000;
 
 /// One card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -19,7 +19,7 @@ pub struct Measured {
 
 impl Measured {
     /// Bytes that one more image takes; `None` where the runs do not tell (the arena had room for both).
-    pub fn per_image(&self) -> Option<u64> {
+    pub(crate) fn per_image(&self) -> Option<u64> {
         let images = u64::try_from(self.many.checked_sub(self.few)?).ok().filter(|images| *images > 0)?;
         let bytes = self.free_after_few.checked_sub(self.free_after_many)?;
         Some(bytes / images).filter(|bytes| *bytes > 0)

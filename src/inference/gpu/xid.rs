@@ -18,7 +18,7 @@ pub enum Verdict {
 /// One kind of error.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Xid {
+pub(crate) struct Xid {
     /// NVIDIA's number.
     pub id: u64,
     /// In a few words.
@@ -42,7 +42,7 @@ static XIDS: LazyLock<BTreeMap<u64, Xid>> = LazyLock::new(|| {
 });
 
 /// What is known of an Xid; `None` where nothing is: it is told, and the work goes on.
-pub fn known(id: u64) -> Option<&'static Xid> {
+pub(crate) fn known(id: u64) -> Option<&'static Xid> {
     XIDS.get(&id)
 }
 

@@ -16,7 +16,7 @@ use muster_vision::Detection;
 use muster_vision::quality::{Thresholds, assess};
 
 /// The models of one device, and what to do with them.
-pub struct Analyser {
+pub(crate) struct Analyser {
     detector: DetectorModel,
     embedder: EmbedderModel,
     thresholds: Thresholds,

@@ -21,7 +21,7 @@ pub struct Engines {
 
 /// A model and the shapes it will be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// The model's input.
     pub input: String,
     /// sha256 of the model as it is given to the runtime.

@@ -92,7 +92,7 @@ pub struct Detector {
 
 impl Detector {
     /// How its input is made.
-    pub fn normalisation(&self) -> Normalisation {
+    pub(crate) fn normalisation(&self) -> Normalisation {
         Normalisation { channels: self.channels, mean: self.mean, std: self.std }
     }
 }
@@ -241,7 +241,7 @@ impl Runtime {
 }
 
 /// One part of a path, on one line.
-pub fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     Path::new(name).file_name().is_some_and(|last| last == name) && !name.chars().any(char::is_control)
 }
 

@@ -17,7 +17,7 @@ use crate::substitute::{self, Substitute};
 /// The name of the pack that is used when none is named.
 pub const DEFAULT_PACK: &str = "open";
 /// The name under which a pack of the user's own may be installed.
-pub const CUSTOM_PACK: &str = "custom";
+pub(crate) const CUSTOM_PACK: &str = "custom";
 
 const KNOWN: [(&str, &str); 3] = [
     ("open", include_str!("../../../config/models/open.toml")),

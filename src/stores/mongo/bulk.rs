@@ -21,7 +21,7 @@ const TIME_LIMIT: i64 = 45_000;
 
 /// One statement for one item of the caller's.
 #[derive(Clone, Debug)]
-pub struct Statement {
+pub(crate) struct Statement {
     /// The caller's item.
     pub item: usize,
     /// In the database of metadata instead of that of faces.
@@ -34,7 +34,7 @@ pub struct Statement {
 
 /// What a statement does.
 #[derive(Clone, Debug)]
-pub enum Op {
+pub(crate) enum Op {
     /// Updates the document that matches, or makes it.
     Upsert {
         /// Which.

@@ -93,12 +93,12 @@ impl From<mongodb::bson::error::Error> for MongoError {
 pub(crate) mod names {
     pub const IMAGES: &str = "images";
     pub const FACES: &str = "faces";
-    pub const GROUPS: &str = "groups";
-    pub const DECISIONS: &str = "decisions";
-    pub const GALLERIES: &str = "galleries";
-    pub const LINEAGE: &str = "lineage";
+    pub(crate) const GROUPS: &str = "groups";
+    pub(crate) const DECISIONS: &str = "decisions";
+    pub(crate) const GALLERIES: &str = "galleries";
+    pub(crate) const LINEAGE: &str = "lineage";
     pub const FORGOTTEN: &str = "forgotten";
-    pub const INTERRUPTIONS: &str = "interruptions";
+    pub(crate) const INTERRUPTIONS: &str = "interruptions";
 }
 
 /// What is waited for the end of a connection.

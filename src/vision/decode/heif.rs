@@ -17,7 +17,7 @@ const INTERLEAVED_RGB: c_int = 10;
 const INTERLEAVED: c_int = 10;
 
 /// Whether the bytes begin an ISO base media file of a still-image brand.
-pub fn is_heif(bytes: &[u8]) -> bool {
+pub(crate) fn is_heif(bytes: &[u8]) -> bool {
     let brands: [&[u8]; 8] = [b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"hevc"];
     bytes.get(4..8) == Some(b"ftyp") && bytes.get(8..12).is_some_and(|brand| brands.contains(&brand))
 }

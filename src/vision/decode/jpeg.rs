@@ -20,7 +20,7 @@ const SCAN_LIMIT: c_int = 100;
 const WORKING_MIB: c_int = 512;
 
 /// Denominators of the DCT scales with SIMD kernels; the other eighths are slower than the next larger one.
-pub const DENOMINATORS: [u32; 4] = [8, 4, 2, 1];
+pub(crate) const DENOMINATORS: [u32; 4] = [8, 4, 2, 1];
 
 /// `size / denominator`, rounded up as libjpeg does (TJSCALED).
 pub fn scaled(size: u32, denominator: u32) -> u32 {
@@ -115,7 +115,7 @@ pub fn decode(bytes: &[u8], denominator: u32) -> Result<Pixels, Rejection> {
 ///
 /// # Errors
 /// As [`decode`]; an early end below the region goes unnoticed.
-pub fn decode_region(bytes: &[u8], denominator: u32, region: Rect) -> Result<(Pixels, Rect), Rejection> {
+pub(crate) fn decode_region(bytes: &[u8], denominator: u32, region: Rect) -> Result<(Pixels, Rect), Rejection> {
     run(bytes, denominator, Some(region))
 }
 

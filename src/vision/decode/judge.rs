@@ -7,10 +7,10 @@ use crate::luma::{Luma, moments};
 use crate::quality::sharpness;
 
 /// A thumbnail in a header is about 160 × 120, one of its own a few hundred pixels; more than this is none.
-pub const MAX_PIXELS: u64 = 1_000_000;
+pub(crate) const MAX_PIXELS: u64 = 1_000_000;
 
 /// Quality, 0 to 1, of the EXIF thumbnail in the first bytes of a JPEG; `None` where there is none that decodes.
-pub fn header_quality(head: &[u8]) -> Option<f32> {
+pub(crate) fn header_quality(head: &[u8]) -> Option<f32> {
     if !head.starts_with(&[0xFF, 0xD8, 0xFF]) {
         return None;
     }

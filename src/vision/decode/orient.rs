@@ -12,12 +12,12 @@ struct Walk {
 }
 
 /// Whether an orientation swaps width and height.
-pub fn swaps(orientation: u8) -> bool {
+pub(crate) fn swaps(orientation: u8) -> bool {
     matches!(orientation, 5..=8)
 }
 
 /// Size of the upright image of a stored one.
-pub fn upright_size(width: u32, height: u32, orientation: u8) -> (u32, u32) {
+pub(crate) fn upright_size(width: u32, height: u32, orientation: u8) -> (u32, u32) {
     if swaps(orientation) { (height, width) } else { (width, height) }
 }
 
@@ -66,7 +66,7 @@ pub fn upright(pixels: Pixels, orientation: u8) -> Pixels {
 
 /// A rectangle of whole pixels: left, top, width, height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rect {
+pub(crate) struct Rect {
     /// Left edge.
     pub x: u32,
     /// Top edge.
@@ -78,7 +78,7 @@ pub struct Rect {
 }
 
 /// Where a rectangle of the upright image lies in the stored image of `width` × `height`.
-pub fn stored_rect(rect: Rect, width: u32, height: u32, orientation: u8) -> Rect {
+pub(crate) fn stored_rect(rect: Rect, width: u32, height: u32, orientation: u8) -> Rect {
     let walk = walk(width as usize, height as usize, orientation);
     let at = |x: u32, y: u32| {
         let index = walk.base + x as isize * walk.right + y as isize * walk.down;

@@ -41,12 +41,12 @@ pub fn orientation(decoder: &mut impl ImageDecoder) -> u8 {
 }
 
 /// Decodes a whole PNG, as stored. The caller has checked its dimensions.
-pub fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Pixels, Rejection> {
+pub(crate) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Pixels, Rejection> {
     decode(png(Cursor::new(bytes), limits)?)
 }
 
 /// Decodes a whole WebP, as stored. The caller has checked its dimensions.
-pub fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Pixels, Rejection> {
+pub(crate) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Pixels, Rejection> {
     decode(webp(Cursor::new(bytes), limits)?)
 }
 

@@ -66,6 +66,6 @@ pub fn walk(bytes: &[u8]) -> Head<'_> {
 
 /// Whether an end-of-image marker is among the last bytes that are not padding. Cameras append
 /// previews and vendor data after the image, so it is looked for in the whole tail.
-pub fn has_end(bytes: &[u8]) -> bool {
+pub(crate) fn has_end(bytes: &[u8]) -> bool {
     bytes.windows(2).rev().any(|pair| pair == [0xFF, 0xD9])
 }

@@ -4,7 +4,7 @@ use crate::luma::{Luma, moments};
 
 /// The light on a face; all in parts of full luma.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Light {
+pub(crate) struct Light {
     /// Mean luma, 0 to 1.
     pub level: f32,
     /// Standard deviation of luma, 0 to 0.5 (RMS contrast, Peli, "Contrast in complex images", JOSA A 1990).
@@ -16,7 +16,7 @@ pub struct Light {
 }
 
 /// Measures within an ellipse around eyes, nose and mouth of the 112 × 112 template, away from hair and background.
-pub fn of(crop: &Luma) -> Light {
+pub(crate) fn of(crop: &Luma) -> Light {
     let face: Vec<(usize, f32)> = (0..crop.data.len())
         .filter(|i| inside((i % crop.width) as f32, (i / crop.width) as f32))
         .map(|i| (i % crop.width, crop.data[i]))

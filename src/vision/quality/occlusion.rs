@@ -31,7 +31,7 @@ const FACE: (usize, usize, usize, usize) = (20, 36, 92, 108);
 /// to that of the whole face (histograms of gradients, Dalal and Triggs, CVPR 2005), and of luma relative to the
 /// face; one logistic regression judges eyes, one mouths, and the worst counts. The weights are learned from real and
 /// synthetic faces with drawn covers: `tests/fixtures/occlusion_train.py`; what it can tell is in docs/quality.md.
-pub fn of(crop: &Luma) -> f32 {
+pub(crate) fn of(crop: &Luma) -> f32 {
     if crop.width != 112 || crop.height != 112 {
         return 0.0;
     }

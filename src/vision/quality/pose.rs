@@ -4,7 +4,7 @@ use muster_actors::domain::face::Landmarks;
 
 /// Degrees; signs as in [`muster_actors::domain::face::Quality`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Pose {
+pub(crate) struct Pose {
     /// 0 looks at the camera, positive turns to the image's right.
     pub yaw: f32,
     /// Positive looks up.
@@ -23,7 +23,7 @@ const MODEL: [[f64; 3]; 5] =
 /// Yaw, pitch and roll under a scaled orthographic camera: the least-squares affine map from the model to the points,
 /// then the nearest rotation to its two rows (the first step of POSIT: DeMenthon and Davis, "Model-based object pose in
 /// 25 lines of code", IJCV 1995). `None` for landmarks that coincide or are not finite.
-pub fn of(landmarks: &Landmarks) -> Option<Pose> {
+pub(crate) fn of(landmarks: &Landmarks) -> Option<Pose> {
     let centre = |column: usize| MODEL.iter().map(|p| p[column]).sum::<f64>() / 5.0;
     let centres = [centre(0), centre(1), centre(2)];
     let model = MODEL.map(|p| [p[0] - centres[0], p[1] - centres[1], p[2] - centres[2]]);

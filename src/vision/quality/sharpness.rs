@@ -7,7 +7,7 @@ use crate::luma::Luma;
 ///
 /// Source: Crété-Roffet et al., "The Blur Effect: Perception and Estimation with a New No-Reference Perceptual Blur
 /// Metric", SPIE 2007, as 1 − blur, with their 9-tap mean as the blur.
-pub fn of(luma: &Luma) -> f32 {
+pub(crate) fn of(luma: &Luma) -> f32 {
     let across = kept(luma.width, luma.height, |line, i| luma.at(i, line));
     let along = kept(luma.height, luma.width, |line, i| luma.at(line, i));
     across.min(along)

@@ -18,7 +18,7 @@ use muster_stores::mongo::{Known, KnownFace, Marks};
 
 /// What was taken out.
 #[derive(Clone, Debug, Default)]
-pub struct Erased {
+pub(crate) struct Erased {
     /// Images that went, or lost faces.
     pub images: BTreeSet<ImageId>,
     /// Faces, with box, landmarks, quality and embedding.
@@ -37,7 +37,7 @@ pub struct Erased {
 
 impl Erased {
     /// Nothing was there.
-    pub fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         self.images.is_empty() && self.faces.is_empty() && self.crops.objects + self.results.objects == 0
     }
 

@@ -41,7 +41,7 @@ pub struct Published {
 }
 
 /// The key of a face's crop.
-pub fn crop_key(gallery: &GalleryId, image: ImageId, face: impl std::fmt::Display) -> String {
+pub(crate) fn crop_key(gallery: &GalleryId, image: ImageId, face: impl std::fmt::Display) -> String {
     format!("galleries/{gallery}/faces/{image}/{face}.jpg")
 }
 

@@ -32,7 +32,7 @@ impl Crowd {
     }
 
     /// Whose the embeddings of some faces are, with up to `keep` candidates each.
-    pub async fn identify(
+    pub(crate) async fn identify(
         &self,
         gallery: &GalleryId,
         probes: Vec<Vec<f32>>,

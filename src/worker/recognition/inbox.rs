@@ -83,7 +83,7 @@ impl State {
 }
 
 /// A queue of requests.
-pub struct Inbox {
+pub(crate) struct Inbox {
     queue: Arc<dyn Queue>,
     rights: Rights,
     open: Open,
@@ -187,7 +187,7 @@ mod tests {
         fn say(&self, what: &str, handles: impl Iterator<Item = String>) -> Vec<Settled> {
             let said: Vec<String> = handles.map(|handle| format!("{what} {handle}")).collect();
             let settled = vec![Settled::Done; said.len()];
-            self.said.lock().unwrap().extend(said);
+            self.said.lock().extend(said);
             settled
         }
     }
@@ -199,7 +199,7 @@ mod tests {
         }
 
         async fn receive(&self, _: usize) -> Result<Received, QueueError> {
-            Ok(Received { deliveries: std::mem::take(&mut self.deliveries.lock().unwrap()), finished: false })
+            Ok(Received { deliveries: std::mem::take(&mut self.deliveries.lock()), finished: false })
         }
 
         async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
@@ -241,7 +241,7 @@ mod tests {
         };
         let body = |n| serde_json::to_string(&request(n)).unwrap();
         let queue = Arc::new(Taken::default());
-        *queue.deliveries.lock().unwrap() = vec![
+        *queue.deliveries.lock() = vec![
             delivery("good", body(1), 1),
             delivery("late", body(2), 500),
             delivery("none", "{}".into(), 1),
@@ -251,7 +251,7 @@ mod tests {
         let received = inbox.receive(10).await.unwrap();
         let handles: Vec<&str> = received.deliveries.iter().map(|delivery| &*delivery.handle.0).collect();
         assert_eq!(handles, ["good", "again"]);
-        assert_eq!(*queue.said.lock().unwrap(), ["reject none", "ack late"]);
+        assert_eq!(*queue.said.lock(), ["reject none", "ack late"]);
         let (open, key) = (inbox.open(), request(1).key);
         assert_eq!(open.find(&key), Some(request(1)));
         inbox.ack(&[Handle("good".into())]).await.unwrap();
@@ -260,10 +260,10 @@ mod tests {
         open.told(&key);
         inbox.reject(&[(Handle("again".into()), rejection.clone())]).await.unwrap();
         assert_eq!(open.find(&key), None);
-        *queue.deliveries.lock().unwrap() = vec![delivery("untold", body(3), 1)];
+        *queue.deliveries.lock() = vec![delivery("untold", body(3), 1)];
         inbox.receive(10).await.unwrap();
         inbox.reject(&[(Handle("untold".into()), rejection)]).await.unwrap();
-        let said = queue.said.lock().unwrap();
+        let said = queue.said.lock();
         assert_eq!(
             said[2..],
             ["ack good", "ack again", "reject untold"],

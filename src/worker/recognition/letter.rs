@@ -140,7 +140,7 @@ pub enum Answer {
 
 /// What a worker takes requests for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rights {
+pub(crate) struct Rights {
     /// It reads photos of this bucket.
     pub bucket: String,
     /// It replies to this queue, and to those whose name goes on after it with `-`.

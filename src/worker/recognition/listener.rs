@@ -18,7 +18,7 @@ use muster_aws::s3::S3Bucket;
 const POLL: Duration = Duration::from_secs(30);
 
 /// Hears the replies for one web server as long as it is held.
-pub struct Listener {
+pub(crate) struct Listener {
     /// Why nothing was heard the last time.
     deaf: Arc<Mutex<Option<String>>>,
     task: JoinHandle<()>,

@@ -17,7 +17,7 @@ pub struct Waiting {
 }
 
 /// A caller who waits; dropped, nobody does.
-pub struct Waiter {
+pub(crate) struct Waiter {
     id: Id,
     waiting: Arc<Waiting>,
     called: Arc<Notify>,
@@ -36,13 +36,13 @@ impl Waiting {
     }
 
     /// Sends everybody away, and who comes later too.
-    pub fn dismiss(&self) {
+    pub(crate) fn dismiss(&self) {
         self.dismissed.store(true, Ordering::SeqCst);
         self.callers().values().for_each(|caller| caller.notify_one());
     }
 
     /// Whether all are sent away.
-    pub fn is_dismissed(&self) -> bool {
+    pub(crate) fn is_dismissed(&self) -> bool {
         self.dismissed.load(Ordering::SeqCst)
     }
 

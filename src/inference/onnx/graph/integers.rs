@@ -41,7 +41,7 @@ pub fn opening(model: &Model<'_>, products: usize) -> BTreeSet<String> {
 
 /// What is to be quantised.
 #[derive(Debug)]
-pub struct Integers {
+pub(crate) struct Integers {
     /// The role of every node, by position.
     pub roles: Vec<Role>,
     /// Values with a range of their own.
@@ -136,7 +136,7 @@ impl Integers {
     }
 
     /// The value whose range `name` has: itself, or the one it shares it with.
-    pub fn range_of<'n>(&'n self, name: &'n str) -> &'n str {
+    pub(crate) fn range_of<'n>(&'n self, name: &'n str) -> &'n str {
         self.shared.get(name).map_or(name, String::as_str)
     }
 }

@@ -18,11 +18,11 @@ use super::node::{Attribute, Node};
 use super::weight::Weight;
 
 /// How the name of what the added convolution makes ends.
-pub const BELOW: &str = "/leak/below";
+pub(crate) const BELOW: &str = "/leak/below";
 
 /// Rewrites every PRelu with one constant slope a channel that alone reads what a convolution makes, where all slopes
 /// are at most 1 or the sign can go into the convolutions around it.
-pub fn split_leaks(model: &mut Model<'_>) -> Result<(), ModelError> {
+pub(crate) fn split_leaks(model: &mut Model<'_>) -> Result<(), ModelError> {
     let (readers, makers) = (model.readers(), model.makers());
     let mut splits = Vec::new();
     for (at, node) in model.nodes.iter().enumerate() {

@@ -50,7 +50,7 @@ pub struct Rewrite {
 
 impl Rewrite {
     /// For a detector: its input changes shape from image to image.
-    pub fn of_detector(place: &Place) -> Self {
+    pub(crate) fn of_detector(place: &Place) -> Self {
         Self {
             fold_weights: true,
             free_batch: true,
@@ -144,7 +144,7 @@ fn graph(message: &[u8], rewrite: &Rewrite) -> Result<Vec<u8>, GraphError> {
 }
 
 /// The name of a model's first input that is not a weight; `None` where it has none.
-pub fn input_name(model: &[u8]) -> Result<Option<String>, GraphError> {
+pub(crate) fn input_name(model: &[u8]) -> Result<Option<String>, GraphError> {
     let graph = text(model, MODEL_GRAPH)?;
     let (mut weights, mut inputs) = (BTreeSet::new(), Vec::new());
     for field in fields(graph) {

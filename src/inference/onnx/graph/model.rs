@@ -62,7 +62,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<String, ModelError> {
 
 /// An input or output of a graph: its name and its `ValueInfoProto`.
 #[derive(Clone, Debug)]
-pub struct Port<'a> {
+pub(crate) struct Port<'a> {
     /// Its name.
     pub name: String,
     /// Its element type, a `TensorProto.DataType`; 0 where it is not said.
@@ -83,7 +83,7 @@ impl<'a> Port<'a> {
     }
 
     /// A float32 output of any shape.
-    pub fn of_floats(name: &str) -> Self {
+    pub(crate) fn of_floats(name: &str) -> Self {
         let (mut tensor, mut kind, mut message) = (Vec::new(), Vec::new(), Vec::new());
         put_number(&mut tensor, TENSOR_ELEMENT, KIND_FLOAT);
         put_bytes(&mut kind, TYPE_TENSOR, &tensor);
@@ -216,7 +216,7 @@ impl<'a> Model<'a> {
     }
 
     /// For every value that a node makes, that node, by position.
-    pub fn makers(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn makers(&self) -> BTreeMap<String, usize> {
         let made = self.nodes.iter().enumerate();
         made.flat_map(|(at, node)| node.outputs.iter().map(move |name| (name.clone(), at))).collect()
     }

@@ -8,7 +8,7 @@ use super::number::*;
 
 /// An operator at its place in a graph.
 #[derive(Clone, Debug, Default)]
-pub struct Node<'a> {
+pub(crate) struct Node<'a> {
     /// Its name; may be empty.
     pub name: String,
     /// Its operator, such as `Conv`.
@@ -26,7 +26,7 @@ pub struct Node<'a> {
 
 /// An attribute, kept as its `AttributeProto`.
 #[derive(Clone, Debug)]
-pub struct Attribute<'a> {
+pub(crate) struct Attribute<'a> {
     /// Its name.
     pub name: String,
     message: Cow<'a, [u8]>,
@@ -48,12 +48,12 @@ impl<'a> Attribute<'a> {
     }
 
     /// An attribute that is one whole number.
-    pub fn of_int(name: &str, value: i64) -> Self {
+    pub(crate) fn of_int(name: &str, value: i64) -> Self {
         Self::of_numbers(name, ATTRIBUTE_I, ATTRIBUTE_TYPE_INT, &[value])
     }
 
     /// An attribute that is a list of whole numbers.
-    pub fn of_ints(name: &str, values: &[i64]) -> Self {
+    pub(crate) fn of_ints(name: &str, values: &[i64]) -> Self {
         Self::of_numbers(name, ATTRIBUTE_INTS, ATTRIBUTE_TYPE_INTS, values)
     }
 
@@ -98,7 +98,7 @@ impl<'a> Node<'a> {
     }
 
     /// Whether its operator is one of ONNX's own.
-    pub fn is_standard(&self) -> bool {
+    pub(crate) fn is_standard(&self) -> bool {
         matches!(self.domain.as_str(), "" | "ai.onnx")
     }
 
@@ -123,7 +123,7 @@ impl<'a> Node<'a> {
     }
 
     /// The whole numbers that attribute `name` lists.
-    pub fn ints(&self, name: &str) -> Result<Option<Vec<i64>>, ModelError> {
+    pub(crate) fn ints(&self, name: &str) -> Result<Option<Vec<i64>>, ModelError> {
         self.ints_of(name, ATTRIBUTE_INTS)
     }
 

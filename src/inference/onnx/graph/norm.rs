@@ -8,7 +8,7 @@ use super::node::Node;
 use super::weight::Weight;
 
 /// Takes every batch normalisation that alone reads what a Conv or Gemm with constant weights makes into those weights.
-pub fn fold_norms(model: &mut Model<'_>) -> Result<(), ModelError> {
+pub(crate) fn fold_norms(model: &mut Model<'_>) -> Result<(), ModelError> {
     let (readers, makers) = (model.readers(), model.makers());
     let mut folded = Vec::new();
     for at in 0..model.nodes.len() {
@@ -113,7 +113,7 @@ impl Product {
 
 /// The axis of output channels in the second input of a Conv, Gemm or MatMul, and their number. `None` for another
 /// operator, and where that input is not a constant of float32 in a form that can be scaled channel by channel.
-pub fn channel_axis(model: &Model<'_>, node: &Node<'_>) -> Result<Option<(usize, u64)>, ModelError> {
+pub(crate) fn channel_axis(model: &Model<'_>, node: &Node<'_>) -> Result<Option<(usize, u64)>, ModelError> {
     let Some(weight) = node.input(1).and_then(|name| model.weights.get(name)) else { return Ok(None) };
     let one = |name| node.float(name).map(|value| value.is_none_or(|value| value == 1.0));
     let rank = weight.dims.len();

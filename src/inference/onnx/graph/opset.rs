@@ -12,7 +12,7 @@ use super::number::*;
 use super::weight::Weight;
 
 /// The first operator set with an axis in `DequantizeLinear`.
-pub const PER_CHANNEL: u64 = 13;
+pub(crate) const PER_CHANNEL: u64 = 13;
 /// The version of the format that came with it.
 const IR: u64 = 7;
 /// The last set that the lists below start from.

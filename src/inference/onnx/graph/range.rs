@@ -23,7 +23,7 @@ impl Range {
 
     /// The average of a range and the `next` one, which counts for `weight` (0 to 1). One odd photo moves it less than
     /// it does [`Range::merge`]. With a weight of `1 / n` for the `n`th photo, it is the mean of all. Source: Jacob et al. (2018), section 3.1.
-    pub fn toward(self, next: Self, weight: f32) -> Self {
+    pub(crate) fn toward(self, next: Self, weight: f32) -> Self {
         let mix = |from: f32, to: f32| from + (to - from) * weight.clamp(0.0, 1.0);
         Self { low: mix(self.low, next.low), high: mix(self.high, next.high) }
     }

@@ -6,7 +6,7 @@ use super::number::*;
 
 /// A constant of a graph.
 #[derive(Clone, Debug)]
-pub struct Weight<'a> {
+pub(crate) struct Weight<'a> {
     /// Its name; nodes refer to it by this.
     pub name: String,
     /// Its shape; empty for a scalar.
@@ -52,7 +52,7 @@ impl<'a> Weight<'a> {
     }
 
     /// A weight of float32.
-    pub fn of_floats(name: impl Into<String>, dims: &[u64], values: &[f32]) -> Self {
+    pub(crate) fn of_floats(name: impl Into<String>, dims: &[u64], values: &[f32]) -> Self {
         Self::made(name, dims, KIND_FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 

@@ -22,7 +22,7 @@ use muster_stores::mongo::{Connection, Lately, MongoError, Uris};
 const OBSERVATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Looks at MongoDB and SQS.
-pub struct FleetObserver {
+pub(crate) struct FleetObserver {
     sqs: Client,
     mongo: Mongo,
     /// Connected to when it is first needed: messages are routed without it.
