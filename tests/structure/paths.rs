@@ -1,31 +1,11 @@
-//! Checks of the repository as a whole: which packages `actors` and `deploy/submitter` never depend on, and whether the paths
-//! that comments and documents name exist.
+//! Whether the paths that comments and documents name exist.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use walkdir::WalkDir;
-
-const ADAPTERS: [&str; 15] = [
-    "ort",
-    "faiss",
-    "rusqlite",
-    "turbojpeg",
-    "image",
-    "kamadak-exif",
-    "cudarc",
-    "nvml-wrapper",
-    "mongodb",
-    "redis",
-    "aws-sdk-sqs",
-    "aws-sdk-s3",
-    "aws-sdk-batch",
-    "notify",
-    "clap",
-];
 
 /// Folders whose files are read, and with which a path must begin to be checked.
 const FOLDERS: [&str; 6] = ["actors", "config", "deploy", "docs", "src", "tests"];
@@ -34,40 +14,6 @@ const TEXTS: [&str; 12] =
     ["cmake", "css", "html", "js", "md", "py", "rs", "sh", "toml", "yaml", "Dockerfile", "Makefile"];
 /// Folders that a build or a fuzzer makes: texts may name them, and what lies in them is not read.
 const GENERATED: [&str; 3] = ["tests/fuzz/artifacts", "tests/fuzz/corpus", "tests/fuzz/target"];
-
-/// Every package that a package needs at run time, itself included.
-fn reached(package: &str, features: &[&str]) -> BTreeSet<String> {
-    // `cargo tree` asks only for the packages of this platform, which a build has fetched already.
-    let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--package", package, "--edges", "normal"])
-        .args(features)
-        .args(["--prefix", "none", "--format", "{p}", "--offline", "--locked"])
-        .output()
-        .unwrap();
-    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
-    let tree = String::from_utf8(tree.stdout).unwrap();
-    tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
-}
-
-#[test]
-fn the_actors_reach_no_adapter_crate() {
-    let reached = reached("muster-actors", &["--all-features"]);
-    assert!(reached.contains("actix"), "the tree has no dependency at all: {reached:?}");
-    let adapters: Vec<_> = ADAPTERS.iter().filter(|adapter| reached.contains(**adapter)).collect();
-    assert!(adapters.is_empty(), "actors/ depends on {adapters:?}; adapters belong in src/");
-}
-
-#[test]
-fn the_lambda_function_has_no_model_no_vision_and_no_database_in_it() {
-    let reached = reached("muster-submitter", &[]);
-    assert!(reached.contains("aws-sdk-batch"), "the tree has no dependency at all: {reached:?}");
-    let kept_out = ADAPTERS.iter().filter(|adapter| !adapter.starts_with("aws-sdk"));
-    let heavy: Vec<_> = kept_out.filter(|adapter| reached.contains(**adapter)).collect();
-    assert!(
-        heavy.is_empty(),
-        "deploy/submitter depends on {heavy:?}; of muster it needs actors, src/config and src/aws alone"
-    );
-}
 
 /// Paths from the root of the repository that a text names. One that goes on with a placeholder (`docs/{name}.md`) counts up
 /// to there.
