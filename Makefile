@@ -9,17 +9,19 @@ export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
 export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
 export MUSTER_VENV   ?= $(abspath $(VENV))
 APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4 chromium mmdebstrap
-# What a newcomer waits for: quick to build, and quick enough to run. The bench and an installed muster are release builds.
+# What a newcomer waits for: quick to build, and quick enough to run, and nothing of a fleet. The bench and an installed muster
+# are release builds.
 MUSTER       := target/debug/muster
-BUILD        := build
+BUILD        := build --no-default-features
 RELEASED     := target/release/muster
 # Where a storm takes place.
 STORM        := --photos $(PHOTOS)/gallery --servers '$(VENV)/bin/python tests/stack/stack.py'
+UNIT         := structure chaos cutover devices faults fleet layers pipeline scaler
 FUZZED       := header exif jpeg png webp heif message split sibling manifest model wheel settings trace memory cutover key library
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak serve-bench lambda lambda-cold-start gpu-test image-check
+.PHONY: help demo test unit check bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak serve-bench lambda lambda-cold-start gpu-test image-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -27,25 +29,30 @@ help: ## this list
 demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people in real photos
 	$(MUSTER) index $(PHOTOS)/demo --library $(CACHE)/demo-library
 
+# Tests wait more than they compute, so more of them run beside each other than there are cores.
+export RUST_TEST_THREADS ?= 4
+
 # The tests' crates ask for more features of those that both share: built as the tests need them, muster is not built twice.
-test stack-demo stack-telemetry outages fleet-demo chaos soak: BUILD := test --workspace --no-run
+test setup stack-demo stack-telemetry outages fleet-demo chaos soak gpu-test fuzz: BUILD := test --workspace --no-run
 test: deploy-check models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
 	@# Five minutes of steady work beside the tests, which leave a core for it.
 	$(MUSTER) soak $(STORM) --minutes 5 --rate 4 --report $(CACHE)/soak > $(CACHE)/soak.txt 2>&1 & soak=$$!; \
 	tests=0; cargo test --workspace --locked --no-fail-fast || tests=$$?; \
 	wait $$soak || { tests=1; cat $(CACHE)/soak.txt; }; exit $$tests
 
+# Each of these programs needs neither a server nor a photo nor a model.
+unit: $(CACHE)/apt.done ## the tests that need no server, no download and no network, the simulated schedules among them
+	cargo test --workspace --locked --no-fail-fast --lib --bins $(UNIT:%=--test %)
+
 check: lint deny doc test ## formatting, clippy, licences, docs and all tests
 
 lint: $(CACHE)/apt.done ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --no-default-features --features models --locked -- -D warnings
-	cargo clippy --no-default-features --features submit --lib --locked -- -D warnings
-	cargo clippy --no-default-features --features local --locked -- -D warnings
+	cargo clippy --no-default-features --locked -- -D warnings
 	cargo clippy --no-default-features --features cloud --locked -- -D warnings
 	cargo clippy --no-default-features --features serve --locked -- -D warnings
-	cargo clippy --no-default-features --features local,cloud,serve,gpu --locked -- -D warnings
+	cargo clippy --no-default-features --features cloud,serve,gpu --locked -- -D warnings
 
 deny: $(CACHE)/tools/bin/cargo-deny ## bans, licences and sources of dependencies
 	$< --offline check bans licenses sources
@@ -77,16 +84,16 @@ stack: $(VENV)/done ## start MongoDB, Redis, SQS and S3 and an OTLP receiver, un
 	$(VENV)/bin/python tests/stack/stack.py --shell
 
 stack-demo: models $(VENV)/done $(PHOTOS)/demo ## find people with the fleet's workers, and compare with index
-	cargo test --locked --test servers fleet::the_fleet_finds -- --nocapture
+	cargo test --workspace --locked --test servers fleet::the_fleet_finds -- --nocapture
 
 stack-telemetry: models $(VENV)/done $(PHOTOS)/demo ## the spans, the log and the metrics of one image
-	cargo test --locked --test servers fleet::traces:: -- --nocapture
+	cargo test --workspace --locked --test servers fleet::traces:: -- --nocapture
 
 fleet-demo: models $(VENV)/done $(PHOTOS)/gallery ## 300 photos in two waves: workers start, one is killed, all leave
 	MUSTER_DEMO_PHOTOS=300 cargo test --workspace --locked --test servers scale::local::workers_come -- --nocapture
 
 outages: models $(VENV)/done $(PHOTOS)/demo ## 2,000 images, a minute without each dependency
-	MUSTER_OUTAGE_IMAGES=2000 MUSTER_OUTAGE_SECONDS=60 cargo test --locked --test servers fleet::outages:: -- --nocapture
+	MUSTER_OUTAGE_IMAGES=2000 MUSTER_OUTAGE_SECONDS=60 cargo test --workspace --locked --test servers fleet::outages:: -- --nocapture
 
 chaos: $(MUSTER) $(VENV)/done $(PHOTOS)/gallery ## 200 kills over 5,000 messages, then the same undisturbed (STORM_ARGS="--seed 7 --kills 20")
 	$(MUSTER) chaos $(STORM) --report $(CACHE)/chaos $(or $(STORM_ARGS),--kills 200 --messages 5000 --bad 40)
