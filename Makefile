@@ -9,8 +9,8 @@ export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
 export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
 export MUSTER_VENV   ?= $(abspath $(VENV))
 APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4 chromium mmdebstrap
-# What a newcomer waits for: quick to build, and quick enough to run, and nothing of a fleet. The bench and an installed muster
-# are release builds.
+# The debug build without a fleet: the fastest to build, and fast enough for the demo. `make bench` and an installed muster are
+# release builds.
 MUSTER       := target/debug/muster
 BUILD        := build --no-default-features
 RELEASED     := target/release/muster
@@ -32,8 +32,8 @@ demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people 
 # Tests wait more than they compute, so more of them run beside each other than there are cores.
 export RUST_TEST_THREADS ?= 4
 
-# The tests' crates ask for more features of those that both share: built as the tests need them, muster is not built twice.
-test setup stack-demo stack-telemetry outages fleet-demo chaos soak gpu-test fuzz: BUILD := test --workspace --no-run
+# These targets build with the features that the tests ask of shared crates, so that cargo does not compile muster twice.
+test setup stack-demo stack-telemetry outages fleet-demo chaos soak gpu-test: BUILD := test --workspace --no-run
 test: deploy-check models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
 	@# Five minutes of steady work beside the tests, which leave a core for it.
 	$(MUSTER) soak $(STORM) --minutes 5 --rate 4 --report $(CACHE)/soak > $(CACHE)/soak.txt 2>&1 & soak=$$!; \
@@ -41,7 +41,7 @@ test: deploy-check models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set u
 	wait $$soak || { tests=1; cat $(CACHE)/soak.txt; }; exit $$tests
 
 # Each of these programs needs neither a server nor a photo nor a model.
-unit: $(CACHE)/apt.done ## the tests that need no server, no download and no network, the simulated schedules among them
+unit: $(CACHE)/apt.done ## the tests that need no server, photo or model: units, properties, simulated schedules
 	cargo test --workspace --locked --no-fail-fast --lib --bins $(UNIT:%=--test %)
 
 check: lint deny doc test ## formatting, clippy, licences, docs and all tests
@@ -130,6 +130,8 @@ $(MUSTER): $(CACHE)/apt.done FORCE
 
 $(RELEASED): $(CACHE)/apt.done FORCE
 	cargo build --release --locked
+
+apt: $(CACHE)/apt.done ## the Debian packages that building and testing need
 
 $(CACHE)/apt.done: Makefile
 	@mkdir -p $(CACHE)

@@ -7,7 +7,7 @@
 //! [`Running::progress`] shows what it does, [`Running::drain`] asks it to end, and [`Running::finished`] waits for
 //! the [`Exit`] and the [`Summary`].
 //!
-//! The folders are layers. Each may use those above it in this list; `actors/tests/layers.rs` has the exact table.
+//! The folders are layers; `actors/tests/layers.rs` has the table of which may use which.
 //!
 //! | Folder | What is in it |
 //! |---|---|

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::image::{ImageId, digest, hex_id};
 
 hex_id! {
-    /// Deterministic id of a face; see [`FaceId::of`].
+    /// Deterministic id of a face; see [`FaceId::new`].
     FaceId
 }
 
 impl FaceId {
     /// From image, model and position (the box rounded to whole pixels of the full upright image).
-    pub fn of(image: ImageId, model: &str, bbox: &BBox) -> Self {
+    pub fn new(image: ImageId, model: &str, bbox: &BBox) -> Self {
         let position = [bbox.x, bbox.y, bbox.width, bbox.height].map(|v| (v.round() as i32).to_le_bytes());
         Self(digest("face", &[&image.0, model.as_bytes(), position.as_flattened()]))
     }
@@ -121,7 +121,7 @@ pub struct Quality {
 /// A face as stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Face {
-    /// See [`FaceId::of`].
+    /// See [`FaceId::new`].
     pub id: FaceId,
     /// The image it is in.
     pub image: ImageId,

@@ -32,13 +32,13 @@ pub struct Histogram {
 impl Default for Histogram {
     /// Empty, for durations in seconds.
     fn default() -> Self {
-        Self::of(SECONDS)
+        Self::new(SECONDS)
     }
 }
 
 impl Histogram {
     /// Empty, with these upper bounds.
-    pub fn of(bounds: &'static [f64]) -> Self {
+    pub fn new(bounds: &'static [f64]) -> Self {
         Self { bounds: Cow::Borrowed(bounds), counts: vec![0; bounds.len() + 1], sum: 0.0 }
     }
 
@@ -137,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn filled(bounds: &'static [f64], values: &[f64]) -> Histogram {
-        let mut histogram = Histogram::of(bounds);
+        let mut histogram = Histogram::new(bounds);
         values.iter().for_each(|value| histogram.record(*value));
         histogram
     }

@@ -139,7 +139,7 @@ pub struct FaceQuality {
 
 impl Default for FaceQuality {
     fn default() -> Self {
-        Self { sharpness: Histogram::of(FRACTION), level: Histogram::of(FRACTION), yaw_abs: Histogram::of(DEGREES) }
+        Self { sharpness: Histogram::new(FRACTION), level: Histogram::new(FRACTION), yaw_abs: Histogram::new(DEGREES) }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Known {
 
 impl Known {
     /// What a device found in a frame.
-    pub fn of(frame: &Frame, faces: &[FoundFace]) -> Self {
+    pub fn new(frame: &Frame, faces: &[FoundFace]) -> Self {
         Self { width: frame.width, height: frame.height, orientation: frame.orientation, faces: faces.to_vec() }
     }
 }

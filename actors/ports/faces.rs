@@ -87,7 +87,7 @@ mod tests {
         let locator = Locator { gallery: GalleryId("g".into()), bucket: "b".into(), key: "k".into() };
         let place = |x: f32| BBox { x, y: 0.0, width: 10.0, height: 10.0 };
         let face = |x: f32| Face {
-            id: FaceId::of(locator.id(), "m", &place(x)),
+            id: FaceId::new(locator.id(), "m", &place(x)),
             image: locator.id(),
             bbox: place(x),
             landmarks: [[0.0; 2]; 5],

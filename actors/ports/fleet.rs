@@ -95,7 +95,7 @@ pub struct Sighting {
 
 impl Sighting {
     /// Workers of which the fleet says nothing else.
-    pub fn of(name: &str, line: Line, phase: Phase, workers: u64) -> Self {
+    pub fn new(name: &str, line: Line, phase: Phase, workers: u64) -> Self {
         Self { name: name.to_owned(), line, phase, workers, reason: None }
     }
 }

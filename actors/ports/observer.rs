@@ -39,7 +39,7 @@ pub struct Seen {
 
 impl Seen {
     /// Of the images that were ended in that time.
-    pub fn of(ended: &[Ended]) -> Self {
+    pub fn from_ended(ended: &[Ended]) -> Self {
         let mut took: Vec<u64> = ended.iter().map(|image| image.took).collect();
         took.sort_unstable();
         // Nearest rank: the smallest time that at least 99 of 100 do not exceed.
@@ -100,13 +100,13 @@ mod tests {
         let ended = |worker, at, took| Ended { failed: took == 7, took, waited: Some(at / 10), worker, at };
         // Two workers: from 0 to 10 s, and from 50 to 51 s.
         let all = [ended(1, 2_000, 2_000), ended(1, 10_000, 1_000), ended(2, 51_000, 1_000), ended(2, 50_900, 7)];
-        let seen = Seen::of(&all);
+        let seen = Seen::from_ended(&all);
         assert_eq!((seen.images, seen.failed), (4, 1));
         assert_eq!((seen.p99, seen.waited), (Duration::from_secs(2), Duration::from_millis(5_100)));
         assert_eq!(seen.worked, Duration::from_secs(11));
-        assert_eq!(Seen::of(&[]), Seen::default());
+        assert_eq!(Seen::from_ended(&[]), Seen::default());
         // Of 200 images two may take longer than the 99th of a hundred, of 100 one.
-        let many = |images: u64| Seen::of(&(1..=images).map(|n| ended(1, n, n)).collect::<Vec<_>>()).p99;
+        let many = |images: u64| Seen::from_ended(&(1..=images).map(|n| ended(1, n, n)).collect::<Vec<_>>()).p99;
         assert_eq!(
             (many(100), many(200), many(1)),
             (Duration::from_millis(99), Duration::from_millis(198), Duration::from_millis(1))

@@ -121,7 +121,7 @@ impl Memory {
         // Since when the first of those waits that wait for the market: a queue that is full, or a job that fits no machine, is
         // another matter.
         let market = |sighting: &&&Sighting| {
-            let cause = Cause::of(sighting.reason.as_deref());
+            let cause = Cause::from_reason(sighting.reason.as_deref());
             sighting.line != Line::Fallback && matches!(cause, Cause::Capacity | Cause::Unsaid)
         };
         let first =
@@ -153,7 +153,7 @@ impl Memory {
             if waited < dwell {
                 continue;
             }
-            let cause = Cause::of(sighting.reason.as_deref());
+            let cause = Cause::from_reason(sighting.reason.as_deref());
             let none = Stuck { cause, workers: 0, seconds: 0, reason: None, mend: cause.mend() };
             let stuck = causes.entry(cause).or_insert(none);
             stuck.workers += sighting.workers;

@@ -24,7 +24,7 @@ pub enum Cause {
 
 impl Cause {
     /// From the reason that a fleet gives.
-    pub fn of(reason: Option<&str>) -> Self {
+    pub fn from_reason(reason: Option<&str>) -> Self {
         let Some(reason) = reason.map(str::to_ascii_uppercase).filter(|reason| !reason.is_empty()) else {
             return Self::Unsaid;
         };
@@ -96,7 +96,7 @@ mod tests {
             (Some("ACTION_REQUIRED - CE(s) associated with the job queue are INVALID"), Cause::Environment),
             (Some("something new"), Cause::Unsaid),
         ] {
-            assert_eq!(Cause::of(reason), cause, "{reason:?}");
+            assert_eq!(Cause::from_reason(reason), cause, "{reason:?}");
         }
     }
 }

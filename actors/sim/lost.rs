@@ -23,7 +23,7 @@ pub struct Lost {
 
 impl Lost {
     /// The call `nth`, counted from 0, or its answer.
-    pub fn at(nth: usize, what: What) -> Self {
+    pub fn new(nth: usize, what: What) -> Self {
         Self { calls: Arc::default(), which: Some((nth, what)) }
     }
 

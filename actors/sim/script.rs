@@ -65,7 +65,7 @@ pub struct Script {
 
 impl Script {
     /// This befalls batch `batch`.
-    pub fn at(batch: u64, fault: Fault) -> Self {
+    pub fn new(batch: u64, fault: Fault) -> Self {
         Self { batches: vec![(batch, fault)], ..Self::default() }
     }
 

@@ -132,7 +132,7 @@ fn a_device_whose_memory_is_gone_for_good_blames_no_image() {
 #[test]
 fn an_engine_that_breaks_is_rebuilt_and_runs_the_same_images_again() {
     for fault in [Fault::Sticky, Fault::Gone] {
-        each(&on(80, vec![Script::at(3, fault)]), |report| {
+        each(&on(80, vec![Script::new(3, fault)]), |report| {
             let (exit, summary) = report.first();
             assert_eq!((exit, summary.counts.indexed, summary.rebuilds), (&Exit::Drained, 80, 1), "{fault:?}");
             let failed: BTreeSet<u64> = report.devices[0][3].images.iter().copied().collect();
@@ -146,7 +146,7 @@ fn an_engine_that_breaks_is_rebuilt_and_runs_the_same_images_again() {
 #[test]
 fn a_device_that_is_lost_leaves_its_images_to_the_other_and_the_host_is_replaced_when_all_is_done() {
     for call in [0, 1, 5] {
-        each(&on(200, vec![Script::at(call, Fault::Lost), sound()]), |report| {
+        each(&on(200, vec![Script::new(call, Fault::Lost), sound()]), |report| {
             assert_eq!(indexed(report), (82, 200, 1));
             let (exit, summary) = report.first();
             assert_eq!(exit.to_string(), "the host is broken: 1 of 2 devices lost; drained");
@@ -167,7 +167,7 @@ fn a_device_that_is_lost_while_a_finish_drains_leaves_its_images_to_the_other() 
         let scenario = Scenario {
             notices: vec![notice],
             batch_time: Duration::from_millis(700),
-            ..on(200, vec![Script::at(call, Fault::Lost), sound()])
+            ..on(200, vec![Script::new(call, Fault::Lost), sound()])
         };
         each(&scenario, |report| {
             let (exit, summary) = report.first();
@@ -181,7 +181,7 @@ fn a_device_that_is_lost_while_a_finish_drains_leaves_its_images_to_the_other() 
 fn a_hand_back_after_a_device_was_lost_ends_as_on_a_broken_host() {
     let at = Duration::from_secs(3);
     let notice = Notice { worker: 0, at, mode: Mode::HandBack, deadline: Duration::from_secs(20) };
-    let scenario = Scenario { notices: vec![notice], ..on(600, vec![Script::at(2, Fault::Lost), sound()]) };
+    let scenario = Scenario { notices: vec![notice], ..on(600, vec![Script::new(2, Fault::Lost), sound()]) };
     each(&scenario, |report| {
         let (exit, summary) = report.first();
         assert_eq!((exit.code(), summary.devices_lost), (82, 1));
@@ -191,7 +191,7 @@ fn a_hand_back_after_a_device_was_lost_ends_as_on_a_broken_host() {
 
 #[test]
 fn the_last_device_that_is_lost_ends_the_run_with_everything_released() {
-    let scripts = vec![Script::at(4, Fault::Lost), Script::at(2, Fault::Lost), Script::at(7, Fault::Lost)];
+    let scripts = vec![Script::new(4, Fault::Lost), Script::new(2, Fault::Lost), Script::new(7, Fault::Lost)];
     each(&on(400, scripts), |report| {
         let (exit, summary) = report.first();
         assert_eq!((exit.code(), summary.devices_lost), (82, 3));
@@ -204,11 +204,11 @@ fn the_last_device_that_is_lost_ends_the_run_with_everything_released() {
 #[test]
 fn an_engine_that_no_rebuild_mends_retires_its_device_alone() {
     for fault in [Fault::Dead, Fault::Unloadable] {
-        each(&on(200, vec![sound(), Script::at(2, fault), sound()]), |report| {
+        each(&on(200, vec![sound(), Script::new(2, fault), sound()]), |report| {
             assert_eq!(indexed(report), (82, 200, 1), "{fault:?}");
             assert_eq!((report.first().1.counts.released, report.first().1.counts.rejected), (0, 0), "{fault:?}");
         });
-        each(&on(200, vec![Script::at(2, fault)]), |report| {
+        each(&on(200, vec![Script::new(2, fault)]), |report| {
             let (exit, summary) = report.first();
             assert_eq!((exit.code(), summary.counts.rejected), (84, 0), "{fault:?}: {exit}");
         });
@@ -218,7 +218,7 @@ fn an_engine_that_no_rebuild_mends_retires_its_device_alone() {
 #[test]
 fn devices_that_die_at_the_same_time_do_not_each_take_the_other_for_alive() {
     for fault in [Fault::Dead, Fault::Unloadable, Fault::Lost] {
-        each(&on(200, vec![Script::at(3, fault); 3]), |report| {
+        each(&on(200, vec![Script::new(3, fault); 3]), |report| {
             let (exit, summary) = report.first();
             assert_eq!(exit.code(), if fault == Fault::Lost { 82 } else { 84 }, "{fault:?}: {exit}");
             assert_eq!(summary.counts.indexed + summary.counts.released, summary.fetched, "{fault:?}");
@@ -258,7 +258,7 @@ fn an_image_that_breaks_every_engine_for_good_takes_one_device_along_and_ends_th
 
 #[test]
 fn a_device_that_does_not_answer_ends_the_run_as_a_hang_whatever_the_others_do() {
-    each(&on(200, vec![Script::at(3, Fault::Hang), sound()]), |report| {
+    each(&on(200, vec![Script::new(3, Fault::Hang), sound()]), |report| {
         let (exit, summary) = report.first();
         assert_eq!((exit.code(), summary.counts.indexed + summary.counts.released), (83, summary.fetched), "{exit}");
     });
@@ -266,7 +266,7 @@ fn a_device_that_does_not_answer_ends_the_run_as_a_hang_whatever_the_others_do()
 
 #[test]
 fn a_device_that_answers_for_too_few_images_ends_the_run_as_a_bug() {
-    each(&on(100, vec![Script::at(3, Fault::Miscount), sound()]), |report| {
+    each(&on(100, vec![Script::new(3, Fault::Miscount), sound()]), |report| {
         let (exit, summary) = report.first();
         assert_eq!((exit.code(), summary.counts.rejected), (70, 0), "{exit}");
     });

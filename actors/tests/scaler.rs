@@ -111,7 +111,7 @@ fn two_submitters_at_once_ask_for_what_one_would_whatever_gets_lost() {
             for nth in 0..calls {
                 for what in [What::Call, What::Answer] {
                     let story = format!("list lags by {lag}, {what:?} {nth} is lost");
-                    let world = World::new(&Lost::at(nth, what), lag);
+                    let world = World::new(&Lost::new(nth, what), lag);
                     world.fleet.fill(waits(100_000));
                     two_at_once(&world, 8, &story).await;
                     let active = world.fleet.active();
@@ -130,7 +130,7 @@ fn no_depth_and_no_loss_exceeds_the_caps() {
             let dice = Jitter::new(seed);
             let roll = |sides: f64| (dice.unit() * sides) as usize;
             let what = if roll(2.0) == 0 { What::Call } else { What::Answer };
-            let world = World::new(&Lost::at(roll(120.0), what), roll(4.0));
+            let world = World::new(&Lost::new(roll(120.0), what), roll(4.0));
             let (one, two) = (world.submitter("one"), world.submitter("two"));
             for _ in 0..12 {
                 world.fleet.fill(Depth {

@@ -122,7 +122,7 @@ impl BatchFleet {
             let size = job.array_properties.as_ref().and_then(|array| array.size);
             if phase == Phase::Ended {
                 if names.contains(&name) {
-                    seen.push(Sighting::of(&name, line, phase, 0));
+                    seen.push(Sighting::new(&name, line, phase, 0));
                 }
             } else if let Some(size) = size {
                 let size = u64::try_from(size).unwrap_or(0);
@@ -135,8 +135,8 @@ impl BatchFleet {
         let children = self.children(&arrays).await?;
         for (Array { id, name, .. }, (waiting, working)) in arrays.into_iter().zip(children) {
             let reason = if waiting > 0 { self.reason(&id).await? } else { None };
-            let waiting = Sighting { reason, ..Sighting::of(&name, line, Phase::Waiting, waiting) };
-            seen.extend([waiting, Sighting::of(&name, line, Phase::Working, working)]);
+            let waiting = Sighting { reason, ..Sighting::new(&name, line, Phase::Waiting, waiting) };
+            seen.extend([waiting, Sighting::new(&name, line, Phase::Working, working)]);
         }
         Ok(seen)
     }

@@ -46,7 +46,7 @@ pub fn address(own: &str, settings: &Settings) -> Option<String> {
 impl Clients {
     /// Credentials come from the environment, the profile, the task or the instance.
     pub async fn new(settings: &Settings) -> Self {
-        Self::of(config(&settings.fleet).await, settings)
+        Self::from_config(config(&settings.fleet).await, settings)
     }
 
     /// Clients for whoever scales: no call may outlast its part of a flight.
@@ -55,7 +55,7 @@ impl Clients {
         // Once more: between two looks of a Lambda function its connections die, and nobody is there to see it.
         let twice = RetryConfig::standard().with_max_attempts(2);
         let config = config(&settings.fleet).await.to_builder().timeout_config(limits).retry_config(twice).build();
-        Self::of(config, settings)
+        Self::from_config(config, settings)
     }
 
     /// Clients for a web server, whose callers wait: no pipeline retries for it, so the SDK does.
@@ -63,11 +63,11 @@ impl Clients {
         let three = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100));
         let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
         let config = config(&settings.fleet).await.to_builder().timeout_config(limits).retry_config(three).build();
-        Self::of(config, settings)
+        Self::from_config(config, settings)
     }
 
     /// Over a configuration, at the addresses that the settings name.
-    pub fn of(config: SdkConfig, settings: &Settings) -> Self {
+    pub fn from_config(config: SdkConfig, settings: &Settings) -> Self {
         let (queues, buckets) =
             (address(&settings.queues.endpoint, settings), address(&settings.buckets.endpoint, settings));
         // A stand-in for S3 has no host name for each bucket.

@@ -65,7 +65,7 @@ impl EcsFleet {
 impl Fleet for EcsFleet {
     async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
         let (desired, running) = self.counts().await?;
-        let of = |name: &str, phase, workers| Sighting::of(name, Line::Primary, phase, workers);
+        let of = |name: &str, phase, workers| Sighting::new(name, Line::Primary, phase, workers);
         // The count has every order in it: none is known by its name, and none is on its way.
         let asked = names.iter().map(|name| of(name, Phase::Ended, 0));
         let working = running.min(desired);

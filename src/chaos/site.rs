@@ -39,7 +39,7 @@ async fn clients(url: &str) -> Clients {
     let config = Clients::new(&settings).await.config.to_builder();
     let retries = aws_config::retry::RetryConfig::standard().with_max_attempts(8);
     let config = config.credentials_provider(SharedCredentialsProvider::new(keys)).retry_config(retries).build();
-    Clients::of(config, &settings)
+    Clients::from_config(config, &settings)
 }
 
 impl Ground {

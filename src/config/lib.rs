@@ -144,7 +144,7 @@ pub struct Grouping {
 }
 
 impl Settings {
-    /// Everything that is wrong with these values, as `key: what, and what is allowed`.
+    /// Everything that is wrong with these values, one sentence each: `key is VALUE, allowed is LOW to HIGH`.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut range = |key: &str, value: f64, low: f64, high: f64| {

@@ -13,7 +13,7 @@ pub fn record(gallery: &GalleryId, photo: &[u8], image: ImageRecord, faces: Vec<
     let key = blake3::hash(photo).to_hex().to_string();
     let locator = Locator { gallery: gallery.clone(), bucket: ENROLLED.to_owned(), key };
     let id = locator.id();
-    let face = |face: Face| Face { id: FaceId::of(id, &image.model, &face.bbox), image: id, ..face };
+    let face = |face: Face| Face { id: FaceId::new(id, &image.model, &face.bbox), image: id, ..face };
     let faces: Vec<Face> = faces.into_iter().map(face).collect();
     let face_count = u32::try_from(faces.len()).unwrap_or(u32::MAX);
     let image = ImageRecord { id, etag: locator.key.clone(), locator, state: ImageState::Indexed, face_count, ..image };

@@ -44,7 +44,7 @@ pub(super) fn template(request: &Request) -> &str {
 }
 
 impl Route {
-    fn of(request: &Request) -> Self {
+    fn from_request(request: &Request) -> Self {
         let path = template(request).to_owned();
         let method = match *request.method() {
             Method::GET => "GET",
@@ -109,7 +109,7 @@ impl Drop for Waiting {
 
 /// Around everything that answers: from the head of a request to that of its answer.
 pub async fn count(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
-    let mut waiting = Waiting::begin(served, Route::of(&request));
+    let mut waiting = Waiting::begin(served, Route::from_request(&request));
     let response = next.run(request).await;
     waiting.status = Some(response.status());
     response

@@ -1,4 +1,5 @@
-//! A pack without models that another crate brings: a chaos run needs volume, and faults on demand, not faces.
+//! A pack without models, supplied by another crate. Chaos runs use it because they need many images and faults on demand,
+//! not real faces.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -81,7 +81,7 @@ impl Telemetry {
     /// Makes the ways out ready. Nothing is sent yet; `service` is the worker's name: `detection`, `grouping`.
     /// Credentials for X-Ray are looked for when the first spans leave.
     pub fn start(settings: &Settings, service: &str) -> Result<Self, TelemetryError> {
-        Self::start_as(settings, service, Later::of(&settings.fleet))
+        Self::start_as(settings, service, Later::provider(&settings.fleet))
     }
 
     /// As [`Telemetry::start`], with these credentials for X-Ray.

@@ -130,7 +130,7 @@ impl Samples<'_> {
         for (stage, work) in &progress.stages {
             self.stage(stage.as_str(), work);
         }
-        let mut batches = Histogram::of(names::BATCH_SIZES);
+        let mut batches = Histogram::new(names::BATCH_SIZES);
         progress.batch_sizes.iter().for_each(|(size, times)| batches.record_times(*size as f64, *times));
         self.push(names::BATCHES, &[], Value::Histogram(batches));
         self.count(names::OUT_OF_MEMORY, &[], progress.out_of_memory);

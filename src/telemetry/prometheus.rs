@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn counters_gauges_and_histograms_are_written_as_the_format_says() {
         let label = |value: &str| vec![("stage", value.to_owned())];
-        let mut histogram = Histogram::of(names::BATCH_SIZES);
+        let mut histogram = Histogram::new(names::BATCH_SIZES);
         [1.0, 3.0, 500.0].iter().for_each(|value| histogram.record(*value));
         let page = render(&[
             Sample { metric: names::DONE, labels: label("a\"b\\c\nd"), value: Value::Number(3.0) },

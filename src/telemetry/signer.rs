@@ -119,7 +119,7 @@ pub struct Later {
 
 impl Later {
     /// From the environment, the profile, the task or the instance, when they are needed.
-    pub fn of(fleet: &Fleet) -> SharedCredentialsProvider {
+    pub fn provider(fleet: &Fleet) -> SharedCredentialsProvider {
         SharedCredentialsProvider::new(Self { fleet: fleet.clone(), found: OnceCell::new() })
     }
 

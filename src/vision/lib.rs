@@ -1,4 +1,4 @@
-//! From bytes to pixels to aligned, scored faces: pure, no I/O.
+//! From bytes to pixels to aligned, scored faces. Pure, except [`isolated`], which decodes in a child process.
 //!
 //! ```text
 //! bytes ─ decode ─► Frame ─ letterbox ─► (detector) ─ detect ─► Detection

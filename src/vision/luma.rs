@@ -15,7 +15,7 @@ pub(crate) struct Luma {
 
 impl Luma {
     /// ITU-R BT.601 luma of gamma-coded RGB.
-    pub fn of(pixels: &Pixels) -> Self {
+    pub fn from_pixels(pixels: &Pixels) -> Self {
         let luma = |&[r, g, b]: &[u8; 3]| (0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)) / 255.0;
         let data: Vec<f32> = pixels.data.as_chunks::<3>().0.iter().map(luma).collect();
         Self { width: pixels.width as usize, height: pixels.height as usize, data }

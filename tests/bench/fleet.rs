@@ -135,7 +135,7 @@ fn result(n: usize, faces: usize) -> Commit {
         let bbox = BBox { x: m as f32 * 50.0, y: 1.0, width: 40.0, height: 40.0 };
         let embedding = (0..512).map(|d| ((n * 31 + m * 7 + d) % 97) as f32 / 97.0).collect();
         Face {
-            id: FaceId::of(id, "bench@1", &bbox),
+            id: FaceId::new(id, "bench@1", &bbox),
             image: id,
             bbox,
             landmarks: [[1.0, 2.0]; 5],

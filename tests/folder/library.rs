@@ -33,7 +33,7 @@ fn result(locator: Locator, etag: &str, faces: u8) -> Commit {
     let faces: Vec<Face> = (0..faces)
         .map(|n| {
             let bbox = BBox { x: f32::from(n) * 100.0, y: 0.0, width: 50.0, height: 50.0 };
-            let face = FaceId::of(id, MODEL, &bbox);
+            let face = FaceId::new(id, MODEL, &bbox);
             let mut embedding = vec![0.0; 128];
             face.0.iter().zip(&mut embedding).for_each(|(byte, value)| *value = f32::from(*byte) / 256.0 + 0.001);
             let thumbnail = format!("crop {face} of {key} ").repeat(40).into_bytes();

@@ -43,7 +43,7 @@ pub async fn clients(url: &str) -> Clients {
     settings.fleet.endpoint = url.to_owned();
     let keys = Credentials::new("test", "test", None, None, "test");
     let config = Clients::new(&settings).await.config.to_builder();
-    Clients::of(config.credentials_provider(SharedCredentialsProvider::new(keys)).build(), &settings)
+    Clients::from_config(config.credentials_provider(SharedCredentialsProvider::new(keys)).build(), &settings)
 }
 
 impl Fleet {

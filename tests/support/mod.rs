@@ -81,7 +81,7 @@ pub fn export(library: &Path) -> Vec<u8> {
     run(muster().args(["export", "--json", "--library"]).arg(library), 0).stdout
 }
 
-/// Links every `step`-th file of `from` into `to`.
+/// Copies every `step`-th file of `from` into `to`.
 pub fn link_some(from: &Path, to: &Path, step: usize) {
     let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();

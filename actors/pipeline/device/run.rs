@@ -154,7 +154,7 @@ impl Runner {
         let finished = match analysis {
             Ok(found) => {
                 if let (Some(content), Some(analyses)) = (decoded.source.content, &self.context().ports.analyses) {
-                    analyses.keep(content, Known::of(&decoded.frame, &found));
+                    analyses.keep(content, Known::new(&decoded.frame, &found));
                 }
                 decoded.analysed(found, model)
             }

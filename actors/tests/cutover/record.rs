@@ -43,7 +43,7 @@ proptest! {
         answer in any::<bool>(),
     ) {
         run(async {
-            let lost = Lost::at(nth, if answer { Part::Answer } else { Part::Call });
+            let lost = Lost::new(nth, if answer { Part::Answer } else { Part::Call });
             let cell = losing(&SimCell::default(), lost);
             let ends = act(&cell, &actors).await;
             let (state, _) = record::read(&losing(&cell, Lost::default())).await.unwrap();
@@ -74,7 +74,7 @@ fn a_change_whose_answer_was_lost_and_on_which_somebody_has_written_since_is_not
     run(async {
         let cell = SimCell::default();
         // Its first call reads, its second writes.
-        let slow = losing(&cell, Lost::at(1, Part::Answer));
+        let slow = losing(&cell, Lost::new(1, Part::Answer));
         let (set, back) = (Wish::Set { to: 10, force: false }, Wish::Set { to: 25, force: true });
         let later = async {
             for _ in 0..5 {

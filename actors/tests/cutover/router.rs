@@ -120,7 +120,7 @@ fn whichever_call_or_answer_of_two_routers_is_lost_every_message_arrives_on_its_
         let mut calls = 0;
         for part in [Part::Call, Part::Answer] {
             run(async {
-                let lost = Lost::at(nth, part);
+                let lost = Lost::new(nth, part);
                 let [intake, ecs, batch] = [(); 3].map(|()| Box_ { lost: lost.clone(), ..Box_::default() });
                 let events: Vec<&String> = all.iter().collect();
                 for (n, keys) in events.chunks(3).enumerate() {

@@ -62,7 +62,7 @@ fn watcher(cell: &SimCell, told: &Arc<Told>, name: &'static str) -> Watcher {
 fn two_watchers_go_through_the_steps_one_by_one_and_roll_back_once_whichever_answer_is_lost() {
     for nth in 0..200 {
         run(async {
-            let cell = losing(&SimCell::default(), Lost::at(nth, Part::Answer));
+            let cell = losing(&SimCell::default(), Lost::new(nth, Part::Answer));
             let told = Arc::new(Told { failed: AtomicU64::new(0) });
             change(&cell, Wish::Set { to: 10, force: false }, &note("begin".into(), 0), DWELL).await.unwrap();
             let watchers = ["one", "other"].map(|name| watcher(&cell, &told, name));

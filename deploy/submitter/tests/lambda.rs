@@ -41,7 +41,7 @@ impl World {
         settings.fleet.endpoint = stack.url("aws").to_owned();
         let keys = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
         let shared = config(&settings.fleet).await.to_builder().credentials_provider(keys).build();
-        let clients = Clients::of(shared, &settings);
+        let clients = Clients::from_config(shared, &settings);
         let queue =
             async |name: &str| clients.sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
         let queues = [queue("images").await, queue("galleries").await];

@@ -1,6 +1,6 @@
-# FAISS without what muster does not use: the flat index and what it needs, 18 of 100 files, and five of the C interface. The
-# whole library, with its demos and benchmarks, takes ten times as long to compile (docs/adr/0003-faiss.md). A call of the
-# `faiss` crate that needs more does not link: name its file here.
+# Limits the build of FAISS to the flat index and what it needs: 18 of 95 files, and five of the C interface. The whole
+# library, with its demos and benchmarks, takes ten times as long to compile (docs/adr/0003-faiss.md). Code that calls more
+# of the `faiss` crate does not link: name its file here.
 set(FAISS_ENABLE_EXTRAS OFF)
 
 function(muster_keep_the_flat_index)

@@ -16,7 +16,7 @@ pub struct NoHome;
 
 impl Home {
     /// A data folder at `root`.
-    pub fn at(root: impl Into<PathBuf>) -> Self {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
@@ -30,7 +30,7 @@ impl Home {
         folder("MUSTER_HOME")
             .or_else(|| folder("XDG_DATA_HOME").filter(|path| path.is_absolute()).map(|path| path.join("muster")))
             .or_else(|| folder("HOME").map(|path| path.join(".local/share/muster")))
-            .map(Self::at)
+            .map(Self::new)
             .ok_or(NoHome)
     }
 
@@ -73,7 +73,7 @@ mod tests {
         ];
         for (variables, expected) in table {
             let found = Home::find(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into()));
-            assert_eq!(found, expected.map(Home::at).ok_or(NoHome), "{variables:?}");
+            assert_eq!(found, expected.map(Home::new).ok_or(NoHome), "{variables:?}");
         }
     }
 }

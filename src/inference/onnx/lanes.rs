@@ -56,7 +56,7 @@ impl Lanes {
     pub fn start(pack: &Pack, home: &Home, wanted: &Wanted<'_>) -> Result<Self, EngineError> {
         if let Some(substitute) = substitute::named(&pack.manifest().name) {
             tracing::warn!("models.stand_in: what is found is made up");
-            return Ok(Self::of(vec![(substitute.engine)()]));
+            return Ok(Self::substitute(vec![(substitute.engine)()]));
         }
         let models = wanted.models;
         let choice = Choice::parse(&models.devices);
@@ -147,7 +147,7 @@ impl Lanes {
     }
 
     /// Lanes of other engines, which count nothing.
-    fn of(engines: Vec<Arc<dyn Engine>>) -> Self {
+    fn substitute(engines: Vec<Arc<dyn Engine>>) -> Self {
         Self { engines, tally: Tally::default(), place: Place::Cpu.name(), cards: Vec::new(), batch: BATCH }
     }
 

@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     fn custom(folder: &Path, detector: &[u8]) -> Home {
-        let home = Home::at(folder);
+        let home = Home::new(folder);
         let pack = home.models().join(CUSTOM_PACK);
         fs::create_dir_all(&pack).unwrap();
         let text = KNOWN[0]
@@ -250,11 +250,11 @@ mod tests {
 
     #[test]
     fn known_packs_parse_under_their_own_name() {
-        for ((name, _), pack) in KNOWN.iter().zip(Pack::known(&Home::at("/nowhere")).unwrap()) {
+        for ((name, _), pack) in KNOWN.iter().zip(Pack::known(&Home::new("/nowhere")).unwrap()) {
             assert_eq!(pack.manifest().name, *name);
             assert_eq!(pack.folder(), Path::new("/nowhere/models").join(name));
         }
-        assert!(Pack::open(DEFAULT_PACK, &Home::at("/nowhere")).is_ok_and(|pack| !pack.manifest().non_commercial));
+        assert!(Pack::open(DEFAULT_PACK, &Home::new("/nowhere")).is_ok_and(|pack| !pack.manifest().non_commercial));
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_missing_pack_says_how_to_get_it() {
-        let home = Home::at("/nowhere");
+        let home = Home::new("/nowhere");
         let error = Pack::open("edgeface", &home).unwrap().verify().unwrap_err();
         assert!(error.to_string().contains("muster models pull edgeface"), "{error}");
         assert!(matches!(Pack::open("nonsense", &home), Err(PackError::Unknown(_))));

@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_licence_that_nobody_accepted_stops_the_pull() {
-        let home = Home::at("/nowhere");
+        let home = Home::new("/nowhere");
         for name in ["edgeface", "insightface-s"] {
             let error = pack(&Pack::open(name, &home).unwrap(), &home, false).unwrap_err();
             assert!(matches!(error, PullError::Licence { .. }), "{name}: {error}");

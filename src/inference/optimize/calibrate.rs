@@ -34,7 +34,7 @@ pub fn ranges<'a>(
         let shape = [1, 3, pixels.height as usize, pixels.width as usize];
         model.run(shape, &data, |outputs| {
             for tap in &taps {
-                if let Some(range) = Range::of(outputs.tensor(tap)?.1) {
+                if let Some(range) = Range::from_values(outputs.tensor(tap)?.1) {
                     // The mean over photos: one odd photo moves it less than it does the largest value of all.
                     let known = ranges.entry(tap.clone()).or_insert(range);
                     *known = known.toward(range, 1.0 / (seen + 1) as f32);

@@ -24,7 +24,7 @@ pub(crate) const LEAST_PHOTOS: usize = 30;
 impl Gate {
     /// What a precision must reach at a place: TensorRT computes in half precision whatever the model says. A cosine of 0.99 moves a similarity of 0.38, where two people are told apart, by 0.02 at
     /// most in the mean: a tenth of the distance between the two kinds of pairs (docs/grouping.md).
-    pub fn of(precision: Precision, place: &Place) -> Self {
+    pub fn new(precision: Precision, place: &Place) -> Self {
         match (precision, place) {
             (Precision::Float, Place::Cpu | Place::OpenVino | Place::Cuda(_)) => {
                 Self { cosine_mean: 0.999_99, cosine_p1: 0.9999, agreement: 0.999, grouping_loss: 0.001 }
@@ -74,7 +74,7 @@ mod tests {
             agreement: 0.99,
             grouping: Some([0.95, 0.945]),
         };
-        let int8 = Gate::of(Precision::Int8, &Place::Cpu);
+        let int8 = Gate::new(Precision::Int8, &Place::Cpu);
         assert_eq!(int8.failures(&good), [""; 0]);
         assert_eq!(int8.failures(&Parity { grouping: None, ..good.clone() }), [""; 0]);
         for (bad, part) in [
@@ -89,11 +89,11 @@ mod tests {
             let failures = int8.failures(&bad);
             assert!(failures.len() == 1 && failures[0].contains(part), "{failures:?}");
         }
-        let half = Gate::of(Precision::Half, &Place::Cpu);
+        let half = Gate::new(Precision::Half, &Place::Cpu);
         assert_eq!(half.failures(&good).len(), 2, "half is held to more");
         let engines = Engines { folder: PathBuf::new(), compute: (7, 5), driver: 12_080 };
         let tensorrt = Place::TensorRt(OnCard { ordinal: 0, limit: 0 }, engines);
-        assert_eq!(Gate::of(Precision::Float, &tensorrt), half, "TensorRT computes in half precision");
-        assert_ne!(Gate::of(Precision::Float, &Place::Cpu), half);
+        assert_eq!(Gate::new(Precision::Float, &tensorrt), half, "TensorRT computes in half precision");
+        assert_ne!(Gate::new(Precision::Float, &Place::Cpu), half);
     }
 }

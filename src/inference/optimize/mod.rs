@@ -100,7 +100,7 @@ pub fn make(pack: &Pack, home: &Home, order: &Order, mut told: impl FnMut(&str))
     let mut product = Models::load(&environment, &written, &order.place, order.frames)?;
     told("comparing");
     let parity = compare(pack, &mut source, &mut product, &judging, labelled.as_deref())?;
-    let failures = Gate::of(order.precision, &order.place).failures(&parity);
+    let failures = Gate::new(order.precision, &order.place).failures(&parity);
     let of_source = pack.manifest().files.iter().map(|file| file.bytes).sum();
     let bytes = [of_source, files.values().map(|bytes| bytes.len() as u64).sum()];
     let folder = failures.is_empty().then(|| draft.keep(&target, &parity)).transpose()?;

@@ -63,7 +63,7 @@ type Outcomes = Vec<Result<(), MongoError>>;
 impl Bulks {
     /// As this server can. The two databases have clients of their own, so only one of them can be written through the
     /// client's bulk: with metadata elsewhere the commands it is.
-    pub fn of(connection: &Connection) -> Self {
+    pub fn new(connection: &Connection) -> Self {
         match (&connection.metadata, connection.wire) {
             (None, BULK_WRITE..) => {
                 Self::Client { client: connection.faces.client().clone(), faces: connection.faces.name().to_owned() }

@@ -122,7 +122,7 @@ impl MongoFaces {
             client: connection.faces.client().clone(),
             faces: connection.faces.clone(),
             metadata: connection.metadata.clone(),
-            bulks: bulk::Bulks::of(connection),
+            bulks: bulk::Bulks::new(connection),
             vectors,
             origin: None,
         }

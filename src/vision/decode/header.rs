@@ -22,7 +22,7 @@ pub enum Format {
 
 impl Format {
     /// The format the first bytes name.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
+    pub fn detect(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0xFF, 0xD8, 0xFF, ..] => Some(Self::Jpeg),
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(Self::Png),
@@ -75,7 +75,7 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, Rejection> {
         let detail = format!("{} bytes, the limit is {}", bytes.len(), limits.bytes);
         return Err(Rejection::new(RejectReason::TooManyBytes, detail));
     }
-    let Some(format) = Format::of(bytes) else {
+    let Some(format) = Format::detect(bytes) else {
         let detail = "the first bytes are of no format muster reads (JPEG, PNG, WebP, HEIC)";
         return Err(Rejection::new(RejectReason::UnknownFormat, detail));
     };

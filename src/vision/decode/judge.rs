@@ -27,15 +27,15 @@ pub(crate) fn header_quality(head: &[u8]) -> Option<f32> {
 /// Sharpness times exposure times contrast, each a ramp that is 1 for an ordinary photo: only an image that is
 /// hopeless even at thumbnail size comes near 0.
 ///
-/// Sharpness: [`sharpness::of`], 0.15 to 0.35. Exposure: mean luma within 0.02..0.12 and 0.9..0.99. Contrast: standard
+/// Sharpness: [`sharpness::measure`], 0.15 to 0.35. Exposure: mean luma within 0.02..0.12 and 0.9..0.99. Contrast: standard
 /// deviation of luma 0.01 to 0.05.
 pub fn quality(pixels: &Pixels) -> Option<f32> {
     if pixels.width < 16 || pixels.height < 16 {
         return None;
     }
-    let luma = Luma::of(pixels);
+    let luma = Luma::from_pixels(pixels);
     let (level, contrast) = moments(luma.data.iter().copied());
     let ramp = |value: f32, none: f32, full: f32| ((value - none) / (full - none)).clamp(0.0, 1.0);
     let exposure = ramp(level, 0.02, 0.12).min(ramp(level, 0.99, 0.9));
-    Some(ramp(sharpness::of(&luma), 0.15, 0.35) * exposure * ramp(contrast, 0.01, 0.05))
+    Some(ramp(sharpness::measure(&luma), 0.15, 0.35) * exposure * ramp(contrast, 0.01, 0.05))
 }

@@ -16,7 +16,7 @@ pub(crate) struct Light {
 }
 
 /// Measures within an ellipse around eyes, nose and mouth of the 112 × 112 template, away from hair and background.
-pub(crate) fn of(crop: &Luma) -> Light {
+pub(crate) fn measure(crop: &Luma) -> Light {
     let face: Vec<(usize, f32)> = (0..crop.data.len())
         .filter(|i| inside((i % crop.width) as f32, (i / crop.width) as f32))
         .map(|i| (i % crop.width, crop.data[i]))
@@ -43,12 +43,12 @@ mod tests {
 
     #[test]
     fn level_contrast_and_unevenness_are_in_parts_of_full_luma() {
-        let flat = of(&crop(|_| 0.3));
+        let flat = measure(&crop(|_| 0.3));
         assert!((flat.level - 0.3).abs() < 1e-4 && flat.contrast < 1e-4 && flat.unevenness < 1e-4);
-        let half = of(&crop(|x| if x < 56 { 0.2 } else { 0.8 }));
+        let half = measure(&crop(|x| if x < 56 { 0.2 } else { 0.8 }));
         assert!((half.level - 0.5).abs() < 0.01);
         assert!((half.contrast - 0.3).abs() < 0.01);
         assert!((half.unevenness - 0.6).abs() < 0.01);
-        assert!(of(&crop(|_| 1.0)).clipped > 0.99);
+        assert!(measure(&crop(|_| 1.0)).clipped > 0.99);
     }
 }

@@ -19,7 +19,7 @@ use pose::Pose;
 pub struct Thresholds {
     /// Shorter side of the box in pixels of the full image.
     pub min_size: f32,
-    /// 0 to 1, of [`sharpness::of`].
+    /// 0 to 1, of [`sharpness::measure`].
     pub min_sharpness: f32,
     /// Mean luma, 0 to 1.
     pub min_level: f32,
@@ -98,12 +98,12 @@ pub fn assess(
     norm: f32,
     thresholds: &Thresholds,
 ) -> Quality {
-    let luma = Luma::of(crop);
-    let light = light::of(&luma);
-    let sharpness = sharpness::of(&luma);
+    let luma = Luma::from_pixels(crop);
+    let light = light::measure(&luma);
+    let sharpness = sharpness::measure(&luma);
     // Landmarks without a pose are as bad as the worst pose.
-    let pose = pose::of(landmarks).unwrap_or(Pose { yaw: 180.0, pitch: 90.0, roll: 180.0 });
-    let occlusion = occlusion::of(&luma);
+    let pose = pose::estimate(landmarks).unwrap_or(Pose { yaw: 180.0, pitch: 90.0, roll: 180.0 });
+    let occlusion = occlusion::estimate(&luma);
     let size = bbox.width.min(bbox.height);
     let t = thresholds;
     let angle = below(pose.yaw.abs(), t.max_yaw)

@@ -31,7 +31,7 @@ const FACE: (usize, usize, usize, usize) = (20, 36, 92, 108);
 /// to that of the whole face (histograms of gradients, Dalal and Triggs, CVPR 2005), and of luma relative to the
 /// face; one logistic regression judges eyes, one mouths, and the worst counts. The weights are learned from real and
 /// synthetic faces with drawn covers: `tests/fixtures/occlusion_train.py`; what it can tell is in docs/quality.md.
-pub(crate) fn of(crop: &Luma) -> f32 {
+pub(crate) fn estimate(crop: &Luma) -> f32 {
     if crop.width != 112 || crop.height != 112 {
         return 0.0;
     }
@@ -97,7 +97,7 @@ mod tests {
     fn it_is_a_likelihood_and_the_same_for_a_mirrored_face_up_to_its_mouth() {
         let crop =
             Luma { width: 112, height: 112, data: (0..112 * 112).map(|i| (i * 31 % 97) as f32 / 97.0).collect() };
-        let value = of(&crop);
+        let value = estimate(&crop);
         assert!((0.0..=1.0).contains(&value));
         let eyes = |crop: &Luma| likelihood(&features(crop, &EYE_WINDOW), &EYE, BIAS_EYE);
         let there_and_back = mirror(&mirror(&crop));

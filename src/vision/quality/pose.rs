@@ -23,7 +23,7 @@ const MODEL: [[f64; 3]; 5] =
 /// Yaw, pitch and roll under a scaled orthographic camera: the least-squares affine map from the model to the points,
 /// then the nearest rotation to its two rows (the first step of POSIT: DeMenthon and Davis, "Model-based object pose in
 /// 25 lines of code", IJCV 1995). `None` for landmarks that coincide or are not finite.
-pub(crate) fn of(landmarks: &Landmarks) -> Option<Pose> {
+pub(crate) fn estimate(landmarks: &Landmarks) -> Option<Pose> {
     let centre = |column: usize| MODEL.iter().map(|p| p[column]).sum::<f64>() / 5.0;
     let centres = [centre(0), centre(1), centre(2)];
     let model = MODEL.map(|p| [p[0] - centres[0], p[1] - centres[1], p[2] - centres[2]]);
@@ -100,7 +100,7 @@ mod tests {
             (0.0, 0.0, -120.0),
             (25.0, 15.0, 0.0),
         ] {
-            let pose = of(&seen(yaw, pitch, roll)).unwrap();
+            let pose = estimate(&seen(yaw, pitch, roll)).unwrap();
             let off = [(pose.yaw, yaw), (pose.pitch, pitch), (pose.roll, roll)].map(|(a, b)| (f64::from(a) - b).abs());
             assert!(off.iter().all(|o| *o < 1.0), "{pose:?} for {yaw} {pitch} {roll}");
         }
@@ -108,13 +108,13 @@ mod tests {
 
     #[test]
     fn the_template_looks_at_the_camera() {
-        let pose = of(&crate::align::TEMPLATE).unwrap();
+        let pose = estimate(&crate::align::TEMPLATE).unwrap();
         assert!(pose.yaw.abs() < 3.0 && pose.pitch.abs() < 3.0 && pose.roll.abs() < 1.0, "{pose:?}");
     }
 
     #[test]
     fn degenerate_landmarks_have_no_pose() {
-        assert_eq!(of(&[[4.0, 4.0]; 5]), None);
-        assert_eq!(of(&[[f32::NAN, 4.0]; 5]), None);
+        assert_eq!(estimate(&[[4.0, 4.0]; 5]), None);
+        assert_eq!(estimate(&[[f32::NAN, 4.0]; 5]), None);
     }
 }

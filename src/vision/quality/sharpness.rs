@@ -7,7 +7,7 @@ use crate::luma::Luma;
 ///
 /// Source: Crété-Roffet et al., "The Blur Effect: Perception and Estimation with a New No-Reference Perceptual Blur
 /// Metric", SPIE 2007, as 1 − blur, with their 9-tap mean as the blur.
-pub(crate) fn of(luma: &Luma) -> f32 {
+pub(crate) fn measure(luma: &Luma) -> f32 {
     let across = kept(luma.width, luma.height, |line, i| luma.at(i, line));
     let along = kept(luma.height, luma.width, |line, i| luma.at(line, i));
     across.min(along)
@@ -54,20 +54,20 @@ mod tests {
         let checks = plane(64, 64, |x, y| ((x / 2 + y / 2) % 2) as f32);
         let slope = plane(64, 64, |x, y| (x + y) as f32 / 128.0);
         let flat = plane(64, 64, |_, _| 0.5);
-        assert!(of(&checks) > 0.7, "{}", of(&checks));
-        assert!(of(&slope) < 0.1, "{}", of(&slope));
-        assert_eq!(of(&flat), 0.0);
+        assert!(measure(&checks) > 0.7, "{}", measure(&checks));
+        assert!(measure(&slope) < 0.1, "{}", measure(&slope));
+        assert_eq!(measure(&flat), 0.0);
     }
 
     #[test]
     fn contrast_and_brightness_do_not_matter() {
         let checks = |low: f32, high: f32| plane(64, 64, |x, y| if (x / 3 + y / 3) % 2 == 0 { low } else { high });
-        assert!((of(&checks(0.0, 1.0)) - of(&checks(0.4, 0.5))).abs() < 1e-3);
+        assert!((measure(&checks(0.0, 1.0)) - measure(&checks(0.4, 0.5))).abs() < 1e-3);
     }
 
     #[test]
     fn a_plane_too_small_to_judge_is_not_sharp() {
-        assert_eq!(of(&plane(3, 3, |x, _| x as f32)), 0.0);
-        assert_eq!(of(&plane(0, 0, |_, _| 0.0)), 0.0);
+        assert_eq!(measure(&plane(3, 3, |x, _| x as f32)), 0.0);
+        assert_eq!(measure(&plane(0, 0, |_, _| 0.0)), 0.0);
     }
 }

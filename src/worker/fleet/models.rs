@@ -33,7 +33,7 @@ struct Remote<'a> {
 }
 
 impl<'a> Remote<'a> {
-    async fn of(settings: &'a Settings) -> Option<Self> {
+    async fn from_settings(settings: &'a Settings) -> Option<Self> {
         let (bucket, prefix) = place(&settings.models.pack)?;
         let objects = S3Objects::new(Clients::new(settings).await.s3);
         Some(Self { objects, pack: &settings.models.pack, bucket, prefix })
@@ -65,7 +65,7 @@ impl<'a> Remote<'a> {
 /// # Errors
 /// S3, or the manifest is wrong.
 pub async fn manifest(settings: &Settings) -> Result<Option<Manifest>, FleetError> {
-    match Remote::of(settings).await {
+    match Remote::from_settings(settings).await {
         Some(remote) => Ok(Some(remote.manifest().await?.1)),
         None => Ok(None),
     }
@@ -77,7 +77,7 @@ pub async fn manifest(settings: &Settings) -> Result<Option<Manifest>, FleetErro
 /// # Errors
 /// S3 or the disk; whether the files are right is for [`muster_inference::onnx::pack::Pack::verify`].
 pub async fn bring(settings: &Settings, models: &Path) -> Result<Option<PathBuf>, FleetError> {
-    let Some(remote) = Remote::of(settings).await else { return Ok(None) };
+    let Some(remote) = Remote::from_settings(settings).await else { return Ok(None) };
     let (text, manifest) = remote.manifest().await?;
     let name = blake3::hash(settings.models.pack.as_bytes()).to_hex();
     let folder = models.join(format!("s3-{}", &name[..16]));

@@ -13,7 +13,7 @@ use muster_actors::ports::fleet::Line;
 use muster_actors::ports::fleet::{Fleet, FleetError as Refusal, Order, Phase, Sighting};
 use muster_actors::ports::gauge::Depth;
 use muster_actors::ports::gauge::{Gauge, GaugeError};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -69,10 +69,6 @@ struct Running {
     pid: u32,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
-}
-
 impl Processes {
     /// None yet. `folder` keeps a file for each queue that is scaled on this machine.
     pub fn new(folder: &Path, queue: &str, make: Make, hear: Hear) -> Result<Self, FleetError> {
@@ -96,7 +92,7 @@ impl Processes {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
         let (name, pid) = (format!("{job}:{nth}"), child.id());
-        lock(&self.running).push(Running { job: job.to_owned(), pid });
+        self.running.lock().push(Running { job: job.to_owned(), pid });
         (self.hear)(Event::Started { name: name.clone(), pid });
         let processes = self.clone();
         let waiting = std::thread::Builder::new().name(name.clone());
@@ -108,7 +104,7 @@ impl Processes {
         if let Err(error) = waited {
             // Nobody would see its end.
             signal(pid, Signal::KILL);
-            lock(&self.running).retain(|running| running.pid != pid);
+            self.running.lock().retain(|running| running.pid != pid);
             return Err(error);
         }
         Ok(())
@@ -117,23 +113,23 @@ impl Processes {
     fn ended(&self, name: &str, pid: u32, status: std::io::Result<ExitStatus>, summary: Option<Value>) {
         let of = |key: &str| summary.as_ref().and_then(|summary| summary[key].as_f64()).unwrap_or(0.0);
         if of("fetched") > 0.0 && of("seconds") > 0.0 {
-            let mut ended = lock(&self.ended);
+            let mut ended = self.ended.lock();
             ended.insert(0, (of("fetched"), of("seconds")));
             ended.truncate(ENDS);
         }
-        lock(&self.running).retain(|running| running.pid != pid);
+        self.running.lock().retain(|running| running.pid != pid);
         let status = status.unwrap_or_else(|_| ExitStatus::from_raw(0));
         (self.hear)(Event::Ended { name: name.to_owned(), status, summary });
     }
 
     /// How many run.
     pub fn count(&self) -> usize {
-        lock(&self.running).len()
+        self.running.lock().len()
     }
 
     /// Asks all to hand back what they have; waits for them as long as it takes.
     pub async fn stop(&self) {
-        for Running { pid, .. } in lock(&self.running).iter() {
+        for Running { pid, .. } in self.running.lock().iter() {
             signal(*pid, Signal::TERM);
         }
         self.wait().await;
@@ -148,7 +144,7 @@ impl Processes {
 
     /// Images a second of the workers that ended last, their waiting included.
     fn rate(&self) -> Option<f64> {
-        let ended = lock(&self.ended);
+        let ended = self.ended.lock();
         let (images, seconds) = ended.iter().fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
         (images > 0.0).then(|| images / seconds)
     }
@@ -171,8 +167,8 @@ fn said(child: &mut Child) -> Option<Value> {
 #[async_trait]
 impl Fleet for Processes {
     async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, Refusal> {
-        let of = |name: &str, phase, workers| Sighting::of(name, Line::Primary, phase, workers);
-        let running = lock(&self.running).iter().map(|running| of(&running.job, Phase::Working, 1)).collect::<Vec<_>>();
+        let of = |name: &str, phase, workers| Sighting::new(name, Line::Primary, phase, workers);
+        let running = self.running.lock().iter().map(|running| of(&running.job, Phase::Working, 1)).collect::<Vec<_>>();
         // Whatever was started is in the list at once: the others have ended, or were never started.
         Ok(names.iter().map(|name| of(name, Phase::Ended, 0)).chain(running).collect())
     }

@@ -38,7 +38,7 @@ impl Stores {
         let mut ends = Ends::connect(settings).await?;
         // No actor retries here, so the SDK may.
         let retried = ends.aws.config.to_builder().retry_config(RetryConfig::standard()).build();
-        ends.aws = Clients::of(retried, settings);
+        ends.aws = Clients::from_config(retried, settings);
         let published = ends.published(settings)?;
         Ok(Self { ends, published, galleries: settings.queues.galleries.clone() })
     }

@@ -10,7 +10,7 @@ pub fn header(data: &[u8]) {
     let read = probe(data, &LIMITS);
     assert_eq!(read, probe(data, &LIMITS), "read twice");
     if let Ok(header) = read {
-        assert_eq!(Format::of(data), Some(header.format));
+        assert_eq!(Format::detect(data), Some(header.format));
         assert!((1..=8).contains(&header.orientation));
         assert!(header.width > 0 && header.height > 0);
         assert!(u64::from(header.width) * u64::from(header.height) <= LIMITS.pixels);

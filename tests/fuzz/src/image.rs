@@ -15,7 +15,7 @@ fn whole(pixels: &Pixels) {
 
 /// Decodes bytes that claim to be of a format, then a part of them again.
 pub fn decode(format: Format, data: &[u8]) {
-    if Format::of(data) != Some(format) {
+    if Format::detect(data) != Some(format) {
         return;
     }
     let decoder = VisionDecoder { limits: LIMITS, side: 64 };

@@ -54,7 +54,7 @@ fn image(n: u8) -> Commit {
         let bbox = BBox { x: f32::from(m) * 50.0, y: 0.0, width: 40.0, height: 40.0 };
         let embedding = if m == 0 { vec![0.8, 0.6] } else { vec![-0.6, 0.8] };
         let quality = Quality { overall: 0.9, score: 0.9, ..Quality::default() };
-        let id_of = FaceId::of(id, "m@1", &bbox);
+        let id_of = FaceId::new(id, "m@1", &bbox);
         Face { id: id_of, image: id, bbox, landmarks: [[1.0; 2]; 5], quality, embedding, thumbnail: vec![1] }
     };
     let image = ImageRecord {

@@ -37,7 +37,7 @@ struct Anywhere(Option<Phase>);
 #[async_trait]
 impl Fleet for Anywhere {
     async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
-        let seen = |phase| names.iter().map(move |name| Sighting::of(name, Line::Primary, phase, 1));
+        let seen = |phase| names.iter().map(move |name| Sighting::new(name, Line::Primary, phase, 1));
         Ok(self.0.into_iter().flat_map(seen).collect())
     }
 

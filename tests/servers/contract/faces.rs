@@ -22,7 +22,7 @@ pub fn result(key: &str, faces: u8) -> Commit {
         .map(|n| {
             let bbox = BBox { x: f32::from(n) * 100.25, y: 3.0, width: 40.0, height: 50.0 };
             Face {
-                id: FaceId::of(id, "test@1", &bbox),
+                id: FaceId::new(id, "test@1", &bbox),
                 image: id,
                 bbox,
                 landmarks: [[1.5, 2.5]; 5],

@@ -106,7 +106,7 @@ fn halved(name: &str) -> String {
 }
 
 fn cast(from: &str, to: &str, kind: u64) -> Node<'static> {
-    Node::of("Cast", &[from], to, vec![Attribute::of_int("to", kind as i64)])
+    Node::new("Cast", &[from], to, vec![Attribute::of_int("to", kind as i64)])
 }
 
 #[cfg(test)]
@@ -132,13 +132,13 @@ mod tests {
     fn casts_stand_at_the_ends_and_around_float32() {
         let table: [(Vec<Node<'static>>, &[&str], &[&str]); 5] = [
             (
-                vec![Node::of("Conv", &["x", "w"], "y", Vec::new())],
+                vec![Node::new("Conv", &["x", "w"], "y", Vec::new())],
                 &["y"],
                 &["Cast x > x/half", "Conv x/half w/half > y/half", "Cast y/half > y"],
             ),
             // What is given out is read in FP16 where FP16 made it.
             (
-                vec![Node::of("Relu", &["x"], "y", vec![]), Node::of("Relu", &["y"], "z", vec![])],
+                vec![Node::new("Relu", &["x"], "y", vec![]), Node::new("Relu", &["y"], "z", vec![])],
                 &["y", "z"],
                 &[
                     "Cast x > x/half",
@@ -151,10 +151,10 @@ mod tests {
             // One cast of a value, and none where float32 reads float32.
             (
                 vec![
-                    Node::of("Relu", &["x"], "r", Vec::new()),
-                    Node::of("Softmax", &["r"], "a", Vec::new()),
-                    Node::of("Exp", &["r"], "b", Vec::new()),
-                    Node::of("Pow", &["a", "b"], "y", Vec::new()),
+                    Node::new("Relu", &["x"], "r", Vec::new()),
+                    Node::new("Softmax", &["r"], "a", Vec::new()),
+                    Node::new("Exp", &["r"], "b", Vec::new()),
+                    Node::new("Pow", &["a", "b"], "y", Vec::new()),
                 ],
                 &["y"],
                 &[
@@ -166,9 +166,9 @@ mod tests {
                     "Pow a b > y",
                 ],
             ),
-            (vec![Node::of("Exp", &["x"], "y", Vec::new())], &["y"], &["Exp x > y"]),
+            (vec![Node::new("Exp", &["x"], "y", Vec::new())], &["y"], &["Exp x > y"]),
             (
-                vec![Node::of("Resize", &["x", "", "scales"], "y", Vec::new())],
+                vec![Node::new("Resize", &["x", "", "scales"], "y", Vec::new())],
                 &["y"],
                 &["Cast x > x/half", "Resize x/half  scales > y/half", "Cast y/half > y"],
             ),
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn weights_are_rounded_and_others_copied() {
-        let whole = model(vec![Node::of("Conv", &["x", "w"], "y", Vec::new())], &["y"]);
+        let whole = model(vec![Node::new("Conv", &["x", "w"], "y", Vec::new())], &["y"]);
         let after = to_half(&whole).unwrap();
         let after = Model::read(&after).unwrap();
         assert_eq!(after.weights.keys().collect::<Vec<_>>(), ["w/half"]);
@@ -195,8 +195,8 @@ mod tests {
     fn bad_bytes_are_typed_errors() {
         assert_eq!(to_half(b""), Err(ModelError::NoGraph));
         assert!(matches!(to_half(b"<html>"), Err(ModelError::Wire(_))));
-        let conv = Node::of("Conv", &["x", "w"], "c", vec![Attribute::of_ints("pads", &[1, 1])]);
-        let whole = model(vec![conv, Node::of("Resize", &["c", "", "scales"], "y", Vec::new())], &["y"]);
+        let conv = Node::new("Conv", &["x", "w"], "c", vec![Attribute::of_ints("pads", &[1, 1])]);
+        let whole = model(vec![conv, Node::new("Resize", &["c", "", "scales"], "y", Vec::new())], &["y"]);
         // Every byte wrong in turn, every length cut: an answer, never a panic.
         for at in 0..whole.len() {
             let _ = to_half(&whole[..at]);

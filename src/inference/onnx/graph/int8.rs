@@ -71,7 +71,7 @@ fn prepared(bytes: &[u8]) -> Result<Model<'_>, ModelError> {
 /// Fails where the bytes are not a model, or one that cannot be raised to operator set 13.
 pub fn tapped(model: &[u8]) -> Result<(Vec<u8>, Vec<String>), ModelError> {
     let mut model = prepared(model)?;
-    let integers = Integers::of(&model, &BTreeSet::new())?;
+    let integers = Integers::from_model(&model, &BTreeSet::new())?;
     let inputs = model.inputs.iter().map(|port| port.name.clone()).collect();
     let given: BTreeSet<String> = model.outputs.iter().map(|port| port.name.clone()).collect();
     let mut taps = BTreeSet::new();
@@ -79,7 +79,7 @@ pub fn tapped(model: &[u8]) -> Result<(Vec<u8>, Vec<String>), ModelError> {
     for name in integers.values.iter().chain(integers.shared.keys()) {
         let tap = tap(&inputs, name);
         if tap != *name {
-            model.nodes.push(Node::of("Identity", &[name], &tap, Vec::new()));
+            model.nodes.push(Node::new("Identity", &[name], &tap, Vec::new()));
         }
         taps.insert(tap);
     }
@@ -106,7 +106,7 @@ pub fn quantize(
     target: Target,
 ) -> Result<Vec<u8>, ModelError> {
     let mut model = prepared(model)?;
-    let integers = Integers::of(&model, keep)?;
+    let integers = Integers::from_model(&model, keep)?;
     let given: BTreeSet<String> = model.outputs.iter().map(|port| port.name.clone()).collect();
     let inputs: BTreeSet<String> = model.inputs.iter().map(|port| port.name.clone()).collect();
     let mut bytes = Bytes { target, integers, ranges, inputs, steps: BTreeMap::new(), nodes: Vec::new() };
@@ -186,8 +186,8 @@ impl<'a> Bytes<'a, '_> {
         let scale = model.add(Weight::of_floats(format!("{name}/int8/step"), &[], &[step]));
         let zero = model.add(Weight::made(format!("{name}/int8/zero"), &[], kind, vec![zero]));
         let bytes = format!("{name}/int8/bytes");
-        self.nodes.push(Node::of("QuantizeLinear", &[from, &scale, &zero], &bytes, Vec::new()));
-        self.nodes.push(Node::of("DequantizeLinear", &[&bytes, &scale, &zero], to, Vec::new()));
+        self.nodes.push(Node::new("QuantizeLinear", &[from, &scale, &zero], &bytes, Vec::new()));
+        self.nodes.push(Node::new("DequantizeLinear", &[&bytes, &scale, &zero], to, Vec::new()));
         Ok(())
     }
 
@@ -199,7 +199,8 @@ impl<'a> Bytes<'a, '_> {
         let bias = node.input(2).filter(|_| self.target != Target::TensorRt);
         let bias = bias.map(|name| model.floats(name)).transpose()?.flatten();
         let input = self.steps.get(&node.inputs[0]).copied().unwrap_or(1.0);
-        let channels = Channels::of(&weights, &dims, axis, bias.as_deref(), input, self.target.weight_steps());
+        let channels =
+            Channels::from_weights(&weights, &dims, axis, bias.as_deref(), input, self.target.weight_steps());
 
         let length = [channels.steps.len() as u64];
         let names = ["weight", "weight/step", "weight/zero"].map(|part| format!("{}/int8/{part}", node.output()));
@@ -223,7 +224,7 @@ impl<'a> Bytes<'a, '_> {
     fn put_constant(&mut self, [bytes, step, zero]: &[String; 3], axis: usize) -> String {
         let back = dequantized(bytes);
         let axis = vec![Attribute::of_int("axis", axis as i64)];
-        self.nodes.push(Node::of("DequantizeLinear", &[bytes, step, zero], &back, axis));
+        self.nodes.push(Node::new("DequantizeLinear", &[bytes, step, zero], &back, axis));
         back
     }
 }
@@ -234,9 +235,9 @@ mod tests {
 
     fn model() -> Vec<u8> {
         let nodes = vec![
-            Node::of("Conv", &["x", "w", "b"], "c", vec![Attribute::of_int("group", 1)]),
-            Node::of("PRelu", &["c", "s"], "p", Vec::new()),
-            Node::of("Conv", &["p", "w"], "y", Vec::new()),
+            Node::new("Conv", &["x", "w", "b"], "c", vec![Attribute::of_int("group", 1)]),
+            Node::new("PRelu", &["c", "s"], "p", Vec::new()),
+            Node::new("Conv", &["p", "w"], "y", Vec::new()),
         ];
         let mut model = Model { nodes, opset: 11, ir: 6, inputs: vec![Port::of_floats("x")], ..Model::default() };
         model.outputs.push(Port::of_floats("y"));

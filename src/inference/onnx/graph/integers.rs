@@ -53,7 +53,7 @@ pub(crate) struct Integers {
 impl Integers {
     /// What of a graph is to be quantised. Nodes named in `keep`, by their own name or that of their first output, stay
     /// on floats.
-    pub fn of(model: &Model<'_>, keep: &BTreeSet<String>) -> Result<Self, ModelError> {
+    pub fn from_model(model: &Model<'_>, keep: &BTreeSet<String>) -> Result<Self, ModelError> {
         let mut found = Self { roles: Vec::new(), values: BTreeSet::new(), shared: BTreeMap::new() };
         let (readers, makers) = (model.readers(), model.makers());
         for node in &model.nodes {
@@ -156,11 +156,11 @@ mod tests {
     }
 
     fn conv(x: &str, y: &str) -> Node<'static> {
-        Node::of("Conv", &[x, "w"], y, Vec::new())
+        Node::new("Conv", &[x, "w"], y, Vec::new())
     }
 
     fn other(op: &str, x: &str, y: &str) -> Node<'static> {
-        Node::of(op, &x.split(' ').collect::<Vec<_>>(), y, Vec::new())
+        Node::new(op, &x.split(' ').collect::<Vec<_>>(), y, Vec::new())
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         ];
         for (nodes, keep, roles, values) in table {
             let keep = if keep.is_empty() { BTreeSet::new() } else { BTreeSet::from([keep.to_string()]) };
-            let found = Integers::of(&model(nodes), &keep).unwrap();
+            let found = Integers::from_model(&model(nodes), &keep).unwrap();
             assert_eq!(found.roles, roles);
             assert_eq!(found.values.iter().collect::<Vec<_>>(), values);
         }
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_chain_of_moves_has_the_range_of_its_first() {
         let model = model(vec![conv("x", "a"), other("MaxPool", "a", "b"), other("Flatten", "b", "c"), conv("c", "y")]);
-        let found = Integers::of(&model, &BTreeSet::new()).unwrap();
+        let found = Integers::from_model(&model, &BTreeSet::new()).unwrap();
         assert_eq!(["c", "b", "a", "y"].map(|name| found.range_of(name)), ["a", "a", "a", "y"]);
     }
 

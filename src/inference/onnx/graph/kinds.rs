@@ -101,14 +101,14 @@ mod tests {
     #[test]
     fn types_follow_the_operators() {
         let nodes = vec![
-            Node::of("Relu", &["x"], "float", Vec::new()),
-            Node::of("Shape", &["float"], "shape", Vec::new()),
-            Node::of("Gather", &["shape", "shape"], "length", Vec::new()),
-            Node::of("Cast", &["length"], "cast", vec![Attribute::of_int("to", 1)]),
-            Node::of("Greater", &["float", "cast"], "mask", Vec::new()),
-            Node::of("Where", &["mask", "float", "cast"], "chosen", Vec::new()),
-            Node::of("QuantizeLinear", &["chosen", "cast"], "bytes", Vec::new()),
-            Node::of("DequantizeLinear", &["bytes", "cast"], "back", Vec::new()),
+            Node::new("Relu", &["x"], "float", Vec::new()),
+            Node::new("Shape", &["float"], "shape", Vec::new()),
+            Node::new("Gather", &["shape", "shape"], "length", Vec::new()),
+            Node::new("Cast", &["length"], "cast", vec![Attribute::of_int("to", 1)]),
+            Node::new("Greater", &["float", "cast"], "mask", Vec::new()),
+            Node::new("Where", &["mask", "float", "cast"], "chosen", Vec::new()),
+            Node::new("QuantizeLinear", &["chosen", "cast"], "bytes", Vec::new()),
+            Node::new("DequantizeLinear", &["bytes", "cast"], "back", Vec::new()),
         ];
         let model = Model { nodes, inputs: vec![Port::of_floats("x")], ..Model::default() };
         let kinds = kinds(&model).unwrap();
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_value_that_nothing_or_two_nodes_make_is_an_error() {
-        let model = Model { nodes: vec![Node::of("Relu", &["x"], "y", Vec::new())], ..Model::default() };
+        let model = Model { nodes: vec![Node::new("Relu", &["x"], "y", Vec::new())], ..Model::default() };
         assert_eq!(kinds(&model), Err(ModelError::Order("y".into())));
         let model = Model { inputs: vec![Port::of_floats("x"), Port::of_floats("y")], ..model };
         assert_eq!(kinds(&model), Err(ModelError::Twice("y".into())));

@@ -63,9 +63,9 @@ fn split(model: &mut Model<'_>, x: &str, y: &str, slopes: &[f32]) -> [Node<'stat
     model.add(Weight::of_floats(&weight, &[slopes.len() as u64, 1, 1, 1], &values));
     let a_channel = vec![Attribute::of_int("group", slopes.len() as i64), Attribute::of_ints("kernel_shape", &[1, 1])];
     [
-        Node::of("Conv", &[x, &weight], &below, a_channel),
-        Node::of("Relu", &[&below], &bent, Vec::new()),
-        Node::of("Add", &[x, &bent], y, Vec::new()),
+        Node::new("Conv", &[x, &weight], &below, a_channel),
+        Node::new("Relu", &[&below], &bent, Vec::new()),
+        Node::new("Add", &[x, &bent], y, Vec::new()),
     ]
 }
 
@@ -139,8 +139,8 @@ mod tests {
 
     fn chain(slopes: &[f32], last: Node<'static>) -> Model<'static> {
         let nodes = vec![
-            Node::of("Conv", &["x", "w", "b"], "c", Vec::new()),
-            Node::of("PRelu", &["c", "s"], "p", vec![]),
+            Node::new("Conv", &["x", "w", "b"], "c", Vec::new()),
+            Node::new("PRelu", &["c", "s"], "p", vec![]),
             last,
         ];
         let mut model = Model { nodes, ..Model::default() };
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn slopes_up_to_one_become_a_convolution_and_a_sum() {
-        let mut model = chain(&[0.25, -0.5], Node::of("Relu", &["p"], "y", Vec::new()));
+        let mut model = chain(&[0.25, -0.5], Node::new("Relu", &["p"], "y", Vec::new()));
         split_leaks(&mut model).unwrap();
         assert_eq!(ops(&model), ["Conv", "Conv", "Relu", "Add", "Relu"]);
         assert_eq!(model.floats("p/leak/slope"), Ok(Some(vec![-0.75, -1.5])));
@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_slope_above_one_turns_the_sign_of_its_channel() {
-        let depthwise = Node::of("Conv", &["p", "deep"], "y", vec![Attribute::of_int("group", 2)]);
-        for last in [depthwise, Node::of("Conv", &["p", "full"], "y", Vec::new())] {
+        let depthwise = Node::new("Conv", &["p", "deep"], "y", vec![Attribute::of_int("group", 2)]);
+        for last in [depthwise, Node::new("Conv", &["p", "full"], "y", Vec::new())] {
             let mut model = chain(&[0.5, 1.5], last);
             split_leaks(&mut model).unwrap();
             assert_eq!(ops(&model), ["Conv", "Conv", "Relu", "Add", "Conv"]);
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn one_that_cannot_be_split_is_left() {
-        let mut model = chain(&[0.5, 1.5], Node::of("Relu", &["p"], "y", Vec::new()));
+        let mut model = chain(&[0.5, 1.5], Node::new("Relu", &["p"], "y", Vec::new()));
         split_leaks(&mut model).unwrap();
         assert_eq!(ops(&model), ["Conv", "PRelu", "Relu"]);
     }

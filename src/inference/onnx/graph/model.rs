@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn what_is_read_is_written_and_the_rest_copied() {
         let mut model = Model { opset: 11, ir: 6, ..Model::default() };
-        model.nodes.push(Node::of("Mul", &["x", "w"], "y", Vec::new()));
+        model.nodes.push(Node::new("Mul", &["x", "w"], "y", Vec::new()));
         model.add(Weight::of_floats("w", &[1], &[2.0]));
         model.add(Weight::of_floats("unread", &[1], &[3.0]));
         model.inputs.extend([Port::of_floats("x"), Port::of_floats("w")]);

@@ -86,7 +86,7 @@ impl<'a> Node<'a> {
     }
 
     /// A node of ONNX's own operators with one output, and the output's name.
-    pub fn of(op: &str, inputs: &[&str], output: &str, attributes: Vec<Attribute<'a>>) -> Self {
+    pub fn new(op: &str, inputs: &[&str], output: &str, attributes: Vec<Attribute<'a>>) -> Self {
         let inputs = inputs.iter().map(|input| (*input).to_string()).collect();
         let (name, op, outputs) = (output.to_string(), op.to_string(), vec![output.to_string()]);
         Self { name, op, inputs, outputs, attributes, ..Self::default() }
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let attributes = vec![Attribute::of_int("group", -3), Attribute::of_ints("pads", &[1, 2])];
-        let written = Node::of("Conv", &["x", "", "b"], "y", attributes).write();
+        let written = Node::new("Conv", &["x", "", "b"], "y", attributes).write();
         let node = Node::read(&written).unwrap();
         assert_eq!((node.op.as_str(), node.output(), node.input(1), node.input(2)), ("Conv", "y", None, Some("b")));
         assert_eq!((node.int("group"), node.int("none")), (Ok(Some(-3)), Ok(None)));

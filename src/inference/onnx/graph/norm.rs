@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn norm(x: &str) -> Node<'static> {
-        Node::of("BatchNormalization", &[x, "scale", "bias", "mean", "variance"], "y", Vec::new())
+        Node::new("BatchNormalization", &[x, "scale", "bias", "mean", "variance"], "y", Vec::new())
     }
 
     fn model(product: Node<'static>, dims: &[u64], norm: Node<'static>) -> Model<'static> {
@@ -159,9 +159,9 @@ mod tests {
     fn factors_go_into_weights_and_offsets_into_the_bias() {
         let transposed = vec![Attribute::of_int("transB", 1)];
         let table = [
-            (Node::of("Conv", &["x", "w", "b"], "c", Vec::new()), &[2u64, 2, 1, 1][..], [1.0, 2.0, 9.0, 12.0]),
-            (Node::of("Gemm", &["x", "w", "b"], "c", transposed), &[2, 2], [1.0, 2.0, 9.0, 12.0]),
-            (Node::of("Gemm", &["x", "w", "b"], "c", Vec::new()), &[2, 2], [1.0, 6.0, 3.0, 12.0]),
+            (Node::new("Conv", &["x", "w", "b"], "c", Vec::new()), &[2u64, 2, 1, 1][..], [1.0, 2.0, 9.0, 12.0]),
+            (Node::new("Gemm", &["x", "w", "b"], "c", transposed), &[2, 2], [1.0, 2.0, 9.0, 12.0]),
+            (Node::new("Gemm", &["x", "w", "b"], "c", Vec::new()), &[2, 2], [1.0, 6.0, 3.0, 12.0]),
         ];
         for (product, dims, expected) in table {
             let mut model = model(product, dims, norm("c"));
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_others_read_or_does_not_match_is_left() {
-        let conv = || Node::of("Conv", &["x", "w", "b"], "c", Vec::new());
+        let conv = || Node::new("Conv", &["x", "w", "b"], "c", Vec::new());
         let mut shared = model(conv(), &[2, 2, 1, 1], norm("c"));
         shared.outputs.push(Port::of_floats("c"));
         let table = [shared, model(conv(), &[4, 1, 1, 1], norm("c")), model(conv(), &[2, 2, 1, 1], norm("x"))];

@@ -127,10 +127,10 @@ mod tests {
     #[test]
     fn what_is_the_same_stays_and_lists_become_inputs() {
         let nodes = vec![
-            Node::of("Relu", &["x"], "r", Vec::new()),
-            Node::of("Dropout", &["r"], "d", vec![Attribute::of_int("ratio", 1)]),
-            Node::of("Squeeze", &["d"], "s", vec![Attribute::of_ints("axes", &[0, 2])]),
-            Node::of("Softmax", &["s"], "y", vec![Attribute::of_int("axis", -1)]),
+            Node::new("Relu", &["x"], "r", Vec::new()),
+            Node::new("Dropout", &["r"], "d", vec![Attribute::of_int("ratio", 1)]),
+            Node::new("Squeeze", &["d"], "s", vec![Attribute::of_ints("axes", &[0, 2])]),
+            Node::new("Softmax", &["s"], "y", vec![Attribute::of_int("axis", -1)]),
         ];
         let model = raised(11, nodes).unwrap();
         assert_eq!((model.opset, model.ir), (13, 7));
@@ -145,14 +145,14 @@ mod tests {
     fn softmax_is_taken_where_its_axis_is_known_to_be_the_last() {
         for (axis, fits) in [(3, true), (2, false), (1, false)] {
             let nodes = vec![
-                Node::of("Transpose", &["x"], "t", vec![Attribute::of_ints("perm", &[2, 0, 3, 1, 4])]),
-                Node::of("Squeeze", &["t"], "s", vec![Attribute::of_ints("axes", &[0])]),
-                Node::of("Mul", &["s", "s"], "m", Vec::new()),
-                Node::of("Softmax", &["m"], "y", vec![Attribute::of_int("axis", axis)]),
+                Node::new("Transpose", &["x"], "t", vec![Attribute::of_ints("perm", &[2, 0, 3, 1, 4])]),
+                Node::new("Squeeze", &["t"], "s", vec![Attribute::of_ints("axes", &[0])]),
+                Node::new("Mul", &["s", "s"], "m", Vec::new()),
+                Node::new("Softmax", &["m"], "y", vec![Attribute::of_int("axis", axis)]),
             ];
             assert_eq!(raised(12, nodes).is_ok(), fits, "{axis}");
         }
-        let unknown = vec![Node::of("Softmax", &["x"], "y", Vec::new())];
+        let unknown = vec![Node::new("Softmax", &["x"], "y", Vec::new())];
         assert_eq!(raised(11, unknown).map(|_| ()), Err(ModelError::Changed("Softmax".into())));
     }
 
@@ -165,7 +165,7 @@ mod tests {
             (17, "Upsample", Ok(17)),
         ];
         for (opset, op, expected) in table {
-            let nodes = vec![Node::of(op, &["x"], "y", Vec::new())];
+            let nodes = vec![Node::new(op, &["x"], "y", Vec::new())];
             assert_eq!(raised(opset, nodes).map(|model| model.opset), expected, "{op}");
         }
     }

@@ -142,23 +142,23 @@ mod tests {
 
     #[test]
     fn nodes_by_operator_weight_and_neighbour() {
-        let mut foreign = Node::of("Relu", &["scaled"], "foreign", Vec::new());
+        let mut foreign = Node::new("Relu", &["scaled"], "foreign", Vec::new());
         foreign.domain = "other".into();
         let nodes = vec![
-            (Node::of("Relu", &["x"], "relu", Vec::new()), true),
-            (Node::of("Mul", &["relu", "tiny"], "small", Vec::new()), false),
+            (Node::new("Relu", &["x"], "relu", Vec::new()), true),
+            (Node::new("Mul", &["relu", "tiny"], "small", Vec::new()), false),
             // A layer normalisation: float32 from its mean to its quotient.
-            (Node::of("ReduceMean", &["relu"], "mean", Vec::new()), false),
-            (Node::of("Sub", &["relu", "mean"], "centred", Vec::new()), false),
-            (Node::of("Pow", &["centred", "two"], "squared", Vec::new()), false),
-            (Node::of("ReduceMean", &["squared"], "variance", Vec::new()), false),
-            (Node::of("Add", &["variance", "two"], "sum", Vec::new()), false),
-            (Node::of("Sqrt", &["sum"], "root", Vec::new()), false),
-            (Node::of("Div", &["centred", "root"], "normal", Vec::new()), false),
-            (Node::of("Mul", &["normal", "two"], "scaled", Vec::new()), true),
-            (Node::of("Transpose", &["root"], "turned", Vec::new()), false),
-            (Node::of("Transpose", &["scaled"], "other", Vec::new()), true),
-            (Node::of("NotKnown", &["scaled"], "unknown", Vec::new()), false),
+            (Node::new("ReduceMean", &["relu"], "mean", Vec::new()), false),
+            (Node::new("Sub", &["relu", "mean"], "centred", Vec::new()), false),
+            (Node::new("Pow", &["centred", "two"], "squared", Vec::new()), false),
+            (Node::new("ReduceMean", &["squared"], "variance", Vec::new()), false),
+            (Node::new("Add", &["variance", "two"], "sum", Vec::new()), false),
+            (Node::new("Sqrt", &["sum"], "root", Vec::new()), false),
+            (Node::new("Div", &["centred", "root"], "normal", Vec::new()), false),
+            (Node::new("Mul", &["normal", "two"], "scaled", Vec::new()), true),
+            (Node::new("Transpose", &["root"], "turned", Vec::new()), false),
+            (Node::new("Transpose", &["scaled"], "other", Vec::new()), true),
+            (Node::new("NotKnown", &["scaled"], "unknown", Vec::new()), false),
             (foreign, false),
         ];
         let (nodes, expected): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();

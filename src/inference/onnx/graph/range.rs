@@ -11,7 +11,7 @@ pub struct Range {
 
 impl Range {
     /// From the lowest to the highest of `values`; `None` where there are none. What is not finite is passed over.
-    pub fn of(values: &[f32]) -> Option<Self> {
+    pub fn from_values(values: &[f32]) -> Option<Self> {
         let finite = values.iter().copied().filter(|value| value.is_finite());
         finite.map(|value| Self { low: value, high: value }).reduce(Self::merge)
     }
@@ -62,10 +62,10 @@ mod tests {
 
     #[test]
     fn of_values() {
-        assert_eq!(Range::of(&[]), None);
-        assert_eq!(Range::of(&[f32::NAN]), None);
-        assert_eq!(Range::of(&[3.0]), Some(range(3.0, 3.0)));
-        assert_eq!(Range::of(&[1.0, -1e9, f32::NAN, f32::INFINITY, 1e9]), Some(range(-1e9, 1e9)));
+        assert_eq!(Range::from_values(&[]), None);
+        assert_eq!(Range::from_values(&[f32::NAN]), None);
+        assert_eq!(Range::from_values(&[3.0]), Some(range(3.0, 3.0)));
+        assert_eq!(Range::from_values(&[1.0, -1e9, f32::NAN, f32::INFINITY, 1e9]), Some(range(-1e9, 1e9)));
     }
 
     #[test]

@@ -70,9 +70,9 @@ impl FleetObserver {
         let start = lately.now().await?.saturating_sub(window).max(since);
         let (batch, ecs) = (name(&self.batch), name(&self.ecs));
         let (of_batch, of_ecs) = join(lately.ended(batch, start), lately.ended(ecs, start)).await;
-        let of_ecs = Seen::of(&of_ecs?);
+        let of_ecs = Seen::from_ended(&of_ecs?);
         Ok(Stored {
-            batch: Seen::of(&of_batch?),
+            batch: Seen::from_ended(&of_batch?),
             // A service that is not muster's leaves no record.
             ecs: (of_ecs.images > 0).then_some(of_ecs),
             last: lately.last(batch).await?,
