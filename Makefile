@@ -9,10 +9,12 @@ export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
 export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
 export MUSTER_VENV   ?= $(abspath $(VENV))
 APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4 chromium mmdebstrap
-# The debug build without a fleet: the fastest to build, and fast enough for the demo. `make bench` and an installed muster are
-# release builds.
+# The program without a fleet, as a debug build: the fastest to build, and fast enough for the demo. It has a folder of its own,
+# so that neither the demo nor the tests replace the other's program.
+FOLDER       := target/folder/debug/muster
+# The whole program, built with the features that the tests ask of shared crates, so that cargo does not compile muster twice.
 MUSTER       := target/debug/muster
-BUILD        := build --no-default-features
+# What `make bench` measures and a person installs.
 RELEASED     := target/release/muster
 # Where a storm takes place.
 STORM        := --photos $(PHOTOS)/gallery --servers '$(VENV)/bin/python tests/stack/stack.py'
@@ -26,14 +28,13 @@ SHELL        := /bin/bash
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
 
-demo: $(MUSTER) models $(PHOTOS)/demo ## set up, then find and group the people in real photos
-	$(MUSTER) index $(PHOTOS)/demo --library $(CACHE)/demo-library
+demo: $(FOLDER) $(PHOTOS)/demo ## set up, then find and group the people in real photos
+	$(FOLDER) models pull open
+	$(FOLDER) index $(PHOTOS)/demo --library $(CACHE)/demo-library
 
-# Tests wait more than they compute, so more of them run beside each other than there are cores.
-export RUST_TEST_THREADS ?= 4
+# Tests wait more than they compute: at least four of them run beside each other.
+export RUST_TEST_THREADS ?= $(shell cores=$$(nproc); echo $$((cores > 4 ? cores : 4)))
 
-# These targets build with the features that the tests ask of shared crates, so that cargo does not compile muster twice.
-test setup stack-demo stack-telemetry outages fleet-demo chaos soak gpu-test: BUILD := test --workspace --no-run
 test: deploy-check models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
 	@# Five minutes of steady work beside the tests, which leave a core for it.
 	$(MUSTER) soak $(STORM) --minutes 5 --rate 4 --report $(CACHE)/soak > $(CACHE)/soak.txt 2>&1 & soak=$$!; \
@@ -125,8 +126,11 @@ models: $(MUSTER)
 clean: ## remove what was built and installed here
 	rm -rf target $(CACHE)
 
+$(FOLDER): $(CACHE)/apt.done FORCE
+	cargo build --locked --no-default-features --features gpu --target-dir target/folder
+
 $(MUSTER): $(CACHE)/apt.done FORCE
-	cargo $(BUILD) --locked
+	cargo test --workspace --locked --no-run
 
 $(RELEASED): $(CACHE)/apt.done FORCE
 	cargo build --release --locked

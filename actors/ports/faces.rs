@@ -55,6 +55,13 @@ pub enum FacesError {
     },
 }
 
+/// A thread that read or wrote died.
+impl From<tokio::task::JoinError> for FacesError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Failed { class: Class::Bug, message: error.to_string() }
+    }
+}
+
 impl Classified for FacesError {
     fn class(&self) -> Class {
         match self {

@@ -122,3 +122,31 @@ impl From<Role> for muster_http::Role {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails to compile where a library has a value that the command line lacks, and fails where one is spelt as another.
+    macro_rules! mirrors {
+        ($theirs:path as $Theirs:ident, $Ours:ident: $($value:ident),+) => {{
+            type $Theirs = $theirs;
+            let ours = |theirs: &$Theirs| match theirs {
+                $($Theirs::$value => $Ours::$value),+
+            };
+            let all = [$($Theirs::$value),+];
+            assert!(all.iter().all(|theirs| $Theirs::from(ours(theirs)) == *theirs));
+            assert_eq!(all.len(), $Ours::value_variants().len());
+        }};
+    }
+
+    #[test]
+    fn the_command_line_has_every_value_of_the_libraries() {
+        mirrors!(muster_config::Provider as P, Provider: Auto, Cpu, OpenVino, Cuda, TensorRt);
+        mirrors!(muster_inference::onnx::product::Precision as N, Precision: Float, Half, Int8);
+        mirrors!(muster_inference::onnx::graph::int8::Target as T, Target: AnyCpu, Vnni, TensorRt);
+        mirrors!(muster_vision::isolated::Ask as A, Ask: Decode, Header, Thumbnail);
+        #[cfg(feature = "serve")]
+        mirrors!(muster_http::Role as R, Role: Read, Write, Admin);
+    }
+}

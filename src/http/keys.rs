@@ -103,7 +103,7 @@ impl Keys {
         }
         let mut secret = [0; 32];
         let random = getrandom::fill(&mut secret);
-        random.map_err(|error| KeysError::Io { path: "/dev/urandom".into(), source: error.into() })?;
+        random.map_err(|error| KeysError::Io { path: "random bytes of the system".into(), source: error.into() })?;
         let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret));
         self.keys.push(Key { name: name.to_owned(), role, hash: hash(&key).to_string() });
         self.write()?;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use muster_aws::classify::{Fault, fault};
 use muster_aws::depth::{depth, name};
 use muster_aws::s3::S3Bucket;
-use muster_worker::recognition::Remote;
 use muster_worker::recognition::letter::{ANSWERS, PHOTOS};
+use muster_worker::recognition::{Remote, RemoteStores};
 
 /// Objects are counted so far.
 const COUNTED: u64 = 10_000;
@@ -38,28 +38,21 @@ pub struct Content {
 }
 
 /// Can empty them.
-pub struct Purger {
-    sqs: Client,
-    requests: String,
-    responses: String,
-    photos: S3Bucket,
-    answers: S3Bucket,
-}
+pub struct Purger(RemoteStores);
 
 impl Purger {
     /// Over what lies between a web front and its workers.
     pub fn new(remote: &Remote) -> Self {
-        let (sqs, [requests, responses], [photos, answers]) = remote.stores();
-        Self { sqs, requests, responses, photos, answers }
+        Self(remote.stores())
     }
 
     /// What lies there.
     pub async fn content(&self, store: Store) -> Result<Content, Fault> {
         let (name, count) = match store {
-            Store::Requests => self.messages(&self.requests).await?,
-            Store::Responses => self.messages(&self.responses).await?,
-            Store::Photos => objects(&self.photos, PHOTOS).await?,
-            Store::Answers => objects(&self.answers, ANSWERS).await?,
+            Store::Requests => self.messages(&self.0.requests).await?,
+            Store::Responses => self.messages(&self.0.responses).await?,
+            Store::Photos => objects(&self.0.photos, PHOTOS).await?,
+            Store::Answers => objects(&self.0.answers, ANSWERS).await?,
         };
         Ok(Content { store, name, count })
     }
@@ -67,20 +60,20 @@ impl Purger {
     /// Empties it. SQS takes up to a minute, and does not begin again before.
     pub async fn purge(&self, store: Store) -> Result<(), Fault> {
         match store {
-            Store::Requests => self.drain(&self.requests).await,
-            Store::Responses => self.drain(&self.responses).await,
-            Store::Photos => self.photos.clear(PHOTOS).await.map(drop),
-            Store::Answers => self.answers.clear(ANSWERS).await.map(drop),
+            Store::Requests => self.drain(&self.0.requests).await,
+            Store::Responses => self.drain(&self.0.responses).await,
+            Store::Photos => self.0.photos.clear(PHOTOS).await.map(drop),
+            Store::Answers => self.0.answers.clear(ANSWERS).await.map(drop),
         }
     }
 
     async fn messages(&self, queue: &str) -> Result<(String, u64), Fault> {
-        let depth = depth(&self.sqs, queue).await?;
+        let depth = depth(&self.0.sqs, queue).await?;
         Ok((name(queue).to_owned(), depth.visible + depth.delayed + depth.in_flight))
     }
 
     async fn drain(&self, queue: &str) -> Result<(), Fault> {
-        let purged = self.sqs.purge_queue().queue_url(queue).send().await;
+        let purged = self.0.sqs.purge_queue().queue_url(queue).send().await;
         purged.map(drop).map_err(|error| fault(&format!("PurgeQueue of {}", name(queue)), &error))
     }
 }

@@ -28,7 +28,6 @@ use muster_gallery::{Album, AlbumError, Albums};
 use muster_index::FlatFactory;
 use muster_stores::mongo::{MongoError, MongoFaces, Scope, pages};
 use muster_worker::fleet::{FleetError, Stores, Target};
-use muster_worker::recognition::error::died;
 
 /// Numbers in vectors that are kept grouped between corrections: 512 MiB.
 const KEPT: usize = 128 << 20;
@@ -110,7 +109,7 @@ impl<F: Fn(&GallerySnapshot) -> Result<(Vec<Verdict>, Spoken), SayError> + Send 
 async fn whole<R: Send + 'static>(
     work: impl Future<Output = Result<R, AlbumError>> + Send + 'static,
 ) -> Result<R, AlbumError> {
-    tokio::spawn(work.in_current_span()).await.map_err(|error| died(&error))?
+    tokio::spawn(work.in_current_span()).await.map_err(FacesError::from)?
 }
 
 /// Groups as they were.
@@ -134,7 +133,7 @@ impl FleetAlbum {
         work: impl FnOnce(&Shared, &GalleryId) -> Result<R, IndexError> + Send + 'static,
     ) -> Result<R, AlbumError> {
         let (shared, gallery) = (Arc::clone(&self.shared), self.gallery.clone());
-        Ok(tokio::task::spawn_blocking(move || work(&shared, &gallery)).await.map_err(|error| died(&error))??)
+        Ok(tokio::task::spawn_blocking(move || work(&shared, &gallery)).await.map_err(FacesError::from)??)
     }
 
     async fn snapshot(&self) -> Result<GallerySnapshot, AlbumError> {

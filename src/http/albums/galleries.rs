@@ -8,7 +8,6 @@ use muster_actors::ports::faces::FacesError;
 use muster_gallery::LIBRARY_GALLERY;
 
 use muster_library::{Library, LibraryError, groups};
-use muster_worker::recognition::error::died;
 use muster_worker::recognition::galleries::Galleries;
 use parking_lot::Mutex;
 
@@ -27,7 +26,7 @@ impl LibraryGallery {
     ) -> Result<R, FacesError> {
         let library = Arc::clone(&self.0);
         let read = move || work(&mut library.lock());
-        Ok(tokio::task::spawn_blocking(read).await.map_err(|error| died(&error))??)
+        Ok(tokio::task::spawn_blocking(read).await.map_err(FacesError::from)??)
     }
 }
 

@@ -12,6 +12,7 @@ use muster_actors::grouping::hold::Spoken;
 use muster_actors::grouping::say::Say;
 use muster_actors::grouping::{Kept, Params};
 use muster_actors::ports::faces::Commit;
+use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 use muster_gallery::{ENROLLED, LIBRARY_GALLERY};
 
@@ -28,7 +29,6 @@ use muster_library::forget::{self, Target};
 use muster_library::{Library, LibraryError, SqliteFaces, grouping, groups, tombstones, write};
 use muster_library::{pages, view};
 use muster_worker::recognition::Crowd;
-use muster_worker::recognition::error::died;
 use parking_lot::Mutex;
 
 /// Numbers in vectors that are kept grouped between corrections: 512 MiB.
@@ -68,7 +68,7 @@ impl LibraryAlbum {
     ) -> Result<R, AlbumError> {
         let parts = Arc::clone(&self.0);
         let read = move || work(&mut parts.reader.lock());
-        Ok(tokio::task::spawn_blocking(read).await.map_err(|error| died(&error))??)
+        Ok(tokio::task::spawn_blocking(read).await.map_err(FacesError::from)??)
     }
 
     /// Changes something, after what was written before.

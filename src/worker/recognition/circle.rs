@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
-use super::error::{CrowdError, died};
+use super::error::CrowdError;
 use super::galleries::Galleries;
 use muster_index::FlatFactory;
 
@@ -140,7 +140,7 @@ impl Circle {
             drop(turn);
             read
         });
-        read.await.map_err(|error| died(&error))?
+        read.await.map_err(FacesError::from)?
     }
 
     async fn fetch(&self) -> Result<Arc<Known>, CrowdError> {
@@ -152,7 +152,7 @@ impl Circle {
             let snapshot = self.galleries.snapshot(&self.gallery).await?;
             let (generation, dimensions) = (snapshot.generation, self.dimensions);
             let build = move || Enrolled::new(&snapshot, dimensions, &FlatFactory).map(Mutex::new);
-            let enrolled = tokio::task::spawn_blocking(build).await.map_err(|error| died(&error))??;
+            let enrolled = tokio::task::spawn_blocking(build).await.map_err(FacesError::from)??;
             let (checked, took) = (Mutex::new(begun), begun.elapsed());
             let fresh = Arc::new(Known { generation, read: Instant::now(), checked, took, enrolled });
             let mut known = lock(&self.known);

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::grouping::identification::{Identified, Rule};
+use muster_actors::ports::faces::FacesError;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::circle::Circle;
-use super::error::{CrowdError, died};
+use super::error::CrowdError;
 use super::galleries::Galleries;
 
 /// Galleries that stay in memory; who was asked for longest ago makes room.
@@ -45,7 +46,7 @@ impl Crowd {
         let (known, rule) = (known?, self.rule);
         // The second is needed to judge the first.
         let search = move || known.search(&probes, keep.max(2));
-        let found = tokio::task::spawn_blocking(search).await.map_err(|error| died(&error))??;
+        let found = tokio::task::spawn_blocking(search).await.map_err(FacesError::from)??;
         Ok(found.into_iter().map(|candidates| rule.judge(candidates, keep)).collect())
     }
 

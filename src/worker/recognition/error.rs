@@ -29,8 +29,3 @@ impl Classified for CrowdError {
         }
     }
 }
-
-/// A thread that searched or read died.
-pub fn died(error: &tokio::task::JoinError) -> FacesError {
-    FacesError::Failed { class: Class::Bug, message: error.to_string() }
-}

@@ -27,7 +27,7 @@ pub use {
     analyst::Analyst,
     here::Here,
     recognizer::{Recognizer, Refusal},
-    remote::Remote,
+    remote::{Remote, RemoteStores},
     room::Place,
 };
 pub use {crowd::Crowd, seen::Ask};

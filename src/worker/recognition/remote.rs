@@ -53,6 +53,20 @@ struct Buckets {
     objects: S3Objects,
 }
 
+/// What lies between a web front and its workers.
+pub struct RemoteStores {
+    /// A client of the queues.
+    pub sqs: aws_sdk_sqs::Client,
+    /// URL of the queue of requests.
+    pub requests: String,
+    /// URL of the queue of replies.
+    pub responses: String,
+    /// Where photos of callers lie.
+    pub photos: S3Bucket,
+    /// Where answers lie.
+    pub answers: S3Bucket,
+}
+
 /// Recognition by workers elsewhere.
 pub struct Remote {
     room: Room,
@@ -152,11 +166,11 @@ impl Remote {
         })
     }
 
-    /// What lies between it and its workers: a client with the URLs of the queues of requests and replies, and the buckets of
-    /// photos and answers.
-    pub fn stores(&self) -> (aws_sdk_sqs::Client, [String; 2], [S3Bucket; 2]) {
+    /// What lies between it and its workers.
+    pub fn stores(&self) -> RemoteStores {
         let Buckets { photos, answers, .. } = self.buckets.clone();
-        (self.sqs.clone(), [self.requests.clone(), self.responses.clone()], [photos, answers])
+        let (requests, responses) = (self.requests.clone(), self.responses.clone());
+        RemoteStores { sqs: self.sqs.clone(), requests, responses, photos, answers }
     }
 
     /// Sends a photo, and waits for its answer: `whole` with the faces themselves.
