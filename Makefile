@@ -20,6 +20,7 @@ RELEASED     := target/release/muster
 STORM        := --photos $(PHOTOS)/gallery --servers '$(VENV)/bin/python tests/stack/stack.py'
 UNIT         := structure chaos cutover devices faults fleet layers pipeline scaler
 FUZZED       := header exif jpeg png webp heif message split sibling manifest model wheel settings trace memory cutover key library
+STEADY        = $(MUSTER) soak $(STORM) --minutes 5 --rate 4 --report $(CACHE)/soak > $(CACHE)/soak.txt 2>&1
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -36,10 +37,10 @@ demo: $(FOLDER) $(PHOTOS)/demo ## set up, then find and group the people in real
 export RUST_TEST_THREADS ?= $(shell cores=$$(nproc); echo $$((cores > 4 ? cores : 4)))
 
 test: deploy-check models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set up, then run every test
-	@# Five minutes of steady work beside the tests, which leave a core for it.
-	$(MUSTER) soak $(STORM) --minutes 5 --rate 4 --report $(CACHE)/soak > $(CACHE)/soak.txt 2>&1 & soak=$$!; \
+	@# Five minutes of steady work beside the tests. What grew there is measured again alone: a leak shows on a quiet machine too.
+	$(STEADY) & soak=$$!; \
 	tests=0; cargo test --workspace --locked --no-fail-fast || tests=$$?; \
-	wait $$soak || { tests=1; cat $(CACHE)/soak.txt; }; exit $$tests
+	wait $$soak || $(STEADY) || { tests=1; cat $(CACHE)/soak.txt; }; exit $$tests
 
 # Each of these programs needs neither a server nor a photo nor a model.
 unit: $(CACHE)/apt.done ## the tests that need no server, photo or model: units, properties, simulated schedules

@@ -1,6 +1,5 @@
 //! Empties what lies between a web tier and its workers: whoever waits gets no answer.
 
-use aws_sdk_sqs::Client;
 use serde::{Deserialize, Serialize};
 
 use muster_aws::classify::{Fault, fault};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::grouping::identification::{Candidate, Enrolled};
+use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OwnedMutexGuard;
