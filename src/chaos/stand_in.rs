@@ -77,7 +77,7 @@ impl Fault {
 }
 
 impl StandIn {
-    /// A device whose faults stand in the file that [`FAULT`] names.
+    /// A device whose faults stand in the file that `FAULT` names.
     pub fn from_env() -> Arc<dyn Engine> {
         Arc::new(Self { fault: std::env::var_os(FAULT).map(PathBuf::from), broken: AtomicBool::new(false) })
     }

@@ -187,7 +187,7 @@ impl Samples<'_> {
     }
 }
 
-/// Everything that goes out, in the order of [`names::METRICS`].
+/// Everything that goes out, in the order of `names::METRICS`.
 pub fn samples(progress: &Progress, extra: &Extra) -> Vec<Sample> {
     let common = [("service", extra.service.clone()), ("device", extra.device.to_owned())];
     let common: Labels = common.into_iter().filter(|(_, value)| !value.is_empty()).collect();

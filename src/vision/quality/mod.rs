@@ -19,7 +19,7 @@ use pose::Pose;
 pub struct Thresholds {
     /// Shorter side of the box in pixels of the full image.
     pub min_size: f32,
-    /// 0 to 1, of [`sharpness::measure`].
+    /// 0 to 1, of `sharpness::measure`.
     pub min_sharpness: f32,
     /// Mean luma, 0 to 1.
     pub min_level: f32,
