@@ -40,7 +40,7 @@ test: deploy-check models $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## set u
 	@# Five minutes of steady work beside the tests. What grew there is measured again alone: a leak shows on a quiet machine too.
 	$(STEADY) & soak=$$!; \
 	tests=0; cargo test --workspace --locked --no-fail-fast || tests=$$?; \
-	wait $$soak || $(STEADY) || { tests=1; cat $(CACHE)/soak.txt; }; exit $$tests
+	wait $$soak || { cat $(CACHE)/soak.txt; $(STEADY); } || { tests=1; cat $(CACHE)/soak.txt; }; exit $$tests
 
 # Each of these programs needs neither a server nor a photo nor a model.
 unit: $(CACHE)/apt.done ## the tests that need no server, photo or model: units, properties, simulated schedules

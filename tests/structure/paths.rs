@@ -15,7 +15,7 @@ const TEXTS: [&str; 12] =
 /// Folders that a build or a fuzzer makes: texts may name them, and what lies in them is not read.
 const GENERATED: [&str; 3] = ["tests/fuzz/artifacts", "tests/fuzz/corpus", "tests/fuzz/target"];
 
-/// Paths from the root of the repository that a text names. One that goes on with a placeholder (`docs/{name}.md`) counts up
+/// Paths from the root of the repository that a text names. One that goes on with a part to fill in (`docs/{name}.md`) counts up
 /// to there.
 fn named(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_./-".contains(c)));

@@ -1,5 +1,5 @@
 # Limits the build of FAISS to the flat index and what it needs: 18 of 95 files, and five of the C interface. The whole
-# library, with its demos and benchmarks, takes ten times as long to compile (docs/adr/0003-faiss.md). Code that calls more
+# library, with its demos and benchmarks, takes minutes to compile (docs/adr/0003-faiss.md). Code that calls more
 # of the `faiss` crate does not link: name its file here, then `cargo clean -p faiss-sys`: cargo does
 # not see that this file changed.
 set(FAISS_ENABLE_EXTRAS OFF)
