@@ -12,10 +12,12 @@ use crate::domain::face::FaceId;
 use crate::domain::gallery::{Decision, FaceVector, Verdict};
 use crate::domain::image::ImageId;
 use crate::grouping::constraints::Constraints;
-use crate::grouping::graph::{Graph, dot};
-use crate::grouping::linkage::{Item, agglomerate, likeness};
+use crate::grouping::calibration::Calibration;
+use crate::grouping::evidence::needed;
+use crate::grouping::graph::Graph;
+use crate::grouping::linkage::{Item, agglomerate};
 use crate::grouping::params::Params;
-use crate::grouping::voices::weighted_sum;
+use crate::grouping::voices::Sum;
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// What a poor face wants: a place in a cluster.
@@ -61,9 +63,9 @@ fn named(decisions: &[Decision]) -> BTreeSet<FaceId> {
 const UNSEEN: u32 = u32::MAX;
 
 impl Clustering {
-    /// An empty clustering of vectors of `dimensions`.
-    pub fn new(params: Params, dimensions: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
-        let graph = Graph::new(dimensions, params.threshold.min(params.attach_threshold), params.k, factory)?;
+    /// An empty clustering of vectors that a calibration fits.
+    pub fn new(params: Params, calibration: Calibration, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
+        let graph = Graph::new(calibration, params.edge, params.k, factory)?;
         let (constraints, named) = (Constraints::default(), BTreeSet::new());
         let (members, claims) = (HashMap::new(), HashMap::new());
         Ok(Self { params, graph, constraints, named, cluster: Vec::new(), members, claims, place: Vec::new() })
@@ -85,7 +87,7 @@ impl Clustering {
     }
 
     /// Adds faces. Ones that are here already change nothing; ones that differ replace what was here.
-    pub fn insert(&mut self, faces: Vec<FaceVector>, factory: &dyn IndexFactory) -> Result<(), IndexError> {
+    pub fn insert(&mut self, faces: &[FaceVector], factory: &dyn IndexFactory) -> Result<(), IndexError> {
         let ids: Vec<_> = faces.iter().map(|face| face.id).collect();
         let mut touched = self.graph.insert(faces, factory)?;
         self.cluster.resize(self.graph.slots(), None);
@@ -181,7 +183,7 @@ impl Clustering {
     /// Whether another good face of the same photo looks like this one.
     pub(crate) fn is_contested(&self, slot: u32) -> bool {
         self.graph.node(slot).is_some_and(|node| {
-            let alike = |other: &u32| self.graph.similarity(slot, *other) >= self.params.contested;
+            let alike = |other: &u32| self.graph.excess(slot, *other) >= self.params.contested;
             self.is_core(slot)
                 && self.graph.photo(node.image).iter().any(|o| *o != slot && self.is_core(*o) && alike(o))
         })
@@ -190,8 +192,8 @@ impl Clustering {
     /// Neighbours through which faces connect.
     fn links(&self, slot: u32) -> impl Iterator<Item = (u32, f32)> + '_ {
         let voice = self.is_voice(slot);
-        let near = self.graph.edges(slot).filter(move |edge| voice && edge.similarity >= self.params.threshold);
-        near.filter(|edge| self.is_voice(edge.to)).map(|edge| (edge.to, edge.similarity))
+        let near = self.graph.edges(slot).filter(move |_| voice);
+        near.filter(|edge| self.is_voice(edge.to)).map(|edge| (edge.to, edge.excess))
     }
 
     fn is_free(&self, slot: u32) -> bool {
@@ -278,7 +280,7 @@ impl Clustering {
         let mut apart = Vec::new();
         for slot in component {
             let Some(from) = item(*slot) else { continue };
-            let near = self.links(*slot).filter_map(|(to, similarity)| Some((from, item(to)?, similarity)));
+            let near = self.links(*slot).filter_map(|(to, excess)| Some((from, item(to)?, excess)));
             edges.extend(near.filter(|(from, to, _)| from < to));
             if let Some(id) = self.id(*slot) {
                 let foes = self.constraints.apart.range((id, FaceId([0; 16]))..=(id, FaceId([255; 16])));
@@ -291,17 +293,16 @@ impl Clustering {
     }
 
     /// The cluster that a poor face resembles most; none where its photo has a face in it already.
-    fn claim(&self, slot: u32, sums: &mut HashMap<u32, (Vec<f32>, f32)>) -> Option<Claim> {
+    fn claim(&self, slot: u32, sums: &mut HashMap<u32, Sum>) -> Option<Claim> {
         let node = self.graph.node(slot)?;
-        let mut strongest: BTreeMap<u32, f32> = BTreeMap::new();
-        for edge in self.graph.edges(slot).filter(|e| e.similarity >= self.params.attach_threshold) {
-            let voice = self.is_voice(edge.to).then(|| self.cluster[edge.to as usize]).flatten();
-            if let Some(key) = voice {
-                let best = strongest.entry(key).or_insert(edge.similarity);
-                *best = best.max(edge.similarity);
-            }
-        }
-        let claims = strongest.into_iter().filter_map(|(key, strongest)| {
+        let own = Sum::over(&self.graph, &[slot]);
+        let near: BTreeSet<u32> = self
+            .graph
+            .edges(slot)
+            .filter(|edge| self.is_voice(edge.to))
+            .filter_map(|edge| self.cluster[edge.to as usize])
+            .collect();
+        let claims = near.into_iter().filter_map(|key| {
             let members = self.members.get(&key)?;
             // The same person a second time in a photo is alone, and no start of another group of that person.
             if members.len() == 1 && members.iter().all(|m| self.is_contested(*m)) {
@@ -311,14 +312,13 @@ impl Clustering {
             if members.iter().any(foe) {
                 return None;
             }
-            let (sum, weight) = sums.entry(key).or_insert_with(|| {
+            let sum = sums.entry(key).or_insert_with(|| {
                 let mut voices: Vec<_> = members.iter().copied().filter(|m| self.is_voice(*m)).collect();
                 voices.sort_by_cached_key(|m| self.id(*m));
-                weighted_sum(&self.graph, &voices)
+                Sum::over(&self.graph, &voices)
             });
-            let average = dot(self.graph.vector(slot), sum) / *weight;
-            let claim = Claim { cluster: key, score: likeness(average, strongest) };
-            (average >= self.params.linkage).then_some(claim)
+            let score = own.mean(sum) - needed(&self.params, sum.faces);
+            (score >= 0.0).then_some(Claim { cluster: key, score })
         });
         let smallest = |key: u32| self.members.get(&key).and_then(|m| m.iter().filter_map(|s| self.id(*s)).min());
         let best = claims.max_by(|a, b| {

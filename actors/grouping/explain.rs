@@ -1,7 +1,7 @@
 //! Why two faces are together or apart.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::fmt;
 
 use serde::Serialize;
@@ -10,11 +10,12 @@ use crate::domain::face::FaceId;
 use crate::domain::gallery::GallerySnapshot;
 use crate::domain::image::ImageId;
 use crate::grouping::cluster::Clustering;
+use crate::grouping::evidence::{log_odds, needed, probability};
 use crate::grouping::graph::dot;
 use crate::grouping::linkage::shared;
 use crate::grouping::params::Params;
 use crate::grouping::reconcile::gather;
-use crate::grouping::voices::{Score, contrast, speakers, weighted_sum};
+use crate::grouping::voices::{Score, Sum};
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// One step on the way from one face to another.
@@ -26,6 +27,10 @@ pub struct Step {
     pub to: FaceId,
     /// Cosine similarity.
     pub similarity: f32,
+    /// How far that lies above what the nearest strangers of the two reach.
+    pub excess: f32,
+    /// Probability that these two faces, alone, are one person.
+    pub probability: f32,
     /// Whether a person tied the two.
     pub said_same: bool,
 }
@@ -62,24 +67,19 @@ pub enum Rule {
         /// The contested face.
         face: FaceId,
     },
-    /// No way of edges above the threshold leads from one to the other.
+    /// No chain of look-alikes leads from one to the other.
     BelowThreshold {
-        /// The threshold.
-        threshold: f32,
+        /// How far two neighbours in a chain have to lie above their strangers.
+        edge: f32,
     },
-    /// The groups are not alike enough on average.
+    /// The groups do not lie far enough above their strangers on average.
     MeanTooLow {
-        /// Quality-weighted mean over all pairs.
+        /// Quality-weighted mean of the excess over all pairs.
         mean: f32,
-        /// What it would have to be.
-        linkage: f32,
-    },
-    /// Each group is much more alike within than to the other: look-alikes.
-    Contrast {
-        /// Standard deviations between the two means.
-        deviations: f32,
-        /// The most that is allowed.
-        limit: f32,
+        /// What it would have to be for this many pairs.
+        needed: f32,
+        /// Probability that the groups are one person.
+        probability: f32,
     },
     /// Each found others that it resembles more before the two could join.
     Order,
@@ -96,6 +96,10 @@ pub struct Explanation {
     pub together: bool,
     /// Their own cosine similarity, where both are known.
     pub similarity: Option<f32>,
+    /// How far that lies above what the nearest strangers of the two reach.
+    pub excess: Option<f32>,
+    /// Probability that the two faces, alone, are one person.
+    pub probability: Option<f32>,
     /// The way whose weakest edge is strongest: within the group when together, anywhere when apart; may be empty.
     pub path: Vec<Step>,
     /// What decided.
@@ -105,7 +109,7 @@ pub struct Explanation {
 impl Explanation {
     /// The weakest step of the path that a person did not say.
     pub(crate) fn weakest(&self) -> Option<&Step> {
-        self.path.iter().filter(|step| !step.said_same).min_by(|x, y| x.similarity.total_cmp(&y.similarity))
+        self.path.iter().filter(|step| !step.said_same).min_by(|x, y| x.excess.total_cmp(&y.excess))
     }
 }
 
@@ -117,13 +121,29 @@ pub fn explain(
     a: FaceId,
     b: FaceId,
 ) -> Result<Explanation, IndexError> {
-    let clustering = gather(snapshot.faces, &snapshot.decisions, params, factory)?;
-    let unknown = Explanation { a, b, together: false, similarity: None, path: Vec::new(), rule: Rule::Unknown };
-    Ok(clustering.and_then(|clustering| explain_in(&clustering, a, b)).unwrap_or(unknown))
+    let clustering = gather(&snapshot.faces, &snapshot.decisions, params, factory)?;
+    let vectors: HashMap<FaceId, &[f32]> =
+        snapshot.faces.iter().map(|face| (face.id, face.embedding.as_slice())).collect();
+    let unknown = Explanation {
+        a,
+        b,
+        together: false,
+        similarity: None,
+        excess: None,
+        probability: None,
+        path: Vec::new(),
+        rule: Rule::Unknown,
+    };
+    Ok(clustering.and_then(|clustering| explain_in(&clustering, &vectors, a, b)).unwrap_or(unknown))
 }
 
 /// Explains two faces of a clustering; `None` where one is not in it.
-pub(crate) fn explain_in(clustering: &Clustering, a: FaceId, b: FaceId) -> Option<Explanation> {
+fn explain_in(
+    clustering: &Clustering,
+    vectors: &HashMap<FaceId, &[f32]>,
+    a: FaceId,
+    b: FaceId,
+) -> Option<Explanation> {
     let graph = clustering.graph();
     let (from, to) = (graph.slot(a)?, graph.slot(b)?);
     let groups = clustering.partition();
@@ -134,14 +154,26 @@ pub(crate) fn explain_in(clustering: &Clustering, a: FaceId, b: FaceId) -> Optio
     };
     let (left, right) = (group(a), group(b));
     let together = left.contains(&to);
-    let path = widest(clustering, from, to, together.then_some(&left));
+    let path = widest(clustering, vectors, from, to, together.then_some(&left));
     let rule = if together {
         let said = clustering.constraints().unit(a).is_some_and(|unit| unit.contains(&b));
         if said { Rule::SaidSame } else { Rule::Connected }
     } else {
         cut(clustering, (a, b), &left, &right, &path)
     };
-    Some(Explanation { a, b, together, similarity: Some(graph.similarity(from, to)), path, rule })
+    let excess = graph.excess(from, to);
+    let probability = alone(clustering, excess);
+    let similarity = cosine(vectors, a, b);
+    Some(Explanation { a, b, together, similarity, excess: Some(excess), probability: Some(probability), path, rule })
+}
+
+/// The probability that two single faces are one person.
+fn alone(clustering: &Clustering, excess: f32) -> f32 {
+    probability(log_odds(clustering.params(), excess, 1))
+}
+
+fn cosine(vectors: &HashMap<FaceId, &[f32]>, a: FaceId, b: FaceId) -> Option<f32> {
+    Some(dot(vectors.get(&a)?, vectors.get(&b)?))
 }
 
 /// The rule that keeps two groups apart.
@@ -171,7 +203,7 @@ fn cut(
         let own = |face| graph.slot(face).and_then(|slot| graph.node(slot)).map(|node| node.image);
         return match own(a).filter(|image| own(b) == Some(*image)) {
             Some(image) => Rule::OnePhoto { image },
-            None => Rule::BelowThreshold { threshold: params.threshold },
+            None => Rule::BelowThreshold { edge: params.edge },
         };
     }
     if let Some(image) = shared(&photos(left), &photos(right)) {
@@ -185,14 +217,11 @@ fn cut(
         slots.iter().copied().filter(|slot| clustering.is_voice(*slot)).collect()
     };
     let (left, right) = (voices(left), voices(right));
-    let ((x, weight_x), (y, weight_y)) = (weighted_sum(graph, &left), weighted_sum(graph, &right));
-    let mean = dot(&x, &y) / (weight_x * weight_y);
-    if mean < params.linkage {
-        return Rule::MeanTooLow { mean, linkage: params.linkage };
-    }
-    let between = contrast(graph, &speakers(graph, left), &speakers(graph, right), params.near_duplicate);
-    if let Some(deviations) = between.filter(|deviations| *deviations > params.contrast) {
-        return Rule::Contrast { deviations, limit: params.contrast };
+    let (left, right) = (Sum::over(graph, &left), Sum::over(graph, &right));
+    let (mean, pairs) = (left.mean(&right), left.faces * right.faces);
+    let needed = needed(params, pairs);
+    if mean < needed {
+        return Rule::MeanTooLow { mean, needed, probability: probability(log_odds(params, mean, pairs)) };
     }
     match slots.iter().flatten().find(|slot| clustering.is_contested(**slot)).and_then(id) {
         Some(face) => Rule::Contested { face },
@@ -201,7 +230,13 @@ fn cut(
 }
 
 /// The path whose weakest edge is strongest (Dijkstra's algorithm with minimum for sum). Poor faces are only its ends.
-fn widest(clustering: &Clustering, from: u32, to: u32, within: Option<&BTreeSet<u32>>) -> Vec<Step> {
+fn widest(
+    clustering: &Clustering,
+    vectors: &HashMap<FaceId, &[f32]>,
+    from: u32,
+    to: u32,
+    within: Option<&BTreeSet<u32>>,
+) -> Vec<Step> {
     let (graph, constraints) = (clustering.graph(), clustering.constraints());
     let id = |slot: u32| graph.node(slot).map(|node| node.id);
     let mut reached: BTreeMap<u32, u32> = BTreeMap::new();
@@ -217,11 +252,11 @@ fn widest(clustering: &Clustering, from: u32, to: u32, within: Option<&BTreeSet<
         let mates = id(slot).and_then(|face| constraints.unit(face)).unwrap_or_default();
         let tied = mates.iter().filter_map(|mate| graph.slot(*mate)).map(|mate| (mate, f32::INFINITY));
         let bridge = slot == from || clustering.is_voice(slot);
-        let near = graph.edges(slot).filter(|_| bridge).map(|edge| (edge.to, edge.similarity));
-        for (next, similarity) in tied.chain(near) {
+        let near = graph.edges(slot).filter(|_| bridge).map(|edge| (edge.to, edge.excess));
+        for (next, excess) in tied.chain(near) {
             let inside = within.is_none_or(|group| group.contains(&next));
-            if inside && (next == to || clustering.is_voice(next) || similarity.is_infinite()) {
-                open.push((Score(width.min(similarity)), Reverse(id(next)), next, slot));
+            if inside && (next == to || clustering.is_voice(next) || excess.is_infinite()) {
+                open.push((Score(width.min(excess)), Reverse(id(next)), next, slot));
             }
         }
     }
@@ -230,7 +265,10 @@ fn widest(clustering: &Clustering, from: u32, to: u32, within: Option<&BTreeSet<
     while let Some(before) = reached.get(&at).copied().filter(|before| *before != at) {
         if let (Some(x), Some(y)) = (id(before), id(at)) {
             let said_same = constraints.unit(x).is_some_and(|unit| unit.contains(&y));
-            steps.push(Step { from: x, to: y, similarity: graph.similarity(before, at), said_same });
+            let excess = graph.excess(before, at);
+            let probability = alone(clustering, excess);
+            let similarity = cosine(vectors, x, y).unwrap_or_default();
+            steps.push(Step { from: x, to: y, similarity, excess, probability, said_same });
         }
         at = before;
     }
@@ -248,13 +286,14 @@ impl fmt::Display for Rule {
             Self::OnePhoto { image } => write!(f, "both are in photo {image}, and nobody is in a photo twice"),
             Self::LowQuality { face } => write!(f, "{face} is too poor to bridge, and resembles no group enough"),
             Self::Contested { face } => write!(f, "another face of its photo looks like {face}: it may not bridge"),
-            Self::BelowThreshold { threshold } => write!(f, "no way of edges of at least {threshold:.2} connects them"),
-            Self::MeanTooLow { mean, linkage } => {
-                write!(f, "their groups are alike by {mean:.3} on average, below {linkage:.2}")
+            Self::BelowThreshold { edge } => {
+                write!(f, "no chain of faces that are each {edge:.2} more alike than strangers connects them")
             }
-            Self::Contrast { deviations, limit } => write!(
+            Self::MeanTooLow { mean, needed, probability } => write!(
                 f,
-                "their groups are look-alikes: {deviations:.1} standard deviations less alike than each within, above {limit:.1}"
+                "their groups are {mean:.3} more alike than strangers, and {needed:.3} is needed: \
+                 they are one person with a probability of {:.0} %",
+                probability * 100.0
             ),
             Self::Order => write!(f, "each found others that it resembles more"),
         }
@@ -265,15 +304,21 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.together { "together" } else { "apart" };
         writeln!(f, "{} and {} are {word}: {}", self.a, self.b, self.rule)?;
-        if let Some(similarity) = self.similarity {
-            writeln!(f, "  directly: {similarity:.3}")?;
+        if let (Some(similarity), Some(excess), Some(probability)) = (self.similarity, self.excess, self.probability) {
+            writeln!(
+                f,
+                "  directly: similarity {similarity:.3}, {excess:+.3} against their strangers; \
+                 alone they are one person with a probability of {:.0} %",
+                probability * 100.0
+            )?;
         }
         for step in &self.path {
             let said = if step.said_same { "  (a person said so)" } else { "" };
-            writeln!(f, "  {} - {}: {:.3}{said}", step.from, step.to, step.similarity)?;
+            let (similarity, percent) = (step.similarity, step.probability * 100.0);
+            writeln!(f, "  {} - {}: {similarity:.3}, {percent:.0} %{said}", step.from, step.to)?;
         }
         if let Some(weakest) = self.weakest() {
-            writeln!(f, "  weakest edge of the best way: {:.3}", weakest.similarity)?;
+            writeln!(f, "  weakest link of the best chain: {:.3}", weakest.similarity)?;
         }
         Ok(())
     }

@@ -1,15 +1,18 @@
-//! The similarity graph: for every face its `k` nearest faces of other photos above a floor. A function of the set of
-//! faces alone, kept up to date as faces come and go.
+//! The graph of look-alikes: for every face its `k` nearest faces of other photos whose excess (similarity above the
+//! level of both faces' strangers, `calibration.rs`) reaches a floor. A function of the set of faces and of the
+//! calibration alone, kept up to date as faces come and go.
 //!
 //! The index proposes neighbours; the similarity that counts is recomputed here by [`dot`], because the rounding of a
 //! matrix product depends on how many vectors it was given at once.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
 
 use crate::domain::face::FaceId;
 use crate::domain::gallery::FaceVector;
 use crate::domain::image::ImageId;
+use crate::grouping::calibration::Calibration;
 use crate::ports::index::{Index, IndexError, IndexFactory};
 
 /// Queries given to the index at once: large enough for its matrix product, and small enough that the answers of a
@@ -36,13 +39,19 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
+fn digest_of(vector: &[f32]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    vector.iter().for_each(|v| hasher.write_u32(v.to_bits()));
+    hasher.finish()
+}
+
 /// An edge to a face.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Edge {
     /// Slot of the face it leads to.
     pub(crate) to: u32,
-    /// Cosine similarity.
-    pub(crate) similarity: f32,
+    /// How far the similarity lies above the level of both faces' strangers.
+    pub(crate) excess: f32,
 }
 
 /// A face in a slot.
@@ -54,10 +63,17 @@ pub(crate) struct Node {
     pub(crate) image: ImageId,
     /// How good, 0 to 1.
     pub(crate) quality: f32,
+    /// The similarity that the nearest of its strangers reach.
+    pub(crate) level: f32,
+    /// A digest of the vector as it was given.
+    given: u64,
 }
 
 /// Faces in slots, and their nearest neighbours. A slot is a small number that stays with a face while it is here.
 pub(crate) struct Graph {
+    calibration: Calibration,
+    /// No face here has a lower level.
+    lowest: f32,
     dimensions: usize,
     floor: f32,
     k: usize,
@@ -78,9 +94,17 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// An empty graph over vectors of `dimensions`, with edges of at least `floor`, `k` kept per face.
-    pub(crate) fn new(dimensions: usize, floor: f32, k: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
+    /// An empty graph with edges of at least `floor`, `k` kept per face.
+    pub(crate) fn new(
+        calibration: Calibration,
+        floor: f32,
+        k: usize,
+        factory: &dyn IndexFactory,
+    ) -> Result<Self, IndexError> {
+        let dimensions = calibration.dimensions();
         Ok(Self {
+            calibration,
+            lowest: f32::INFINITY,
             dimensions,
             floor,
             k: k.max(1),
@@ -117,14 +141,24 @@ impl Graph {
         self.slots.get(&id).copied()
     }
 
-    /// The vector in a slot.
+    /// What was learned of the strangers.
+    pub(crate) fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// The calibrated vector in a slot.
     pub(crate) fn vector(&self, slot: u32) -> &[f32] {
         &self.vectors[slot as usize * self.dimensions..][..self.dimensions]
     }
 
-    /// Cosine similarity of two faces.
-    pub(crate) fn similarity(&self, a: u32, b: u32) -> f32 {
-        dot(self.vector(a), self.vector(b))
+    /// The level of a face's strangers.
+    pub(crate) fn level(&self, slot: u32) -> f32 {
+        self.node(slot).map_or(0.0, |node| node.level)
+    }
+
+    /// How far the similarity of two faces lies above the mean level of their strangers.
+    pub(crate) fn excess(&self, a: u32, b: u32) -> f32 {
+        dot(self.vector(a), self.vector(b)) - 0.5 * (self.level(a) + self.level(b))
     }
 
     /// Slots of the faces of a photo.
@@ -141,13 +175,13 @@ impl Graph {
     /// changes nothing; one that differs replaces what was here.
     pub(crate) fn insert(
         &mut self,
-        faces: Vec<FaceVector>,
+        faces: &[FaceVector],
         factory: &dyn IndexFactory,
     ) -> Result<Vec<u32>, IndexError> {
         if let Some(face) = faces.iter().find(|face| face.embedding.len() != self.dimensions) {
             return Err(IndexError::Dimensions { expected: self.dimensions, got: face.embedding.len() });
         }
-        let fresh: Vec<_> = faces.into_iter().filter(|face| !self.holds(face)).collect();
+        let fresh: Vec<&FaceVector> = faces.iter().filter(|face| !self.holds(face)).collect();
         let replaced: Vec<_> = fresh.iter().map(|face| face.id).collect();
         let mut touched = self.remove(&replaced, factory)?;
         for block in fresh.chunks(BLOCK) {
@@ -160,33 +194,34 @@ impl Graph {
     }
 
     fn holds(&self, face: &FaceVector) -> bool {
-        self.slot(face.id).is_some_and(|slot| {
-            self.node(slot) == Some(&Node { id: face.id, image: face.image, quality: face.quality })
-                && self.vector(slot) == face.embedding.as_slice()
+        self.slot(face.id).and_then(|slot| self.node(slot)).is_some_and(|node| {
+            node.image == face.image && node.quality == face.quality && node.given == digest_of(&face.embedding)
         })
     }
 
-    fn insert_block(&mut self, block: &[FaceVector], touched: &mut Vec<u32>) -> Result<(), IndexError> {
+    fn insert_block(&mut self, block: &[&FaceVector], touched: &mut Vec<u32>) -> Result<(), IndexError> {
         let mut queries = Vec::with_capacity(block.len() * self.dimensions);
         let mut fresh = Vec::with_capacity(block.len());
-        for face in block {
+        let vectors: Vec<&[f32]> = block.iter().map(|face| face.embedding.as_slice()).collect();
+        let mut lowest_here = f32::INFINITY;
+        for (face, (vector, level)) in block.iter().zip(self.calibration.apply(&vectors)) {
             if self.slots.contains_key(&face.id) {
                 continue; // Twice in one call.
             }
-            // A vector that is not finite is like no other.
-            let finite = face.embedding.iter().all(|v| v.is_finite());
-            let start = queries.len();
-            queries.extend(face.embedding.iter().map(|v| if finite { *v } else { 0.0 }));
-            let node = Node { id: face.id, image: face.image, quality: face.quality };
-            fresh.push(self.take_slot(node, &queries[start..]));
+            lowest_here = lowest_here.min(level);
+            let given = digest_of(&face.embedding);
+            let node = Node { id: face.id, image: face.image, quality: face.quality, level, given };
+            fresh.push(self.take_slot(node, &vector));
+            queries.extend(vector);
         }
+        self.lowest = self.lowest.min(lowest_here);
         for slot in &fresh {
             self.position[*slot as usize] = u32::try_from(self.at.len()).unwrap_or(GONE);
             self.at.push(*slot);
         }
         self.index.add(&queries)?;
         // The answers hold every pair of this block twice, and each pair with an earlier face once.
-        let rows = self.index.range(&queries, fresh.len(), self.floor - SLACK)?;
+        let rows = self.index.range(&queries, fresh.len(), self.reach(lowest_here))?;
         for (slot, row) in fresh.iter().zip(rows) {
             let position = self.position[*slot as usize];
             for found in row.iter().filter(|found| found.position < position as usize) {
@@ -201,6 +236,11 @@ impl Graph {
             }
         }
         Ok(())
+    }
+
+    /// The similarity that a face of this level must have to another to have an edge.
+    fn reach(&self, level: f32) -> f32 {
+        self.floor + 0.5 * (level + self.lowest) - SLACK
     }
 
     fn take_slot(&mut self, node: Node, vector: &[f32]) -> u32 {
@@ -226,22 +266,22 @@ impl Graph {
 
     fn link(&mut self, a: u32, b: u32, touched: &mut Vec<u32>) {
         let (Some(left), Some(right)) = (self.node(a), self.node(b)) else { return };
-        let similarity = self.similarity(a, b);
-        if left.image != right.image && similarity >= self.floor {
-            self.offer(a, b, similarity, touched);
-            self.offer(b, a, similarity, touched);
+        let excess = self.excess(a, b);
+        if left.image != right.image && excess >= self.floor {
+            self.offer(a, b, excess, touched);
+            self.offer(b, a, excess, touched);
         }
     }
 
     /// Takes `to` among the nearest of `from` where it is near enough; the farthest goes where there are too many.
-    fn offer(&mut self, from: u32, to: u32, similarity: f32, touched: &mut Vec<u32>) {
-        let edge = Edge { to, similarity };
+    fn offer(&mut self, from: u32, to: u32, excess: f32, touched: &mut Vec<u32>) {
+        let edge = Edge { to, excess };
         let at = self.near[from as usize].partition_point(|held| self.nearer(held, &edge) == Ordering::Less);
         if at >= self.k {
             return;
         }
         self.near[from as usize].insert(at, edge);
-        self.held[to as usize].push(Edge { to: from, similarity });
+        self.held[to as usize].push(Edge { to: from, excess });
         touched.extend([from, to]);
         if self.near[from as usize].len() > self.k
             && let Some(gone) = self.near[from as usize].pop()
@@ -253,7 +293,7 @@ impl Graph {
 
     fn nearer(&self, a: &Edge, b: &Edge) -> Ordering {
         let id = |edge: &Edge| self.node(edge.to).map(|node| node.id);
-        b.similarity.total_cmp(&a.similarity).then_with(|| id(a).cmp(&id(b)))
+        b.excess.total_cmp(&a.excess).then_with(|| id(a).cmp(&id(b)))
     }
 
     fn unhold(&mut self, slot: u32, holder: u32) {
@@ -309,15 +349,16 @@ impl Graph {
         short.dedup();
         for block in short.chunks(BLOCK) {
             let queries: Vec<f32> = block.iter().flat_map(|slot| self.vector(*slot)).copied().collect();
-            let rows = self.index.range(&queries, block.len(), self.floor - SLACK)?;
+            let lowest = block.iter().map(|slot| self.level(*slot)).fold(f32::INFINITY, f32::min);
+            let rows = self.index.range(&queries, block.len(), self.reach(lowest))?;
             for (slot, row) in block.iter().zip(rows) {
                 for found in row {
                     let other = self.at[found.position];
                     let known = self.near[*slot as usize].iter().any(|edge| edge.to == other);
                     let (Some(mine), Some(theirs)) = (self.node(*slot), self.node(other)) else { continue };
-                    let similarity = self.similarity(*slot, other);
-                    if !known && other != *slot && mine.image != theirs.image && similarity >= self.floor {
-                        self.offer(*slot, other, similarity, touched);
+                    let excess = self.excess(*slot, other);
+                    if !known && other != *slot && mine.image != theirs.image && excess >= self.floor {
+                        self.offer(*slot, other, excess, touched);
                     }
                 }
             }

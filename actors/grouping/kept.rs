@@ -1,13 +1,14 @@
 //! Clusterings that are kept from one reconciliation of a gallery to the next: what is new is inserted, what is gone is taken
 //! away, and the result is what [`super::reconcile()`] says of the same faces.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::grouping::calibration::Calibration;
 use crate::grouping::cluster::Clustering;
 use crate::grouping::identity::identify;
 use crate::grouping::params::Params;
@@ -42,11 +43,18 @@ impl Kept {
             return Ok(identify(&[], &previous, &decisions, |_| None));
         };
         // Taken out while it is worked on: an error on the way leaves nothing half done behind.
-        let mut clustering = match self.take(gallery).filter(|kept| kept.graph().dimensions() == dimensions) {
-            Some(kept) => kept,
-            None => Clustering::new(self.params.clone(), dimensions, &*self.factory)?,
+        let fits = |kept: &Clustering| {
+            let calibration = kept.graph().calibration();
+            calibration.dimensions() == dimensions && !calibration.is_stale(faces.len())
         };
-        let here: BTreeSet<FaceId> = faces.iter().map(|face| face.id).collect();
+        let mut clustering = match self.take(gallery).filter(fits) {
+            Some(kept) => kept,
+            None => {
+                let calibration = Calibration::learn(&self.params, dimensions, &faces);
+                Clustering::new(self.params.clone(), calibration, &*self.factory)?
+            }
+        };
+        let here: HashSet<FaceId> = faces.iter().map(|face| face.id).collect();
         let graph = clustering.graph();
         let gone: Vec<FaceId> = (0..graph.slots())
             .filter_map(|slot| Some(graph.node(u32::try_from(slot).ok()?)?.id))
@@ -54,8 +62,8 @@ impl Kept {
             .collect();
         clustering.remove(&gone, &*self.factory)?;
         clustering.decide(&decisions);
-        clustering.insert(faces, &*self.factory)?;
-        let reconciled = name(&clustering, &previous, &decisions);
+        clustering.insert(&faces, &*self.factory)?;
+        let reconciled = name(&clustering, &faces, &previous, &decisions);
         self.keep(gallery.clone(), clustering);
         Ok(reconciled)
     }
@@ -91,25 +99,84 @@ mod tests {
         Kept::new(Params::default(), Arc::new(ScanFactory), floats)
     }
 
+    /// The calibration that is kept with the gallery.
+    fn calibration(kept: &Kept) -> Calibration {
+        kept.galleries().last().expect("it was grouped").1.graph().calibration().clone()
+    }
+
+    /// What a clustering from nothing says under a calibration.
+    fn afresh(calibration: Calibration, snapshot: &GallerySnapshot) -> Reconciled {
+        let mut clustering = Clustering::new(Params::default(), calibration, &ScanFactory).expect("an index");
+        clustering.decide(&snapshot.decisions);
+        clustering.insert(&snapshot.faces, &ScanFactory).expect("equal dimensions");
+        name(&clustering, &snapshot.faces, &snapshot.previous, &snapshot.decisions)
+    }
+
     #[test]
-    fn what_is_kept_groups_as_what_is_read_anew() {
+    fn what_is_kept_groups_as_what_is_read_anew_under_its_calibration() {
         for seed in 0..40 {
-            let (mut rng, kept) = (Rng(seed), kept(if seed % 4 == 0 { 0 } else { usize::MAX }));
+            let (mut rng, kept) = (Rng(seed), kept(usize::MAX));
             let (all, of) = (gallery(seed, 40), GalleryId("g".to_owned()));
             let mut previous = Partition::default();
             for round in 0..6u64 {
                 let faces: Vec<_> = all.iter().filter(|_| rng.below(4) > 0).cloned().collect();
                 let count = rng.below(4);
                 let decisions = verdicts(&mut rng, &all, count);
-                let expected = run(&faces, &decisions, &previous);
                 let snapshot = GallerySnapshot { generation: round, faces, decisions, previous };
-                let got = kept.reconcile(&of, snapshot).expect("equal dimensions");
-                assert_eq!(got, expected, "seed {seed}, round {round}");
+                let got = kept.reconcile(&of, snapshot.clone()).expect("equal dimensions");
+                assert_eq!(got, afresh(calibration(&kept), &snapshot), "seed {seed}, round {round}");
                 previous = got.partition;
             }
             let none = GallerySnapshot { previous: previous.clone(), ..GallerySnapshot::default() };
             assert_eq!(kept.reconcile(&of, none).expect("no faces"), run(&[], &[], &previous));
         }
+    }
+
+    #[test]
+    fn what_is_not_kept_groups_as_what_is_read_anew() {
+        let (faces, kept) = (gallery(7, 40), kept(0));
+        for _ in 0..2 {
+            let snapshot = GallerySnapshot { faces: faces.clone(), ..GallerySnapshot::default() };
+            let got = kept.reconcile(&GalleryId("g".to_owned()), snapshot).expect("equal dimensions");
+            assert_eq!(got, run(&faces, &[], &Partition::default()));
+        }
+    }
+
+    #[test]
+    fn a_gallery_that_doubles_is_calibrated_anew() {
+        let (faces, kept, of) = (gallery(3, 400), kept(usize::MAX), GalleryId("g".to_owned()));
+        for count in [100, 150, 201, 400, 401] {
+            let snapshot = GallerySnapshot { faces: faces[..count].to_vec(), ..GallerySnapshot::default() };
+            kept.reconcile(&of, snapshot).expect("equal dimensions");
+            let learned_anew = format!("{:?}", calibration(&kept))
+                == format!("{:?}", Calibration::learn(&Params::default(), 48, &faces[..count]));
+            assert_eq!(learned_anew, [100, 201].contains(&count), "{count} faces");
+        }
+    }
+
+    /// The order of arrival decides with which part of a gallery it was calibrated; that moves few faces.
+    #[test]
+    fn an_old_calibration_groups_nearly_all_faces_as_a_new_one() {
+        let (mut pairs, mut alike) = (0, 0);
+        for seed in 0..10 {
+            let faces = gallery(seed, 400);
+            let (early, late) = (&faces[..faces.len() / 2], &faces[..]);
+            let whole = GallerySnapshot { faces: late.to_vec(), ..GallerySnapshot::default() };
+            let [old, new] = [early, late].map(|learned| {
+                let calibration = Calibration::learn(&Params::default(), 48, learned);
+                afresh(calibration, &whole).partition.groups
+            });
+            let together = |groups: &[crate::domain::gallery::Group]| -> HashSet<(FaceId, FaceId)> {
+                let pairs = |faces: &[FaceId]| {
+                    faces.iter().flat_map(|a| faces.iter().map(|b| (*a, *b))).filter(|(a, b)| a < b).collect::<Vec<_>>()
+                };
+                groups.iter().flat_map(|group| pairs(&group.faces)).collect()
+            };
+            let (old, new) = (together(&old), together(&new));
+            pairs += old.union(&new).count();
+            alike += old.intersection(&new).count();
+        }
+        assert!(pairs > 5000 && alike * 100 >= pairs * 90, "{alike} of {pairs} pairs are together under both");
     }
 
     #[test]

@@ -1,22 +1,20 @@
 //! Constrained agglomeration of one connected component of the similarity graph.
 //!
 //! Starts from single faces (or units that a person tied together) and joins the two most similar clusters, again and
-//! again. Similarity of two clusters is four parts their quality-weighted average linkage (Sokal & Michener 1958) and one
-//! part their strongest edge: the average alone lets two look-alike photos of two people join before either finds its own
-//! person, the strongest edge alone chains. Three rules stop a join: a constraint (one photo, a person's word), an
-//! average below [`Params::linkage`], and [`contrast`] between two established clusters.
+//! again. What counts is the quality-weighted mean of the excess over all pairs of two clusters (average linkage, Sokal &
+//! Michener 1958), against what is needed for that many pairs: two single faces need more than two groups, whose mean
+//! is surer (`evidence.rs`). Two rules stop a join: a constraint (one photo, a person's word), and odds below
+//! [`Params::caution`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::domain::image::ImageId;
-use crate::grouping::graph::{Graph, dot};
+use crate::grouping::evidence::needed;
+use crate::grouping::graph::Graph;
 use crate::grouping::links::{Link, Links};
 use crate::grouping::params::Params;
-use crate::grouping::voices::{Score, contrast, speakers, weighted_sum};
-
-/// Share of the average in the similarity of two clusters; the rest is their strongest edge.
-const AVERAGE: f32 = 0.8;
+use crate::grouping::voices::{Score, Sum};
 
 /// What is joined: a face, or faces that a person tied together.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,10 +29,8 @@ pub(crate) struct Item {
 
 struct Cluster {
     items: Vec<usize>,
-    sum: Vec<f32>,
-    weight: f32,
+    sum: Sum,
     photos: Vec<ImageId>,
-    speakers: Vec<u32>,
     foes: Vec<usize>,
     /// Holds an item that may bridge.
     seeded: bool,
@@ -59,7 +55,7 @@ enum Pass {
 }
 
 /// Joins items (ascending by their smallest face) and returns clusters as lists of item numbers, each ascending.
-/// `edges` are pairs of items with a similarity, each pair at most a few times; `apart` pairs never end together.
+/// `edges` are pairs of items with an excess, each pair at most a few times; `apart` pairs never end together.
 pub(crate) fn agglomerate(
     graph: &Graph,
     items: &[Item],
@@ -67,18 +63,18 @@ pub(crate) fn agglomerate(
     apart: &[(usize, usize)],
     params: &Params,
 ) -> Vec<Vec<usize>> {
-    let mut state = State { graph, params, owner: (0..items.len()).collect(), clusters: Vec::new() };
+    let mut state = State { params, owner: (0..items.len()).collect(), clusters: Vec::new() };
     state.clusters = items.iter().enumerate().map(|(n, item)| cluster_of(graph, n, item)).collect();
     for (a, b) in apart {
         state.clusters[*a].foes.push(*b);
         state.clusters[*b].foes.push(*a);
     }
     let mut near = vec![Vec::new(); items.len()];
-    for (a, b, similarity) in edges.iter().filter(|(a, b, _)| a != b) {
+    for (a, b, excess) in edges.iter().filter(|(a, b, _)| a != b) {
         let link = match (&items[*a].voices[..], &items[*b].voices[..]) {
-            // One pair, and its similarity is known.
-            ([_], [_]) => state.pair(*a, *b, *similarity),
-            _ => Link { strongest: *similarity, ..state.stranger(*a, *b) },
+            // One pair, and its excess is known.
+            ([_], [_]) => state.pair(*a, *b, *excess),
+            _ => state.stranger(*a, *b),
         };
         near[*a].push((*b, link));
         near[*b].push((*a, link));
@@ -97,16 +93,13 @@ pub(crate) fn agglomerate(
 }
 
 fn cluster_of(graph: &Graph, number: usize, item: &Item) -> Cluster {
-    let (sum, weight) = weighted_sum(graph, &item.voices);
     let mut photos: Vec<_> = item.faces.iter().filter_map(|slot| graph.node(*slot)).map(|node| node.image).collect();
     photos.sort_unstable();
     photos.dedup();
     Cluster {
         items: vec![number],
-        sum,
-        weight,
+        sum: Sum::over(graph, &item.voices),
         photos,
-        speakers: speakers(graph, item.voices.clone()),
         foes: Vec::new(),
         seeded: item.bridges,
         alive: true,
@@ -116,7 +109,6 @@ fn cluster_of(graph: &Graph, number: usize, item: &Item) -> Cluster {
 }
 
 struct State<'a> {
-    graph: &'a Graph,
     params: &'a Params,
     owner: Vec<usize>,
     clusters: Vec<Cluster>,
@@ -131,15 +123,8 @@ impl State<'_> {
             self.choose(pass, likest, a, &mut heap);
         }
         while let Some((score, Reverse(a), Reverse(b))) = heap.pop() {
-            let (left, right) = (&self.clusters[a], &self.clusters[b]);
+            let left = &self.clusters[a];
             if !left.alive || left.best != Some((score, Reverse(b))) {
-                continue;
-            }
-            let between = contrast(self.graph, &left.speakers, &right.speakers, self.params.near_duplicate);
-            if between.is_some_and(|deviations| deviations > self.params.contrast) {
-                self.clusters[a].near.refuse(b);
-                self.clusters[b].near.refuse(a);
-                self.choose(pass, likest, a, &mut heap);
                 continue;
             }
             self.join(a, b);
@@ -175,7 +160,7 @@ impl State<'_> {
 
     /// How much two clusters want to join in a pass; `None` where they may not.
     fn score(&self, pass: Pass, likest: &[Option<usize>], a: usize, b: usize, link: &Link) -> Option<Score> {
-        if link.barred || link.refused {
+        if link.barred {
             return None;
         }
         let (left, right) = (&self.clusters[a], &self.clusters[b]);
@@ -193,22 +178,23 @@ impl State<'_> {
         if wanted { self.likeness(a, b, link) } else { None }
     }
 
-    /// How alike two clusters are; `None` where their average is below [`Params::linkage`].
+    /// How far two clusters are above what they need to join; `None` where they are below.
     fn likeness(&self, a: usize, b: usize, link: &Link) -> Option<Score> {
-        let average = link.total / (self.clusters[a].weight * self.clusters[b].weight);
-        (average >= self.params.linkage).then(|| Score(likeness(average, link.strongest)))
+        let (left, right) = (&self.clusters[a].sum, &self.clusters[b].sum);
+        let mean = link.total / (left.weight * right.weight);
+        let over = mean - needed(self.params, left.faces * right.faces);
+        (over >= 0.0).then_some(Score(over))
     }
 
     /// Two clusters without an edge.
     fn stranger(&self, a: usize, b: usize) -> Link {
-        let total = dot(&self.clusters[a].sum, &self.clusters[b].sum);
-        Link { strongest: f32::NEG_INFINITY, total, barred: self.barred(a, b), refused: false }
+        Link { total: self.clusters[a].sum.total(&self.clusters[b].sum), barred: self.barred(a, b) }
     }
 
     /// Two faces with an edge.
-    fn pair(&self, a: usize, b: usize, similarity: f32) -> Link {
-        let total = self.clusters[a].weight * self.clusters[b].weight * similarity;
-        Link { strongest: similarity, total, barred: self.barred(a, b), refused: false }
+    fn pair(&self, a: usize, b: usize, excess: f32) -> Link {
+        let total = self.clusters[a].sum.weight * self.clusters[b].sum.weight * excess;
+        Link { total, barred: self.barred(a, b) }
     }
 
     fn barred(&self, a: usize, b: usize) -> bool {
@@ -243,32 +229,23 @@ impl State<'_> {
         }
         let gone = &mut self.clusters[b];
         gone.alive = false;
-        let (items, sum, weight) = (std::mem::take(&mut gone.items), std::mem::take(&mut gone.sum), gone.weight);
+        let (items, sum) = (std::mem::take(&mut gone.items), std::mem::take(&mut gone.sum));
         let (photos, foes) = (std::mem::take(&mut gone.photos), std::mem::take(&mut gone.foes));
-        let (voices, seeded) = (std::mem::take(&mut gone.speakers), gone.seeded);
+        let seeded = gone.seeded;
         items.iter().for_each(|item| self.owner[*item] = a);
-        let graph = self.graph;
         let kept = &mut self.clusters[a];
         kept.near = Links::new(near);
         kept.items.extend(items);
-        kept.sum.iter_mut().zip(&sum).for_each(|(s, v)| *s += v);
-        kept.weight += weight;
+        kept.sum.add(&sum);
         kept.photos.extend(photos);
         kept.photos.sort_unstable();
         kept.photos.dedup();
         kept.foes.extend(foes);
-        kept.speakers.extend(voices);
-        kept.speakers = speakers(graph, std::mem::take(&mut kept.speakers));
         kept.seeded |= seeded;
     }
 }
 
 type Entry = (Score, Reverse<usize>, Reverse<usize>);
-
-/// By which the likest clusters join first.
-pub(crate) fn likeness(average: f32, strongest: f32) -> f32 {
-    AVERAGE * average + (1.0 - AVERAGE) * strongest
-}
 
 /// A photo in both sorted lists.
 pub(crate) fn shared(a: &[ImageId], b: &[ImageId]) -> Option<ImageId> {

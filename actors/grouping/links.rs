@@ -3,24 +3,18 @@
 /// What is known of two neighbouring clusters; for a join it is the sum of what was known of the parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
-    /// The strongest edge between them.
-    pub strongest: f32,
-    /// Quality-weighted sum over all their pairs.
+    /// Quality-weighted sum of the excess over all their pairs.
     pub total: f32,
     /// Whether a photo or a person's word keeps them apart.
     pub barred: bool,
-    /// Whether [`contrast`](super::voices::contrast) refused them as they are.
-    pub refused: bool,
 }
 
 impl Link {
     /// Of the two parts of a new cluster to a third.
     pub(crate) fn with(self, other: Self) -> Self {
         Self {
-            strongest: self.strongest.max(other.strongest),
             total: self.total + other.total,
             barred: self.barred || other.barred,
-            refused: false,
         }
     }
 }
@@ -30,9 +24,9 @@ impl Link {
 pub(crate) struct Links(Vec<(usize, Link)>);
 
 impl Links {
-    /// From neighbours in any order; of one that comes twice, the stronger edge.
+    /// From neighbours in any order; one that comes twice is taken once.
     pub(crate) fn new(mut links: Vec<(usize, Link)>) -> Self {
-        links.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then(y.strongest.total_cmp(&x.strongest)));
+        links.sort_by_key(|(number, _)| *number);
         links.dedup_by_key(|(number, _)| *number);
         Self(links)
     }
@@ -54,13 +48,6 @@ impl Links {
     /// Those with larger numbers.
     pub(crate) fn after(&self, number: usize) -> &[(usize, Link)] {
         &self.0[self.0.partition_point(|(n, _)| *n <= number)..]
-    }
-
-    /// These two are not to be joined as they are.
-    pub(crate) fn refuse(&mut self, number: usize) {
-        if let Ok(at) = self.at(number) {
-            self.0[at].1.refused = true;
-        }
     }
 
     /// `gone` is part of `kept` from now on.

@@ -1,8 +1,10 @@
 //! From faces to people: which faces are one person, what people have said about it, and which group goes on as which.
 //! Pure functions over vectors and decisions; no actor.
 
+pub mod calibration;
 pub mod cluster;
 pub(crate) mod constraints;
+pub(crate) mod evidence;
 pub mod explain;
 pub mod graph;
 pub mod hold;
@@ -11,6 +13,7 @@ pub(crate) mod identity;
 pub(crate) mod kept;
 pub(crate) mod linkage;
 pub(crate) mod links;
+pub(crate) mod normal;
 pub(crate) mod params;
 pub mod reconcile;
 pub mod say;
@@ -20,6 +23,7 @@ mod side;
 #[cfg(test)]
 mod tests;
 pub(crate) mod voices;
+mod whitening;
 
 pub use kept::Kept;
 pub use params::Params;

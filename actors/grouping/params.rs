@@ -2,26 +2,37 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Thresholds and limits of grouping. All similarities are cosines of unit vectors, all qualities 0 to 1.
+/// Thresholds and limits of grouping. Similarities are cosines of unit vectors, qualities 0 to 1. An excess is
+/// what is left of a similarity when the level that strangers of both faces reach is taken off
+/// ([`Calibration`](super::calibration::Calibration)): it means the same for each pack, library and face.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Params {
-    /// Two faces at least this near have an edge; from the model pack's manifest.
+    /// Similarity from which two faces count as one person in pair verification, from the pack's manifest. The
+    /// figures of the pack's strangers follow from it where the manifest does not give them.
     pub threshold: f32,
-    /// Two groups join only when the quality-weighted mean over all their pairs is at least this.
-    pub linkage: f32,
-    /// A poor face needs an edge of at least this to attach to a group.
-    pub attach_threshold: f32,
+    /// Mean similarity of two strangers, as measured with the pack.
+    pub strangers_mean: f32,
+    /// Standard deviation of the similarity of two strangers, as measured with the pack.
+    pub strangers_deviation: f32,
+    /// Similarity from which two faces may be taken for one person while strangers are looked for.
+    pub sure: f32,
+    /// Two faces have an edge from this excess on.
+    pub edge: f32,
+    /// The mean excess at which two large groups are as likely one person as two.
+    pub settled: f32,
+    /// What that excess rises by between two single faces.
+    pub lone: f32,
+    /// How quickly it falls with the number of pairs: the rise is `lone * pairs ^ -decay`.
+    pub decay: f32,
+    /// What a wrong join costs, where a missed one costs 1. Groups join when the odds that they are one
+    /// person are at least this.
+    pub caution: f32,
     /// Faces below this quality attach to groups and never bridge them.
     pub core_quality: f32,
-    /// Two faces of one photo this near are contested (a collage, a mirror, twins): nobody can tell which of them is the
-    /// person, so they attach to groups and never bridge them.
+    /// Two faces of one photo with this excess are contested (a collage, a mirror, twins): nobody can tell which
+    /// of them is the person, so they attach to groups and never bridge them.
     pub contested: f32,
-    /// Two groups of three faces or more stay apart when their mean similarity to each other lies this many standard
-    /// deviations below the mean within them (d' of signal detection): look-alikes above the threshold.
-    pub contrast: f32,
-    /// Pairs above this are shots of one moment: they say no more than this of how alike a person's faces are
-    /// ([`Self::contrast`]).
-    pub near_duplicate: f32,
     /// Neighbours kept per face, nearest first.
     pub k: usize,
     /// Smaller groups are not shown: their faces are ungrouped.
@@ -29,16 +40,21 @@ pub struct Params {
 }
 
 impl Params {
-    /// Defaults around a pack's threshold; docs/grouping.md tells how they were found.
+    /// Returns the defaults for a pack of which only the threshold of pair verification is known.
+    /// docs/grouping.md tells how they were found.
     pub fn around(threshold: f32) -> Self {
         Self {
             threshold,
-            linkage: threshold + 0.02,
-            attach_threshold: threshold + 0.02,
+            strangers_mean: threshold * 0.16,
+            strangers_deviation: threshold * 0.24,
+            sure: (threshold + 0.24).min(1.0),
+            edge: 0.15,
+            settled: 0.07,
+            lone: 0.11,
+            decay: 0.4,
+            caution: 1.0,
             core_quality: 0.35,
-            contested: threshold + 0.17,
-            contrast: 1.3,
-            near_duplicate: 0.85,
+            contested: 0.25,
             k: 64,
             min_size: 2,
         }
@@ -46,8 +62,65 @@ impl Params {
 }
 
 impl Default for Params {
-    /// For the pack `open` (SFace, best near cosine 0.38 on LFW).
+    /// Returns the parameters for the pack `open` (SFace, best near cosine 0.38 on LFW).
     fn default() -> Self {
         Self::around(0.38)
+    }
+}
+
+/// Parameters as a library or a file holds them. Those of releases before calibration have a threshold, and
+/// limits around it that have no meaning any more.
+#[derive(Deserialize)]
+struct Stored {
+    threshold: f32,
+    strangers_mean: Option<f32>,
+    strangers_deviation: Option<f32>,
+    sure: Option<f32>,
+    edge: Option<f32>,
+    settled: Option<f32>,
+    lone: Option<f32>,
+    decay: Option<f32>,
+    caution: Option<f32>,
+    core_quality: Option<f32>,
+    contested: Option<f32>,
+    k: Option<usize>,
+    min_size: Option<usize>,
+}
+
+impl From<Stored> for Params {
+    fn from(stored: Stored) -> Self {
+        let usual = Self::around(stored.threshold);
+        // Before, `contested` was a similarity: without `edge` it is of that time.
+        let contested = stored.contested.filter(|_| stored.edge.is_some());
+        Self {
+            threshold: stored.threshold,
+            strangers_mean: stored.strangers_mean.unwrap_or(usual.strangers_mean),
+            strangers_deviation: stored.strangers_deviation.unwrap_or(usual.strangers_deviation),
+            sure: stored.sure.unwrap_or(usual.sure),
+            edge: stored.edge.unwrap_or(usual.edge),
+            settled: stored.settled.unwrap_or(usual.settled),
+            lone: stored.lone.unwrap_or(usual.lone),
+            decay: stored.decay.unwrap_or(usual.decay),
+            caution: stored.caution.unwrap_or(usual.caution),
+            core_quality: stored.core_quality.unwrap_or(usual.core_quality),
+            contested: contested.unwrap_or(usual.contested),
+            k: stored.k.unwrap_or(usual.k),
+            min_size: stored.min_size.unwrap_or(usual.min_size),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_the_release_before_keep_their_threshold_and_size() {
+        let before = r#"{"threshold":0.42,"linkage":0.44,"attach_threshold":0.44,"core_quality":0.35,
+            "contested":0.59,"contrast":1.3,"near_duplicate":0.85,"k":64,"min_size":3}"#;
+        let read: Params = serde_json::from_str(before).expect("parameters of the release before");
+        assert_eq!(read, Params { min_size: 3, ..Params::around(0.42) });
+        let text = serde_json::to_string(&Params { caution: 5.0, ..read.clone() }).expect("numbers");
+        assert_eq!(serde_json::from_str::<Params>(&text).expect("as written").caution, 5.0);
     }
 }

@@ -1,8 +1,10 @@
 //! From a snapshot of a gallery to its new partition.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
+use crate::domain::face::FaceId;
 use crate::domain::gallery::{Decision, FaceVector, GallerySnapshot, Partition, Reconciled};
+use crate::grouping::calibration::Calibration;
 use crate::grouping::cluster::Clustering;
 use crate::grouping::identity::identify;
 use crate::grouping::params::Params;
@@ -15,34 +17,38 @@ pub fn reconcile(
     factory: &dyn IndexFactory,
 ) -> Result<Reconciled, IndexError> {
     let GallerySnapshot { faces, decisions, previous, .. } = snapshot;
-    Ok(match gather(faces, &decisions, params, factory)? {
-        Some(clustering) => name(&clustering, &previous, &decisions),
+    Ok(match gather(&faces, &decisions, params, factory)? {
+        Some(clustering) => name(&clustering, &faces, &previous, &decisions),
         None => identify(&[], &previous, &decisions, |_| None),
     })
 }
 
 /// The clustering of some faces under some decisions; none where there are no faces.
 pub(crate) fn gather(
-    faces: Vec<FaceVector>,
+    faces: &[FaceVector],
     decisions: &[Decision],
     params: &Params,
     factory: &dyn IndexFactory,
 ) -> Result<Option<Clustering>, IndexError> {
     let Some(first) = faces.first() else { return Ok(None) };
-    let mut clustering = Clustering::new(params.clone(), first.embedding.len(), factory)?;
+    let calibration = Calibration::learn(params, first.embedding.len(), faces);
+    let mut clustering = Clustering::new(params.clone(), calibration, factory)?;
     clustering.decide(decisions);
     clustering.insert(faces, factory)?;
     Ok(Some(clustering))
 }
 
 /// Names the groups of a clustering that is kept: what [`reconcile`] would say of the same faces.
-pub fn name(clustering: &Clustering, previous: &Partition, decisions: &[Decision]) -> Reconciled {
-    let graph = clustering.graph();
+pub(crate) fn name(
+    clustering: &Clustering,
+    faces: &[FaceVector],
+    previous: &Partition,
+    decisions: &[Decision],
+) -> Reconciled {
     let clusters = clustering.partition();
-    let known: BTreeMap<_, _> =
-        clusters.iter().flatten().filter_map(|face| Some((*face, graph.slot(*face)?))).collect();
+    let known: HashMap<FaceId, &FaceVector> = faces.iter().map(|face| (face.id, face)).collect();
     identify(&clusters, previous, decisions, |face| {
-        let slot = *known.get(&face)?;
-        Some((graph.vector(slot), graph.node(slot)?.quality))
+        let face = known.get(&face)?;
+        Some((face.embedding.as_slice(), face.quality))
     })
 }

@@ -1,15 +1,6 @@
 //! What the faces of a cluster say together.
 
-use std::cmp::Reverse;
-
-use crate::grouping::graph::Graph;
-
-/// Faces that speak for a cluster in [`contrast`]: enough for a stable mean, few enough for a quick one.
-const SPEAKERS: usize = 24;
-/// Faces that [`contrast`] needs on either side to judge.
-const ESTABLISHED: usize = 3;
-/// A small side says little: [`contrast`] is less by this over the number of its pairs.
-const SMALL_SIDE: f32 = 1.5;
+use crate::grouping::graph::{Graph, dot};
 
 /// A finite figure with a total order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,46 +22,47 @@ pub(crate) fn weight(graph: &Graph, slot: u32) -> f32 {
     graph.node(slot).map_or(0.0, |node| if node.quality > 0.05 { node.quality.min(1.0) } else { 0.05 })
 }
 
-/// Quality-weighted sum of vectors, and the sum of the weights.
-pub(crate) fn weighted_sum(graph: &Graph, slots: &[u32]) -> (Vec<f32>, f32) {
-    let (mut sum, mut total) = (vec![0.0; graph.dimensions()], 0.0);
-    for slot in slots {
-        let w = weight(graph, *slot);
-        total += w;
-        sum.iter_mut().zip(graph.vector(*slot)).for_each(|(s, v)| *s += w * v);
-    }
-    (sum, total)
+/// What the vectors of some faces sum up to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sum {
+    /// Quality-weighted sum of vectors.
+    pub vector: Vec<f32>,
+    /// Sum of the weights.
+    pub weight: f32,
+    /// Quality-weighted sum of levels.
+    pub level: f32,
+    /// Number of faces.
+    pub faces: usize,
 }
 
-/// The best faces of a cluster, best first.
-pub(crate) fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
-    let key = |slot: &u32| graph.node(*slot).map(|node| (Reverse(Score(node.quality)), node.id));
-    slots.sort_by_cached_key(key);
-    slots.truncate(SPEAKERS);
-    slots
-}
-
-/// How many standard deviations the similarities between two clusters lie below those within them (d' with pooled
-/// variance), less where a side is small. Shots of one moment count as `near_duplicate` and no nearer. `None` where
-/// either has too few faces.
-pub(crate) fn contrast(graph: &Graph, a: &[u32], b: &[u32], near_duplicate: f32) -> Option<f32> {
-    if a.len().min(b.len()) < ESTABLISHED {
-        return None;
+impl Sum {
+    /// Over the faces in some slots.
+    pub(crate) fn over(graph: &Graph, slots: &[u32]) -> Self {
+        let mut sum = Self { vector: vec![0.0; graph.dimensions()], weight: 0.0, level: 0.0, faces: slots.len() };
+        for slot in slots {
+            let w = weight(graph, *slot);
+            sum.weight += w;
+            sum.level += w * graph.level(*slot);
+            sum.vector.iter_mut().zip(graph.vector(*slot)).for_each(|(s, v)| *s += w * v);
+        }
+        sum
     }
-    let within = |slots: &[u32]| {
-        let pairs = slots.iter().enumerate().flat_map(|(n, x)| slots[..n].iter().map(|y| graph.similarity(*x, *y)));
-        pairs.map(|similarity| similarity.min(near_duplicate)).collect::<Vec<f32>>()
-    };
-    let (mut inside, others) = (within(a), within(b));
-    let pairs = inside.len().min(others.len()) as f32;
-    inside.extend(others);
-    let between: Vec<f32> = a.iter().flat_map(|x| b.iter().map(|y| graph.similarity(*x, *y))).collect();
-    let moments = |values: &[f32]| {
-        let n = values.len() as f32;
-        let mean = values.iter().sum::<f32>() / n;
-        (mean, values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n)
-    };
-    let ((inner, inner_variance), (outer, outer_variance)) = (moments(&inside), moments(&between));
-    let deviation = ((inner_variance + outer_variance) / 2.0).sqrt().max(1e-3);
-    Some((inner - outer) / deviation * (1.0 - SMALL_SIDE / pairs))
+
+    /// Takes the faces of another sum in.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.vector.iter_mut().zip(&other.vector).for_each(|(s, v)| *s += v);
+        self.weight += other.weight;
+        self.level += other.level;
+        self.faces += other.faces;
+    }
+
+    /// The quality-weighted sum of the excess over all pairs with another sum's faces.
+    pub(crate) fn total(&self, other: &Self) -> f32 {
+        dot(&self.vector, &other.vector) - 0.5 * (self.level * other.weight + other.level * self.weight)
+    }
+
+    /// The quality-weighted mean of the excess over all pairs with another sum's faces.
+    pub(crate) fn mean(&self, other: &Self) -> f32 {
+        self.total(other) / (self.weight * other.weight)
+    }
 }

@@ -137,8 +137,12 @@ impl Prefilter {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grouping {
-    /// Similarity at which two faces may be one person; 0 takes the pack's measured value.
+    /// Similarity at which two faces may be one person; 0 takes the pack's measured value, and each 0.01 above
+    /// or below that makes grouping stricter or laxer by as much.
     pub threshold: f32,
+    /// What it costs to put two people into one group, where leaving one person in two groups costs 1: groups
+    /// join when the odds that they are one person are at least this.
+    pub caution: f32,
     /// Smaller groups are left ungrouped.
     pub min_size: usize,
 }
@@ -168,6 +172,7 @@ impl Settings {
         range("pipeline.hang_seconds", self.pipeline.hang_seconds as f64, 1.0, 86_400.0);
         range("prefilter.threshold", f64::from(self.prefilter.threshold), 0.0, 1.0);
         range("grouping.threshold", f64::from(self.grouping.threshold), 0.0, 1.0);
+        range("grouping.caution", f64::from(self.grouping.caution), 0.01, 10_000.0);
         range("grouping.min_size", self.grouping.min_size as f64, 1.0, 1000.0);
         serve::ranges(self, &mut range);
         fleet::ranges(self, &mut range);

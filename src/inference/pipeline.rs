@@ -97,10 +97,14 @@ pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn 
 
 /// The grouping parameters in force: the settings', where they say so, else the pack's.
 pub fn params(settings: &Settings, manifest: &Manifest) -> Params {
-    let mut params = Params::around(manifest.grouping.similarity);
+    let mut params = manifest.grouping.params();
     if settings.grouping.threshold > 0.0 {
-        params = Params::around(settings.grouping.threshold);
+        // Stricter or laxer than the pack by this much.
+        let shift = settings.grouping.threshold - manifest.grouping.similarity;
+        params.settled += shift;
+        params.edge += shift;
     }
+    params.caution = settings.grouping.caution;
     params.min_size = settings.grouping.min_size;
     params
 }

@@ -112,9 +112,9 @@ fn explain_names_the_rule_and_the_way() {
     }
     let far = [at(0, 0, 0.0, 0.9), at(1, 1, 0.0, 0.9), at(2, 2, 120.0, 0.9), at(3, 3, 120.0, 0.9)];
     assert!(matches!(why(&far, &[], 0, 2).rule, Rule::BelowThreshold { .. }));
-    // A way exists, by steps of 60 degrees, and the mean over all pairs cuts it.
+    // A way exists, by steps of 40 degrees, and the mean over all pairs cuts it.
     let chain =
-        [at(0, 0, 0.0, 0.9), at(1, 1, 5.0, 0.9), at(2, 2, 63.0, 0.9), at(3, 3, 118.0, 0.9), at(4, 4, 123.0, 0.9)];
+        [at(0, 0, 0.0, 0.9), at(1, 1, 2.0, 0.9), at(2, 2, 41.0, 0.9), at(3, 3, 80.0, 0.9), at(4, 4, 82.0, 0.9)];
     let got = why(&chain, &[], 0, 4);
     assert!(matches!(got.rule, Rule::MeanTooLow { .. }), "{got}");
     assert!(got.path.len() >= 2 && got.weakest().is_some_and(|step| step.similarity > 0.38), "{got}");

@@ -1,10 +1,15 @@
 //! The partition is a function of the set of faces.
 
 use super::*;
+use crate::grouping::calibration::Calibration;
 use crate::grouping::cluster::Clustering;
 
 fn params(k: usize) -> Params {
     Params { k, ..Params::default() }
+}
+
+fn calibration(faces: &[FaceVector]) -> Calibration {
+    Calibration::learn(&Params::default(), faces[0].embedding.len(), faces)
 }
 
 /// All at once, against in random bites and order, with detours: faces that come and go, come twice, or change.
@@ -12,11 +17,11 @@ fn hold(seed: u64, k: usize) {
     let faces = gallery(seed, 40);
     let mut rng = Rng(seed ^ 0xfeed);
     let decisions = verdicts(&mut rng, &faces, 6);
-    let mut once = Clustering::new(params(k), 48, &ScanFactory).expect("an index");
-    once.insert(faces.clone(), &ScanFactory).expect("equal dimensions");
+    let mut once = Clustering::new(params(k), calibration(&faces), &ScanFactory).expect("an index");
+    once.insert(&faces, &ScanFactory).expect("equal dimensions");
     once.decide(&decisions);
 
-    let mut bites = Clustering::new(params(k), 48, &ScanFactory).expect("an index");
+    let mut bites = Clustering::new(params(k), calibration(&faces), &ScanFactory).expect("an index");
     let mut left = faces.clone();
     rng.shuffle(&mut left);
     while !left.is_empty() {
@@ -25,13 +30,13 @@ fn hold(seed: u64, k: usize) {
         let gone: Vec<_> = passing.iter().map(|face| face.id).collect();
         let mut other = bite[0].clone();
         other.quality = 1.0 - other.quality;
-        bites.insert(vec![other], &ScanFactory).expect("a face that will change");
-        bites.insert(passing, &ScanFactory).expect("faces that will go");
+        bites.insert(&[other], &ScanFactory).expect("a face that will change");
+        bites.insert(&passing, &ScanFactory).expect("faces that will go");
         if rng.below(3) == 0 {
             bites.decide(&decisions[rng.below(6)..]);
         }
-        bites.insert(bite.clone(), &ScanFactory).expect("the faces");
-        bites.insert(bite, &ScanFactory).expect("the same faces again");
+        bites.insert(&bite, &ScanFactory).expect("the faces");
+        bites.insert(&bite, &ScanFactory).expect("the same faces again");
         bites.remove(&gone, &ScanFactory).expect("gone");
     }
     bites.decide(&decisions);
@@ -58,9 +63,9 @@ fn a_gallery_of_copies_is_one_group_whatever_the_order() {
     let mut faces: Vec<_> = (0..30).map(|n| face(n, n, vec![0.6, 0.8, 0.0], 0.9)).collect();
     for _ in 0..5 {
         Rng(7).shuffle(&mut faces);
-        let mut clustering = Clustering::new(params(4), 3, &ScanFactory).expect("an index");
+        let mut clustering = Clustering::new(params(4), calibration(&faces), &ScanFactory).expect("an index");
         for one in &faces {
-            clustering.insert(vec![one.clone()], &ScanFactory).expect("a copy");
+            clustering.insert(std::slice::from_ref(one), &ScanFactory).expect("a copy");
         }
         assert_eq!(clustering.partition().len(), 1);
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use muster_actors::grouping::Params;
 use serde::{Deserialize, Serialize};
 
 use super::product::{Precision, Product};
@@ -133,6 +134,32 @@ pub struct Grouping {
     pub similarity: f32,
     /// How that figure was found.
     pub found: String,
+    /// How alike two strangers are; derived from `similarity` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strangers: Option<Strangers>,
+}
+
+impl Grouping {
+    /// The parameters of grouping for this pack.
+    pub fn params(&self) -> Params {
+        let params = Params::around(self.similarity);
+        match self.strangers {
+            Some(Strangers { mean, deviation }) => {
+                Params { strangers_mean: mean, strangers_deviation: deviation, ..params }
+            }
+            None => params,
+        }
+    }
+}
+
+/// How alike two faces of different people are: cosine similarities.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Strangers {
+    /// Their mean, -1 to 1.
+    pub mean: f32,
+    /// Their standard deviation, above 0.
+    pub deviation: f32,
 }
 
 /// One file of a pack or a runtime.
@@ -223,6 +250,10 @@ impl Manifest {
             (detector.mean.is_finite() && embedder.mean.is_finite(), "mean must be a number"),
             (share(detector.min_score) && share(detector.nms), "detector.min_score and detector.nms must be 0 to 1"),
             ((-1.0..=1.0).contains(&grouping.similarity), "grouping.similarity must be -1 to 1"),
+            (
+                grouping.strangers.is_none_or(|s| (-1.0..=1.0).contains(&s.mean) && s.deviation > 0.0 && s.deviation <= 1.0),
+                "grouping.strangers must have a mean of -1 to 1 and a deviation above 0 and up to 1",
+            ),
         ];
         let broken = rules.iter().find(|(holds, _)| !holds).map(|(_, rule)| (*rule).to_string());
         broken.or_else(|| files_fault(&self.files, &self.wheels))

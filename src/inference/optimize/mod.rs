@@ -194,7 +194,7 @@ fn compare(
         let pairs = source.embed(&crops)?.into_iter().zip(product.embed(&crops)?);
         cosines.extend(pairs.map(|(a, b)| cosine(&a.embedding, &b.embedding)));
     }
-    let params = Params::around(pack.manifest().grouping.similarity);
+    let params = pack.manifest().grouping.params();
     let f = |models: &mut Models| {
         let people = labelled.map(|photos| labels(photos, models)).transpose()?;
         people.map(|faces| Ok::<_, OptimizeError>(grouping(&faces, params.clone())?)).transpose()
