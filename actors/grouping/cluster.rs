@@ -17,6 +17,7 @@ use crate::grouping::evidence::needed;
 use crate::grouping::graph::Graph;
 use crate::grouping::linkage::{Item, agglomerate};
 use crate::grouping::params::Params;
+use crate::grouping::units::Units;
 use crate::grouping::voices::Sum;
 use crate::ports::index::{IndexError, IndexFactory};
 
@@ -58,6 +59,10 @@ fn named(decisions: &[Decision]) -> BTreeSet<FaceId> {
     }
     named
 }
+
+/// Vectors that are this near, as a cosine, are of one shot: the same file twice, another size or encoding, a frame of a
+/// burst. Two shots of a person at two moments are not (docs/grouping.md).
+const COPY: f32 = 0.97;
 
 /// A slot that was not reached.
 const UNSEEN: u32 = u32::MAX;
@@ -136,13 +141,15 @@ impl Clustering {
                 group.push(*slot);
             }
         }
-        let shown = |group: &Vec<FaceId>| {
-            group.len() >= self.params.min_size.max(1) || group.iter().any(|face| self.named.contains(face))
+        let is_named = |slot: &u32| self.id(*slot).is_some_and(|id| self.named.contains(&id));
+        let is_shown = |group: &Vec<u32>| {
+            let least = self.params.min_size.max(1);
+            (group.len() >= least && self.shots(group) >= least) || group.iter().any(is_named)
         };
         let mut groups: Vec<Vec<FaceId>> = groups
             .into_values()
+            .filter(is_shown)
             .map(|group| group.into_iter().filter_map(|slot| self.id(slot)).collect())
-            .filter(shown)
             .collect();
         groups.iter_mut().for_each(|group| group.sort_unstable());
         groups.sort_unstable();
@@ -264,14 +271,10 @@ impl Clustering {
             return vec![vec![*alone]];
         }
         let mut items = Vec::new();
-        for slot in component {
-            if place[*slot as usize] != UNSEEN {
-                continue; // It came with a mate.
-            }
-            let mates = self.id(*slot).map(|id| self.mates(id)).unwrap_or_default();
-            let faces = if mates.is_empty() { vec![*slot] } else { mates };
+        for faces in self.units(component) {
             faces.iter().for_each(|face| place[*face as usize] = items.len() as u32);
-            let voices: Vec<_> = faces.iter().copied().filter(|face| self.is_voice(*face)).collect();
+            let mut voices: Vec<_> = faces.iter().copied().filter(|face| self.is_voice(*face)).collect();
+            self.keep_best_shots(&mut voices);
             let bridges = voices.iter().any(|face| self.is_core(*face) && !self.is_contested(*face));
             items.push(Item { faces, voices, bridges });
         }
@@ -290,6 +293,63 @@ impl Clustering {
         component.iter().for_each(|slot| place[*slot as usize] = UNSEEN);
         let clusters = agglomerate(&self.graph, &items, &edges, &apart, &self.params);
         clusters.into_iter().map(|c| c.into_iter().flat_map(|item| items[item].faces.clone()).collect()).collect()
+    }
+
+    /// The faces of a component (ascending by face id) in units that stay together: faces that a person tied together,
+    /// and copies of one shot.
+    fn units(&self, component: &[u32]) -> Vec<Vec<u32>> {
+        let mut units = Units::new(component);
+        for slot in component {
+            let mates = self.id(*slot).map(|id| self.mates(id)).unwrap_or_default();
+            mates.into_iter().for_each(|mate| units.unite(*slot, mate));
+        }
+        for slot in component {
+            for copy in self.copies(*slot) {
+                let apart = |a: &u32, b: &u32| {
+                    self.id(*a).zip(self.id(*b)).is_some_and(|(a, b)| self.constraints.said_apart(a, b))
+                };
+                if units.get(*slot).iter().all(|a| units.get(copy).iter().all(|b| !apart(a, b))) {
+                    units.unite(*slot, copy);
+                }
+            }
+        }
+        units.into_sets()
+    }
+
+    /// Voices of other photos that show the same shot. The pictures of a collage are copies of none: several of one photo
+    /// would tear their person apart.
+    fn copies(&self, slot: u32) -> impl Iterator<Item = u32> + '_ {
+        let near = self.links(slot).map(|(to, _)| to).filter(move |to| self.graph.similarity(slot, *to) >= COPY);
+        let mut near = near.peekable();
+        let collage = near.peek().is_some() && self.is_contested(slot);
+        near.filter(move |to| !collage && !self.is_contested(*to))
+    }
+
+    /// Leaves one voice of each shot, the best: copies are no evidence twice.
+    fn keep_best_shots(&self, voices: &mut Vec<u32>) {
+        if voices.len() < 2 {
+            return;
+        }
+        let mut shots = Units::new(voices);
+        for slot in voices.iter() {
+            self.copies(*slot).for_each(|copy| shots.unite(*slot, copy));
+        }
+        let best = |shot: Vec<u32>| {
+            shot.into_iter().max_by(|a, b| {
+                let quality = |slot: u32| self.graph.node(slot).map_or(0.0, |node| node.quality);
+                quality(*a).total_cmp(&quality(*b)).then_with(|| self.id(*b).cmp(&self.id(*a)))
+            })
+        };
+        *voices = shots.into_sets().into_iter().filter_map(best).collect();
+    }
+
+    /// Number of shots that some faces come from.
+    fn shots(&self, faces: &[u32]) -> usize {
+        let mut shots = Units::new(faces);
+        for slot in faces {
+            self.copies(*slot).for_each(|copy| shots.unite(*slot, copy));
+        }
+        shots.into_sets().len()
     }
 
     /// The cluster that a poor face resembles most; none where its photo has a face in it already.

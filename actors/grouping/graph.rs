@@ -156,9 +156,14 @@ impl Graph {
         self.node(slot).map_or(0.0, |node| node.level)
     }
 
+    /// Cosine of the calibrated vectors of two faces.
+    pub(crate) fn similarity(&self, a: u32, b: u32) -> f32 {
+        dot(self.vector(a), self.vector(b))
+    }
+
     /// How far the similarity of two faces lies above the mean level of their strangers.
     pub(crate) fn excess(&self, a: u32, b: u32) -> f32 {
-        dot(self.vector(a), self.vector(b)) - 0.5 * (self.level(a) + self.level(b))
+        self.similarity(a, b) - 0.5 * (self.level(a) + self.level(b))
     }
 
     /// Slots of the faces of a photo.

@@ -22,6 +22,7 @@ pub(crate) mod scan;
 mod side;
 #[cfg(test)]
 mod tests;
+mod units;
 pub(crate) mod voices;
 mod whitening;
 

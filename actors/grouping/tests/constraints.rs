@@ -1,8 +1,10 @@
 //! Rules that no similarity overrides, and what `explain` says of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::grouping::calibration::Calibration;
+use crate::grouping::cluster::Clustering;
 use crate::grouping::constraints::Constraints;
 use crate::grouping::explain::{Explanation, Rule, explain};
 
@@ -65,13 +67,13 @@ fn constraints_hold_whatever_the_gallery() {
 #[test]
 fn poor_faces_attach_and_never_bridge() {
     // Two people 100 degrees apart with a poor face on the way between them.
-    let mut faces = vec![at(0, 0, 0.0, 0.9), at(1, 1, 4.0, 0.9), at(2, 2, 100.0, 0.9), at(3, 3, 104.0, 0.9)];
+    let mut faces = vec![at(0, 0, 0.0, 0.9), at(1, 1, 16.0, 0.9), at(2, 2, 100.0, 0.9), at(3, 3, 116.0, 0.9)];
     assert_eq!(numbers(&sets(faces.clone(), &[]), 4), [[0, 1], [2, 3]]);
-    faces.push(at(4, 4, 40.0, 0.1));
+    faces.push(at(4, 4, 36.0, 0.1));
     assert_eq!(numbers(&sets(faces.clone(), &[]), 5), [vec![0, 1, 4], vec![2, 3]]);
     assert!(why(&faces, &[], 4, 1).together);
     // Two poor faces alone are no group, until a person says so.
-    let poor = vec![at(0, 0, 0.0, 0.1), at(1, 1, 1.0, 0.1), at(2, 2, 2.0, 0.1)];
+    let poor = vec![at(0, 0, 0.0, 0.1), at(1, 1, 16.0, 0.1), at(2, 2, 8.0, 0.1)];
     assert!(sets(poor.clone(), &[]).is_empty());
     assert_eq!(numbers(&sets(poor.clone(), &log(&[same(0, 1)])), 3), [[0, 1, 2]]);
     assert!(matches!(why(&poor, &[], 0, 1).rule, Rule::LowQuality { .. }));
@@ -89,14 +91,14 @@ fn a_photo_with_one_person_twice_does_not_tear_that_person_apart() {
     assert!(matches!(why(&faces, &[], 0, out).rule, Rule::OnePhoto { .. }));
     // Siblings who are always together, and resemble each other, are two groups.
     let pairs: Vec<_> =
-        (0..4).flat_map(|n| [at(2 * n, n, n as f32, 0.9), at(2 * n + 1, n, 50.0 + n as f32, 0.9)]).collect();
+        (0..4).flat_map(|n| [at(2 * n, n, 15.0 * n as f32, 0.9), at(2 * n + 1, n, 70.0 + 15.0 * n as f32, 0.9)]).collect();
     assert_eq!(numbers(&super::sets(pairs, &[]), 8), [[0, 2, 4, 6], [1, 3, 5, 7]]);
 }
 
 #[test]
 fn explain_names_the_rule_and_the_way() {
     let faces =
-        [at(0, 0, 0.0, 0.9), at(1, 1, 8.0, 0.9), at(2, 2, 120.0, 0.9), at(3, 0, -2.0, 0.9), at(4, 4, 64.0, 0.9)];
+        [at(0, 0, 0.0, 0.9), at(1, 1, 16.0, 0.9), at(2, 2, 120.0, 0.9), at(3, 0, -50.0, 0.9), at(4, 4, 64.0, 0.9)];
     type Row<'a> = (&'a [Verdict], usize, usize, bool, fn(&Rule) -> bool);
     let table: &[Row] = &[
         (&[], 0, 1, true, |rule| matches!(rule, Rule::Connected)),
@@ -110,15 +112,57 @@ fn explain_names_the_rule_and_the_way() {
         assert_eq!((got.together, rule(&got.rule)), (*together, true), "{a} {b}: {got}");
         assert!(got.to_string().contains(if *together { "together" } else { "apart" }));
     }
-    let far = [at(0, 0, 0.0, 0.9), at(1, 1, 0.0, 0.9), at(2, 2, 120.0, 0.9), at(3, 3, 120.0, 0.9)];
+    let far = [at(0, 0, 0.0, 0.9), at(1, 1, 16.0, 0.9), at(2, 2, 120.0, 0.9), at(3, 3, 136.0, 0.9)];
     assert!(matches!(why(&far, &[], 0, 2).rule, Rule::BelowThreshold { .. }));
     // A way exists, by steps of 40 degrees, and the mean over all pairs cuts it.
     let chain =
-        [at(0, 0, 0.0, 0.9), at(1, 1, 2.0, 0.9), at(2, 2, 41.0, 0.9), at(3, 3, 80.0, 0.9), at(4, 4, 82.0, 0.9)];
+        [at(0, 0, 0.0, 0.9), at(1, 1, 15.0, 0.9), at(2, 2, 50.0, 0.9), at(3, 3, 85.0, 0.9), at(4, 4, 100.0, 0.9)];
     let got = why(&chain, &[], 0, 4);
     assert!(matches!(got.rule, Rule::MeanTooLow { .. }), "{got}");
     assert!(got.path.len() >= 2 && got.weakest().is_some_and(|step| step.similarity > 0.38), "{got}");
     assert!(serde_json::to_string(&got).expect("plain data").contains("mean_too_low"));
+}
+
+#[test]
+fn copies_are_one_appearance() {
+    // A picture and its copies are nobody's group, and no evidence twice.
+    let copies = vec![at(0, 0, 0.0, 0.9), at(1, 1, 0.5, 0.9), at(2, 2, 1.0, 0.9)];
+    assert!(sets(copies.clone(), &[]).is_empty());
+    // With another shot they are all of that person.
+    let mut faces = copies;
+    faces.push(at(3, 3, 20.0, 0.9));
+    assert_eq!(numbers(&sets(faces.clone(), &[]), 4), [[0, 1, 2, 3]]);
+    // A folder twice has the groups of the folder, each with both copies.
+    for seed in 0..40 {
+        let mut once = gallery(seed, 60);
+        once.dedup_by_key(|face| face.image);
+        once.iter_mut().for_each(|face| face.quality = 0.9);
+        let copy = |face: &FaceVector| {
+            let mut copy = face.clone();
+            (copy.id.0[0], copy.image.0[0]) = (!face.id.0[0], !face.image.0[0]);
+            copy
+        };
+        let both: Vec<_> = once.iter().cloned().chain(once.iter().map(copy)).collect();
+        let originals: BTreeSet<FaceId> = once.iter().map(|face| face.id).collect();
+        let calibration = Calibration::learn(&Params::default(), 48, &once);
+        let groups = |faces: &[FaceVector]| {
+            let mut clustering = Clustering::new(Params::default(), calibration.clone(), &ScanFactory).expect("an index");
+            clustering.insert(faces, &ScanFactory).expect("equal dimensions");
+            clustering.partition()
+        };
+        let halves: Vec<Vec<FaceId>> = groups(&both)
+            .iter()
+            .map(|group| group.iter().copied().filter(|face| originals.contains(face)).collect::<Vec<_>>())
+            .filter(|group| group.len() > 1)
+            .collect();
+        let single = groups(&once);
+        assert_eq!(halves.len(), single.len(), "seed {seed}");
+        for group in &single {
+            let home = halves.iter().find(|half| half.contains(&group[0]));
+            let whole = home.is_some_and(|half| group.iter().all(|face| half.contains(face)));
+            assert!(whole, "seed {seed}: {group:?} was torn apart");
+        }
+    }
 }
 
 #[test]
