@@ -19,8 +19,8 @@ const COHORT: usize = 2000;
 /// Faces that are looked at for the cohort at most.
 const CANDIDATES: usize = 10 * COHORT;
 /// Strangers that the pack's own figures count as, for the library as a whole and for each face.
-const POOLED: f64 = 100.0;
-const OWN: f64 = 10.0;
+const POOLED: f64 = 5.0;
+const OWN: f64 = 100.0;
 /// With fewer strangers than this a face's level comes from their mean and deviation, else from their ranks.
 const RANKED: usize = 12;
 /// Deviations above the others from which the nearest of few strangers is taken for the same person.
@@ -32,7 +32,7 @@ const RANKS: (usize, usize) = (2, 22);
 /// ...among as many people as there are faces over this...
 const FACES_OF_A_PERSON: f64 = 2.0;
 /// ...and no fewer: what a face in a small library resembles least may still be anybody.
-const FEWEST_PEOPLE: f64 = 1000.0;
+const FEWEST_PEOPLE: f64 = 300.0;
 
 /// What was learned from a library.
 #[derive(Clone, Debug)]
@@ -91,6 +91,11 @@ impl Calibration {
     /// The length of a vector.
     pub fn dimensions(&self) -> usize {
         self.whitening.dimensions()
+    }
+
+    /// Number of strangers in the cohort.
+    pub(crate) fn strangers(&self) -> usize {
+        self.cohort.len() / self.dimensions().max(1)
     }
 
     /// Whether a library of `faces` has outgrown it, or has shrunk below it.

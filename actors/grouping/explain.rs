@@ -15,7 +15,7 @@ use crate::grouping::graph::dot;
 use crate::grouping::linkage::shared;
 use crate::grouping::params::Params;
 use crate::grouping::reconcile::gather;
-use crate::grouping::voices::{Score, Sum};
+use crate::grouping::voices::{Score, Sum, are_look_alikes, speakers};
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// One step on the way from one face to another.
@@ -81,6 +81,11 @@ pub enum Rule {
         /// Probability that the groups are one person.
         probability: f32,
     },
+    /// Each group is much more alike within than to the other, and strangers tell too little: look-alikes.
+    Contrast {
+        /// Standard deviations between the two means.
+        deviations: f32,
+    },
     /// Each found others that it resembles more before the two could join.
     Order,
 }
@@ -138,12 +143,7 @@ pub fn explain(
 }
 
 /// Explains two faces of a clustering; `None` where one is not in it.
-fn explain_in(
-    clustering: &Clustering,
-    vectors: &HashMap<FaceId, &[f32]>,
-    a: FaceId,
-    b: FaceId,
-) -> Option<Explanation> {
+fn explain_in(clustering: &Clustering, vectors: &HashMap<FaceId, &[f32]>, a: FaceId, b: FaceId) -> Option<Explanation> {
     let graph = clustering.graph();
     let (from, to) = (graph.slot(a)?, graph.slot(b)?);
     let groups = clustering.partition();
@@ -217,11 +217,15 @@ fn cut(
         slots.iter().copied().filter(|slot| clustering.is_voice(*slot)).collect()
     };
     let (left, right) = (voices(left), voices(right));
+    let speakers = [&left, &right].map(|slots| speakers(graph, slots.clone()));
     let (left, right) = (Sum::over(graph, &left), Sum::over(graph, &right));
     let (mean, pairs) = (left.mean(&right), left.faces * right.faces);
     let needed = needed(params, pairs);
     if mean < needed {
         return Rule::MeanTooLow { mean, needed, probability: probability(log_odds(params, mean, pairs)) };
+    }
+    if let Some(deviations) = are_look_alikes(graph, params, &speakers[0], &speakers[1]) {
+        return Rule::Contrast { deviations };
     }
     match slots.iter().flatten().find(|slot| clustering.is_contested(**slot)).and_then(id) {
         Some(face) => Rule::Contested { face },
@@ -294,6 +298,10 @@ impl fmt::Display for Rule {
                 "their groups are {mean:.3} more alike than strangers, and {needed:.3} is needed: \
                  they are one person with a probability of {:.0} %",
                 probability * 100.0
+            ),
+            Self::Contrast { deviations } => write!(
+                f,
+                "their groups are look-alikes: {deviations:.1} standard deviations less alike than each within"
             ),
             Self::Order => write!(f, "each found others that it resembles more"),
         }

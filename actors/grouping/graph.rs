@@ -178,11 +178,7 @@ impl Graph {
 
     /// Adds faces and returns the slots whose edges changed, theirs included. A face that is already here as it is
     /// changes nothing; one that differs replaces what was here.
-    pub(crate) fn insert(
-        &mut self,
-        faces: &[FaceVector],
-        factory: &dyn IndexFactory,
-    ) -> Result<Vec<u32>, IndexError> {
+    pub(crate) fn insert(&mut self, faces: &[FaceVector], factory: &dyn IndexFactory) -> Result<Vec<u32>, IndexError> {
         if let Some(face) = faces.iter().find(|face| face.embedding.len() != self.dimensions) {
             return Err(IndexError::Dimensions { expected: self.dimensions, got: face.embedding.len() });
         }

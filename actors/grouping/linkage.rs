@@ -14,7 +14,7 @@ use crate::grouping::evidence::needed;
 use crate::grouping::graph::Graph;
 use crate::grouping::links::{Link, Links};
 use crate::grouping::params::Params;
-use crate::grouping::voices::{Score, Sum};
+use crate::grouping::voices::{Score, Sum, are_look_alikes, speakers};
 
 /// What is joined: a face, or faces that a person tied together.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,7 @@ struct Cluster {
     items: Vec<usize>,
     sum: Sum,
     photos: Vec<ImageId>,
+    speakers: Vec<u32>,
     foes: Vec<usize>,
     /// Holds an item that may bridge.
     seeded: bool,
@@ -63,7 +64,7 @@ pub(crate) fn agglomerate(
     apart: &[(usize, usize)],
     params: &Params,
 ) -> Vec<Vec<usize>> {
-    let mut state = State { params, owner: (0..items.len()).collect(), clusters: Vec::new() };
+    let mut state = State { graph, params, owner: (0..items.len()).collect(), clusters: Vec::new() };
     state.clusters = items.iter().enumerate().map(|(n, item)| cluster_of(graph, n, item)).collect();
     for (a, b) in apart {
         state.clusters[*a].foes.push(*b);
@@ -100,6 +101,7 @@ fn cluster_of(graph: &Graph, number: usize, item: &Item) -> Cluster {
         items: vec![number],
         sum: Sum::over(graph, &item.voices),
         photos,
+        speakers: speakers(graph, item.voices.clone()),
         foes: Vec::new(),
         seeded: item.bridges,
         alive: true,
@@ -109,6 +111,7 @@ fn cluster_of(graph: &Graph, number: usize, item: &Item) -> Cluster {
 }
 
 struct State<'a> {
+    graph: &'a Graph,
     params: &'a Params,
     owner: Vec<usize>,
     clusters: Vec<Cluster>,
@@ -123,8 +126,14 @@ impl State<'_> {
             self.choose(pass, likest, a, &mut heap);
         }
         while let Some((score, Reverse(a), Reverse(b))) = heap.pop() {
-            let left = &self.clusters[a];
+            let (left, right) = (&self.clusters[a], &self.clusters[b]);
             if !left.alive || left.best != Some((score, Reverse(b))) {
+                continue;
+            }
+            if are_look_alikes(self.graph, self.params, &left.speakers, &right.speakers).is_some() {
+                self.clusters[a].near.refuse(b);
+                self.clusters[b].near.refuse(a);
+                self.choose(pass, likest, a, &mut heap);
                 continue;
             }
             self.join(a, b);
@@ -160,7 +169,7 @@ impl State<'_> {
 
     /// How much two clusters want to join in a pass; `None` where they may not.
     fn score(&self, pass: Pass, likest: &[Option<usize>], a: usize, b: usize, link: &Link) -> Option<Score> {
-        if link.barred {
+        if link.barred || link.refused {
             return None;
         }
         let (left, right) = (&self.clusters[a], &self.clusters[b]);
@@ -188,13 +197,13 @@ impl State<'_> {
 
     /// Two clusters without an edge.
     fn stranger(&self, a: usize, b: usize) -> Link {
-        Link { total: self.clusters[a].sum.total(&self.clusters[b].sum), barred: self.barred(a, b) }
+        Link { total: self.clusters[a].sum.total(&self.clusters[b].sum), barred: self.barred(a, b), refused: false }
     }
 
     /// Two faces with an edge.
     fn pair(&self, a: usize, b: usize, excess: f32) -> Link {
         let total = self.clusters[a].sum.weight * self.clusters[b].sum.weight * excess;
-        Link { total, barred: self.barred(a, b) }
+        Link { total, barred: self.barred(a, b), refused: false }
     }
 
     fn barred(&self, a: usize, b: usize) -> bool {
@@ -231,8 +240,9 @@ impl State<'_> {
         gone.alive = false;
         let (items, sum) = (std::mem::take(&mut gone.items), std::mem::take(&mut gone.sum));
         let (photos, foes) = (std::mem::take(&mut gone.photos), std::mem::take(&mut gone.foes));
-        let seeded = gone.seeded;
+        let (voices, seeded) = (std::mem::take(&mut gone.speakers), gone.seeded);
         items.iter().for_each(|item| self.owner[*item] = a);
+        let graph = self.graph;
         let kept = &mut self.clusters[a];
         kept.near = Links::new(near);
         kept.items.extend(items);
@@ -241,6 +251,8 @@ impl State<'_> {
         kept.photos.sort_unstable();
         kept.photos.dedup();
         kept.foes.extend(foes);
+        kept.speakers.extend(voices);
+        kept.speakers = speakers(graph, std::mem::take(&mut kept.speakers));
         kept.seeded |= seeded;
     }
 }

@@ -7,15 +7,14 @@ pub(crate) struct Link {
     pub total: f32,
     /// Whether a photo or a person's word keeps them apart.
     pub barred: bool,
+    /// Whether [`are_look_alikes`](super::voices::are_look_alikes) refused them as they are.
+    pub refused: bool,
 }
 
 impl Link {
     /// Of the two parts of a new cluster to a third.
     pub(crate) fn with(self, other: Self) -> Self {
-        Self {
-            total: self.total + other.total,
-            barred: self.barred || other.barred,
-        }
+        Self { total: self.total + other.total, barred: self.barred || other.barred, refused: false }
     }
 }
 
@@ -48,6 +47,13 @@ impl Links {
     /// Those with larger numbers.
     pub(crate) fn after(&self, number: usize) -> &[(usize, Link)] {
         &self.0[self.0.partition_point(|(n, _)| *n <= number)..]
+    }
+
+    /// These two are not to be joined as they are.
+    pub(crate) fn refuse(&mut self, number: usize) {
+        if let Ok(at) = self.at(number) {
+            self.0[at].1.refused = true;
+        }
     }
 
     /// `gone` is part of `kept` from now on.

@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_the_tables() {
-        let table = [(0.5, 0.0), (0.158_655_254, 1.0), (0.022_750_132, 2.0), (0.001_349_898, 3.0), (0.841_344_746, -1.0)];
+        let table =
+            [(0.5, 0.0), (0.158_655_254, 1.0), (0.022_750_132, 2.0), (0.001_349_898, 3.0), (0.841_344_746, -1.0)];
         for (p, z) in table {
             assert!((upper_quantile(p) - z).abs() < 1e-6, "{p}: {}", upper_quantile(p));
         }

@@ -33,6 +33,12 @@ pub struct Params {
     /// Two faces of one photo with this excess are contested (a collage, a mirror, twins): nobody can tell which
     /// of them is the person, so they attach to groups and never bridge them.
     pub contested: f32,
+    /// Two groups of three faces or more stay apart when their mean similarity lies this many standard deviations
+    /// below the mean within them, and below [`Self::sure`]: look-alikes.
+    pub contrast: f32,
+    /// Pairs above this are shots of one moment: they say no more than this of how alike a person's faces are
+    /// ([`Self::contrast`]).
+    pub near_duplicate: f32,
     /// Neighbours kept per face, nearest first.
     pub k: usize,
     /// Smaller groups are not shown: their faces are ungrouped.
@@ -55,6 +61,8 @@ impl Params {
             caution: 1.0,
             core_quality: 0.35,
             contested: 0.25,
+            contrast: 1.0,
+            near_duplicate: 0.85,
             k: 64,
             min_size: 2,
         }
@@ -83,6 +91,8 @@ struct Stored {
     caution: Option<f32>,
     core_quality: Option<f32>,
     contested: Option<f32>,
+    contrast: Option<f32>,
+    near_duplicate: Option<f32>,
     k: Option<usize>,
     min_size: Option<usize>,
 }
@@ -90,8 +100,8 @@ struct Stored {
 impl From<Stored> for Params {
     fn from(stored: Stored) -> Self {
         let usual = Self::around(stored.threshold);
-        // Before, `contested` was a similarity: without `edge` it is of that time.
-        let contested = stored.contested.filter(|_| stored.edge.is_some());
+        // Before, `contested` was a similarity, and `contrast` held everywhere: without `edge` they are of that time.
+        let current = |value: Option<f32>| value.filter(|_| stored.edge.is_some());
         Self {
             threshold: stored.threshold,
             strangers_mean: stored.strangers_mean.unwrap_or(usual.strangers_mean),
@@ -103,7 +113,9 @@ impl From<Stored> for Params {
             decay: stored.decay.unwrap_or(usual.decay),
             caution: stored.caution.unwrap_or(usual.caution),
             core_quality: stored.core_quality.unwrap_or(usual.core_quality),
-            contested: contested.unwrap_or(usual.contested),
+            contested: current(stored.contested).unwrap_or(usual.contested),
+            contrast: current(stored.contrast).unwrap_or(usual.contrast),
+            near_duplicate: stored.near_duplicate.unwrap_or(usual.near_duplicate),
             k: stored.k.unwrap_or(usual.k),
             min_size: stored.min_size.unwrap_or(usual.min_size),
         }

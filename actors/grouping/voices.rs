@@ -1,6 +1,18 @@
 //! What the faces of a cluster say together.
 
+use std::cmp::Reverse;
+
 use crate::grouping::graph::{Graph, dot};
+use crate::grouping::params::Params;
+
+/// Faces that speak for a cluster in [`are_look_alikes`]: enough for a stable mean, few enough for a quick one.
+const SPEAKERS: usize = 24;
+/// Faces that [`are_look_alikes`] needs on either side to judge.
+const ESTABLISHED: usize = 3;
+/// With more strangers than this in the cohort, [`Params::contrast`] has to be larger in proportion.
+const FEW_STRANGERS: f32 = 150.0;
+/// A small side says little: [`are_look_alikes`] is less by this over the number of its pairs.
+const SMALL_SIDE: f32 = 1.5;
 
 /// A finite figure with a total order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,4 +77,41 @@ impl Sum {
     pub(crate) fn mean(&self, other: &Self) -> f32 {
         self.total(other) / (self.weight * other.weight)
     }
+}
+
+/// The best faces of a cluster, best first.
+pub(crate) fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
+    let key = |slot: &u32| graph.node(*slot).map(|node| (Reverse(Score(node.quality)), node.id));
+    slots.sort_by_cached_key(key);
+    slots.truncate(SPEAKERS);
+    slots
+}
+
+/// Tells look-alikes from one person: how many standard deviations the similarities between two clusters lie below
+/// those within them (d' of signal detection with pooled variance, less where a side is small), where that is more
+/// than [`Params::contrast`]. `None` where they may be one person: either has too few faces, the two are not set off,
+/// or they are so alike that they are one person however much more alike each is within. The more strangers tell how near
+/// look-alikes come, the less it counts how alike the faces of one group are.
+pub(crate) fn are_look_alikes(graph: &Graph, params: &Params, a: &[u32], b: &[u32]) -> Option<f32> {
+    if a.len().min(b.len()) < ESTABLISHED {
+        return None;
+    }
+    let within = |slots: &[u32]| {
+        let pairs = slots.iter().enumerate().flat_map(|(n, x)| slots[..n].iter().map(|y| graph.similarity(*x, *y)));
+        pairs.map(|similarity| similarity.min(params.near_duplicate)).collect::<Vec<f32>>()
+    };
+    let (mut inside, others) = (within(a), within(b));
+    let pairs = inside.len().min(others.len()) as f32;
+    inside.extend(others);
+    let between: Vec<f32> = a.iter().flat_map(|x| b.iter().map(|y| graph.similarity(*x, *y))).collect();
+    let moments = |values: &[f32]| {
+        let n = values.len() as f32;
+        let mean = values.iter().sum::<f32>() / n;
+        (mean, values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n)
+    };
+    let ((inner, inner_variance), (outer, outer_variance)) = (moments(&inside), moments(&between));
+    let deviation = ((inner_variance + outer_variance) / 2.0).sqrt().max(1e-3);
+    let contrast = (inner - outer) / deviation * (1.0 - SMALL_SIDE / pairs);
+    let known = graph.calibration().strangers() as f32 / FEW_STRANGERS;
+    (outer < params.sure && contrast > params.contrast * known.max(1.0)).then_some(contrast)
 }

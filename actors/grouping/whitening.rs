@@ -116,7 +116,8 @@ mod tests {
         let c = [[4.0, 2.0], [2.0, 3.0_f32]];
         for (i, row) in w.iter().enumerate() {
             for (j, column) in w.iter().enumerate() {
-                let sum: f32 = (0..2).flat_map(|a| (0..2).map(move |b| (a, b))).map(|(a, b)| row[a] * c[a][b] * column[b]).sum();
+                let sum: f32 =
+                    (0..2).flat_map(|a| (0..2).map(move |b| (a, b))).map(|(a, b)| row[a] * c[a][b] * column[b]).sum();
                 assert!((sum - if i == j { 1.0 } else { 0.0 }).abs() < 1e-5, "{i} {j}: {sum}");
             }
         }

@@ -90,8 +90,9 @@ fn a_photo_with_one_person_twice_does_not_tear_that_person_apart() {
     let out = (3..6).find(|n| !sets[0].contains(n)).expect("two of the collage are out");
     assert!(matches!(why(&faces, &[], 0, out).rule, Rule::OnePhoto { .. }));
     // Siblings who are always together, and resemble each other, are two groups.
-    let pairs: Vec<_> =
-        (0..4).flat_map(|n| [at(2 * n, n, 15.0 * n as f32, 0.9), at(2 * n + 1, n, 70.0 + 15.0 * n as f32, 0.9)]).collect();
+    let pairs: Vec<_> = (0..4)
+        .flat_map(|n| [at(2 * n, n, 15.0 * n as f32, 0.9), at(2 * n + 1, n, 70.0 + 15.0 * n as f32, 0.9)])
+        .collect();
     assert_eq!(numbers(&super::sets(pairs, &[]), 8), [[0, 2, 4, 6], [1, 3, 5, 7]]);
 }
 
@@ -146,7 +147,8 @@ fn copies_are_one_appearance() {
         let originals: BTreeSet<FaceId> = once.iter().map(|face| face.id).collect();
         let calibration = Calibration::learn(&Params::default(), 48, &once);
         let groups = |faces: &[FaceVector]| {
-            let mut clustering = Clustering::new(Params::default(), calibration.clone(), &ScanFactory).expect("an index");
+            let mut clustering =
+                Clustering::new(Params::default(), calibration.clone(), &ScanFactory).expect("an index");
             clustering.insert(faces, &ScanFactory).expect("equal dimensions");
             clustering.partition()
         };

@@ -251,7 +251,9 @@ impl Manifest {
             (share(detector.min_score) && share(detector.nms), "detector.min_score and detector.nms must be 0 to 1"),
             ((-1.0..=1.0).contains(&grouping.similarity), "grouping.similarity must be -1 to 1"),
             (
-                grouping.strangers.is_none_or(|s| (-1.0..=1.0).contains(&s.mean) && s.deviation > 0.0 && s.deviation <= 1.0),
+                grouping
+                    .strangers
+                    .is_none_or(|s| (-1.0..=1.0).contains(&s.mean) && s.deviation > 0.0 && s.deviation <= 1.0),
                 "grouping.strangers must have a mean of -1 to 1 and a deviation above 0 and up to 1",
             ),
         ];
