@@ -11,16 +11,16 @@ use crate::grouping::scan::ScanFactory;
 use crate::grouping::{Params, reconcile};
 use crate::ports::index::IndexError;
 
-/// Siblings: two people whose faces are near each other's, six each, in photos of their own.
+/// Siblings: two people whose faces are near each other's, four each, in photos of their own.
 fn siblings(seed: u64) -> Vec<FaceVector> {
     let mut rng = Rng(seed);
     let mut faces = Vec::new();
     for _ in 0..8 {
         let family = rng.direction(64);
         for _ in 0..2 {
-            let person = near(&mut rng, &family, 0.5);
-            for _ in 0..6 {
-                let alike = 0.6 + 0.3 * rng.unit();
+            let person = near(&mut rng, &family, 0.75);
+            for _ in 0..4 {
+                let alike = 0.55 + 0.3 * rng.unit();
                 faces.push(face(faces.len(), faces.len(), near(&mut rng, &person, alike), 0.4 + 0.6 * rng.unit()));
             }
         }
