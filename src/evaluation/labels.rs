@@ -80,17 +80,22 @@ pub(crate) fn read(from: impl Read, count: usize) -> Result<Vec<Label>, LabelsEr
         }
         let line = record.position().map_or(0, csv::Position::line);
         let cell = |at: usize| record.get(at).unwrap_or_default().trim();
-        let fault = |column, found: &str, wanted| {
-            LabelsError::Cell { line, column, found: found.chars().take(80).collect(), wanted }
+        let fault = |column, found: &str, wanted| LabelsError::Cell {
+            line,
+            column,
+            found: found.chars().take(80).collect(),
+            wanted,
         };
         if cell(photo).is_empty() {
             return Err(fault("photo", "", "it names the photo that the face is in"));
         }
         let quality = match overall.map(cell) {
             None => 1.0,
-            Some(text) => text.parse().ok().filter(|quality| (0.0..=1.0).contains(quality)).ok_or_else(|| {
-                fault("overall", text, "quality is a number from 0 to 1")
-            })?,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|quality| (0.0..=1.0).contains(quality))
+                .ok_or_else(|| fault("overall", text, "quality is a number from 0 to 1"))?,
         };
         let person = Some(cell(person)).filter(|name| !["", "-1"].contains(name));
         labels.push(Label {

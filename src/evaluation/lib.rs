@@ -14,7 +14,7 @@ pub mod peers;
 pub mod report;
 pub mod scores;
 mod similarities;
-// pub mod synthetic;
+pub mod synthetic;
 pub mod vectors;
 
 pub use labelled::LabelledFaces;

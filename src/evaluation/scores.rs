@@ -76,11 +76,7 @@ struct Share {
 }
 
 /// Scores groups of faces. `people` has the person of each face, where it is known; groups hold positions in it.
-pub fn score(
-    people: &[Option<u32>],
-    groups: &[Vec<usize>],
-    bootstrap: Bootstrap,
-) -> Result<Scores, ScoreError> {
+pub fn score(people: &[Option<u32>], groups: &[Vec<usize>], bootstrap: Bootstrap) -> Result<Scores, ScoreError> {
     let clusters = clusters(people, groups)?;
     let mut sizes: BTreeMap<u32, usize> = BTreeMap::new();
     people.iter().flatten().for_each(|person| *sizes.entry(*person).or_default() += 1);

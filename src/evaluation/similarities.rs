@@ -12,7 +12,9 @@ const BLOCK: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompareError {
     /// Too many faces.
-    #[error("{0} faces are too many to compare two by two: the limit is {MAX_FACES}, so judge muster alone or fewer faces")]
+    #[error(
+        "{0} faces are too many to compare two by two: the limit is {MAX_FACES}, so judge muster alone or fewer faces"
+    )]
     TooMany(usize),
     /// Vectors of two lengths.
     #[error("the faces have vectors of {0} and of {1} dimensions: use one model for all")]

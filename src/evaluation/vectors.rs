@@ -8,9 +8,9 @@ use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::FaceVector;
 use muster_actors::domain::image::ImageId;
 
-pub use crate::labels::LabelsError;
 use crate::LabelledFaces;
 use crate::labels;
+pub use crate::labels::LabelsError;
 use crate::npy;
 pub use crate::npy::NpyError;
 
@@ -60,11 +60,8 @@ pub enum VectorsError {
 /// `labels` is a CSV file with a line for each row: `photo` and `person`, and where it has them `overall` (quality, 0 to
 /// 1, else 1). An empty person or -1 is unknown. Ids of faces and images are the numbers of rows and photos.
 pub fn read(vectors: &Path, labels: &Path) -> Result<LabelledFaces, VectorsError> {
-    let open = |path: &Path| {
-        File::open(path).map_err(|source| VectorsError::Open { path: path.to_owned(), source })
-    };
-    let array =
-        npy::read(open(vectors)?).map_err(|source| VectorsError::Npy { path: vectors.to_owned(), source })?;
+    let open = |path: &Path| File::open(path).map_err(|source| VectorsError::Open { path: path.to_owned(), source });
+    let array = npy::read(open(vectors)?).map_err(|source| VectorsError::Npy { path: vectors.to_owned(), source })?;
     let table = labels::read(BufReader::new(open(labels)?), array.rows)
         .map_err(|source| VectorsError::Labels { path: labels.to_owned(), source })?;
     let mut faces = Vec::with_capacity(array.rows);

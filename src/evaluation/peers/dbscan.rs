@@ -29,7 +29,7 @@ impl Peer for Dbscan {
     }
 
     fn setting(&self) -> String {
-        format!("distance {:.2}, {} faces", self.distance, self.min_faces)
+        format!("distance {:.2}, min. faces {}", self.distance, self.min_faces)
     }
 
     fn group(&self, similarities: &Similarities) -> Groups {

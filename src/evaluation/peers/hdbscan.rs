@@ -36,7 +36,7 @@ impl Peer for Hdbscan {
     }
 
     fn setting(&self) -> String {
-        format!("{} faces, {} samples", self.min_cluster_size, self.min_samples)
+        format!("min. size {}, samples {}", self.min_cluster_size, self.min_samples)
     }
 
     fn group(&self, similarities: &Similarities) -> Groups {

@@ -29,7 +29,7 @@ impl Peer for Immich {
     }
 
     fn setting(&self) -> String {
-        format!("distance {:.2}, {} faces", self.max_distance, self.min_faces)
+        format!("distance {:.2}, min. faces {}", self.max_distance, self.min_faces)
     }
 
     fn group(&self, similarities: &Similarities) -> Groups {

@@ -68,16 +68,20 @@ impl Peer for PhotoPrism {
 
     fn grid() -> Vec<Self> {
         let mut grid = Vec::new();
-        for cluster_distance in [0.64, 0.72, 0.80, 0.88, 0.96, 1.04] {
+        for cluster_distance in [0.64, 0.80, 0.88, 0.96, 1.04, 1.10] {
             for core in [2, 3, 4] {
-                grid.extend([0.46, 0.55, 0.64].map(|match_distance| Self { cluster_distance, core, match_distance }));
+                grid.extend([0.46, 0.55, 0.64, 0.73].map(|match_distance| Self {
+                    cluster_distance,
+                    core,
+                    match_distance,
+                }));
             }
         }
         grid
     }
 
     fn setting(&self) -> String {
-        format!("distance {:.2}, {} faces, match {:.2}", self.cluster_distance, self.core, self.match_distance)
+        format!("distance {:.2}, core {}, match {:.2}", self.cluster_distance, self.core, self.match_distance)
     }
 
     fn group(&self, similarities: &Similarities) -> Groups {
