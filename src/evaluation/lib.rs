@@ -8,7 +8,6 @@
 mod bootstrap;
 mod labelled;
 mod labels;
-pub mod muster;
 mod npy;
 pub mod peers;
 pub mod report;

@@ -46,6 +46,7 @@ impl Random {
     }
 
     /// A number of the Poisson distribution (Knuth).
+    #[cfg(test)]
     pub(super) fn poisson(&mut self, mean: f32) -> usize {
         let (least, mut product, mut count) = ((-mean).exp(), self.unit(), 0);
         while product > least {

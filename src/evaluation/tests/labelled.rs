@@ -7,11 +7,12 @@
 
 use std::path::Path;
 
-use muster_actors::grouping::Params;
 use muster_actors::grouping::graph::dot;
+use muster_actors::grouping::{Params, reconcile};
 use muster_actors::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 use muster_evaluation::report::Report;
-use muster_evaluation::{muster, vectors};
+use muster_evaluation::synthetic::{self, Kind};
+use muster_evaluation::{LabelledFaces, vectors};
 
 /// Compares each query with every vector.
 struct Exhaustive {
@@ -58,6 +59,15 @@ impl IndexFactory for Factory {
     }
 }
 
+/// muster and its peers on these faces.
+fn report(library: &str, faces: &LabelledFaces, threshold: f32) -> Report {
+    let mut report = Report::new(library, faces);
+    let partition = reconcile(faces.snapshot(), &Params::around(threshold), &Factory).unwrap().partition;
+    report.add("muster", format!("threshold {threshold}"), faces, &faces.groups(&partition)).unwrap();
+    report.add_peers(faces, threshold).unwrap();
+    report
+}
+
 #[test]
 fn peers_on_labelled_vectors() {
     let Some(folder) = std::env::var_os("MUSTER_EVAL") else {
@@ -67,10 +77,9 @@ fn peers_on_labelled_vectors() {
     for (pack, threshold) in [("open", 0.38), ("insightface-s", 0.28)] {
         let file = |end: &str| Path::new(&folder).join(format!("lfw-dev-{pack}.{end}"));
         let faces = vectors::read(&file("npy"), &file("csv")).unwrap();
-        let mut report = Report::new(pack, &faces);
-        let groups = muster::group(&faces, &Params::around(threshold), &Factory).unwrap();
-        report.add("muster", format!("threshold {threshold}"), &faces, &groups).unwrap();
-        report.add_peers(&faces, threshold).unwrap();
-        println!("{}", report.text());
+        println!("{}", report(pack, &faces, threshold).text());
+    }
+    for kind in [Kind::Children, Kind::Mixed] {
+        println!("{}", report(&format!("{kind:?}"), &synthetic::library(kind, 1), 0.38).text());
     }
 }
