@@ -23,7 +23,7 @@ impl Peer for AverageLinkage {
     }
 
     fn grid() -> Vec<Self> {
-        super::steps(0.28, 0.62, 18).map(|threshold| Self { threshold }).collect()
+        super::steps(0.28, 0.70, 22).map(|threshold| Self { threshold }).collect()
     }
 
     fn setting(&self) -> String {

@@ -24,7 +24,7 @@ impl Peer for Dbscan {
     }
 
     fn grid() -> Vec<Self> {
-        let distances = super::steps(0.36, 0.70, 18);
+        let distances = super::steps(0.28, 0.70, 22);
         distances.flat_map(|distance| [2, 3].map(|min_faces| Self { distance, min_faces })).collect()
     }
 

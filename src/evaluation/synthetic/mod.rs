@@ -8,6 +8,8 @@ mod random;
 #[cfg(test)]
 mod statistics;
 
+use std::fmt;
+
 use muster_actors::domain::gallery::FaceVector;
 
 use crate::LabelledFaces;
@@ -22,6 +24,15 @@ pub enum Kind {
     Children,
     /// A family's over decades: grown people, children, and children who grow up, among passers-by.
     Mixed,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Children => "children",
+            Self::Mixed => "mixed",
+        })
+    }
 }
 
 /// How many people of which age.
