@@ -68,9 +68,11 @@ fn files_that_are_none_say_so() {
     write(folder.path());
     std::fs::write(folder.path().join("short.csv"), "photo,person\n0,Ada\n").unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
-    let table: [(&[&str], i32, &str); 6] = [
+    let table: [(&[&str], i32, &str); 8] = [
         (&["evaluate"], 2, "PHOTOS"),
         (&["evaluate", "--vectors", "faces.npy"], 2, "--labels"),
+        (&["evaluate", "empty", "--seed", "3"], 2, "--seed"),
+        (&["evaluate", "--synthetic", "mixed", "--library", "empty"], 2, "--library"),
         (&["evaluate", "--vectors", "gone.npy", "--labels", "faces.csv"], 66, "gone.npy cannot be opened"),
         (&["evaluate", "--vectors", "faces.csv", "--labels", "faces.csv"], 65, "not a file of NumPy's format"),
         (&["evaluate", "--vectors", "faces.npy", "--labels", "short.csv"], 65, "8 vectors and 1 labels"),

@@ -24,10 +24,10 @@ use muster_library::{Library, grouping};
 #[command(
     group = clap::ArgGroup::new("source").args(["photos", "vectors", "synthetic"]).required(true),
     after_help = "\
-PHOTOS has a folder for each person. The largest face of each photo is that person's; other faces, and photos that
-lie in no person's folder, are of unknown people: they are grouped and not scored. A folder with one photo is a
-stranger, who belongs in no group. The library's own corrections are left aside. docs/evaluation.md defines
-every figure.
+PHOTOS has a folder for each person. The largest face of each photo is that person's; other faces,
+and photos that lie in no person's folder, are of unknown people: they are grouped and not scored.
+A folder with one photo is a stranger, who belongs in no group. What was said in the library is
+left aside. docs/evaluation.md defines every figure.
 
 Examples:
   muster evaluate ~/people
@@ -40,19 +40,19 @@ pub struct Args {
     #[arg(value_name = "PHOTOS")]
     photos: Option<PathBuf>,
     /// Keep what is found in the photos here [default: nowhere]
-    #[arg(long, value_name = "DIR", requires = "photos")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["vectors", "synthetic"])]
     library: Option<PathBuf>,
     /// Faces as a float32 array of NumPy, a row of length 1 for each: as of `muster export --embeddings`
     #[arg(long, value_name = "FILE.npy", requires = "labels")]
     vectors: Option<PathBuf>,
     /// A line for each row of --vectors: columns photo, person (-1 for unknown) and optionally overall (quality)
-    #[arg(long, value_name = "FILE.csv", requires = "vectors")]
+    #[arg(long, value_name = "FILE.csv", requires = "vectors", conflicts_with_all = ["photos", "synthetic"])]
     labels: Option<PathBuf>,
     /// Synthetic faces with the distances of the pack open
     #[arg(long, value_enum, value_name = "KIND")]
     synthetic: Option<values::Synthetic>,
     /// Everything random about --synthetic follows from it
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "synthetic")]
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["photos", "vectors"])]
     seed: u64,
     /// Model pack that embeds the photos or embedded the vectors: open, edgeface, insightface-s, or a folder with a manifest
     #[arg(long, value_name = "PACK", conflicts_with = "synthetic")]

@@ -90,7 +90,7 @@ fn largest(faces: impl Iterator<Item = (ImageId, FaceId, BBox)>) -> HashMap<Imag
 fn person_folder<'a>(photos: &Path, photo: &'a Path) -> Option<&'a OsStr> {
     let mut parts = photo.strip_prefix(photos).ok()?.components();
     let folder = parts.next()?;
-    parts.next().is_some().then(|| folder.as_os_str())
+    parts.next().is_some().then_some(folder.as_os_str())
 }
 
 #[cfg(test)]
