@@ -109,7 +109,7 @@ pub enum Synthetic {
     Mixed,
 }
 
-impl From<Synthetic> for muster_evaluation::synthetic::Kind {
+impl From<Synthetic> for muster_evaluation::synthetic::LibraryKind {
     fn from(kind: Synthetic) -> Self {
         match kind {
             Synthetic::Children => Self::Children,
@@ -164,7 +164,7 @@ mod tests {
         mirrors!(muster_inference::onnx::product::Precision as N, Precision: Float, Half, Int8);
         mirrors!(muster_inference::onnx::graph::int8::Target as T, Target: AnyCpu, Vnni, TensorRt);
         mirrors!(muster_vision::isolated::Ask as A, Ask: Decode, Header, Thumbnail);
-        mirrors!(muster_evaluation::synthetic::Kind as K, Synthetic: Children, Mixed);
+        mirrors!(muster_evaluation::synthetic::LibraryKind as K, Synthetic: Children, Mixed);
         #[cfg(feature = "serve")]
         mirrors!(muster_http::Role as R, Role: Read, Write, Admin);
     }

@@ -36,7 +36,7 @@ pub enum LabelsError {
 
 /// The label of one face.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Label {
+pub(crate) struct FaceLabel {
     /// Number of the photo, in order of appearance.
     pub photo: u32,
     /// Number of the person, in order of appearance; none where nobody knows.
@@ -47,9 +47,9 @@ pub(crate) struct Label {
 
 /// Numbers for names, in order of appearance.
 #[derive(Default)]
-struct Names(BTreeMap<String, u32>);
+struct NameNumbers(BTreeMap<String, u32>);
 
-impl Names {
+impl NameNumbers {
     fn number(&mut self, name: &str) -> u32 {
         match self.0.get(name) {
             Some(number) => *number,
@@ -64,14 +64,14 @@ impl Names {
 
 /// Reads exactly `count` labels. Columns: `photo` and `person` (any text; an empty person or -1 is unknown), and `overall`
 /// (quality, 1 where the column is missing). Other columns are passed over.
-pub(crate) fn read(from: impl Read, count: usize) -> Result<Vec<Label>, LabelsError> {
+pub(crate) fn read(from: impl Read, count: usize) -> Result<Vec<FaceLabel>, LabelsError> {
     let mut table = csv::Reader::from_reader(from);
     let header = table.headers()?.clone();
     let column = |name: &str| header.iter().position(|column| column.trim() == name);
     let photo = column("photo").ok_or(LabelsError::Column("photo"))?;
     let person = column("person").ok_or(LabelsError::Column("person"))?;
     let overall = column("overall");
-    let (mut photos, mut people) = (Names::default(), Names::default());
+    let (mut photos, mut people) = (NameNumbers::default(), NameNumbers::default());
     let mut labels = Vec::new();
     for record in table.into_records() {
         let record = record?;
@@ -98,7 +98,7 @@ pub(crate) fn read(from: impl Read, count: usize) -> Result<Vec<Label>, LabelsEr
                 .ok_or_else(|| fault("overall", text, "quality is a number from 0 to 1"))?,
         };
         let person = Some(cell(person)).filter(|name| !["", "-1"].contains(name));
-        labels.push(Label {
+        labels.push(FaceLabel {
             photo: photos.number(cell(photo)),
             person: person.map(|name| people.number(name)),
             quality,
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn numbers_follow_the_order_of_appearance() {
         let text = "score,photo,person,overall\n.9,7,Ada,0.5\n.9,7,-1,1\n.8,\"a, b\",,0\n.7,9,Ada,1.0\n";
-        let label = |photo, person, quality| Label { photo, person, quality };
+        let label = |photo, person, quality| FaceLabel { photo, person, quality };
         let expected = [label(0, Some(0), 0.5), label(0, None, 1.0), label(1, None, 0.0), label(2, Some(0), 1.0)];
         assert_eq!(read(text.as_bytes(), 4).unwrap(), expected);
         let without = read("person,photo\nx,1\n".as_bytes(), 1).unwrap();

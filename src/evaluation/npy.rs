@@ -64,7 +64,7 @@ pub enum NpyError {
 
 /// Rows of numbers.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Array {
+pub(crate) struct VectorArray {
     pub rows: usize,
     pub columns: usize,
     /// `rows * columns` numbers, row after row.
@@ -72,7 +72,7 @@ pub(crate) struct Array {
 }
 
 /// Reads an array. Allocates no more than the bytes that arrive, and a block.
-pub(crate) fn read(mut from: impl Read) -> Result<Array, NpyError> {
+pub(crate) fn read(mut from: impl Read) -> Result<VectorArray, NpyError> {
     let header = header(&mut from)?;
     let (rows, columns) = shape(&header)?;
     let expected = rows * columns * size_of::<f32>();
@@ -90,7 +90,7 @@ pub(crate) fn read(mut from: impl Read) -> Result<Array, NpyError> {
         }
     }
     match fill(&mut from, &mut [0])? {
-        0 => Ok(Array { rows, columns, data }),
+        0 => Ok(VectorArray { rows, columns, data }),
         _ => Err(NpyError::Trailing),
     }
 }
@@ -229,7 +229,7 @@ pub(crate) mod tests {
         let numbers = [1.0, -2.0, 3.5, 0.0, f32::MIN_POSITIVE, 6.0];
         for version in 1..=3 {
             let array = read(&file(version, HEADER, &bytes(&numbers))[..]).unwrap();
-            assert_eq!(array, Array { rows: 2, columns: 3, data: numbers.to_vec() });
+            assert_eq!(array, VectorArray { rows: 2, columns: 3, data: numbers.to_vec() });
         }
     }
 
@@ -242,7 +242,7 @@ pub(crate) mod tests {
             assert_eq!(read(&file(1, header, &[0; 24])[..]).unwrap().rows, 2, "{header}");
         }
         let none = HEADER.replace("(2, 3)", "(0, 3)");
-        assert_eq!(read(&file(1, &none, &[])[..]).unwrap(), Array { rows: 0, columns: 3, data: vec![] });
+        assert_eq!(read(&file(1, &none, &[])[..]).unwrap(), VectorArray { rows: 0, columns: 3, data: vec![] });
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{Groups, LabelledFaces};
 /// How a method came to its setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Choice {
+pub enum SettingChoice {
     /// Without labels: what somebody gets who has none.
     Default,
     /// Of all settings that were tried, the one with the highest B-cubed F by the labels: more than anybody without labels
@@ -27,13 +27,13 @@ pub enum Choice {
 
 /// A method with a setting, and how good it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
+pub struct ReportRow {
     /// Name of the method.
     pub method: String,
     /// Its setting in words.
     pub setting: String,
     /// How the setting was chosen.
-    pub choice: Choice,
+    pub choice: SettingChoice,
     /// How good the groups are.
     pub scores: Scores,
 }
@@ -46,7 +46,7 @@ pub struct Report {
     /// Faces that were grouped, those of unknown people among them.
     pub faces: usize,
     /// A row for each method and setting.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ReportRow>,
 }
 
 /// A report that cannot be made.
@@ -75,7 +75,8 @@ impl Report {
         groups: &[Vec<usize>],
     ) -> Result<(), ScoreError> {
         let scores = score(faces.people(), groups, Bootstrap::default())?;
-        let row = Row { method: method.to_owned(), setting: setting.into(), choice: Choice::Default, scores };
+        let row =
+            ReportRow { method: method.to_owned(), setting: setting.into(), choice: SettingChoice::Default, scores };
         self.rows.push(row);
         Ok(())
     }
@@ -112,7 +113,7 @@ impl Report {
         }
         if let Some((_, setting, groups)) = best {
             let scores = score(faces.people(), &groups, Bootstrap::default())?;
-            self.rows.push(Row { method: P::NAME.to_owned(), setting, choice: Choice::ByLabels, scores });
+            self.rows.push(ReportRow { method: P::NAME.to_owned(), setting, choice: SettingChoice::ByLabels, scores });
         }
         Ok(())
     }
@@ -151,7 +152,7 @@ impl Report {
     }
 
     fn summary(&self) -> String {
-        let Some(Row { scores, .. }) = self.rows.first() else {
+        let Some(ReportRow { scores, .. }) = self.rows.first() else {
             return format!("{}: {} faces, grouped by nothing.", self.library, self.faces);
         };
         format!(
@@ -161,12 +162,12 @@ impl Report {
     }
 
     fn table(&self) -> Vec<[String; HEADER.len()]> {
-        std::iter::once(HEADER.map(str::to_owned)).chain(self.rows.iter().map(Row::cells)).collect()
+        std::iter::once(HEADER.map(str::to_owned)).chain(self.rows.iter().map(ReportRow::cells)).collect()
     }
 
     /// What the reader must know of the rows.
     fn notes(&self) -> String {
-        let chosen = self.rows.iter().any(|row| row.choice == Choice::ByLabels);
+        let chosen = self.rows.iter().any(|row| row.choice == SettingChoice::ByLabels);
         let note = "\n* Of all settings tried, the one with the highest B-cubed F by the labels. Nobody without labels can \
                     choose it.\n";
         if chosen { note.to_owned() } else { String::new() }
@@ -184,12 +185,12 @@ const HEADER: [&str; 8] = [
     "People split",
 ];
 
-impl Row {
+impl ReportRow {
     fn cells(&self) -> [String; HEADER.len()] {
         let rates = |rates: &Rates| format!("{:.4} / {:.4} / {:.4}", rates.precision, rates.recall, rates.f);
         let scores = &self.scores;
         let interval = scores.b_cubed.intervals.map(|[.., f]| format!("{:.4} to {:.4}", f.low, f.high));
-        let mark = if self.choice == Choice::ByLabels { " *" } else { "" };
+        let mark = if self.choice == SettingChoice::ByLabels { " *" } else { "" };
         [
             self.method.clone(),
             format!("{}{mark}", self.setting),
@@ -234,7 +235,7 @@ mod tests {
         report.add_peers(&faces, 0.4).unwrap();
         assert_eq!(report.rows.len(), 13);
         for pair in report.rows[1..].chunks(2) {
-            assert_eq!((pair[0].choice, pair[1].choice), (Choice::Default, Choice::ByLabels));
+            assert_eq!((pair[0].choice, pair[1].choice), (SettingChoice::Default, SettingChoice::ByLabels));
             assert_eq!(pair[0].method, pair[1].method);
             assert_eq!(pair[1].scores.b_cubed.f, 1.0, "{}", pair[1].method);
         }

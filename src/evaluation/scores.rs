@@ -66,7 +66,7 @@ pub enum ScoreError {
 /// What one person adds to the sums. Sums over people are weighted in the bootstrap. A wrong pair counts half for either
 /// person.
 #[derive(Clone, Copy, Debug, Default)]
-struct Share {
+struct PersonTally {
     faces: f64,
     precision: f64,
     recall: f64,
@@ -80,7 +80,8 @@ pub fn score(people: &[Option<u32>], groups: &[Vec<usize>], bootstrap: Bootstrap
     let clusters = clusters(people, groups)?;
     let mut sizes: BTreeMap<u32, usize> = BTreeMap::new();
     people.iter().flatten().for_each(|person| *sizes.entry(*person).or_default() += 1);
-    let mut shares: BTreeMap<u32, Share> = sizes.iter().map(|(person, size)| (*person, Share::of(*size))).collect();
+    let mut shares: BTreeMap<u32, PersonTally> =
+        sizes.iter().map(|(person, size)| (*person, PersonTally::of(*size))).collect();
     let mut held: BTreeMap<u32, usize> = BTreeMap::new();
     let (mut shown, mut mixed_groups, mut strangers_grouped) = (0, 0, 0);
     for cluster in &clusters {
@@ -98,7 +99,7 @@ pub fn score(people: &[Option<u32>], groups: &[Vec<usize>], bootstrap: Bootstrap
             *held.entry(*person).or_default() += usize::from(*count > 1);
         }
     }
-    let shares: Vec<Share> = shares.into_values().collect();
+    let shares: Vec<PersonTally> = shares.into_values().collect();
     let figures = |weights: &[f64]| figures(&shares, weights);
     let [precision, recall, f, pair_precision, pair_recall, pair_f] = figures(&vec![1.0; shares.len()]);
     let intervals = bootstrap.intervals(shares.len(), figures);
@@ -144,7 +145,7 @@ fn clusters(people: &[Option<u32>], groups: &[Vec<usize>]) -> Result<Vec<BTreeMa
     Ok(clusters)
 }
 
-impl Share {
+impl PersonTally {
     /// Before any cluster is seen.
     fn of(faces: usize) -> Self {
         let faces = faces as f64;
@@ -153,8 +154,8 @@ impl Share {
 }
 
 /// B-cubed and pairwise precision, recall and F of weighted people.
-fn figures(shares: &[Share], weights: &[f64]) -> [f64; 6] {
-    let mut sum = Share::default();
+fn figures(shares: &[PersonTally], weights: &[f64]) -> [f64; 6] {
+    let mut sum = PersonTally::default();
     for (share, weight) in shares.iter().zip(weights) {
         sum.faces += weight * share.faces;
         sum.precision += weight * share.precision;

@@ -12,7 +12,7 @@ use crate::cli::print::{print, say};
 use crate::cli::values;
 use muster_config::{Layers, Origin, Settings};
 use muster_evaluation::report::{Report, ReportError};
-use muster_evaluation::synthetic::{self, Kind};
+use muster_evaluation::synthetic::{self, LibraryKind};
 use muster_evaluation::{LabelledFaces, vectors};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::{DEFAULT_PACK, Pack};
@@ -69,13 +69,13 @@ pub struct Args {
 }
 
 /// What muster and its peers group with.
-struct Figures {
+struct GroupingFigures {
     params: Params,
     /// The model's cosine for pairs, which peers without defaults of their own take.
     threshold: f32,
 }
 
-impl Figures {
+impl GroupingFigures {
     /// The settings', where they say so, else the pack's.
     fn of(settings: &Settings, pack: &Pack) -> Self {
         let params = pipeline::params(settings, pack.manifest());
@@ -92,11 +92,11 @@ impl Args {
         let home = Home::from_env()?;
         let name = if self.synthetic.is_some() { DEFAULT_PACK } else { &settings.models.pack };
         let pack = Pack::open(name, &home)?;
-        let (figures, model) = (Figures::of(&settings, &pack), pack.id());
+        let (figures, model) = (GroupingFigures::of(&settings, &pack), pack.id());
         let (library, faces) = if let (Some(vectors), Some(labels)) = (&self.vectors, &self.labels) {
             (vectors.display().to_string(), vectors::read(vectors, labels)?)
         } else if let Some(kind) = self.synthetic {
-            let kind = Kind::from(kind);
+            let kind = LibraryKind::from(kind);
             (format!("Synthetic {kind}, seed {}", self.seed), synthetic::library(kind, self.seed))
         } else if let Some(photos) = &self.photos {
             let temporary = tempfile::Builder::new().prefix("muster-evaluate-").tempdir()?;
@@ -120,7 +120,7 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn report(&self, library: &str, faces: &LabelledFaces, figures: &Figures, model: &str) -> Result<Report, CliError> {
+    fn report(&self, library: &str, faces: &LabelledFaces, figures: &GroupingFigures, model: &str) -> Result<Report, CliError> {
         let partition = grouping::group(faces.snapshot(), &figures.params)?.partition;
         let mut report = Report::new(library, faces);
         report.add("muster", model, faces, &faces.groups(&partition)).map_err(ReportError::from)?;

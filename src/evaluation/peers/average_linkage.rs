@@ -42,14 +42,14 @@ impl Peer for AverageLinkage {
 }
 
 /// Two clusters that join, each named by one of its faces.
-struct Join {
+struct Merge {
     one: usize,
     other: usize,
     similarity: f32,
 }
 
 /// Groups after all joins at a threshold or above it.
-fn cut(joins: &[Join], count: usize, threshold: f32) -> Groups {
+fn cut(joins: &[Merge], count: usize, threshold: f32) -> Groups {
     let mut sets = UnionFind::new(count);
     let kept = joins.iter().filter(|join| join.similarity >= threshold);
     kept.for_each(|join| sets.join(join.one, join.other));
@@ -57,7 +57,7 @@ fn cut(joins: &[Join], count: usize, threshold: f32) -> Groups {
 }
 
 /// All joins at `least` mean similarity or more, in no particular order.
-fn joins(similarities: &Similarities, least: f32) -> Vec<Join> {
+fn joins(similarities: &Similarities, least: f32) -> Vec<Merge> {
     let count = similarities.len();
     let mut values = similarities.clone().into_values();
     let mut sizes = vec![1.0_f32; count];
@@ -85,7 +85,7 @@ fn joins(similarities: &Similarities, least: f32) -> Vec<Join> {
             }
             Some((similarity, other)) if before == Some(other) => {
                 chain.truncate(chain.len() - 2);
-                joins.push(Join { one: tip, other, similarity });
+                joins.push(Merge { one: tip, other, similarity });
                 alive.retain(|cluster| *cluster != other);
                 merge(&mut values, count, &alive, tip, other, &sizes);
                 sizes[tip] += sizes[other];

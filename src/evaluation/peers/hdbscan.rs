@@ -43,8 +43,8 @@ impl Peer for Hdbscan {
         if similarities.len() < 2 {
             return Groups::new();
         }
-        let tree = Tree::of(spanning_tree(similarities, self.min_samples), similarities.len());
-        Condensed::of(&tree, self.min_cluster_size.max(2)).groups()
+        let tree = Dendrogram::of(spanning_tree(similarities, self.min_samples), similarities.len());
+        CondensedTree::of(&tree, self.min_cluster_size.max(2)).groups()
     }
 }
 
@@ -90,13 +90,13 @@ fn spanning_tree(similarities: &Similarities, min_samples: usize) -> Vec<Edge> {
 }
 
 /// The dendrogram of single linkage: faces are nodes 0 to n - 1, joins the nodes after them; the last is the root.
-struct Tree {
+struct Dendrogram {
     count: usize,
     joins: Vec<(f32, [usize; 2])>,
     sizes: Vec<usize>,
 }
 
-impl Tree {
+impl Dendrogram {
     fn of(edges: Vec<Edge>, count: usize) -> Self {
         let mut sets = UnionFind::new(count);
         let mut nodes: Vec<usize> = (0..count).collect();
@@ -129,22 +129,22 @@ impl Tree {
 }
 
 /// A cluster of the condensed tree. Density is one over the distance.
-struct Cluster {
+struct CondensedCluster {
     parent: usize,
     birth: f64,
     stability: f64,
 }
 
 /// The tree without splits that leave fewer faces than a cluster has. Cluster 0 is the whole library; parents come first.
-struct Condensed {
-    clusters: Vec<Cluster>,
+struct CondensedTree {
+    clusters: Vec<CondensedCluster>,
     /// The last cluster that each face belonged to.
     last: Vec<usize>,
 }
 
-impl Condensed {
-    fn of(tree: &Tree, min_cluster_size: usize) -> Self {
-        let mut clusters = vec![Cluster { parent: 0, birth: 0.0, stability: 0.0 }];
+impl CondensedTree {
+    fn of(tree: &Dendrogram, min_cluster_size: usize) -> Self {
+        let mut clusters = vec![CondensedCluster { parent: 0, birth: 0.0, stability: 0.0 }];
         let mut last = vec![0; tree.count];
         let mut open = vec![(tree.sizes.len() - 1, 0)];
         while let Some((node, cluster)) = open.pop() {
@@ -160,7 +160,7 @@ impl Condensed {
                 clusters[cluster].stability += gained * tree.sizes[child] as f64;
                 if is_large {
                     open.push((child, clusters.len()));
-                    clusters.push(Cluster { parent: cluster, birth: density, stability: 0.0 });
+                    clusters.push(CondensedCluster { parent: cluster, birth: density, stability: 0.0 });
                 } else {
                     tree.faces(child, |face| last[face] = cluster);
                 }

@@ -26,14 +26,14 @@ pub struct PhotoPrism {
 }
 
 /// The middle of a cluster.
-struct Middle {
+struct Centroid {
     members: Vec<usize>,
     /// Square of the length of the mean of the members' vectors.
     square: f32,
     radius: f32,
 }
 
-impl Middle {
+impl Centroid {
     fn of(members: Vec<usize>, similarities: &Similarities) -> Self {
         let products = members.iter().map(|face| mean(similarities.row(*face), &members));
         let square = products.sum::<f32>() / members.len() as f32;
@@ -68,7 +68,7 @@ impl Peer for PhotoPrism {
 
     fn grid() -> Vec<Self> {
         let mut grid = Vec::new();
-        for cluster_distance in [0.64, 0.80, 0.88, 0.96, 1.04, 1.10] {
+        for cluster_distance in [0.64, 0.80, 0.88, 0.96, 1.04, 1.10, 1.16] {
             for core in [2, 3, 4] {
                 grid.extend([0.46, 0.55, 0.64, 0.73].map(|match_distance| Self {
                     cluster_distance,
@@ -90,7 +90,7 @@ impl Peer for PhotoPrism {
         }
         let least = 1.0 - self.cluster_distance * self.cluster_distance / 2.0;
         let members = gather(clusters(similarities, least, self.core));
-        let middles: Vec<Middle> = members.into_iter().map(|members| Middle::of(members, similarities)).collect();
+        let middles: Vec<Centroid> = members.into_iter().map(|members| Centroid::of(members, similarities)).collect();
         gather((0..similarities.len()).map(|face| {
             let distances = middles.iter().enumerate().map(|(n, middle)| (middle.distance(face, similarities), n));
             let near = distances.filter(|(distance, n)| *distance <= middles[*n].radius + self.match_distance);

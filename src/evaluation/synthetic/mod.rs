@@ -14,19 +14,19 @@ use muster_actors::domain::gallery::FaceVector;
 
 use crate::LabelledFaces;
 use crate::vectors::{numbered_face, numbered_image};
-use population::{Age, Person, Shot, Space};
-use random::Random;
+use population::{Age, FaceShot, FaceSpace, SyntheticPerson};
+use random::RandomSource;
 
 /// Which people are in a synthetic library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LibraryKind {
     /// A school's: mostly children, photographed within few years, among other children whom nobody knows.
     Children,
     /// A family's over decades: grown people, children, and children who grow up, among passers-by.
     Mixed,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for LibraryKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Children => "children",
@@ -37,7 +37,7 @@ impl fmt::Display for Kind {
 
 /// How many people of which age.
 #[derive(Clone, Copy)]
-struct Recipe {
+struct LibraryRecipe {
     young: usize,
     grown: usize,
     /// People who are young in one half of their photos and grown in the other.
@@ -50,13 +50,13 @@ struct Recipe {
     most: usize,
 }
 
-impl Recipe {
-    fn of(kind: Kind) -> Self {
+impl LibraryRecipe {
+    fn of(kind: LibraryKind) -> Self {
         match kind {
-            Kind::Children => {
+            LibraryKind::Children => {
                 Self { young: 240, grown: 60, growing: 0, strangers: 2_000, young_strangers: 0.8, most: 150 }
             }
-            Kind::Mixed => {
+            LibraryKind::Mixed => {
                 Self { young: 60, grown: 270, growing: 60, strangers: 3_000, young_strangers: 0.2, most: 200 }
             }
         }
@@ -82,18 +82,18 @@ struct SyntheticFace {
 }
 
 /// A library that is being made.
-struct Synthetic {
-    random: Random,
-    space: Space,
+struct SyntheticLibrary {
+    random: RandomSource,
+    space: FaceSpace,
     faces: Vec<SyntheticFace>,
     people: u32,
     moments: usize,
 }
 
 /// Makes a library of about 6,000 to 8,000 faces with the distances of the pack `open`; everybody in it is known.
-pub fn library(kind: Kind, seed: u64) -> LabelledFaces {
-    let recipe = Recipe::of(kind);
-    let mut library = Synthetic::new(seed);
+pub fn library(kind: LibraryKind, seed: u64) -> LabelledFaces {
+    let recipe = LibraryRecipe::of(kind);
+    let mut library = SyntheticLibrary::new(seed);
     for (count, ages) in
         [(recipe.young, &[Age::Young][..]), (recipe.grown, &[Age::Grown]), (recipe.growing, &[Age::Young, Age::Grown])]
     {
@@ -109,10 +109,10 @@ pub fn library(kind: Kind, seed: u64) -> LabelledFaces {
     library.labelled()
 }
 
-impl Synthetic {
+impl SyntheticLibrary {
     fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let space = Space::new(&mut random);
+        let mut random = RandomSource::new(seed);
+        let space = FaceSpace::new(&mut random);
         Self { random, space, faces: Vec::new(), people: 0, moments: 0 }
     }
 
@@ -144,7 +144,7 @@ impl Synthetic {
         self.people += 1;
     }
 
-    fn add(&mut self, person: &Person, age: Age, shot: &Shot) {
+    fn add(&mut self, person: &SyntheticPerson, age: Age, shot: &FaceShot) {
         let vector = self.space.vector(person, shot);
         let quality = self.space.quality(&mut self.random, shot);
         let photo = self.faces.len();
@@ -204,8 +204,8 @@ mod tests {
     use super::*;
 
     /// 1,007 people, young and grown, as those whom the figures are from.
-    fn young_and_grown(seed: u64) -> Synthetic {
-        let mut library = Synthetic::new(seed);
+    fn young_and_grown(seed: u64) -> SyntheticLibrary {
+        let mut library = SyntheticLibrary::new(seed);
         for _ in 0..1_007 {
             let person = library.space.person(&mut library.random);
             for age in [Age::Young, Age::Grown] {
@@ -247,13 +247,13 @@ mod tests {
 
     #[test]
     fn a_library_follows_its_seed_and_its_recipe() {
-        let first = library(Kind::Children, 5);
-        let again = library(Kind::Children, 5);
+        let first = library(LibraryKind::Children, 5);
+        let again = library(LibraryKind::Children, 5);
         assert!(first.faces() == again.faces() && first.people() == again.people());
-        assert!(first.faces() != library(Kind::Children, 6).faces());
-        for kind in [Kind::Children, Kind::Mixed] {
+        assert!(first.faces() != library(LibraryKind::Children, 6).faces());
+        for kind in [LibraryKind::Children, LibraryKind::Mixed] {
             let library = library(kind, 1);
-            let recipe = Recipe::of(kind);
+            let recipe = LibraryRecipe::of(kind);
             let mut sizes: BTreeMap<u32, usize> = BTreeMap::new();
             library.people().iter().flatten().for_each(|person| *sizes.entry(*person).or_default() += 1);
             assert_eq!(sizes.values().filter(|size| **size == 1).count(), recipe.strangers);
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn no_photo_shows_a_person_twice_and_some_show_several() {
-        let library = library(Kind::Mixed, 1);
+        let library = library(LibraryKind::Mixed, 1);
         let mut photos: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (face, person) in library.faces().iter().zip(library.people()) {
             photos.entry(face.image).or_default().push(*person);
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn bursts_and_copies_are_near_and_vectors_have_length_one() {
-        let mut library = Synthetic::new(3);
+        let mut library = SyntheticLibrary::new(3);
         library.somebody(2_000, &[Age::Grown]);
         let alike =
             |a: &SyntheticFace, b: &SyntheticFace| -> f32 { a.vector.iter().zip(&b.vector).map(|(x, y)| x * y).sum() };

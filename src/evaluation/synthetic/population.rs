@@ -4,7 +4,7 @@
 //! holds the table. Strangers are nearer to each other within a population than across; children most of all, because they
 //! share few looks. A child's face changes, so a child has stages.
 
-use super::random::Random;
+use super::random::RandomSource;
 
 /// Length of the vectors, as the pack `open` has them.
 pub(super) const DIMENSIONS: usize = 128;
@@ -25,7 +25,7 @@ pub(super) enum Age {
 }
 
 /// The figures of a population. Squares of lengths add up to 1.
-struct Figures {
+struct PopulationFigures {
     /// Square of the length of the mean of all its faces: the mean similarity of strangers.
     mean: f32,
     /// How many looks there are, and how much nearer those are to each other who share one.
@@ -39,9 +39,10 @@ struct Figures {
     stages: &'static [f32],
 }
 
-const YOUNG: Figures =
-    Figures { mean: 0.143, looks: 8, look: 0.17, spread: 58.0, keeps: [1.25, 0.25], stages: &[0.46, 0.72] };
-const GROWN: Figures = Figures { mean: 0.096, looks: 5, look: 0.07, spread: 125.0, keeps: [3.5, 0.88], stages: &[1.0] };
+const YOUNG: PopulationFigures =
+    PopulationFigures { mean: 0.143, looks: 8, look: 0.17, spread: 58.0, keeps: [1.25, 0.25], stages: &[0.46, 0.72] };
+const GROWN: PopulationFigures =
+    PopulationFigures { mean: 0.096, looks: 5, look: 0.07, spread: 125.0, keeps: [3.5, 0.88], stages: &[1.0] };
 /// Mean similarity of a young and a grown stranger.
 const ACROSS: f32 = 0.07;
 /// How alike the stages of a child are in what the grown person no longer has.
@@ -55,24 +56,24 @@ struct Population {
     looks: Vec<Vec<f32>>,
     /// Standard deviation along each axis; the squares add up to 1.
     scales: Vec<f32>,
-    figures: &'static Figures,
+    figures: &'static PopulationFigures,
 }
 
 /// A person at one stage.
 #[derive(Clone)]
-struct Stage {
+struct LifeStage {
     identity: Vec<f32>,
     look: usize,
 }
 
 /// A person at all stages.
-pub(super) struct Person {
-    young: Vec<Stage>,
-    grown: Vec<Stage>,
+pub(super) struct SyntheticPerson {
+    young: Vec<LifeStage>,
+    grown: Vec<LifeStage>,
 }
 
 /// A photo of a face, before it becomes a vector.
-pub(super) struct Shot {
+pub(super) struct FaceShot {
     age: Age,
     stage: usize,
     turned: bool,
@@ -81,7 +82,7 @@ pub(super) struct Shot {
 }
 
 /// Both populations.
-pub(super) struct Space {
+pub(super) struct FaceSpace {
     young: Population,
     grown: Population,
     turned: Vec<f32>,
@@ -126,7 +127,7 @@ fn scales(spread: f32) -> Vec<f32> {
 }
 
 impl Population {
-    fn new(figures: &'static Figures, mean: Vec<f32>, axes: &[Vec<f32>]) -> Self {
+    fn new(figures: &'static PopulationFigures, mean: Vec<f32>, axes: &[Vec<f32>]) -> Self {
         let count = figures.looks as f32;
         let center = axes.iter().fold(vec![0.0; DIMENSIONS], |sum, axis| plus(&sum, axis, 1.0 / count));
         let length = (figures.look * count / (count - 1.0)).sqrt();
@@ -134,7 +135,7 @@ impl Population {
         Self { mean, looks, scales: scales(figures.spread), figures }
     }
 
-    fn person(&self, random: &mut Random, always: &[f32]) -> Vec<Stage> {
+    fn person(&self, random: &mut RandomSource, always: &[f32]) -> Vec<LifeStage> {
         let youth = random.normal(DIMENSIONS);
         let first = random.below(self.looks.len());
         let stages = self.figures.stages.iter().enumerate();
@@ -143,14 +144,14 @@ impl Population {
                 let own = mixed(&youth, YOUTH, &random.normal(DIMENSIONS));
                 let stays = at == 0 || random.chance(LOOK_STAYS);
                 let look = if stays { first } else { random.below(self.looks.len()) };
-                Stage { identity: mixed(always, *alike, &own), look }
+                LifeStage { identity: mixed(always, *alike, &own), look }
             })
             .collect()
     }
 }
 
-impl Space {
-    pub(super) fn new(random: &mut Random) -> Self {
+impl FaceSpace {
+    pub(super) fn new(random: &mut RandomSource) -> Self {
         let mut axes: Vec<Vec<f32>> = Vec::new();
         while axes.len() < 3 + YOUNG.looks + GROWN.looks {
             let fresh = random.normal(DIMENSIONS);
@@ -175,27 +176,27 @@ impl Space {
         }
     }
 
-    pub(super) fn person(&self, random: &mut Random) -> Person {
+    pub(super) fn person(&self, random: &mut RandomSource) -> SyntheticPerson {
         let always = random.normal(DIMENSIONS);
-        Person { young: self.young.person(random, &always), grown: self.grown.person(random, &always) }
+        SyntheticPerson { young: self.young.person(random, &always), grown: self.grown.person(random, &always) }
     }
 
     /// A photo of somebody at an age, some moment.
-    pub(super) fn shot(&self, random: &mut Random, age: Age) -> Shot {
+    pub(super) fn shot(&self, random: &mut RandomSource, age: Age) -> FaceShot {
         let figures = self.population(age).figures;
         let turned = random.chance(TURNED);
         let kept = random.beta(figures.keeps).max(0.05) * if turned { TURNED_KEEPS } else { 1.0 };
-        Shot { age, stage: random.below(figures.stages.len()), turned, kept, noise: random.normal(DIMENSIONS) }
+        FaceShot { age, stage: random.below(figures.stages.len()), turned, kept, noise: random.normal(DIMENSIONS) }
     }
 
     /// Another photo of the same moment.
-    pub(super) fn again(&self, random: &mut Random, shot: &Shot) -> Shot {
+    pub(super) fn again(&self, random: &mut RandomSource, shot: &FaceShot) -> FaceShot {
         let noise = mixed(&shot.noise, MOMENT_SHARES, &random.normal(DIMENSIONS));
-        Shot { noise, ..*shot }
+        FaceShot { noise, ..*shot }
     }
 
     /// The vector of a face, of length 1.
-    pub(super) fn vector(&self, person: &Person, shot: &Shot) -> Vec<f32> {
+    pub(super) fn vector(&self, person: &SyntheticPerson, shot: &FaceShot) -> Vec<f32> {
         let population = self.population(shot.age);
         let stages = if shot.age == Age::Young { &person.young } else { &person.grown };
         let stage = &stages[shot.stage];
@@ -209,7 +210,7 @@ impl Space {
     }
 
     /// The quality that a face of this photo would be given, 0 to 1: what keeps little of its person is mostly seen to be poor.
-    pub(super) fn quality(&self, random: &mut Random, shot: &Shot) -> f32 {
+    pub(super) fn quality(&self, random: &mut RandomSource, shot: &FaceShot) -> f32 {
         (shot.kept + 0.15 * random.normal(1)[0]).clamp(0.02, 1.0)
     }
 }

@@ -4,9 +4,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// A seeded source of random numbers.
-pub(super) struct Random(ChaCha8Rng);
+pub(super) struct RandomSource(ChaCha8Rng);
 
-impl Random {
+impl RandomSource {
     pub(super) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn distributions_have_their_means_and_variances() {
-        let mut random = Random::new(7);
+        let mut random = RandomSource::new(7);
         let near = |(mean, variance): (f32, f32), expected: (f32, f32)| {
             assert!((mean - expected.0).abs() < 0.03 && (variance - expected.1).abs() < 0.03, "{mean} {variance}");
         };

@@ -1,12 +1,12 @@
 //! How alike pairs of faces are in a synthetic library: what it is fitted by.
 
-use super::Synthetic;
+use super::SyntheticLibrary;
 use super::population::Age;
 use crate::bootstrap::percentile;
 
 /// Cosines of some pairs.
 #[derive(Debug)]
-pub(super) struct Spread {
+pub(super) struct CosineSpread {
     pub mean: f64,
     pub sd: f64,
     /// 99.9 % of pairs are less alike.
@@ -15,7 +15,7 @@ pub(super) struct Spread {
     pub above: f64,
 }
 
-impl Spread {
+impl CosineSpread {
     fn of(mut cosines: Vec<f64>) -> Self {
         let count = cosines.len() as f64;
         let mean = cosines.iter().sum::<f64>() / count;
@@ -27,7 +27,7 @@ impl Spread {
 }
 
 /// Strangers, and faces of one person in different moments, one of either age.
-pub(super) fn pairs(library: &Synthetic, one: Age, other: Age) -> (Spread, Spread) {
+pub(super) fn pairs(library: &SyntheticLibrary, one: Age, other: Age) -> (CosineSpread, CosineSpread) {
     let (mut strangers, mut same) = (Vec::new(), Vec::new());
     for (at, a) in library.faces.iter().enumerate() {
         for b in &library.faces[..at] {
@@ -38,5 +38,5 @@ pub(super) fn pairs(library: &Synthetic, one: Age, other: Age) -> (Spread, Sprea
             if a.person == b.person { same.push(f64::from(cosine)) } else { strangers.push(f64::from(cosine)) }
         }
     }
-    (Spread::of(strangers), Spread::of(same))
+    (CosineSpread::of(strangers), CosineSpread::of(same))
 }

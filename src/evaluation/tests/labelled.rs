@@ -11,7 +11,7 @@ use muster_actors::grouping::graph::dot;
 use muster_actors::grouping::{Params, reconcile};
 use muster_actors::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 use muster_evaluation::report::Report;
-use muster_evaluation::synthetic::{self, Kind};
+use muster_evaluation::synthetic::{self, LibraryKind};
 use muster_evaluation::{LabelledFaces, vectors};
 
 /// Compares each query with every vector.
@@ -79,7 +79,7 @@ fn peers_on_labelled_vectors() {
         let faces = vectors::read(&file("npy"), &file("csv")).unwrap();
         println!("{}", report(pack, &faces, threshold).text());
     }
-    for kind in [Kind::Children, Kind::Mixed] {
+    for kind in [LibraryKind::Children, LibraryKind::Mixed] {
         println!("{}", report(&format!("{kind:?}"), &synthetic::library(kind, 1), 0.38).text());
     }
 }
