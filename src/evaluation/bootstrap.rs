@@ -4,7 +4,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// How confidence intervals are computed: a bootstrap over people (Efron & Tibshirani 1993), by percentiles.
+/// How confidence intervals are computed: a bootstrap over people (Efron & Tibshirani 1993), by
+/// percentiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
     /// How often people are drawn, with replacement, as many as there are. 0 computes no intervals.
@@ -29,8 +30,8 @@ pub struct Interval {
 }
 
 impl Bootstrap {
-    /// Intervals of figures that `figures` computes from a weight for each person: how often the person was drawn. None
-    /// where there are no draws or no people.
+    /// Intervals of figures that `figures` computes from a weight for each person: how often the
+    /// person was drawn. None where there are no draws or no people.
     pub(crate) fn intervals<const N: usize>(
         &self,
         people: usize,

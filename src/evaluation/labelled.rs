@@ -15,8 +15,9 @@ pub struct LabelledFaces {
 }
 
 impl LabelledFaces {
-    /// Takes each face with the number of its person; none is a face of an unknown person, which takes part in grouping
-    /// and is not scored. Orders the faces by id, as a snapshot of a gallery does.
+    /// Takes each face with the number of its person; none is a face of an unknown person, which
+    /// takes part in grouping and is not scored. Orders the faces by id, as a snapshot of a gallery
+    /// does.
     pub fn new(mut labelled: Vec<(FaceVector, Option<u32>)>) -> Self {
         labelled.sort_by_key(|(face, _)| face.id);
         let (faces, people) = labelled.into_iter().unzip();

@@ -62,8 +62,8 @@ impl NameNumbers {
     }
 }
 
-/// Reads exactly `count` labels. Columns: `photo` and `person` (any text; an empty person or -1 is unknown), and `overall`
-/// (quality, 1 where the column is missing). Other columns are passed over.
+/// Reads exactly `count` labels. Columns: `photo` and `person` (any text; an empty person or -1 is
+/// unknown), and `overall` (quality, 1 where the column is missing). Other columns are passed over.
 pub(crate) fn read(from: impl Read, count: usize) -> Result<Vec<FaceLabel>, LabelsError> {
     let mut table = csv::Reader::from_reader(from);
     let header = table.headers()?.clone();

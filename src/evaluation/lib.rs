@@ -1,9 +1,10 @@
 //! Judges groupings of faces by labels.
 //!
-//! Labelled faces come from files of vectors ([`vectors`]), from a program that has labels of its own
-//! ([`LabelledFaces::new`]) or from a seeded world of synthetic people ([`synthetic`]). Grouped by muster or by
-//! [`peers`], which are other programs' and textbooks' ways to group, they are scored ([`scores`]) and
-//! set side by side in a [`report`]. docs/evaluation.md defines every figure.
+//! Labelled faces come from files of vectors ([`vectors`]), from a program that has labels of its
+//! own ([`LabelledFaces::new`]) or from a seeded world of synthetic people ([`synthetic`]). Grouped
+//! by muster or by [`peers`], which are other programs' and textbooks' ways to group, they are
+//! scored ([`scores`]) and set side by side in a [`report`]. docs/evaluation.md defines every
+//! figure.
 
 mod bootstrap;
 mod labelled;
@@ -18,5 +19,6 @@ pub mod vectors;
 
 pub use labelled::LabelledFaces;
 
-/// Groups of faces, each face by its position among the labelled faces. A face in no group is ungrouped.
+/// Groups of faces, each face by its position among the labelled faces. A face in no group is
+/// ungrouped.
 pub type Groups = Vec<Vec<usize>>;

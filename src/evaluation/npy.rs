@@ -1,5 +1,5 @@
-//! Reads NumPy's file format, versions 1 to 3: two-dimensional arrays of little-endian float32 in C order, as
-//! `muster export --embeddings` writes them.
+//! Reads NumPy's file format, versions 1 to 3: two-dimensional arrays of little-endian float32 in C
+//! order, as `muster export --embeddings` writes them.
 //!
 //! Source of the format: "NEP 1 — A simple file format for NumPy arrays" and `numpy.lib.format`.
 
@@ -136,7 +136,8 @@ fn header(from: &mut impl Read) -> Result<String, NpyError> {
     String::from_utf8(text).map_err(|_| NpyError::Header("it is not UTF-8".to_owned()))
 }
 
-/// Rows and columns of a header that is right in all else: a Python dict of `descr`, `fortran_order` and `shape`.
+/// Rows and columns of a header that is right in all else: a Python dict of `descr`,
+/// `fortran_order` and `shape`.
 fn shape(header: &str) -> Result<(usize, usize), NpyError> {
     let fault = || NpyError::Header(header.trim().chars().take(200).collect());
     let dict = header.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')).ok_or_else(fault)?;

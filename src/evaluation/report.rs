@@ -20,8 +20,8 @@ use crate::{Groups, LabelledFaces};
 pub enum SettingChoice {
     /// Without labels: what somebody gets who has none.
     Default,
-    /// Of all settings that were tried, the one with the highest B-cubed F by the labels: more than anybody without labels
-    /// can hope for.
+    /// Of all settings that were tried, the one with the highest B-cubed F by the labels: more than
+    /// anybody without labels can hope for.
     ByLabels,
 }
 
@@ -81,8 +81,8 @@ impl Report {
         Ok(())
     }
 
-    /// Adds two rows for each of [`crate::peers`]: by default, and at its best by the labels. `threshold` is the model's
-    /// cosine for pairs. Takes minutes with 10,000 faces.
+    /// Adds two rows for each of [`crate::peers`]: by default, and at its best by the labels.
+    /// `threshold` is the model's cosine for pairs. Takes minutes with 10,000 faces.
     pub fn add_peers(&mut self, faces: &LabelledFaces, threshold: f32) -> Result<(), ReportError> {
         let similarities = Similarities::of(faces.faces())?;
         self.add_peer::<Immich>(faces, &similarities, threshold)?;

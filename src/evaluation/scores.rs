@@ -6,17 +6,19 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::bootstrap::{Bootstrap, Interval};
 
-/// How good a grouping is. Only faces whose person is known are scored; a group's other faces do not count.
+/// How good a grouping is. Only faces whose person is known are scored; a group's other faces do
+/// not count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Faces that are scored.
     pub faces: usize,
     /// People with scored faces, strangers among them.
     pub people: usize,
-    /// B-cubed (Bagga & Baldwin 1998): the mean over faces of how pure the face's cluster is and how much of the face's
-    /// person it holds. An ungrouped face is a cluster of its own.
+    /// B-cubed (Bagga & Baldwin 1998): the mean over faces of how pure the face's cluster is and
+    /// how much of the face's person it holds. An ungrouped face is a cluster of its own.
     pub b_cubed: Rates,
-    /// Shares of pairs of faces: how many that share a group are one person, and how many of one person share a group.
+    /// Shares of pairs of faces: how many that share a group are one person, and how many of one
+    /// person share a group.
     pub pairwise: Rates,
     /// Groups with two scored faces or more.
     pub groups: usize,
@@ -26,8 +28,9 @@ pub struct Scores {
     pub strangers: usize,
     /// Strangers whose face shares a group with another scored face.
     pub strangers_grouped: usize,
-    /// People of whom two groups or more hold at least two scored faces each: somebody would have to merge these
-    /// groups. Ungrouped faces and single faces elsewhere do not split a person; recall counts them.
+    /// People of whom two groups or more hold at least two scored faces each: somebody would have
+    /// to merge these groups. Ungrouped faces and single faces elsewhere do not split a person;
+    /// recall counts them.
     pub people_split: usize,
 }
 
@@ -63,8 +66,8 @@ pub enum ScoreError {
     },
 }
 
-/// What one person adds to the sums. Sums over people are weighted in the bootstrap. A wrong pair counts half for either
-/// person.
+/// What one person adds to the sums. Sums over people are weighted in the bootstrap. A wrong pair
+/// counts half for either person.
 #[derive(Clone, Copy, Debug, Default)]
 struct PersonTally {
     faces: f64,
@@ -75,7 +78,8 @@ struct PersonTally {
     pairs: f64,
 }
 
-/// Scores groups of faces. `people` has the person of each face, where it is known; groups hold positions in it.
+/// Scores groups of faces. `people` has the person of each face, where it is known; groups hold
+/// positions in it.
 pub fn score(people: &[Option<u32>], groups: &[Vec<usize>], bootstrap: Bootstrap) -> Result<Scores, ScoreError> {
     let clusters = clusters(people, groups)?;
     let mut sizes: BTreeMap<u32, usize> = BTreeMap::new();

@@ -5,7 +5,8 @@ use muster_actors::grouping::graph::dot;
 
 /// More faces are refused: all their similarities take 1.6 GB.
 pub const MAX_FACES: usize = 20_000;
-/// Rows and columns that are computed together, so that their vectors stay in the processor's cache.
+/// Rows and columns that are computed together, so that their vectors stay in the processor's
+/// cache.
 const BLOCK: usize = 64;
 
 /// Faces that cannot be compared two by two.

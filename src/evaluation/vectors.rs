@@ -56,9 +56,10 @@ pub enum VectorsError {
     },
 }
 
-/// Reads vectors and labels. `vectors` is a two-dimensional float32 array (`.npy`), a row of length 1 for each face;
-/// `labels` is a CSV file with a line for each row: `photo` and `person`, and where it has them `overall` (quality, 0 to
-/// 1, else 1). An empty person or -1 is unknown. Ids of faces and images are the numbers of rows and photos.
+/// Reads vectors and labels. `vectors` is a two-dimensional float32 array (`.npy`), a row of length
+/// 1 for each face; `labels` is a CSV file with a line for each row: `photo` and `person`, and
+/// where it has them `overall` (quality, 0 to 1, else 1). An empty person or -1 is unknown. Ids of
+/// faces and images are the numbers of rows and photos.
 pub fn read(vectors: &Path, labels: &Path) -> Result<LabelledFaces, VectorsError> {
     let open = |path: &Path| File::open(path).map_err(|source| VectorsError::Open { path: path.to_owned(), source });
     let array = npy::read(open(vectors)?).map_err(|source| VectorsError::Npy { path: vectors.to_owned(), source })?;

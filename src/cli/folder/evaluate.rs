@@ -42,10 +42,12 @@ pub struct Args {
     /// Keep what is found in the photos here [default: nowhere]
     #[arg(long, value_name = "DIR", conflicts_with_all = ["vectors", "synthetic"])]
     library: Option<PathBuf>,
-    /// Faces as a float32 array of NumPy, a row of length 1 for each: as of `muster export --embeddings`
+    /// Faces as a float32 array of NumPy, a row of length 1 for each: as of `muster export
+    /// --embeddings`
     #[arg(long, value_name = "FILE.npy", requires = "labels")]
     vectors: Option<PathBuf>,
-    /// A line for each row of --vectors: columns photo, person (-1 for unknown) and optionally overall (quality)
+    /// A line for each row of --vectors: columns photo, person (-1 for unknown) and optionally
+    /// overall (quality)
     #[arg(long, value_name = "FILE.csv", requires = "vectors", conflicts_with_all = ["photos", "synthetic"])]
     labels: Option<PathBuf>,
     /// Synthetic faces with the distances of the pack open
@@ -54,10 +56,12 @@ pub struct Args {
     /// Everything random about --synthetic follows from it
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["photos", "vectors"])]
     seed: u64,
-    /// Model pack that embeds the photos or embedded the vectors: open, edgeface, insightface-s, or a folder with a manifest
+    /// Model pack that embeds the photos or embedded the vectors: open, edgeface, insightface-s, or
+    /// a folder with a manifest
     #[arg(long, value_name = "PACK", conflicts_with = "synthetic")]
     model: Option<String>,
-    /// Also group as other programs do, by default and at their best by the labels (minutes, up to 20,000 faces)
+    /// Also group as other programs do, by default and at their best by the labels (minutes, up to
+    /// 20,000 faces)
     #[arg(long)]
     peers: bool,
     /// Print one JSON object
@@ -120,7 +124,13 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn report(&self, library: &str, faces: &LabelledFaces, figures: &GroupingFigures, model: &str) -> Result<Report, CliError> {
+    fn report(
+        &self,
+        library: &str,
+        faces: &LabelledFaces,
+        figures: &GroupingFigures,
+        model: &str,
+    ) -> Result<Report, CliError> {
         let partition = grouping::group(faces.snapshot(), &figures.params)?.partition;
         let mut report = Report::new(library, faces);
         report.add("muster", model, faces, &faces.groups(&partition)).map_err(ReportError::from)?;

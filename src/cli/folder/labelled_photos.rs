@@ -42,7 +42,8 @@ pub(super) fn index(
     Ok(round.exit)
 }
 
-/// All faces of a library. The largest face of a photo in a person's folder, which lies in `photos`, is the person's.
+/// All faces of a library. The largest face of a photo in a person's folder, which lies in
+/// `photos`, is the person's.
 pub(super) fn labelled(library: &Library, photos: &Path) -> Result<LabelledFaces, CliError> {
     let photos = photos.canonicalize().map_err(|error| LibraryError::io(photos, &error))?;
     let mut rows: Vec<FaceRow> = Vec::new();
@@ -86,7 +87,8 @@ fn largest(faces: impl Iterator<Item = (ImageId, FaceId, BBox)>) -> HashMap<Imag
     largest.into_iter().map(|(image, (_, face))| (image, face)).collect()
 }
 
-/// The name of the folder of a person, in `photos`, that holds a photo; none for a photo beside the folders or elsewhere.
+/// The name of the folder of a person, in `photos`, that holds a photo; none for a photo beside the
+/// folders or elsewhere.
 fn person_folder<'a>(photos: &Path, photo: &'a Path) -> Option<&'a OsStr> {
     let mut parts = photo.strip_prefix(photos).ok()?.components();
     let folder = parts.next()?;

@@ -1,7 +1,9 @@
-//! Average linkage: the two clusters join whose faces are nearest to each other in the mean over all pairs.
+//! Average linkage: the two clusters join whose faces are nearest to each other in the mean over
+//! all pairs.
 //!
-//! Sokal & Michener, "A statistical method for evaluating systematic relationships", 1958 (UPGMA); by chains of nearest
-//! neighbours, in O(n²): Murtagh, "A survey of recent advances in hierarchical clustering algorithms", 1983.
+//! Sokal & Michener, "A statistical method for evaluating systematic relationships", 1958 (UPGMA);
+//! by chains of nearest neighbours, in O(n²): Murtagh, "A survey of recent advances in hierarchical
+//! clustering algorithms", 1983.
 
 use super::union::UnionFind;
 use super::{Peer, Similarities, gather};

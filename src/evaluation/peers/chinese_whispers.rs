@@ -1,8 +1,10 @@
-//! Chinese whispers: each face takes, again and again, the label that is strongest among its neighbours.
+//! Chinese whispers: each face takes, again and again, the label that is strongest among its
+//! neighbours.
 //!
-//! Biemann, "Chinese Whispers - an efficient graph clustering algorithm and its application to natural language
-//! processing problems", TextGraphs 2006. Used for faces by dlib. Edges weigh as much as their similarity; of labels that
-//! are equally strong the smallest is taken, so that the seed decides alone.
+//! Biemann, "Chinese Whispers - an efficient graph clustering algorithm and its application to
+//! natural language processing problems", TextGraphs 2006. Used for faces by dlib. Edges weigh as
+//! much as their similarity; of labels that are equally strong the smallest is taken, so that the
+//! seed decides alone.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,8 @@
 //! DBSCAN: faces with many others near them form clusters, as far as such faces reach each other.
 //!
-//! Ester, Kriegel, Sander & Xu, "A density-based algorithm for discovering clusters in large spatial databases with
-//! noise", KDD 1996. A face between two clusters belongs to the one that was found first.
+//! Ester, Kriegel, Sander & Xu, "A density-based algorithm for discovering clusters in large
+//! spatial databases with noise", KDD 1996. A face between two clusters belongs to the one that was
+//! found first.
 
 use super::{Peer, Similarities, gather};
 use crate::Groups;
@@ -37,7 +38,8 @@ impl Peer for Dbscan {
     }
 }
 
-/// The number of each face's cluster; none of noise. Faces are near each other at `least` similarity or more.
+/// The number of each face's cluster; none of noise. Faces are near each other at `least`
+/// similarity or more.
 pub(super) fn clusters(similarities: &Similarities, least: f32, min_faces: usize) -> Vec<Option<usize>> {
     let faces = 0..similarities.len();
     let core: Vec<bool> =

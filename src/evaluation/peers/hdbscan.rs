@@ -1,14 +1,16 @@
 //! HDBSCAN: of all that DBSCAN would find at any distance, the clusters that persist longest.
 //!
-//! Campello, Moulavi & Sander, "Density-based clustering based on hierarchical density estimates", PAKDD 2013, with the
-//! condensed tree and the excess of mass of McInnes & Healy, "Accelerated hierarchical density based clustering", 2017.
-//! Distances are Euclidean, as by default in their program. The whole library is never one cluster.
+//! Campello, Moulavi & Sander, "Density-based clustering based on hierarchical density estimates",
+//! PAKDD 2013, with the condensed tree and the excess of mass of McInnes & Healy, "Accelerated
+//! hierarchical density based clustering", 2017. Distances are Euclidean, as by default in their
+//! program. The whole library is never one cluster.
 
 use super::union::UnionFind;
 use super::{Peer, Similarities, gather};
 use crate::Groups;
 
-/// Faces are no nearer than this: rounding moves them further, and copies would be infinitely dense.
+/// Faces are no nearer than this: rounding moves them further, and copies would be infinitely
+/// dense.
 const LEAST_DISTANCE: f32 = 1e-3;
 
 /// HDBSCAN's settings.
@@ -89,7 +91,8 @@ fn spanning_tree(similarities: &Similarities, min_samples: usize) -> Vec<Edge> {
     edges
 }
 
-/// The dendrogram of single linkage: faces are nodes 0 to n - 1, joins the nodes after them; the last is the root.
+/// The dendrogram of single linkage: faces are nodes 0 to n - 1, joins the nodes after them; the
+/// last is the root.
 struct Dendrogram {
     count: usize,
     joins: Vec<(f32, [usize; 2])>,
@@ -135,7 +138,8 @@ struct CondensedCluster {
     stability: f64,
 }
 
-/// The tree without splits that leave fewer faces than a cluster has. Cluster 0 is the whole library; parents come first.
+/// The tree without splits that leave fewer faces than a cluster has. Cluster 0 is the whole
+/// library; parents come first.
 struct CondensedTree {
     clusters: Vec<CondensedCluster>,
     /// The last cluster that each face belonged to.
@@ -192,7 +196,8 @@ mod tests {
 
     #[test]
     fn the_tree_joins_by_mutual_reachability() {
-        // Chords of 1° and of 3°; with three samples a face is as dense as its second neighbour is near.
+        // Chords of 1° and of 3°; with three samples a face is as dense as its second neighbour is
+        // near.
         let faces = circle(&[0.0, 1.0, 2.0, 5.0]);
         let chord = |degrees: f32| 2.0 * (degrees / 2.0).to_radians().sin();
         let near = |edges: Vec<Edge>, expected: [f32; 3]| {
@@ -209,7 +214,8 @@ mod tests {
         let faces = circle(&[0.0, 1.0, 60.0, 61.0, 150.0, 152.0, 250.0]);
         let setting = Hdbscan { min_cluster_size: 2, min_samples: 1 };
         assert_eq!(shown(setting.group(&faces)), [[0, 1], [2, 3], [4, 5]]);
-        // Nearer pairs are one cluster: what they gain apart is less than what the four have together.
+        // Nearer pairs are one cluster: what they gain apart is less than what the four have
+        // together.
         let faces = circle(&[0.0, 1.0, 2.5, 3.5, 150.0, 152.0]);
         assert_eq!(shown(setting.group(&faces)), [vec![0, 1, 2, 3], vec![4, 5]]);
     }

@@ -1,7 +1,9 @@
-//! Immich's facial recognition: faces come one after the other, and each joins the person of its nearest match.
+//! Immich's facial recognition: faces come one after the other, and each joins the person of its
+//! nearest match.
 //!
-//! After `handleRecognizeFaces` in `server/src/services/person.service.ts` of <https://github.com/immich-app/immich>
-//! (2025). Faces are taken in the order of the rows, as by one worker; archived photos and corrections do not occur.
+//! After `handleRecognizeFaces` in `server/src/services/person.service.ts` of
+//! <https://github.com/immich-app/immich> (2025). Faces are taken in the order of the rows, as by
+//! one worker; archived photos and corrections do not occur.
 
 use super::{Peer, Similarities, gather};
 use crate::Groups;
@@ -11,7 +13,8 @@ use crate::Groups;
 pub struct Immich {
     /// Two faces match at this cosine distance or less (`maxDistance`).
     pub max_distance: f32,
-    /// A face with as many matches, itself included, is a core face: it may start a person (`minFaces`).
+    /// A face with as many matches, itself included, is a core face: it may start a person
+    /// (`minFaces`).
     pub min_faces: usize,
 }
 

@@ -18,8 +18,8 @@ pub trait Peer: Sized {
     /// What the method is called in a report.
     const NAME: &'static str;
 
-    /// The setting that somebody without labels would use: the method's own defaults, or where it has none for vectors of
-    /// any model, the model's threshold for pairs (a cosine).
+    /// The setting that somebody without labels would use: the method's own defaults, or where it
+    /// has none for vectors of any model, the model's threshold for pairs (a cosine).
     fn defaults(threshold: f32) -> Self;
 
     /// The settings among which the best is looked for, by the labels.

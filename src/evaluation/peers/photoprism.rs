@@ -1,8 +1,10 @@
-//! PhotoPrism's face recognition: clusters by DBSCAN, then every face goes to the cluster whose middle is nearest.
+//! PhotoPrism's face recognition: clusters by DBSCAN, then every face goes to the cluster whose
+//! middle is nearest.
 //!
-//! After `internal/photoprism/faces_cluster.go` and `faces_match.go`, `internal/ai/face/thresholds.go` and
-//! `embeddings.go` and `internal/entity/face.go` of <https://github.com/photoprism/photoprism>, as they were for the model
-//! FaceNet (2022 to 2025). All faces are there from the start and may form clusters; PhotoPrism leaves small and weak ones
+//! After `internal/photoprism/faces_cluster.go` and `faces_match.go`,
+//! `internal/ai/face/thresholds.go` and `embeddings.go` and `internal/entity/face.go` of
+//! <https://github.com/photoprism/photoprism>, as they were for the model FaceNet (2022 to 2025).
+//! All faces are there from the start and may form clusters; PhotoPrism leaves small and weak ones
 //! out of that. Its rules for children and for named people do not occur.
 
 use super::dbscan::clusters;
@@ -110,7 +112,8 @@ mod tests {
         let prism = PhotoPrism::defaults(0.5);
         let crowd = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         let with = |more: [f32; 2]| circle(&[&crowd[..], &more].concat());
-        // The middle is at 2.5°, its radius (2.5° and the margin) is 0.054: faces within 29.8° match.
+        // The middle is at 2.5°, its radius (2.5° and the margin) is 0.054: faces within 29.8°
+        // match.
         let far = PhotoPrism { cluster_distance: 0.1, ..prism };
         assert_eq!(far.group(&with([31.0, 200.0])), [[0, 1, 2, 3, 4, 5, 6]]);
         assert_eq!(far.group(&with([33.0, 200.0])), [[0, 1, 2, 3, 4, 5]]);

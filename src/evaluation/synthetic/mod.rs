@@ -1,7 +1,9 @@
-//! Synthetic libraries, with what real ones have and clean spheres lack: children, whose strangers are near each other;
-//! people who grow up; poor and turned faces; bursts and copies; strangers by the thousand.
+//! Synthetic libraries, with what real ones have and clean spheres lack: children, whose strangers
+//! are near each other; people who grow up; poor and turned faces; bursts and copies; strangers by
+//! the thousand.
 //!
-//! The same seed gives the same faces on every machine of one kind (the last bits of logarithms and cosines are the platform's).
+//! The same seed gives the same faces on every machine of one kind (the last bits of logarithms and
+//! cosines are the platform's).
 
 mod population;
 mod random;
@@ -20,7 +22,8 @@ use random::RandomSource;
 /// Which people are in a synthetic library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LibraryKind {
-    /// A school's: mostly children, photographed within few years, among other children whom nobody knows.
+    /// A school's: mostly children, photographed within few years, among other children whom nobody
+    /// knows.
     Children,
     /// A family's over decades: grown people, children, and children who grow up, among passers-by.
     Mixed,
@@ -66,7 +69,8 @@ impl LibraryRecipe {
 /// Share of photos that are shot again within the moment, and of those that lie there twice.
 const BURSTS: f32 = 0.08;
 const COPIES: f32 = 0.03;
-/// Length of what differs between a vector and its copy's: another size or compression of the photo.
+/// Length of what differs between a vector and its copy's: another size or compression of the
+/// photo.
 const COPY_NOISE: f32 = 0.05;
 
 /// A face of a synthetic library.
@@ -90,7 +94,8 @@ struct SyntheticLibrary {
     moments: usize,
 }
 
-/// Makes a library of about 6,000 to 8,000 faces with the distances of the pack `open`; everybody in it is known.
+/// Makes a library of about 6,000 to 8,000 faces with the distances of the pack `open`; everybody
+/// in it is known.
 pub fn library(kind: LibraryKind, seed: u64) -> LabelledFaces {
     let recipe = LibraryRecipe::of(kind);
     let mut library = SyntheticLibrary::new(seed);
@@ -220,8 +225,9 @@ mod tests {
         library
     }
 
-    /// Mean, standard deviation and 99.9 % of strangers, their share above 0.38; mean, standard deviation and share
-    /// above 0.38 of one person's pairs; measured on photographs under the pack `open`.
+    /// Mean, standard deviation and 99.9 % of strangers, their share above 0.38; mean, standard
+    /// deviation and share above 0.38 of one person's pairs; measured on photographs under the pack
+    /// `open`.
     const MEASURED: [(Age, Age, [f64; 7]); 3] = [
         (Age::Grown, Age::Grown, [0.096, 0.092, 0.388, 0.0013, 0.669, 0.177, 0.96]),
         (Age::Young, Age::Young, [0.143, 0.121, 0.537, 0.031, 0.577, 0.265, 0.74]),

@@ -1,8 +1,10 @@
-//! The space of faces: where young and grown people lie in it, and how far a photo is from its person.
+//! The space of faces: where young and grown people lie in it, and how far a photo is from its
+//! person.
 //!
-//! The figures were fitted to pairs of photos of 1,007 people, young and grown, under the pack `open`: a test
-//! holds the table. Strangers are nearer to each other within a population than across; children most of all, because they
-//! share few looks. A child's face changes, so a child has stages.
+//! The figures were fitted to pairs of photos of 1,007 people, young and grown, under the pack
+//! `open`: a test holds the table. Strangers are nearer to each other within a population than
+//! across; children most of all, because they share few looks. A child's face changes, so a child
+//! has stages.
 
 use super::random::RandomSource;
 
@@ -10,7 +12,8 @@ use super::random::RandomSource;
 pub(super) const DIMENSIONS: usize = 128;
 /// Share of photos with a face that is turned away.
 const TURNED: f32 = 0.06;
-/// How much of a turned face's vector (of its square) says that it is turned, and nothing of the person.
+/// How much of a turned face's vector (of its square) says that it is turned, and nothing of the
+/// person.
 const TURNED_SHARE: f32 = 0.18;
 /// How much of the person a turned face keeps, next to a face that looks at the camera.
 const TURNED_KEEPS: f32 = 0.6;
@@ -209,7 +212,8 @@ impl FaceSpace {
         unit(&plus(&mean, &own, (1.0 - dot(&mean, &mean)).max(0.0).sqrt()))
     }
 
-    /// The quality that a face of this photo would be given, 0 to 1: what keeps little of its person is mostly seen to be poor.
+    /// The quality that a face of this photo would be given, 0 to 1: what keeps little of its
+    /// person is mostly seen to be poor.
     pub(super) fn quality(&self, random: &mut RandomSource, shot: &FaceShot) -> f32 {
         (shot.kept + 0.15 * random.normal(1)[0]).clamp(0.02, 1.0)
     }

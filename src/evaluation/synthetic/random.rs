@@ -56,7 +56,8 @@ impl RandomSource {
         count
     }
 
-    /// How many faces a person has, by Zipf's law: half of all people have fewer than four, a few have `most`.
+    /// How many faces a person has, by Zipf's law: half of all people have fewer than four, a few
+    /// have `most`.
     pub(super) fn zipf(&mut self, most: usize) -> usize {
         ((2.0 / self.unit()) as usize).clamp(2, most)
     }

@@ -1,5 +1,6 @@
-//! The peers on real vectors, as a check of them: `MUSTER_EVAL` names a folder with `lfw-dev-PACK.npy` and `.csv`. Without it
-//! there is nothing to do. In release, because all faces are compared two by two:
+//! The peers on real vectors, as a check of them: `MUSTER_EVAL` names a folder with
+//! `lfw-dev-PACK.npy` and `.csv`. Without it there is nothing to do. In release, because all faces
+//! are compared two by two:
 //!
 //! ```console
 //! $ MUSTER_EVAL=FOLDER cargo test --release -p muster-evaluation --test labelled -- --nocapture
