@@ -5,6 +5,8 @@ use muster_actors::ports::engine::EngineError;
 use muster_actors::ports::index::IndexError;
 
 use muster_config::SettingsError;
+use muster_evaluation::report::ReportError;
+use muster_evaluation::vectors::VectorsError;
 #[cfg(feature = "serve")]
 use muster_http::keys::KeysError;
 use muster_inference::onnx::home::NoHome;
@@ -33,6 +35,12 @@ pub enum CliError {
     /// Grouping failed; what was decided before is kept.
     #[error("grouping failed ({0}): `muster index` groups anew")]
     Grouping(#[from] IndexError),
+    /// Labelled vectors cannot be read.
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
+    /// Groups cannot be compared.
+    #[error(transparent)]
+    Evaluation(#[from] ReportError),
     /// No data folder for models.
     #[error(transparent)]
     Home(#[from] NoHome),
@@ -95,7 +103,8 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Missing(_) | Self::Pack(_) => 66,
+            Self::Missing(_) | Self::Pack(_) | Self::Vectors(VectorsError::Open { .. }) => 66,
+            Self::Vectors(_) | Self::Evaluation(_) => 65,
             #[cfg(feature = "cloud")]
             Self::Refused(_) => 75,
             Self::Models(error) => error.exit_code(),

@@ -100,6 +100,24 @@ impl From<Ask> for muster_vision::isolated::Ask {
     }
 }
 
+/// Which people are in a synthetic library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Synthetic {
+    /// Mostly children, photographed within few years, among children whom nobody knows.
+    Children,
+    /// Grown people, children, and children who grow up, among passers-by.
+    Mixed,
+}
+
+impl From<Synthetic> for muster_evaluation::synthetic::LibraryKind {
+    fn from(kind: Synthetic) -> Self {
+        match kind {
+            Synthetic::Children => Self::Children,
+            Synthetic::Mixed => Self::Mixed,
+        }
+    }
+}
+
 /// What a caller of the API may do; each may do what the one before it may.
 #[cfg(feature = "serve")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -146,6 +164,7 @@ mod tests {
         mirrors!(muster_inference::onnx::product::Precision as N, Precision: Float, Half, Int8);
         mirrors!(muster_inference::onnx::graph::int8::Target as T, Target: AnyCpu, Vnni, TensorRt);
         mirrors!(muster_vision::isolated::Ask as A, Ask: Decode, Header, Thumbnail);
+        mirrors!(muster_evaluation::synthetic::LibraryKind as K, Synthetic: Children, Mixed);
         #[cfg(feature = "serve")]
         mirrors!(muster_http::Role as R, Role: Read, Write, Admin);
     }

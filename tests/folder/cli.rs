@@ -11,7 +11,7 @@ fn stderr(output: &std::process::Output) -> String {
 
 #[test]
 fn help_shows_examples() {
-    for arguments in [&["--help"][..], &["index", "--help"], &["people", "--help"]] {
+    for arguments in [&["--help"][..], &["index", "--help"], &["people", "--help"], &["evaluate", "--help"]] {
         let output = run(muster().args(arguments), 0);
         assert!(String::from_utf8_lossy(&output.stdout).contains("Examples:"), "{arguments:?}");
     }
@@ -101,7 +101,7 @@ fn completions_and_the_manual_name_every_subcommand() {
     for arguments in [&["completions", "bash"][..], &["man"]] {
         let output = run(muster().args(arguments), 0);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        for subcommand in ["index", "people", "export", "report", "forget", "models", "check", "config"] {
+        for subcommand in ["index", "people", "export", "report", "evaluate", "forget", "models", "check", "config"] {
             assert!(text.contains(subcommand), "{subcommand} in {arguments:?}");
         }
     }

@@ -2,6 +2,7 @@
 //! parsers of outside bytes over kept seeds. One program, so that everything is linked once.
 
 mod cli;
+mod evaluate;
 mod index;
 mod library;
 mod models;

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 /// Each crate, and those of ours that it may depend on. docs/architecture.md shows the same table to people; the reasons are in
 /// docs/adr/0018-the-crates-of-src.md.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("muster-actors", &[]),
     ("muster-config", &["actors"]),
     ("muster-vision", &["actors"]),
     ("muster-index", &["actors"]),
     ("muster-gallery", &["actors"]),
+    ("muster-evaluation", &["actors"]),
     ("muster-inference", &["actors", "config", "index", "vision"]),
     ("muster-library", &["actors", "config", "gallery", "index", "inference"]),
     ("muster-aws", &["actors", "config"]),
@@ -29,6 +30,7 @@ const CRATES: [(&str, &[&str]); 15] = [
             "aws",
             "chaos",
             "config",
+            "evaluation",
             "gallery",
             "http",
             "inference",
@@ -42,7 +44,7 @@ const CRATES: [(&str, &[&str]); 15] = [
 ];
 
 /// What the program over a folder alone depends on; all else of ours is behind a feature.
-const FOLDER: [&str; 6] = ["actors", "config", "gallery", "inference", "library", "vision"];
+const FOLDER: [&str; 7] = ["actors", "config", "evaluation", "gallery", "inference", "library", "vision"];
 
 /// Edges between crates of ours that no row of `allowed` has, and rows without a crate.
 fn faults(allowed: &[(&str, &[&str])], found: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {

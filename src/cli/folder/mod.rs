@@ -1,10 +1,12 @@
 //! The commands that work on a folder of photos and its library.
 
+mod evaluate;
 mod export;
 pub mod forget;
 mod index;
 #[cfg(feature = "serve")]
 mod keys;
+mod labelled_photos;
 pub mod library;
 mod outcome;
 mod people;
@@ -31,6 +33,8 @@ pub enum Command {
     Export(export::Args),
     /// Write the page of people
     Report(report::Args),
+    /// Score groups by labels, beside those of other programs
+    Evaluate(evaluate::Args),
     /// Who may ask `muster serve`
     #[cfg(feature = "serve")]
     Keys(keys::Args),
@@ -44,6 +48,7 @@ impl Command {
             Self::People(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Report(args) => args.run(),
+            Self::Evaluate(args) => args.run(layers),
             #[cfg(feature = "serve")]
             Self::Keys(args) => args.run(&layers),
         }
