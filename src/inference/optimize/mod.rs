@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use muster_actors::domain::image::Pixels;
-use muster_actors::grouping::Params;
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 

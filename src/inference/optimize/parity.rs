@@ -6,6 +6,7 @@ use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::FaceVector;
 use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::Params;
+use muster_actors::grouping::calibration::Calibration;
 use muster_actors::grouping::cluster::Clustering;
 use muster_actors::ports::index::IndexError;
 
@@ -60,14 +61,16 @@ pub(crate) struct Labelled {
 pub fn grouping(faces: &[Labelled], params: Params) -> Result<f64, IndexError> {
     let dimensions = faces.first().map_or(1, |face| face.embedding.len());
     let number = |value: usize| (value as u128 + 1).to_be_bytes();
-    let vectors = faces.iter().enumerate().map(|(at, face)| FaceVector {
+    let vector = |(at, face): (usize, &Labelled)| FaceVector {
         id: FaceId(number(at)),
         image: ImageId(number(face.photo)),
         embedding: face.embedding.clone(),
         quality: face.quality,
-    });
-    let mut clustering = Clustering::new(params, dimensions, &FlatFactory)?;
-    clustering.insert(vectors.collect(), &FlatFactory)?;
+    };
+    let vectors: Vec<_> = faces.iter().enumerate().map(vector).collect();
+    let calibration = Calibration::learn(&params, dimensions, &vectors);
+    let mut clustering = Clustering::new(params, calibration, &FlatFactory)?;
+    clustering.insert(&vectors, &FlatFactory)?;
     let people: HashMap<FaceId, usize> =
         faces.iter().enumerate().filter_map(|(at, face)| Some((FaceId(number(at)), face.person?))).collect();
     let mut groups = clustering.partition();
