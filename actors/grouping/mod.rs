@@ -20,6 +20,7 @@ pub mod say;
 #[cfg(test)]
 pub(crate) mod scan;
 mod side;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
 mod units;

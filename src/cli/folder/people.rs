@@ -1,8 +1,10 @@
 //! `muster people`: who was found, and what you say about them.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
-use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::grouping::say::{Member, Say, SayError};
 use muster_gallery::LIBRARY_GALLERY;
 use serde_json::{Value, json};
@@ -80,6 +82,8 @@ enum Action {
     },
     /// Take back the last name, merge, split or not-same
     Undo,
+    /// List faces in no group that may be somebody's, the likeliest first
+    Suggestions,
     /// Say why two faces are together or apart
     Explain {
         /// One face
@@ -98,6 +102,7 @@ impl Args {
                 let library = self.library.read()?;
                 show(&library, &id, json)?;
             }
+            Action::Suggestions => suggestions(&mut self.library.read()?, json)?,
             Action::Explain { a, b } => {
                 let mut library = self.library.read()?;
                 let (a, b) = (face(&library, &a)?, face(&library, &b)?);
@@ -144,7 +149,9 @@ fn say(library: &Library, action: Action) -> Result<Option<Say>, CliError> {
             Say::Split { group: group(library, &id)?, faces }
         }
         Action::NotSame { a, b } => Say::NotSame { a: face(library, &a)?, b: face(library, &b)? },
-        Action::Undo | Action::List | Action::Show { .. } | Action::Explain { .. } => return Ok(None),
+        Action::Undo | Action::List | Action::Show { .. } | Action::Suggestions | Action::Explain { .. } => {
+            return Ok(None);
+        }
     }))
 }
 
@@ -197,6 +204,41 @@ fn list(library: &Library, json: bool) -> Result<(), CliError> {
         }
         let (groups, alone) = (count(totals.groups, "group"), count(totals.ungrouped, "face"));
         Ok(writeln!(out, "\n{groups}, {alone} in none.")?)
+    })
+}
+
+fn suggestions(library: &mut Library, json: bool) -> Result<(), CliError> {
+    let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
+    let suggested = grouping::suggest(&snapshot, &grouping::recall(library)?)?;
+    let mut paths: HashMap<FaceId, String> = HashMap::new();
+    view::faces(library.db(), Which::All, |face| {
+        paths.insert(face.id, face.path);
+        Ok(())
+    })?;
+    let names: HashMap<GroupId, String> =
+        view::people(library.db())?.into_iter().filter_map(|p| Some((p.id, p.name?))).collect();
+    let path = |face: FaceId| paths.get(&face).map(String::as_str).unwrap_or_default();
+    print(|out| {
+        if json {
+            let list: Vec<Value> = suggested
+                .iter()
+                .map(|s| {
+                    json!({ "face": s.face, "path": path(s.face), "group": s.group, "name": names.get(&s.group),
+                            "probability": s.probability })
+                })
+                .collect();
+            return Ok(writeln!(out, "{:#}", Value::Array(list))?);
+        }
+        if suggested.is_empty() {
+            return Ok(writeln!(out, "No suggestions: no face outside the groups resembles one of them enough.")?);
+        }
+        writeln!(out, "{:8}  {:8}  {:>6}  PHOTO", "FACE", "PERHAPS", "CHANCE")?;
+        for s in &suggested {
+            let name = names.get(&s.group).map(|name| format!("  {}", printable(name))).unwrap_or_default();
+            let (percent, path) = (s.probability * 100.0, printable(path(s.face)));
+            writeln!(out, "{:8}  {:8}  {percent:>5.0}%  {path}{name}", short(s.face), short(s.group))?;
+        }
+        Ok(writeln!(out, "\n`muster people merge GROUP FACE` says that they are one person.")?)
     })
 }
 

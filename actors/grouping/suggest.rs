@@ -1,0 +1,128 @@
+//! Faces in no group that may be somebody's: where evidence is short, a face stays alone and is suggested.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::Serialize;
+
+use crate::domain::face::FaceId;
+use crate::domain::gallery::{GallerySnapshot, Group, GroupId};
+use crate::domain::image::ImageId;
+use crate::grouping::cluster::Clustering;
+use crate::grouping::evidence::{log_odds, probability};
+use crate::grouping::params::Params;
+use crate::grouping::reconcile::gather;
+use crate::grouping::voices::{Score, Sum};
+use crate::ports::index::{IndexError, IndexFactory};
+
+/// The least probability that is worth a look.
+const LEAST: f32 = 0.1;
+
+/// A face in no group, and the group it most likely belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Suggestion {
+    /// The face.
+    pub face: FaceId,
+    /// The group, as it is called in the partition before.
+    pub group: GroupId,
+    /// The probability that they are one person, 0.1 to 1.
+    pub probability: f32,
+}
+
+/// Suggests a group for each face of a gallery that is in none and resembles one, the likeliest first. Clusters the
+/// gallery first: as costly as [`crate::grouping::reconcile()`].
+///
+/// # Errors
+/// The index failed.
+pub fn suggest(
+    snapshot: &GallerySnapshot,
+    params: &Params,
+    factory: &dyn IndexFactory,
+) -> Result<Vec<Suggestion>, IndexError> {
+    let clustering = gather(&snapshot.faces, &snapshot.decisions, params, factory)?;
+    Ok(clustering.map(|clustering| suggestions(&clustering, &snapshot.previous.groups)).unwrap_or_default())
+}
+
+/// What a person may look at before saying who a face is.
+struct Candidate<'a> {
+    group: &'a Group,
+    sum: Sum,
+    photos: BTreeSet<ImageId>,
+}
+
+fn suggestions(clustering: &Clustering, groups: &[Group]) -> Vec<Suggestion> {
+    let graph = clustering.graph();
+    let home: HashMap<FaceId, usize> =
+        groups.iter().enumerate().flat_map(|(n, group)| group.faces.iter().map(move |face| (*face, n))).collect();
+    let candidate = |group| candidate(clustering, group);
+    let mut candidates: HashMap<usize, Candidate<'_>> = HashMap::new();
+    let mut found = Vec::new();
+    for slot in 0..u32::try_from(graph.slots()).unwrap_or(u32::MAX) {
+        let Some(node) = graph.node(slot).filter(|node| !home.contains_key(&node.id)) else { continue };
+        let near: BTreeSet<usize> =
+            graph.edges(slot).filter_map(|edge| home.get(&graph.node(edge.to)?.id).copied()).collect();
+        let own = Sum::over(graph, &[slot]);
+        let best = near
+            .into_iter()
+            .filter_map(|n| {
+                let candidate = candidates.entry(n).or_insert_with(|| candidate(&groups[n]));
+                let apart = |face: &FaceId| clustering.constraints().said_apart(node.id, *face);
+                let is_free = candidate.sum.faces > 0
+                    && !candidate.photos.contains(&node.image)
+                    && !candidate.group.faces.iter().any(apart);
+                let odds = log_odds(clustering.params(), own.mean(&candidate.sum), candidate.sum.faces);
+                is_free.then_some((Score(odds), std::cmp::Reverse(candidate.group.id)))
+            })
+            .max();
+        if let Some((Score(odds), std::cmp::Reverse(group))) = best
+            && probability(odds) >= LEAST
+        {
+            found.push(Suggestion { face: node.id, group, probability: probability(odds) });
+        }
+    }
+    found.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.face.cmp(&b.face)));
+    found
+}
+
+fn candidate<'a>(clustering: &Clustering, group: &'a Group) -> Candidate<'a> {
+    let graph = clustering.graph();
+    let slots: Vec<u32> = group.faces.iter().filter_map(|face| graph.slot(*face)).collect();
+    let voices: Vec<u32> = slots.iter().copied().filter(|slot| clustering.is_voice(*slot)).collect();
+    let photos = slots.iter().filter_map(|slot| graph.node(*slot)).map(|node| node.image).collect();
+    Candidate { group, sum: Sum::over(graph, &voices), photos }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gallery::{Decision, Verdict};
+    use crate::grouping::reconcile;
+    use crate::grouping::scan::ScanFactory;
+    use crate::grouping::tests::{Rng, face, face_id, near};
+
+    #[test]
+    fn a_face_below_the_odds_is_suggested_unless_a_person_or_a_photo_says_no() {
+        let mut rng = Rng(5);
+        let person = rng.direction(64);
+        let mut faces: Vec<_> = (0..6).map(|n| face(n, n, near(&mut rng, &person, 0.8), 0.9)).collect();
+        // Alike enough to be likely, and not enough for the most careful.
+        let params = Params { caution: 1e4, ..Params::default() };
+        faces.push(face(6, 6, near(&mut rng, &person, 0.2), 0.9));
+        faces.extend((7..40).map(|n| face(n, n, rng.direction(64), 0.9)));
+        let snapshot = GallerySnapshot { faces: faces.clone(), ..GallerySnapshot::default() };
+        let grouped = reconcile(snapshot, &params, &ScanFactory).expect("equal dimensions").partition;
+        assert_eq!(grouped.groups.len(), 1);
+        assert!(!grouped.groups[0].faces.contains(&face_id(6)), "the odd face must be outside for this test");
+        let suggested = |faces: &[crate::domain::gallery::FaceVector], decisions: Vec<Decision>| {
+            let previous = grouped.clone();
+            let snapshot = GallerySnapshot { generation: 1, faces: faces.to_vec(), decisions, previous };
+            suggest(&snapshot, &params, &ScanFactory).expect("equal dimensions")
+        };
+        let found = suggested(&faces, Vec::new());
+        assert_eq!(found.iter().map(|s| (s.face, s.group)).collect::<Vec<_>>(), [(face_id(6), grouped.groups[0].id)]);
+        assert!((LEAST..1.0).contains(&found[0].probability), "{found:?}");
+        let verdict = Verdict::NotSame { a: face_id(6), b: face_id(2) };
+        assert!(suggested(&faces, vec![Decision { seq: 1, batch: 1, verdict }]).is_empty());
+        faces[6].image = faces[2].image;
+        assert!(suggested(&faces, Vec::new()).is_empty());
+    }
+}
