@@ -53,6 +53,8 @@ enum Pass {
     Attach,
     /// What resembles no cluster of the first pass, among itself.
     Rest,
+    /// Single items that stayed alone in the first pass, to the clusters that have grown since.
+    Late,
 }
 
 /// Joins items (ascending by their smallest face) and returns clusters as lists of item numbers, each ascending.
@@ -86,6 +88,7 @@ pub(crate) fn agglomerate(
         let likest = state.likest();
         state.run(Pass::Attach, &likest);
         state.run(Pass::Rest, &likest);
+        state.run(Pass::Late, &likest);
     }
     let mut clusters: Vec<_> = state.clusters.into_iter().filter(|c| c.alive).map(|c| c.items).collect();
     clusters.iter_mut().for_each(|items| items.sort_unstable());
@@ -182,6 +185,10 @@ impl State<'_> {
             Pass::Rest => {
                 let new = |n: usize| !self.clusters[n].seeded && likest[n].is_none();
                 new(a) && new(b)
+            }
+            Pass::Late => {
+                let is_alone = |cluster: &Cluster| cluster.items.len() == 1;
+                left.seeded && right.seeded && is_alone(left) != is_alone(right)
             }
         };
         if wanted { self.likeness(a, b, link) } else { None }
