@@ -107,7 +107,7 @@ impl Worker {
     fn maker(&self) -> String {
         let Settings { models, limits, .. } = &self.settings;
         let version = env!("CARGO_PKG_VERSION");
-        format!("{version}:{}:{:?}:{}", self.pack.id(), models.provider, limits.faces_per_image)
+        format!("{version}:{ANALYSIS}:{}:{:?}:{}", self.pack.id(), models.provider, limits.faces_per_image)
     }
 
     /// Starts finding faces.
