@@ -96,7 +96,8 @@ impl Told {
 /// How many detections are faces now, or none; what was taken back the other way round.
 fn of_faces(said: &str, verdicts: &[Verdict]) -> Vec<String> {
     let spoken = |wanted: bool| {
-        let words = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Face { is_face, .. } if *is_face == wanted));
+        let words =
+            verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Face { is_face, .. } if *is_face == wanted));
         words.count() as u64
     };
     let told = match said {

@@ -47,6 +47,8 @@ pub struct FaceRow {
     pub group: Option<GroupId>,
     /// What people call the group.
     pub name: Option<String>,
+    /// Whether it counts as a face: by the last word of a person, else by its probability.
+    pub is_face: bool,
 }
 
 /// An image with all that is shown of it.

@@ -10,7 +10,8 @@ const APPLICATION: i64 = 0x4D53_5452;
 /// Position + 1 is the version it leads to. Never change one that was released: add another.
 ///
 /// Vectors and boxes are little-endian float32. Figures are REAL: every float32 is exact in it.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE galleries (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, generation INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE images (
@@ -49,9 +50,11 @@ CREATE TABLE forgotten_paths (bucket TEXT NOT NULL, key TEXT NOT NULL, PRIMARY K
 CREATE TABLE forgotten_faces (n INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, image BLOB NOT NULL,
   bbox BLOB NOT NULL CHECK (length(bbox) = 16));
 CREATE INDEX forgotten_faces_of_image ON forgotten_faces (image);
-", "
+",
+    "
 ALTER TABLE faces ADD COLUMN face REAL NOT NULL DEFAULT 1;
-"];
+",
+];
 
 /// The newest version this program knows.
 pub fn newest() -> i64 {

@@ -101,10 +101,11 @@ pub fn faces(
 
 pub(super) fn face_sql(filter: &str, order: &str) -> String {
     format!(
-        "SELECT f.n, f.id, i.bucket, i.key, f.bbox, f.landmarks, m.grp, g.name, {} FROM faces f \
+        "SELECT f.n, f.id, i.bucket, i.key, f.bbox, f.landmarks, m.grp, g.name, {}, {} FROM faces f \
          JOIN images i ON i.n = f.image LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id \
          LEFT JOIN groups g ON g.gallery = m.gallery AND g.id = m.grp \
          WHERE f.gallery = {MINE} AND ({filter}) ORDER BY {order}",
+        is_face(),
         rows::QUALITY
     )
 }
@@ -124,7 +125,8 @@ pub(super) fn face_row(row: &Row<'_>) -> rusqlite::Result<FaceRow> {
         landmarks: rows::landmarks(row, 5)?,
         group: rows::maybe_id(row, 6)?.map(GroupId),
         name: row.get(7)?,
-        quality: rows::quality(row, 8)?,
+        is_face: row.get(8)?,
+        quality: rows::quality(row, 9)?,
     })
 }
 
@@ -274,7 +276,15 @@ mod tests {
             let bbox = BBox { x: 50.0 * f32::from(n), y: 0.0, width: 40.0, height: 40.0 };
             let quality = Quality { overall: 0.9, score: 0.7, ..Quality::default() }.with_face(*probability);
             let (landmarks, embedding) = ([[1.0; 2]; 5], vec![0.6, 0.8]);
-            Face { id: FaceId::new(id, "m@1", &bbox), image: id, bbox, landmarks, quality, embedding, thumbnail: vec![1] }
+            Face {
+                id: FaceId::new(id, "m@1", &bbox),
+                image: id,
+                bbox,
+                landmarks,
+                quality,
+                embedding,
+                thumbnail: vec![1],
+            }
         };
         let image = ImageRecord {
             id,
@@ -328,6 +338,11 @@ mod tests {
                 ids
             };
             assert_eq!(listed(Which::NonFaces), expected, "{said:?}");
+            faces(&db, Which::All, |face| {
+                assert_eq!(face.is_face, !expected.contains(&face.id), "{said:?}");
+                Ok(())
+            })
+            .unwrap();
             let all: BTreeSet<FaceId> = f.iter().copied().collect();
             assert_eq!(listed(Which::Ungrouped), &all - &expected, "{said:?}");
             assert_eq!(listed(Which::All), all, "an export has everything");

@@ -59,7 +59,7 @@ pub async fn totals(store: &MongoFaces, of: &GalleryId) -> Result<Totals, MongoE
             ImageState::Rejected => totals.rejected = count,
         }
     }
-    let no_face = non_faces::condition(store, of).await?;
+    let no_face = non_faces::words(store, of).await?.condition();
     let faces = doc! { "$match": { "gallery": &of.0, "$nor": [&no_face] } };
     let groups = [faces, doc! { "$group": { "_id": "$group", "n": { "$sum": 1 } } }];
     for group in all(store, names::FACES, groups.to_vec()).await? {
@@ -139,11 +139,11 @@ async fn filter(store: &MongoFaces, of: &GalleryId, which: Faces) -> Result<Docu
         Faces::Group(id) => drop(filter.insert("group", uuid(id.0))),
         Faces::Grouped => drop(filter.insert("group", doc! { "$ne": null })),
         Faces::Ungrouped => drop(filter.insert("group", Bson::Null)),
-        Faces::NonFaces => drop(filter.insert("$and", vec![non_faces::condition(store, of).await?])),
+        Faces::NonFaces => drop(filter.insert("$and", vec![non_faces::words(store, of).await?.condition()])),
         Faces::Image(id) => drop(filter.insert("image", uuid(id.0))),
     }
     if matches!(which, Faces::All | Faces::Ungrouped) {
-        filter.insert("$nor", vec![non_faces::condition(store, of).await?]);
+        filter.insert("$nor", vec![non_faces::words(store, of).await?.condition()]);
     }
     Ok(filter)
 }
@@ -165,7 +165,7 @@ pub async fn faces(
     }
     let found = faces.find(filter).projection(doc! { "embedding": 0 }).sort(doc! { "overall": -1, "_id": 1 });
     let found = found.allow_disk_use(true).limit(signed(limit as u64)).await?;
-    Ok(Part { rows: rows(store, found.try_collect().await?).await?, total })
+    Ok(Part { rows: rows(store, of, found.try_collect().await?).await?, total })
 }
 
 /// One face.
@@ -173,7 +173,7 @@ pub async fn face(store: &MongoFaces, of: &GalleryId, id: FaceId) -> Result<Opti
     let faces = store.collection(names::FACES);
     let found = faces.find_one(doc! { "_id": uuid(id.0), "gallery": &of.0 });
     let found = found.projection(doc! { "embedding": 0 }).await?;
-    Ok(rows(store, found.into_iter().collect()).await?.pop())
+    Ok(rows(store, of, found.into_iter().collect()).await?.pop())
 }
 
 /// Documents by their ids.
@@ -189,7 +189,8 @@ async fn by_id(
 }
 
 /// Faces with where their photos are and how their groups are called.
-async fn rows(store: &MongoFaces, faces: Vec<Document>) -> Result<Vec<FaceRow>, MongoError> {
+async fn rows(store: &MongoFaces, of: &GalleryId, faces: Vec<Document>) -> Result<Vec<FaceRow>, MongoError> {
+    let words = non_faces::words(store, of).await?;
     let images: BTreeSet<[u8; 16]> =
         faces.iter().map(|face| Ok(image_id(face, "image")?.0)).collect::<Result<_, MongoError>>()?;
     let mut places = BTreeMap::new();
@@ -210,16 +211,18 @@ async fn rows(store: &MongoFaces, faces: Vec<Document>) -> Result<Vec<FaceRow>, 
         let (image, group) = (image_id(face, "image")?, group_id(face, "group")?);
         // A photo that is being forgotten lies nowhere.
         let (bucket, key) = places.get(&image).cloned().unwrap_or_default();
+        let (id, quality) = (face_id(face, "_id")?, quality(face)?);
         rows.push(FaceRow {
             n: 0,
-            id: face_id(face, "_id")?,
+            id,
             image,
             path: key.clone(),
             bucket,
             key,
             bbox: bbox(face)?,
             landmarks: landmarks(face).ok_or_else(|| strange("list of landmarks"))?,
-            quality: quality(face)?,
+            is_face: words.is_face(id, quality.face),
+            quality,
             group,
             name: group.and_then(|group| called.get(&Some(group)).cloned().flatten()),
         });
