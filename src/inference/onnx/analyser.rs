@@ -15,7 +15,7 @@ use super::pack::Pack;
 use super::tally::Tally;
 use muster_vision::Detection;
 use muster_vision::quality::{Thresholds, assess};
-use muster_vision::second_look::{VIEWS, views};
+use muster_vision::second_look::views;
 
 /// The models of one device, and what to do with them.
 pub(crate) struct Analyser {
@@ -93,7 +93,8 @@ impl Analyser {
         let mut scores = vec![Scores::new(); all.len()];
         let Some(rule) = self.rule else { return Ok(scores) };
         let doubted: Vec<usize> = (0..all.len()).filter(|at| rule.doubts(all[*at].1.face.score)).collect();
-        for some in doubted.chunks((self.detector.views_at_once() / VIEWS).max(1)) {
+        // A face's two views of one size have fewer pixels than a frame: no run needs more memory than those for the frames.
+        for some in doubted.chunks(frames.len().max(1)) {
             let (mut whose, mut seen) = (Vec::new(), Vec::new());
             for &at in some {
                 let (frame, cut) = all[at];

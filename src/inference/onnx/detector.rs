@@ -16,7 +16,7 @@ use super::tensor::planes;
 use muster_vision::Detection;
 use muster_vision::detect::{HeadError, merge_passes, nms, scrfd, second_pass_side, yunet};
 use muster_vision::letterbox::{self, Letterbox};
-use muster_vision::second_look::{VIEWS, View};
+use muster_vision::second_look::View;
 
 /// Strides of both kinds of heads in pixels, in the order of their outputs.
 const STRIDES: [u32; 3] = [8, 16, 32];
@@ -139,11 +139,6 @@ impl DetectorModel {
     /// One pass: faces before suppression, in pixels of `pixels`, whose sides are multiples of 32.
     pub fn pass(&mut self, pixels: &Pixels) -> Result<Vec<Detection>, EngineError> {
         Ok(self.passes(&[pixels], self.spec.min_score)?.pop().unwrap_or_default())
-    }
-
-    /// How many views of detections are scored at once at most, so that their pixels need little memory.
-    pub fn views_at_once(&self) -> usize {
-        VIEWS * self.chunk
     }
 
     /// The score of each view, in order, 0 to 1: see [`View::score`]. However low a score is, it counts.
