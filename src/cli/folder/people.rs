@@ -235,7 +235,7 @@ fn list(library: &Library, json: bool) -> Result<(), CliError> {
 
 fn suggestions(library: &mut Library, json: bool) -> Result<(), CliError> {
     let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
-    let suggested = grouping::suggest(&snapshot, &grouping::recall(library)?)?;
+    let suggested = grouping::suggest(snapshot, &grouping::recall(library)?)?;
     let mut paths: HashMap<FaceId, String> = HashMap::new();
     view::faces(library.db(), Which::All, |face| {
         paths.insert(face.id, face.path);
