@@ -47,12 +47,11 @@ pub(super) fn set_aside(snapshot: &mut GallerySnapshot) -> BTreeSet<FaceId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gallery::FaceVector;
-    use crate::domain::image::ImageId;
     use crate::grouping::explain::{Rule, explain};
     use crate::grouping::params::Params;
     use crate::grouping::reconcile::reconcile;
     use crate::grouping::scan::ScanFactory;
+    use crate::grouping::tests::{Rng, face, face_id, near};
 
     fn f(n: u8) -> FaceId {
         FaceId([n; 16])
@@ -92,35 +91,41 @@ mod tests {
         }
     }
 
-    /// Two faces of one person and an object that resembles them, each of its own photo.
-    fn gallery(words: &str) -> GallerySnapshot {
-        let vectors = [[1.0, 0.0], [0.995, 0.1], [0.98, 0.199]];
-        let faces = (1..).zip(vectors).map(|(n, vector)| FaceVector {
-            id: f(n),
-            image: ImageId([n; 16]),
-            embedding: vector.to_vec(),
-            quality: 0.9,
-        });
-        let doubted = [f(3)].into();
-        GallerySnapshot { faces: faces.collect(), doubted, decisions: log(words), ..GallerySnapshot::default() }
+    /// Five faces of one person, an object that resembles them (number 5), and strangers, each of its own photo.
+    fn gallery(words: &[(usize, bool)]) -> GallerySnapshot {
+        let mut rng = Rng(5);
+        let person = rng.direction(64);
+        let mut faces: Vec<_> = (0..6).map(|n| face(n, n, near(&mut rng, &person, 0.8), 0.9)).collect();
+        faces.extend((6..40).map(|n| face(n, n, rng.direction(64), 0.9)));
+        let decision = |(seq, &(n, is_face)): (u64, &(usize, bool))| Decision {
+            seq,
+            batch: seq,
+            verdict: Verdict::Face { face: face_id(n), is_face },
+        };
+        let decisions = (1..).zip(words).map(decision).collect();
+        GallerySnapshot { faces, doubted: [face_id(5)].into(), decisions, ..GallerySnapshot::default() }
     }
 
     #[test]
     fn an_object_is_in_no_group_until_a_person_says_that_it_is_a_face() {
         for (words, expected) in
-            [("", vec![1, 2]), ("+\u{3}", vec![1, 2, 3]), ("+\u{3} -\u{3}", vec![1, 2]), ("-\u{1} -\u{2}", vec![])]
+            [(&[][..], 0..5), (&[(5, true)], 0..6), (&[(5, true), (5, false)], 0..5), (&[(0, false)], 1..5)]
         {
             let after = reconcile(gallery(words), &Params::default(), &ScanFactory).unwrap();
-            let grouped: Vec<FaceId> = after.partition.groups.iter().flat_map(|group| group.faces.clone()).collect();
-            assert_eq!(grouped, expected.into_iter().map(f).collect::<Vec<_>>(), "{words:?}");
+            let grouped: BTreeSet<FaceId> =
+                after.partition.groups.iter().flat_map(|group| group.faces.clone()).collect();
+            assert_eq!(grouped, expected.map(face_id).collect::<BTreeSet<_>>(), "{words:?}");
         }
     }
 
     #[test]
     fn why_an_object_is_apart_is_that_it_is_none() {
-        let why = |words: &str| explain(gallery(words), &Params::default(), &ScanFactory, f(1), f(3)).unwrap().rule;
-        assert_eq!(why(""), Rule::NotAFace { face: f(3) });
-        assert_eq!(why("-\u{1}"), Rule::NotAFace { face: f(1) });
-        assert_eq!(why("+\u{3}"), Rule::Connected);
+        let (one, other) = (face_id(1), face_id(5));
+        let why = |words: &[(usize, bool)]| {
+            explain(gallery(words), &Params::default(), &ScanFactory, one, other).unwrap().rule
+        };
+        assert_eq!(why(&[]), Rule::NotAFace { face: other });
+        assert_eq!(why(&[(1, false)]), Rule::NotAFace { face: one });
+        assert_eq!(why(&[(5, true)]), Rule::Connected);
     }
 }
