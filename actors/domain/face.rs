@@ -85,10 +85,15 @@ pub enum QualityReason {
     LowScore,
     /// The embedder is unsure (short raw embedding).
     LowNorm,
+    /// A second look takes it for an object: its probability of being a face is below [`LEAST_FACE`].
+    NotAFace,
 }
 
+/// Least probability of being a face with which a detection counts as one.
+pub const LEAST_FACE: f32 = 0.5;
+
 /// How good a face is for recognition. Units and sources are documented where they are computed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Fine detail of the aligned crop; higher is sharper.
     pub sharpness: f32,
@@ -116,6 +121,54 @@ pub struct Quality {
     pub overall: f32,
     /// What is wrong, ascending; empty for a good face.
     pub reasons: Vec<QualityReason>,
+    /// Probability of being a face, 0 to 1; 1 for a detection that nobody looked at again.
+    #[serde(default = "certain")]
+    pub face: f32,
+}
+
+/// The probability of a face that nobody looked at again.
+fn certain() -> f32 {
+    1.0
+}
+
+impl Default for Quality {
+    /// Nothing is measured, and nothing speaks against its being a face.
+    fn default() -> Self {
+        Self {
+            sharpness: 0.0,
+            level: 0.0,
+            contrast: 0.0,
+            unevenness: 0.0,
+            yaw: 0.0,
+            pitch: 0.0,
+            roll: 0.0,
+            occlusion: 0.0,
+            size: 0.0,
+            score: 0.0,
+            norm: 0.0,
+            overall: 0.0,
+            reasons: Vec::new(),
+            face: certain(),
+        }
+    }
+}
+
+impl Quality {
+    /// The same measures with a probability of being a face, and [`QualityReason::NotAFace`] where it is too low.
+    pub fn with_face(mut self, probability: f32) -> Self {
+        self.face = probability;
+        self.reasons.retain(|reason| *reason != QualityReason::NotAFace);
+        if !self.is_face() {
+            // The last of all reasons, so that they stay ascending.
+            self.reasons.push(QualityReason::NotAFace);
+        }
+        self
+    }
+
+    /// Whether the models take it for a face.
+    pub fn is_face(&self) -> bool {
+        self.face >= LEAST_FACE
+    }
 }
 
 /// A face as stored.
@@ -143,7 +196,7 @@ impl Face {
         let q = &self.quality;
         let bbox = [self.bbox.x, self.bbox.y, self.bbox.width, self.bbox.height];
         let figures = [q.sharpness, q.level, q.contrast, q.unevenness, q.yaw, q.pitch, q.roll, q.occlusion];
-        let more = [q.size, q.score, q.norm, q.overall];
+        let more = [q.size, q.score, q.norm, q.overall, q.face];
         let mut all =
             [&bbox[..], self.landmarks.as_flattened(), &figures, &more, &self.embedding].into_iter().flatten();
         all.all(|figure| figure.is_finite())
@@ -165,5 +218,28 @@ mod tests {
         ] {
             assert!((a.overlap(&b) - want).abs() < 1e-6, "{a:?} {b:?}");
         }
+    }
+
+    #[test]
+    fn a_low_probability_is_a_reason_and_the_last_of_them() {
+        let blurred = Quality { reasons: vec![QualityReason::Blurred], ..Quality::default() };
+        for (probability, reasons) in [
+            (1.0, vec![QualityReason::Blurred]),
+            (0.5, vec![QualityReason::Blurred]),
+            (0.499, vec![QualityReason::Blurred, QualityReason::NotAFace]),
+            (f32::NAN, vec![QualityReason::Blurred, QualityReason::NotAFace]),
+        ] {
+            let judged = blurred.clone().with_face(probability);
+            assert_eq!(judged.reasons, reasons, "{probability}");
+            assert_eq!(judged.clone().with_face(0.1).with_face(1.0).reasons, [QualityReason::Blurred]);
+        }
+    }
+
+    #[test]
+    fn a_face_of_before_the_second_look_is_one() {
+        let mut old = serde_json::to_value(Quality::default()).unwrap();
+        assert!(old.as_object_mut().unwrap().remove("face").is_some());
+        assert_eq!(serde_json::from_value::<Quality>(old).unwrap(), Quality::default());
+        assert_eq!(serde_json::to_value(QualityReason::NotAFace).unwrap(), "NOT_A_FACE");
     }
 }

@@ -1,6 +1,6 @@
 //! A gallery, its groups, and what people decided about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -82,6 +82,13 @@ pub enum Verdict {
         /// What the person is called.
         name: String,
     },
+    /// This detection is a face, or is none, whatever the models say. The last word on a face holds.
+    Face {
+        /// The detection.
+        face: FaceId,
+        /// Whether it is a face.
+        is_face: bool,
+    },
 }
 
 /// One decision in a gallery's log. Later decisions win; undo takes the last batch away.
@@ -154,8 +161,10 @@ pub struct Partition {
 pub struct GallerySnapshot {
     /// Changes whenever faces, decisions or groups do: guards the write back.
     pub generation: u64,
-    /// All faces, ascending by id.
+    /// All faces, ascending by id: also those that take no part in grouping.
     pub faces: Vec<FaceVector>,
+    /// Those of them that the models take for objects.
+    pub doubted: BTreeSet<FaceId>,
     /// All decisions, ascending by `seq`.
     pub decisions: Vec<Decision>,
     /// The last partition that was saved.

@@ -28,7 +28,7 @@ impl Constraints {
             let (a, b, same) = match &decision.verdict {
                 Verdict::Same { a, b } => (*a, *b, true),
                 Verdict::NotSame { a, b } => (*a, *b, false),
-                Verdict::Name { .. } => continue,
+                Verdict::Name { .. } | Verdict::Face { .. } => continue,
             };
             let pair = (a.min(b), a.max(b));
             if a == b || !seen.insert(pair) {

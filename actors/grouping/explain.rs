@@ -13,6 +13,7 @@ use crate::grouping::cluster::Clustering;
 use crate::grouping::evidence::{log_odds, needed, probability};
 use crate::grouping::graph::dot;
 use crate::grouping::linkage::shared;
+use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
 use crate::grouping::reconcile::gather;
 use crate::grouping::voices::{Score, Sum, are_look_alikes, speakers};
@@ -41,6 +42,11 @@ pub struct Step {
 pub enum Rule {
     /// One of the faces is not in the gallery.
     Unknown,
+    /// The models take it for an object, or a person said that it is no face: it is grouped with nothing.
+    NotAFace {
+        /// What is no face.
+        face: FaceId,
+    },
     /// Together: connected, and alike on average.
     Connected,
     /// Together: a person said so.
@@ -120,12 +126,16 @@ impl Explanation {
 
 /// Explains two faces of a gallery. Clusters it first: as costly as [`crate::grouping::reconcile()`].
 pub fn explain(
-    snapshot: GallerySnapshot,
+    mut snapshot: GallerySnapshot,
     params: &Params,
     factory: &dyn IndexFactory,
     a: FaceId,
     b: FaceId,
 ) -> Result<Explanation, IndexError> {
+    let known = |face: FaceId| snapshot.faces.iter().any(|known| known.id == face);
+    let both_known = known(a) && known(b);
+    let non_faces = set_aside(&mut snapshot);
+    let non_face = [a, b].into_iter().find(|face| both_known && non_faces.contains(face));
     let clustering = gather(&snapshot.faces, &snapshot.decisions, params, factory)?;
     let vectors: HashMap<FaceId, &[f32]> =
         snapshot.faces.iter().map(|face| (face.id, face.embedding.as_slice())).collect();
@@ -137,7 +147,7 @@ pub fn explain(
         excess: None,
         probability: None,
         path: Vec::new(),
-        rule: Rule::Unknown,
+        rule: non_face.map_or(Rule::Unknown, |face| Rule::NotAFace { face }),
     };
     Ok(clustering.and_then(|clustering| explain_in(&clustering, &vectors, a, b)).unwrap_or(unknown))
 }
@@ -284,6 +294,7 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => write!(f, "one of the faces is not in this gallery"),
+            Self::NotAFace { face } => write!(f, "{face} is not taken for a face, and is grouped with nothing"),
             Self::Connected => write!(f, "they are connected, and their group is alike on average"),
             Self::SaidSame => write!(f, "a person said that they are the same"),
             Self::SaidNotSame { a, b } => write!(f, "a person said that {a} and {b} are two people"),

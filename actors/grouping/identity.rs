@@ -130,7 +130,7 @@ fn names<'a>(decisions: &'a [Decision], home: &BTreeMap<FaceId, usize>) -> BTree
     log.sort_by_key(|decision| decision.seq);
     let said = log.into_iter().filter_map(|decision| match &decision.verdict {
         Verdict::Name { face, name } => Some((*home.get(face)?, name.as_str())),
-        Verdict::Same { .. } | Verdict::NotSame { .. } => None,
+        Verdict::Same { .. } | Verdict::NotSame { .. } | Verdict::Face { .. } => None,
     });
     said.collect()
 }
@@ -140,7 +140,7 @@ fn orphan_name(group: &Group, decisions: &[Decision], home: &BTreeMap<FaceId, us
     let name = group.name.as_ref()?;
     let said = decisions.iter().any(|decision| match &decision.verdict {
         Verdict::Name { face, name: said } => said == name && !home.contains_key(face),
-        Verdict::Same { .. } | Verdict::NotSame { .. } => false,
+        Verdict::Same { .. } | Verdict::NotSame { .. } | Verdict::Face { .. } => false,
     });
     said.then(|| name.clone())
 }

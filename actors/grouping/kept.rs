@@ -11,6 +11,7 @@ use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use crate::grouping::calibration::Calibration;
 use crate::grouping::cluster::Clustering;
 use crate::grouping::identity::identify;
+use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
 use crate::grouping::reconcile::name;
 use crate::ports::index::{IndexError, IndexFactory};
@@ -36,7 +37,8 @@ impl Kept {
     }
 
     /// Groups a gallery. Blocking.
-    pub fn reconcile(&self, gallery: &GalleryId, snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
+    pub fn reconcile(&self, gallery: &GalleryId, mut snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
+        set_aside(&mut snapshot);
         let GallerySnapshot { faces, decisions, previous, .. } = snapshot;
         let Some(dimensions) = faces.first().map(|face| face.embedding.len()) else {
             self.take(gallery);
@@ -106,6 +108,8 @@ mod tests {
 
     /// What a clustering from nothing says under a calibration.
     fn afresh(calibration: Calibration, snapshot: &GallerySnapshot) -> Reconciled {
+        let snapshot = &mut snapshot.clone();
+        set_aside(snapshot);
         let mut clustering = Clustering::new(Params::default(), calibration, &ScanFactory).expect("an index");
         clustering.decide(&snapshot.decisions);
         clustering.insert(&snapshot.faces, &ScanFactory).expect("equal dimensions");
@@ -122,7 +126,8 @@ mod tests {
                 let faces: Vec<_> = all.iter().filter(|_| rng.below(4) > 0).cloned().collect();
                 let count = rng.below(4);
                 let decisions = verdicts(&mut rng, &all, count);
-                let snapshot = GallerySnapshot { generation: round, faces, decisions, previous };
+                let doubted = faces.iter().map(|face| face.id).filter(|_| rng.below(10) == 0).collect();
+                let snapshot = GallerySnapshot { generation: round, faces, doubted, decisions, previous };
                 let got = kept.reconcile(&of, snapshot.clone()).expect("equal dimensions");
                 assert_eq!(got, afresh(calibration(&kept), &snapshot), "seed {seed}, round {round}");
                 previous = got.partition;

@@ -13,6 +13,7 @@ pub(crate) mod identity;
 pub(crate) mod kept;
 pub(crate) mod linkage;
 pub(crate) mod links;
+pub mod non_faces;
 pub(crate) mod normal;
 pub(crate) mod params;
 pub mod reconcile;

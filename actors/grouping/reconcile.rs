@@ -7,15 +7,17 @@ use crate::domain::gallery::{Decision, FaceVector, GallerySnapshot, Partition, R
 use crate::grouping::calibration::Calibration;
 use crate::grouping::cluster::Clustering;
 use crate::grouping::identity::identify;
+use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// Clusters a gallery from scratch and names its groups. Blocking; see docs/grouping.md for what it costs.
 pub fn reconcile(
-    snapshot: GallerySnapshot,
+    mut snapshot: GallerySnapshot,
     params: &Params,
     factory: &dyn IndexFactory,
 ) -> Result<Reconciled, IndexError> {
+    set_aside(&mut snapshot);
     let GallerySnapshot { faces, decisions, previous, .. } = snapshot;
     Ok(match gather(&faces, &decisions, params, factory)? {
         Some(clustering) => name(&clustering, &faces, &previous, &decisions),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{GallerySnapshot, Group, GroupId, Verdict};
 use crate::grouping::hold::Spoken;
+use crate::grouping::non_faces::non_faces;
 use crate::grouping::side::{Side, merge, split};
 
 /// Longest name, in characters.
@@ -51,6 +52,13 @@ pub enum Say {
         a: FaceId,
         /// A face of the other.
         b: FaceId,
+    },
+    /// These detections are faces, or are none.
+    Face {
+        /// The detections.
+        faces: BTreeSet<FaceId>,
+        /// Whether they are faces.
+        is_face: bool,
     },
 }
 
@@ -100,13 +108,15 @@ impl Say {
             Self::Split { .. } => "split",
             Self::Move { .. } => "moved",
             Self::NotSame { .. } => "not-same",
+            Self::Face { is_face: true, .. } => "is-face",
+            Self::Face { is_face: false, .. } => "not-a-face",
         }
     }
 
     /// What it speaks of, over a gallery as it stands.
     pub fn spoken(&self, now: &GallerySnapshot) -> Spoken {
         let faces = match self {
-            Self::Split { faces, .. } | Self::Move { faces, .. } => faces.clone(),
+            Self::Split { faces, .. } | Self::Move { faces, .. } | Self::Face { faces, .. } => faces.clone(),
             Self::NotSame { a, b } => [*a, *b].into(),
             Self::Name { .. } | Self::Merge(_) => BTreeSet::new(),
         };
@@ -128,7 +138,7 @@ impl Say {
                 let homes = faces.iter().filter_map(|face| home(now, *face)).map(|group| group.id);
                 homes.chain([live(group)]).collect()
             }
-            Self::Name { .. } | Self::Split { .. } | Self::NotSame { .. } => BTreeSet::new(),
+            Self::Name { .. } | Self::Split { .. } | Self::NotSame { .. } | Self::Face { .. } => BTreeSet::new(),
         }
     }
 
@@ -156,7 +166,11 @@ impl Say {
                 if sides.len() < 2 {
                     return Err(SayError::Alone);
                 }
-                merge(&now.decisions, &sides)
+                let single = members.iter().filter_map(|member| match member {
+                    Member::Face(face) => Some(face),
+                    Member::Group(_) => None,
+                });
+                [are_faces(now, single), merge(&now.decisions, &sides)].concat()
             }
             Self::Split { group, faces } => {
                 let group = side(now, *group)?;
@@ -171,11 +185,26 @@ impl Say {
                 }
                 split(&now.decisions, &group, faces)
             }
-            Self::Move { group, faces } => relocate(now, *group, faces)?,
+            Self::Move { group, faces } => {
+                let moved = relocate(now, *group, faces)?;
+                [are_faces(now, faces), moved].concat()
+            }
             Self::NotSame { a, b } if a == b => return Err(SayError::SameFace),
             Self::NotSame { a, b } => vec![Verdict::NotSame { a: there(now, *a)?, b: there(now, *b)? }],
+            Self::Face { faces, .. } if faces.is_empty() => return Err(SayError::NoneChosen),
+            Self::Face { faces, is_face } => {
+                let verdict = |face: &FaceId| Ok(Verdict::Face { face: there(now, *face)?, is_face: *is_face });
+                faces.iter().map(verdict).collect::<Result<_, SayError>>()?
+            }
         })
     }
+}
+
+/// Whoever says whose these are says that they are faces: of those that were none so far.
+fn are_faces<'a>(now: &GallerySnapshot, faces: impl IntoIterator<Item = &'a FaceId>) -> Vec<Verdict> {
+    let none_so_far = non_faces(&now.doubted, &now.decisions);
+    let spoken = faces.into_iter().filter(|face| none_so_far.contains(face));
+    spoken.map(|face| Verdict::Face { face: *face, is_face: true }).collect()
 }
 
 fn there(now: &GallerySnapshot, face: FaceId) -> Result<FaceId, SayError> {
@@ -237,7 +266,7 @@ mod tests {
     fn f(n: u8) -> FaceId {
         FaceId([n; 16])
     }
-    /// Groups 1 (faces 1, 2, 3; called Ada) and 2 (faces 4, 5); face 6 in none; group 9 went into 1; group 3 has lost its faces.
+    /// Groups 1 (faces 1, 2, 3; called Ada) and 2 (faces 4, 5); face 6 in none; 7 an object; group 9 went into 1; group 3 has lost its faces.
     fn gallery() -> GallerySnapshot {
         let face = |n| FaceVector { id: f(n), image: ImageId([n; 16]), embedding: vec![1.0], quality: f32::from(n) };
         let group = |n: u8, faces: &[u8], name: Option<&str>| Group {
@@ -248,7 +277,8 @@ mod tests {
             name: name.map(str::to_owned),
         };
         GallerySnapshot {
-            faces: (1..7).map(face).collect(),
+            faces: (1..8).map(face).collect(),
+            doubted: [f(7)].into(),
             previous: Partition {
                 groups: vec![group(1, &[1, 2, 3], Some("Ada")), group(2, &[4, 5], None), group(3, &[77], None)],
                 redirects: [(GroupId([9; 16]), GroupId([1; 16]))].into(),
@@ -264,6 +294,7 @@ mod tests {
         let name = |group, name: &str| Say::Name { group, name: name.to_owned() };
         let same = |a, b| Verdict::Same { a: f(a), b: f(b) };
         let apart = |a, b| Verdict::NotSame { a: f(a), b: f(b) };
+        let face = |n, is_face| Verdict::Face { face: f(n), is_face };
         for (say, expected) in [
             (name(g(1), " Ada "), Ok(vec![Verdict::Name { face: f(1), name: "Ada".into() }])),
             (name(g(9), "Ada"), Ok(vec![Verdict::Name { face: f(1), name: "Ada".into() }])),
@@ -295,6 +326,16 @@ mod tests {
             (Say::NotSame { a: f(1), b: f(4) }, Ok(vec![apart(1, 4)])),
             (Say::NotSame { a: f(1), b: f(1) }, Err(SayError::SameFace)),
             (Say::NotSame { a: f(1), b: f(77) }, Err(SayError::NoFace(f(77)))),
+            (Say::Face { faces: faces(&[7, 2]), is_face: true }, Ok(vec![face(2, true), face(7, true)])),
+            (Say::Face { faces: faces(&[2]), is_face: false }, Ok(vec![face(2, false)])),
+            (Say::Face { faces: faces(&[]), is_face: true }, Err(SayError::NoneChosen)),
+            (Say::Face { faces: faces(&[2, 77]), is_face: false }, Err(SayError::NoFace(f(77)))),
+            // Who says whose it is says that it is a face.
+            (
+                Say::Merge(vec![Member::Group(g(2)), Member::Face(f(7)), Member::Face(f(6))]),
+                Ok(vec![face(7, true), same(4, 5), same(4, 7), same(4, 6)]),
+            ),
+            (Say::Move { group: g(2), faces: faces(&[7]) }, Ok(vec![face(7, true), same(4, 5), same(4, 7)])),
         ] {
             assert_eq!(say.verdicts(&gallery()), expected, "{say:?}");
         }

@@ -26,7 +26,7 @@ fn crossing(
         let (a, b, says) = match decision.verdict {
             Verdict::Same { a, b } => (a, b, true),
             Verdict::NotSame { a, b } => (a, b, false),
-            Verdict::Name { .. } => continue,
+            Verdict::Name { .. } | Verdict::Face { .. } => continue,
         };
         if (one.contains(&a) && other.contains(&b)) || (one.contains(&b) && other.contains(&a)) {
             let pair = (a.min(b), a.max(b));

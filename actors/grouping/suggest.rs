@@ -9,6 +9,7 @@ use crate::domain::gallery::{GallerySnapshot, Group, GroupId};
 use crate::domain::image::ImageId;
 use crate::grouping::cluster::Clustering;
 use crate::grouping::evidence::{log_odds, probability};
+use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
 use crate::grouping::reconcile::gather;
 use crate::grouping::voices::{Score, Sum};
@@ -34,10 +35,11 @@ pub struct Suggestion {
 /// # Errors
 /// The index failed.
 pub fn suggest(
-    snapshot: &GallerySnapshot,
+    mut snapshot: GallerySnapshot,
     params: &Params,
     factory: &dyn IndexFactory,
 ) -> Result<Vec<Suggestion>, IndexError> {
+    set_aside(&mut snapshot);
     let clustering = gather(&snapshot.faces, &snapshot.decisions, params, factory)?;
     Ok(clustering.map(|clustering| suggestions(&clustering, &snapshot.previous.groups)).unwrap_or_default())
 }
@@ -114,14 +116,17 @@ mod tests {
         assert!(!grouped.groups[0].faces.contains(&face_id(6)), "the odd face must be outside for this test");
         let suggested = |faces: &[crate::domain::gallery::FaceVector], decisions: Vec<Decision>| {
             let previous = grouped.clone();
-            let snapshot = GallerySnapshot { generation: 1, faces: faces.to_vec(), decisions, previous };
-            suggest(&snapshot, &params, &ScanFactory).expect("equal dimensions")
+            let faces = faces.to_vec();
+            let snapshot = GallerySnapshot { generation: 1, faces, decisions, previous, ..Default::default() };
+            suggest(snapshot, &params, &ScanFactory).expect("equal dimensions")
         };
         let found = suggested(&faces, Vec::new());
         assert_eq!(found.iter().map(|s| (s.face, s.group)).collect::<Vec<_>>(), [(face_id(6), grouped.groups[0].id)]);
         assert!((LEAST..1.0).contains(&found[0].probability), "{found:?}");
         let verdict = Verdict::NotSame { a: face_id(6), b: face_id(2) };
         assert!(suggested(&faces, vec![Decision { seq: 1, batch: 1, verdict }]).is_empty());
+        let verdict = Verdict::Face { face: face_id(6), is_face: false };
+        assert!(suggested(&faces, vec![Decision { seq: 1, batch: 1, verdict }]).is_empty(), "an object is nobody's");
         faces[6].image = faces[2].image;
         assert!(suggested(&faces, Vec::new()).is_empty());
     }

@@ -203,6 +203,7 @@ impl Faces for Reached {
         Ok(GallerySnapshot {
             generation: state.generations.get(gallery).copied().unwrap_or(0),
             faces: vectors(&state, gallery),
+            doubted: BTreeSet::new(),
             decisions: Vec::new(),
             previous: state.partitions.get(gallery).cloned().unwrap_or_default(),
         })

@@ -1,9 +1,16 @@
-//! Ids as people type them.
+//! Ids as people type them, and places as they read them.
 
 use std::fmt;
 
+use muster_actors::domain::face::BBox;
+
 use super::CliError;
 pub use muster_gallery::text::{count, printable, short};
+
+/// A box: its size and its top left corner, in pixels of the full upright photo.
+pub fn place(b: &BBox) -> String {
+    format!("{:.0}x{:.0} at {:.0},{:.0}", b.width, b.height, b.x, b.y)
+}
 
 /// Whether text may be the beginning of an id.
 pub fn is_id_like(text: &str) -> bool {

@@ -7,7 +7,7 @@ use muster_actors::domain::image::ImageId;
 /// Which faces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Faces {
-    /// All.
+    /// All, without what is no face.
     All,
     /// Those of a group.
     Group(GroupId),
@@ -15,7 +15,9 @@ pub enum Faces {
     Grouped,
     /// Those in none.
     Ungrouped,
-    /// Those of a photo.
+    /// What is no face: by the word of a person, else by the models'.
+    NonFaces,
+    /// Those of a photo, with what is no face.
     Image(ImageId),
 }
 

@@ -32,7 +32,7 @@ pub struct Moved {
 /// What was said, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Told {
-    /// `named`, `merged`, `split`, `moved`, `not-same` or `undone`.
+    /// `named`, `merged`, `split`, `moved`, `not-same`, `is-face`, `not-a-face` or `undone`.
     pub said: &'static str,
     /// In verdicts.
     pub verdicts: Vec<Verdict>,
@@ -61,7 +61,8 @@ impl Told {
     pub fn new(said: &'static str, verdicts: Vec<Verdict>, before: &Partition, after: Reconciled) -> Self {
         let old: BTreeMap<GroupId, &Group> = before.groups.iter().map(|g| (g.id, g)).collect();
         let new: BTreeMap<GroupId, &Group> = after.partition.groups.iter().map(|g| (g.id, g)).collect();
-        let mut lines: Vec<String> = after.lineage.iter().map(|event| line(event, &old, &new)).collect();
+        let mut lines: Vec<String> = of_faces(said, &verdicts);
+        lines.extend(after.lineage.iter().map(|event| line(event, &old, &new)));
         let mut renamed = Vec::new();
         for (id, group) in &new {
             let was = old.get(id).and_then(|g| g.name.clone());
@@ -90,6 +91,22 @@ impl Told {
     pub fn changed(&self) -> bool {
         !self.lines.is_empty()
     }
+}
+
+/// How many detections are faces now, or none; what was taken back the other way round.
+fn of_faces(said: &str, verdicts: &[Verdict]) -> Vec<String> {
+    let spoken = |wanted: bool| {
+        let words =
+            verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Face { is_face, .. } if *is_face == wanted));
+        words.count() as u64
+    };
+    let told = match said {
+        "undone" => [(spoken(true) + spoken(false), "judged by the models, or by what was said before")],
+        "not-a-face" => [(spoken(false), "taken out as no face")],
+        _ => [(spoken(true), "brought back as a face")],
+    };
+    let line = |(n, what): &(u64, &str)| format!("{} {what}.", count(*n, "detection"));
+    told.iter().filter(|(n, _)| *n > 0).map(line).collect()
 }
 
 fn homes(groups: &BTreeMap<GroupId, &Group>) -> BTreeMap<FaceId, GroupId> {
@@ -143,6 +160,19 @@ mod tests {
         let told = Told::new("merged", Vec::new(), &before, after);
         assert_eq!(told.to_string(), "02020202 (1 face) went into 01010101 (Ada, 3 faces).\n1 face moved.\n");
         assert_eq!(serde_json::to_value(&told).unwrap()["moved"][0]["to"], json!("01".repeat(16)));
+    }
+
+    #[test]
+    fn what_becomes_of_detections_is_told_even_where_no_group_changes() {
+        let said = |said, is_face: &[bool]| {
+            let verdict = |is_face: &bool| Verdict::Face { face: FaceId([1; 16]), is_face: *is_face };
+            let verdicts = is_face.iter().map(verdict).collect();
+            Told::new(said, verdicts, &Partition::default(), Reconciled::default()).to_string()
+        };
+        assert_eq!(said("is-face", &[true, true]), "2 detections brought back as a face.\n");
+        assert_eq!(said("not-a-face", &[false]), "1 detection taken out as no face.\n");
+        assert_eq!(said("undone", &[true]), "1 detection judged by the models, or by what was said before.\n");
+        assert_eq!(said("merged", &[true]), "1 detection brought back as a face.\n");
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct FaceRow {
     pub group: Option<GroupId>,
     /// What people call the group.
     pub name: Option<String>,
+    /// Whether it counts as a face: by the last word of a person, else by its probability.
+    pub is_face: bool,
 }
 
 /// An image with all that is shown of it.
@@ -76,7 +78,7 @@ pub struct ImageRow {
     pub detail: Option<String>,
     /// The prefilter's score.
     pub quality: Option<f32>,
-    /// Number of faces stored with it.
+    /// Number of faces stored with it, those that are none included.
     pub face_count: u64,
     /// Id of the model pack.
     pub model: String,
@@ -95,10 +97,12 @@ pub struct Totals {
     pub low_quality: u64,
     /// Not usable.
     pub rejected: u64,
-    /// All faces.
+    /// All faces, without what is no face.
     pub faces: u64,
     /// Faces in no group.
     pub ungrouped: u64,
     /// Groups that have a face.
     pub groups: u64,
+    /// Detections that are no faces: not among the faces.
+    pub non_faces: u64,
 }

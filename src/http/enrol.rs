@@ -93,12 +93,14 @@ async fn enrol(
     Ok((StatusCode::CREATED, Out(Person::from(&person))))
 }
 
-/// A photo with one face that is good enough to stand for a person.
+/// A photo with one face that is good enough to stand for a person. What is no face is left out.
 fn usable(which: &str, found: Result<Found, Refusal>) -> Result<Found, Problem> {
-    let found = match found {
+    let Found { image, faces, who } = match found {
         Err(Refusal::Rejected(rejection)) => return Err(Problem::rejected(&rejection, Some(which))),
         other => other?,
     };
+    let (faces, who) = faces.into_iter().zip(who).filter(|(face, _)| face.quality.is_face()).unzip();
+    let found = Found { image, faces, who };
     let refuse = |code, detail: String| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail));
     match &found.faces[..] {
         [] => refuse("NO_FACE", format!("{which}: no face was found")),

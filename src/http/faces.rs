@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::body::{Json, Params};
 use super::cursor::{List, Page};
 use super::gallery::In;
-use super::people::{id, some_faces};
+use super::people::{id, ids, some_faces};
 use super::problem::Problem;
 use super::shapes::{Change, Face};
 use muster_gallery::{Album, Albums};
@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
         .routes(routes!(crop))
         .routes(routes!(why))
         .routes(routes!(not_same))
+        .routes(routes!(is_face))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -37,6 +38,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
 struct Wanted {
     /// In a group, or in none.
     in_group: Option<bool>,
+    /// With `false`: what looked like a face and is none, whatever `in_group` says.
+    is_face: Option<bool>,
     /// Items at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
@@ -48,10 +51,11 @@ struct Wanted {
 /// The faces, the best first
 #[utoipa::path(get, path = "/v1/faces", tag = "faces", params(Wanted), responses((status = 200, body = List<Face>)))]
 async fn list(In(album): In, Params(wanted): Params<Wanted>) -> Result<Out<List<Face>>, Problem> {
-    let which = match wanted.in_group {
-        None => pages::Faces::All,
-        Some(true) => pages::Faces::Grouped,
-        Some(false) => pages::Faces::Ungrouped,
+    let which = match (wanted.is_face, wanted.in_group) {
+        (Some(false), _) => pages::Faces::NonFaces,
+        (_, None) => pages::Faces::All,
+        (_, Some(true)) => pages::Faces::Grouped,
+        (_, Some(false)) => pages::Faces::Ungrouped,
     };
     Ok(Out(some_faces(&*album, which, &Page { limit: wanted.limit, cursor: wanted.cursor }).await?))
 }
@@ -120,4 +124,23 @@ struct Pair {
 async fn not_same(In(album): In, Json(pair): Json<Pair>) -> Result<Out<Change>, Problem> {
     let face = |text: &str| text.parse().map_err(|_| Problem::invalid("an id has 32 hexadecimal digits"));
     Ok(Out(album.say(Say::NotSame { a: face(&pair.a)?, b: face(&pair.b)? }).await?.into()))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Judged {
+    /// Ids of faces.
+    #[schema(min_items = 1, max_items = 10_000)]
+    faces: Vec<String>,
+    /// Whether they are faces.
+    is_face: bool,
+}
+
+/// Say that these are faces, or are none
+///
+/// What is no face is in no group and is not counted; `GET /v1/faces?is_face=false` lists it.
+#[utoipa::path(post, path = "/v1/faces/is-face", tag = "faces", request_body = Judged,
+    responses((status = 200, body = Change)))]
+async fn is_face(In(album): In, Json(Judged { faces, is_face }): Json<Judged>) -> Result<Out<Change>, Problem> {
+    Ok(Out(album.say(Say::Face { faces: ids(&faces)?, is_face }).await?.into()))
 }

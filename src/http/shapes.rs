@@ -71,11 +71,14 @@ pub struct Quality {
     /// What is wrong with it.
     #[schema(value_type = Vec<String>)]
     reasons: Vec<QualityReason>,
+    /// Probability of being a face at all; 1 where nobody looked twice.
+    #[schema(minimum = 0, maximum = 1)]
+    face: f32,
 }
 
 impl From<&FaceQuality> for Quality {
     fn from(quality: &FaceQuality) -> Self {
-        Self { overall: quality.overall, reasons: quality.reasons.clone() }
+        Self { overall: quality.overall, reasons: quality.reasons.clone(), face: quality.face }
     }
 }
 
@@ -97,6 +100,8 @@ pub struct Face {
     quality: Quality,
     /// Whose it is.
     person: Option<PersonRef>,
+    /// Whether it counts as a face: by the last word of a person, else by its probability.
+    is_face: bool,
 }
 
 impl From<FaceRow> for Face {
@@ -108,6 +113,7 @@ impl From<FaceRow> for Face {
             bbox: row.bbox.into(),
             quality: Quality::from(&row.quality),
             person: row.group.map(|id| PersonRef { id, name: row.name }),
+            is_face: row.is_face,
         }
     }
 }
@@ -164,7 +170,7 @@ impl Photo {
 /// A group that came, went or changed its shape.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Change {
-    /// `named`, `merged`, `split`, `moved`, `not-same` or `undone`.
+    /// `named`, `merged`, `split`, `moved`, `not-same`, `is-face`, `not-a-face` or `undone`.
     said: &'static str,
     /// Groups that came and went.
     #[schema(value_type = Vec<Object>)]

@@ -22,6 +22,8 @@ pub fn append(db: &mut Connection, gallery: &GalleryId, verdicts: &[Verdict]) ->
             Verdict::Same { a, b } => ("same", a, Some(b.0), None),
             Verdict::NotSame { a, b } => ("not_same", a, Some(b.0), None),
             Verdict::Name { face, name } => ("name", face, None, Some(name)),
+            Verdict::Face { face, is_face: true } => ("face", face, None, None),
+            Verdict::Face { face, is_face: false } => ("not_face", face, None, None),
         };
         whole.execute(
             "INSERT INTO decisions (gallery, seq, batch, say, a, b, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -57,6 +59,8 @@ pub(super) fn list(db: &Connection, gallery: i64) -> Result<Vec<Decision>, Libra
             ("same", Some(b)) => Verdict::Same { a, b },
             ("not_same", Some(b)) => Verdict::NotSame { a, b },
             ("name", None) => Verdict::Name { face: a, name: row.get(5)? },
+            ("face", None) => Verdict::Face { face: a, is_face: true },
+            ("not_face", None) => Verdict::Face { face: a, is_face: false },
             _ => return Err(rusqlite::Error::InvalidColumnType(2, "say".to_owned(), rusqlite::types::Type::Text)),
         };
         Ok(Decision { seq: rows::unsigned(row, 0)?, batch: rows::unsigned(row, 1)?, verdict })
@@ -80,6 +84,10 @@ mod tests {
         append(&mut db, &gallery, &[Verdict::Name { face: f(1), name: "Anna".into() }]).unwrap();
         let two = [Verdict::Same { a: f(1), b: f(2) }, Verdict::NotSame { a: f(1), b: f(3) }];
         append(&mut db, &gallery, &two).unwrap();
+        let of_faces = [true, false].map(|is_face| Verdict::Face { face: f(4), is_face });
+        append(&mut db, &gallery, &of_faces).unwrap();
+        let undone: Vec<_> = undo(&mut db, &gallery).unwrap().into_iter().map(|d| d.verdict).collect();
+        assert_eq!(undone, of_faces);
         let undone: Vec<_> = undo(&mut db, &gallery).unwrap().into_iter().map(|d| d.verdict).collect();
         assert_eq!(undone, two);
         assert_eq!(undo(&mut db, &gallery).unwrap().len(), 1);

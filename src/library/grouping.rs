@@ -36,7 +36,7 @@ pub fn group(snapshot: GallerySnapshot, params: &Params) -> Result<Reconciled, I
 }
 
 /// Which faces in no group may be somebody's.
-pub fn suggest(snapshot: &GallerySnapshot, params: &Params) -> Result<Vec<Suggestion>, IndexError> {
+pub fn suggest(snapshot: GallerySnapshot, params: &Params) -> Result<Vec<Suggestion>, IndexError> {
     suggest::suggest(snapshot, params, &FlatFactory)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_actors::domain::face::FaceId;
+use muster_actors::domain::face::{FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{
     FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled,
 };
@@ -23,24 +23,31 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
         .optional()?;
     let Some((number, generation)) = found else { return Ok(GallerySnapshot::default()) };
     // In the order of the file, then sorted here: by id each row would be a seek.
-    let mut faces = Vec::new();
+    let (mut faces, mut doubted) = (Vec::new(), BTreeSet::new());
     let mut select = moment.prepare_cached(
-        "SELECT f.id, i.id, f.embedding, f.overall FROM faces f JOIN images i ON i.n = f.image WHERE f.gallery = ?1",
+        "SELECT f.id, i.id, f.embedding, f.overall, f.face FROM faces f JOIN images i ON i.n = f.image \
+         WHERE f.gallery = ?1",
     )?;
     for face in select.query_map([number], |row| {
-        Ok(FaceVector {
+        let vector = FaceVector {
             id: FaceId(rows::id(row, 0)?),
             image: ImageId(rows::id(row, 1)?),
             embedding: rows::floats(row, 2)?,
             quality: row.get(3)?,
-        })
+        };
+        Ok((vector, row.get::<_, f32>(4)?))
     })? {
-        faces.push(face?);
+        let (face, probability) = face?;
+        if probability < LEAST_FACE {
+            doubted.insert(face.id);
+        }
+        faces.push(face);
     }
     faces.sort_unstable_by_key(|face| face.id);
     Ok(GallerySnapshot {
         generation,
         faces,
+        doubted,
         decisions: decisions::list(&moment, number)?,
         previous: partition(&moment, number)?,
     })

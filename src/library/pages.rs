@@ -11,15 +11,16 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::LibraryError;
 use super::rows::{self, signed};
-use super::view::{MINE, face_row, face_sql, image_row, image_sql};
+use super::view::{MINE, face_row, face_sql, image_row, image_sql, is_face};
 
-fn filter(which: Faces) -> (&'static str, Option<[u8; 16]>) {
+fn filter(which: Faces) -> (String, Option<[u8; 16]>) {
     match which {
-        Faces::All => ("1 OR ?1", None),
-        Faces::Group(id) => ("m.grp = ?1", Some(id.0)),
-        Faces::Grouped => ("m.grp IS NOT NULL OR ?1", None),
-        Faces::Ungrouped => ("m.grp IS NULL OR ?1", None),
-        Faces::Image(id) => ("i.id = ?1", Some(id.0)),
+        Faces::All => (format!("{} OR ?1", is_face()), None),
+        Faces::Group(id) => ("m.grp = ?1".to_owned(), Some(id.0)),
+        Faces::Grouped => ("m.grp IS NOT NULL OR ?1".to_owned(), None),
+        Faces::Ungrouped => (format!("m.grp IS NULL AND {} OR ?1", is_face()), None),
+        Faces::NonFaces => (format!("NOT {} OR ?1", is_face()), None),
+        Faces::Image(id) => ("i.id = ?1".to_owned(), Some(id.0)),
     }
 }
 

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::LibraryError;
 
-/// Columns of a face that [`quality`] reads, in its order.
+/// Columns of a face `f` that [`quality`] reads, in its order.
 pub(super) const QUALITY: &str =
-    "sharpness, level, contrast, unevenness, yaw, pitch, roll, occlusion, size, score, norm, overall, reasons";
+    "sharpness, level, contrast, unevenness, yaw, pitch, roll, occlusion, size, score, norm, overall, reasons, f.face";
 
 /// Little-endian float32.
 pub(super) fn floats_to_bytes(values: &[f32]) -> Vec<u8> {
@@ -88,6 +88,7 @@ pub(super) fn quality(row: &Row<'_>, first: usize) -> rusqlite::Result<Quality> 
         norm: next()?,
         overall: next()?,
         reasons: reasons(row, first + 12)?,
+        face: row.get(first + 13)?,
     })
 }
 

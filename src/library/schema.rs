@@ -10,7 +10,8 @@ const APPLICATION: i64 = 0x4D53_5452;
 /// Position + 1 is the version it leads to. Never change one that was released: add another.
 ///
 /// Vectors and boxes are little-endian float32. Figures are REAL: every float32 is exact in it.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE galleries (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, generation INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE images (
@@ -49,7 +50,11 @@ CREATE TABLE forgotten_paths (bucket TEXT NOT NULL, key TEXT NOT NULL, PRIMARY K
 CREATE TABLE forgotten_faces (n INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, image BLOB NOT NULL,
   bbox BLOB NOT NULL CHECK (length(bbox) = 16));
 CREATE INDEX forgotten_faces_of_image ON forgotten_faces (image);
-"];
+",
+    "
+ALTER TABLE faces ADD COLUMN face REAL NOT NULL DEFAULT 1;
+",
+];
 
 /// The newest version this program knows.
 pub fn newest() -> i64 {
@@ -85,6 +90,8 @@ pub fn migrate(db: &mut Connection) -> Result<(), LibraryError> {
 
 #[cfg(test)]
 mod tests {
+    use muster_actors::domain::gallery::GalleryId;
+
     use super::*;
 
     #[test]
@@ -93,6 +100,36 @@ mod tests {
         migrate(&mut db).unwrap();
         migrate(&mut db).unwrap();
         assert_eq!(version(&db).unwrap(), newest());
+    }
+
+    #[test]
+    fn a_file_of_the_release_before_keeps_its_faces_and_they_are_faces() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(MIGRATIONS[0]).unwrap();
+        db.pragma_update(None, "application_id", APPLICATION).unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        db.execute_batch(
+            "INSERT INTO galleries (name) VALUES ('local');
+             INSERT INTO images VALUES (1, randomblob(16), 1, '.', 'a.jpg', 'e', 1, 1, 1, 1, 'indexed', NULL, NULL, NULL,
+               1, 'm@1');
+             INSERT INTO faces VALUES (1, randomblob(16), 1, 1, zeroblob(16), zeroblob(40), 0.5, 0.5, 0.5, 0.5, 0, 0, 0,
+               0, 40, 0.7, 9.0, 0.8, 'LOW_SCORE', zeroblob(8));
+             INSERT INTO decisions VALUES (1, 1, 1, 'name', (SELECT id FROM faces), NULL, 'Ada');",
+        )
+        .unwrap();
+        migrate(&mut db).unwrap();
+        assert_eq!(version(&db).unwrap(), 2);
+        let mut faces = Vec::new();
+        crate::view::faces(&db, crate::view::Which::All, |face| {
+            faces.push(face);
+            Ok(())
+        })
+        .unwrap();
+        let [face] = &faces[..] else { panic!("one face: {faces:?}") };
+        assert_eq!((face.quality.score, face.quality.face, face.quality.is_face()), (0.7, 1.0, true));
+        let gallery = GalleryId("local".to_owned());
+        let snapshot = crate::groups::snapshot(&mut db, &gallery).unwrap();
+        assert_eq!((snapshot.faces.len(), snapshot.doubted.len(), snapshot.decisions.len()), (1, 0, 1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Read models: what people, export and report show.
 
-use muster_actors::domain::face::FaceId;
+use muster_actors::domain::face::{FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState, Locator};
 use muster_gallery::LIBRARY_GALLERY;
@@ -22,6 +22,18 @@ pub struct Rejected {
 }
 
 pub(super) const MINE: &str = "(SELECT n FROM galleries WHERE name = 'local')";
+
+/// Whether the row of `faces f` is a face: by the last word of a person, else by its probability, as
+/// [`muster_actors::grouping::non_faces`] has it. The words are read once a statement.
+pub(super) fn is_face() -> String {
+    let last = |word| {
+        format!(
+            "(SELECT a FROM (SELECT a, say, max(seq) FROM decisions WHERE gallery = {MINE} \
+             AND say IN ('face', 'not_face') GROUP BY a) WHERE say = '{word}')"
+        )
+    };
+    format!("(f.id IN {} OR f.face >= {LEAST_FACE} AND f.id NOT IN {})", last("face"), last("not_face"))
+}
 
 /// All groups, the largest first, then by id.
 pub fn people(db: &Connection) -> Result<Vec<Person>, LibraryError> {
@@ -54,12 +66,14 @@ pub fn people(db: &Connection) -> Result<Vec<Person>, LibraryError> {
 /// Which faces.
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
-    /// All, by path, then by descending detector score.
+    /// All, also what is no face, by path, then by descending detector score.
     All,
     /// Those of a group, the best first.
     Group(GroupId),
     /// Those in no group, the best first.
     Ungrouped,
+    /// What is no face, the likeliest faces first.
+    NonFaces,
     /// This one.
     One(FaceId),
 }
@@ -71,12 +85,13 @@ pub fn faces(
     mut each: impl FnMut(FaceRow) -> Result<(), LibraryError>,
 ) -> Result<(), LibraryError> {
     let (filter, order, id) = match which {
-        Which::All => ("1 OR ?1", "i.bucket, i.key, f.score DESC, f.id", None),
-        Which::Group(id) => ("m.grp = ?1", "f.overall DESC, f.id", Some(id.0)),
-        Which::Ungrouped => ("m.grp IS NULL OR ?1", "f.overall DESC, f.id", None),
-        Which::One(id) => ("f.id = ?1", "f.id", Some(id.0)),
+        Which::All => ("1 OR ?1".to_owned(), "i.bucket, i.key, f.score DESC, f.id", None),
+        Which::Group(id) => ("m.grp = ?1".to_owned(), "f.overall DESC, f.id", Some(id.0)),
+        Which::Ungrouped => (format!("m.grp IS NULL AND {} OR ?1", is_face()), "f.overall DESC, f.id", None),
+        Which::NonFaces => (format!("NOT {} OR ?1", is_face()), "f.face DESC, f.overall DESC, f.id", None),
+        Which::One(id) => ("f.id = ?1".to_owned(), "f.id", Some(id.0)),
     };
-    let mut select = db.prepare_cached(&face_sql(filter, order))?;
+    let mut select = db.prepare_cached(&face_sql(&filter, order))?;
     let mut found = select.query(params![id])?;
     while let Some(row) = found.next()? {
         each(face_row(row)?)?;
@@ -86,10 +101,11 @@ pub fn faces(
 
 pub(super) fn face_sql(filter: &str, order: &str) -> String {
     format!(
-        "SELECT f.n, f.id, i.bucket, i.key, f.bbox, f.landmarks, m.grp, g.name, {} FROM faces f \
+        "SELECT f.n, f.id, i.bucket, i.key, f.bbox, f.landmarks, m.grp, g.name, {}, {} FROM faces f \
          JOIN images i ON i.n = f.image LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id \
          LEFT JOIN groups g ON g.gallery = m.gallery AND g.id = m.grp \
          WHERE f.gallery = {MINE} AND ({filter}) ORDER BY {order}",
+        is_face(),
         rows::QUALITY
     )
 }
@@ -109,7 +125,8 @@ pub(super) fn face_row(row: &Row<'_>) -> rusqlite::Result<FaceRow> {
         landmarks: rows::landmarks(row, 5)?,
         group: rows::maybe_id(row, 6)?.map(GroupId),
         name: row.get(7)?,
-        quality: rows::quality(row, 8)?,
+        is_face: row.get(8)?,
+        quality: rows::quality(row, 9)?,
     })
 }
 
@@ -203,11 +220,16 @@ pub fn totals(db: &Connection) -> Result<Totals, LibraryError> {
         }
     }
     let sql = format!(
-        "SELECT count(*), count(*) - count(m.grp), count(DISTINCT m.grp) FROM faces f \
-         LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id WHERE f.gallery = {MINE}"
+        "SELECT coalesce(sum(is_face), 0), coalesce(sum(is_face AND grp IS NULL), 0), count(DISTINCT grp), count(*) \
+         FROM (SELECT {} AS is_face, m.grp AS grp FROM faces f \
+         LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id WHERE f.gallery = {MINE})",
+        is_face()
     );
-    (totals.faces, totals.ungrouped, totals.groups) =
-        db.query_row(&sql, [], |row| Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?, rows::unsigned(row, 2)?)))?;
+    let detections;
+    (totals.faces, totals.ungrouped, totals.groups, detections) = db.query_row(&sql, [], |row| {
+        Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?, rows::unsigned(row, 2)?, rows::unsigned(row, 3)?))
+    })?;
+    totals.non_faces = detections.saturating_sub(totals.faces);
     Ok(totals)
 }
 
@@ -228,4 +250,111 @@ pub fn faces_like(db: &Connection, prefix: &str) -> Result<Vec<FaceId>, LibraryE
         "SELECT id FROM faces WHERE gallery = {MINE} AND hex(id) LIKE upper(?1) || '%' ORDER BY id LIMIT 9"
     ))?;
     Ok(select.query_map([prefix], |row| Ok(FaceId(rows::id(row, 0)?)))?.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use muster_actors::domain::face::{BBox, Face, Quality};
+    use muster_actors::domain::gallery::{Decision, Verdict};
+    use muster_actors::domain::image::ImageRecord;
+    use muster_actors::domain::timings::Timings;
+    use muster_actors::grouping::non_faces::non_faces;
+    use muster_actors::ports::faces::Commit;
+    use muster_gallery::pages::Faces;
+
+    use super::*;
+    use crate::{decisions, groups, pages, schema, write};
+
+    /// A photo with a detection for each probability of being a face.
+    fn photo(probabilities: &[f32]) -> Commit {
+        let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
+        let locator = Locator { gallery, bucket: ".".to_owned(), key: "a.jpg".to_owned() };
+        let id = locator.id();
+        let face = |(n, probability): (u16, &f32)| {
+            let bbox = BBox { x: 50.0 * f32::from(n), y: 0.0, width: 40.0, height: 40.0 };
+            let quality = Quality { overall: 0.9, score: 0.7, ..Quality::default() }.with_face(*probability);
+            let (landmarks, embedding) = ([[1.0; 2]; 5], vec![0.6, 0.8]);
+            Face {
+                id: FaceId::new(id, "m@1", &bbox),
+                image: id,
+                bbox,
+                landmarks,
+                quality,
+                embedding,
+                thumbnail: vec![1],
+            }
+        };
+        let image = ImageRecord {
+            id,
+            locator,
+            etag: "e".to_owned(),
+            bytes: 1,
+            width: 1,
+            height: 1,
+            orientation: 1,
+            state: ImageState::Indexed,
+            rejection: None,
+            quality: None,
+            face_count: u32::try_from(probabilities.len()).unwrap(),
+            model: "m@1".to_owned(),
+        };
+        let faces = (0..).zip(probabilities).map(face).collect();
+        Commit { image, faces, content: None, timings: Timings::default() }
+    }
+
+    #[test]
+    fn a_database_sets_aside_what_the_pure_function_does() {
+        let photo = photo(&[1.0, 0.5, 0.499, 0.0, 0.9]);
+        let f: Vec<FaceId> = photo.faces.iter().map(|face| face.id).collect();
+        // Detections that are said to be faces (`true`) or none, in this order.
+        for said in [
+            vec![],
+            vec![(2, true)],
+            vec![(2, true), (2, false)],
+            vec![(0, false), (4, false), (4, true)],
+            vec![(0, false), (3, true), (1, false), (2, true)],
+        ] {
+            let mut db = Connection::open_in_memory().unwrap();
+            let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
+            schema::migrate(&mut db).unwrap();
+            write::commit(&mut db, std::slice::from_ref(&photo)).unwrap()[0].clone().unwrap();
+            for &(n, is_face) in &said {
+                decisions::append(&mut db, &gallery, &[Verdict::Face { face: f[n], is_face }]).unwrap();
+            }
+            let snapshot = groups::snapshot(&mut db, &gallery).unwrap();
+            let words: Vec<_> = snapshot.decisions.iter().map(|Decision { verdict, .. }| verdict.clone()).collect();
+            assert_eq!(words.len(), said.len(), "{words:?}");
+            assert_eq!(snapshot.doubted, [f[2], f[3]].into(), "what was read is what was written");
+            let expected = non_faces(&snapshot.doubted, &snapshot.decisions);
+            let listed = |which| {
+                let mut ids = BTreeSet::new();
+                faces(&db, which, |face| {
+                    ids.insert(face.id);
+                    Ok(())
+                })
+                .unwrap();
+                ids
+            };
+            assert_eq!(listed(Which::NonFaces), expected, "{said:?}");
+            faces(&db, Which::All, |face| {
+                assert_eq!(face.is_face, !expected.contains(&face.id), "{said:?}");
+                Ok(())
+            })
+            .unwrap();
+            let all: BTreeSet<FaceId> = f.iter().copied().collect();
+            assert_eq!(listed(Which::Ungrouped), &all - &expected, "{said:?}");
+            assert_eq!(listed(Which::All), all, "an export has everything");
+            let totals = totals(&db).unwrap();
+            let counts = (expected.len() as u64, (all.len() - expected.len()) as u64);
+            assert_eq!((totals.non_faces, totals.faces, totals.ungrouped), (counts.0, counts.1, counts.1), "{said:?}");
+            for (which, count) in
+                [(Faces::NonFaces, counts.0), (Faces::All, counts.1), (Faces::Ungrouped, counts.1), (Faces::Grouped, 0)]
+            {
+                assert_eq!(pages::count_faces(&db, which).unwrap(), count, "{which:?} {said:?}");
+                assert_eq!(pages::faces(&db, which, None, 10).unwrap().len() as u64, count, "{which:?} {said:?}");
+            }
+        }
+    }
 }

@@ -99,8 +99,8 @@ fn insert(db: &Connection, gallery: i64, image: i64, face: &Face) -> Result<(), 
     let number: i64 = db
         .prepare_cached(
             "INSERT INTO faces (id, image, gallery, bbox, landmarks, sharpness, level, contrast, unevenness, yaw, \
-             pitch, roll, occlusion, size, score, norm, overall, reasons, embedding) VALUES \
-             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19) RETURNING n",
+             pitch, roll, occlusion, size, score, norm, overall, reasons, embedding, face) VALUES \
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20) RETURNING n",
         )?
         .query_row(
             params![
@@ -123,6 +123,7 @@ fn insert(db: &Connection, gallery: i64, image: i64, face: &Face) -> Result<(), 
                 q.overall,
                 rows::reasons_to_text(&q.reasons)?,
                 rows::floats_to_bytes(&face.embedding),
+                q.face,
             ],
             |row| row.get(0),
         )?;

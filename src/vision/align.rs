@@ -58,6 +58,13 @@ impl Similarity {
         self.a.hypot(self.b)
     }
 
+    /// The same rotation at another size, which brings the point `from` to `to`. Pixels of the target per pixel of the source.
+    pub(crate) fn upright(&self, size: f64, from: [f64; 2], to: [f64; 2]) -> Self {
+        let factor = size / self.size();
+        let (a, b) = (self.a * factor, self.b * factor);
+        Self { a, b, tx: to[0] - a * from[0] + b * from[1], ty: to[1] - b * from[0] - a * from[1] }
+    }
+
     /// Where a point of the source comes to lie.
     pub fn apply(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         let (x, y) = (f64::from(x), f64::from(y));
@@ -84,22 +91,28 @@ pub fn scale(landmarks: &Landmarks) -> f32 {
 /// crops, a low-pass changes SFace's embedding of a face four or more times the template to cosine 0.957 of the
 /// reference and separates people no better.
 pub fn to_template(pixels: &Pixels, landmarks: &Landmarks) -> Option<Pixels> {
-    let map = Similarity::to_template(landmarks)?.inverse();
+    warp(pixels, &Similarity::to_template(landmarks)?, SIDE)
+}
+
+/// The `side` × `side` picture that `map` leads to, by bilinear sampling; outside the image is black. `None` for pixels
+/// whose data is not of their size.
+pub(crate) fn warp(pixels: &Pixels, map: &Similarity, side: u32) -> Option<Pixels> {
+    let map = map.inverse();
     let (width, height) = (pixels.width as usize, pixels.height as usize);
     let (source, _) = pixels.data.as_chunks::<3>();
     if width == 0 || height == 0 || source.len() != width * height {
         return None;
     }
-    let mut data = vec![0; (SIDE * SIDE * 3) as usize];
+    let mut data = vec![0; (side * side * 3) as usize];
     let (out, _) = data.as_chunks_mut::<3>();
     for (index, pixel) in out.iter_mut().enumerate() {
-        let (u, v) = ((index % SIDE as usize) as f64, (index / SIDE as usize) as f64);
+        let (u, v) = ((index % side as usize) as f64, (index / side as usize) as f64);
         let (x, y) = (map.a * u - map.b * v + map.tx, map.b * u + map.a * v + map.ty);
         if x > -1.0 && y > -1.0 && x < width as f64 && y < height as f64 {
             *pixel = sample(source, width, height, x, y);
         }
     }
-    Some(Pixels { width: SIDE, height: SIDE, data })
+    Some(Pixels { width: side, height: side, data })
 }
 
 fn sample(source: &[[u8; 3]], width: usize, height: usize, x: f64, y: f64) -> [u8; 3] {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! bytes ─ decode ─► Frame ─ letterbox ─► (detector) ─ detect ─► Detection
-//!                     └──── closer ────────────────────┴─ align ─► 112×112 crop ─► (embedder), quality, thumbnail
+//!                     ├──── closer ────────────────────┼─ align ─► 112×112 crop ─► (embedder), quality, thumbnail
+//!                     └────────────────────────────────┴─ second look ─► small views ─► (detector) ─► is it a face?
 //! ```
 
 pub mod align;
@@ -11,6 +12,7 @@ pub mod detect;
 pub mod isolated;
 pub mod letterbox;
 pub mod quality;
+pub mod second_look;
 pub mod thumbnail;
 
 mod luma;

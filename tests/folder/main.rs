@@ -6,6 +6,7 @@ mod evaluate;
 mod index;
 mod library;
 mod models;
+mod non_faces;
 mod parsers;
 #[path = "../support/mod.rs"]
 mod support;

@@ -101,6 +101,12 @@ pub fn sets(faces: Vec<FaceVector>, decisions: &[Decision]) -> Vec<Vec<FaceId>> 
 pub fn run(faces: &[FaceVector], decisions: &[Decision], previous: &Partition) -> Reconciled {
     let mut faces = faces.to_vec();
     faces.sort_by_key(|face| face.id);
-    let snapshot = GallerySnapshot { generation: 1, faces, decisions: decisions.to_vec(), previous: previous.clone() };
+    let snapshot = GallerySnapshot {
+        generation: 1,
+        faces,
+        doubted: Default::default(),
+        decisions: decisions.to_vec(),
+        previous: previous.clone(),
+    };
     reconcile(snapshot, &Params::default(), &ScanFactory).expect("equal dimensions")
 }

@@ -44,7 +44,8 @@ fn two_faces_that_nobody_spoke_of_never_change_sides_together() {
             let say = Say::Split { group: person.id, faces: [chosen].into() };
             let mut sorted = faces.clone();
             sorted.sort_by_key(|face| face.id);
-            let now = GallerySnapshot { generation: 1, faces: sorted, decisions: Vec::new(), previous: first.clone() };
+            let now =
+                GallerySnapshot { generation: 1, faces: sorted, previous: first.clone(), ..GallerySnapshot::default() };
             let (verdicts, spoken) = (say.verdicts(&now).unwrap(), say.spoken(&now));
             let regroup = |now| reconcile(now, &Params::default(), &ScanFactory);
             let settled = settle::<IndexError>(now, &verdicts, &spoken, regroup).unwrap();

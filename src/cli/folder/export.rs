@@ -21,7 +21,8 @@ use muster_library::{Library, LibraryError};
 #[command(after_help = "\
 Faces are sorted by path, in a photo by detector score. Paths are relative to the folder that holds the
 library, or absolute for photos elsewhere; names that are not UTF-8 begin with `bytes:` and are
-percent-encoded.
+percent-encoded. What looked like a face and is none is there too: the last columns say how likely it is a
+face, and whether it counts as one.
 
 Examples:
   muster export --csv > faces.csv
@@ -95,6 +96,8 @@ const COLUMNS: &[&str] = &[
     "reasons",
     "group",
     "name",
+    "face_probability",
+    "is_face",
 ];
 
 fn csv(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
@@ -114,6 +117,8 @@ fn csv(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
         cells.push(reasons(&f).join(" "));
         cells.push(f.group.map(|id| id.to_string()).unwrap_or_default());
         cells.push(f.name.unwrap_or_default());
+        cells.push(f.quality.face.to_string());
+        cells.push(f.is_face.to_string());
         table.write_record(&cells).map_err(fault)
     })?;
     Ok(table.flush()?)
@@ -186,7 +191,7 @@ fn json(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
     each(library, |f| {
         list.push(&json!({
             "path": f.path, "id": f.id, "box": f.bbox, "landmarks": f.landmarks, "score": f.quality.score,
-            "quality": f.quality, "group": f.group, "name": f.name,
+            "quality": f.quality, "group": f.group, "name": f.name, "is_face": f.is_face,
         }))
     })?;
     list.close(",\n")?;

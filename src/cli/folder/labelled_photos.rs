@@ -48,7 +48,8 @@ pub(super) fn labelled(library: &Library, photos: &Path) -> Result<LabelledFaces
     let photos = photos.canonicalize().map_err(|error| LibraryError::io(photos, &error))?;
     let mut rows: Vec<FaceRow> = Vec::new();
     view::faces(library.db(), Which::All, |face| {
-        rows.push(face);
+        // What is no face is not grouped in a library either.
+        rows.extend(Some(face).filter(|face| face.is_face));
         Ok(())
     })?;
     let largest = largest(rows.iter().map(|row| (row.image, row.id, row.bbox)));

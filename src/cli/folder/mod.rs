@@ -8,6 +8,7 @@ mod index;
 mod keys;
 mod labelled_photos;
 pub mod library;
+mod not_faces;
 mod outcome;
 mod people;
 mod progress;

@@ -40,6 +40,8 @@ pub struct Outcome {
     pub groups: u64,
     /// Faces in no group now.
     pub ungrouped: u64,
+    /// Detections in the library that are no faces: not among the faces.
+    pub non_faces: u64,
     /// Wall time of the run, models loaded.
     pub seconds: f64,
     /// Images looked at a second.
@@ -123,6 +125,7 @@ impl Outcome {
             faces: totals.faces,
             groups: totals.groups,
             ungrouped: totals.ungrouped,
+            non_faces: totals.non_faces,
             seconds,
             images_per_second: if seconds > 0.0 { done as f64 / seconds } else { 0.0 },
             device: ran.device,
@@ -189,6 +192,9 @@ impl Outcome {
             count(self.groups, "group"),
             self.ungrouped
         ));
+        if self.non_faces > 0 {
+            lines.push(format!("{} not faces: `muster people not-faces` lists them", self.non_faces));
+        }
         let mut text = lines.join("\n") + "\n" + &self.lists();
         if let Some(page) = page {
             text.push_str(&format!("people: {}\n", page.display()));
@@ -240,7 +246,7 @@ mod tests {
         let scan = ScanReport { found: 20, new: 12, changed: 2, unchanged: 5, forgotten: 1, ..ScanReport::default() };
         let counts = Counts { indexed: 7, no_faces: 2, rejected: 1, released: 3, ..Counts::default() };
         let run = Progress { counts, ..Progress::default() };
-        let totals = Totals { faces: 9, groups: 1, ungrouped: 4, ..Totals::default() };
+        let totals = Totals { faces: 9, groups: 1, ungrouped: 4, non_faces: 3, ..Totals::default() };
         let outcome = Outcome::new(&scan, &run, &totals, 2.0, Ran { device: "cpu", lanes: 2, ..Ran::default() });
         let states = outcome.indexed + outcome.no_faces + outcome.low_quality + outcome.rejected + outcome.skipped;
         assert_eq!(states + outcome.left, outcome.images);
@@ -251,7 +257,7 @@ mod tests {
             outcome.text(None)
         );
         assert!(outcome.text(None).contains("4 left for the next run"));
-        assert!(outcome.text(None).contains("9 faces: 5 in 1 group, 4 in none"));
+        assert!(outcome.text(None).contains("9 faces: 5 in 1 group, 4 in none\n3 not faces: "));
     }
 
     #[test]

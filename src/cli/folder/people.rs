@@ -1,6 +1,6 @@
 //! `muster people`: who was found, and what you say about them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::process::ExitCode;
 
 use muster_actors::domain::face::FaceId;
@@ -10,9 +10,10 @@ use muster_gallery::LIBRARY_GALLERY;
 use serde_json::{Value, json};
 
 use super::library::{LibraryArgs, face, group};
+use super::not_faces::{self, aside};
 use crate::cli::CliError;
 use crate::cli::print::print;
-use crate::cli::text::{count, printable, short};
+use crate::cli::text::{count, place, printable, short};
 use muster_gallery::view::FaceRow;
 use muster_library::change::{self, ChangeError};
 use muster_library::view::{self, Which};
@@ -31,6 +32,8 @@ Examples:
   muster people name 3f2a91c4 'Ada Lovelace'
   muster people merge 3f2a91c4 b07755e1     these are one person
   muster people split 3f2a91c4 9d1c 77aa    these faces are somebody else
+  muster people not-faces                   what looked like a face and is kept out of the groups
+  muster people is-face 9d1c                it is a face after all
   muster people undo                        take the last of these back"
 )]
 pub struct Args {
@@ -80,7 +83,21 @@ enum Action {
         /// The other face
         b: String,
     },
-    /// Take back the last name, merge, split or not-same
+    /// List what looked like a face and is none, the likeliest faces first
+    NotFaces,
+    /// Say that these are faces after all: they are grouped again
+    IsFace {
+        /// Ids that `not-faces` lists
+        #[arg(required = true, value_name = "FACE")]
+        faces: Vec<String>,
+    },
+    /// Say that these are no faces: they leave the groups and the counts
+    NotAFace {
+        /// The faces
+        #[arg(required = true, value_name = "FACE")]
+        faces: Vec<String>,
+    },
+    /// Take back the last of these: name, merge, split, not-same, is-face, not-a-face
     Undo,
     /// List faces in no group that may be somebody's, the likeliest first
     Suggestions,
@@ -98,6 +115,7 @@ impl Args {
         let json = self.json;
         match self.action.unwrap_or(Action::List) {
             Action::List => list(&self.library.read()?, json)?,
+            Action::NotFaces => not_faces::list(&self.library.read()?, json)?,
             Action::Show { group: id } => {
                 let library = self.library.read()?;
                 show(&library, &id, json)?;
@@ -145,14 +163,26 @@ fn say(library: &Library, action: Action) -> Result<Option<Say>, CliError> {
         Action::Name { group: id, name } => Say::Name { group: group(library, &id)?, name },
         Action::Merge { ids } => Say::Merge(ids.iter().map(|id| member(library, id)).collect::<Result<_, CliError>>()?),
         Action::Split { group: id, faces } => {
-            let faces = faces.iter().map(|id| face(library, id)).collect::<Result<_, CliError>>()?;
+            let faces = all(library, &faces)?;
             Say::Split { group: group(library, &id)?, faces }
         }
         Action::NotSame { a, b } => Say::NotSame { a: face(library, &a)?, b: face(library, &b)? },
-        Action::Undo | Action::List | Action::Show { .. } | Action::Suggestions | Action::Explain { .. } => {
+        Action::IsFace { faces } => Say::Face { faces: all(library, &faces)?, is_face: true },
+        Action::NotAFace { faces } => Say::Face { faces: all(library, &faces)?, is_face: false },
+        Action::Undo
+        | Action::List
+        | Action::NotFaces
+        | Action::Show { .. }
+        | Action::Suggestions
+        | Action::Explain { .. } => {
             return Ok(None);
         }
     }))
+}
+
+/// Faces whose ids begin so.
+fn all(library: &Library, ids: &[String]) -> Result<BTreeSet<FaceId>, CliError> {
+    ids.iter().map(|id| face(library, id)).collect()
 }
 
 /// A group, or a face in none, which can be given to one.
@@ -187,12 +217,8 @@ fn list(library: &Library, json: bool) -> Result<(), CliError> {
             return Ok(writeln!(out, "{:#}", Value::Array(list))?);
         }
         if people.is_empty() {
-            return Ok(writeln!(
-                out,
-                "No groups yet. {} in {}.",
-                count(totals.faces, "face"),
-                count(totals.images, "photo")
-            )?);
+            let (faces, photos) = (count(totals.faces, "face"), count(totals.images, "photo"));
+            return Ok(writeln!(out, "No groups yet. {faces} in {photos}.{}", aside(&totals))?);
         }
         let width =
             people.iter().filter_map(|p| p.name.as_ref()).map(|n| n.chars().count()).max().unwrap_or(0).clamp(4, 40);
@@ -203,13 +229,13 @@ fn list(library: &Library, json: bool) -> Result<(), CliError> {
             writeln!(out, "{:8}  {name:width$}  {:>6}  {:>6}  {cover}", short(p.id), p.faces, p.photos)?;
         }
         let (groups, alone) = (count(totals.groups, "group"), count(totals.ungrouped, "face"));
-        Ok(writeln!(out, "\n{groups}, {alone} in none.")?)
+        Ok(writeln!(out, "\n{groups}, {alone} in none.{}", aside(&totals))?)
     })
 }
 
 fn suggestions(library: &mut Library, json: bool) -> Result<(), CliError> {
     let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
-    let suggested = grouping::suggest(&snapshot, &grouping::recall(library)?)?;
+    let suggested = grouping::suggest(snapshot, &grouping::recall(library)?)?;
     let mut paths: HashMap<FaceId, String> = HashMap::new();
     view::faces(library.db(), Which::All, |face| {
         paths.insert(face.id, face.path);
@@ -265,8 +291,7 @@ fn show(library: &Library, id: &str, json: bool) -> Result<(), CliError> {
         writeln!(out, "{title}  {id}\n{} in {}\n", count(faces.len() as u64, "face"), count(photos, "photo"))?;
         writeln!(out, "{:8}  {:>7}  {:>21}  PHOTO", "FACE", "QUALITY", "BOX")?;
         for f in &faces {
-            let b = f.bbox;
-            let place = format!("{:.0}x{:.0} at {:.0},{:.0}", b.width, b.height, b.x, b.y);
+            let place = place(&f.bbox);
             let cover = if person.as_ref().is_some_and(|p| p.cover == f.id) { "  (cover)" } else { "" };
             let quality = f.quality.overall * 100.0;
             writeln!(out, "{:8}  {quality:>6.0}%  {place:>21}  {}{cover}", short(f.id), printable(&f.path))?;

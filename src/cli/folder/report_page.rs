@@ -66,6 +66,16 @@ pub(super) fn page(library: &Library, folder: &Path, out: &mut dyn Write) -> Res
         })?;
         put(PreEscaped("</div></details>".to_owned()))?;
     }
+    if totals.non_faces > 0 {
+        put(html! {
+            p.hint #not-faces {
+                (count(totals.non_faces, "detection")) " that looked like a face and "
+                @if totals.non_faces == 1 { "is none" } @else { "are none" }
+                ": not shown here. " code { "muster people not-faces" } " lists them, " code { "muster people is-face FACE" }
+                " brings one back."
+            }
+        })?;
+    }
     put(tail(&rejected))?;
     Ok(())
 }
@@ -214,6 +224,7 @@ fn words(reason: QualityReason) -> &'static str {
         R::Occluded => "covered",
         R::LowScore => "unsure if a face",
         R::LowNorm => "hard to recognise",
+        R::NotAFace => "probably not a face",
     }
 }
 

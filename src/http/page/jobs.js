@@ -103,6 +103,7 @@ export function jobsView(main) {
     const tile = (n, words, href) => h("li", null, h("a", { href }, h("b", null, digits(n ?? 0)), ` ${words}`));
     totals.replaceChildren(
       tile(all.images, "photos", "#/photos"), tile(all.faces, "faces", "#/people"), tile(all.groups, "people", "#/people"), tile(all.ungrouped, "faces in no group", "#/faces"),
+      h("li", null, h("b", null, digits(all.non_faces ?? 0)), " not faces"),
       tile(all.no_faces, "without a face", "#/photos?state=no_faces"), tile(all.low_quality, "too poor", "#/photos?state=low_quality"), tile(all.rejected, "not usable", "#/photos?state=rejected"));
     const running = jobs.items.find((job) => job.state === "running");
     if (running) {

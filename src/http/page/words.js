@@ -3,7 +3,7 @@
 const QUALITY = {
   TOO_SMALL: "too small", BLURRED: "blurred", TOO_DARK: "too dark", TOO_BRIGHT: "too bright", LOW_CONTRAST: "low contrast",
   UNEVEN_LIGHT: "uneven light", EXTREME_POSE: "turned away", OCCLUDED: "covered", LOW_SCORE: "unsure if a face",
-  LOW_NORM: "hard to recognise",
+  LOW_NORM: "hard to recognise", NOT_A_FACE: "probably not a face",
 };
 const REJECTED = {
   EMPTY: "empty file", UNKNOWN_FORMAT: "not a photo", TRUNCATED: "cut short", CORRUPT: "damaged",

@@ -47,6 +47,13 @@ pub fn cut(frame: &Frame, faces: &[Detection], least: f32) -> Result<Vec<Cut>, R
     Ok(faces.iter().filter_map(one).collect())
 }
 
+/// A face of the full image in the pixels of a frame.
+pub fn in_frame(frame: &Frame, face: &Detection) -> Detection {
+    let source = Source { pixels: &frame.pixels, x: 0.0, y: 0.0, scale: frame.scale };
+    let landmarks = face.landmarks.map(|point| source.local(point));
+    Detection { bbox: source.local_box(&face.bbox), landmarks, score: face.score }
+}
+
 /// Pixels with their place in the full image.
 struct Source<'a> {
     pixels: &'a Pixels,
@@ -95,6 +102,16 @@ mod tests {
             let source = Source { pixels: &pixels, x: offset, y: offset, scale };
             assert_eq!(source.local([7.0, 9.0]), expected);
         }
+    }
+
+    #[test]
+    fn a_face_is_found_again_in_a_frame_of_half_the_size() {
+        let pixels = Pixels { width: 50, height: 40, data: vec![0; 50 * 40 * 3] };
+        let frame = Frame { pixels, scale: 0.5, width: 100, height: 80, orientation: 1, source: Default::default() };
+        let bbox = BBox { x: 20.0, y: 30.0, width: 16.0, height: 24.0 };
+        let face = in_frame(&frame, &Detection { bbox, landmarks: [[7.0, 9.0]; 5], score: 0.7 });
+        assert_eq!(face.bbox, BBox { x: 10.0, y: 15.0, width: 8.0, height: 12.0 });
+        assert_eq!((face.landmarks[4], face.score), ([3.25, 4.25], 0.7));
     }
 
     #[test]

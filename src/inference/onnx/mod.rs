@@ -8,6 +8,7 @@ pub mod detector;
 pub mod embedder;
 pub mod engine;
 pub mod engine_cache;
+pub mod face_rule;
 pub mod graph;
 pub mod home;
 pub mod lanes;

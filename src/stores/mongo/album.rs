@@ -1,14 +1,15 @@
 //! A gallery as people look at it: its groups, and where each face is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mongodb::bson::doc;
-use muster_actors::domain::face::{BBox, FaceId};
+use muster_actors::domain::face::{BBox, FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{GalleryId, Group};
 use muster_actors::domain::image::ImageId;
+use muster_actors::grouping::non_faces::non_faces as set_aside;
 
 use super::documents::{self, face_id, group_id, image_id, text};
-use super::{MongoError, MongoFaces, gallery, names};
+use super::{MongoError, MongoFaces, gallery, names, non_faces};
 
 /// How often a gallery that changes meanwhile is read.
 const ROUNDS: u32 = 8;
@@ -20,7 +21,7 @@ pub struct Album {
     pub generation: u64,
     /// Groups with their members' places, ascending by id.
     pub groups: Vec<(Group, Vec<Place>)>,
-    /// Faces in no group.
+    /// Faces in no group, without what is no face.
     pub ungrouped: u64,
 }
 
@@ -71,20 +72,25 @@ async fn read(store: &MongoFaces, of: &GalleryId) -> Result<(Vec<(Group, Vec<Pla
         images.insert(image_id(&document, "_id")?, place);
     }
     let mut members = BTreeMap::<_, Vec<Place>>::new();
-    let mut ungrouped = 0;
-    let projection = doc! { "image": 1, "group": 1, "box": 1 };
+    let (mut alone, mut doubted) = (BTreeSet::new(), BTreeSet::new());
+    let projection = doc! { "image": 1, "group": 1, "box": 1, non_faces::PROBABILITY: 1 };
     let mut cursor = gallery::find(store, names::FACES, of, projection, doc! { "gallery": 1, "_id": 1 }).await?;
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;
         let image = image_id(&document, "image")?;
         let Some(group) = group_id(&document, "group")? else {
-            ungrouped += 1;
+            let face = face_id(&document, "_id")?;
+            if non_faces::probability(&document)? < LEAST_FACE {
+                doubted.insert(face);
+            }
+            alone.insert(face);
             continue;
         };
         let (bucket, key) = images.get(&image).cloned().unwrap_or_default();
         let place = Place { face: face_id(&document, "_id")?, image, bucket, key, bbox: documents::bbox(&document)? };
         members.entry(group).or_default().push(place);
     }
+    let ungrouped = alone.difference(&set_aside(&doubted, &gallery::decisions(store, of).await?)).count() as u64;
     let partition = gallery::partition(store, of, BTreeMap::new()).await?;
     let with = |group: Group| {
         let places = members.remove(&group.id).unwrap_or_default();

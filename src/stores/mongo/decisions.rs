@@ -14,6 +14,8 @@ fn document(gallery: &GalleryId, Decision { seq, batch, verdict }: &Decision) ->
         Verdict::Same { a, b } => doc! { "say": "same", "a": uuid(a.0), "b": uuid(b.0) },
         Verdict::NotSame { a, b } => doc! { "say": "not_same", "a": uuid(a.0), "b": uuid(b.0) },
         Verdict::Name { face, name } => doc! { "say": "name", "a": uuid(face.0), "name": name },
+        Verdict::Face { face, is_face: true } => doc! { "say": "face", "a": uuid(face.0) },
+        Verdict::Face { face, is_face: false } => doc! { "say": "not_face", "a": uuid(face.0) },
     });
     fields
 }

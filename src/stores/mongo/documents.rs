@@ -178,7 +178,7 @@ pub fn face(image: &ImageRecord, face: &Face) -> Document {
         "quality": {
             "sharpness": number(q.sharpness), "level": number(q.level), "contrast": number(q.contrast),
             "unevenness": number(q.unevenness), "yaw": number(q.yaw), "pitch": number(q.pitch), "roll": number(q.roll),
-            "occlusion": number(q.occlusion), "size": number(q.size), "reasons": reasons,
+            "occlusion": number(q.occlusion), "size": number(q.size), "reasons": reasons, "face": number(q.face),
         },
         "norm": number(q.norm),
         "embedding": vector(&face.embedding),
@@ -203,6 +203,8 @@ pub fn decision(document: &Document) -> Result<Decision, MongoError> {
     let verdict = match text(document, "say")? {
         "same" => Verdict::Same { a: face_id(document, "a")?, b: face_id(document, "b")? },
         "not_same" => Verdict::NotSame { a: face_id(document, "a")?, b: face_id(document, "b")? },
+        "face" => Verdict::Face { face: face_id(document, "a")?, is_face: true },
+        "not_face" => Verdict::Face { face: face_id(document, "a")?, is_face: false },
         "name" => Verdict::Name { face: face_id(document, "a")?, name: text(document, "name")?.to_owned() },
         _ => return Err(strange(document, "say")),
     };

@@ -3,12 +3,12 @@
 use mongodb::Cursor;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ReadConcern;
-use muster_actors::domain::face::FaceId;
+use muster_actors::domain::face::{FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::documents::{self, digest_of, face_id, floats, group_id, image_id, unsigned};
-use super::{MongoError, MongoFaces, names};
+use super::{MongoError, MongoFaces, names, non_faces};
 use crate::embeddings::{Digest, Embeddings};
 
 /// Faces that a cursor brings at once.
@@ -18,9 +18,9 @@ const BATCH: u32 = 5_000;
 /// then ends in a conflict. A gallery nobody wrote to is empty, generation 0.
 pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<GallerySnapshot, MongoError> {
     let Some(generation) = generation(store, gallery).await? else { return Ok(GallerySnapshot::default()) };
-    let (faces, members) = faces(store, gallery, generation).await?;
+    let Read { faces, doubted, members } = faces(store, gallery, generation).await?;
     let previous = partition(store, gallery, members).await?;
-    Ok(GallerySnapshot { generation, faces, decisions: decisions(store, gallery).await?, previous })
+    Ok(GallerySnapshot { generation, faces, doubted, decisions: decisions(store, gallery).await?, previous })
 }
 
 pub async fn generation(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<u64>, MongoError> {
@@ -52,14 +52,24 @@ pub async fn find(
 
 type Members = BTreeMap<GroupId, Vec<FaceId>>;
 
-/// Faces, and which group each is in. Embeddings that the cache has are not read from the database.
-async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<(Vec<FaceVector>, Members), MongoError> {
-    let mut projection = doc! { "image": 1, "overall": 1, "group": 1, "digest": 1 };
+/// The faces of a gallery.
+struct Read {
+    faces: Vec<FaceVector>,
+    /// Those that the models take for objects.
+    doubted: BTreeSet<FaceId>,
+    /// Which group each is in.
+    members: Members,
+}
+
+/// Embeddings that the cache has are not read from the database.
+async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<Read, MongoError> {
+    let mut projection = doc! { "image": 1, "overall": 1, "group": 1, "digest": 1, non_faces::PROBABILITY: 1 };
     if store.vectors.is_none() {
         projection.insert("embedding", 1);
     }
     let mut cursor = find(store, names::FACES, gallery, projection, doc! { "gallery": 1, "_id": 1 }).await?;
     let (mut faces, mut digests, mut members) = (Vec::new(), Vec::new(), Members::new());
+    let mut doubted = BTreeSet::new();
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;
         let id = face_id(&document, "_id")?;
@@ -73,6 +83,9 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<(Vec<
         if let Some(group) = group_id(&document, "group")? {
             members.entry(group).or_default().push(id);
         }
+        if non_faces::probability(&document)? < LEAST_FACE {
+            doubted.insert(id);
+        }
     }
     if let Some(vectors) = store.vectors.as_deref() {
         // What was read and kept while somebody deleted it must not stay in the cache.
@@ -80,7 +93,7 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<(Vec<
             vectors.forget(gallery).await;
         }
     }
-    Ok((faces, members))
+    Ok(Read { faces, doubted, members })
 }
 
 /// Brings the embeddings: from the cache, and the missing ones from the database into the cache. Whether any were missing.
@@ -156,7 +169,8 @@ pub async fn partition(store: &MongoFaces, gallery: &GalleryId, mut members: Mem
     Ok(partition)
 }
 
-async fn decisions(
+/// All that people said, ascending by `seq`.
+pub async fn decisions(
     store: &MongoFaces,
     gallery: &GalleryId,
 ) -> Result<Vec<muster_actors::domain::gallery::Decision>, MongoError> {

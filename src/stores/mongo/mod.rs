@@ -16,6 +16,7 @@ mod forgotten;
 mod gallery;
 mod indexes;
 mod lately;
+mod non_faces;
 pub mod pages;
 mod partition;
 mod tombstones;

@@ -10,7 +10,7 @@ use muster_actors::domain::image::{ImageId, ImageState, RejectReason};
 use serde::de::DeserializeOwned;
 
 use super::documents::{bbox, face_id, fraction, group_id, image_id, signed, text, unsigned, uuid, word};
-use super::{MongoError, MongoFaces, names};
+use super::{MongoError, MongoFaces, names, non_faces};
 use muster_gallery::pages::{Faces, Part, Place};
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 
@@ -59,7 +59,9 @@ pub async fn totals(store: &MongoFaces, of: &GalleryId) -> Result<Totals, MongoE
             ImageState::Rejected => totals.rejected = count,
         }
     }
-    let groups = [doc! { "$match": { "gallery": &of.0 } }, doc! { "$group": { "_id": "$group", "n": { "$sum": 1 } } }];
+    let no_face = non_faces::words(store, of).await?.condition();
+    let faces = doc! { "$match": { "gallery": &of.0, "$nor": [&no_face] } };
+    let groups = [faces, doc! { "$group": { "_id": "$group", "n": { "$sum": 1 } } }];
     for group in all(store, names::FACES, groups.to_vec()).await? {
         let count = unsigned(&group, "n")?;
         totals.faces += count;
@@ -68,6 +70,8 @@ pub async fn totals(store: &MongoFaces, of: &GalleryId) -> Result<Totals, MongoE
             None => totals.ungrouped = count,
         }
     }
+    let non_faces = doc! { "gallery": &of.0, "$and": [no_face] };
+    totals.non_faces = store.collection(names::FACES).count_documents(non_faces).await?;
     Ok(totals)
 }
 
@@ -128,16 +132,20 @@ pub async fn groups_in(store: &MongoFaces, of: &GalleryId, part: &str) -> Result
     Ok(groups)
 }
 
-fn filter(of: &GalleryId, which: Faces) -> Document {
+async fn filter(store: &MongoFaces, of: &GalleryId, which: Faces) -> Result<Document, MongoError> {
     let mut filter = doc! { "gallery": &of.0 };
     match which {
         Faces::All => {}
         Faces::Group(id) => drop(filter.insert("group", uuid(id.0))),
         Faces::Grouped => drop(filter.insert("group", doc! { "$ne": null })),
         Faces::Ungrouped => drop(filter.insert("group", Bson::Null)),
+        Faces::NonFaces => drop(filter.insert("$and", vec![non_faces::words(store, of).await?.condition()])),
         Faces::Image(id) => drop(filter.insert("image", uuid(id.0))),
     }
-    filter
+    if matches!(which, Faces::All | Faces::Ungrouped) {
+        filter.insert("$nor", vec![non_faces::words(store, of).await?.condition()]);
+    }
+    Ok(filter)
 }
 
 /// At most `limit` faces behind a place, the best first.
@@ -148,7 +156,7 @@ pub async fn faces(
     after: Option<Place>,
     limit: usize,
 ) -> Result<Part<FaceRow>, MongoError> {
-    let (faces, mut filter) = (store.collection(names::FACES), filter(of, which));
+    let (faces, mut filter) = (store.collection(names::FACES), filter(store, of, which).await?);
     let total = faces.count_documents(filter.clone()).await?;
     if let Some((overall, last)) = after {
         let overall = f64::from(overall);
@@ -157,7 +165,7 @@ pub async fn faces(
     }
     let found = faces.find(filter).projection(doc! { "embedding": 0 }).sort(doc! { "overall": -1, "_id": 1 });
     let found = found.allow_disk_use(true).limit(signed(limit as u64)).await?;
-    Ok(Part { rows: rows(store, found.try_collect().await?).await?, total })
+    Ok(Part { rows: rows(store, of, found.try_collect().await?).await?, total })
 }
 
 /// One face.
@@ -165,7 +173,7 @@ pub async fn face(store: &MongoFaces, of: &GalleryId, id: FaceId) -> Result<Opti
     let faces = store.collection(names::FACES);
     let found = faces.find_one(doc! { "_id": uuid(id.0), "gallery": &of.0 });
     let found = found.projection(doc! { "embedding": 0 }).await?;
-    Ok(rows(store, found.into_iter().collect()).await?.pop())
+    Ok(rows(store, of, found.into_iter().collect()).await?.pop())
 }
 
 /// Documents by their ids.
@@ -181,7 +189,8 @@ async fn by_id(
 }
 
 /// Faces with where their photos are and how their groups are called.
-async fn rows(store: &MongoFaces, faces: Vec<Document>) -> Result<Vec<FaceRow>, MongoError> {
+async fn rows(store: &MongoFaces, of: &GalleryId, faces: Vec<Document>) -> Result<Vec<FaceRow>, MongoError> {
+    let words = non_faces::words(store, of).await?;
     let images: BTreeSet<[u8; 16]> =
         faces.iter().map(|face| Ok(image_id(face, "image")?.0)).collect::<Result<_, MongoError>>()?;
     let mut places = BTreeMap::new();
@@ -202,16 +211,18 @@ async fn rows(store: &MongoFaces, faces: Vec<Document>) -> Result<Vec<FaceRow>, 
         let (image, group) = (image_id(face, "image")?, group_id(face, "group")?);
         // A photo that is being forgotten lies nowhere.
         let (bucket, key) = places.get(&image).cloned().unwrap_or_default();
+        let (id, quality) = (face_id(face, "_id")?, quality(face)?);
         rows.push(FaceRow {
             n: 0,
-            id: face_id(face, "_id")?,
+            id,
             image,
             path: key.clone(),
             bucket,
             key,
             bbox: bbox(face)?,
             landmarks: landmarks(face).ok_or_else(|| strange("list of landmarks"))?,
-            quality: quality(face)?,
+            is_face: words.is_face(id, quality.face),
+            quality,
             group,
             name: group.and_then(|group| called.get(&Some(group)).cloned().flatten()),
         });
@@ -246,6 +257,7 @@ fn quality(face: &Document) -> Result<Quality, MongoError> {
         norm: fraction(face, "norm")?,
         overall: fraction(face, "overall")?,
         reasons,
+        face: non_faces::probability(face)?,
     })
 }
 

@@ -89,7 +89,8 @@ fn ramp(value: f32, none: f32, full: f32) -> f32 {
 /// quality).
 ///
 /// `overall` is the product of one factor a measure, each 1 for a good value, 0.5 at its threshold and 0 for a useless
-/// one; so a face that is bad in one way is bad, and one that is doubtful in two ways is worse than in one.
+/// one; so a face that is bad in one way is bad, and one that is doubtful in two ways is worse than in one. Whether it is a face at
+/// all is no part of it: that takes the models, and [`Quality::with_face`] adds it.
 pub fn assess(
     crop: &Pixels,
     bbox: &BBox,
@@ -138,5 +139,6 @@ pub fn assess(
         norm,
         overall: factors.iter().map(|f| f.1).product(),
         reasons,
+        face: 1.0,
     }
 }

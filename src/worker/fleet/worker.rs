@@ -39,6 +39,8 @@ const BULKS: usize = 4;
 const DOWNLOADS: usize = 16;
 /// Longer than a long poll of SQS.
 const POLL: Duration = Duration::from_secs(30);
+/// Changes whenever the same version finds something else in an image, or keeps it in another form.
+const ANALYSIS: u32 = 2;
 
 /// A worker with its ends.
 pub struct Worker {
@@ -107,7 +109,7 @@ impl Worker {
     fn maker(&self) -> String {
         let Settings { models, limits, .. } = &self.settings;
         let version = env!("CARGO_PKG_VERSION");
-        format!("{version}:{}:{:?}:{}", self.pack.id(), models.provider, limits.faces_per_image)
+        format!("{version}:{ANALYSIS}:{}:{:?}:{}", self.pack.id(), models.provider, limits.faces_per_image)
     }
 
     /// Starts finding faces.

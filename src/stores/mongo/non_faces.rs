@@ -1,0 +1,92 @@
+//! Which detections are no faces, as a filter: by the last word of a person, else by the probability that is stored with each.
+
+use std::collections::BTreeMap;
+
+use mongodb::bson::{Bson, Document, doc};
+use muster_actors::domain::face::{FaceId, LEAST_FACE};
+use muster_actors::domain::gallery::{Decision, GalleryId};
+use muster_actors::grouping::non_faces::said;
+
+use super::documents::{self, fraction, uuid};
+use super::{MongoError, MongoFaces, names};
+
+/// How the probability of a detection is read along with it.
+pub(super) const PROBABILITY: &str = "quality.face";
+
+/// The probability that a detection is a face; 1 where it was stored before that was asked.
+pub(super) fn probability(face: &Document) -> Result<f32, MongoError> {
+    match face.get_document("quality") {
+        Ok(quality) if quality.contains_key("face") => fraction(quality, "face"),
+        _ => Ok(1.0),
+    }
+}
+
+/// What people said of a gallery's detections.
+pub(super) struct Words(BTreeMap<FaceId, bool>);
+
+/// What people said last of each detection of a gallery that they spoke of so.
+pub(super) async fn words(store: &MongoFaces, of: &GalleryId) -> Result<Words, MongoError> {
+    let words = doc! { "gallery": &of.0, "say": { "$in": ["face", "not_face"] } };
+    let mut found = store.collection(names::DECISIONS).find(words).await?;
+    let mut decisions: Vec<Decision> = Vec::new();
+    while found.advance().await? {
+        decisions.push(documents::decision(&found.deserialize_current()?)?);
+    }
+    Ok(Words(said(&decisions)))
+}
+
+impl Words {
+    /// A condition that detections which are no faces meet: `$and` of it for them, `$nor` for faces.
+    pub(super) fn condition(&self) -> Document {
+        let ids = |wanted: bool| {
+            let spoken = self.0.iter().filter(|(_, is_face)| **is_face == wanted);
+            spoken.map(|(FaceId(id), _)| uuid(*id)).collect::<Vec<Bson>>()
+        };
+        let doubted = doc! { PROBABILITY: { "$lt": f64::from(LEAST_FACE) }, "_id": { "$nin": ids(true) } };
+        doc! { "$or": [{ "_id": { "$in": ids(false) } }, doubted] }
+    }
+
+    /// Whether a detection with this probability counts as a face.
+    pub(super) fn is_face(&self, face: FaceId, probability: f32) -> bool {
+        self.0.get(&face).copied().unwrap_or(probability >= LEAST_FACE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_actors::domain::gallery::Verdict;
+
+    use super::*;
+
+    #[test]
+    fn the_last_word_decides_which_ids_are_named() {
+        let f = |n: u8| FaceId([n; 16]);
+        let decision = |(seq, (n, is_face)): (u64, (u8, bool))| Decision {
+            seq,
+            batch: seq,
+            verdict: Verdict::Face { face: f(n), is_face },
+        };
+        let log = (1..).zip([(1, true), (2, false), (1, false), (3, true)]).map(decision).collect::<Vec<_>>();
+        let [not_faces, faces] = [&[1, 2][..], &[3]].map(|ids| ids.iter().map(|n| uuid(f(*n).0)).collect::<Vec<_>>());
+        let doubted = doc! { "quality.face": { "$lt": 0.5 }, "_id": { "$nin": faces } };
+        let words = Words(said(&log));
+        assert_eq!(words.condition(), doc! { "$or": [{ "_id": { "$in": not_faces } }, doubted] });
+        for (face, probability, expected) in
+            [(1, 1.0, false), (2, 1.0, false), (3, 0.1, true), (4, 0.5, true), (4, 0.4, false)]
+        {
+            assert_eq!(words.is_face(f(face), probability), expected, "{face} {probability}");
+        }
+    }
+
+    #[test]
+    fn what_was_stored_before_is_a_face() {
+        for (face, expected) in [
+            (doc! { "quality": { "face": 0.25 } }, 0.25),
+            (doc! { "quality": { "sharpness": 0.25 } }, 1.0),
+            (doc! {}, 1.0),
+        ] {
+            assert_eq!(probability(&face).ok(), Some(expected), "{face}");
+        }
+        assert!(probability(&doc! { "quality": { "face": "no" } }).is_err());
+    }
+}
