@@ -20,7 +20,9 @@ fn npy(rows: &[[f32; 4]]) -> Vec<u8> {
 fn write(folder: &Path) {
     let [ada, bob, cy] = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
     let (turned, unknown) = ([0.0, 0.8, 0.0, 0.6], [-0.6, -0.8, 0.0, 0.0]);
-    let rows = [ada, bob, ada, turned, ada, bob, cy, unknown];
+    // Other shots of both: the same again would be copies.
+    let (ada_again, bob_again) = ([0.8, 0.0, 0.0, 0.6], [0.0, 0.8, 0.6, 0.0]);
+    let rows = [ada, bob, ada_again, turned, ada, bob_again, cy, unknown];
     std::fs::write(folder.join("faces.npy"), npy(&rows)).unwrap();
     let labels = "photo,person,overall\n0,Ada,1\n1,Bob,1\n2,Ada,0.9\n3,Bob,0.9\n4,Ada,0.8\n5,Bob,1\n6,Cy,1\n0,-1,1\n";
     std::fs::write(folder.join("faces.csv"), labels).unwrap();
