@@ -9,6 +9,7 @@
 //! level of its two faces is its excess.
 
 use crate::domain::gallery::FaceVector;
+use crate::domain::image::digest;
 use crate::grouping::graph::dot;
 use crate::grouping::normal::{largest, upper_quantile};
 use crate::grouping::params::Params;
@@ -22,9 +23,11 @@ const CANDIDATES: usize = 10 * COHORT;
 const POOLED: f64 = 5.0;
 const OWN: f64 = 100.0;
 /// With fewer strangers than this a face's level comes from their mean and deviation, else from their ranks.
-const RANKED: usize = 12;
+const RANKED: f64 = 12.0;
 /// Deviations above the others from which the nearest of few strangers is taken for the same person.
 const ALONE: f64 = 3.0;
+/// Whitened vectors that are this near are of one look.
+const SAME_LOOK: f64 = 0.62;
 /// Share of the strangers whose rank gives the level.
 const NEAREST: f64 = 0.025;
 /// The level is the mean similarity of the nearest strangers from this rank to that one...
@@ -32,7 +35,7 @@ const RANKS: (usize, usize) = (2, 22);
 /// ...among as many people as there are faces over this...
 const FACES_OF_A_PERSON: f64 = 2.0;
 /// ...and no fewer: what a face in a small library resembles least may still be anybody.
-const FEWEST_PEOPLE: f64 = 300.0;
+const FEWEST_PEOPLE: f64 = 400.0;
 
 /// What was learned from a library.
 #[derive(Clone, Debug)]
@@ -40,6 +43,10 @@ pub struct Calibration {
     whitening: Whitening,
     /// Whitened vectors of the cohort, flattened row-major.
     cohort: Vec<f32>,
+    /// How much each of them counts: faces of one look count as one together.
+    weights: Vec<f32>,
+    /// Sum of the weights.
+    strangers: f32,
     /// Mean and deviation of the similarity of two strangers.
     mean: f64,
     deviation: f64,
@@ -57,29 +64,26 @@ impl Calibration {
         if sorted.iter().any(|face| face.quality >= params.core_quality) {
             sorted.retain(|face| face.quality >= params.core_quality);
         }
-        // Ids are digests: their order is a random one that is the same each time.
-        sorted.sort_by_key(|face| face.id);
+        // A random order that stays when photos are renamed.
+        sorted.sort_by_cached_key(|face| (look(&face.embedding), face.id));
         sorted.dedup_by_key(|face| face.id);
-        let mut cohort: Vec<f32> = Vec::new();
-        let mut strangers = 0;
-        for face in sorted.iter().take(CANDIDATES) {
-            if cohort.chunks_exact(dimensions).all(|other| dot(other, &face.embedding) < params.sure) {
-                cohort.extend_from_slice(&face.embedding);
-                strangers += 1;
-            }
-            if strangers == COHORT {
-                break;
-            }
-        }
-        let whitening = Whitening::learn(dimensions, &cohort);
+        let (cohort, weights) = match sorted.len() {
+            ..=COHORT => everybody(params, &sorted),
+            _ => leaders(params, dimensions, &sorted),
+        };
+        let strangers: f32 = weights.iter().sum();
+        let whitening = Whitening::learn(dimensions, &cohort, &weights);
         let cohort: Vec<f32> = cohort.chunks_exact(dimensions).flat_map(|vector| whitening.apply(vector)).collect();
-        let share = strangers as f64 / (strangers as f64 + POOLED);
-        let (mean, deviation) = between(&cohort, dimensions).unwrap_or_default();
+        let strangers = f64::from(strangers);
+        let share = strangers / (strangers + POOLED);
+        let (mean, deviation) = between(&cohort, &weights, dimensions).unwrap_or_default();
         let pooled = |own: f64, pack: f32| share * own + (1.0 - share) * f64::from(pack);
         let people = (faces.len() as f64 / FACES_OF_A_PERSON).max(FEWEST_PEOPLE);
         Self {
             whitening,
             cohort,
+            weights,
+            strangers: strangers as f32,
             mean: pooled(mean, params.strangers_mean),
             deviation: pooled(deviation, params.strangers_deviation),
             height: largest(RANKS.0, RANKS.1, people),
@@ -94,8 +98,8 @@ impl Calibration {
     }
 
     /// Number of strangers in the cohort.
-    pub(crate) fn strangers(&self) -> usize {
-        self.cohort.len() / self.dimensions().max(1)
+    pub(crate) fn strangers(&self) -> f32 {
+        self.strangers
     }
 
     /// Whether a library of `faces` has outgrown it, or has shrunk below it.
@@ -122,90 +126,133 @@ impl Calibration {
     }
 
     fn apply_here(&self, embeddings: &[&[f32]]) -> Vec<(Vec<f32>, f32)> {
-        let mut similarities = Vec::with_capacity(self.cohort.len() / self.dimensions().max(1));
+        let mut similarities: Vec<(f32, f32)> = Vec::with_capacity(self.weights.len());
         let one = |embedding: &&[f32]| {
             if !embedding.iter().all(|v| v.is_finite()) {
                 return (vec![0.0; self.dimensions()], self.level(&mut []));
             }
             let vector = self.whitening.apply(embedding);
             similarities.clear();
-            similarities.extend(self.cohort.chunks_exact(self.dimensions()).map(|other| dot(other, &vector)));
-            // Who is this near may be the same person.
-            similarities.retain(|similarity| *similarity < self.sure);
+            let all = self.cohort.chunks_exact(self.dimensions()).map(|other| dot(other, &vector)).zip(&self.weights);
+            // A face that is this near may be of the same person.
+            similarities.extend(all.filter(|(similarity, _)| *similarity < self.sure).map(|(s, weight)| (s, *weight)));
             let level = self.level(&mut similarities);
             (vector, level)
         };
         embeddings.iter().map(one).collect()
     }
 
-    /// The level that the nearest strangers of a face reach, from its similarities to the cohort.
-    fn level(&self, strangers: &mut [f32]) -> f32 {
-        let n = strangers.len();
+    /// The level that the nearest strangers of a face reach, from its similarities to the cohort and their weights.
+    fn level(&self, strangers: &mut [(f32, f32)]) -> f32 {
+        strangers.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
+        let n: f64 = strangers.iter().map(|(_, weight)| f64::from(*weight)).sum();
         let (mean, deviation) = match n {
-            0 | 1 => (self.mean, self.deviation),
-            _ if n < RANKED => self.moments(strangers),
-            _ => ranks(strangers),
+            ..2.0 => (self.mean, self.deviation),
+            ..RANKED => self.moments(strangers, n),
+            _ => ranks(strangers, n),
         };
-        let share = n as f64 / (n as f64 + OWN);
+        let share = n / (n + OWN);
         let mean = share * mean + (1.0 - share) * self.mean;
         let variance = share * deviation * deviation + (1.0 - share) * self.deviation * self.deviation;
         (mean + self.height * variance.sqrt()) as f32
     }
 
-    /// Mean and deviation of a few strangers. The nearest is left out where it stands alone: it is the same person,
-    /// unrecognised.
-    fn moments(&self, strangers: &mut [f32]) -> (f64, f64) {
-        strangers.sort_unstable_by(f32::total_cmp);
-        let Some((nearest, rest)) = strangers.split_last().filter(|(_, rest)| rest.len() > 2) else {
-            return moments(strangers);
+    /// Mean and deviation of a few strangers, the nearest first. The nearest is left out where it stands alone: it is
+    /// the same person, unrecognised.
+    fn moments(&self, strangers: &[(f32, f32)], n: f64) -> (f64, f64) {
+        let Some(((nearest, weight), rest)) = strangers.split_first().filter(|(_, rest)| rest.len() > 2) else {
+            return moments(strangers, n);
         };
-        let (mean, deviation) = moments(rest);
+        let (mean, deviation) = moments(rest, n - f64::from(*weight));
         let is_alone = f64::from(*nearest) > mean + ALONE * deviation.max(self.deviation);
-        if is_alone { (mean, deviation) } else { moments(strangers) }
+        if is_alone { (mean, deviation) } else { moments(strangers, n) }
     }
+}
+
+/// All faces; those of one look share a weight of 1.
+fn everybody(params: &Params, faces: &[&FaceVector]) -> (Vec<f32>, Vec<f32>) {
+    let weight = |one: &&FaceVector| {
+        let alike = faces.iter().filter(|other| dot(&one.embedding, &other.embedding) >= params.sure).count();
+        1.0 / alike.max(1) as f32
+    };
+    (faces.iter().flat_map(|face| &face.embedding).copied().collect(), faces.iter().map(weight).collect())
+}
+
+/// One face of each look, in the order of the faces.
+fn leaders(params: &Params, dimensions: usize, faces: &[&FaceVector]) -> (Vec<f32>, Vec<f32>) {
+    let mut cohort: Vec<f32> = Vec::new();
+    for face in faces.iter().take(CANDIDATES) {
+        if cohort.chunks_exact(dimensions).all(|other| dot(other, &face.embedding) < params.sure) {
+            cohort.extend_from_slice(&face.embedding);
+        }
+        if cohort.len() == COHORT * dimensions {
+            break;
+        }
+    }
+    let weights = vec![1.0; cohort.len() / dimensions];
+    (cohort, weights)
+}
+
+/// A digest of a vector that survives the rounding of another batch.
+fn look(embedding: &[f32]) -> [u8; 16] {
+    let coarse: Vec<u8> = embedding.iter().map(|v| (v * 64.0).round() as i8 as u8).collect();
+    digest("look", &[&coarse])
 }
 
 fn is_usable(face: &FaceVector, dimensions: usize) -> bool {
     face.embedding.len() == dimensions && face.embedding.iter().all(|v| v.is_finite())
 }
 
-/// Mean and deviation of the similarities between the vectors of a cohort; `None` where there are fewer than two.
-fn between(cohort: &[f32], dimensions: usize) -> Option<(f64, f64)> {
+/// Mean and deviation of the similarities between the vectors of a cohort that are not of one look; `None` where there
+/// are none.
+fn between(cohort: &[f32], weights: &[f32], dimensions: usize) -> Option<(f64, f64)> {
     let vectors: Vec<&[f32]> = cohort.chunks_exact(dimensions).collect();
     let (mut sum, mut squares, mut pairs) = (0.0, 0.0, 0.0);
-    for (n, one) in vectors.iter().enumerate() {
-        for other in &vectors[..n] {
-            let similarity = f64::from(dot(one, other));
-            sum += similarity;
-            squares += similarity * similarity;
-            pairs += 1.0;
+    for (n, (one, weight)) in vectors.iter().zip(weights).enumerate() {
+        for (other, its_weight) in vectors[..n].iter().zip(weights) {
+            let (similarity, weight) = (f64::from(dot(one, other)), f64::from(weight * its_weight));
+            if similarity < SAME_LOOK {
+                sum += weight * similarity;
+                squares += weight * similarity * similarity;
+                pairs += weight;
+            }
         }
     }
     let mean: f64 = sum / pairs;
     (pairs > 0.0).then(|| (mean, (squares / pairs - mean * mean).max(0.0).sqrt()))
 }
 
-/// Mean and sample deviation.
-fn moments(values: &[f32]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum();
-    (mean, (squares / (n - 1.0).max(1.0)).sqrt())
+/// Weighted mean and sample deviation of values whose weights sum up to `n`.
+fn moments(values: &[(f32, f32)], n: f64) -> (f64, f64) {
+    let weighted = |of: &dyn Fn(f64) -> f64| -> f64 {
+        values.iter().map(|(v, weight)| f64::from(*weight) * of(f64::from(*v))).sum::<f64>()
+    };
+    let mean = weighted(&|v| v) / n;
+    (mean, (weighted(&|v| (v - mean).powi(2)) / (n - 1.0).max(1.0)).sqrt())
 }
 
-/// The median, and the deviation of the normal distribution that has it and the values around the [`NEAREST`] rank.
-/// The very nearest are left out: they may be the same person unrecognised.
-fn ranks(values: &mut [f32]) -> (f64, f64) {
-    let n = values.len();
-    let rank = ((NEAREST * n as f64).round() as usize).max(2);
-    let (from, to) = ((rank / 2).max(1), (rank + rank / 2).max(rank / 2 + 2).min(n - 1));
-    let descending = |a: &f32, b: &f32| b.total_cmp(a);
-    let (upper, median, _) = values.select_nth_unstable_by(n / 2, descending);
-    let median = f64::from(*median);
-    let (near, _, _) = upper.select_nth_unstable_by(to.min(upper.len() - 1), descending);
-    near.sort_unstable_by(descending);
-    let near = &near[from.min(near.len() - 1)..];
-    let top = near.iter().map(|v| f64::from(*v)).sum::<f64>() / near.len() as f64;
-    let spread: f64 = (from..from + near.len()).map(|k| upper_quantile((k as f64 + 0.5) / n as f64)).sum();
-    (median, ((top - median) / (spread / near.len() as f64)).max(0.0))
+/// The median of values (descending, their weights sum up to `n`), and the deviation of the normal distribution that
+/// has it and the values around the [`NEAREST`] rank. The very nearest are left out: they may be the same person
+/// unrecognised.
+fn ranks(values: &[(f32, f32)], n: f64) -> (f64, f64) {
+    let rank = (NEAREST * n).max(2.0);
+    let (from, to) = ((rank / 2.0).max(1.0), rank * 1.5);
+    let (mut before, mut near, mut spread, mut taken) = (0.0, 0.0, 0.0, 0.0);
+    let mut median = 0.0;
+    for (value, weight) in values.iter().map(|(v, weight)| (f64::from(*v), f64::from(*weight))) {
+        let inside = (before + weight).min(to) - before.max(from);
+        if inside > 0.0 {
+            let middle = before.max(from) + inside / 2.0;
+            near += inside * value;
+            spread += inside * upper_quantile((middle / n).clamp(1e-9, 0.5));
+            taken += inside;
+        }
+        before += weight;
+        if before >= n / 2.0 {
+            median = value;
+            break;
+        }
+    }
+    let deviation = if spread > 0.0 { (near - taken * median) / spread } else { 0.0 };
+    (median, deviation.max(0.0))
 }

@@ -112,6 +112,6 @@ pub(crate) fn are_look_alikes(graph: &Graph, params: &Params, a: &[u32], b: &[u3
     let ((inner, inner_variance), (outer, outer_variance)) = (moments(&inside), moments(&between));
     let deviation = ((inner_variance + outer_variance) / 2.0).sqrt().max(1e-3);
     let contrast = (inner - outer) / deviation * (1.0 - SMALL_SIDE / pairs);
-    let known = graph.calibration().strangers() as f32 / FEW_STRANGERS;
+    let known = graph.calibration().strangers() / FEW_STRANGERS;
     (outer < params.sure && contrast > params.contrast * known.max(1.0)).then_some(contrast)
 }

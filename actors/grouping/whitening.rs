@@ -16,25 +16,25 @@ pub(crate) struct Whitening {
 }
 
 impl Whitening {
-    /// Learns from unit vectors, flattened row-major.
-    pub(crate) fn learn(dimensions: usize, cohort: &[f32]) -> Self {
-        let n = (cohort.len() / dimensions.max(1)) as f64;
+    /// Learns from unit vectors, flattened row-major, and how much each counts.
+    pub(crate) fn learn(dimensions: usize, cohort: &[f32], weights: &[f32]) -> Self {
+        let n: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
         let mut mean = vec![0.0_f64; dimensions];
-        for vector in cohort.chunks_exact(dimensions) {
-            mean.iter_mut().zip(vector).for_each(|(m, v)| *m += f64::from(*v));
+        for (vector, weight) in cohort.chunks_exact(dimensions).zip(weights) {
+            mean.iter_mut().zip(vector).for_each(|(m, v)| *m += f64::from(*weight) * f64::from(*v));
         }
-        mean.iter_mut().for_each(|m| *m /= n.max(1.0));
+        mean.iter_mut().for_each(|m| *m /= n.max(1e-9));
         let mut covariance = vec![0.0_f64; dimensions * dimensions];
-        for vector in cohort.chunks_exact(dimensions) {
+        for (vector, weight) in cohort.chunks_exact(dimensions).zip(weights) {
             let off: Vec<f64> = vector.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m).collect();
             for (row, left) in off.iter().enumerate() {
                 let sums = covariance[row * dimensions..].iter_mut().zip(&off[..=row]);
-                sums.for_each(|(sum, right)| *sum += left * right);
+                sums.for_each(|(sum, right)| *sum += f64::from(*weight) * left * right);
             }
         }
         let trace: f64 = (0..dimensions).map(|d| covariance[d * dimensions + d]).sum();
         // The mean variance of a direction is 1 afterwards: lengths stay about as they were.
-        let scale = trace / dimensions as f64 / n.max(1.0);
+        let scale = trace / dimensions as f64 / n.max(1e-9);
         let prior = COVARIANCE_PRIOR * dimensions as f64;
         for row in 0..dimensions {
             for column in 0..=row {
@@ -127,7 +127,7 @@ mod tests {
     fn without_a_cohort_nothing_changes() {
         let mut rng = Rng(1);
         let (a, b) = (rng.direction(48), rng.direction(48));
-        let whitening = Whitening::learn(48, &[]);
+        let whitening = Whitening::learn(48, &[], &[]);
         assert!((dot(&whitening.apply(&a), &whitening.apply(&b)) - dot(&a, &b)).abs() < 1e-5);
     }
 
@@ -137,7 +137,7 @@ mod tests {
         let common = rng.direction(16);
         let cone = |rng: &mut Rng| crate::grouping::tests::near(rng, &common, 0.6);
         let cohort: Vec<f32> = (0..5000).flat_map(|_| cone(&mut rng)).collect();
-        let whitening = Whitening::learn(16, &cohort);
+        let whitening = Whitening::learn(16, &cohort, &[1.0; 5000]);
         let (a, b) = (cone(&mut rng), cone(&mut rng));
         let (raw, mapped) = (dot(&a, &b), dot(&whitening.apply(&a), &whitening.apply(&b)));
         assert!(raw > 0.3 && mapped < raw - 0.3, "{raw} before, {mapped} after");
