@@ -1,5 +1,6 @@
-//! Clusterings that are kept from one reconciliation of a gallery to the next: what is new is inserted, what is gone is taken
-//! away, and the result is what [`super::reconcile()`] says of the same faces.
+//! Clusterings of large galleries, kept from one reconciliation to the next: what is new is inserted, what is gone is
+//! taken away, and the result is what [`super::reconcile()`] says of the same faces under the calibration that is kept.
+//! A small gallery is grouped anew each time, which takes less than a second.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,8 +14,11 @@ use crate::grouping::cluster::Clustering;
 use crate::grouping::identity::identify;
 use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
-use crate::grouping::reconcile::name;
+use crate::grouping::reconcile::{name, reconcile};
 use crate::ports::index::{IndexError, IndexFactory};
+
+/// Faces up to which a gallery is small.
+const SMALL: usize = 5000;
 
 /// The galleries that were grouped last.
 pub struct Kept {
@@ -22,6 +26,8 @@ pub struct Kept {
     factory: Arc<dyn IndexFactory>,
     /// Numbers in all vectors that are kept.
     floats: usize,
+    /// Faces up to which a gallery is grouped anew each time.
+    small: usize,
     /// Least recently used first.
     galleries: Mutex<Vec<(GalleryId, Clustering)>>,
 }
@@ -29,7 +35,7 @@ pub struct Kept {
 impl Kept {
     /// Keeps galleries with up to `floats` numbers in all their vectors together.
     pub fn new(params: Params, factory: Arc<dyn IndexFactory>, floats: usize) -> Self {
-        Self { params, factory, floats, galleries: Mutex::default() }
+        Self { params, factory, floats, small: SMALL, galleries: Mutex::default() }
     }
 
     fn galleries(&self) -> MutexGuard<'_, Vec<(GalleryId, Clustering)>> {
@@ -38,6 +44,10 @@ impl Kept {
 
     /// Groups a gallery. Blocking.
     pub fn reconcile(&self, gallery: &GalleryId, mut snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
+        if snapshot.faces.len() <= self.small {
+            self.take(gallery);
+            return reconcile(snapshot, &self.params, &*self.factory);
+        }
         set_aside(&mut snapshot);
         let GallerySnapshot { faces, decisions, previous, .. } = snapshot;
         let Some(dimensions) = faces.first().map(|face| face.embedding.len()) else {
@@ -98,7 +108,7 @@ mod tests {
     use crate::grouping::tests::{Rng, gallery, run, verdicts};
 
     fn kept(floats: usize) -> Kept {
-        Kept::new(Params::default(), Arc::new(ScanFactory), floats)
+        Kept { small: 0, ..Kept::new(Params::default(), Arc::new(ScanFactory), floats) }
     }
 
     /// The calibration that is kept with the gallery.
