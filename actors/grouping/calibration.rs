@@ -26,8 +26,6 @@ const OWN: f64 = 100.0;
 const RANKED: f64 = 12.0;
 /// Deviations above the others from which the nearest of few strangers is taken for the same person.
 const ALONE: f64 = 3.0;
-/// Whitened vectors that are this near are of one look.
-const SAME_LOOK: f64 = 0.62;
 /// Share of the strangers whose rank gives the level.
 const NEAREST: f64 = 0.025;
 /// The level is the mean similarity of the nearest strangers from this rank to that one...
@@ -76,7 +74,7 @@ impl Calibration {
         let cohort: Vec<f32> = cohort.chunks_exact(dimensions).flat_map(|vector| whitening.apply(vector)).collect();
         let strangers = f64::from(strangers);
         let share = strangers / (strangers + POOLED);
-        let (mean, deviation) = between(&cohort, &weights, dimensions).unwrap_or_default();
+        let (mean, deviation) = between(&cohort, &weights, dimensions, params.sure).unwrap_or_default();
         let pooled = |own: f64, pack: f32| share * own + (1.0 - share) * f64::from(pack);
         let people = (faces.len() as f64 / FACES_OF_A_PERSON).max(FEWEST_PEOPLE);
         Self {
@@ -205,13 +203,14 @@ fn is_usable(face: &FaceVector, dimensions: usize) -> bool {
 
 /// Mean and deviation of the similarities between the vectors of a cohort that are not of one look; `None` where there
 /// are none.
-fn between(cohort: &[f32], weights: &[f32], dimensions: usize) -> Option<(f64, f64)> {
+fn between(cohort: &[f32], weights: &[f32], dimensions: usize, sure: f32) -> Option<(f64, f64)> {
     let vectors: Vec<&[f32]> = cohort.chunks_exact(dimensions).collect();
     let (mut sum, mut squares, mut pairs) = (0.0, 0.0, 0.0);
     for (n, (one, weight)) in vectors.iter().zip(weights).enumerate() {
         for (other, its_weight) in vectors[..n].iter().zip(weights) {
-            let (similarity, weight) = (f64::from(dot(one, other)), f64::from(weight * its_weight));
-            if similarity < SAME_LOOK {
+            let similarity = dot(one, other);
+            if similarity < sure {
+                let (similarity, weight) = (f64::from(similarity), f64::from(weight * its_weight));
                 sum += weight * similarity;
                 squares += weight * similarity * similarity;
                 pairs += weight;
