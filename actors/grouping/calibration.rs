@@ -71,7 +71,8 @@ impl Calibration {
         };
         let strangers: f32 = weights.iter().sum();
         let whitening = Whitening::learn(dimensions, &cohort, &weights);
-        let cohort: Vec<f32> = cohort.chunks_exact(dimensions).flat_map(|vector| whitening.apply(vector)).collect();
+        let cohort: Vec<f32> =
+            cohort.chunks_exact(dimensions.max(1)).flat_map(|vector| whitening.apply(vector)).collect();
         let strangers = f64::from(strangers);
         let share = strangers / (strangers + POOLED);
         let (mean, deviation) = between(&cohort, &weights, dimensions, params.sure).unwrap_or_default();
@@ -131,7 +132,8 @@ impl Calibration {
             }
             let vector = self.whitening.apply(embedding);
             similarities.clear();
-            let all = self.cohort.chunks_exact(self.dimensions()).map(|other| dot(other, &vector)).zip(&self.weights);
+            let all =
+                self.cohort.chunks_exact(self.dimensions().max(1)).map(|other| dot(other, &vector)).zip(&self.weights);
             // A face that is this near may be of the same person.
             similarities.extend(all.filter(|(similarity, _)| *similarity < self.sure).map(|(s, weight)| (s, *weight)));
             let level = self.level(&mut similarities);
@@ -180,14 +182,14 @@ fn everybody(params: &Params, faces: &[&FaceVector]) -> (Vec<f32>, Vec<f32>) {
 fn leaders(params: &Params, dimensions: usize, faces: &[&FaceVector]) -> (Vec<f32>, Vec<f32>) {
     let mut cohort: Vec<f32> = Vec::new();
     for face in faces.iter().take(CANDIDATES) {
-        if cohort.chunks_exact(dimensions).all(|other| dot(other, &face.embedding) < params.sure) {
+        if cohort.chunks_exact(dimensions.max(1)).all(|other| dot(other, &face.embedding) < params.sure) {
             cohort.extend_from_slice(&face.embedding);
         }
         if cohort.len() == COHORT * dimensions {
             break;
         }
     }
-    let weights = vec![1.0; cohort.len() / dimensions];
+    let weights = vec![1.0; cohort.len() / dimensions.max(1)];
     (cohort, weights)
 }
 
@@ -204,7 +206,7 @@ fn is_usable(face: &FaceVector, dimensions: usize) -> bool {
 /// Mean and deviation of the similarities between the vectors of a cohort that are not of one look; `None` where there
 /// are none.
 fn between(cohort: &[f32], weights: &[f32], dimensions: usize, sure: f32) -> Option<(f64, f64)> {
-    let vectors: Vec<&[f32]> = cohort.chunks_exact(dimensions).collect();
+    let vectors: Vec<&[f32]> = cohort.chunks_exact(dimensions.max(1)).collect();
     let (mut sum, mut squares, mut pairs) = (0.0, 0.0, 0.0);
     for (n, (one, weight)) in vectors.iter().zip(weights).enumerate() {
         for (other, its_weight) in vectors[..n].iter().zip(weights) {
@@ -254,4 +256,52 @@ fn ranks(values: &[(f32, f32)], n: f64) -> (f64, f64) {
     }
     let deviation = if spread > 0.0 { (near - taken * median) / spread } else { 0.0 };
     (median, deviation.max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grouping::tests::{Rng, face, near};
+
+    #[test]
+    fn the_order_of_faces_and_their_ids_do_not_matter() {
+        let mut rng = Rng(11);
+        let mut faces: Vec<_> = (0..300).map(|n| face(n, n, rng.direction(32), 0.9)).collect();
+        let learned = |faces: &[FaceVector]| format!("{:?}", Calibration::learn(&Params::default(), 32, faces));
+        let first = learned(&faces);
+        rng.shuffle(&mut faces);
+        faces.iter_mut().for_each(|face| face.id.0.reverse());
+        assert_eq!(learned(&faces), first);
+    }
+
+    #[test]
+    fn faces_among_look_alikes_have_a_higher_level() {
+        let mut rng = Rng(12);
+        let common = rng.direction(64);
+        let mut faces: Vec<_> = (0..400).map(|n| face(n, n, near(&mut rng, &common, 0.3), 0.9)).collect();
+        faces.extend((400..800).map(|n| face(n, n, rng.direction(64), 0.9)));
+        let calibration = Calibration::learn(&Params::default(), 64, &faces);
+        let level = |face: &FaceVector| calibration.apply(&[&face.embedding])[0].1;
+        let mean = |faces: &[FaceVector]| faces.iter().map(level).sum::<f32>() / faces.len() as f32;
+        let (alike, others) = (mean(&faces[..400]), mean(&faces[400..]));
+        assert!(alike > others + 0.03, "{alike} among look-alikes, {others} among others");
+    }
+
+    #[test]
+    fn a_few_strangers_are_told_from_the_same_person() {
+        let calibration = Calibration::learn(&Params::default(), 8, &[]);
+        let few =
+            |nearest: f32| calibration.level(&mut [(nearest, 1.0), (0.1, 1.0), (0.05, 1.0), (0.0, 1.0), (-0.1, 1.0)]);
+        assert!((few(0.6) - few(-0.2)).abs() < 0.02, "what stands alone is no stranger");
+        assert!(few(0.25) > few(0.1), "what does not is one");
+    }
+
+    #[test]
+    fn nothing_to_learn_from_is_no_error() {
+        for (dimensions, faces) in
+            [(0, vec![face(0, 0, Vec::new(), 0.9)]), (4, vec![face(0, 0, vec![f32::NAN; 4], 0.9)])]
+        {
+            assert_eq!(Calibration::learn(&Params::default(), dimensions, &faces).dimensions(), dimensions);
+        }
+    }
 }

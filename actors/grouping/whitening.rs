@@ -20,12 +20,12 @@ impl Whitening {
     pub(crate) fn learn(dimensions: usize, cohort: &[f32], weights: &[f32]) -> Self {
         let n: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
         let mut mean = vec![0.0_f64; dimensions];
-        for (vector, weight) in cohort.chunks_exact(dimensions).zip(weights) {
+        for (vector, weight) in cohort.chunks_exact(dimensions.max(1)).zip(weights) {
             mean.iter_mut().zip(vector).for_each(|(m, v)| *m += f64::from(*weight) * f64::from(*v));
         }
         mean.iter_mut().for_each(|m| *m /= n.max(1e-9));
         let mut covariance = vec![0.0_f64; dimensions * dimensions];
-        for (vector, weight) in cohort.chunks_exact(dimensions).zip(weights) {
+        for (vector, weight) in cohort.chunks_exact(dimensions.max(1)).zip(weights) {
             let off: Vec<f64> = vector.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m).collect();
             for (row, left) in off.iter().enumerate() {
                 let sums = covariance[row * dimensions..].iter_mut().zip(&off[..=row]);

@@ -171,8 +171,8 @@ fn copies_are_one_appearance() {
 fn a_named_face_is_a_group_even_where_nobody_else_is() {
     let faces = [at(0, 0, 0.0, 1.0), at(1, 1, 90.0, 1.0)];
     let name = |name: &str| Verdict::Name { face: face_id(1), name: name.into() };
-    let named = sets(faces.to_vec(), &log(&[name("Ada")]));
+    let named = sets(&faces, &log(&[name("Ada")]));
     assert_eq!(named, [vec![face_id(1)]]);
     // The name is taken away: a face of nobody again.
-    assert_eq!(sets(faces.to_vec(), &log(&[name("Ada"), name("")])), Vec::<Vec<_>>::new());
+    assert_eq!(sets(&faces, &log(&[name("Ada"), name("")])), Vec::<Vec<_>>::new());
 }

@@ -93,8 +93,8 @@ pub fn verdicts(rng: &mut Rng, faces: &[FaceVector], count: usize) -> Vec<Decisi
 }
 
 /// The partition into sets of faces, ids left out.
-pub fn sets(faces: Vec<FaceVector>, decisions: &[Decision]) -> Vec<Vec<FaceId>> {
-    let clustering = gather(&faces, decisions, &Params::default(), &ScanFactory).expect("equal dimensions");
+pub fn sets(faces: impl AsRef<[FaceVector]>, decisions: &[Decision]) -> Vec<Vec<FaceId>> {
+    let clustering = gather(faces.as_ref(), decisions, &Params::default(), &ScanFactory).expect("equal dimensions");
     clustering.map(|clustering| clustering.partition()).unwrap_or_default()
 }
 
