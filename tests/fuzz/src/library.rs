@@ -53,7 +53,7 @@ fn image(n: u8) -> Commit {
     let face = |m: u8| {
         let bbox = BBox { x: f32::from(m) * 50.0, y: 0.0, width: 40.0, height: 40.0 };
         // Two shots of each of two people: the same vector again would be a copy.
-        let (far, near) = if n % 2 == 0 { (0.8, 0.6) } else { (0.6, 0.8) };
+        let (far, near) = if n.is_multiple_of(2) { (0.8, 0.6) } else { (0.6, 0.8) };
         let embedding = if m == 0 { vec![far, near] } else { vec![-near, far] };
         let quality = Quality { overall: 0.9, score: 0.9, ..Quality::default() };
         let id_of = FaceId::new(id, "m@1", &bbox);
