@@ -8,6 +8,9 @@
 //! the adaptive score normalisation of speaker recognition (Matějka et al. 2017). What a similarity has above the mean
 //! level of its two faces is its excess.
 
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
+
 use crate::domain::gallery::FaceVector;
 use crate::domain::image::digest;
 use crate::grouping::graph::dot;
@@ -69,11 +72,10 @@ impl Calibration {
             ..=COHORT => everybody(params, &sorted),
             _ => leaders(params, dimensions, &sorted),
         };
-        let strangers: f32 = weights.iter().sum();
+        let strangers: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
         let whitening = Whitening::learn(dimensions, &cohort, &weights);
         let cohort: Vec<f32> =
             cohort.chunks_exact(dimensions.max(1)).flat_map(|vector| whitening.apply(vector)).collect();
-        let strangers = f64::from(strangers);
         let share = strangers / (strangers + POOLED);
         let (mean, deviation) = between(&cohort, &weights, dimensions, params.sure).unwrap_or_default();
         let pooled = |own: f64, pack: f32| share * own + (1.0 - share) * f64::from(pack);
@@ -117,10 +119,8 @@ impl Calibration {
         std::thread::scope(|scope| {
             let parts: Vec<_> =
                 embeddings.chunks(part).map(|part| scope.spawn(move || self.apply_here(part))).collect();
-            parts.into_iter().zip(embeddings.chunks(part)).fold(Vec::new(), |mut all, (thread, part)| {
-                all.extend(thread.join().unwrap_or_else(|_| self.apply_here(part)));
-                all
-            })
+            let join = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            parts.into_iter().flat_map(join).collect()
         })
     }
 

@@ -60,8 +60,8 @@ fn named(decisions: &[Decision]) -> BTreeSet<FaceId> {
     named
 }
 
-/// Vectors that are this near, as a cosine, are of one shot: the same file twice, another size or encoding, a frame of a
-/// burst. Two shots of a person at two moments are not (docs/grouping.md).
+/// Vectors that are this near, as a cosine, are of one shot: the same file twice, another size or
+/// encoding, a frame of a burst. Two shots of a person at two moments are not (docs/grouping.md).
 const COPY: f32 = 0.97;
 
 /// A slot that was not reached.
@@ -316,8 +316,8 @@ impl Clustering {
         units.into_sets()
     }
 
-    /// Voices of other photos that show the same shot. The pictures of a collage are copies of none: several of one photo
-    /// would tear their person apart.
+    /// Voices of other photos that show the same shot. The pictures of a collage are copies of
+    /// none: several of one photo would tear their person apart.
     fn copies(&self, slot: u32) -> impl Iterator<Item = u32> + '_ {
         let near = self.links(slot).map(|(to, _)| to).filter(move |to| self.graph.similarity(slot, *to) >= COPY);
         let mut near = near.peekable();

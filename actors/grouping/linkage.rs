@@ -1,10 +1,11 @@
 //! Constrained agglomeration of one connected component of the similarity graph.
 //!
-//! Starts from single faces (or units that a person tied together) and joins the two most similar clusters, again and
-//! again. What counts is the quality-weighted mean of the excess over all pairs of two clusters (average linkage, Sokal &
-//! Michener 1958), against what is needed for that many pairs: two single faces need more than two groups, whose mean
-//! is surer (`evidence.rs`). Two rules stop a join: a constraint (one photo, a person's word), and odds below
-//! [`Params::caution`].
+//! Starts from single faces (or units that a person tied together) and joins the two most similar
+//! clusters, again and again. What counts is the quality-weighted mean of the excess over all pairs
+//! of two clusters (average linkage, Sokal & Michener 1958), against what is needed for that many
+//! pairs: two single faces need more than two groups, whose mean is surer (`evidence.rs`). Three
+//! rules stop a join: a constraint (one photo, a person's word), odds below [`Params::caution`],
+//! and look-alikes in a library that knows few strangers ([`are_look_alikes`]).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

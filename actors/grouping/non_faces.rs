@@ -1,6 +1,7 @@
 //! Which detections are no faces: by the word of a person, else by the models'. Pure.
 //!
-//! They take no part in grouping and are not counted as faces; they stay in the store, so that a person can bring them back.
+//! They take no part in grouping and are not counted as faces; they stay in the store, so that a
+//! person can bring them back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +22,8 @@ pub fn said(decisions: &[Decision]) -> BTreeMap<FaceId, bool> {
     last.into_iter().map(|(face, (_, is_face))| (face, is_face)).collect()
 }
 
-/// The detections that are no faces: those in `doubted`, which the models take for objects, unless a person said that they are
-/// faces; and those that a person said are none.
+/// The detections that are no faces: those in `doubted`, which the models take for objects, unless
+/// a person said that they are faces; and those that a person said are none.
 pub fn non_faces(doubted: &BTreeSet<FaceId>, decisions: &[Decision]) -> BTreeSet<FaceId> {
     let mut non_faces = doubted.clone();
     for (face, is_face) in said(decisions) {

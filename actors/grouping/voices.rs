@@ -87,11 +87,12 @@ pub(crate) fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
     slots
 }
 
-/// Tells look-alikes from one person: how many standard deviations the similarities between two clusters lie below
-/// those within them (d' of signal detection with pooled variance, less where a side is small), where that is more
-/// than [`Params::contrast`]. `None` where they may be one person: either has too few faces, the two are not set off,
-/// or they are so alike that they are one person however much more alike each is within. The more strangers tell how near
-/// look-alikes come, the less it counts how alike the faces of one group are.
+/// Tells look-alikes from one person: how many standard deviations the similarities between two
+/// clusters lie below those within them (d' of signal detection with pooled variance, less where a
+/// side is small), where that is more than [`Params::contrast`]. `None` where they may be one
+/// person: either has too few faces, the two are not set off, or they are so alike that they are
+/// one person however much more alike each is within. The more strangers tell how near look-alikes
+/// come, the less it counts how alike the faces of one group are.
 pub(crate) fn are_look_alikes(graph: &Graph, params: &Params, a: &[u32], b: &[u32]) -> Option<f32> {
     if a.len().min(b.len()) < ESTABLISHED {
         return None;

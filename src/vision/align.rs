@@ -58,7 +58,8 @@ impl Similarity {
         self.a.hypot(self.b)
     }
 
-    /// The same rotation at another size, which brings the point `from` to `to`. Pixels of the target per pixel of the source.
+    /// The same rotation at another size, which brings the point `from` to `to`. Pixels of the
+    /// target per pixel of the source.
     pub(crate) fn upright(&self, size: f64, from: [f64; 2], to: [f64; 2]) -> Self {
         let factor = size / self.size();
         let (a, b) = (self.a * factor, self.b * factor);

@@ -8,8 +8,9 @@ use muster_actors::domain::image::Pixels;
 use super::Detection;
 use super::align::{Similarity, warp};
 
-/// Sizes of the views in pixels: how large the face is (the square root of its box's area), and the side of the square around it, a
-/// multiple of the detector's coarsest stride. Dropping a size loses objects or faces; see docs/quality.md.
+/// Sizes of the views in pixels: how large the face is (the square root of its box's area), and the
+/// side of the square around it, a multiple of the detector's coarsest stride. Dropping a size
+/// loses objects or faces; see docs/quality.md.
 const SIZES: [(f64, u32); 3] = [(40.0, 96), (64.0, 160), (96.0, 224)];
 /// Views of one detection: each size as it is and mirrored left to right.
 pub const VIEWS: usize = 2 * SIZES.len();
@@ -33,8 +34,9 @@ impl View {
     }
 }
 
-/// The views of a detection, which is in pixels of `pixels`: turned upright by its points, its box in the middle. `None` where the
-/// points are no face's, as in [`super::align::to_template`], or the box has no area.
+/// The views of a detection, which is in pixels of `pixels`: turned upright by its points, its box
+/// in the middle. `None` where the points are no face's, as in [`super::align::to_template`], or
+/// the box has no area.
 pub fn views(pixels: &Pixels, face: &Detection) -> Option<Vec<View>> {
     let map = Similarity::to_template(&face.landmarks)?;
     let BBox { x, y, width, height } = face.bbox;

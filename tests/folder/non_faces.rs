@@ -1,4 +1,5 @@
-//! What looks like a face and is none, on real photos: it is noticed, kept out of the groups and the counts, and brought back.
+//! What looks like a face and is none, on real photos: it is noticed, kept out of the groups and
+//! the counts, and brought back.
 
 use crate::support;
 

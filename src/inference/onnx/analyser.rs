@@ -93,7 +93,8 @@ impl Analyser {
         let mut scores = vec![Scores::new(); all.len()];
         let Some(rule) = self.rule else { return Ok(scores) };
         let doubted: Vec<usize> = (0..all.len()).filter(|at| rule.doubts(all[*at].1.face.score)).collect();
-        // Two views of one size have fewer pixels than a frame at the detector's side, so no run needs more memory than theirs.
+        // Two views of one size have fewer pixels than a frame at the detector's side, so no run
+        // needs more memory than theirs.
         for some in doubted.chunks(frames.len().max(1)) {
             let (mut whose, mut seen) = (Vec::new(), Vec::new());
             for &at in some {

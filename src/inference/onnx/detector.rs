@@ -147,8 +147,8 @@ impl DetectorModel {
         Ok(views.iter().zip(found).map(|(view, found)| view.score(&found)).collect())
     }
 
-    /// One pass an image, in as few runs as sizes and `chunk` allow: faces of at least `min_score` before suppression, in pixels of
-    /// the image, whose sides are multiples of 32.
+    /// One pass an image, in as few runs as sizes and `chunk` allow: faces of at least `min_score`
+    /// before suppression, in pixels of the image, whose sides are multiples of 32.
     fn passes(&mut self, images: &[&Pixels], min_score: f32) -> Result<Vec<Vec<Detection>>, EngineError> {
         let mut sizes: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
         for (position, image) in images.iter().enumerate() {

@@ -10,7 +10,8 @@ use super::manifest::DetectorKind;
 pub struct FaceRule {
     /// Detections with this score or a better one, 0 to 1, are faces, and are not looked at again.
     pub sure_score: f32,
-    /// How much a unit of the raw embedding's length counts beside the mean score of the views; 0 where the length says nothing.
+    /// How much a unit of the raw embedding's length counts beside the mean score of the views; 0
+    /// where the length says nothing.
     pub norm_weight: f32,
     /// Mean score and weighed length together, from which a face is likelier than an object.
     pub centre: f32,
@@ -22,7 +23,8 @@ pub struct FaceRule {
 const YUNET: FaceRule = FaceRule { sure_score: 0.88, norm_weight: 0.0, centre: 0.50, slope: 14.0 };
 
 impl FaceRule {
-    /// The rule of a detector whose pack has none of its own. `None` for SCRFD, whose scores on a second look nobody measured.
+    /// The rule of a detector whose pack has none of its own. `None` for SCRFD, whose scores on a
+    /// second look nobody measured.
     pub(crate) fn of_detector(kind: DetectorKind) -> Option<Self> {
         match kind {
             DetectorKind::Yunet => Some(YUNET),
@@ -35,8 +37,8 @@ impl FaceRule {
         score < self.sure_score
     }
 
-    /// The probability of being a face, 0 to 1, from the scores of the views (each 0 to 1) and the length of the raw embedding.
-    /// Without views nothing is known, so it is 1.
+    /// The probability of being a face, 0 to 1, from the scores of the views (each 0 to 1) and the
+    /// length of the raw embedding. Without views nothing is known, so it is 1.
     pub(crate) fn probability(&self, views: &[f32], norm: f32) -> f32 {
         if views.is_empty() {
             return 1.0;

@@ -1,4 +1,5 @@
-//! Which detections are no faces, as a filter: by the last word of a person, else by the probability that is stored with each.
+//! Which detections are no faces, as a filter: by the last word of a person, else by the
+//! probability that is stored with each.
 
 use std::collections::BTreeMap;
 

@@ -88,9 +88,10 @@ fn ramp(value: f32, none: f32, full: f32) -> f32 {
 /// detector's, 0 to 1; `norm` is the length of the raw embedding (Meng et al., "MagFace", CVPR 2021, read it as
 /// quality).
 ///
-/// `overall` is the product of one factor a measure, each 1 for a good value, 0.5 at its threshold and 0 for a useless
-/// one; so a face that is bad in one way is bad, and one that is doubtful in two ways is worse than in one. Whether it is a face at
-/// all is no part of it: that takes the models, and [`Quality::with_face`] adds it.
+/// `overall` is the product of one factor a measure, each 1 for a good value, 0.5 at its threshold
+/// and 0 for a useless one; so a face that is bad in one way is bad, and one that is doubtful in
+/// two ways is worse than in one. Whether it is a face at all is no part of it: that takes the
+/// models, and [`Quality::with_face`] adds it.
 pub fn assess(
     crop: &Pixels,
     bbox: &BBox,
