@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
 use crate::domain::image::{ImageId, hex_id};
 
@@ -55,6 +56,8 @@ pub struct FaceVector {
     pub embedding: Vec<f32>,
     /// Overall quality, 0 to 1: weighs the edges of the face.
     pub quality: f32,
+    /// How its photo came about.
+    pub capture: Capture,
 }
 
 /// What a person said. It survives every re-run.

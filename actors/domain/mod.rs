@@ -1,5 +1,6 @@
 //! The data that everything else speaks of, and its rules. Pure: no port, no actor, no clock of its own.
 
+pub mod capture;
 pub mod cost;
 pub mod cutover_state;
 pub mod exit;

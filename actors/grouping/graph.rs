@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 
+use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
 use crate::domain::gallery::FaceVector;
 use crate::domain::image::ImageId;
@@ -65,6 +66,8 @@ pub(crate) struct Node {
     pub(crate) quality: f32,
     /// The similarity that the nearest of its strangers reach.
     pub(crate) level: f32,
+    /// How its photo came about.
+    pub(crate) capture: Capture,
     /// A digest of the vector as it was given.
     given: u64,
 }
@@ -196,7 +199,10 @@ impl Graph {
 
     fn holds(&self, face: &FaceVector) -> bool {
         self.slot(face.id).and_then(|slot| self.node(slot)).is_some_and(|node| {
-            node.image == face.image && node.quality == face.quality && node.given == digest_of(&face.embedding)
+            node.image == face.image
+                && node.quality == face.quality
+                && node.capture == face.capture
+                && node.given == digest_of(&face.embedding)
         })
     }
 
@@ -211,7 +217,8 @@ impl Graph {
             }
             lowest_here = lowest_here.min(level);
             let given = digest_of(&face.embedding);
-            let node = Node { id: face.id, image: face.image, quality: face.quality, level, given };
+            let (id, image, quality, capture) = (face.id, face.image, face.quality, face.capture);
+            let node = Node { id, image, quality, level, capture, given };
             fresh.push(self.take_slot(node, &vector));
             queries.extend(vector);
         }

@@ -165,6 +165,7 @@ mod tests {
                 image: ImageId(id(next)),
                 embedding: at(degrees),
                 quality: 1.0,
+                capture: Default::default(),
             });
             face
         };

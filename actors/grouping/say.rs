@@ -269,7 +269,13 @@ mod tests {
     /// Groups 1 (faces 1, 2, 3; called Ada) and 2 (faces 4, 5); face 6 in none; 7 an object; group
     /// 9 went into 1; group 3 has lost its faces.
     fn gallery() -> GallerySnapshot {
-        let face = |n| FaceVector { id: f(n), image: ImageId([n; 16]), embedding: vec![1.0], quality: f32::from(n) };
+        let face = |n| FaceVector {
+            id: f(n),
+            image: ImageId([n; 16]),
+            embedding: vec![1.0],
+            quality: f32::from(n),
+            capture: Default::default(),
+        };
         let group = |n: u8, faces: &[u8], name: Option<&str>| Group {
             id: GroupId([n; 16]),
             faces: faces.iter().map(|n| f(*n)).collect(),

@@ -147,6 +147,7 @@ fn vectors(state: &State, gallery: &GalleryId) -> Vec<FaceVector> {
             image: face.image,
             embedding: face.embedding.clone(),
             quality: face.quality.overall,
+            capture: Default::default(),
         })
         .collect();
     faces.sort_by_key(|face| face.id);

@@ -56,8 +56,13 @@ mod tests {
 
     #[test]
     fn faces_are_in_the_order_of_their_ids_and_groups_name_their_positions() {
-        let face =
-            |n| FaceVector { id: numbered_face(n), image: numbered_image(n), embedding: vec![1.0], quality: 1.0 };
+        let face = |n| FaceVector {
+            id: numbered_face(n),
+            image: numbered_image(n),
+            embedding: vec![1.0],
+            quality: 1.0,
+            capture: Default::default(),
+        };
         let labelled = LabelledFaces::new(vec![(face(7), Some(1)), (face(3), None), (face(5), Some(0))]);
         assert_eq!(labelled.people(), [None, Some(0), Some(1)]);
         assert_eq!(labelled.snapshot().faces, [face(3), face(5), face(7)]);

@@ -219,6 +219,7 @@ mod tests {
             image: numbered_image(n),
             embedding: vec![degrees.to_radians().cos(), degrees.to_radians().sin()],
             quality: 1.0,
+            capture: Default::default(),
         };
         let faces = degrees.iter().enumerate().map(|(n, degrees)| (face(n, *degrees), Some(n as u32 % 2)));
         let mut faces: Vec<_> = faces.collect();

@@ -88,7 +88,13 @@ mod tests {
     use crate::vectors::{numbered_face, numbered_image};
 
     fn face(number: usize, embedding: Vec<f32>) -> FaceVector {
-        FaceVector { id: numbered_face(number), image: numbered_image(number), embedding, quality: 1.0 }
+        FaceVector {
+            id: numbered_face(number),
+            image: numbered_image(number),
+            embedding,
+            quality: 1.0,
+            capture: Default::default(),
+        }
     }
 
     #[test]

@@ -76,6 +76,7 @@ pub fn read(vectors: &Path, labels: &Path) -> Result<LabelledFaces, VectorsError
             image: numbered_image(label.photo as usize),
             embedding: vector.iter().map(|v| v / length).collect(),
             quality: label.quality,
+            capture: Default::default(),
         };
         faces.push((face, label.person));
     }

@@ -34,6 +34,7 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
             image: ImageId(rows::id(row, 1)?),
             embedding: rows::floats(row, 2)?,
             quality: row.get(3)?,
+            capture: Default::default(),
         };
         Ok((vector, row.get::<_, f32>(4)?))
     })? {

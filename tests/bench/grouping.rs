@@ -69,7 +69,7 @@ impl World {
         };
         self.made += 1;
         let id = FaceId(self.rng.random());
-        FaceVector { id, image: ImageId(self.made.to_le_bytes()), embedding, quality }
+        FaceVector { id, image: ImageId(self.made.to_le_bytes()), embedding, quality, capture: Default::default() }
     }
 
     /// Faces in shuffled order, and who each one is.

@@ -60,7 +60,7 @@ pub fn image_id(n: usize) -> ImageId {
 }
 
 pub fn face(n: usize, image: usize, embedding: Vec<f32>, quality: f32) -> FaceVector {
-    FaceVector { id: face_id(n), image: image_id(image), embedding, quality }
+    FaceVector { id: face_id(n), image: image_id(image), embedding, quality, capture: Default::default() }
 }
 
 /// A messy gallery: some people, photos of one to three faces (now and then one person twice), poor faces, strangers,

@@ -63,7 +63,13 @@ pub(super) fn labelled(library: &Library, photos: &Path) -> Result<LabelledFaces
             *people.entry(folder.to_owned()).or_insert(next)
         });
         let embedding = view::embedding(library.db(), row.n)?;
-        let face = FaceVector { id: row.id, image: row.image, embedding, quality: row.quality.overall };
+        let face = FaceVector {
+            id: row.id,
+            image: row.image,
+            embedding,
+            quality: row.quality.overall,
+            capture: Default::default(),
+        };
         faces.push((face, person));
     }
     if people.is_empty() {

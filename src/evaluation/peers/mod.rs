@@ -70,6 +70,7 @@ mod tests {
                 image: numbered_image(n),
                 embedding: vec![degrees.to_radians().cos(), degrees.to_radians().sin()],
                 quality: 1.0,
+                capture: Default::default(),
             })
             .collect();
         Similarities::of(&faces).unwrap()

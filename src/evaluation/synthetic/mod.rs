@@ -194,6 +194,7 @@ impl SyntheticLibrary {
                 image: numbered_image(face.photo),
                 embedding: face.vector,
                 quality: face.quality,
+                capture: Default::default(),
             };
             (vector, Some(face.person))
         });

@@ -66,6 +66,7 @@ pub fn grouping(faces: &[Labelled], params: Params) -> Result<f64, IndexError> {
         image: ImageId(number(face.photo)),
         embedding: face.embedding.clone(),
         quality: face.quality,
+        capture: Default::default(),
     };
     let vectors: Vec<_> = faces.iter().enumerate().map(vector).collect();
     let calibration = Calibration::learn(&params, dimensions, &vectors);

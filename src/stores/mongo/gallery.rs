@@ -79,6 +79,7 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<Read,
             image: image_id(&document, "image")?,
             embedding: if store.vectors.is_none() { floats(&document, "embedding")? } else { Vec::new() },
             quality: documents::fraction(&document, "overall")?,
+            capture: Default::default(),
         });
         if let Some(group) = group_id(&document, "group")? {
             members.entry(group).or_default().push(id);

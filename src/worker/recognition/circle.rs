@@ -209,6 +209,7 @@ mod tests {
                 image: ImageId([1; 16]),
                 embedding: embedding.clone(),
                 quality: 1.0,
+                capture: Default::default(),
             });
             let (id, name) = (GroupId([1; 16]), Some(format!("generation {generation}")));
             snapshot.previous.groups.push(Group { id, faces: vec![face], cover: face, centroid: embedding, name });
