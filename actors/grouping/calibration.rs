@@ -13,15 +13,18 @@ use std::thread::ScopedJoinHandle;
 
 use crate::domain::gallery::FaceVector;
 use crate::domain::image::digest;
-use crate::grouping::graph::dot;
-use crate::grouping::normal::{largest, upper_quantile};
+use crate::grouping::dot::{dot, dots};
+use crate::grouping::normal::largest;
 use crate::grouping::params::Params;
+use crate::grouping::ranks::{Weighted, moments, ranks, total};
 use crate::grouping::whitening::Whitening;
 
 /// Strangers in the cohort at most.
 const COHORT: usize = 2000;
 /// Faces that are looked at for the cohort at most.
 const CANDIDATES: usize = 10 * COHORT;
+/// Faces whose similarities to the cohort are computed together.
+const AT_ONCE: usize = 8;
 /// Strangers that the pack's own figures count as, for the library as a whole and for each face.
 const POOLED: f64 = 5.0;
 const OWN: f64 = 100.0;
@@ -29,8 +32,6 @@ const OWN: f64 = 100.0;
 const RANKED: f64 = 12.0;
 /// Deviations above the others from which the nearest of few strangers is taken for the same person.
 const ALONE: f64 = 3.0;
-/// Share of the strangers whose rank gives the level.
-const NEAREST: f64 = 0.025;
 /// The level is the mean similarity of the nearest strangers from this rank to that one...
 const RANKS: (usize, usize) = (2, 22);
 /// ...among as many people as there are faces over this...
@@ -125,27 +126,34 @@ impl Calibration {
     }
 
     fn apply_here(&self, embeddings: &[&[f32]]) -> Vec<(Vec<f32>, f32)> {
-        let mut similarities: Vec<(f32, f32)> = Vec::with_capacity(self.weights.len());
-        let one = |embedding: &&[f32]| {
-            if !embedding.iter().all(|v| v.is_finite()) {
-                return (vec![0.0; self.dimensions()], self.level(&mut []));
+        let (mut similarities, mut strangers) = (Vec::new(), Vec::with_capacity(self.weights.len()));
+        let mut applied = Vec::with_capacity(embeddings.len());
+        for few in embeddings.chunks(AT_ONCE) {
+            let vectors: Vec<Vec<f32>> = few.iter().map(|embedding| self.whitened(embedding)).collect();
+            dots(&self.cohort, &vectors.concat(), self.dimensions(), &mut similarities);
+            for (n, vector) in vectors.into_iter().enumerate() {
+                strangers.clear();
+                if vector.iter().any(|v| *v != 0.0) {
+                    let all = similarities[n * self.weights.len()..].iter().zip(&self.weights);
+                    // A face that is this near may be of the same person.
+                    strangers.extend(all.filter(|(s, _)| **s < self.sure).map(|(s, weight)| (*s, *weight)));
+                }
+                applied.push((vector, self.level(&mut strangers)));
             }
-            let vector = self.whitening.apply(embedding);
-            similarities.clear();
-            let all =
-                self.cohort.chunks_exact(self.dimensions().max(1)).map(|other| dot(other, &vector)).zip(&self.weights);
-            // A face that is this near may be of the same person.
-            similarities.extend(all.filter(|(similarity, _)| *similarity < self.sure).map(|(s, weight)| (s, *weight)));
-            let level = self.level(&mut similarities);
-            (vector, level)
-        };
-        embeddings.iter().map(one).collect()
+        }
+        applied
+    }
+
+    fn whitened(&self, embedding: &[f32]) -> Vec<f32> {
+        match embedding.iter().all(|v| v.is_finite()) {
+            true => self.whitening.apply(embedding),
+            false => vec![0.0; self.dimensions()],
+        }
     }
 
     /// The level that the nearest strangers of a face reach, from its similarities to the cohort and their weights.
-    fn level(&self, strangers: &mut [(f32, f32)]) -> f32 {
-        strangers.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
-        let n: f64 = strangers.iter().map(|(_, weight)| f64::from(*weight)).sum();
+    fn level(&self, strangers: &mut [Weighted]) -> f32 {
+        let n = total(strangers);
         let (mean, deviation) = match n {
             ..2.0 => (self.mean, self.deviation),
             ..RANKED => self.moments(strangers, n),
@@ -157,9 +165,10 @@ impl Calibration {
         (mean + self.height * variance.sqrt()) as f32
     }
 
-    /// Mean and deviation of a few strangers, the nearest first. The nearest is left out where it stands alone: it is
-    /// the same person, unrecognised.
-    fn moments(&self, strangers: &[(f32, f32)], n: f64) -> (f64, f64) {
+    /// Mean and deviation of a few strangers. The nearest is left out where it stands alone: it is the same person,
+    /// unrecognised.
+    fn moments(&self, strangers: &mut [Weighted], n: f64) -> (f64, f64) {
+        strangers.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
         let Some(((nearest, weight), rest)) = strangers.split_first().filter(|(_, rest)| rest.len() > 2) else {
             return moments(strangers, n);
         };
@@ -221,41 +230,6 @@ fn between(cohort: &[f32], weights: &[f32], dimensions: usize, sure: f32) -> Opt
     }
     let mean: f64 = sum / pairs;
     (pairs > 0.0).then(|| (mean, (squares / pairs - mean * mean).max(0.0).sqrt()))
-}
-
-/// Weighted mean and sample deviation of values whose weights sum up to `n`.
-fn moments(values: &[(f32, f32)], n: f64) -> (f64, f64) {
-    let weighted = |of: &dyn Fn(f64) -> f64| -> f64 {
-        values.iter().map(|(v, weight)| f64::from(*weight) * of(f64::from(*v))).sum::<f64>()
-    };
-    let mean = weighted(&|v| v) / n;
-    (mean, (weighted(&|v| (v - mean).powi(2)) / (n - 1.0).max(1.0)).sqrt())
-}
-
-/// The median of values (descending, their weights sum up to `n`), and the deviation of the normal distribution that
-/// has it and the values around the [`NEAREST`] rank. The very nearest are left out: they may be the same person
-/// unrecognised.
-fn ranks(values: &[(f32, f32)], n: f64) -> (f64, f64) {
-    let rank = (NEAREST * n).max(2.0);
-    let (from, to) = ((rank / 2.0).max(1.0), rank * 1.5);
-    let (mut before, mut near, mut spread, mut taken) = (0.0, 0.0, 0.0, 0.0);
-    let mut median = 0.0;
-    for (value, weight) in values.iter().map(|(v, weight)| (f64::from(*v), f64::from(*weight))) {
-        let inside = (before + weight).min(to) - before.max(from);
-        if inside > 0.0 {
-            let middle = before.max(from) + inside / 2.0;
-            near += inside * value;
-            spread += inside * upper_quantile((middle / n).clamp(1e-9, 0.5));
-            taken += inside;
-        }
-        before += weight;
-        if before >= n / 2.0 {
-            median = value;
-            break;
-        }
-    }
-    let deviation = if spread > 0.0 { (near - taken * median) / spread } else { 0.0 };
-    (median, deviation.max(0.0))
 }
 
 #[cfg(test)]

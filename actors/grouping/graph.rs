@@ -14,6 +14,7 @@ use crate::domain::face::FaceId;
 use crate::domain::gallery::FaceVector;
 use crate::domain::image::ImageId;
 use crate::grouping::calibration::Calibration;
+use crate::grouping::dot::dot;
 use crate::ports::index::{Index, IndexError, IndexFactory};
 
 /// Queries given to the index at once: large enough for its matrix product, and small enough that the answers of a
@@ -23,22 +24,6 @@ const BLOCK: usize = 1024;
 const SLACK: f32 = 1e-3;
 /// A position of the index whose face is gone.
 const GONE: u32 = u32::MAX;
-
-/// Inner product with a fixed order of summation: `dot(a, b)` and `dot(b, a)` are the same to the last bit. Always inlined, so
-/// that a caller compiled for wider registers has it in them.
-#[inline(always)]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 32;
-    let (left, right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(x, y)| x * y).sum();
-    let mut lanes = [0.0_f32; LANES];
-    for (x, y) in left.zip(right) {
-        for lane in 0..LANES {
-            lanes[lane] += x[lane] * y[lane];
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
-}
 
 fn digest_of(vector: &[f32]) -> u64 {
     let mut hasher = DefaultHasher::new();

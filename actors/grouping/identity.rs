@@ -158,7 +158,7 @@ fn picture<'a>(faces: &[FaceId], portrait: &impl Fn(FaceId) -> Option<Portrait<'
     let centroid: Vec<f32> = sum.iter().map(|s| (s / length) as f32).collect();
     let mut cover: Option<(f32, FaceId)> = None;
     for (face, (vector, quality)) in &members {
-        let score = crate::grouping::graph::dot(vector, &centroid) * quality.clamp(0.05, 1.0);
+        let score = crate::grouping::dot::dot(vector, &centroid) * quality.clamp(0.05, 1.0);
         if cover.is_none_or(|(best, _)| score > best) {
             cover = Some((score, *face));
         }

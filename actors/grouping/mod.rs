@@ -4,6 +4,7 @@
 pub mod calibration;
 pub mod cluster;
 pub(crate) mod constraints;
+pub mod dot;
 pub(crate) mod evidence;
 pub mod explain;
 pub mod graph;
@@ -16,6 +17,7 @@ pub(crate) mod links;
 pub mod non_faces;
 pub(crate) mod normal;
 pub(crate) mod params;
+pub(crate) mod ranks;
 pub mod reconcile;
 pub mod say;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! An index that compares with every vector: exact, without a library; right for small galleries and for tests.
 
-use crate::grouping::graph::dot;
+use crate::grouping::dot::dot;
 use crate::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 
 /// Compares each query with every vector.

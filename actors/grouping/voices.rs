@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use crate::grouping::graph::{Graph, dot};
+use crate::grouping::dot::dot;
+use crate::grouping::graph::Graph;
 use crate::grouping::params::Params;
 
 /// Faces that speak for a cluster in [`are_look_alikes`]: enough for a stable mean, few enough for a quick one.

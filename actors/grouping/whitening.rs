@@ -62,7 +62,7 @@ impl Whitening {
         let mut mapped = Vec::with_capacity(off.len());
         for row in 0..off.len() {
             let weights = &self.inverse[start..=start + row];
-            mapped.push(crate::grouping::graph::dot(weights, &off[..=row]));
+            mapped.push(crate::grouping::dot::dot(weights, &off[..=row]));
             start += row + 1;
         }
         let length = mapped.iter().map(|v| v * v).sum::<f32>().sqrt();
@@ -105,7 +105,7 @@ fn inverse_factor(mut matrix: Vec<f64>, n: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grouping::graph::dot;
+    use crate::grouping::dot::dot;
     use crate::grouping::tests::Rng;
 
     #[test]

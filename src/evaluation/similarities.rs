@@ -1,7 +1,7 @@
 //! How alike all faces are, two by two.
 
 use muster_actors::domain::gallery::FaceVector;
-use muster_actors::grouping::graph::dot;
+use muster_actors::grouping::dot::dot;
 
 /// More faces are refused: all their similarities take 1.6 GB.
 pub const MAX_FACES: usize = 20_000;

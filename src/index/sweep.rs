@@ -5,7 +5,7 @@
 
 use std::thread;
 
-use muster_actors::grouping::graph::dot;
+use muster_actors::grouping::dot::dot;
 use muster_actors::ports::index::Neighbour;
 
 /// Most queries for which a sweep is quicker than a matrix product.

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use muster_actors::grouping::graph::dot;
+use muster_actors::grouping::dot::dot;
 use muster_actors::grouping::{Params, reconcile};
 use muster_actors::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 use muster_evaluation::report::Report;
