@@ -39,6 +39,16 @@ const FACES_OF_A_PERSON: f64 = 2.0;
 /// ...and no fewer: what a face in a small library resembles least may still be anybody.
 const FEWEST_PEOPLE: f64 = 400.0;
 
+/// A face as its library's strangers make it appear.
+pub(crate) struct Calibrated {
+    /// The unit vector.
+    pub(crate) vector: Vec<f32>,
+    /// The similarity that the nearest of its strangers reach.
+    pub(crate) level: f32,
+    /// Members of the cohort that it is most like, ascending.
+    pub(crate) cells: Vec<u32>,
+}
+
 /// What was learned from a library.
 #[derive(Clone, Debug)]
 pub struct Calibration {
@@ -99,6 +109,11 @@ impl Calibration {
         self.whitening.dimensions()
     }
 
+    /// Number of faces in the cohort.
+    pub(crate) fn members(&self) -> usize {
+        self.weights.len()
+    }
+
     /// Number of strangers in the cohort.
     pub(crate) fn strangers(&self) -> f32 {
         self.strangers
@@ -109,36 +124,37 @@ impl Calibration {
         faces > 2 * self.faces.max(32) || faces < self.faces / 2
     }
 
-    /// The calibrated unit vectors of faces and the level that strangers of each reach. A vector that is not finite
-    /// becomes nought, which is like no other.
-    pub(crate) fn apply(&self, embeddings: &[&[f32]]) -> Vec<(Vec<f32>, f32)> {
+    /// Faces as the library's strangers make them appear, each with the `cells` members of the cohort that it is most
+    /// like. A vector that is not finite becomes nought, which is like no other.
+    pub(crate) fn apply(&self, embeddings: &[&[f32]], cells: usize) -> Vec<Calibrated> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let part = embeddings.len().div_ceil(threads).max(64);
         if embeddings.len() <= part {
-            return self.apply_here(embeddings);
+            return self.apply_here(embeddings, cells);
         }
         std::thread::scope(|scope| {
             let parts: Vec<_> =
-                embeddings.chunks(part).map(|part| scope.spawn(move || self.apply_here(part))).collect();
+                embeddings.chunks(part).map(|part| scope.spawn(move || self.apply_here(part, cells))).collect();
             let join = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
             parts.into_iter().flat_map(join).collect()
         })
     }
 
-    fn apply_here(&self, embeddings: &[&[f32]]) -> Vec<(Vec<f32>, f32)> {
+    fn apply_here(&self, embeddings: &[&[f32]], cells: usize) -> Vec<Calibrated> {
         let (mut similarities, mut strangers) = (Vec::new(), Vec::with_capacity(self.weights.len()));
         let mut applied = Vec::with_capacity(embeddings.len());
         for few in embeddings.chunks(AT_ONCE) {
             let vectors: Vec<Vec<f32>> = few.iter().map(|embedding| self.whitened(embedding)).collect();
             dots(&self.cohort, &vectors.concat(), self.dimensions(), &mut similarities);
             for (n, vector) in vectors.into_iter().enumerate() {
+                let row = &similarities[n * self.weights.len()..][..self.weights.len()];
                 strangers.clear();
                 if vector.iter().any(|v| *v != 0.0) {
-                    let all = similarities[n * self.weights.len()..].iter().zip(&self.weights);
+                    let all = row.iter().zip(&self.weights);
                     // A face that is this near may be of the same person.
                     strangers.extend(all.filter(|(s, _)| **s < self.sure).map(|(s, weight)| (*s, *weight)));
                 }
-                applied.push((vector, self.level(&mut strangers)));
+                applied.push(Calibrated { vector, level: self.level(&mut strangers), cells: likest(row, cells) });
             }
         }
         applied
@@ -176,6 +192,18 @@ impl Calibration {
         let is_alone = f64::from(*nearest) > mean + ALONE * deviation.max(self.deviation);
         if is_alone { (mean, deviation) } else { moments(strangers, n) }
     }
+}
+
+/// The positions of the `count` largest values, ascending.
+fn likest(values: &[f32], count: usize) -> Vec<u32> {
+    let mut all: Vec<u32> = (0..if count == 0 { 0 } else { values.len() as u32 }).collect();
+    if count < all.len() {
+        let value = |n: &u32| values[*n as usize];
+        all.select_nth_unstable_by(count, |a, b| value(b).total_cmp(&value(a)).then(a.cmp(b)));
+        all.truncate(count);
+        all.sort_unstable();
+    }
+    all
 }
 
 /// All faces; those of one look share a weight of 1.
@@ -255,7 +283,7 @@ mod tests {
         let mut faces: Vec<_> = (0..400).map(|n| face(n, n, near(&mut rng, &common, 0.3), 0.9)).collect();
         faces.extend((400..800).map(|n| face(n, n, rng.direction(64), 0.9)));
         let calibration = Calibration::learn(&Params::default(), 64, &faces);
-        let level = |face: &FaceVector| calibration.apply(&[&face.embedding])[0].1;
+        let level = |face: &FaceVector| calibration.apply(&[&face.embedding], 0)[0].level;
         let mean = |faces: &[FaceVector]| faces.iter().map(level).sum::<f32>() / faces.len() as f32;
         let (alike, others) = (mean(&faces[..400]), mean(&faces[400..]));
         assert!(alike > others + 0.03, "{alike} among look-alikes, {others} among others");

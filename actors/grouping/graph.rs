@@ -20,6 +20,10 @@ use crate::ports::index::{Index, IndexError, IndexFactory};
 /// Queries given to the index at once: large enough for its matrix product, and small enough that the answers of a
 /// gallery with one person only stay in memory.
 const BLOCK: usize = 1024;
+/// From so many new faces on, neighbours are looked for in cells: exact search takes a time that grows with the square.
+const MANY: usize = 200_000;
+/// Cells that a face is put into. Of the pairs that matter most share one (docs/grouping.md has the figures).
+const CELLS: usize = 28;
 /// How far the index's rounding may be off.
 const SLACK: f32 = 1e-3;
 /// A position of the index whose face is gone.
@@ -57,6 +61,40 @@ pub(crate) struct Node {
     given: u64,
 }
 
+/// Slots whose edges changed, each once.
+#[derive(Default)]
+struct Touched {
+    slots: Vec<u32>,
+    is_in: Vec<bool>,
+}
+
+impl Touched {
+    fn add(&mut self, slot: u32) {
+        let at = slot as usize;
+        if at >= self.is_in.len() {
+            self.is_in.resize((at + 1).next_power_of_two(), false);
+        }
+        if !std::mem::replace(&mut self.is_in[at], true) {
+            self.slots.push(slot);
+        }
+    }
+
+    /// Those that hold a face, ascending.
+    fn into_slots(mut self, graph: &Graph) -> Vec<u32> {
+        self.slots.retain(|slot| graph.node(*slot).is_some());
+        self.slots.sort_unstable();
+        self.slots
+    }
+}
+
+impl FromIterator<u32> for Touched {
+    fn from_iter<Slots: IntoIterator<Item = u32>>(slots: Slots) -> Self {
+        let mut touched = Self::default();
+        slots.into_iter().for_each(|slot| touched.add(slot));
+        touched
+    }
+}
+
 /// Faces in slots, and their nearest neighbours. A slot is a small number that stays with a face while it is here.
 pub(crate) struct Graph {
     calibration: Calibration,
@@ -79,6 +117,7 @@ pub(crate) struct Graph {
     /// Slot to position in the index.
     position: Vec<u32>,
     free: Vec<u32>,
+    many: usize,
 }
 
 impl Graph {
@@ -106,7 +145,13 @@ impl Graph {
             at: Vec::new(),
             position: Vec::new(),
             free: Vec::new(),
+            many: MANY,
         })
+    }
+
+    /// From how many faces at once on they are put into cells.
+    pub(crate) fn set_many(&mut self, many: usize) {
+        self.many = many;
     }
 
     /// Number of slots, empty ones included.
@@ -172,14 +217,65 @@ impl Graph {
         }
         let fresh: Vec<&FaceVector> = faces.iter().filter(|face| !self.holds(face)).collect();
         let replaced: Vec<_> = fresh.iter().map(|face| face.id).collect();
-        let mut touched = self.remove(&replaced, factory)?;
-        for block in fresh.chunks(BLOCK) {
-            self.insert_block(block, &mut touched)?;
+        let mut touched: Touched = self.remove(&replaced, factory)?.into_iter().collect();
+        let are_cells_quicker = self.calibration.members() >= CELLS * CELLS;
+        if self.slots.is_empty() && fresh.len() >= self.many && are_cells_quicker {
+            self.insert_in_cells(&fresh, factory)?;
+            touched = (0..self.nodes.len() as u32).collect();
+        } else {
+            for block in fresh.chunks(BLOCK) {
+                self.insert_block(block, &mut touched)?;
+            }
         }
-        touched.retain(|slot| self.node(*slot).is_some());
-        touched.sort_unstable();
-        touched.dedup();
-        Ok(touched)
+        Ok(touched.into_slots(self))
+    }
+
+    /// Adds the first faces of all, and looks for the neighbours of each only among the faces that share a cell with it:
+    /// those for whom the same members of the cohort are among the likest.
+    fn insert_in_cells(&mut self, faces: &[&FaceVector], factory: &dyn IndexFactory) -> Result<(), IndexError> {
+        let mut cells: Vec<Vec<u32>> = vec![Vec::new(); self.calibration.members()];
+        for block in faces.chunks(BLOCK) {
+            let fresh = self.take_block(block, CELLS)?;
+            for (slot, its_cells) in fresh {
+                its_cells.iter().for_each(|cell| cells[*cell as usize].push(slot));
+            }
+        }
+        let mut touched = Touched::default();
+        for members in cells.into_iter().filter(|members| members.len() > 1) {
+            let mut index = factory.create(self.dimensions)?;
+            for block in members.chunks(BLOCK) {
+                let queries: Vec<f32> = block.iter().flat_map(|slot| self.vector(*slot)).copied().collect();
+                let lowest = block.iter().map(|slot| self.level(*slot)).fold(f32::INFINITY, f32::min);
+                index.add(&queries)?;
+                let rows = index.range(&queries, block.len(), self.reach(lowest))?;
+                for (slot, row) in block.iter().zip(rows) {
+                    // Slots ascend, as positions do: each pair comes once.
+                    let earlier = row.iter().map(|found| members[found.position]).filter(|other| other < slot);
+                    earlier.for_each(|other| self.link(*slot, other, &mut touched));
+                }
+            }
+        }
+        self.ask_neighbours(&mut touched);
+        Ok(())
+    }
+
+    /// Looks among the neighbours of each face's neighbours for those that share no cell with it (Dong et al. 2011).
+    fn ask_neighbours(&mut self, touched: &mut Touched) {
+        let mut seen: Vec<u32> = Vec::new();
+        for slot in 0..self.nodes.len() as u32 {
+            if self.near[slot as usize].len() == self.k {
+                continue;
+            }
+            seen.clear();
+            let to = |edge: Edge| edge.to;
+            seen.extend(self.edges(slot).map(to).flat_map(|near| self.edges(near).map(to)));
+            seen.sort_unstable();
+            seen.dedup();
+            let known: Vec<u32> = self.near[slot as usize].iter().map(|edge| edge.to).collect();
+            for other in seen.iter().filter(|other| **other != slot && !known.contains(other)) {
+                self.link(slot, *other, touched);
+            }
+        }
     }
 
     fn holds(&self, face: &FaceVector) -> bool {
@@ -191,30 +287,35 @@ impl Graph {
         })
     }
 
-    fn insert_block(&mut self, block: &[&FaceVector], touched: &mut Vec<u32>) -> Result<(), IndexError> {
-        let mut queries = Vec::with_capacity(block.len() * self.dimensions);
+    /// Puts faces into slots and into the index, without a neighbour; returns the slots, each with so many cells.
+    fn take_block(&mut self, block: &[&FaceVector], cells: usize) -> Result<Vec<(u32, Vec<u32>)>, IndexError> {
+        let mut added = Vec::with_capacity(block.len() * self.dimensions);
         let mut fresh = Vec::with_capacity(block.len());
         let vectors: Vec<&[f32]> = block.iter().map(|face| face.embedding.as_slice()).collect();
-        let mut lowest_here = f32::INFINITY;
-        for (face, (vector, level)) in block.iter().zip(self.calibration.apply(&vectors)) {
+        for (face, seen) in block.iter().zip(self.calibration.apply(&vectors, cells)) {
             if self.slots.contains_key(&face.id) {
                 continue; // Twice in one call.
             }
-            lowest_here = lowest_here.min(level);
+            self.lowest = self.lowest.min(seen.level);
             let given = digest_of(&face.embedding);
             let (id, image, quality, capture) = (face.id, face.image, face.quality, face.capture);
-            let node = Node { id, image, quality, level, capture, given };
-            fresh.push(self.take_slot(node, &vector));
-            queries.extend(vector);
+            let node = Node { id, image, quality, level: seen.level, capture, given };
+            let slot = self.take_slot(node, &seen.vector);
+            self.position[slot as usize] = u32::try_from(self.at.len()).unwrap_or(GONE);
+            self.at.push(slot);
+            fresh.push((slot, seen.cells));
+            added.extend(seen.vector);
         }
-        self.lowest = self.lowest.min(lowest_here);
-        for slot in &fresh {
-            self.position[*slot as usize] = u32::try_from(self.at.len()).unwrap_or(GONE);
-            self.at.push(*slot);
-        }
-        self.index.add(&queries)?;
+        self.index.add(&added)?;
+        Ok(fresh)
+    }
+
+    fn insert_block(&mut self, block: &[&FaceVector], touched: &mut Touched) -> Result<(), IndexError> {
+        let fresh: Vec<u32> = self.take_block(block, 0)?.into_iter().map(|(slot, _)| slot).collect();
+        let queries: Vec<f32> = fresh.iter().flat_map(|slot| self.vector(*slot)).copied().collect();
+        let lowest = fresh.iter().map(|slot| self.level(*slot)).fold(f32::INFINITY, f32::min);
         // The answers hold every pair of this block twice, and each pair with an earlier face once.
-        let rows = self.index.range(&queries, fresh.len(), self.reach(lowest_here))?;
+        let rows = self.index.range(&queries, fresh.len(), self.reach(lowest))?;
         for (slot, row) in fresh.iter().zip(rows) {
             let position = self.position[*slot as usize];
             for found in row.iter().filter(|found| found.position < position as usize) {
@@ -223,9 +324,9 @@ impl Graph {
                     self.link(*slot, other, touched);
                 }
             }
-            touched.push(*slot);
+            touched.add(*slot);
             if let Some(node) = self.node(*slot) {
-                touched.extend(self.photo(node.image));
+                self.photo(node.image).iter().for_each(|slot| touched.add(*slot));
             }
         }
         Ok(())
@@ -257,7 +358,7 @@ impl Graph {
         slot
     }
 
-    fn link(&mut self, a: u32, b: u32, touched: &mut Vec<u32>) {
+    fn link(&mut self, a: u32, b: u32, touched: &mut Touched) {
         let (Some(left), Some(right)) = (self.node(a), self.node(b)) else { return };
         let excess = self.excess(a, b);
         if left.image != right.image && excess >= self.floor {
@@ -267,20 +368,22 @@ impl Graph {
     }
 
     /// Takes `to` among the nearest of `from` where it is near enough; the farthest goes where there are too many.
-    fn offer(&mut self, from: u32, to: u32, excess: f32, touched: &mut Vec<u32>) {
+    fn offer(&mut self, from: u32, to: u32, excess: f32, touched: &mut Touched) {
         let edge = Edge { to, excess };
         let at = self.near[from as usize].partition_point(|held| self.nearer(held, &edge) == Ordering::Less);
-        if at >= self.k {
+        let known = self.near[from as usize].get(at).is_some_and(|held| held.to == to);
+        if at >= self.k || known {
             return;
         }
         self.near[from as usize].insert(at, edge);
         self.held[to as usize].push(Edge { to: from, excess });
-        touched.extend([from, to]);
+        touched.add(from);
+        touched.add(to);
         if self.near[from as usize].len() > self.k
             && let Some(gone) = self.near[from as usize].pop()
         {
             self.unhold(gone.to, from);
-            touched.push(gone.to);
+            touched.add(gone.to);
         }
     }
 
@@ -298,12 +401,12 @@ impl Graph {
 
     /// Takes faces away and returns the slots whose edges changed. Ids that are not here are passed over.
     pub(crate) fn remove(&mut self, ids: &[FaceId], factory: &dyn IndexFactory) -> Result<Vec<u32>, IndexError> {
-        let (mut touched, mut short) = (Vec::new(), Vec::new());
+        let (mut touched, mut short) = (Touched::default(), Vec::new());
         for id in ids {
             let Some(slot) = self.slots.remove(id) else { continue };
             for edge in std::mem::take(&mut self.near[slot as usize]) {
                 self.unhold(edge.to, slot);
-                touched.push(edge.to);
+                touched.add(edge.to);
             }
             for holder in std::mem::take(&mut self.held[slot as usize]) {
                 let near = &mut self.near[holder.to as usize];
@@ -311,13 +414,13 @@ impl Graph {
                     short.push(holder.to); // It had to leave others out.
                 }
                 near.retain(|edge| edge.to != slot);
-                touched.push(holder.to);
+                touched.add(holder.to);
             }
             if let Some(node) = self.nodes[slot as usize].take()
                 && let Some(photo) = self.photos.get_mut(&node.image)
             {
                 photo.retain(|other| *other != slot);
-                touched.extend_from_slice(photo);
+                photo.iter().for_each(|slot| touched.add(*slot));
                 if photo.is_empty() {
                     self.photos.remove(&node.image);
                 }
@@ -329,14 +432,11 @@ impl Graph {
             self.reindex(factory)?;
         }
         self.refill(short, &mut touched)?;
-        touched.retain(|slot| self.node(*slot).is_some());
-        touched.sort_unstable();
-        touched.dedup();
-        Ok(touched)
+        Ok(touched.into_slots(self))
     }
 
     /// Looks for the neighbours that a full list had left out before it lost one.
-    fn refill(&mut self, mut short: Vec<u32>, touched: &mut Vec<u32>) -> Result<(), IndexError> {
+    fn refill(&mut self, mut short: Vec<u32>, touched: &mut Touched) -> Result<(), IndexError> {
         short.retain(|slot| self.node(*slot).is_some());
         short.sort_unstable();
         short.dedup();

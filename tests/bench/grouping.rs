@@ -141,6 +141,17 @@ fn b_cubed(groups: &[Vec<FaceId>], truth: &HashMap<FaceId, usize>) -> (f64, f64,
     (precision, recall, 2.0 * precision * recall / (precision + recall))
 }
 
+/// The share of `count` faces that are with the same faces, or with none, in both groupings.
+fn share_alike(groups: &[Vec<FaceId>], others: &[Vec<FaceId>], count: usize) -> f64 {
+    let home: HashMap<FaceId, &Vec<FaceId>> =
+        groups.iter().flat_map(|group| group.iter().map(move |face| (*face, group))).collect();
+    let other: HashMap<FaceId, &Vec<FaceId>> =
+        others.iter().flat_map(|group| group.iter().map(move |face| (*face, group))).collect();
+    let differ = home.iter().filter(|(face, group)| other.get(face) != Some(group)).count();
+    let only_there = other.keys().filter(|face| !home.contains_key(face)).count();
+    1.0 - (differ + only_there) as f64 / count as f64
+}
+
 /// Resident bytes: now, and the most there ever were.
 fn resident() -> (f64, f64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -165,7 +176,13 @@ fn tuned(params: &Params, settings: &[(String, f64)]) -> Result<Params, Failure>
     Ok(serde_json::from_value(all)?)
 }
 
-fn case(count: usize, dimensions: usize, trials: usize, settings: &[(String, f64)]) -> Result<(), Failure> {
+fn case(
+    count: usize,
+    dimensions: usize,
+    trials: usize,
+    cells: Option<usize>,
+    settings: &[(String, f64)],
+) -> Result<(), Failure> {
     let mut world = World::new(dimensions);
     let (faces, truth) = world.gallery(count);
     let params = tuned(&Params::around(if dimensions >= 512 { 0.42 } else { 0.38 }), settings)?;
@@ -194,6 +211,22 @@ fn case(count: usize, dimensions: usize, trials: usize, settings: &[(String, f64
         held / 1024.0,
         input / count as f64 / 1024.0,
     );
+
+    if let Some(cells) = cells {
+        let start = Instant::now();
+        let mut other = Clustering::new(params.clone(), Calibration::learn(&params, dimensions, &faces), &FlatFactory)?;
+        other.search_in_cells_from(cells);
+        other.insert(&faces, &FlatFactory)?;
+        let time = start.elapsed();
+        let found = other.partition();
+        let (precision, recall, f) = b_cubed(&found, &truth);
+        println!(
+            "  in cells: {:.2} s; {:.3} % of faces grouped as by exact search; B-cubed precision {precision:.4}, recall {recall:.4}, \
+             F {f:.4}",
+            time.as_secs_f64(),
+            100.0 * share_alike(&groups, &found, count),
+        );
+    }
 
     let (mut inserts, mut partitions) = (Vec::new(), Vec::new());
     for _ in 0..trials {
@@ -325,7 +358,8 @@ fn run() -> Result<(), Failure> {
             return portraits(second, &settings);
         }
         let trials = settings.iter().position(|(name, _)| name == "trials").map(|at| settings.remove(at).1 as usize);
-        return case(first.parse()?, second.parse()?, trials.unwrap_or(TRIALS), &settings);
+        let cells = settings.iter().position(|(name, _)| name == "cells").map(|at| settings.remove(at).1 as usize);
+        return case(first.parse()?, second.parse()?, trials.unwrap_or(TRIALS), cells, &settings);
     }
     println!("machine: {}; seed {SEED}", machine());
     let program = std::env::current_exe()?;

@@ -1,5 +1,6 @@
 //! Behaviour of grouping as a whole, over seeded galleries.
 
+mod cells;
 mod constraints;
 mod identity;
 mod order;
