@@ -6,7 +6,7 @@
 //! components they touch. Poor faces connect nothing: each claims the group it resembles most.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{Decision, FaceVector, Verdict};
@@ -16,6 +16,7 @@ use crate::grouping::constraints::Constraints;
 use crate::grouping::evidence::needed;
 use crate::grouping::graph::Graph;
 use crate::grouping::linkage::{Item, agglomerate};
+use crate::grouping::moments::Moments;
 use crate::grouping::params::Params;
 use crate::grouping::units::Units;
 use crate::grouping::voices::Sum;
@@ -33,6 +34,7 @@ pub struct Clustering {
     params: Params,
     graph: Graph,
     constraints: Constraints,
+    moments: Moments,
     /// Faces that a name was said of, and not taken away: a person even where nobody else is.
     named: BTreeSet<FaceId>,
     /// Cluster of each slot; a cluster is called after its smallest slot.
@@ -71,9 +73,17 @@ impl Clustering {
     /// An empty clustering of vectors that a calibration fits.
     pub fn new(params: Params, calibration: Calibration, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
         let graph = Graph::new(calibration, params.edge, params.k, factory)?;
-        let (constraints, named) = (Constraints::default(), BTreeSet::new());
-        let (members, claims) = (HashMap::new(), HashMap::new());
-        Ok(Self { params, graph, constraints, named, cluster: Vec::new(), members, claims, place: Vec::new() })
+        Ok(Self {
+            params,
+            graph,
+            constraints: Constraints::default(),
+            moments: Moments::default(),
+            named: BTreeSet::new(),
+            cluster: Vec::new(),
+            members: HashMap::new(),
+            claims: HashMap::new(),
+            place: Vec::new(),
+        })
     }
 
     /// Looks for neighbours in cells, which is quicker and finds most of them, when at least `faces` come at once into
@@ -100,9 +110,17 @@ impl Clustering {
     /// Adds faces. Ones that are here already change nothing; ones that differ replace what was here.
     pub fn insert(&mut self, faces: &[FaceVector], factory: &dyn IndexFactory) -> Result<(), IndexError> {
         let ids: Vec<_> = faces.iter().map(|face| face.id).collect();
+        let image = |slot: u32| self.graph.node(slot).map(|node| node.image);
+        let mut images: BTreeSet<_> = ids.iter().filter_map(|id| image(self.graph.slot(*id)?)).collect();
         let mut touched = self.graph.insert(faces, factory)?;
         self.cluster.resize(self.graph.slots(), None);
-        touched.extend(ids.iter().flat_map(|id| self.reach(*id)));
+        let changed: HashSet<u32> = touched.iter().copied().collect();
+        let is_fresh = |face: &&FaceVector| self.graph.slot(face.id).is_some_and(|slot| changed.contains(&slot));
+        let fresh: Vec<_> = faces.iter().filter(is_fresh).collect();
+        images.retain(|image| self.graph.photo(*image).is_empty());
+        images.extend(fresh.iter().map(|face| face.image));
+        let stirred = self.moments.update(&self.graph, &self.params, &self.constraints, &images, &[]);
+        touched.extend(ids.iter().chain(&stirred).flat_map(|id| self.reach(*id)));
         self.update(&touched);
         Ok(())
     }
@@ -110,14 +128,17 @@ impl Clustering {
     /// Takes faces away. Ids that are not here are passed over.
     pub fn remove(&mut self, ids: &[FaceId], factory: &dyn IndexFactory) -> Result<(), IndexError> {
         let gone: Vec<_> = ids.iter().filter_map(|id| self.graph.slot(*id)).collect();
+        let node = |id: &FaceId| self.graph.node(self.graph.slot(*id)?);
+        let images: BTreeSet<ImageId> = ids.iter().filter_map(node).map(|node| node.image).collect();
         let mut touched = self.graph.remove(ids, factory)?;
+        let stirred = self.moments.update(&self.graph, &self.params, &self.constraints, &images, ids);
         for slot in gone {
             self.claims.remove(&slot);
             if let Some(key) = self.cluster[slot as usize].take() {
                 touched.extend(self.members.remove(&key).unwrap_or_default());
             }
         }
-        touched.extend(ids.iter().flat_map(|id| self.reach(*id)));
+        touched.extend(ids.iter().chain(&stirred).flat_map(|id| self.reach(*id)));
         self.update(&touched);
         Ok(())
     }
@@ -129,6 +150,7 @@ impl Clustering {
         if constraints != self.constraints {
             let mut spoken = std::mem::replace(&mut self.constraints, constraints).faces();
             spoken.extend(self.constraints.faces());
+            spoken.extend(self.moments.settle(&self.graph, &self.params, &self.constraints, &spoken));
             let touched: Vec<_> = spoken.into_iter().flat_map(|id| self.reach(id)).collect();
             self.update(&touched);
         }
@@ -171,9 +193,21 @@ impl Clustering {
         self.constraints.unit(id).unwrap_or_default().iter().filter_map(|mate| self.graph.slot(*mate)).collect()
     }
 
-    /// A face and its mates, whose voices may have changed, with all their neighbours.
-    fn reach(&self, id: FaceId) -> Vec<u32> {
+    /// The faces that are one person with this one in one moment, itself included.
+    pub(crate) fn moment(&self, id: FaceId) -> &[FaceId] {
+        self.moments.unit(id)
+    }
+
+    /// Slots of the faces that stay with this one: its mates, and those that are one person with it in one moment.
+    fn allies(&self, id: FaceId) -> Vec<u32> {
         let mut slots = self.mates(id);
+        slots.extend(self.moment(id).iter().filter_map(|ally| self.graph.slot(*ally)));
+        slots
+    }
+
+    /// A face and its allies, whose voices may have changed, with all their neighbours.
+    fn reach(&self, id: FaceId) -> Vec<u32> {
+        let mut slots = self.allies(id);
         slots.extend(self.graph.slot(id));
         let near: Vec<_> = slots.iter().flat_map(|slot| self.graph.edges(*slot)).map(|edge| edge.to).collect();
         slots.into_iter().chain(near).collect()
@@ -184,12 +218,12 @@ impl Clustering {
         self.graph.node(slot).is_some_and(|node| node.quality >= self.params.core_quality)
     }
 
-    /// Whether the vector of a face counts in clustering: it is good, or a person tied it to others none of which is.
+    /// Whether the vector of a face counts in clustering: it is good, or it stays with others none of which is.
     pub(crate) fn is_voice(&self, slot: u32) -> bool {
         self.is_core(slot)
             || self.id(slot).is_some_and(|id| {
-                let mates = self.mates(id);
-                mates.len() > 1 && !mates.iter().any(|mate| self.is_core(*mate))
+                let allies = self.allies(id);
+                allies.len() > 1 && !allies.iter().any(|ally| self.is_core(*ally))
             })
     }
 
@@ -210,7 +244,7 @@ impl Clustering {
     }
 
     fn is_free(&self, slot: u32) -> bool {
-        !self.is_voice(slot) && self.id(slot).is_none_or(|id| self.mates(id).len() < 2)
+        !self.is_voice(slot) && self.id(slot).is_none_or(|id| self.allies(id).len() < 2)
     }
 
     /// Clusters the components of the touched slots anew, and lets the poor faces near them claim again.
@@ -259,8 +293,8 @@ impl Clustering {
         let mut next = 0;
         while let Some(slot) = all.get(next).copied() {
             next += 1;
-            let mates = self.id(slot).map(|id| self.mates(id)).unwrap_or_default();
-            for other in mates.into_iter().chain(self.links(slot).map(|(to, _)| to)) {
+            let allies = self.id(slot).map(|id| self.allies(id)).unwrap_or_default();
+            for other in allies.into_iter().chain(self.links(slot).map(|(to, _)| to)) {
                 if place[other as usize] == UNSEEN {
                     place[other as usize] = 0;
                     all.push(other);
@@ -302,20 +336,24 @@ impl Clustering {
     }
 
     /// The faces of a component (ascending by face id) in units that stay together: faces that a person tied together,
-    /// and copies of one shot.
+    /// that are one person in one moment, and copies of one shot.
     fn units(&self, component: &[u32]) -> Vec<Vec<u32>> {
         let mut units = Units::new(component);
         for slot in component {
             let mates = self.id(*slot).map(|id| self.mates(id)).unwrap_or_default();
             mates.into_iter().for_each(|mate| units.unite(*slot, mate));
         }
+        let image = |slot: u32| self.graph.node(slot).map(|node| node.image);
+        let are_two = |a: u32, b: u32| {
+            let said = self.id(a).zip(self.id(b)).is_some_and(|(a, b)| self.constraints.said_apart(a, b));
+            said || image(a) == image(b)
+        };
         for slot in component {
-            for copy in self.copies(*slot) {
-                let apart = |a: &u32, b: &u32| {
-                    self.id(*a).zip(self.id(*b)).is_some_and(|(a, b)| self.constraints.said_apart(a, b))
-                };
-                if units.get(*slot).iter().all(|a| units.get(copy).iter().all(|b| !apart(a, b))) {
-                    units.unite(*slot, copy);
+            let of_moment = self.id(*slot).map(|id| self.moment(id)).unwrap_or_default();
+            for other in of_moment.iter().filter_map(|id| self.graph.slot(*id)).chain(self.copies(*slot)) {
+                let (own, theirs) = (units.get(*slot), units.get(other));
+                if !std::ptr::eq(own, theirs) && own.iter().all(|a| theirs.iter().all(|b| !are_two(*a, *b))) {
+                    units.unite(*slot, other);
                 }
             }
         }
@@ -339,6 +377,10 @@ impl Clustering {
         let mut shots = Units::new(voices);
         for slot in voices.iter() {
             self.copies(*slot).for_each(|copy| shots.unite(*slot, copy));
+            let of_moment = self.id(*slot).map(|id| self.moment(id)).unwrap_or_default();
+            let others = of_moment.iter().filter_map(|id| self.graph.slot(*id));
+            let alike = others.filter(|other| self.graph.similarity(*slot, *other) >= self.params.near_duplicate);
+            alike.for_each(|other| shots.unite(*slot, other));
         }
         let best = |shot: Vec<u32>| {
             shot.into_iter().max_by(|a, b| {

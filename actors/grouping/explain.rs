@@ -34,6 +34,8 @@ pub struct Step {
     pub probability: f32,
     /// Whether a person tied the two.
     pub said_same: bool,
+    /// Whether photos of one moment tied the two.
+    pub one_moment: bool,
 }
 
 /// The rule that decided.
@@ -51,6 +53,8 @@ pub enum Rule {
     Connected,
     /// Together: a person said so.
     SaidSame,
+    /// Together: each is the likest of the other in photos of one moment.
+    OneMoment,
     /// A person said that these two, or two faces tied to them, are two people.
     SaidNotSame {
         /// One face a person spoke of.
@@ -118,9 +122,9 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// The weakest step of the path that a person did not say.
+    /// The weakest step of the path that neither a person nor a moment tied.
     pub(crate) fn weakest(&self) -> Option<&Step> {
-        self.path.iter().filter(|step| !step.said_same).min_by(|x, y| x.excess.total_cmp(&y.excess))
+        self.path.iter().filter(|step| !step.said_same && !step.one_moment).min_by(|x, y| x.excess.total_cmp(&y.excess))
     }
 }
 
@@ -167,7 +171,11 @@ fn explain_in(clustering: &Clustering, vectors: &HashMap<FaceId, &[f32]>, a: Fac
     let path = widest(clustering, vectors, from, to, together.then_some(&left));
     let rule = if together {
         let said = clustering.constraints().unit(a).is_some_and(|unit| unit.contains(&b));
-        if said { Rule::SaidSame } else { Rule::Connected }
+        match said {
+            true => Rule::SaidSame,
+            false if clustering.moment(a).contains(&b) => Rule::OneMoment,
+            false => Rule::Connected,
+        }
     } else {
         cut(clustering, (a, b), &left, &right, &path)
     };
@@ -264,7 +272,8 @@ fn widest(
             break;
         }
         let mates = id(slot).and_then(|face| constraints.unit(face)).unwrap_or_default();
-        let tied = mates.iter().filter_map(|mate| graph.slot(*mate)).map(|mate| (mate, f32::INFINITY));
+        let of_moment = id(slot).map(|face| clustering.moment(face)).unwrap_or_default();
+        let tied = mates.iter().chain(of_moment).filter_map(|mate| graph.slot(*mate)).map(|mate| (mate, f32::INFINITY));
         let bridge = slot == from || clustering.is_voice(slot);
         let near = graph.edges(slot).filter(|_| bridge).map(|edge| (edge.to, edge.excess));
         for (next, excess) in tied.chain(near) {
@@ -279,10 +288,11 @@ fn widest(
     while let Some(before) = reached.get(&at).copied().filter(|before| *before != at) {
         if let (Some(x), Some(y)) = (id(before), id(at)) {
             let said_same = constraints.unit(x).is_some_and(|unit| unit.contains(&y));
+            let one_moment = clustering.moment(x).contains(&y);
             let excess = graph.excess(before, at);
             let probability = alone(clustering, excess);
             let similarity = cosine(vectors, x, y).unwrap_or_default();
-            steps.push(Step { from: x, to: y, similarity, excess, probability, said_same });
+            steps.push(Step { from: x, to: y, similarity, excess, probability, said_same, one_moment });
         }
         at = before;
     }
@@ -297,6 +307,7 @@ impl fmt::Display for Rule {
             Self::NotAFace { face } => write!(f, "{face} is not taken for a face, and is grouped with nothing"),
             Self::Connected => write!(f, "they are connected, and their group is alike on average"),
             Self::SaidSame => write!(f, "a person said that they are the same"),
+            Self::OneMoment => write!(f, "in photos of one moment each is most like the other"),
             Self::SaidNotSame { a, b } => write!(f, "a person said that {a} and {b} are two people"),
             Self::OnePhoto { image } => write!(f, "both are in photo {image}, and nobody is in a photo twice"),
             Self::LowQuality { face } => write!(f, "{face} is too poor to bridge, and resembles no group enough"),
@@ -332,7 +343,11 @@ impl fmt::Display for Explanation {
             )?;
         }
         for step in &self.path {
-            let said = if step.said_same { "  (a person said so)" } else { "" };
+            let said = match step {
+                Step { said_same: true, .. } => "  (a person said so)",
+                Step { one_moment: true, .. } => "  (photos of one moment)",
+                _ => "",
+            };
             let (similarity, percent) = (step.similarity, step.probability * 100.0);
             writeln!(f, "  {} - {}: {similarity:.3}, {percent:.0} %{said}", step.from, step.to)?;
         }

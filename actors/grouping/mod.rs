@@ -14,6 +14,7 @@ pub(crate) mod identity;
 pub(crate) mod kept;
 pub(crate) mod linkage;
 pub(crate) mod links;
+pub(crate) mod moments;
 pub mod non_faces;
 pub(crate) mod normal;
 pub(crate) mod params;

@@ -25,6 +25,8 @@ pub struct Params {
     pub lone: f32,
     /// How quickly it falls with the number of pairs: the rise is `lone * pairs ^ -decay`.
     pub decay: f32,
+    /// Two faces of one moment that are each other's likest are one person from this excess on.
+    pub moment: f32,
     /// What a wrong join costs, where a missed one costs 1. Groups join when the odds that they are one
     /// person are at least this.
     pub caution: f32,
@@ -58,6 +60,7 @@ impl Params {
             settled: 0.07,
             lone: 0.11,
             decay: 0.4,
+            moment: 0.06,
             caution: 1.0,
             core_quality: 0.35,
             contested: 0.25,
@@ -88,6 +91,7 @@ struct Stored {
     settled: Option<f32>,
     lone: Option<f32>,
     decay: Option<f32>,
+    moment: Option<f32>,
     caution: Option<f32>,
     core_quality: Option<f32>,
     contested: Option<f32>,
@@ -111,6 +115,7 @@ impl From<Stored> for Params {
             settled: stored.settled.unwrap_or(usual.settled),
             lone: stored.lone.unwrap_or(usual.lone),
             decay: stored.decay.unwrap_or(usual.decay),
+            moment: stored.moment.unwrap_or(usual.moment),
             caution: stored.caution.unwrap_or(usual.caution),
             core_quality: stored.core_quality.unwrap_or(usual.core_quality),
             contested: current(stored.contested).unwrap_or(usual.contested),

@@ -3,9 +3,11 @@
 mod cells;
 mod constraints;
 mod identity;
+mod moments;
 mod order;
 mod settled;
 
+use crate::domain::capture::{Capture, SeriesPlace, Taken};
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{Decision, FaceVector, GallerySnapshot, Partition, Reconciled, Verdict};
 use crate::domain::image::{ImageId, digest};
@@ -65,21 +67,38 @@ pub fn face(n: usize, image: usize, embedding: Vec<f32>, quality: f32) -> FaceVe
 }
 
 /// A messy gallery: some people, photos of one to three faces (now and then one person twice), poor faces, strangers,
-/// and few enough dimensions that strangers are often above the threshold.
+/// and few enough dimensions that strangers are often above the threshold. Of the photos a third has a time, a few
+/// minutes after each other, and a third a place in a series.
 pub fn gallery(seed: u64, photos: usize) -> Vec<FaceVector> {
     let mut rng = Rng(seed);
+    let mut times = Rng(seed ^ 0x71_3e5);
     let people: Vec<_> = (0..3 + photos / 8).map(|_| rng.direction(48)).collect();
     let mut faces = Vec::new();
     for photo in 0..photos {
+        let capture = match times.below(3) {
+            0 => Capture::default(),
+            1 => taken(times.below(photos * 2) as i64 * 60_000),
+            _ => in_series(photo as u64),
+        };
         for _ in 0..=rng.below(3) {
             let stranger = rng.below(6) == 0;
             let alike = 0.45 + 0.4 * rng.unit();
             let person = rng.below(people.len());
             let embedding = if stranger { rng.direction(48) } else { near(&mut rng, &people[person], alike) };
-            faces.push(face(faces.len(), photo, embedding, rng.unit()));
+            faces.push(FaceVector { capture, ..face(faces.len(), photo, embedding, rng.unit()) });
         }
     }
     faces
+}
+
+/// The capture of a photo with a time, in milliseconds.
+pub fn taken(local_ms: i64) -> Capture {
+    Capture { taken: Some(Taken { local_ms, offset_minutes: None }), ..Capture::default() }
+}
+
+/// The capture of a photo in a series.
+pub fn in_series(number: u64) -> Capture {
+    Capture { series: Some(SeriesPlace { series: 7, number }), ..Capture::default() }
 }
 
 /// Decisions about random faces.
