@@ -25,6 +25,8 @@ const BESIDE: usize = 16;
 const NEAR_NUMBERS: u64 = 3;
 /// How much less alike the second likest must be.
 const MARGIN: f32 = 0.05;
+/// How much more excess each doubling of the photos of a moment needs: among more people the likest says less.
+const CROWD: f32 = 0.01;
 /// How much more excess is needed where only names say that two photos are of one moment, and one face alone matches.
 const NAME_ALONE: f32 = 0.06;
 
@@ -89,10 +91,13 @@ impl Moments {
             }
         }
         for image in &region {
-            for (other, bond) in self.neighbours(*image) {
+            let neighbours = self.neighbours(*image);
+            for (other, bond) in &neighbours {
                 // Both are in the region: the pair comes twice.
-                if *image < other || !region.contains(&other) {
-                    self.match_photos(graph, params, *image, other, bond);
+                if image < other || !region.contains(other) {
+                    let most = neighbours.len().max(self.neighbours(*other).len());
+                    let needed = params.moment + CROWD * (most as f32).log2();
+                    self.match_photos(graph, params, [*image, *other], *bond, needed);
                 }
             }
         }
@@ -237,8 +242,8 @@ impl Moments {
     }
 
     /// Notes the faces of two photos of one moment that match.
-    fn match_photos(&mut self, graph: &Graph, params: &Params, a: ImageId, b: ImageId, bond: Bond) {
-        let [ours, theirs] = [a, b].map(|image| graph.photo(image));
+    fn match_photos(&mut self, graph: &Graph, params: &Params, images: [ImageId; 2], bond: Bond, needed: f32) {
+        let [ours, theirs] = images.map(|image| graph.photo(image));
         let mut found = Vec::new();
         for face in ours {
             let Some((other, excess)) = likest(graph, *face, theirs) else { continue };
@@ -246,11 +251,11 @@ impl Moments {
             let is_twice = [(*face, ours), (other, theirs)]
                 .iter()
                 .any(|(face, photo)| photo.iter().any(|o| o != face && graph.excess(*face, *o) >= params.contested));
-            if is_mutual && !is_twice && excess >= params.moment {
+            if is_mutual && !is_twice && excess >= needed {
                 found.push((*face, other, excess));
             }
         }
-        let needed = params.moment + if bond == Bond::Name && found.len() < 2 { NAME_ALONE } else { 0.0 };
+        let needed = needed + if bond == Bond::Name && found.len() < 2 { NAME_ALONE } else { 0.0 };
         for (face, other, excess) in found.into_iter().filter(|(.., excess)| *excess >= needed) {
             let (Some(x), Some(y)) = (graph.node(face), graph.node(other)) else { continue };
             self.matches.entry(x.id).or_default().push((y.id, excess));

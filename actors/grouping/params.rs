@@ -60,7 +60,7 @@ impl Params {
             settled: 0.07,
             lone: 0.11,
             decay: 0.4,
-            moment: 0.06,
+            moment: 0.05,
             caution: 1.0,
             core_quality: 0.35,
             contested: 0.25,

@@ -10,7 +10,7 @@ pub enum LabelsError {
     #[error("the labels cannot be read: {0}")]
     Csv(#[from] csv::Error),
     /// A column is missing.
-    #[error("the labels have no column {0:?}: they need photo and person, and may have overall")]
+    #[error("the labels have no column {0:?}: they need photo and person, and may have overall and taken")]
     Column(&'static str),
     /// A cell holds what its column must not.
     #[error("line {line} of the labels has {found:?} as {column}: {wanted}")]
@@ -34,6 +34,9 @@ pub enum LabelsError {
     },
 }
 
+/// Seconds since 1970 beyond which no photo is.
+const LATEST: f64 = 1e11;
+
 /// The label of one face.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct FaceLabel {
@@ -43,6 +46,8 @@ pub(crate) struct FaceLabel {
     pub person: Option<u32>,
     /// Overall quality, 0 to 1.
     pub quality: f32,
+    /// When the photo was taken, in milliseconds since 1970; none where nobody knows.
+    pub taken: Option<i64>,
 }
 
 /// Numbers for names, in order of appearance.
@@ -63,14 +68,15 @@ impl NameNumbers {
 }
 
 /// Reads exactly `count` labels. Columns: `photo` and `person` (any text; an empty person or -1 is
-/// unknown), and `overall` (quality, 1 where the column is missing). Other columns are passed over.
+/// unknown), `overall` (quality, 1 where the column is missing) and `taken` (seconds since 1970, empty
+/// where unknown). Other columns are passed over.
 pub(crate) fn read(from: impl Read, count: usize) -> Result<Vec<FaceLabel>, LabelsError> {
     let mut table = csv::Reader::from_reader(from);
     let header = table.headers()?.clone();
     let column = |name: &str| header.iter().position(|column| column.trim() == name);
     let photo = column("photo").ok_or(LabelsError::Column("photo"))?;
     let person = column("person").ok_or(LabelsError::Column("person"))?;
-    let overall = column("overall");
+    let (overall, taken) = (column("overall"), column("taken"));
     let (mut photos, mut people) = (NameNumbers::default(), NameNumbers::default());
     let mut labels = Vec::new();
     for record in table.into_records() {
@@ -97,11 +103,20 @@ pub(crate) fn read(from: impl Read, count: usize) -> Result<Vec<FaceLabel>, Labe
                 .filter(|quality| (0.0..=1.0).contains(quality))
                 .ok_or_else(|| fault("overall", text, "quality is a number from 0 to 1"))?,
         };
+        let taken = match taken.map(cell).filter(|text| !text.is_empty()) {
+            None => None,
+            Some(text) => {
+                let seconds = text.parse().ok().filter(|seconds: &f64| seconds.abs() < LATEST);
+                let wanted = "it is the number of seconds from 1970 to when the photo was taken, or empty";
+                Some((seconds.ok_or_else(|| fault("taken", text, wanted))? * 1_000.0).round() as i64)
+            }
+        };
         let person = Some(cell(person)).filter(|name| !["", "-1"].contains(name));
         labels.push(FaceLabel {
             photo: photos.number(cell(photo)),
             person: person.map(|name| people.number(name)),
             quality,
+            taken,
         });
     }
     match labels.len() {
@@ -117,11 +132,13 @@ mod tests {
     #[test]
     fn numbers_follow_the_order_of_appearance() {
         let text = "score,photo,person,overall\n.9,7,Ada,0.5\n.9,7,-1,1\n.8,\"a, b\",,0\n.7,9,Ada,1.0\n";
-        let label = |photo, person, quality| FaceLabel { photo, person, quality };
+        let label = |photo, person, quality| FaceLabel { photo, person, quality, taken: None };
         let expected = [label(0, Some(0), 0.5), label(0, None, 1.0), label(1, None, 0.0), label(2, Some(0), 1.0)];
         assert_eq!(read(text.as_bytes(), 4).unwrap(), expected);
         let without = read("person,photo\nx,1\n".as_bytes(), 1).unwrap();
         assert_eq!(without, [label(0, Some(0), 1.0)]);
+        let times = read("person,photo,taken\nx,1,1.5\nx,2,\n".as_bytes(), 2).unwrap();
+        assert_eq!(times.iter().map(|label| label.taken).collect::<Vec<_>>(), [Some(1_500), None]);
     }
 
     #[test]
@@ -133,6 +150,10 @@ mod tests {
         for quality in ["", "NaN", "inf", "-0.1", "1.1", "good"] {
             let fault = fault(&format!("photo,person,overall\n1,1,{quality}\n"));
             assert!(matches!(fault, LabelsError::Cell { line: 2, column: "overall", .. }), "{quality}: {fault}");
+        }
+        for taken in ["NaN", "inf", "1e12", "noon"] {
+            let fault = fault(&format!("photo,person,taken\n1,1,{taken}\n"));
+            assert!(matches!(fault, LabelsError::Cell { line: 2, column: "taken", .. }), "{taken}: {fault}");
         }
         assert!(matches!(fault("photo,person\n,1\n"), LabelsError::Cell { column: "photo", .. }));
         assert!(matches!(fault("photo,person\n1\n"), LabelsError::Csv(_)));

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use muster_actors::domain::capture::{Capture, Taken};
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::FaceVector;
 use muster_actors::domain::image::ImageId;
@@ -58,8 +59,8 @@ pub enum VectorsError {
 
 /// Reads vectors and labels. `vectors` is a two-dimensional float32 array (`.npy`), a row of length
 /// 1 for each face; `labels` is a CSV file with a line for each row: `photo` and `person`, and
-/// where it has them `overall` (quality, 0 to 1, else 1). An empty person or -1 is unknown. Ids of
-/// faces and images are the numbers of rows and photos.
+/// where it has them `overall` (quality, 0 to 1, else 1) and `taken` (seconds since 1970). An empty
+/// person or -1 is unknown. Ids of faces and images are the numbers of rows and photos.
 pub fn read(vectors: &Path, labels: &Path) -> Result<LabelledFaces, VectorsError> {
     let open = |path: &Path| File::open(path).map_err(|source| VectorsError::Open { path: path.to_owned(), source });
     let array = npy::read(open(vectors)?).map_err(|source| VectorsError::Npy { path: vectors.to_owned(), source })?;
@@ -76,11 +77,16 @@ pub fn read(vectors: &Path, labels: &Path) -> Result<LabelledFaces, VectorsError
             image: numbered_image(label.photo as usize),
             embedding: vector.iter().map(|v| v / length).collect(),
             quality: label.quality,
-            capture: Default::default(),
+            capture: Capture { taken: label.taken.map(at_place), ..Capture::default() },
         };
         faces.push((face, label.person));
     }
     Ok(LabelledFaces::new(faces))
+}
+
+/// A time without a zone.
+pub(crate) fn at_place(local_ms: i64) -> Taken {
+    Taken { local_ms, offset_minutes: None }
 }
 
 /// The id of the face with this number; ids ascend with numbers.

@@ -55,7 +55,7 @@ fn turned_faces_of_one_moment_are_together() {
     let snapshot = GallerySnapshot { faces, ..Default::default() };
     let why = explain(snapshot, &Params::default(), &ScanFactory, face_id(0), face_id(1)).expect("equal dimensions");
     assert_eq!((why.together, &why.rule), (true, &Rule::OneMoment), "{why}");
-    assert!(why.path[0].one_moment && (0.06..0.15).contains(&why.path[0].excess), "{why}");
+    assert!(why.path[0].one_moment && (0.05..0.15).contains(&why.path[0].excess), "{why}");
 }
 
 #[test]
