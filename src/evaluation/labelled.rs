@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use muster_actors::domain::capture::Capture;
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{FaceVector, GallerySnapshot, Partition};
 
@@ -37,6 +38,15 @@ impl LabelledFaces {
     /// The faces as grouping reads them, without anything that people said.
     pub fn snapshot(&self) -> GallerySnapshot {
         GallerySnapshot { faces: self.faces.clone(), ..GallerySnapshot::default() }
+    }
+
+    /// The same faces, of whose photos nothing else is known; none where nothing is known anyway.
+    pub fn without_captures(&self) -> Option<Self> {
+        let is_known = self.faces.iter().any(|face| face.capture != Capture::default());
+        is_known.then(|| {
+            let bare = |face: &FaceVector| FaceVector { capture: Capture::default(), ..face.clone() };
+            Self { faces: self.faces.iter().map(bare).collect(), people: self.people.clone() }
+        })
     }
 
     /// The groups of a partition of these faces. Faces that are not among them are left out.

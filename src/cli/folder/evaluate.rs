@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE.npy", requires = "labels")]
     vectors: Option<PathBuf>,
     /// A line for each row of --vectors: columns photo, person (-1 for unknown) and optionally
-    /// overall (quality)
+    /// overall (quality) and taken (seconds since 1970)
     #[arg(long, value_name = "FILE.csv", requires = "vectors", conflicts_with_all = ["photos", "synthetic"])]
     labels: Option<PathBuf>,
     /// Synthetic faces with the distances of the pack open
@@ -134,6 +134,10 @@ impl Args {
         let partition = grouping::group(faces.snapshot(), &figures.params)?.partition;
         let mut report = Report::new(library, faces);
         report.add("muster", model, faces, &faces.groups(&partition)).map_err(ReportError::from)?;
+        if let Some(bare) = faces.without_captures() {
+            let partition = grouping::group(bare.snapshot(), &figures.params)?.partition;
+            report.add("muster without times", model, &bare, &bare.groups(&partition)).map_err(ReportError::from)?;
+        }
         if self.peers {
             say(&format!("comparing {} faces two by two, then grouping them in six other ways", faces.faces().len()));
             report.add_peers(faces, figures.threshold)?;

@@ -10,12 +10,14 @@ mod random;
 #[cfg(test)]
 mod statistics;
 
+use std::collections::HashMap;
 use std::fmt;
 
+use muster_actors::domain::capture::Capture;
 use muster_actors::domain::gallery::FaceVector;
 
 use crate::LabelledFaces;
-use crate::vectors::{numbered_face, numbered_image};
+use crate::vectors::{at_place, numbered_face, numbered_image};
 use population::{Age, FaceShot, FaceSpace, SyntheticPerson};
 use random::RandomSource;
 
@@ -72,6 +74,9 @@ const COPIES: f32 = 0.03;
 /// Length of what differs between a vector and its copy's: another size or compression of the
 /// photo.
 const COPY_NOISE: f32 = 0.05;
+
+/// People at one event.
+const PEOPLE_OF_EVENT: i64 = 4;
 
 /// A face of a synthetic library.
 struct SyntheticFace {
@@ -188,18 +193,42 @@ impl SyntheticLibrary {
             seen.push(face.person);
             left -= 1;
         }
+        let times = times(&self.faces);
         let faces = self.faces.into_iter().enumerate().map(|(number, face)| {
             let vector = FaceVector {
                 id: numbered_face(number),
                 image: numbered_image(face.photo),
                 embedding: face.vector,
                 quality: face.quality,
-                capture: Default::default(),
+                capture: Capture { taken: times.get(&face.photo).copied().map(at_place), ..Capture::default() },
             };
             (vector, Some(face.person))
         });
         LabelledFaces::new(faces.collect())
     }
+}
+
+/// When each photo was taken, in milliseconds: an event a day, of two moments each of a few people, half a minute apart.
+/// Who is at an event is random.
+fn times(faces: &[SyntheticFace]) -> HashMap<usize, i64> {
+    let mut first: HashMap<u32, usize> = HashMap::new();
+    for face in faces {
+        let earliest = first.entry(face.person).or_insert(face.moment);
+        *earliest = face.moment.min(*earliest);
+    }
+    let (mut pairs, mut shots, mut times) = (HashMap::new(), HashMap::new(), HashMap::new());
+    for face in faces {
+        let of_person = face.moment - first[&face.person];
+        let next = pairs.len() as i64;
+        let pair = *pairs.entry((face.person, of_person / 2)).or_insert(next);
+        times.entry(face.photo).or_insert_with(|| {
+            let shot = shots.entry(face.moment).or_insert(0_i64);
+            *shot += 1;
+            let moment = 2 * (pair % PEOPLE_OF_EVENT) + (of_person % 2) as i64;
+            (pair / PEOPLE_OF_EVENT) * 86_400_000 + moment * 30_000 + *shot * 500
+        });
+    }
+    times
 }
 
 #[cfg(test)]
