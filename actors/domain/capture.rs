@@ -22,7 +22,8 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Completes what is stored of a photo with what its key says. A time inside the file wins over one in its name.
+    /// Completes what is stored of a photo with what its key says. A time inside the file wins over
+    /// one in its name.
     pub fn new(taken: Option<Taken>, picture: Option<PictureHash>, key: &str) -> Self {
         Self { taken: taken.or_else(|| Taken::from_name(key)), picture, series: SeriesPlace::from_key(key) }
     }
@@ -91,8 +92,9 @@ impl Taken {
     }
 }
 
-/// Days from the start of 1970 to a date of the Gregorian calendar, whose year begins in March here, so that a leap
-/// day is the last of a year. <https://howardhinnant.github.io/date_algorithms.html>
+/// Days from the start of 1970 to a date of the Gregorian calendar, whose year begins in March
+/// here, so that a leap day is the last of a year.
+/// <https://howardhinnant.github.io/date_algorithms.html>
 fn days_since_1970(year: u32, month: u32, day: u32) -> i64 {
     let year = i64::from(year) - i64::from(month <= 2);
     let day_of_year = (153 * ((i64::from(month) + 9) % 12) + 2) / 5 + i64::from(day) - 1;
@@ -129,8 +131,9 @@ impl fmt::Display for Taken {
     }
 }
 
-/// 64 bits that are nearly the same for pictures that look the same: another size, another encoding. Shown, and written
-/// in JSON, as 16 hexadecimal digits: not every reader of JSON has whole numbers of 64 bits.
+/// 64 bits that are nearly the same for pictures that look the same: another size, another
+/// encoding. Shown, and written in JSON, as 16 hexadecimal digits: not every reader of JSON has
+/// whole numbers of 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PictureHash(pub u64);
 

@@ -61,7 +61,8 @@ impl<'a> Digits<'a> {
             && separated(from + 2)
     }
 
-    /// The date at the beginning, and the place behind it: a run, and how many of its digits are used.
+    /// The date at the beginning, and the place behind it: a run, and how many of its digits are
+    /// used.
     fn date(&self) -> Option<([u32; 3], usize, usize)> {
         let (date, run, used) = match self.width(0) {
             8 => ([self.number(0, 0..4)?, self.number(0, 4..6)?, self.number(0, 6..8)?], 1, 0),
@@ -113,15 +114,16 @@ impl<'a> Digits<'a> {
     fn taken(&self) -> Option<Taken> {
         let (date, run, used) = self.date()?;
         let ([year, month, day], [hour, minute, second, millisecond]) = (date, self.time(run, used)?);
-        // Pixel phones name their photos by the time in UTC, everybody else by the clock of the place.
+        // Pixel phones name their photos by the time in UTC, everybody else by the clock of the
+        // place.
         let is_utc = self.name.starts_with("PXL_");
         Taken::new(ClockTime { year, month, day, hour, minute, second, millisecond }, is_utc.then_some(0))
     }
 }
 
 impl Taken {
-    /// Reads the time in a file's name, as phones and messengers write it: `IMG_20200706_101010.jpg`,
-    /// `2020-07-06 10.10.10.jpg`. A date alone is none.
+    /// Reads the time in a file's name, as phones and messengers write it:
+    /// `IMG_20200706_101010.jpg`, `2020-07-06 10.10.10.jpg`. A date alone is none.
     pub fn from_name(name: &str) -> Option<Self> {
         let name = name_of(name);
         let runs = digit_runs(name);
@@ -130,8 +132,8 @@ impl Taken {
 }
 
 impl SeriesPlace {
-    /// Takes the last digits of a file's name as its number in a series of the same folder. `None` where there are none,
-    /// or more than nine, which are an id.
+    /// Takes the last digits of a file's name as its number in a series of the same folder. `None`
+    /// where there are none, or more than nine, which are an id.
     pub fn from_key(key: &str) -> Option<Self> {
         let name = name_of(key);
         let folder = key.strip_suffix(name).unwrap_or_default();

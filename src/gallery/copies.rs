@@ -8,10 +8,11 @@ use muster_actors::domain::image::ImageId;
 
 use crate::view::{ImageRow, Original};
 
-/// Bits in which the hashes of two copies may differ; docs/grouping.md has what was measured. Up to 7, [`Bands`] finds
-/// them all.
+/// Bits in which the hashes of two copies may differ; docs/captures.md has what was measured. Up to
+/// 7, [`Bands`] finds them all.
 const MOST_DISTANCE: u32 = 2;
-/// Where both files say when they were taken, copies say the same: some programs drop the parts of a second.
+/// Where both files say when they were taken, copies say the same: some programs drop the parts of
+/// a second.
 const MOST_APART_MS: u64 = 1000;
 /// The aspect ratios of two copies differ by no more.
 const MOST_STRETCH: f64 = 0.02;
@@ -54,7 +55,8 @@ impl Photo {
     }
 }
 
-/// Hashes by their bands. Two hashes that differ in at most 7 bits have a band in which they differ in at most one.
+/// Hashes by their bands. Two hashes that differ in at most 7 bits have a band in which they differ
+/// in at most one.
 #[derive(Default)]
 struct Bands(HashMap<(u32, u16), Vec<usize>>);
 
@@ -84,9 +86,10 @@ pub struct Copies(HashMap<ImageId, ImageId>);
 impl Copies {
     /// Finds the copies among photos, which are in ascending order of their keys.
     ///
-    /// Two photos are copies when their hashes are at most 2 bits apart, their aspect ratios at most 2 %, they have
-    /// equally many faces, and their files do not name different times. The original is the one with most pixels, then most bytes, then the smallest key. An original
-    /// is never a copy itself.
+    /// Two photos are copies when their hashes are at most 2 bits apart, their aspect ratios at
+    /// most 2 %, they have equally many faces, and their files do not name different times. The
+    /// original is the one with most pixels, then most bytes, then the smallest key. An original is
+    /// never a copy itself.
     pub fn find(photos: &[Photo]) -> Self {
         let mut order: Vec<usize> = (0..photos.len()).collect();
         // Stable: of equals the smallest key is first.
@@ -148,7 +151,8 @@ mod tests {
             (vec![photo(1, 7, large, 9), photo(2, 7, (1900, 1500), 9)], vec![None, None]),
             (vec![photo(1, 7, large, 9), photo(2, 7, (3000, 4000), 9)], vec![None, None]),
             (vec![photo(1, 7, large, 9), Photo { faces: 1, ..photo(2, 7, small, 9) }], vec![None, None]),
-            // A chain: the second and third are near each other, but only the second is near the first.
+            // A chain: the second and third are near each other, but only the second is near the
+            // first.
             (
                 vec![photo(1, 0, large, 9), photo(2, 0b11, small, 8), photo(3, 0b1111, small, 7)],
                 vec![None, Some(1), None],

@@ -75,7 +75,8 @@ pub struct ImageRow {
     pub capture: Capture,
     /// When it was taken, where the file itself says so; `capture` has what its name says, else.
     pub taken_in_file: Option<Taken>,
-    /// The photo that it is a copy of; see [`crate::copies`]. Filled in where a whole gallery is at hand.
+    /// The photo that it is a copy of; see [`crate::copies`]. Filled in where a whole gallery is at
+    /// hand.
     pub copy_of: Option<Original>,
     /// How it ended.
     pub state: ImageState,

@@ -93,7 +93,8 @@ pub(super) fn quality(row: &Row<'_>, first: usize) -> rusqlite::Result<Quality> 
     })
 }
 
-/// Reads how a photo came about from `key, taken_local_ms, taken_offset, picture`, the first of them at `first`.
+/// Reads how a photo came about from `key, taken_local_ms, taken_offset, picture`, the first of
+/// them at `first`.
 pub(super) fn capture(row: &Row<'_>, first: usize) -> rusqlite::Result<Capture> {
     let key = row.get_ref(first)?.as_str().map_err(|e| damaged(first, e))?;
     let picture: Option<i64> = row.get(first + 3)?;

@@ -54,7 +54,8 @@ CREATE INDEX forgotten_faces_of_image ON forgotten_faces (image);
     "
 ALTER TABLE faces ADD COLUMN face REAL NOT NULL DEFAULT 1;
 ",
-    // How a photo came about; NULL where it is not known. The 64 bits of `picture` are those of a signed number.
+    // How a photo came about; NULL where it is not known. The 64 bits of `picture` are those of a
+    // signed number.
     "
 ALTER TABLE images ADD COLUMN taken_local_ms INTEGER;
 ALTER TABLE images ADD COLUMN taken_offset INTEGER;

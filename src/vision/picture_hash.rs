@@ -1,4 +1,5 @@
-//! 64 bits of what a picture looks like as a whole: nearly the same for copies of it in another size or encoding.
+//! 64 bits of what a picture looks like as a whole: nearly the same for copies of it in another
+//! size or encoding.
 
 use std::f32::consts::PI;
 
@@ -13,13 +14,14 @@ const FREQUENCIES: usize = 8;
 const SAMPLES: usize = 20;
 /// Sides below this are no picture.
 const LEAST_SIDE: u32 = 64;
-/// Grey levels of 255 that half of the waves reach in a picture with structure. Below it, the noise of an encoder
-/// turns more bits than copies may differ in.
+/// Grey levels of 255 that half of the waves reach in a picture with structure. Below it, the noise
+/// of an encoder turns more bits than copies may differ in.
 const LEAST_WAVE: f32 = 0.4;
 
-/// Hashes upright pixels, at whatever scale they were decoded. A bit says whether one of the lowest 8 × 8 frequencies
-/// of the picture's luma is above the median of them (the hash that is known as pHash). `None` for a picture without
-/// structure, such as a plain wall, most of whose bits would be noise.
+/// Hashes upright pixels, at whatever scale they were decoded. A bit says whether one of the lowest
+/// 8 × 8 frequencies of the picture's luma is above the median of them (the hash that is known as
+/// pHash). `None` for a picture without structure, such as a plain wall, most of whose bits would
+/// be noise.
 pub fn of(pixels: &Pixels) -> Option<PictureHash> {
     if pixels.width.min(pixels.height) < LEAST_SIDE {
         return None;
@@ -37,7 +39,8 @@ pub fn of(pixels: &Pixels) -> Option<PictureHash> {
     Some(PictureHash(waves.iter().fold(0, |hash, wave| hash << 1 | u64::from(*wave > median))))
 }
 
-/// Amplitudes, in grey levels, of the lowest frequencies of a grid: row by row of a discrete cosine transform (type II).
+/// Amplitudes, in grey levels, of the lowest frequencies of a grid: row by row of a discrete cosine
+/// transform (type II).
 fn waves(cells: &[[f32; CELLS]; CELLS]) -> [f32; FREQUENCIES * FREQUENCIES] {
     let wave = |frequency: usize, at: usize| (PI * frequency as f32 * (at as f32 + 0.5) / CELLS as f32).cos();
     let waves: [[f32; CELLS]; FREQUENCIES] = std::array::from_fn(|f| std::array::from_fn(|at| wave(f, at)));

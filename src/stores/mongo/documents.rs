@@ -152,8 +152,8 @@ pub fn image(Commit { image, content, timings, .. }: &Commit) -> Document {
     fields
 }
 
-/// When an image was taken, in milliseconds since the start of 1970 on the clock of the place; absent or null where the
-/// file does not say.
+/// When an image was taken, in milliseconds since the start of 1970 on the clock of the place;
+/// absent or null where the file does not say.
 pub const TAKEN: &str = "taken_local_ms";
 /// How far that clock is ahead of UTC, in minutes.
 pub const TAKEN_OFFSET: &str = "taken_offset";
@@ -165,8 +165,8 @@ pub fn capture_fields() -> Document {
     doc! { "key": 1, TAKEN: 1, TAKEN_OFFSET: 1, PICTURE: 1 }
 }
 
-/// How an image came about, from [`TAKEN`], [`TAKEN_OFFSET`], [`PICTURE`] and `key`. Images that an older release wrote
-/// have none but the last.
+/// How an image came about, from [`TAKEN`], [`TAKEN_OFFSET`], [`PICTURE`] and `key`. Images that an
+/// older release wrote have none but the last.
 pub fn capture(document: &Document) -> Result<Capture, MongoError> {
     let picture = maybe_whole(document, PICTURE)?.map(|bits| PictureHash(bits.cast_unsigned()));
     Ok(Capture::new(taken(document)?, picture, text(document, "key")?))

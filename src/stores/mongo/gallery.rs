@@ -101,8 +101,8 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<Read,
     Ok(Read { faces, doubted, members })
 }
 
-/// How the images with faces came about. Read before the faces: an image that is written in between raises the
-/// generation, and saving ends in a conflict.
+/// How the images with faces came about. Read before the faces: an image that is written in between
+/// raises the generation, and saving ends in a conflict.
 async fn captures(store: &MongoFaces, gallery: &GalleryId) -> Result<BTreeMap<ImageId, Capture>, MongoError> {
     let mut cursor = store
         .collection(names::IMAGES)

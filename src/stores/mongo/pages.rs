@@ -292,7 +292,8 @@ pub async fn copies(store: &MongoFaces, of: &GalleryId) -> Result<Copies, MongoE
     let mut fields = documents::capture_fields();
     fields.extend(doc! { "width": 1, "height": 1, "bytes": 1, "face_count": 1 });
     let filter = doc! { "gallery": &of.0, documents::PICTURE: { "$type": "long" } };
-    let found = store.collection(names::IMAGES).find(filter).projection(fields).sort(doc! { "bucket": 1, "key": 1 });
+    let images = store.collection(names::IMAGES);
+    let found = images.find(filter).projection(fields).sort(doc! { "bucket": 1, "key": 1 });
     let mut found = found.allow_disk_use(true).batch_size(BATCH).await?;
     let mut photos = Vec::new();
     while found.advance().await? {

@@ -33,8 +33,8 @@ impl CachedAnalyses {
     }
 }
 
-/// An analysis as the releases before this one kept it. Postcard has neither names nor defaults, so what is new stands
-/// behind it, where they do not look.
+/// An analysis as the releases before this one kept it. Postcard has neither names nor defaults, so
+/// what is new stands behind it, where they do not look.
 #[derive(Serialize, Deserialize)]
 struct Before<Faces> {
     width: u32,

@@ -36,8 +36,9 @@ pub fn orientation(tiff: Option<&[u8]>) -> u8 {
         .unwrap_or(1)
 }
 
-/// When the photo was taken, EXIF 2.32 section 4.6.5: the time of the shot, else that of the scan. `DateTime` does not
-/// count, because editors change it. `None` where the block is absent, broken or says nonsense.
+/// When the photo was taken, EXIF 2.32 section 4.6.5: the time of the shot, else that of the scan.
+/// `DateTime` does not count, because editors change it. `None` where the block is absent, broken
+/// or says nonsense.
 pub fn taken(tiff: Option<&[u8]>) -> Option<Taken> {
     let exif = read(tiff?)?;
     let time = |[clock, part, offset]: [Tag; 3]| {

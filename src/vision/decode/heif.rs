@@ -41,8 +41,8 @@ pub fn stored_size(bytes: &[u8]) -> Result<(u32, u32), Rejection> {
         .ok_or_else(missing)
 }
 
-/// The TIFF structure of the `Exif` item (ISO/IEC 23008-12 annex A.2.1), where it lies in one piece in this file, as
-/// every camera writes it.
+/// The TIFF structure of the `Exif` item (ISO/IEC 23008-12 annex A.2.1), where it lies in one piece
+/// in this file, as every camera writes it.
 pub(crate) fn exif(bytes: &[u8]) -> Option<&[u8]> {
     let meta = child(bytes, b"meta")?.get(4..)?;
     let item = exif_item(child(meta, b"iinf")?)?;

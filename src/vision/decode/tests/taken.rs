@@ -89,7 +89,8 @@ fn part(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat()
 }
 
-/// The head of a HEIC of 40 × 30 pixels with an EXIF block: in the file, or (method 1) among the metadata.
+/// The head of a HEIC of 40 × 30 pixels with an EXIF block: in the file, or (method 1) among the
+/// metadata.
 fn heic(tiff: &[u8], version: u8, method: u8) -> Vec<u8> {
     let block = [&6u32.to_be_bytes()[..], b"Exif\0\0", tiff].concat();
     let kind = part(b"ftyp", b"heic\0\0\0\0mif1heic");
