@@ -6,6 +6,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::capture::{PictureHash, Taken};
 use crate::domain::gallery::GalleryId;
 
 /// Where an image lives: a gallery's object in a bucket (fleet) or under a root folder (local).
@@ -214,6 +215,10 @@ pub struct Frame {
     pub height: u32,
     /// EXIF orientation, 1 to 8, already applied to `pixels`.
     pub orientation: u8,
+    /// When it was taken, where the file says so.
+    pub taken: Option<Taken>,
+    /// What `pixels` look like as a whole; `None` of a picture without structure.
+    pub picture: Option<PictureHash>,
     /// The encoded image, for a larger decode of faces that need one.
     pub source: Bytes,
 }
@@ -242,6 +247,12 @@ pub struct ImageRecord {
     pub height: u32,
     /// EXIF orientation, 1 to 8.
     pub orientation: u8,
+    /// When it was taken, where the file itself says so: what its name says is read from the key.
+    #[serde(default)]
+    pub taken: Option<Taken>,
+    /// What the picture looks like as a whole; `None` when never decoded, or without structure.
+    #[serde(default)]
+    pub picture: Option<PictureHash>,
     /// How it ended.
     pub state: ImageState,
     /// Why, when rejected.

@@ -5,6 +5,7 @@ pub mod cost;
 pub mod cutover_state;
 pub mod exit;
 pub mod face;
+pub mod file_name;
 pub mod gallery;
 pub mod histogram;
 pub mod image;

@@ -85,6 +85,8 @@ impl Item {
             width: 0,
             height: 0,
             orientation: 1,
+            taken: None,
+            picture: None,
             state,
             rejection: None,
             quality: self.quality,
@@ -102,24 +104,18 @@ impl Item {
 
     /// Ends as an image with the same bytes did.
     pub(crate) fn known(self, source: &Source, known: Known, model: &str) -> Finished {
-        let Known { width, height, orientation, faces } = known;
         let id = self.locator.id();
-        let faces = faces.into_iter().map(|found| face(id, model, found)).collect();
-        self.with(source, (width, height, orientation), faces, model)
+        let Known { width, height, orientation, taken, picture, faces } = known;
+        let faces: Vec<Face> = faces.into_iter().map(|found| face(id, model, found)).collect();
+        let image = ImageRecord { width, height, orientation, taken, picture, ..self.analysed(source, &faces, model) };
+        self.finished(source, image, faces)
     }
 
-    /// Ends with its faces, or as one in which none was found.
-    fn with(
-        self,
-        source: &Source,
-        (width, height, orientation): (u32, u32, u8),
-        faces: Vec<Face>,
-        model: &str,
-    ) -> Finished {
+    /// A record of this image with its faces, or as one in which none was found.
+    fn analysed(&self, source: &Source, faces: &[Face], model: &str) -> ImageRecord {
         let state = if faces.is_empty() { ImageState::NoFaces } else { ImageState::Indexed };
         let face_count = u32::try_from(faces.len()).unwrap_or(u32::MAX);
-        let image = ImageRecord { width, height, orientation, face_count, ..self.record(source, state, model) };
-        self.finished(source, image, faces)
+        ImageRecord { face_count, ..self.record(source, state, model) }
     }
 
     /// Ends as too poor.
@@ -133,18 +129,22 @@ impl Decoded {
     /// Ends with what a device found.
     pub(crate) fn analysed(self, found: Vec<FoundFace>, model: &str) -> Finished {
         let id = self.item.locator.id();
-        let faces = found.into_iter().map(|found| face(id, model, found)).collect();
-        let frame = &self.frame;
-        self.item.with(&self.source, (frame.width, frame.height, frame.orientation), faces, model)
+        let faces: Vec<Face> = found.into_iter().map(|found| face(id, model, found)).collect();
+        let image = self.framed(self.item.analysed(&self.source, &faces, model));
+        self.item.finished(&self.source, image, faces)
+    }
+
+    /// A record with what its frame says.
+    fn framed(&self, record: ImageRecord) -> ImageRecord {
+        let Frame { width, height, orientation, taken, picture, .. } = *self.frame;
+        ImageRecord { width, height, orientation, taken, picture, ..record }
     }
 
     /// Ends as rejected after it was decoded.
     pub(crate) fn rejected(self, rejection: Rejection, model: &str) -> Finished {
-        let mut finished = self.item.rejected(&self.source, rejection, model);
-        finished.commit.image.width = self.frame.width;
-        finished.commit.image.height = self.frame.height;
-        finished.commit.image.orientation = self.frame.orientation;
-        finished
+        let record = self.item.record(&self.source, ImageState::Rejected, model);
+        let image = self.framed(ImageRecord { rejection: Some(rejection), ..record });
+        self.item.finished(&self.source, image, Vec::new())
     }
 }
 

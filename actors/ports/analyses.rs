@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::capture::{PictureHash, Taken};
 use crate::domain::image::Frame;
 use crate::ports::engine::FoundFace;
 
@@ -18,6 +19,10 @@ pub struct Known {
     pub height: u32,
     /// EXIF orientation, 1 to 8.
     pub orientation: u8,
+    /// When it was taken, where the file says so.
+    pub taken: Option<Taken>,
+    /// What the picture looks like as a whole.
+    pub picture: Option<PictureHash>,
     /// By descending detector score.
     pub faces: Vec<FoundFace>,
 }
@@ -25,7 +30,8 @@ pub struct Known {
 impl Known {
     /// What a device found in a frame.
     pub fn new(frame: &Frame, faces: &[FoundFace]) -> Self {
-        Self { width: frame.width, height: frame.height, orientation: frame.orientation, faces: faces.to_vec() }
+        let &Frame { width, height, orientation, taken, picture, .. } = frame;
+        Self { width, height, orientation, taken, picture, faces: faces.to_vec() }
     }
 }
 

@@ -110,6 +110,8 @@ mod tests {
             width: 100,
             height: 100,
             orientation: 1,
+            taken: None,
+            picture: None,
             state: ImageState::Indexed,
             rejection: None,
             quality: None,

@@ -109,7 +109,7 @@ impl SimImages {
             return Err(Rejection::new(RejectReason::Corrupt, "simulated"));
         }
         let pixels = Pixels { width: 4, height: 4, data: vec![0; 48] };
-        Ok(Frame { pixels, scale: 1.0, width: 400, height: 400, orientation: 1, source })
+        Ok(Frame { pixels, scale: 1.0, width: 400, height: 400, orientation: 1, taken: None, picture: None, source })
     }
 }
 

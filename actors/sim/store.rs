@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Partition, Reconciled};
 use crate::domain::image::{ImageId, ImageState, RejectReason, Rejection};
@@ -141,13 +142,15 @@ impl Reached {
 fn vectors(state: &State, gallery: &GalleryId) -> Vec<FaceVector> {
     let of = state.images.values().filter(|commit| commit.image.locator.gallery == *gallery);
     let mut faces: Vec<FaceVector> = of
-        .flat_map(|commit| &commit.faces)
-        .map(|face| FaceVector {
-            id: face.id,
-            image: face.image,
-            embedding: face.embedding.clone(),
-            quality: face.quality.overall,
-            capture: Default::default(),
+        .flat_map(|Commit { image, faces, .. }| {
+            let capture = Capture::new(image.taken, image.picture, &image.locator.key);
+            faces.iter().map(move |face| FaceVector {
+                id: face.id,
+                image: face.image,
+                embedding: face.embedding.clone(),
+                quality: face.quality.overall,
+                capture,
+            })
         })
         .collect();
     faces.sort_by_key(|face| face.id);

@@ -171,7 +171,16 @@ mod tests {
     fn the_same_pixels_have_the_same_faces_of_unit_length() {
         let frame = |byte| {
             let pixels = Pixels { width: 2, height: 1, data: vec![byte; 6] };
-            Frame { pixels, scale: 1.0, width: 200, height: 100, orientation: 1, source: Bytes::new() }
+            Frame {
+                pixels,
+                scale: 1.0,
+                width: 200,
+                height: 100,
+                orientation: 1,
+                taken: None,
+                picture: None,
+                source: Bytes::new(),
+            }
         };
         let all: Vec<_> = (0..100).flat_map(|byte| faces(&frame(byte))).collect();
         assert!((30..100).contains(&all.len()), "{}", all.len());

@@ -2,6 +2,7 @@
 //! traits over which both a library and a fleet's database are read and corrected. Knows no store.
 
 pub mod album;
+pub mod copies;
 pub mod enrolment;
 mod error;
 pub mod pages;

@@ -1,5 +1,6 @@
 //! What people, export and report show: one struct a row.
 
+use muster_actors::domain::capture::{Capture, Taken};
 use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality};
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::image::{ImageId, ImageState, RejectReason};
@@ -70,6 +71,13 @@ pub struct ImageRow {
     pub height: u32,
     /// EXIF orientation, 1 to 8.
     pub orientation: u8,
+    /// How it came about: when it was taken, what it looks like as a whole.
+    pub capture: Capture,
+    /// When it was taken, where the file itself says so; `capture` has what its name says, else.
+    pub taken_in_file: Option<Taken>,
+    /// The photo that it is a copy of; see [`crate::copies`]. Filled in where a whole gallery is at
+    /// hand.
+    pub copy_of: Option<Original>,
     /// How it ended.
     pub state: ImageState,
     /// Why, when rejected.
@@ -82,6 +90,15 @@ pub struct ImageRow {
     pub face_count: u64,
     /// Id of the model pack.
     pub model: String,
+}
+
+/// A photo that another is a copy of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Original {
+    /// Its deterministic id.
+    pub id: ImageId,
+    /// Its path, as people read it.
+    pub path: String,
 }
 
 /// How many images ended in each state, how many faces there are, and how many are in a group.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use muster_gallery::told::{Moved, Renamed, Told};
-use muster_gallery::view::{FaceRow, ImageRow, Person as Group};
+use muster_gallery::view::{FaceRow, ImageRow, Original, Person as Group};
 use muster_worker::recognition::seen::{Seen, SeenFace};
 
 /// A group by its id and name.
@@ -118,6 +118,16 @@ impl From<FaceRow> for Face {
     }
 }
 
+/// A photo by its id and path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct PhotoRef {
+    /// Stable id.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    id: ImageId,
+    /// Relative to the library's folder, or absolute.
+    path: String,
+}
+
 /// A photo of the library.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Photo {
@@ -143,6 +153,12 @@ pub struct Photo {
     bytes: u64,
     /// Faces of it.
     face_count: u64,
+    /// When it was taken, by the clock of the place: ISO 8601, with the offset from UTC where that
+    /// is known.
+    #[schema(value_type = Option<String>, example = "2020-07-06T10:10:10.123+02:00")]
+    taken: Option<String>,
+    /// The photo that it is a copy of: the same picture, larger or better.
+    copy_of: Option<PhotoRef>,
     /// The faces, where one photo is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     faces: Option<Vec<Face>>,
@@ -162,6 +178,8 @@ impl Photo {
             height: row.height,
             bytes: row.bytes,
             face_count: row.face_count,
+            taken: row.capture.taken.map(|taken| taken.to_string()),
+            copy_of: row.copy_of.map(|Original { id, path }| PhotoRef { id, path }),
             faces,
         }
     }

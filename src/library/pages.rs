@@ -1,10 +1,11 @@
 //! Read models by pages, each from where the one before ended: for lists that may be long.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::image::{ImageId, ImageState};
+use muster_gallery::copies::Copies;
 use muster_gallery::pages::{Faces, Place};
 use muster_gallery::view::{FaceRow, ImageRow};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -81,6 +82,21 @@ pub fn count_images(db: &Connection, state: Option<ImageState>) -> Result<u64, L
 pub fn image(db: &Connection, id: ImageId) -> Result<Option<ImageRow>, LibraryError> {
     let mut select = db.prepare_cached(&format!("{} AND id = ?1", image_sql()))?;
     Ok(select.query_row(params![id.0], image_row).optional()?)
+}
+
+/// Says of listed images what they are copies of.
+pub fn note_copies(db: &Connection, copies: &Copies, rows: &mut [ImageRow]) -> Result<(), LibraryError> {
+    let mut path_of = HashMap::new();
+    for original in rows.iter().filter_map(|row| copies.original(row.id)).collect::<BTreeSet<_>>() {
+        path_of.extend(image(db, original)?.map(|row| (row.id, row.path)));
+    }
+    copies.note(rows, &path_of);
+    Ok(())
+}
+
+/// A number that is another one after a commit of any other connection.
+pub fn data_version(db: &Connection) -> Result<i64, LibraryError> {
+    Ok(db.pragma_query_value(None, "data_version", |row| row.get(0))?)
 }
 
 /// The groups that have a face in a photo whose key holds this text, whatever its case.

@@ -224,6 +224,8 @@ impl FolderQueue {
             width: 0,
             height: 0,
             orientation: 1,
+            taken: None,
+            picture: None,
             state: ImageState::Rejected,
             rejection: Some(rejection),
             quality: None,

@@ -1,5 +1,6 @@
 //! Rows to domain values and back. A value that cannot be read says that the file is damaged.
 
+use muster_actors::domain::capture::{Capture, PictureHash, Taken};
 use muster_actors::domain::face::{BBox, Landmarks, Quality, QualityReason};
 use muster_actors::domain::image::{ImageState, RejectReason};
 use rusqlite::Row;
@@ -90,6 +91,20 @@ pub(super) fn quality(row: &Row<'_>, first: usize) -> rusqlite::Result<Quality> 
         reasons: reasons(row, first + 12)?,
         face: row.get(first + 13)?,
     })
+}
+
+/// Reads how a photo came about from `key, taken_local_ms, taken_offset, picture`, the first of
+/// them at `first`.
+pub(super) fn capture(row: &Row<'_>, first: usize) -> rusqlite::Result<Capture> {
+    let key = row.get_ref(first)?.as_str().map_err(|e| damaged(first, e))?;
+    let picture: Option<i64> = row.get(first + 3)?;
+    Ok(Capture::new(taken(row, first + 1)?, picture.map(|bits| PictureHash(bits.cast_unsigned())), key))
+}
+
+/// Reads when a photo was taken, where its file says so, from `taken_local_ms, taken_offset`.
+pub(super) fn taken(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Taken>> {
+    let (local_ms, offset_minutes) = (row.get::<_, Option<i64>>(first)?, row.get(first + 1)?);
+    Ok(local_ms.map(|local_ms| Taken { local_ms, offset_minutes }))
 }
 
 fn reasons(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<QualityReason>> {

@@ -54,6 +54,13 @@ CREATE INDEX forgotten_faces_of_image ON forgotten_faces (image);
     "
 ALTER TABLE faces ADD COLUMN face REAL NOT NULL DEFAULT 1;
 ",
+    // How a photo came about; NULL where it is not known. The 64 bits of `picture` are those of a
+    // signed number.
+    "
+ALTER TABLE images ADD COLUMN taken_local_ms INTEGER;
+ALTER TABLE images ADD COLUMN taken_offset INTEGER;
+ALTER TABLE images ADD COLUMN picture INTEGER;
+",
 ];
 
 /// The newest version this program knows.
@@ -90,6 +97,7 @@ pub fn migrate(db: &mut Connection) -> Result<(), LibraryError> {
 
 #[cfg(test)]
 mod tests {
+    use muster_actors::domain::capture::Capture;
     use muster_actors::domain::gallery::GalleryId;
 
     use super::*;
@@ -118,7 +126,7 @@ mod tests {
         )
         .unwrap();
         migrate(&mut db).unwrap();
-        assert_eq!(version(&db).unwrap(), 2);
+        assert_eq!(version(&db).unwrap(), newest());
         let mut faces = Vec::new();
         crate::view::faces(&db, crate::view::Which::All, |face| {
             faces.push(face);
@@ -130,6 +138,43 @@ mod tests {
         let gallery = GalleryId("local".to_owned());
         let snapshot = crate::groups::snapshot(&mut db, &gallery).unwrap();
         assert_eq!((snapshot.faces.len(), snapshot.doubted.len(), snapshot.decisions.len()), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_file_of_version_2_keeps_faces_names_and_decisions_and_knows_no_captures() {
+        let mut db = Connection::open_in_memory().unwrap();
+        MIGRATIONS[..2].iter().for_each(|sql| db.execute_batch(sql).unwrap());
+        db.pragma_update(None, "application_id", APPLICATION).unwrap();
+        db.pragma_update(None, "user_version", 2).unwrap();
+        db.execute_batch(
+            "INSERT INTO galleries (name) VALUES ('local');
+             INSERT INTO images VALUES (1, randomblob(16), 1, '.', 'a.jpg', 'e', 1, 1, 1, 1, 'indexed', NULL, NULL, NULL,
+               1, 'm@1');
+             INSERT INTO images VALUES (2, randomblob(16), 1, '.', 'IMG_20200706_101010.jpg', 'e', 1, 1, 1, 1, 'no_faces',
+               NULL, NULL, NULL, 0, 'm@1');
+             INSERT INTO faces VALUES (1, randomblob(16), 1, 1, zeroblob(16), zeroblob(40), 0.5, 0.5, 0.5, 0.5, 0, 0, 0,
+               0, 40, 0.7, 9.0, 0.8, 'LOW_SCORE', zeroblob(8), 0.9);
+             INSERT INTO groups SELECT 1, zeroblob(16), id, zeroblob(8), 'Ada' FROM faces;
+             INSERT INTO members SELECT 1, id, zeroblob(16) FROM faces;
+             INSERT INTO decisions VALUES (1, 1, 1, 'name', (SELECT id FROM faces), NULL, 'Ada');",
+        )
+        .unwrap();
+        migrate(&mut db).unwrap();
+        assert_eq!(version(&db).unwrap(), 3);
+        let snapshot = crate::groups::snapshot(&mut db, &GalleryId("local".to_owned())).unwrap();
+        let [face] = &snapshot.faces[..] else { panic!("one face: {snapshot:?}") };
+        assert_eq!(face.capture, Capture::default());
+        assert_eq!(snapshot.previous.groups[0].name.as_deref(), Some("Ada"));
+        assert_eq!(snapshot.decisions.len(), 1);
+        let mut captures = Vec::new();
+        crate::view::images(&db, |image| {
+            captures.push((image.key, image.capture.taken.map(|taken| taken.to_string()), image.capture.picture));
+            Ok(())
+        })
+        .unwrap();
+        // What its name says is known without another look at the photo.
+        let named = ("IMG_20200706_101010.jpg".to_owned(), Some("2020-07-06T10:10:10".to_owned()), None);
+        assert_eq!(captures, [named, ("a.jpg".to_owned(), None, None)]);
     }
 
     #[test]

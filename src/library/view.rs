@@ -4,6 +4,7 @@ use muster_actors::domain::face::{FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState, Locator};
 use muster_gallery::LIBRARY_GALLERY;
+use muster_gallery::copies::{Copies, Photo};
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
@@ -152,29 +153,43 @@ pub fn images(db: &Connection, mut each: impl FnMut(ImageRow) -> Result<(), Libr
     Ok(())
 }
 
+/// The copies among all images, and what each is a copy of.
+pub fn copies(db: &Connection) -> Result<Copies, LibraryError> {
+    let mut select = db.prepare_cached(&format!("{} AND picture IS NOT NULL ORDER BY bucket, key", image_sql()))?;
+    let mut photos = Vec::new();
+    for image in select.query_map([], image_row)? {
+        photos.extend(Photo::of(&image?));
+    }
+    Ok(Copies::find(&photos))
+}
+
 pub(super) fn image_sql() -> String {
     format!(
-        "SELECT face_count, id, bucket, key, bytes, width, height, orientation, state, reason, detail, quality, model \
-         FROM images WHERE gallery = {MINE}"
+        "SELECT face_count, id, bucket, bytes, width, height, orientation, state, reason, detail, quality, model, \
+         key, taken_local_ms, taken_offset, picture FROM images WHERE gallery = {MINE}"
     )
 }
 
 pub(super) fn image_row(row: &Row<'_>) -> rusqlite::Result<ImageRow> {
+    let (bucket, key): (String, String) = (row.get(2)?, row.get(12)?);
     Ok(ImageRow {
         face_count: rows::unsigned(row, 0)?,
         id: ImageId(rows::id(row, 1)?),
-        path: key::shown(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?),
-        bucket: row.get(2)?,
-        key: row.get(3)?,
-        bytes: rows::unsigned(row, 4)?,
-        width: row.get(5)?,
-        height: row.get(6)?,
-        orientation: row.get(7)?,
-        state: rows::state(row, 8)?,
-        reason: rows::reject_reason(row, 9)?,
-        detail: row.get(10)?,
-        quality: row.get(11)?,
-        model: row.get(12)?,
+        path: key::shown(&bucket, &key),
+        bucket,
+        key,
+        bytes: rows::unsigned(row, 3)?,
+        width: row.get(4)?,
+        height: row.get(5)?,
+        orientation: row.get(6)?,
+        capture: rows::capture(row, 12)?,
+        taken_in_file: rows::taken(row, 13)?,
+        state: rows::state(row, 7)?,
+        reason: rows::reject_reason(row, 8)?,
+        detail: row.get(9)?,
+        quality: row.get(10)?,
+        model: row.get(11)?,
+        copy_of: None,
     })
 }
 
@@ -294,6 +309,8 @@ mod tests {
             width: 1,
             height: 1,
             orientation: 1,
+            taken: None,
+            picture: None,
             state: ImageState::Indexed,
             rejection: None,
             quality: None,

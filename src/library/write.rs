@@ -60,9 +60,11 @@ fn replace(db: &Connection, Commit { image, faces, .. }: &Commit) -> Result<(), 
     let number: i64 = db
         .prepare_cached(
             "INSERT INTO images (id, gallery, bucket, key, etag, bytes, width, height, orientation, state, reason, \
-             detail, quality, face_count, model) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15) \
+             detail, quality, face_count, model, taken_local_ms, taken_offset, picture) VALUES \
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18) \
              ON CONFLICT (id) DO UPDATE SET etag = ?5, bytes = ?6, width = ?7, height = ?8, orientation = ?9, \
-             state = ?10, reason = ?11, detail = ?12, quality = ?13, face_count = ?14, model = ?15 RETURNING n",
+             state = ?10, reason = ?11, detail = ?12, quality = ?13, face_count = ?14, model = ?15, \
+             taken_local_ms = ?16, taken_offset = ?17, picture = ?18 RETURNING n",
         )?
         .query_row(
             params![
@@ -81,6 +83,9 @@ fn replace(db: &Connection, Commit { image, faces, .. }: &Commit) -> Result<(), 
                 image.quality,
                 signed(kept.len() as u64),
                 image.model,
+                image.taken.map(|taken| taken.local_ms),
+                image.taken.and_then(|taken| taken.offset_minutes),
+                image.picture.map(|picture| picture.0.cast_signed()),
             ],
             |row| row.get(0),
         )?;

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use muster_actors::domain::capture::{PictureHash, Taken};
 use muster_actors::domain::image::{Frame, Pixels, RejectReason, Rejection};
 use muster_actors::ports::decoder::{DecodeError, Decoder};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ enum Answer {
         width: u32,
         height: u32,
         orientation: u8,
+        taken: Option<Taken>,
+        picture: Option<PictureHash>,
     },
     Rejected(Rejection),
     Failed(String),
@@ -141,9 +144,9 @@ impl IsolatedDecoder {
 impl Decoder for IsolatedDecoder {
     fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
         match self.ask(Ask::Decode, &source) {
-            Ok((Answer::Frame { columns, rows, scale, width, height, orientation }, data)) => {
+            Ok((Answer::Frame { columns, rows, scale, width, height, orientation, taken, picture }, data)) => {
                 let pixels = Pixels { width: columns, height: rows, data };
-                Ok(Frame { pixels, scale, width, height, orientation, source })
+                Ok(Frame { pixels, scale, width, height, orientation, taken, picture, source })
             }
             Ok((Answer::Rejected(rejection), _)) => Err(rejection.into()),
             Ok((Answer::Failed(detail), _)) => Err(DecodeError::Failed(detail)),
@@ -177,9 +180,9 @@ pub fn answer(decoder: &dyn Decoder, ask: Ask, from: &mut dyn Read, to: &mut dyn
         Ask::Header => (Answer::Judged(decoder.judge_header(&source)), Vec::new()),
         Ask::Thumbnail => (Answer::Judged(decoder.judge_thumbnail(&source)), Vec::new()),
         Ask::Decode => match decoder.decode(Bytes::from(source)) {
-            Ok(Frame { pixels, scale, width, height, orientation, .. }) => {
+            Ok(Frame { pixels, scale, width, height, orientation, taken, picture, .. }) => {
                 let Pixels { width: columns, height: rows, data } = pixels;
-                (Answer::Frame { columns, rows, scale, width, height, orientation }, data)
+                (Answer::Frame { columns, rows, scale, width, height, orientation, taken, picture }, data)
             }
             Err(DecodeError::Rejected(rejection)) => (Answer::Rejected(rejection), Vec::new()),
             Err(DecodeError::Failed(detail)) => (Answer::Failed(detail), Vec::new()),

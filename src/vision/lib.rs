@@ -11,6 +11,7 @@ pub mod decode;
 pub mod detect;
 pub mod isolated;
 pub mod letterbox;
+pub mod picture_hash;
 pub mod quality;
 pub mod second_look;
 pub mod thumbnail;

@@ -152,6 +152,8 @@ fn result(n: usize, faces: usize) -> Commit {
         width: 1,
         height: 1,
         orientation: 1,
+        taken: None,
+        picture: None,
         state: ImageState::Indexed,
         rejection: None,
         quality: None,
@@ -230,7 +232,7 @@ impl Objects for Nothing {
 impl Decoder for Nothing {
     fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
         let pixels = Pixels { width: 1, height: 1, data: vec![0; 3] };
-        Ok(Frame { pixels, scale: 1.0, width: 1, height: 1, orientation: 1, source })
+        Ok(Frame { pixels, scale: 1.0, width: 1, height: 1, orientation: 1, taken: None, picture: None, source })
     }
     fn judge_header(&self, _: &[u8]) -> Option<f32> {
         None

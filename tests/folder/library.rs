@@ -51,6 +51,8 @@ fn result(locator: Locator, etag: &str, faces: u8) -> Commit {
         width: 1,
         height: 1,
         orientation: 1,
+        taken: None,
+        picture: None,
         state,
         rejection: None,
         quality: None,

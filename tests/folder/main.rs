@@ -1,6 +1,7 @@
 //! What needs a folder and no server: the program on real photos, the command line, a library's histories, the models, and the
 //! parsers of outside bytes over kept seeds. One program, so that everything is linked once.
 
+mod captures;
 mod cli;
 mod evaluate;
 mod index;

@@ -1,5 +1,6 @@
 //! `muster export`: every face, for other programs. The same library gives the same bytes.
 
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +13,8 @@ use serde_json::json;
 use super::library::LibraryArgs;
 use crate::cli::CliError;
 use crate::cli::print::output;
+use muster_actors::domain::image::ImageId;
+use muster_gallery::copies::{Copies, Photo};
 use muster_gallery::view::{FaceRow, ImageRow};
 use muster_library::view::{self, Which};
 use muster_library::{Library, LibraryError};
@@ -21,8 +24,9 @@ use muster_library::{Library, LibraryError};
 #[command(after_help = "\
 Faces are sorted by path, in a photo by detector score. Paths are relative to the folder that holds the
 library, or absolute for photos elsewhere; names that are not UTF-8 begin with `bytes:` and are
-percent-encoded. What looked like a face and is none is there too: the last columns say how likely it is a
-face, and whether it counts as one.
+percent-encoded. What looked like a face and is none is there too: `face_probability` says how likely it
+is a face, `is_face` whether it counts as one. `taken` is when the photo was taken, in ISO 8601, by its
+EXIF data or else by its name; `copy_of` is the path of the photo that it is a smaller or poorer copy of.
 
 Examples:
   muster export --csv > faces.csv
@@ -98,6 +102,8 @@ const COLUMNS: &[&str] = &[
     "name",
     "face_probability",
     "is_face",
+    "taken",
+    "copy_of",
 ];
 
 fn csv(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
@@ -107,6 +113,13 @@ fn csv(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
         other => CliError::Io(std::io::Error::other(format!("{other:?}"))),
     };
     table.write_record(COLUMNS).map_err(fault)?;
+    let mut origins = HashMap::new();
+    for image in images(library)? {
+        let (taken, copy_of) = origin(&image);
+        if taken.is_some() || copy_of.is_some() {
+            origins.insert(image.id, [taken, copy_of.map(str::to_owned)].map(Option::unwrap_or_default));
+        }
+    }
     each(library, |f| {
         let q = &f.quality;
         let mut cells = vec![f.path.clone(), f.id.to_string()];
@@ -119,9 +132,32 @@ fn csv(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
         cells.push(f.name.unwrap_or_default());
         cells.push(f.quality.face.to_string());
         cells.push(f.is_face.to_string());
+        cells.extend(origins.get(&f.image).cloned().unwrap_or_default());
         table.write_record(&cells).map_err(fault)
     })?;
     Ok(table.flush()?)
+}
+
+/// All images, by path, with what they are copies of.
+fn images(library: &Library) -> Result<Vec<ImageRow>, LibraryError> {
+    let mut images: Vec<ImageRow> = Vec::new();
+    view::images(library.db(), |image| {
+        images.push(image);
+        Ok(())
+    })?;
+    let photos: Vec<Photo> = images.iter().filter_map(Photo::of).collect();
+    let copies = Copies::find(&photos);
+    let originals: HashSet<ImageId> = images.iter().filter_map(|image| copies.original(image.id)).collect();
+    let originals = images.iter().filter(|image| originals.contains(&image.id));
+    let path_of = originals.map(|image| (image.id, image.path.clone())).collect();
+    copies.note(&mut images, &path_of);
+    Ok(images)
+}
+
+/// When an image was taken, and the path of the one that it is a copy of.
+fn origin(image: &ImageRow) -> (Option<String>, Option<&str>) {
+    let taken = image.capture.taken.map(|taken| taken.to_string());
+    (taken, image.copy_of.as_ref().map(|original| original.path.as_str()))
 }
 
 /// The names of what is wrong with a face.
@@ -173,19 +209,15 @@ impl<'a> List<'a> {
 fn json(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "{{\"format\": 1,")?;
     let mut list = List::open(out, "images")?;
-    let mut images: Vec<ImageRow> = Vec::new();
-    view::images(library.db(), |image| {
-        images.push(image);
-        Ok(())
-    })?;
-    for i in &images {
+    for i in &images(library)? {
+        let (taken, copy_of) = origin(i);
         let rejection = i.reason.map(|reason| json!({ "reason": reason.as_str(), "detail": i.detail }));
         list.push(&json!({
             "path": i.path, "id": i.id, "state": i.state, "rejection": rejection, "bytes": i.bytes, "width": i.width,
             "height": i.height, "orientation": i.orientation, "quality": i.quality, "faces": i.face_count, "model": i.model,
+            "taken": taken, "copy_of": copy_of,
         }))?;
     }
-    drop(images);
     list.close(",\n")?;
     let mut list = List::open(out, "faces")?;
     each(library, |f| {

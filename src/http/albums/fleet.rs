@@ -19,6 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tracing::Instrument;
 
 use muster_config::Settings;
+use muster_gallery::copies::Copies;
 use muster_gallery::enrolment::{self, Newcomer};
 use muster_gallery::pages::{Faces, Part, Place};
 use muster_gallery::receipt::Receipt;
@@ -35,7 +36,7 @@ const KEPT: usize = 128 << 20;
 const CONFLICTS: u32 = 4;
 /// Longer each time.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Galleries whose list of people is kept.
+/// Galleries whose list of people, and whose copies, are kept.
 const LISTS: usize = 64;
 
 type People = (u64, Arc<Vec<Person>>);
@@ -51,6 +52,7 @@ struct Shared {
     /// Of those who name none; empty where the service has none.
     own: String,
     people: Mutex<HashMap<GalleryId, People>>,
+    copies: Mutex<HashMap<GalleryId, (u64, Arc<Copies>)>>,
     /// One correction of a gallery at a time.
     turns: Mutex<HashMap<GalleryId, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -69,7 +71,8 @@ impl FleetAlbums {
     pub async fn connect(settings: &Settings, params: Params) -> Result<Self, FleetError> {
         let kept = Kept::new(params.clone(), Arc::new(FlatFactory), KEPT);
         let (stores, own) = (Stores::connect(settings).await?, settings.serve.gallery.clone());
-        Ok(Self(Arc::new(Shared { stores, params, kept, own, people: Mutex::default(), turns: Mutex::default() })))
+        let (people, copies, turns) = Default::default();
+        Ok(Self(Arc::new(Shared { stores, params, kept, own, people, copies, turns })))
     }
 }
 
@@ -134,6 +137,21 @@ impl FleetAlbum {
     ) -> Result<R, AlbumError> {
         let (shared, gallery) = (Arc::clone(&self.shared), self.gallery.clone());
         Ok(tokio::task::spawn_blocking(move || work(&shared, &gallery)).await.map_err(FacesError::from)??)
+    }
+
+    /// The copies among all photos; each commit of a worker raises the gallery's generation.
+    async fn copies(&self) -> Result<Arc<Copies>, AlbumError> {
+        let generation = self.store().generation(&self.gallery).await?;
+        if let Some((_, found)) = self.shared.copies.lock().get(&self.gallery).filter(|(of, _)| *of == generation) {
+            return Ok(Arc::clone(found));
+        }
+        let found = Arc::new(pages::copies(self.store(), &self.gallery).await?);
+        let mut copies = self.shared.copies.lock();
+        if copies.len() >= LISTS {
+            copies.clear();
+        }
+        copies.insert(self.gallery.clone(), (generation, Arc::clone(&found)));
+        Ok(found)
     }
 
     async fn snapshot(&self) -> Result<GallerySnapshot, AlbumError> {
@@ -321,11 +339,17 @@ impl Album for FleetAlbum {
         after: Option<(String, String)>,
         limit: usize,
     ) -> Result<Part<ImageRow>, AlbumError> {
-        Ok(pages::photos(self.store(), &self.gallery, state, after, limit).await?)
+        let copies = self.copies().await?;
+        let mut part = pages::photos(self.store(), &self.gallery, state, after, limit).await?;
+        pages::note_copies(self.store(), &copies, &mut part.rows).await?;
+        Ok(part)
     }
 
     async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, AlbumError> {
-        Ok(pages::photo(self.store(), &self.gallery, id).await?)
+        let copies = self.copies().await?;
+        let mut found = pages::photo(self.store(), &self.gallery, id).await?;
+        pages::note_copies(self.store(), &copies, found.as_mut_slice()).await?;
+        Ok(found)
     }
 
     async fn say(&self, say: Say) -> Result<Told, AlbumError> {

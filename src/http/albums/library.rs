@@ -16,6 +16,7 @@ use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 use muster_gallery::{ENROLLED, LIBRARY_GALLERY};
 
+use muster_gallery::copies::Copies;
 use muster_gallery::enrolment::{self, Newcomer};
 use muster_gallery::pages::Part;
 use muster_gallery::pages::{Faces, Place};
@@ -43,9 +44,25 @@ struct Parts {
     reader: Mutex<Library>,
     /// As they were in a generation of the gallery: a list of pages is one list.
     people: Mutex<Option<(u64, Arc<Vec<Person>>)>>,
+    /// As they were when another connection committed last.
+    copies: Mutex<Option<(i64, Arc<Copies>)>>,
     params: Params,
     kept: Arc<Kept>,
     crowd: Arc<Crowd>,
+}
+
+impl Parts {
+    /// The copies among all photos. The library is the reader, which commits nothing itself.
+    fn copies(&self, library: &Library) -> Result<Arc<Copies>, LibraryError> {
+        let version = pages::data_version(library.db())?;
+        let mut copies = self.copies.lock();
+        if let Some((_, found)) = copies.as_ref().filter(|(of, _)| *of == version) {
+            return Ok(Arc::clone(found));
+        }
+        let found = Arc::new(view::copies(library.db())?);
+        *copies = Some((version, Arc::clone(&found)));
+        Ok(found)
+    }
 }
 
 fn gallery() -> GalleryId {
@@ -57,7 +74,15 @@ impl LibraryAlbum {
     pub fn new(store: Arc<SqliteFaces>, reader: Library, crowd: Arc<Crowd>) -> Result<Self, LibraryError> {
         let params = grouping::recall(&reader)?;
         let kept = Arc::new(Kept::new(params.clone(), Arc::new(FlatFactory), KEPT));
-        let parts = Parts { store, reader: Mutex::new(reader), people: Mutex::default(), params, kept, crowd };
+        let parts = Parts {
+            store,
+            reader: Mutex::new(reader),
+            people: Mutex::default(),
+            copies: Mutex::default(),
+            params,
+            kept,
+            crowd,
+        };
         Ok(Self(Arc::new(parts)))
     }
 
@@ -164,15 +189,24 @@ impl Album for LibraryAlbum {
         after: Option<(String, String)>,
         limit: usize,
     ) -> Result<Part<ImageRow>, AlbumError> {
+        let parts = Arc::clone(&self.0);
         self.read(move |library| {
             let total = pages::count_images(library.db(), state)?;
-            Ok(Part { rows: pages::images(library.db(), state, after, limit)?, total })
+            let mut rows = pages::images(library.db(), state, after, limit)?;
+            pages::note_copies(library.db(), &*parts.copies(library)?, &mut rows)?;
+            Ok(Part { rows, total })
         })
         .await
     }
 
     async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, AlbumError> {
-        self.read(move |library| pages::image(library.db(), id)).await
+        let parts = Arc::clone(&self.0);
+        self.read(move |library| {
+            let mut found = pages::image(library.db(), id)?;
+            pages::note_copies(library.db(), &*parts.copies(library)?, found.as_mut_slice())?;
+            Ok(found)
+        })
+        .await
     }
 
     async fn say(&self, say: Say) -> Result<Told, AlbumError> {

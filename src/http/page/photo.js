@@ -35,6 +35,8 @@ export function photoView(main, route) {
         fact("Reason", photo.reason && rejectedReason(photo.reason)),
         fact("What happened", photo.detail && outside(photo.detail)),
         fact("Quality", typeof photo.quality === "number" ? percent(photo.quality) : null),
+        fact("Taken", photo.taken && photo.taken.replace("T", " ")),
+        fact("Copy of", photo.copy_of && h("a", { href: `#/photos/${encodeURIComponent(photo.copy_of.id)}` }, outside(photo.copy_of.path))),
         fact("Size", [photo.width && photo.height ? `${photo.width} × ${photo.height}` : null, photo.bytes ? bytes(photo.bytes) : null].filter(Boolean).join(", "))),
       faces.length > 0 ? h("div", { class: "photo-faces" },
         framed(placeholder(photo.width, photo.height), photo.width, photo.height,

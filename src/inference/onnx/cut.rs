@@ -107,7 +107,16 @@ mod tests {
     #[test]
     fn a_face_is_found_again_in_a_frame_of_half_the_size() {
         let pixels = Pixels { width: 50, height: 40, data: vec![0; 50 * 40 * 3] };
-        let frame = Frame { pixels, scale: 0.5, width: 100, height: 80, orientation: 1, source: Default::default() };
+        let frame = Frame {
+            pixels,
+            scale: 0.5,
+            width: 100,
+            height: 80,
+            orientation: 1,
+            taken: None,
+            picture: None,
+            source: Default::default(),
+        };
         let bbox = BBox { x: 20.0, y: 30.0, width: 16.0, height: 24.0 };
         let face = in_frame(&frame, &Detection { bbox, landmarks: [[7.0, 9.0]; 5], score: 0.7 });
         assert_eq!(face.bbox, BBox { x: 10.0, y: 15.0, width: 8.0, height: 12.0 });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mongodb::bson::binary::Vector;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, Uuid, doc};
+use muster_actors::domain::capture::{Capture, PictureHash, Taken};
 use muster_actors::domain::face::{BBox, Face, FaceId};
 use muster_actors::domain::gallery::{Decision, GroupId, Lineage, Verdict};
 use muster_actors::domain::image::{ImageId, ImageRecord};
@@ -133,6 +134,9 @@ pub fn image(Commit { image, content, timings, .. }: &Commit) -> Document {
         "width": i64::from(image.width),
         "height": i64::from(image.height),
         "orientation": i32::from(image.orientation),
+        TAKEN: image.taken.map(|taken| taken.local_ms),
+        TAKEN_OFFSET: image.taken.and_then(|taken| taken.offset_minutes).map(i32::from),
+        PICTURE: image.picture.map(|picture| picture.0.cast_signed()),
         "state": word(&image.state),
         "quality": image.quality.map(f64::from),
         "face_count": i64::from(image.face_count),
@@ -146,6 +150,42 @@ pub fn image(Commit { image, content, timings, .. }: &Commit) -> Document {
     fields.insert("timings", self::timings(timings));
     fields.insert("detail", rejection.map(|rejection| rejection.detail.as_str()));
     fields
+}
+
+/// When an image was taken, in milliseconds since the start of 1970 on the clock of the place;
+/// absent or null where the file does not say.
+pub const TAKEN: &str = "taken_local_ms";
+/// How far that clock is ahead of UTC, in minutes.
+pub const TAKEN_OFFSET: &str = "taken_offset";
+/// The 64 bits of the picture's hash, as a signed number.
+pub const PICTURE: &str = "picture";
+
+/// The projection that [`capture`] needs.
+pub fn capture_fields() -> Document {
+    doc! { "key": 1, TAKEN: 1, TAKEN_OFFSET: 1, PICTURE: 1 }
+}
+
+/// How an image came about, from [`TAKEN`], [`TAKEN_OFFSET`], [`PICTURE`] and `key`. Images that an
+/// older release wrote have none but the last.
+pub fn capture(document: &Document) -> Result<Capture, MongoError> {
+    let picture = maybe_whole(document, PICTURE)?.map(|bits| PictureHash(bits.cast_unsigned()));
+    Ok(Capture::new(taken(document)?, picture, text(document, "key")?))
+}
+
+/// When an image was taken, where its file says so.
+pub fn taken(document: &Document) -> Result<Option<Taken>, MongoError> {
+    let offset_minutes = maybe_whole(document, TAKEN_OFFSET)?.and_then(|minutes| i16::try_from(minutes).ok());
+    Ok(maybe_whole(document, TAKEN)?.map(|local_ms| Taken { local_ms, offset_minutes }))
+}
+
+/// A whole number, where there is one.
+fn maybe_whole(document: &Document, key: &str) -> Result<Option<i64>, MongoError> {
+    match document.get(key) {
+        None | Some(Bson::Null) => Ok(None),
+        Some(Bson::Int32(number)) => Ok(Some(i64::from(*number))),
+        Some(Bson::Int64(number)) => Ok(Some(*number)),
+        Some(_) => Err(strange(document, key)),
+    }
 }
 
 /// How long an image took, in milliseconds. Says nothing of the image: it is another each time.

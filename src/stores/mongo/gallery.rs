@@ -3,8 +3,10 @@
 use mongodb::Cursor;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ReadConcern;
+use muster_actors::domain::capture::Capture;
 use muster_actors::domain::face::{FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
+use muster_actors::domain::image::{ImageId, ImageState};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::documents::{self, digest_of, face_id, floats, group_id, image_id, unsigned};
@@ -68,18 +70,20 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<Read,
         projection.insert("embedding", 1);
     }
     let mut cursor = find(store, names::FACES, gallery, projection, doc! { "gallery": 1, "_id": 1 }).await?;
+    let captures = captures(store, gallery).await?;
     let (mut faces, mut digests, mut members) = (Vec::new(), Vec::new(), Members::new());
     let mut doubted = BTreeSet::new();
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;
         let id = face_id(&document, "_id")?;
+        let image = image_id(&document, "image")?;
         digests.push(digest_of(&document)?);
         faces.push(FaceVector {
             id,
-            image: image_id(&document, "image")?,
+            image,
             embedding: if store.vectors.is_none() { floats(&document, "embedding")? } else { Vec::new() },
             quality: documents::fraction(&document, "overall")?,
-            capture: Default::default(),
+            capture: captures.get(&image).copied().unwrap_or_default(),
         });
         if let Some(group) = group_id(&document, "group")? {
             members.entry(group).or_default().push(id);
@@ -95,6 +99,24 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<Read,
         }
     }
     Ok(Read { faces, doubted, members })
+}
+
+/// How the images with faces came about. Read before the faces: an image that is written in between
+/// raises the generation, and saving ends in a conflict.
+async fn captures(store: &MongoFaces, gallery: &GalleryId) -> Result<BTreeMap<ImageId, Capture>, MongoError> {
+    let mut cursor = store
+        .collection(names::IMAGES)
+        .find(doc! { "gallery": &gallery.0, "state": documents::word(&ImageState::Indexed) })
+        .projection(documents::capture_fields())
+        .batch_size(BATCH)
+        .read_concern(ReadConcern::majority())
+        .await?;
+    let mut captures = BTreeMap::new();
+    while cursor.advance().await? {
+        let document = cursor.deserialize_current()?;
+        captures.insert(image_id(&document, "_id")?, documents::capture(&document)?);
+    }
+    Ok(captures)
 }
 
 /// Brings the embeddings: from the cache, and the missing ones from the database into the cache. Whether any were missing.

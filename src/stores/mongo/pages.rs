@@ -1,6 +1,6 @@
 //! Lists over a fleet's database, by pages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
@@ -9,13 +9,18 @@ use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState, RejectReason};
 use serde::de::DeserializeOwned;
 
-use super::documents::{bbox, face_id, fraction, group_id, image_id, signed, text, unsigned, uuid, word};
-use super::{MongoError, MongoFaces, names, non_faces};
+use super::documents::{
+    bbox, capture, face_id, fraction, group_id, image_id, signed, taken, text, unsigned, uuid, word,
+};
+use super::{MongoError, MongoFaces, documents, names, non_faces};
+use muster_gallery::copies::{Copies, Photo};
 use muster_gallery::pages::{Faces, Part, Place};
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 
 /// Photos that a text is found in at most.
 const FOUND: i64 = 20_000;
+/// Photos that a cursor brings at once.
+const BATCH: u32 = 5_000;
 /// Ids in one filter.
 const IDS: usize = 5_000;
 
@@ -282,15 +287,57 @@ pub async fn photos(
     Ok(Part { rows: found.iter().map(image).collect::<Result<_, _>>()?, total })
 }
 
+/// The copies among all photos, and what each is a copy of.
+pub async fn copies(store: &MongoFaces, of: &GalleryId) -> Result<Copies, MongoError> {
+    let mut fields = documents::capture_fields();
+    fields.extend(doc! { "width": 1, "height": 1, "bytes": 1, "face_count": 1 });
+    let filter = doc! { "gallery": &of.0, documents::PICTURE: { "$type": "long" } };
+    let images = store.collection(names::IMAGES);
+    let found = images.find(filter).projection(fields).sort(doc! { "bucket": 1, "key": 1 });
+    let mut found = found.allow_disk_use(true).batch_size(BATCH).await?;
+    let mut photos = Vec::new();
+    while found.advance().await? {
+        let image = found.deserialize_current()?;
+        let Some(picture) = capture(&image)?.picture else { continue };
+        photos.push(Photo {
+            id: image_id(&image, "_id")?,
+            picture,
+            width: side(&image, "width")?,
+            height: side(&image, "height")?,
+            bytes: unsigned(&image, "bytes")?,
+            faces: unsigned(&image, "face_count")?,
+            taken: taken(&image)?,
+        });
+    }
+    Ok(Copies::find(&photos))
+}
+
+/// Says of listed photos what they are copies of.
+pub async fn note_copies(store: &MongoFaces, copies: &Copies, rows: &mut [ImageRow]) -> Result<(), MongoError> {
+    let originals: BTreeSet<[u8; 16]> = rows.iter().filter_map(|row| Some(copies.original(row.id)?.0)).collect();
+    if originals.is_empty() {
+        return Ok(());
+    }
+    let mut path_of = HashMap::new();
+    for image in by_id(store, names::IMAGES, originals, doc! { "key": 1 }).await? {
+        path_of.insert(image_id(&image, "_id")?, text(&image, "key")?.to_owned());
+    }
+    copies.note(rows, &path_of);
+    Ok(())
+}
+
 /// One photo.
 pub async fn photo(store: &MongoFaces, of: &GalleryId, id: ImageId) -> Result<Option<ImageRow>, MongoError> {
     let found = store.collection(names::IMAGES).find_one(doc! { "_id": uuid(id.0), "gallery": &of.0 }).await?;
     found.as_ref().map(image).transpose()
 }
 
+fn side(found: &Document, side: &str) -> Result<u32, MongoError> {
+    Ok(u32::try_from(unsigned(found, side)?).unwrap_or(u32::MAX))
+}
+
 fn image(found: &Document) -> Result<ImageRow, MongoError> {
     let key = text(found, "key")?.to_owned();
-    let side = |side| Ok::<u32, MongoError>(u32::try_from(unsigned(found, side)?).unwrap_or(u32::MAX));
     let orientation = found.get_i32("orientation").ok().and_then(|value| u8::try_from(value).ok()).unwrap_or(1);
     Ok(ImageRow {
         id: image_id(found, "_id")?,
@@ -298,9 +345,12 @@ fn image(found: &Document) -> Result<ImageRow, MongoError> {
         bucket: text(found, "bucket")?.to_owned(),
         key,
         bytes: unsigned(found, "bytes")?,
-        width: side("width")?,
-        height: side("height")?,
+        width: side(found, "width")?,
+        height: side(found, "height")?,
         orientation,
+        capture: capture(found)?,
+        taken_in_file: taken(found)?,
+        copy_of: None,
         state: by_word(text(found, "state")?).ok_or_else(|| strange("state"))?,
         reason: found.get_str("reason").ok().and_then(by_word::<RejectReason>),
         detail: found.get_str("detail").ok().map(str::to_owned),

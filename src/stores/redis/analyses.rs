@@ -2,7 +2,9 @@
 //! that they go together when the image is forgotten.
 
 use async_trait::async_trait;
+use muster_actors::domain::capture::{PictureHash, Taken};
 use muster_actors::ports::analyses::{Analyses, Content, Known};
+use serde::{Deserialize, Serialize};
 
 use super::{Cache, opened, sealed};
 
@@ -31,22 +33,76 @@ impl CachedAnalyses {
     }
 }
 
+/// An analysis as the releases before this one kept it. Postcard has neither names nor defaults, so
+/// what is new stands behind it, where they do not look.
+#[derive(Serialize, Deserialize)]
+struct Before<Faces> {
+    width: u32,
+    height: u32,
+    orientation: u8,
+    faces: Faces,
+}
+
+/// What stands behind it.
+#[derive(Default, Serialize, Deserialize)]
+struct Behind {
+    taken: Option<Taken>,
+    picture: Option<PictureHash>,
+}
+
+fn packed(known: &Known) -> Option<Vec<u8>> {
+    let &Known { width, height, orientation, taken, picture, ref faces } = known;
+    postcard::to_allocvec(&(Before { width, height, orientation, faces }, Behind { taken, picture })).ok()
+}
+
+fn unpacked(bytes: &[u8]) -> Option<Known> {
+    let (Before { width, height, orientation, faces }, rest) = postcard::take_from_bytes(bytes).ok()?;
+    let Behind { taken, picture } =
+        if rest.is_empty() { Behind::default() } else { postcard::from_bytes(rest).ok()? };
+    Some(Known { width, height, orientation, taken, picture, faces })
+}
+
 #[async_trait]
 impl Analyses for CachedAnalyses {
     async fn find(&self, content: &Content) -> Option<Known> {
         let key = key(content);
         let kept = self.cache.read(redis::cmd("HGET").arg(&key).arg(&self.maker)).await?;
-        postcard::from_bytes(&self.cache.checked(opened(&self.name(&key), &kept))?).ok()
+        unpacked(&self.cache.checked(opened(&self.name(&key), &kept))?)
     }
 
     fn keep(&self, content: Content, known: Known) {
         // What cannot be written is not kept.
-        let Ok(value) = postcard::to_allocvec(&known) else { return };
+        let Some(value) = packed(&known) else { return };
         let key = key(&content);
         let value = sealed(&self.name(&key), &value);
         let mut pipeline = redis::pipe();
         pipeline.cmd("HSET").arg(&key).arg(&self.maker).arg(value).ignore();
         pipeline.cmd("EXPIRE").arg(&key).arg(self.seconds).ignore();
         self.cache.write(pipeline);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_actors::domain::face::{BBox, Quality};
+    use muster_actors::ports::engine::FoundFace;
+
+    use super::*;
+
+    #[test]
+    fn an_analysis_is_read_by_the_release_before_and_the_other_way_round() {
+        let bbox = BBox { x: 1.0, y: 2.0, width: 3.0, height: 4.0 };
+        let (landmarks, quality, embedding) = ([[0.5; 2]; 5], Quality::default(), vec![0.6, 0.8]);
+        let faces = vec![FoundFace { bbox, landmarks, quality, embedding, thumbnail: vec![1, 2] }];
+        let taken = Some(Taken { local_ms: -1, offset_minutes: Some(-570) });
+        let known =
+            Known { width: 4000, height: 3, orientation: 6, taken, picture: Some(PictureHash(u64::MAX)), faces };
+        let bytes = packed(&known).unwrap();
+        assert_eq!(unpacked(&bytes).as_ref(), Some(&known));
+        let old: Before<Vec<FoundFace>> = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!((old.width, old.orientation, &old.faces), (4000, 6, &known.faces));
+        let unknown = Known { taken: None, picture: None, ..known };
+        assert_eq!(unpacked(&postcard::to_allocvec(&old).unwrap()), Some(unknown));
+        assert_eq!(unpacked(&bytes[..bytes.len() - 1]), None);
     }
 }

@@ -1,6 +1,7 @@
-//! EXIF: orientation, and where the embedded thumbnail is.
+//! EXIF: orientation, when the photo was taken, and where the embedded thumbnail is.
 
 use exif::{Exif, In, Reader, Tag, Value};
+use muster_actors::domain::capture::{ClockTime, Taken};
 
 /// EXIF blocks above this are not read: a JPEG's cannot reach 64 KiB.
 const LIMIT: usize = 1 << 20;
@@ -33,6 +34,70 @@ pub fn orientation(tiff: Option<&[u8]>) -> u8 {
         .and_then(|value| u8::try_from(value).ok())
         .filter(|value| (1..=8).contains(value))
         .unwrap_or(1)
+}
+
+/// When the photo was taken, EXIF 2.32 section 4.6.5: the time of the shot, else that of the scan.
+/// `DateTime` does not count, because editors change it. `None` where the block is absent, broken
+/// or says nonsense.
+pub fn taken(tiff: Option<&[u8]>) -> Option<Taken> {
+    let exif = read(tiff?)?;
+    let time = |[clock, part, offset]: [Tag; 3]| {
+        let mut clock = clock_time(text(&exif, clock)?)?;
+        clock.millisecond = text(&exif, part).and_then(milliseconds).unwrap_or(0);
+        Taken::new(clock, text(&exif, offset).and_then(offset_minutes))
+    };
+    time([Tag::DateTimeOriginal, Tag::SubSecTimeOriginal, Tag::OffsetTimeOriginal])
+        .or_else(|| time([Tag::DateTimeDigitized, Tag::SubSecTimeDigitized, Tag::OffsetTimeDigitized]))
+}
+
+/// The first text under a tag, without blanks around it.
+fn text(exif: &Exif, tag: Tag) -> Option<&[u8]> {
+    match &exif.get_field(tag, In::PRIMARY)?.value {
+        Value::Ascii(texts) => texts.first().map(|text| text.trim_ascii()),
+        _ => None,
+    }
+}
+
+/// A number that is digits and nothing else.
+fn digits(text: &[u8]) -> Option<u32> {
+    let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    is_number.then(|| std::str::from_utf8(text).ok()?.parse().ok())?
+}
+
+/// `2020:07:06 10:10:10`. Some programs write other separators.
+fn clock_time(text: &[u8]) -> Option<ClockTime> {
+    let part = |from: usize, to: usize| digits(text.get(from..to)?);
+    let separators = [4, 7, 10, 13, 16].map(|at| text.get(at).is_some_and(|byte| !byte.is_ascii_digit()));
+    if text.len() != 19 || separators.contains(&false) {
+        return None;
+    }
+    Some(ClockTime {
+        year: part(0, 4)?,
+        month: part(5, 7)?,
+        day: part(8, 10)?,
+        hour: part(11, 13)?,
+        minute: part(14, 16)?,
+        second: part(17, 19)?,
+        millisecond: 0,
+    })
+}
+
+/// The digits behind a second's decimal point, as milliseconds.
+fn milliseconds(text: &[u8]) -> Option<u32> {
+    digits(text)?;
+    digits(&[text.get(..text.len().min(3))?, b"00"].concat()[..3])
+}
+
+/// `+02:00`.
+fn offset_minutes(text: &[u8]) -> Option<i16> {
+    let (sign, rest) = match text.split_first()? {
+        (b'+', rest) => (1, rest),
+        (b'-', rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = (digits(rest.get(..2)?)?, digits(rest.get(3..)?)?);
+    let is_offset = rest.len() == 5 && rest.get(2) == Some(&b':') && minutes < 60;
+    is_offset.then(|| Some(sign * i16::try_from(hours * 60 + minutes).ok()?))?
 }
 
 /// The JPEG thumbnail of the second directory (IFD1), EXIF 2.32 section 4.5.5.

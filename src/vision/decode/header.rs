@@ -3,6 +3,7 @@
 use std::io::Cursor;
 
 use image::ImageDecoder;
+use muster_actors::domain::capture::Taken;
 use muster_actors::domain::image::{RejectReason, Rejection};
 
 use super::{Limits, exif, heif, orient, raster, segments};
@@ -53,6 +54,8 @@ pub struct Header {
     pub height: u32,
     /// EXIF orientation, 1 to 8; 1 for HEIC, whose decoder has applied it.
     pub orientation: u8,
+    /// When it was taken, where its EXIF block says so.
+    pub taken: Option<Taken>,
 }
 
 impl Header {
@@ -79,28 +82,34 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, Rejection> {
         let detail = "the first bytes are of no format muster reads (JPEG, PNG, WebP, HEIC)";
         return Err(Rejection::new(RejectReason::UnknownFormat, detail));
     };
-    let (stored, orientation) = match format {
-        Format::Jpeg => jpeg(bytes)?,
+    let (stored, orientation, taken) = match format {
+        Format::Jpeg => {
+            let (size, block) = jpeg(bytes)?;
+            (size, exif::orientation(block), exif::taken(block))
+        }
         Format::Png => {
             let mut decoder = raster::png(Cursor::new(bytes), limits)?;
-            (decoder.dimensions(), raster::orientation(&mut decoder))
+            let block = raster::exif(&mut decoder);
+            (decoder.dimensions(), exif::orientation(block.as_deref()), exif::taken(block.as_deref()))
         }
         Format::WebP => {
             let mut decoder = raster::webp(Cursor::new(bytes), limits)?;
-            (decoder.dimensions(), raster::orientation(&mut decoder))
+            let block = raster::exif(&mut decoder);
+            (decoder.dimensions(), exif::orientation(block.as_deref()), exif::taken(block.as_deref()))
         }
-        Format::Heif => (heif::stored_size(bytes)?, 1),
+        Format::Heif => (heif::stored_size(bytes)?, 1, exif::taken(heif::exif(bytes))),
     };
     limits.check_pixels(stored.0, stored.1)?;
     let (width, height) = orient::upright_size(stored.0, stored.1, orientation);
-    Ok(Header { format, width, height, orientation })
+    Ok(Header { format, width, height, orientation, taken })
 }
 
-fn jpeg(bytes: &[u8]) -> Result<((u32, u32), u8), Rejection> {
+/// Size as stored, and the TIFF structure of the EXIF block.
+fn jpeg(bytes: &[u8]) -> Result<((u32, u32), Option<&[u8]>), Rejection> {
     let head = segments::walk(bytes);
     match head.size {
         Some((0, _) | (_, 0)) => Err(Rejection::new(RejectReason::Corrupt, "the JPEG header says zero pixels")),
-        Some(size) => Ok((size, exif::orientation(head.exif))),
+        Some(size) => Ok((size, head.exif)),
         None if head.broken => Err(Rejection::new(RejectReason::Corrupt, "the JPEG has no frame header")),
         None => Err(Rejection::new(RejectReason::Truncated, "the file ends within the JPEG header")),
     }

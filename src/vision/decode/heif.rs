@@ -41,6 +41,92 @@ pub fn stored_size(bytes: &[u8]) -> Result<(u32, u32), Rejection> {
         .ok_or_else(missing)
 }
 
+/// The TIFF structure of the `Exif` item (ISO/IEC 23008-12 annex A.2.1), where it lies in one piece
+/// in this file, as every camera writes it.
+pub(crate) fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    let meta = child(bytes, b"meta")?.get(4..)?;
+    let item = exif_item(child(meta, b"iinf")?)?;
+    let block = item_bytes(bytes, meta, item)?;
+    // The block begins with how far behind these four bytes the TIFF structure is.
+    block.get(4..)?.get(be(block.get(..4)?) as usize..)
+}
+
+/// The body of the first child of a kind.
+fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    boxes(bytes).find(|part| &part.kind == kind && !part.cut).map(|part| part.body)
+}
+
+/// The id of the `Exif` item among the item infos (ISO/IEC 14496-12 section 8.11.6).
+fn exif_item(infos: &[u8]) -> Option<u32> {
+    let count = if infos.first()? == &0 { 2 } else { 4 };
+    boxes(infos.get(4 + count..)?).filter(|info| &info.kind == b"infe").find_map(|info| {
+        let id = match info.body.first()? {
+            2 => 2,
+            3 => 4,
+            _ => return None,
+        };
+        // Behind the id: two bytes of protection, then the type.
+        let kind = info.body.get(6 + id..10 + id)?;
+        (kind == b"Exif").then(|| info.body.get(4..4 + id).map(be))?
+    })
+}
+
+/// Numbers of a box, one after another.
+struct Numbers<'a>(&'a [u8]);
+
+impl Numbers<'_> {
+    /// The next number, of so many bytes; `None` for one above 32 bits.
+    fn next(&mut self, bytes: usize) -> Option<u32> {
+        let (number, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        let (high, low) = number.split_at(bytes.saturating_sub(4));
+        high.iter().all(|&byte| byte == 0).then(|| be(low))
+    }
+
+    fn skip(&mut self, bytes: usize) -> Option<()> {
+        self.0 = self.0.get(bytes..)?;
+        Some(())
+    }
+}
+
+/// Where the item locations (ISO/IEC 14496-12 section 8.11.3) say that an item of one extent is.
+fn item_bytes<'a>(file: &'a [u8], meta: &'a [u8], item: u32) -> Option<&'a [u8]> {
+    let mut numbers = Numbers(child(meta, b"iloc")?);
+    let version = numbers.next(1)?;
+    if version > 2 {
+        return None;
+    }
+    numbers.next(3)?;
+    let (sizes, more) = (numbers.next(1)? as usize, numbers.next(1)? as usize);
+    let (offset_size, length_size, base_size) = (sizes >> 4, sizes & 15, more >> 4);
+    let index_size = if version == 0 { 0 } else { more & 15 };
+    let id_size = if version == 2 { 4 } else { 2 };
+    for _ in 0..numbers.next(id_size)? {
+        let id = numbers.next(id_size)?;
+        let method = if version == 0 { 0 } else { numbers.next(2)? & 15 };
+        numbers.next(2)?;
+        let base = numbers.next(base_size)?;
+        let extents = numbers.next(2)?;
+        if id != item {
+            numbers.skip(extents as usize * (index_size + offset_size + length_size))?;
+            continue;
+        }
+        if extents != 1 {
+            return None;
+        }
+        numbers.skip(index_size)?;
+        let (offset, length) = (numbers.next(offset_size)?, numbers.next(length_size)?);
+        let whole = match method {
+            0 => file,
+            1 => child(meta, b"idat")?,
+            _ => return None,
+        };
+        let start = usize::try_from(u64::from(base) + u64::from(offset)).ok()?;
+        return whole.get(start..)?.get(..length as usize);
+    }
+    None
+}
+
 struct Part<'a> {
     kind: [u8; 4],
     body: &'a [u8],

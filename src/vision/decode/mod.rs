@@ -19,6 +19,8 @@ use muster_actors::ports::decoder::{DecodeError, Decoder};
 pub use header::{Format, Header, probe};
 use orient::Rect;
 
+use crate::picture_hash;
+
 /// What an image may cost, checked before pixels are allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -69,7 +71,9 @@ impl VisionDecoder {
             Format::Heif => (pixels.width, pixels.height),
             _ => (header.width, header.height),
         };
-        Ok(Frame { pixels, scale, width, height, orientation: header.orientation, source })
+        let Header { orientation, taken, .. } = header;
+        let picture = picture_hash::of(&pixels);
+        Ok(Frame { pixels, scale, width, height, orientation, taken, picture, source })
     }
 }
 

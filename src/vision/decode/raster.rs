@@ -7,10 +7,13 @@ use image::error::{ImageError, LimitErrorKind};
 use image::{DynamicImage, ImageDecoder};
 use muster_actors::domain::image::{Pixels, RejectReason, Rejection};
 
-use super::{Limits, exif};
+use super::Limits;
 
 /// Bytes a PNG or WebP may take while it is decoded, its own pixels included.
 const WORKING_BYTES: u64 = 640 << 20;
+
+/// What a JPEG has before its TIFF structure.
+const EXIF_PREFIX: &[u8] = b"Exif\0\0";
 
 fn limits_of(limits: &Limits) -> image::Limits {
     let mut of = image::Limits::no_limits();
@@ -33,11 +36,14 @@ pub fn webp<R: BufRead + Seek>(reader: R, limits: &Limits) -> Result<WebPDecoder
     Ok(decoder)
 }
 
-/// EXIF orientation of a PNG (`eXIf`) or WebP (`EXIF`), 1 where there is none.
-pub fn orientation(decoder: &mut impl ImageDecoder) -> u8 {
-    let block = decoder.exif_metadata().ok().flatten();
+/// The TIFF structure in the EXIF block of a PNG (`eXIf`) or WebP (`EXIF`), where there is one.
+pub fn exif(decoder: &mut impl ImageDecoder) -> Option<Vec<u8>> {
+    let mut block = decoder.exif_metadata().ok().flatten()?;
     // Some writers keep JPEG's prefix before the TIFF structure.
-    exif::orientation(block.as_deref().map(|tiff| tiff.strip_prefix(b"Exif\0\0").unwrap_or(tiff)))
+    if block.starts_with(EXIF_PREFIX) {
+        block.drain(..EXIF_PREFIX.len());
+    }
+    Some(block)
 }
 
 /// Decodes a whole PNG, as stored. The caller has checked its dimensions.

@@ -232,7 +232,16 @@ async fn an_image_without_faces_and_an_image_of_one_pixel_have_none() {
     let engine = engine();
     let frame = |side: u32| {
         let pixels = Pixels { width: side, height: side, data: vec![90; (side * side * 3) as usize] };
-        Arc::new(Frame { pixels, scale: 1.0, width: side, height: side, orientation: 1, source: Bytes::new() })
+        Arc::new(Frame {
+            pixels,
+            scale: 1.0,
+            width: side,
+            height: side,
+            orientation: 1,
+            taken: None,
+            picture: None,
+            source: Bytes::new(),
+        })
     };
     assert_eq!(engine.analyse(vec![frame(1), frame(700)]).await.unwrap(), [Ok(vec![]), Ok(vec![])]);
 }

@@ -1,4 +1,5 @@
-//! EXIF blocks: whatever they say, the image has a size and one of eight orientations.
+//! EXIF blocks: whatever they say, the image has a size and one of eight orientations, and a
+//! time, if any, that can be shown.
 
 use muster_actors::ports::decoder::Decoder;
 use muster_vision::decode::{VisionDecoder, probe};
@@ -35,6 +36,10 @@ pub fn exif(data: &[u8]) {
     let file = jpeg(data);
     let header = probe(&file, &LIMITS).expect("its frame header is good");
     assert!((1..=8).contains(&header.orientation));
+    if let Some(taken) = header.taken {
+        assert!(taken.local_ms > 0 && taken.offset_minutes.is_none_or(|minutes| minutes.abs() <= 14 * 60), "{taken:?}");
+        assert!(taken.to_string().len() >= "1970-01-01T00:00:00".len(), "{taken}");
+    }
     let turned = header.orientation > 4;
     assert_eq!((header.width, header.height), if turned { (40, 48) } else { (48, 40) });
     let quality = VisionDecoder { limits: LIMITS, side: 64 }.judge_header(&file);

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 /// What is damaged.
-const COLUMNS: [(&str, &str); 28] = [
+const COLUMNS: [(&str, &str); 31] = [
     ("faces", "id"),
     ("faces", "bbox"),
     ("faces", "landmarks"),
@@ -43,6 +43,9 @@ const COLUMNS: [(&str, &str); 28] = [
     ("decisions", "a"),
     ("decisions", "b"),
     ("thumbnails", "jpeg"),
+    ("images", "taken_local_ms"),
+    ("images", "taken_offset"),
+    ("images", "picture"),
 ];
 
 /// An image with two faces.
@@ -67,6 +70,8 @@ fn image(n: u8) -> Commit {
         width: 1,
         height: 1,
         orientation: 1,
+        taken: None,
+        picture: None,
         state: ImageState::Indexed,
         rejection: None,
         quality: None,

@@ -1,5 +1,6 @@
 //! What the pipeline relies on of a store.
 
+use muster_actors::domain::capture::{Capture, PictureHash, Taken};
 use muster_actors::domain::face::{BBox, Face, FaceId, Quality, QualityReason};
 use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
@@ -44,6 +45,9 @@ pub fn result(key: &str, faces: u8) -> Commit {
         width: 10,
         height: 20,
         orientation: 6,
+        taken: Some(Taken { local_ms: 1_594_030_210_123, offset_minutes: Some(-570) }),
+        // Its highest bit is set: a column of whole numbers has a sign.
+        picture: Some(PictureHash(0xF0F0_1234_5678_9ABC)),
         state: if faces.is_empty() { ImageState::NoFaces } else { ImageState::Indexed },
         rejection: None,
         quality: Some(0.5),
@@ -61,7 +65,7 @@ async fn commit(store: &impl Faces, batch: Vec<Commit>) {
 
 pub async fn faces_come_back_as_they_went_in_ascending_by_id<F: Faces>(make: impl Make<F>) {
     let store = make().await;
-    let batch = vec![result("a.jpg", 3), result("b.jpg", 0), result("c.jpg", 1)];
+    let batch = vec![result("a.jpg", 3), result("b.jpg", 0), result("c-7.jpg", 1)];
     commit(&store, batch.clone()).await;
     let snapshot = store.gallery(&gallery()).await.unwrap();
     let mut want: Vec<&Face> = batch.iter().flat_map(|c| &c.faces).collect();
@@ -70,6 +74,8 @@ pub async fn faces_come_back_as_they_went_in_ascending_by_id<F: Faces>(make: imp
     for (got, want) in snapshot.faces.iter().zip(want) {
         assert_eq!((got.id, got.image, got.quality), (want.id, want.image, want.quality.overall));
         assert_eq!(got.embedding, want.embedding);
+        let photo = batch.iter().map(|commit| &commit.image).find(|image| image.id == got.image).unwrap();
+        assert_eq!(got.capture, Capture::new(photo.taken, photo.picture, &photo.locator.key));
     }
     let other = store.gallery(&GalleryId("another".to_owned())).await.unwrap();
     assert!(other.faces.is_empty());

@@ -9,6 +9,7 @@ use rand::{Rng, RngCore, SeedableRng};
 use super::*;
 
 mod region;
+mod taken;
 
 /// A picture whose quarters are red, green, blue and white: any turn shows.
 fn quarters(width: u32, height: u32) -> Pixels {

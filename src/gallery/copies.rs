@@ -1,0 +1,208 @@
+//! Which photos are copies of others: the same picture in another size or another encoding. Pure.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use muster_actors::domain::capture::{PictureHash, Taken};
+use muster_actors::domain::image::ImageId;
+
+use crate::view::{ImageRow, Original};
+
+/// Bits in which the hashes of two copies may differ; docs/captures.md has what was measured. Up to
+/// 7, [`Bands`] finds them all.
+const MOST_DISTANCE: u32 = 2;
+/// Where both files say when they were taken, copies say the same: some programs drop the parts of
+/// a second.
+const MOST_APART_MS: u64 = 1000;
+/// The aspect ratios of two copies differ by no more.
+const MOST_STRETCH: f64 = 0.02;
+/// Parts of a hash, of 16 bits each.
+const BANDS: u32 = 4;
+
+/// What is looked at of a photo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Photo {
+    /// Its id.
+    pub id: ImageId,
+    /// What it looks like as a whole.
+    pub picture: PictureHash,
+    /// Full upright width in pixels.
+    pub width: u32,
+    /// Full upright height in pixels.
+    pub height: u32,
+    /// Encoded size in bytes.
+    pub bytes: u64,
+    /// Number of faces stored with it.
+    pub faces: u64,
+    /// When it was taken, where the file itself says so: messengers name copies by when they came.
+    pub taken: Option<Taken>,
+}
+
+impl Photo {
+    /// What is looked at of a listed photo; `None` where nobody knows what it looks like.
+    pub fn of(row: &ImageRow) -> Option<Self> {
+        let &ImageRow { id, width, height, bytes, face_count, taken_in_file: taken, capture, .. } = row;
+        Some(Self { id, picture: capture.picture?, width, height, bytes, faces: face_count, taken })
+    }
+
+    fn is_copy_of(&self, other: &Self) -> bool {
+        let sides = |a: u32, b: u32| f64::from(a) * f64::from(b);
+        let (across, back) = (sides(self.width, other.height), sides(other.width, self.height));
+        self.picture.distance(other.picture) <= MOST_DISTANCE
+            && self.faces == other.faces
+            && self.taken.zip(other.taken).is_none_or(|(a, b)| a.distance_ms(&b) <= MOST_APART_MS)
+            && (across - back).abs() <= MOST_STRETCH * across.max(back)
+    }
+}
+
+/// Hashes by their bands. Two hashes that differ in at most 7 bits have a band in which they differ
+/// in at most one.
+#[derive(Default)]
+struct Bands(HashMap<(u32, u16), Vec<usize>>);
+
+impl Bands {
+    fn parts(hash: PictureHash) -> impl Iterator<Item = (u32, u16)> {
+        (0..BANDS).map(move |band| (band, (hash.0 >> (16 * band)) as u16))
+    }
+
+    fn insert(&mut self, hash: PictureHash, place: usize) {
+        for part in Self::parts(hash) {
+            self.0.entry(part).or_default().push(place);
+        }
+    }
+
+    /// The places of all that may be near, some of them more than once.
+    fn near(&self, hash: PictureHash) -> impl Iterator<Item = usize> {
+        let variants = |part: u16| std::iter::once(part).chain((0..16).map(move |bit| part ^ (1 << bit)));
+        let parts = Self::parts(hash).flat_map(move |(band, part)| variants(part).map(move |part| (band, part)));
+        parts.filter_map(|part| self.0.get(&part)).flatten().copied()
+    }
+}
+
+/// The copies among the photos of a gallery, and the photo that each is a copy of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copies(HashMap<ImageId, ImageId>);
+
+impl Copies {
+    /// Finds the copies among photos, which are in ascending order of their keys.
+    ///
+    /// Two photos are copies when their hashes are at most 2 bits apart, their aspect ratios at
+    /// most 2 %, they have equally many faces, and their files do not name different times. The
+    /// original is the one with most pixels, then most bytes, then the smallest key. An original is
+    /// never a copy itself.
+    pub fn find(photos: &[Photo]) -> Self {
+        let mut order: Vec<usize> = (0..photos.len()).collect();
+        // Stable: of equals the smallest key is first.
+        order.sort_by_key(|&place| {
+            let Photo { width, height, bytes, .. } = photos[place];
+            Reverse((u64::from(width) * u64::from(height), bytes))
+        });
+        let (mut originals, mut copies) = (Bands::default(), HashMap::new());
+        for (rank, &place) in order.iter().enumerate() {
+            let photo = photos[place];
+            let near = originals.near(photo.picture).filter(|&rank| photo.is_copy_of(&photos[order[rank]]));
+            match near.min_by_key(|&rank| (photo.picture.distance(photos[order[rank]].picture), rank)) {
+                Some(original) => drop(copies.insert(photo.id, photos[order[original]].id)),
+                None => originals.insert(photo.picture, rank),
+            }
+        }
+        Self(copies)
+    }
+
+    /// Says of listed photos what they are copies of. `path_of` has the paths of the originals.
+    pub fn note(&self, rows: &mut [ImageRow], path_of: &HashMap<ImageId, String>) {
+        for row in rows {
+            let original = self.original(row.id);
+            row.copy_of = original.and_then(|id| Some(Original { id, path: path_of.get(&id)?.clone() }));
+        }
+    }
+
+    /// The photo that a photo is a copy of.
+    pub fn original(&self, photo: ImageId) -> Option<ImageId> {
+        self.0.get(&photo).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn photo(n: u8, picture: u64, (width, height): (u32, u32), bytes: u64) -> Photo {
+        Photo { id: ImageId([n; 16]), picture: PictureHash(picture), width, height, bytes, faces: 2, taken: None }
+    }
+
+    /// The photo that each is a copy of.
+    fn originals(photos: &[Photo]) -> Vec<Option<u8>> {
+        let copies = Copies::find(photos);
+        photos.iter().map(|photo| copies.original(photo.id).map(|id| id.0[0])).collect()
+    }
+
+    #[test]
+    fn the_original_has_most_pixels_then_most_bytes_then_the_smallest_key() {
+        let (large, small) = ((4000, 3000), (2000, 1500));
+        for (photos, expected) in [
+            (vec![], vec![]),
+            (vec![photo(1, 7, large, 9)], vec![None]),
+            (vec![photo(1, 7, small, 9), photo(2, 7, large, 5)], vec![Some(2), None]),
+            (vec![photo(1, 7, large, 5), photo(2, 7, large, 9)], vec![Some(2), None]),
+            (vec![photo(1, 7, large, 9), photo(2, 7, large, 9)], vec![None, Some(1)]),
+            // An edge of 2 % is cut off, or more.
+            (vec![photo(1, 7, large, 9), photo(2, 7, (1970, 1500), 9)], vec![None, Some(1)]),
+            (vec![photo(1, 7, large, 9), photo(2, 7, (1900, 1500), 9)], vec![None, None]),
+            (vec![photo(1, 7, large, 9), photo(2, 7, (3000, 4000), 9)], vec![None, None]),
+            (vec![photo(1, 7, large, 9), Photo { faces: 1, ..photo(2, 7, small, 9) }], vec![None, None]),
+            // A chain: the second and third are near each other, but only the second is near the
+            // first.
+            (
+                vec![photo(1, 0, large, 9), photo(2, 0b11, small, 8), photo(3, 0b1111, small, 7)],
+                vec![None, Some(1), None],
+            ),
+            // Of two originals, the nearer.
+            (
+                vec![photo(1, 0, large, 9), photo(2, 0b111, large, 8), photo(3, 0b11, small, 7)],
+                vec![None, None, Some(2)],
+            ),
+            (vec![photo(1, 7, (0, 0), 0), photo(2, 7, (0, 0), 0)], vec![None, Some(1)]),
+        ] {
+            assert_eq!(originals(&photos), expected, "{photos:?}");
+        }
+    }
+
+    #[test]
+    fn shots_of_other_times_are_no_copies() {
+        let at = |local_ms, offset_minutes| Some(Taken { local_ms, offset_minutes });
+        let hour = 3_600_000;
+        for (first, second, expected) in [
+            (None, None, Some(1)),
+            (at(hour, None), None, Some(1)),
+            (at(hour, None), at(hour + 400, None), Some(1)),
+            (at(hour, None), at(hour + 1500, None), None),
+            (at(hour, Some(60)), at(2 * hour, Some(120)), Some(1)),
+        ] {
+            let photos = [(1, first), (2, second)].map(|(n, taken)| Photo { taken, ..photo(n, 7, (10, 10), 9) });
+            assert_eq!(originals(&photos), [None, expected], "{first:?} {second:?}");
+        }
+    }
+
+    #[test]
+    fn near_hashes_are_found_wherever_their_bits_differ() {
+        // Linear congruential: MMIX.
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 32
+        };
+        for _ in 0..500 {
+            let first = random() << 32 | random();
+            for count in 0..=7 {
+                let mut second = first;
+                while (first ^ second).count_ones() < count {
+                    second ^= 1 << (random() % 64);
+                }
+                let photos = [photo(1, first, (10, 10), 9), photo(2, second, (10, 10), 8)];
+                let expected = (count <= MOST_DISTANCE).then_some(1);
+                assert_eq!(originals(&photos), [None, expected], "{first:x} {second:x}");
+            }
+        }
+    }
+}
