@@ -66,6 +66,11 @@ fn named(decisions: &[Decision]) -> BTreeSet<FaceId> {
 /// encoding, a frame of a burst. Two shots of a person at two moments are not (docs/grouping.md).
 const COPY: f32 = 0.97;
 
+/// Bits in which the hashes of one picture differ at most...
+const SAME_PICTURE: u32 = 4;
+/// ...and how near its vectors are then: a small copy has another face in fewer pixels.
+const COPY_OF_PICTURE: f32 = 0.85;
+
 /// A slot that was not reached.
 const UNSEEN: u32 = u32::MAX;
 
@@ -363,7 +368,11 @@ impl Clustering {
     /// Voices of other photos that show the same shot. The pictures of a collage are copies of
     /// none: several of one photo would tear their person apart.
     fn copies(&self, slot: u32) -> impl Iterator<Item = u32> + '_ {
-        let near = self.links(slot).map(|(to, _)| to).filter(move |to| self.graph.similarity(slot, *to) >= COPY);
+        let picture = move |slot: u32| self.graph.node(slot).and_then(|node| node.capture.picture);
+        let own = picture(slot);
+        let is_one_picture = move |to: u32| own.zip(picture(to)).is_some_and(|(a, b)| a.distance(b) <= SAME_PICTURE);
+        let least = move |to: u32| if is_one_picture(to) { COPY_OF_PICTURE } else { COPY };
+        let near = self.links(slot).map(|(to, _)| to).filter(move |to| self.graph.similarity(slot, *to) >= least(*to));
         let mut near = near.peekable();
         let collage = near.peek().is_some() && self.is_contested(slot);
         near.filter(move |to| !collage && !self.is_contested(*to))

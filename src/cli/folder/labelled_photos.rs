@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 
+use muster_actors::domain::capture::Capture;
 use muster_actors::domain::exit::Exit;
 use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::gallery::FaceVector;
@@ -52,6 +53,12 @@ pub(super) fn labelled(library: &Library, photos: &Path) -> Result<LabelledFaces
         rows.extend(Some(face).filter(|face| face.is_face));
         Ok(())
     })?;
+    // Names in a series would tell who is in a person's folder.
+    let mut captures: HashMap<ImageId, Capture> = HashMap::new();
+    view::images(library.db(), |image| {
+        captures.insert(image.id, Capture { series: None, ..image.capture });
+        Ok(())
+    })?;
     let largest = largest(rows.iter().map(|row| (row.image, row.id, row.bbox)));
     let mut people: BTreeMap<OsString, u32> = BTreeMap::new();
     let mut faces = Vec::with_capacity(rows.len());
@@ -68,7 +75,7 @@ pub(super) fn labelled(library: &Library, photos: &Path) -> Result<LabelledFaces
             image: row.image,
             embedding,
             quality: row.quality.overall,
-            capture: Default::default(),
+            capture: captures.get(&row.image).copied().unwrap_or_default(),
         };
         faces.push((face, person));
     }
