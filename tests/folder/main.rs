@@ -7,6 +7,7 @@ mod evaluate;
 mod index;
 mod library;
 mod models;
+mod moments;
 mod non_faces;
 mod parsers;
 #[path = "../support/mod.rs"]
