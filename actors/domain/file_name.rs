@@ -54,7 +54,7 @@ impl<'a> Digits<'a> {
     }
 
     /// Whether three runs have these widths and one byte between each.
-    fn is_triple(&self, from: usize, widths: [std::ops::RangeInclusive<usize>; 3]) -> bool {
+    fn is_triple(&self, from: usize, widths: &[std::ops::RangeInclusive<usize>; 3]) -> bool {
         let separated = |run: usize| self.before(run).len() == 1;
         widths.iter().enumerate().all(|(n, width)| width.contains(&self.width(from + n)))
             && separated(from + 1)
@@ -67,7 +67,7 @@ impl<'a> Digits<'a> {
         let (date, run, used) = match self.width(0) {
             8 => ([self.number(0, 0..4)?, self.number(0, 4..6)?, self.number(0, 6..8)?], 1, 0),
             14 | 17 => ([self.number(0, 0..4)?, self.number(0, 4..6)?, self.number(0, 6..8)?], 0, 8),
-            4 if self.is_triple(0, [4..=4, 2..=2, 2..=2]) => {
+            4 if self.is_triple(0, &[4..=4, 2..=2, 2..=2]) => {
                 ([self.number(0, 0..4)?, self.number(1, 0..2)?, self.number(2, 0..2)?], 3, 0)
             }
             _ => return None,
@@ -85,7 +85,7 @@ impl<'a> Digits<'a> {
         match width {
             6 => Some([part(0)?, part(2)?, part(4)?, 0]),
             9 => Some([part(0)?, part(2)?, part(4)?, self.number(run, used + 6..used + 9)?]),
-            1 | 2 if self.is_triple(run, [1..=2, 2..=2, 2..=2]) => {
+            1 | 2 if self.is_triple(run, &[1..=2, 2..=2, 2..=2]) => {
                 let hour = self.number(run, 0..width)?;
                 let hour = match self.is_afternoon(run + 2) {
                     Some(afternoon) if (1..=12).contains(&hour) => hour % 12 + if afternoon { 12 } else { 0 },

@@ -84,8 +84,8 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, Rejection> {
     };
     let (stored, orientation, taken) = match format {
         Format::Jpeg => {
-            let (size, block) = jpeg(bytes)?;
-            (size, exif::orientation(block), exif::taken(block))
+            let head = segments::walk(bytes);
+            (size_of_jpeg(&head)?, exif::orientation(head.exif), exif::taken(head.exif))
         }
         Format::Png => {
             let mut decoder = raster::png(Cursor::new(bytes), limits)?;
@@ -104,12 +104,10 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, Rejection> {
     Ok(Header { format, width, height, orientation, taken })
 }
 
-/// Size as stored, and the TIFF structure of the EXIF block.
-fn jpeg(bytes: &[u8]) -> Result<((u32, u32), Option<&[u8]>), Rejection> {
-    let head = segments::walk(bytes);
+fn size_of_jpeg(head: &segments::Head<'_>) -> Result<(u32, u32), Rejection> {
     match head.size {
         Some((0, _) | (_, 0)) => Err(Rejection::new(RejectReason::Corrupt, "the JPEG header says zero pixels")),
-        Some(size) => Ok((size, head.exif)),
+        Some(size) => Ok(size),
         None if head.broken => Err(Rejection::new(RejectReason::Corrupt, "the JPEG has no frame header")),
         None => Err(Rejection::new(RejectReason::Truncated, "the file ends within the JPEG header")),
     }
