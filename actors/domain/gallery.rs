@@ -157,6 +157,17 @@ pub struct Partition {
     pub groups: Vec<Group>,
     /// Ids that ended in a merge, and where they lead. No chains.
     pub redirects: BTreeMap<GroupId, GroupId>,
+    /// Faces in no group that may be somebody's: where evidence is short, a face stays alone and is suggested.
+    pub suggestions: BTreeMap<FaceId, Suggestion>,
+}
+
+/// The group that a face in no group most likely belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// The group.
+    pub group: GroupId,
+    /// The probability that the face is its person's, 0.1 to 1.
+    pub probability: f32,
 }
 
 /// Everything a grouper needs of a gallery, read in one snapshot.

@@ -105,7 +105,7 @@ pub(crate) fn identify<'a>(
         })
         .collect();
     groups.sort_by_key(|group| group.id);
-    Reconciled { partition: Partition { groups, redirects }, lineage }
+    Reconciled { partition: Partition { groups, redirects, ..Partition::default() }, lineage }
 }
 
 fn fresh(faces: &[FaceId], taken: &BTreeSet<GroupId>) -> GroupId {

@@ -9,6 +9,7 @@ use crate::grouping::cluster::Clustering;
 use crate::grouping::identity::identify;
 use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
+use crate::grouping::suggest::suggest;
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// Clusters a gallery from scratch and names its groups. Blocking; see docs/grouping.md for what it costs.
@@ -49,8 +50,10 @@ pub(crate) fn name(
 ) -> Reconciled {
     let clusters = clustering.partition();
     let known: HashMap<FaceId, &FaceVector> = faces.iter().map(|face| (face.id, face)).collect();
-    identify(&clusters, previous, decisions, |face| {
+    let mut reconciled = identify(&clusters, previous, decisions, |face| {
         let face = known.get(&face)?;
         Some((face.embedding.as_slice(), face.quality))
-    })
+    });
+    reconciled.partition.suggestions = suggest(clustering, &reconciled.partition.groups);
+    reconciled
 }

@@ -289,6 +289,7 @@ mod tests {
             previous: Partition {
                 groups: vec![group(1, &[1, 2, 3], Some("Ada")), group(2, &[4, 5], None), group(3, &[77], None)],
                 redirects: [(GroupId([9; 16]), GroupId([1; 16]))].into(),
+                ..Partition::default()
             },
             ..GallerySnapshot::default()
         }

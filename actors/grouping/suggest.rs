@@ -1,48 +1,16 @@
 //! Faces in no group that may be somebody's: where evidence is short, a face stays alone and is suggested.
 
-use std::collections::{BTreeSet, HashMap};
-
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::face::FaceId;
-use crate::domain::gallery::{GallerySnapshot, Group, GroupId};
+use crate::domain::gallery::{Group, Suggestion};
 use crate::domain::image::ImageId;
 use crate::grouping::cluster::Clustering;
 use crate::grouping::evidence::{log_odds, probability};
-use crate::grouping::non_faces::set_aside;
-use crate::grouping::params::Params;
-use crate::grouping::reconcile::gather;
 use crate::grouping::voices::{Score, Sum};
-use crate::ports::index::{IndexError, IndexFactory};
 
 /// The least probability that is worth a look.
 const LEAST: f32 = 0.1;
-
-/// A face in no group, and the group it most likely belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Suggestion {
-    /// The face.
-    pub face: FaceId,
-    /// The group, as it is called in the partition before.
-    pub group: GroupId,
-    /// The probability that they are one person, 0.1 to 1.
-    pub probability: f32,
-}
-
-/// Suggests a group for each face of a gallery that is in none and resembles one, the likeliest first. Clusters the
-/// gallery first: as costly as [`crate::grouping::reconcile()`].
-///
-/// # Errors
-/// The index failed.
-pub fn suggest(
-    mut snapshot: GallerySnapshot,
-    params: &Params,
-    factory: &dyn IndexFactory,
-) -> Result<Vec<Suggestion>, IndexError> {
-    set_aside(&mut snapshot);
-    let clustering = gather(&snapshot.faces, &snapshot.decisions, params, factory)?;
-    Ok(clustering.map(|clustering| suggestions(&clustering, &snapshot.previous.groups)).unwrap_or_default())
-}
 
 /// What a person may look at before saying who a face is.
 struct Candidate<'a> {
@@ -51,13 +19,14 @@ struct Candidate<'a> {
     photos: BTreeSet<ImageId>,
 }
 
-fn suggestions(clustering: &Clustering, groups: &[Group]) -> Vec<Suggestion> {
+/// Suggests a group for each face of a clustering that is in none of `groups` and resembles one of them.
+pub(crate) fn suggest(clustering: &Clustering, groups: &[Group]) -> BTreeMap<FaceId, Suggestion> {
     let graph = clustering.graph();
     let home: HashMap<FaceId, usize> =
         groups.iter().enumerate().flat_map(|(n, group)| group.faces.iter().map(move |face| (*face, n))).collect();
     let candidate = |group| candidate(clustering, group);
     let mut candidates: HashMap<usize, Candidate<'_>> = HashMap::new();
-    let mut found = Vec::new();
+    let mut found = BTreeMap::new();
     for slot in 0..u32::try_from(graph.slots()).unwrap_or(u32::MAX) {
         let Some(node) = graph.node(slot).filter(|node| !home.contains_key(&node.id)) else { continue };
         let near: BTreeSet<usize> =
@@ -78,10 +47,9 @@ fn suggestions(clustering: &Clustering, groups: &[Group]) -> Vec<Suggestion> {
         if let Some((Score(odds), std::cmp::Reverse(group))) = best
             && probability(odds) >= LEAST
         {
-            found.push(Suggestion { face: node.id, group, probability: probability(odds) });
+            found.insert(node.id, Suggestion { group, probability: probability(odds) });
         }
     }
-    found.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.face.cmp(&b.face)));
     found
 }
 
@@ -96,7 +64,8 @@ fn candidate<'a>(clustering: &Clustering, group: &'a Group) -> Candidate<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gallery::{Decision, Verdict};
+    use crate::domain::gallery::{Decision, FaceVector, GallerySnapshot, Verdict};
+    use crate::grouping::params::Params;
     use crate::grouping::reconcile;
     use crate::grouping::scan::ScanFactory;
     use crate::grouping::tests::{Rng, face, face_id, near};
@@ -114,15 +83,20 @@ mod tests {
         let grouped = reconcile(snapshot, &params, &ScanFactory).expect("equal dimensions").partition;
         assert_eq!(grouped.groups.len(), 1);
         assert!(!grouped.groups[0].faces.contains(&face_id(6)), "the odd face must be outside for this test");
-        let suggested = |faces: &[crate::domain::gallery::FaceVector], decisions: Vec<Decision>| {
+        let suggested = |faces: &[FaceVector], decisions: Vec<Decision>| {
             let previous = grouped.clone();
             let faces = faces.to_vec();
             let snapshot = GallerySnapshot { generation: 1, faces, decisions, previous, ..Default::default() };
-            suggest(snapshot, &params, &ScanFactory).expect("equal dimensions")
+            reconcile(snapshot, &params, &ScanFactory).expect("equal dimensions").partition.suggestions
         };
         let found = suggested(&faces, Vec::new());
-        assert_eq!(found.iter().map(|s| (s.face, s.group)).collect::<Vec<_>>(), [(face_id(6), grouped.groups[0].id)]);
-        assert!((LEAST..1.0).contains(&found[0].probability), "{found:?}");
+        assert_eq!(found, grouped.suggestions, "running again changes nothing");
+        assert_eq!(
+            found.iter().map(|(face, s)| (*face, s.group)).collect::<Vec<_>>(),
+            [(face_id(6), grouped.groups[0].id)]
+        );
+        let probability = found[&face_id(6)].probability;
+        assert!((LEAST..1.0).contains(&probability), "{probability}");
         let verdict = Verdict::NotSame { a: face_id(6), b: face_id(2) };
         assert!(suggested(&faces, vec![Decision { seq: 1, batch: 1, verdict }]).is_empty());
         let verdict = Verdict::Face { face: face_id(6), is_face: false };

@@ -119,6 +119,7 @@ fn forget_faces(db: &Connection, faces: &[[u8; 16]], receipt: &mut LibraryReceip
         receipt.crops += delete(db, receipt, "thumbnails", "face = (SELECT n FROM faces WHERE id = ?1)", face)?;
         receipt.faces += delete(db, receipt, "faces", "id = ?1", face)?;
         delete(db, receipt, "members", "face = ?1", face)?;
+        delete(db, receipt, "suggestions", "face = ?1", face)?;
         // A name is about the person it names, and a verdict is about the face.
         delete(db, receipt, "decisions", "a = ?1 OR b = ?1", face)?;
     }
@@ -197,6 +198,7 @@ fn forget_group(
     let gone = "say = 'name' AND a NOT IN (SELECT id FROM faces) AND name = (SELECT name FROM groups WHERE id = ?1)";
     delete(db, receipt, "decisions", gone, group.0)?;
     delete(db, receipt, "members", "grp = ?1", group.0)?;
+    delete(db, receipt, "suggestions", "grp = ?1", group.0)?;
     db.execute(
         "UPDATE images SET face_count = (SELECT count(*) FROM faces WHERE image = images.n) WHERE gallery = ?1",
         [gallery],
@@ -224,6 +226,7 @@ fn sweep(db: &Transaction<'_>, gallery: i64, receipt: &mut LibraryReceipt) -> Re
             delete(db, receipt, "members", "grp = ?1", group.id.0)?;
             delete(db, receipt, "redirects", "source = ?1 OR target = ?1", group.id.0)?;
             delete(db, receipt, "lineage", "subject = ?1 OR other = ?1", group.id.0)?;
+            delete(db, receipt, "suggestions", "grp = ?1", group.id.0)?;
             receipt.groups.push(group.id);
             continue;
         };

@@ -3,7 +3,6 @@
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{GallerySnapshot, Reconciled};
 use muster_actors::grouping::explain::{Explanation, explain};
-use muster_actors::grouping::suggest::{self, Suggestion};
 use muster_actors::grouping::{Params, reconcile};
 use muster_actors::ports::index::IndexError;
 
@@ -33,11 +32,6 @@ fn unreadable(error: &serde_json::Error) -> LibraryError {
 /// Groups a gallery anew.
 pub fn group(snapshot: GallerySnapshot, params: &Params) -> Result<Reconciled, IndexError> {
     reconcile(snapshot, params, &FlatFactory)
-}
-
-/// Which faces in no group may be somebody's.
-pub fn suggest(snapshot: GallerySnapshot, params: &Params) -> Result<Vec<Suggestion>, IndexError> {
-    suggest::suggest(snapshot, params, &FlatFactory)
 }
 
 /// Why two faces are together or apart.

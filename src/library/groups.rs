@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_actors::domain::face::{FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{
-    FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled,
+    FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled, Suggestion,
 };
 use muster_actors::domain::image::ImageId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -77,7 +77,45 @@ pub(super) fn partition(db: &Connection, gallery: i64) -> Result<Partition, Libr
     })?;
     let groups = groups.collect::<Result<_, _>>()?;
     let redirects = pairs(db, "SELECT source, target FROM redirects WHERE gallery = ?1", gallery)?;
-    Ok(Partition { groups, redirects: redirects.into_iter().map(|(a, b)| (GroupId(a), GroupId(b))).collect() })
+    Ok(Partition {
+        groups,
+        redirects: redirects.into_iter().map(|(a, b)| (GroupId(a), GroupId(b))).collect(),
+        suggestions: suggested(db, gallery)?,
+    })
+}
+
+/// The groups that faces in none most likely belong to, as of the last partition. Faces that are gone since, or of groups
+/// that are, are left out.
+pub fn suggestions(db: &mut Connection, gallery: &GalleryId) -> Result<BTreeMap<FaceId, Suggestion>, LibraryError> {
+    let moment = db.transaction()?;
+    let Some(number) =
+        moment.query_row("SELECT n FROM galleries WHERE name = ?1", [&gallery.0], |row| row.get(0)).optional()?
+    else {
+        return Ok(BTreeMap::new());
+    };
+    let mut found = suggested(&moment, number)?;
+    let mut is_there = moment.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM faces WHERE id = ?1) AND EXISTS (SELECT 1 FROM groups WHERE gallery = ?2 AND id = ?3)",
+    )?;
+    let mut gone = Vec::new();
+    for (face, suggestion) in &found {
+        if !is_there.query_row(params![face.0, number, suggestion.group.0], |row| row.get::<_, bool>(0))? {
+            gone.push(*face);
+        }
+    }
+    gone.iter().for_each(|face| {
+        found.remove(face);
+    });
+    Ok(found)
+}
+
+fn suggested(db: &Connection, gallery: i64) -> Result<BTreeMap<FaceId, Suggestion>, LibraryError> {
+    let mut select = db.prepare_cached("SELECT face, grp, probability FROM suggestions WHERE gallery = ?1")?;
+    let read = |row: &Row<'_>| {
+        let suggestion = Suggestion { group: GroupId(rows::id(row, 1)?), probability: row.get(2)? };
+        Ok((FaceId(rows::id(row, 0)?), suggestion))
+    };
+    Ok(select.query_map([gallery], read)?.collect::<Result<_, _>>()?)
 }
 
 type Id = [u8; 16];
@@ -108,7 +146,7 @@ pub fn save(
         return Ok(());
     }
     save_groups(&whole, number, &before, &reconciled.partition)?;
-    let old: BTreeSet<_> = before.redirects.into_iter().collect();
+    let old: BTreeSet<_> = before.redirects.iter().map(|(a, b)| (*a, *b)).collect();
     let new: BTreeSet<_> = reconciled.partition.redirects.iter().map(|(a, b)| (*a, *b)).collect();
     for (source, _) in old.difference(&new) {
         whole.execute("DELETE FROM redirects WHERE gallery = ?1 AND source = ?2", params![number, source.0])?;
@@ -116,6 +154,7 @@ pub fn save(
     for (source, target) in new.difference(&old) {
         whole.execute("INSERT INTO redirects VALUES (?1, ?2, ?3)", params![number, source.0, target.0])?;
     }
+    save_suggestions(&whole, number, &before.suggestions, &reconciled.partition.suggestions)?;
     for event in &reconciled.lineage {
         let (name, subject, other) = match event {
             Lineage::Born { group } => ("born", group, None),
@@ -129,6 +168,25 @@ pub fn save(
     }
     bump(&whole, number)?;
     whole.commit()?;
+    Ok(())
+}
+
+fn save_suggestions(
+    db: &Connection,
+    gallery: i64,
+    before: &BTreeMap<FaceId, Suggestion>,
+    after: &BTreeMap<FaceId, Suggestion>,
+) -> Result<(), LibraryError> {
+    for face in before.keys().filter(|face| !after.contains_key(face)) {
+        db.prepare_cached("DELETE FROM suggestions WHERE gallery = ?1 AND face = ?2")?
+            .execute(params![gallery, face.0])?;
+    }
+    for (face, suggestion) in after.iter().filter(|(face, suggestion)| before.get(face) != Some(suggestion)) {
+        db.prepare_cached(
+            "INSERT OR REPLACE INTO suggestions (gallery, face, grp, probability) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![gallery, face.0, suggestion.group.0, suggestion.probability])?;
+    }
     Ok(())
 }
 

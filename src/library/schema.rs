@@ -55,11 +55,14 @@ CREATE INDEX forgotten_faces_of_image ON forgotten_faces (image);
 ALTER TABLE faces ADD COLUMN face REAL NOT NULL DEFAULT 1;
 ",
     // How a photo came about; NULL where it is not known. The 64 bits of `picture` are those of a
-    // signed number.
+    // signed number. And the groups that faces in none most likely belong to.
     "
 ALTER TABLE images ADD COLUMN taken_local_ms INTEGER;
 ALTER TABLE images ADD COLUMN taken_offset INTEGER;
 ALTER TABLE images ADD COLUMN picture INTEGER;
+CREATE TABLE suggestions (
+  gallery INTEGER NOT NULL REFERENCES galleries, face BLOB NOT NULL, grp BLOB NOT NULL, probability REAL NOT NULL,
+  PRIMARY KEY (gallery, face)) WITHOUT ROWID;
 ",
 ];
 

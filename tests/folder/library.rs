@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
-use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Verdict};
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Suggestion, Verdict};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator, RejectReason};
 use muster_actors::domain::timings::Timings;
 use muster_actors::ports::faces::{Commit, Faces};
@@ -273,11 +273,14 @@ async fn what_is_forgotten_is_in_no_file_of_the_library_and_does_not_come_back()
         centroid: vec![0.1; 128],
         name: Some(name.to_owned()),
     };
+    let private = result(place("private/b.jpg"), "", 2);
+    let perhaps = |group| Suggestion { group, probability: 0.3 };
     let partition = Partition {
         groups: vec![
             group(ada, ada_faces, a.faces[0].id, "Ada"),
             group(ben, vec![keep.faces[1].id], keep.faces[1].id, "Ben"),
         ],
+        suggestions: [(private.faces[0].id, perhaps(ada)), (keep.faces[1].id, perhaps(ben))].into(),
         ..Partition::default()
     };
     let named = |face: FaceId, name: &str| Verdict::Name { face, name: name.to_owned() };
@@ -294,8 +297,10 @@ async fn what_is_forgotten_is_in_no_file_of_the_library_and_does_not_come_back()
     let left = now.previous.groups.iter().find(|g| g.id == ada).unwrap();
     assert_eq!((left.cover, left.name.as_deref(), left.faces.len()), (keep.faces[0].id, None, 1));
     assert_eq!(now.decisions.len(), 1);
+    assert_eq!(now.previous.suggestions, [(keep.faces[1].id, perhaps(ben))].into());
 
     let receipt = forget(&mut writer, &Target::Group(ben)).unwrap();
+    assert!(groups::snapshot(writer.db_mut(), &gallery()).unwrap().previous.suggestions.is_empty());
     assert_eq!((receipt.images, receipt.faces, receipt.tombstones, &receipt.groups), (1, 1, 1, &vec![ben]));
     drop(writer);
     let gone = a.faces.iter().chain(&keep.faces[1..]).flat_map(bytes_of);

@@ -234,8 +234,8 @@ fn list(library: &Library, json: bool) -> Result<(), CliError> {
 }
 
 fn suggestions(library: &mut Library, json: bool) -> Result<(), CliError> {
-    let snapshot = groups::snapshot(library.db_mut(), &gallery())?;
-    let suggested = grouping::suggest(snapshot, &grouping::recall(library)?)?;
+    let mut suggested: Vec<_> = groups::suggestions(library.db_mut(), &gallery())?.into_iter().collect();
+    suggested.sort_by(|(a, x), (b, y)| y.probability.total_cmp(&x.probability).then(a.cmp(b)));
     let mut paths: HashMap<FaceId, String> = HashMap::new();
     view::faces(library.db(), Which::All, |face| {
         paths.insert(face.id, face.path);
@@ -248,8 +248,8 @@ fn suggestions(library: &mut Library, json: bool) -> Result<(), CliError> {
         if json {
             let list: Vec<Value> = suggested
                 .iter()
-                .map(|s| {
-                    json!({ "face": s.face, "path": path(s.face), "group": s.group, "name": names.get(&s.group),
+                .map(|(face, s)| {
+                    json!({ "face": face, "path": path(*face), "group": s.group, "name": names.get(&s.group),
                             "probability": s.probability })
                 })
                 .collect();
@@ -259,10 +259,10 @@ fn suggestions(library: &mut Library, json: bool) -> Result<(), CliError> {
             return Ok(writeln!(out, "No suggestions: no face outside the groups resembles one of them enough.")?);
         }
         writeln!(out, "{:8}  {:8}  {:>6}  PHOTO", "FACE", "PERHAPS", "CHANCE")?;
-        for s in &suggested {
+        for (face, s) in &suggested {
             let name = names.get(&s.group).map(|name| format!("  {}", printable(name))).unwrap_or_default();
-            let (percent, path) = (s.probability * 100.0, printable(path(s.face)));
-            writeln!(out, "{:8}  {:8}  {percent:>5.0}%  {path}{name}", short(s.face), short(s.group))?;
+            let (percent, path) = (s.probability * 100.0, printable(path(*face)));
+            writeln!(out, "{:8}  {:8}  {percent:>5.0}%  {path}{name}", short(*face), short(s.group))?;
         }
         Ok(writeln!(out, "\n`muster people merge GROUP FACE` says that they are one person.")?)
     })

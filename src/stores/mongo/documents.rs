@@ -74,6 +74,19 @@ pub fn fraction(document: &Document, key: &str) -> Result<f32, MongoError> {
     document.get_f64(key).map(|number| number as f32).map_err(|_| strange(document, key))
 }
 
+/// The faces that a group is suggested for, with their probabilities; none in a group of a release before.
+pub fn suggestions(group: &Document) -> Result<Vec<(FaceId, f32)>, MongoError> {
+    let Ok(all) = group.get_array(SUGGESTIONS) else { return Ok(Vec::new()) };
+    let one = |suggestion: &Bson| {
+        let suggestion = suggestion.as_document().ok_or_else(|| strange(group, SUGGESTIONS))?;
+        Ok((face_id(suggestion, "face")?, fraction(suggestion, "probability")?))
+    };
+    all.iter().map(one).collect()
+}
+
+/// Where a group has [`suggestions`].
+pub const SUGGESTIONS: &str = "suggestions";
+
 /// The digest of an embedding.
 pub fn digest_of(document: &Document) -> Result<Digest, MongoError> {
     id(document, "digest")

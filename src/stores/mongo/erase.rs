@@ -157,11 +157,15 @@ impl MongoFaces {
         Ok(())
     }
 
+    /// Deletes what people said of faces, and what was suggested for them; how many decisions there were.
     async fn erase_decisions(&self, of: &[Locator], faces: &[KnownFace]) -> Result<u64, MongoError> {
         if faces.is_empty() {
             return Ok(0);
         }
         let (galleries, ids) = (Vec::from_iter(galleries(of)), list(faces, |face| uuid(face.id.0)));
+        let suggested = doc! { "gallery": { "$in": &galleries }, "suggestions.face": { "$in": &ids } };
+        let without = doc! { "$pull": { documents::SUGGESTIONS: { "face": { "$in": &ids } } } };
+        self.collection(names::GROUPS).update_many(suggested, without).await?;
         let spoken =
             doc! { "gallery": { "$in": galleries }, "$or": [{ "a": { "$in": &ids } }, { "b": { "$in": ids } }] };
         Ok(self.collection(names::DECISIONS).delete_many(spoken).await?.deleted_count)

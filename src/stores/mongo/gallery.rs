@@ -5,7 +5,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::ReadConcern;
 use muster_actors::domain::capture::Capture;
 use muster_actors::domain::face::{FaceId, LEAST_FACE};
-use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
+use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition, Suggestion};
 use muster_actors::domain::image::{ImageId, ImageState};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -180,6 +180,9 @@ pub async fn partition(store: &MongoFaces, gallery: &GalleryId, mut members: Mem
         if let Some(into) = group_id(&document, "into")? {
             partition.redirects.insert(id, into);
             continue;
+        }
+        for (face, probability) in documents::suggestions(&document)? {
+            partition.suggestions.insert(face, Suggestion { group: id, probability });
         }
         partition.groups.push(Group {
             id,

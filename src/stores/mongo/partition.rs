@@ -71,14 +71,23 @@ async fn write(
 
 /// Groups and redirects as documents.
 fn drawn(gallery: &GalleryId, partition: &Partition) -> BTreeMap<GroupId, Document> {
+    let mut suggested: BTreeMap<GroupId, Vec<Document>> = BTreeMap::new();
+    for (face, suggestion) in &partition.suggestions {
+        let probability = f64::from(suggestion.probability);
+        let one = doc! { "face": uuid(face.0), "probability": probability };
+        suggested.entry(suggestion.group).or_default().push(one);
+    }
     let group = |group: &Group| {
-        let document = doc! {
+        let mut document = doc! {
             "gallery": &gallery.0,
             "count": signed(group.faces.len() as u64),
             "cover": uuid(group.cover.0),
             "centroid": documents::vector(&group.centroid),
             "name": group.name.as_deref(),
         };
+        if let Some(faces) = suggested.get(&group.id) {
+            document.insert(documents::SUGGESTIONS, faces);
+        }
         (group.id, document)
     };
     let redirect = |(from, into): (&GroupId, &GroupId)| (*from, doc! { "gallery": &gallery.0, "into": uuid(into.0) });

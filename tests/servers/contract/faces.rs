@@ -2,7 +2,7 @@
 
 use muster_actors::domain::capture::{Capture, PictureHash, Taken};
 use muster_actors::domain::face::{BBox, Face, FaceId, Quality, QualityReason};
-use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled, Suggestion};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
 use muster_actors::domain::timings::Timings;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
@@ -105,7 +105,9 @@ fn partition(faces: Vec<FaceId>) -> Reconciled {
     let id = GroupId([7; 16]);
     let group = Group { id, cover: faces[0], faces, centroid: vec![0.5, -0.0], name: Some("Ada".to_owned()) };
     let redirects = [(GroupId([8; 16]), id)].into();
-    Reconciled { partition: Partition { groups: vec![group], redirects }, lineage: vec![Lineage::Born { group: id }] }
+    let suggestions = [(FaceId([9; 16]), Suggestion { group: id, probability: 0.4 })].into();
+    let partition = Partition { groups: vec![group], redirects, suggestions };
+    Reconciled { partition, lineage: vec![Lineage::Born { group: id }] }
 }
 
 pub async fn a_partition_is_saved_only_onto_the_generation_it_was_made_from<F: Faces>(make: impl Make<F>) {
