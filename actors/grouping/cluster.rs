@@ -8,13 +8,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{Decision, FaceVector, Verdict};
 use crate::domain::image::ImageId;
 use crate::grouping::calibration::Calibration;
 use crate::grouping::constraints::Constraints;
 use crate::grouping::evidence::needed;
-use crate::grouping::graph::Graph;
+use crate::grouping::graph::{Graph, Inserted};
 use crate::grouping::linkage::{Item, agglomerate};
 use crate::grouping::moments::Moments;
 use crate::grouping::params::Params;
@@ -67,9 +68,17 @@ fn named(decisions: &[Decision]) -> BTreeSet<FaceId> {
 const COPY: f32 = 0.97;
 
 /// Bits in which the hashes of one picture differ at most...
-const SAME_PICTURE: u32 = 4;
+const SAME_PICTURE: u32 = 2;
+/// ...and its times, in milliseconds, where both are known...
+const SAME_TIME: u64 = 1_000;
 /// ...and how near its vectors are then: a small copy has another face in fewer pixels.
 const COPY_OF_PICTURE: f32 = 0.85;
+
+/// Whether two photos are one picture, as far as they tell without their faces.
+fn is_one_picture(a: &Capture, b: &Capture) -> bool {
+    a.picture.zip(b.picture).is_some_and(|(a, b)| a.distance(b) <= SAME_PICTURE)
+        && a.taken.zip(b.taken).is_none_or(|(a, b)| a.distance_ms(&b) <= SAME_TIME)
+}
 
 /// A slot that was not reached.
 const UNSEEN: u32 = u32::MAX;
@@ -114,19 +123,15 @@ impl Clustering {
 
     /// Adds faces. Ones that are here already change nothing; ones that differ replace what was here.
     pub fn insert(&mut self, faces: &[FaceVector], factory: &dyn IndexFactory) -> Result<(), IndexError> {
-        let ids: Vec<_> = faces.iter().map(|face| face.id).collect();
-        let image = |slot: u32| self.graph.node(slot).map(|node| node.image);
-        let mut images: BTreeSet<_> = ids.iter().filter_map(|id| image(self.graph.slot(*id)?)).collect();
-        let mut touched = self.graph.insert(faces, factory)?;
+        // The photos that faces leave, because they are in another now.
+        let image = |face: &FaceVector| Some(self.graph.node(self.graph.slot(face.id)?)?.image);
+        let moved = |face: &FaceVector| image(face).filter(|image| *image != face.image);
+        let mut images: BTreeSet<ImageId> = faces.iter().filter_map(moved).collect();
+        let Inserted { touched, fresh } = self.graph.insert(faces, factory)?;
         self.cluster.resize(self.graph.slots(), None);
-        let changed: HashSet<u32> = touched.iter().copied().collect();
-        let is_fresh = |face: &&FaceVector| self.graph.slot(face.id).is_some_and(|slot| changed.contains(&slot));
-        let fresh: Vec<_> = faces.iter().filter(is_fresh).collect();
-        images.retain(|image| self.graph.photo(*image).is_empty());
-        images.extend(fresh.iter().map(|face| face.image));
-        let stirred = self.moments.update(&self.graph, &self.params, &self.constraints, &images, &[]);
-        touched.extend(ids.iter().chain(&stirred).flat_map(|id| self.reach(*id)));
-        self.update(&touched);
+        let node = |id: &FaceId| self.graph.node(self.graph.slot(*id)?);
+        images.extend(fresh.iter().filter_map(node).map(|node| node.image));
+        self.follow(touched, &fresh, &images, &[]);
         Ok(())
     }
 
@@ -136,16 +141,22 @@ impl Clustering {
         let node = |id: &FaceId| self.graph.node(self.graph.slot(*id)?);
         let images: BTreeSet<ImageId> = ids.iter().filter_map(node).map(|node| node.image).collect();
         let mut touched = self.graph.remove(ids, factory)?;
-        let stirred = self.moments.update(&self.graph, &self.params, &self.constraints, &images, ids);
         for slot in gone {
             self.claims.remove(&slot);
             if let Some(key) = self.cluster[slot as usize].take() {
                 touched.extend(self.members.remove(&key).unwrap_or_default());
             }
         }
-        touched.extend(ids.iter().chain(&stirred).flat_map(|id| self.reach(*id)));
-        self.update(&touched);
+        self.follow(touched, ids, &images, ids);
         Ok(())
+    }
+
+    /// Brings moments and clusters up to date where slots were touched, and faces came or went with photos, those that
+    /// are `gone` among them.
+    fn follow(&mut self, mut touched: Vec<u32>, faces: &[FaceId], images: &BTreeSet<ImageId>, gone: &[FaceId]) {
+        let stirred = self.moments.update(&self.graph, &self.params, &self.constraints, images, gone);
+        touched.extend(self.reach(faces.iter().chain(&stirred)));
+        self.update(&touched);
     }
 
     /// Sets what people decided: the whole log.
@@ -156,7 +167,7 @@ impl Clustering {
             let mut spoken = std::mem::replace(&mut self.constraints, constraints).faces();
             spoken.extend(self.constraints.faces());
             spoken.extend(self.moments.settle(&self.graph, &self.params, &self.constraints, &spoken));
-            let touched: Vec<_> = spoken.into_iter().flat_map(|id| self.reach(id)).collect();
+            let touched = self.reach(&spoken);
             self.update(&touched);
         }
     }
@@ -200,7 +211,7 @@ impl Clustering {
 
     /// The faces that are one person with this one in one moment, itself included.
     pub(crate) fn moment(&self, id: FaceId) -> &[FaceId] {
-        self.moments.unit(id)
+        self.moments.faces(id)
     }
 
     /// Slots of the faces that stay with this one: its mates, and those that are one person with it in one moment.
@@ -210,12 +221,22 @@ impl Clustering {
         slots
     }
 
-    /// A face and its allies, whose voices may have changed, with all their neighbours.
-    fn reach(&self, id: FaceId) -> Vec<u32> {
-        let mut slots = self.allies(id);
-        slots.extend(self.graph.slot(id));
-        let near: Vec<_> = slots.iter().flat_map(|slot| self.graph.edges(*slot)).map(|edge| edge.to).collect();
-        slots.into_iter().chain(near).collect()
+    /// Faces and their allies, whose voices may have changed, with all their neighbours.
+    fn reach<'a>(&self, ids: impl IntoIterator<Item = &'a FaceId>) -> Vec<u32> {
+        let (mut slots, mut units) = (HashSet::new(), HashSet::new());
+        for id in ids {
+            slots.extend(self.graph.slot(*id));
+            slots.extend(self.mates(*id));
+            let unit = self.moment(*id);
+            if unit.first().is_some_and(|first| units.insert(*first)) {
+                slots.extend(unit.iter().filter_map(|ally| self.graph.slot(*ally)));
+            }
+        }
+        let near: Vec<u32> = slots.iter().flat_map(|slot| self.graph.edges(*slot)).map(|edge| edge.to).collect();
+        slots.extend(near);
+        let mut slots: Vec<u32> = slots.into_iter().collect();
+        slots.sort_unstable();
+        slots
     }
 
     /// Whether the quality of a face lets it bridge.
@@ -227,8 +248,10 @@ impl Clustering {
     pub(crate) fn is_voice(&self, slot: u32) -> bool {
         self.is_core(slot)
             || self.id(slot).is_some_and(|id| {
-                let allies = self.allies(id);
-                allies.len() > 1 && !allies.iter().any(|ally| self.is_core(*ally))
+                let (mates, unit) = (self.mates(id), self.moments.unit(id));
+                (mates.len() > 1 || unit.is_some())
+                    && !unit.is_some_and(|unit| unit.has_good)
+                    && !mates.iter().any(|mate| self.is_core(*mate))
             })
     }
 
@@ -249,7 +272,8 @@ impl Clustering {
     }
 
     fn is_free(&self, slot: u32) -> bool {
-        !self.is_voice(slot) && self.id(slot).is_none_or(|id| self.allies(id).len() < 2)
+        !self.is_voice(slot)
+            && self.id(slot).is_none_or(|id| self.mates(id).len() < 2 && self.moments.unit(id).is_none())
     }
 
     /// Clusters the components of the touched slots anew, and lets the poor faces near them claim again.
@@ -368,9 +392,9 @@ impl Clustering {
     /// Voices of other photos that show the same shot. The pictures of a collage are copies of
     /// none: several of one photo would tear their person apart.
     fn copies(&self, slot: u32) -> impl Iterator<Item = u32> + '_ {
-        let picture = move |slot: u32| self.graph.node(slot).and_then(|node| node.capture.picture);
-        let own = picture(slot);
-        let is_one_picture = move |to: u32| own.zip(picture(to)).is_some_and(|(a, b)| a.distance(b) <= SAME_PICTURE);
+        let capture = move |slot: u32| self.graph.node(slot).map(|node| node.capture);
+        let own = capture(slot);
+        let is_one_picture = move |to: u32| own.zip(capture(to)).is_some_and(|(a, b)| is_one_picture(&a, &b));
         let least = move |to: u32| if is_one_picture(to) { COPY_OF_PICTURE } else { COPY };
         let near = self.links(slot).map(|(to, _)| to).filter(move |to| self.graph.similarity(slot, *to) >= least(*to));
         let mut near = near.peekable();

@@ -61,6 +61,14 @@ pub(crate) struct Node {
     given: u64,
 }
 
+/// What adding faces changed.
+pub(crate) struct Inserted {
+    /// Slots whose edges changed, those of the new faces included.
+    pub(crate) touched: Vec<u32>,
+    /// Faces that were not here, or were here and differed.
+    pub(crate) fresh: Vec<FaceId>,
+}
+
 /// Slots whose edges changed, each once.
 #[derive(Default)]
 struct Touched {
@@ -209,9 +217,8 @@ impl Graph {
         self.near[slot as usize].iter().chain(&self.held[slot as usize]).copied()
     }
 
-    /// Adds faces and returns the slots whose edges changed, theirs included. A face that is already here as it is
-    /// changes nothing; one that differs replaces what was here.
-    pub(crate) fn insert(&mut self, faces: &[FaceVector], factory: &dyn IndexFactory) -> Result<Vec<u32>, IndexError> {
+    /// Adds faces. A face that is already here as it is changes nothing; one that differs replaces what was here.
+    pub(crate) fn insert(&mut self, faces: &[FaceVector], factory: &dyn IndexFactory) -> Result<Inserted, IndexError> {
         if let Some(face) = faces.iter().find(|face| face.embedding.len() != self.dimensions) {
             return Err(IndexError::Dimensions { expected: self.dimensions, got: face.embedding.len() });
         }
@@ -219,7 +226,7 @@ impl Graph {
         let replaced: Vec<_> = fresh.iter().map(|face| face.id).collect();
         let mut touched: Touched = self.remove(&replaced, factory)?.into_iter().collect();
         let are_cells_quicker = self.calibration.members() >= CELLS * CELLS;
-        if self.slots.is_empty() && fresh.len() >= self.many && are_cells_quicker {
+        if self.nodes.is_empty() && fresh.len() >= self.many && are_cells_quicker {
             self.insert_in_cells(&fresh, factory)?;
             touched = (0..self.nodes.len() as u32).collect();
         } else {
@@ -227,7 +234,8 @@ impl Graph {
                 self.insert_block(block, &mut touched)?;
             }
         }
-        Ok(touched.into_slots(self))
+        let fresh = fresh.iter().map(|face| face.id).collect();
+        Ok(Inserted { touched: touched.into_slots(self), fresh })
     }
 
     /// Adds the first faces of all, and looks for the neighbours of each only among the faces that share a cell with it:
@@ -249,7 +257,7 @@ impl Graph {
                 index.add(&queries)?;
                 let rows = index.range(&queries, block.len(), self.reach(lowest))?;
                 for (slot, row) in block.iter().zip(rows) {
-                    // Slots ascend, as positions do: each pair comes once.
+                    // Slots of a graph that was empty ascend, as positions do: each pair comes once.
                     let earlier = row.iter().map(|found| members[found.position]).filter(|other| other < slot);
                     earlier.for_each(|other| self.link(*slot, other, &mut touched));
                 }
@@ -259,9 +267,10 @@ impl Graph {
         Ok(())
     }
 
-    /// Looks among the neighbours of each face's neighbours for those that share no cell with it (Dong et al. 2011).
+    /// Looks among the neighbours of each face's neighbours for those that share no cell with it (Dong et al. 2011), all as
+    /// they were before.
     fn ask_neighbours(&mut self, touched: &mut Touched) {
-        let mut seen: Vec<u32> = Vec::new();
+        let (mut seen, mut found): (Vec<u32>, Vec<(u32, u32)>) = Default::default();
         for slot in 0..self.nodes.len() as u32 {
             if self.near[slot as usize].len() == self.k {
                 continue;
@@ -272,9 +281,11 @@ impl Graph {
             seen.sort_unstable();
             seen.dedup();
             let known: Vec<u32> = self.near[slot as usize].iter().map(|edge| edge.to).collect();
-            for other in seen.iter().filter(|other| **other != slot && !known.contains(other)) {
-                self.link(slot, *other, touched);
-            }
+            let fresh = seen.iter().filter(|other| **other != slot && !known.contains(other));
+            found.extend(fresh.filter(|other| self.excess(slot, **other) >= self.floor).map(|other| (slot, *other)));
+        }
+        for (slot, other) in found {
+            self.link(slot, other, touched);
         }
     }
 

@@ -7,7 +7,9 @@
 //! twice. The units are a function of the faces, their photos' times and names and what people said.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::sync::Arc;
 
 use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
@@ -21,12 +23,16 @@ use crate::grouping::voices::{Score, Sum};
 const MOMENT_MS: u64 = 5 * 60_000;
 /// Photos before and after one that are looked at: a thousand with one time say nothing.
 const BESIDE: usize = 16;
+/// A photo of more faces is of a crowd, where the likest says little.
+const CROWDED: usize = 100;
 /// Numbers in a series that are near.
 const NEAR_NUMBERS: u64 = 3;
 /// How much less alike the second likest must be.
 const MARGIN: f32 = 0.05;
 /// How much more excess each doubling of the photos of a moment needs: among more people the likest says less.
 const CROWD: f32 = 0.01;
+/// How much more excess two good faces need: they can be told without the moment.
+const GOOD: f32 = 0.04;
 /// How much more excess is needed where only names say that two photos are of one moment, and one face alone matches.
 const NAME_ALONE: f32 = 0.06;
 
@@ -46,14 +52,28 @@ pub(crate) struct Moments {
     series: BTreeSet<(u64, u64, ImageId)>,
     /// Faces that match, with their excess; each pair is under both.
     matches: HashMap<FaceId, Vec<(FaceId, f32)>>,
-    /// Units of two faces or more, ascending, under each of their faces.
-    units: HashMap<FaceId, Vec<FaceId>>,
+    /// Units of two faces or more, under each of their faces.
+    units: HashMap<FaceId, Arc<MomentUnit>>,
+}
+
+/// Faces that are one person in one moment.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct MomentUnit {
+    /// Two or more, ascending.
+    pub(crate) faces: Vec<FaceId>,
+    /// Whether one of them is good enough to join clusters.
+    pub(crate) has_good: bool,
 }
 
 impl Moments {
     /// The faces that are one person with this one in one moment, itself included; none where there are none.
-    pub(crate) fn unit(&self, face: FaceId) -> &[FaceId] {
-        self.units.get(&face).map_or(&[], Vec::as_slice)
+    pub(crate) fn faces(&self, face: FaceId) -> &[FaceId] {
+        self.unit(face).map_or(&[], |unit| unit.faces.as_slice())
+    }
+
+    /// The unit that a face is in.
+    pub(crate) fn unit(&self, face: FaceId) -> Option<&MomentUnit> {
+        self.units.get(&face).map(Arc::as_ref)
     }
 
     /// Follows the graph where photos or their faces came, changed or went, `gone` among them. Returns the faces whose
@@ -73,8 +93,7 @@ impl Moments {
             region.extend(self.beside(*image));
             region.insert(*image);
         }
-        if region.iter().all(|image| !self.photos.contains_key(image))
-            && gone.iter().all(|id| self.unit(*id).is_empty())
+        if region.iter().all(|image| !self.photos.contains_key(image)) && gone.iter().all(|id| self.unit(*id).is_none())
         {
             return Vec::new();
         }
@@ -82,7 +101,8 @@ impl Moments {
             |image: &ImageId| graph.photo(*image).iter().filter_map(|slot| graph.node(*slot)).map(|node| node.id);
         let mut stirred: BTreeSet<FaceId> = region.iter().flat_map(faces).chain(gone.iter().copied()).collect();
         for face in stirred.clone() {
-            stirred.extend(self.unit(face));
+            // The rest of its unit is found through any of them.
+            stirred.extend(self.faces(face).first());
             for (other, _) in self.matches.remove(&face).unwrap_or_default() {
                 stirred.insert(other);
                 if let Some(matches) = self.matches.get_mut(&other) {
@@ -90,14 +110,25 @@ impl Moments {
                 }
             }
         }
+        let mut neighbours: HashMap<ImageId, Vec<(ImageId, Bond)>> = HashMap::new();
         for image in &region {
-            let neighbours = self.neighbours(*image);
-            for (other, bond) in &neighbours {
+            let near = self.neighbours(*image);
+            for (other, _) in &near {
+                neighbours.entry(*other).or_insert_with(|| self.neighbours(*other));
+            }
+            neighbours.insert(*image, near);
+        }
+        let mut photos: HashMap<ImageId, PhotoFaces> = HashMap::new();
+        for image in neighbours.keys() {
+            photos.insert(*image, PhotoFaces::of(graph, params, *image));
+        }
+        for image in &region {
+            for (other, bond) in &neighbours[image] {
                 // Both are in the region: the pair comes twice.
                 if image < other || !region.contains(other) {
-                    let most = neighbours.len().max(self.neighbours(*other).len());
-                    let needed = params.moment + CROWD * (most as f32).log2();
-                    self.match_photos(graph, params, [*image, *other], *bond, needed);
+                    let shots = [image, other].map(|image| self.other_shots(*image, &neighbours[image]));
+                    let needed = params.moment + CROWD * (shots[0].max(shots[1]).max(1) as f32).log2();
+                    self.match_photos(graph, params, [&photos[image], &photos[other]], *bond, needed);
                 }
             }
         }
@@ -112,70 +143,26 @@ impl Moments {
         constraints: &Constraints,
         faces: &BTreeSet<FaceId>,
     ) -> Vec<FaceId> {
-        let mut before = BTreeMap::new();
         let mut all = BTreeSet::new();
-        let mut open: Vec<FaceId> =
-            faces.iter().flat_map(|face| self.unit(*face).iter().chain([face])).copied().collect();
+        let mut open: Vec<FaceId> = faces.iter().copied().collect();
         while let Some(face) = open.pop() {
             if all.insert(face) {
                 open.extend(self.matches.get(&face).into_iter().flatten().map(|(other, _)| *other));
-                open.extend(self.unit(face));
+                // A unit has been reached as a whole once its first face has.
+                let unit = self.faces(face);
+                if unit.first().is_some_and(|first| *first == face || !all.contains(first)) {
+                    open.extend(unit);
+                }
             }
         }
-        for face in &all {
-            before.insert(*face, self.units.remove(face).unwrap_or_default());
-        }
-        for unit in self.joined(graph, params, constraints, &all) {
-            unit.iter().for_each(|face| {
-                self.units.insert(*face, unit.clone());
+        let before: Vec<_> = all.iter().map(|face| (*face, self.units.remove(face))).collect();
+        for unit in joined(graph, params, &self.matches, constraints, &all) {
+            let unit = Arc::new(unit);
+            unit.faces.iter().for_each(|face| {
+                self.units.insert(*face, Arc::clone(&unit));
             });
         }
-        before.into_iter().filter(|(face, unit)| self.unit(*face) != unit.as_slice()).map(|(face, _)| face).collect()
-    }
-
-    /// Units of faces whose matches are all among them.
-    fn joined(
-        &self,
-        graph: &Graph,
-        params: &Params,
-        constraints: &Constraints,
-        faces: &BTreeSet<FaceId>,
-    ) -> Vec<Vec<FaceId>> {
-        let mut pairs: Vec<(Reverse<Score>, FaceId, FaceId)> = Vec::new();
-        for face in faces {
-            let later = self.matches.get(face).into_iter().flatten().filter(|(other, _)| other > face);
-            pairs.extend(later.map(|(other, excess)| (Reverse(Score(*excess)), *face, *other)));
-        }
-        pairs.sort_unstable();
-        let mut units: Vec<Unit> = Vec::new();
-        let mut home: HashMap<FaceId, usize> = HashMap::new();
-        for (_, a, b) in pairs {
-            let [a, b] = [a, b].map(|face| {
-                *home.entry(face).or_insert_with(|| {
-                    units.push(Unit::new(graph, face));
-                    units.len() - 1
-                })
-            });
-            let apart = |x: &FaceId, y: &FaceId| constraints.said_apart(*x, *y);
-            let (left, right) = (&units[a], &units[b]);
-            let are_two = left.faces.iter().any(|x| right.faces.iter().any(|y| apart(x, y)));
-            if a == b
-                || left.photos.intersection(&right.photos).next().is_some()
-                || left.sum.mean(&right.sum) < params.moment
-                || are_two
-            {
-                continue;
-            }
-            let joined = std::mem::take(&mut units[b]);
-            joined.faces.iter().for_each(|face| {
-                home.insert(*face, a);
-            });
-            units[a].take(joined);
-        }
-        let mut found: Vec<Vec<FaceId>> =
-            units.into_iter().map(|unit| unit.faces).filter(|unit| unit.len() > 1).collect();
-        found.iter_mut().for_each(|unit| unit.sort_unstable());
-        found
+        before.into_iter().filter(|(face, unit)| self.units.get(face) != unit.as_ref()).map(|(face, _)| face).collect()
     }
 
     /// Notes what is known of a photo that has faces, and forgets one that has none.
@@ -215,7 +202,6 @@ impl Moments {
 
     /// The photos before and after a place in the timeline.
     fn in_time(&self, place: (i64, ImageId)) -> impl Iterator<Item = ImageId> + '_ {
-        use std::ops::Bound::{Excluded, Unbounded};
         let before = self.timeline.range(..place).rev().take(BESIDE);
         before.chain(self.timeline.range((Excluded(place), Unbounded)).take(BESIDE)).map(|(_, image)| *image)
     }
@@ -232,31 +218,63 @@ impl Moments {
                 beside.map(|other| (other, Bond::Time)).collect()
             }
             Some(Capture { series: Some(place), .. }) => {
+                let own = (place.series, place.number, image);
                 let first = (place.series, place.number.saturating_sub(NEAR_NUMBERS), ImageId([0; 16]));
                 let last = (place.series, place.number.saturating_add(NEAR_NUMBERS), ImageId([255; 16]));
-                let others = self.series.range(first..=last).filter(|(.., other)| *other != image);
+                let before = self.series.range(first..own).rev().take(BESIDE);
+                let others = before.chain(self.series.range((Excluded(own), Included(last))).take(BESIDE));
                 others.map(|(.., other)| (*other, Bond::Name)).collect()
             }
             _ => Vec::new(),
         }
     }
 
+    /// How many shots the photos beside one are; copies are one shot, and its own copies none.
+    fn other_shots(&self, image: ImageId, beside: &[(ImageId, Bond)]) -> usize {
+        let shot = |image: &ImageId| {
+            let capture = self.photos.get(image)?;
+            Some(match capture.taken {
+                Some(taken) => (Some(taken.local_ms), None),
+                None => (None, capture.series.map(|place| place.number)),
+            })
+        };
+        let own = shot(&image);
+        beside.iter().map(|(other, _)| shot(other)).filter(|other| *other != own).collect::<BTreeSet<_>>().len()
+    }
+
     /// Notes the faces of two photos of one moment that match.
-    fn match_photos(&mut self, graph: &Graph, params: &Params, images: [ImageId; 2], bond: Bond, needed: f32) {
-        let [ours, theirs] = images.map(|image| graph.photo(image));
-        let mut found = Vec::new();
-        for face in ours {
-            let Some((other, excess)) = likest(graph, *face, theirs) else { continue };
-            let is_mutual = likest(graph, other, ours).is_some_and(|(back, _)| back == *face);
-            let is_twice = [(*face, ours), (other, theirs)]
-                .iter()
-                .any(|(face, photo)| photo.iter().any(|o| o != face && graph.excess(*face, *o) >= params.contested));
-            if is_mutual && !is_twice && excess >= needed {
-                found.push((*face, other, excess));
+    fn match_photos(
+        &mut self,
+        graph: &Graph,
+        params: &Params,
+        [ours, theirs]: [&PhotoFaces; 2],
+        bond: Bond,
+        needed: f32,
+    ) {
+        let mut rows = vec![Likest::default(); ours.slots.len()];
+        let mut columns = vec![Likest::default(); theirs.slots.len()];
+        for (row, face) in ours.slots.iter().enumerate() {
+            for (column, other) in theirs.slots.iter().enumerate() {
+                let excess = graph.excess(*face, *other);
+                rows[row].offer(column, excess);
+                columns[column].offer(row, excess);
             }
         }
-        let needed = needed + if bond == Bond::Name && found.len() < 2 { NAME_ALONE } else { 0.0 };
-        for (face, other, excess) in found.into_iter().filter(|(.., excess)| *excess >= needed) {
+        let mut found = Vec::new();
+        for (row, likest) in rows.iter().enumerate() {
+            let Some(column) = likest.clear().filter(|column| columns[*column].clear() == Some(row)) else { continue };
+            let (face, other) = (ours.slots[row], theirs.slots[column]);
+            let is_good = |slot: u32| graph.node(slot).is_some_and(|node| node.quality >= params.core_quality);
+            let more = if is_good(face) && is_good(other) { GOOD } else { 0.0 };
+            if likest.best >= needed + more && !ours.is_twice[row] && !theirs.is_twice[column] {
+                found.push((face, other, likest.best));
+            }
+        }
+        let alone = bond == Bond::Name && found.len() < 2;
+        for (face, other, excess) in found {
+            if alone && excess < needed + NAME_ALONE {
+                continue;
+            }
             let (Some(x), Some(y)) = (graph.node(face), graph.node(other)) else { continue };
             self.matches.entry(x.id).or_default().push((y.id, excess));
             self.matches.entry(y.id).or_default().push((x.id, excess));
@@ -264,18 +282,111 @@ impl Moments {
     }
 }
 
-/// The face of a photo that is most like another, by a clear margin.
-fn likest(graph: &Graph, face: u32, photo: &[u32]) -> Option<(u32, f32)> {
-    let mut all: Vec<(Reverse<Score>, u32)> =
-        photo.iter().map(|other| (Reverse(Score(graph.excess(face, *other))), *other)).collect();
-    all.sort_unstable();
-    match all[..] {
-        [(Reverse(Score(excess)), other)] => Some((other, excess)),
-        [(Reverse(Score(excess)), other), (Reverse(Score(second)), _), ..] if excess - second >= MARGIN => {
-            Some((other, excess))
-        }
-        _ => None,
+/// The faces of a photo that a moment may tell; none of a crowd.
+struct PhotoFaces {
+    slots: Vec<u32>,
+    /// Of each, whether another face of the photo looks like it: nobody can tell which of them is the person.
+    is_twice: Vec<bool>,
+}
+
+impl PhotoFaces {
+    fn of(graph: &Graph, params: &Params, image: ImageId) -> Self {
+        let all = graph.photo(image);
+        let slots = if all.len() > CROWDED { Vec::new() } else { all.to_vec() };
+        let is_twice = |slot: &u32| slots.iter().any(|o| o != slot && graph.excess(*slot, *o) >= params.contested);
+        Self { is_twice: slots.iter().map(is_twice).collect(), slots }
     }
+}
+
+/// The likest of some faces, and how alike the second is.
+#[derive(Clone, Copy)]
+struct Likest {
+    at: usize,
+    best: f32,
+    second: f32,
+}
+
+impl Default for Likest {
+    fn default() -> Self {
+        Self { at: usize::MAX, best: f32::NEG_INFINITY, second: f32::NEG_INFINITY }
+    }
+}
+
+impl Likest {
+    fn offer(&mut self, at: usize, excess: f32) {
+        if excess > self.best {
+            (self.at, self.best, self.second) = (at, excess, self.best);
+        } else {
+            self.second = self.second.max(excess);
+        }
+    }
+
+    /// Which it is, where the second is less alike by a clear margin.
+    fn clear(&self) -> Option<usize> {
+        (self.best - self.second >= MARGIN).then_some(self.at)
+    }
+}
+
+/// Joins faces whose matches are all among them, the likest first.
+fn joined(
+    graph: &Graph,
+    params: &Params,
+    matches: &HashMap<FaceId, Vec<(FaceId, f32)>>,
+    constraints: &Constraints,
+    faces: &BTreeSet<FaceId>,
+) -> Vec<MomentUnit> {
+    let mut pairs: Vec<(Reverse<Score>, FaceId, FaceId)> = Vec::new();
+    for face in faces {
+        let later = matches.get(face).into_iter().flatten().filter(|(other, _)| other > face);
+        pairs.extend(later.map(|(other, excess)| (Reverse(Score(*excess)), *face, *other)));
+    }
+    if pairs.is_empty() {
+        return Vec::new();
+    }
+    pairs.sort_unstable();
+    let mut foes: HashMap<FaceId, Vec<FaceId>> = HashMap::new();
+    for (a, b) in constraints.apart.iter().filter(|(a, b)| faces.contains(a) && faces.contains(b)) {
+        foes.entry(*a).or_default().push(*b);
+        foes.entry(*b).or_default().push(*a);
+    }
+    let mut units: Vec<Unit> = Vec::new();
+    let mut home: HashMap<FaceId, usize> = HashMap::new();
+    for (_, a, b) in pairs {
+        let [a, b] = [a, b].map(|face| {
+            *home.entry(face).or_insert_with(|| {
+                units.push(Unit::new(graph, face));
+                units.len() - 1
+            })
+        });
+        if a == b {
+            continue;
+        }
+        let (large, small) = if units[a].faces.len() >= units[b].faces.len() { (a, b) } else { (b, a) };
+        let (left, right) = (&units[large], &units[small]);
+        let are_foes =
+            |face: &FaceId| foes.get(face).is_some_and(|foes| foes.iter().any(|foe| home.get(foe) == Some(&large)));
+        if right.photos.iter().any(|photo| left.photos.contains(photo))
+            || left.sum.mean(&right.sum) < params.moment
+            || right.faces.iter().any(are_foes)
+        {
+            continue;
+        }
+        let joined = std::mem::take(&mut units[small]);
+        joined.faces.iter().for_each(|face| {
+            home.insert(*face, large);
+        });
+        units[large].take(joined);
+    }
+    let is_good = |face: &FaceId| {
+        graph.slot(*face).and_then(|slot| graph.node(slot)).is_some_and(|node| node.quality >= params.core_quality)
+    };
+    let several = units.into_iter().map(|unit| unit.faces).filter(|faces| faces.len() > 1);
+    several
+        .map(|mut faces| {
+            faces.sort_unstable();
+            MomentUnit { has_good: faces.iter().any(is_good), faces }
+        })
+        .collect()
 }
 
 /// Faces that were joined so far.

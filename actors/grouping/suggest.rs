@@ -37,17 +37,18 @@ pub(crate) fn suggest(clustering: &Clustering, groups: &[Group]) -> BTreeMap<Fac
             .filter_map(|n| {
                 let candidate = candidates.entry(n).or_insert_with(|| candidate(&groups[n]));
                 let apart = |face: &FaceId| clustering.constraints().said_apart(node.id, *face);
+                let odds = log_odds(clustering.params(), own.mean(&candidate.sum), candidate.sum.faces);
                 let is_free = candidate.sum.faces > 0
+                    && probability(odds) >= LEAST
                     && !candidate.photos.contains(&node.image)
                     && !candidate.group.faces.iter().any(apart);
-                let odds = log_odds(clustering.params(), own.mean(&candidate.sum), candidate.sum.faces);
                 is_free.then_some((Score(odds), std::cmp::Reverse(candidate.group.id)))
             })
             .max();
-        if let Some((Score(odds), std::cmp::Reverse(group))) = best
-            && probability(odds) >= LEAST
-        {
-            found.insert(node.id, Suggestion { group, probability: probability(odds) });
+        if let Some((Score(odds), std::cmp::Reverse(group))) = best {
+            // In percent: another calibration of the same faces changes digits that nobody reads.
+            let probability = (probability(odds) * 100.0).round() / 100.0;
+            found.insert(node.id, Suggestion { group, probability });
         }
     }
     found
