@@ -5,6 +5,7 @@ mod draft;
 mod error;
 pub mod gate;
 mod parity;
+mod people;
 mod samples;
 
 use std::collections::BTreeMap;
@@ -17,10 +18,9 @@ use ort::environment::Environment;
 use self::draft::Draft;
 pub use self::error::OptimizeError;
 use self::gate::Gate;
-use self::parity::{Labelled, agreement, cosine, grouping, mean_and_p1};
+use self::parity::{agreement, cosine, mean_and_p1};
 use self::samples::{Sample, halves};
 use crate::onnx::analyser::FACES;
-use crate::onnx::cut::Cut;
 use crate::onnx::detector::DetectorModel;
 use crate::onnx::embedder::{Embedded, EmbedderModel};
 use crate::onnx::graph::int8::Target;
@@ -31,7 +31,6 @@ use crate::onnx::pack::Pack;
 use crate::onnx::place::Place;
 use crate::onnx::product::{Parity, Precision};
 use crate::onnx::runtime::{environment, library};
-use muster_vision::quality::{Thresholds, assess};
 
 /// What is to be made.
 #[derive(Clone, Debug)]
@@ -46,7 +45,7 @@ pub struct Order {
     pub frames: usize,
     /// Photos to calibrate with and to judge by.
     pub photos: PathBuf,
-    /// Photos in one folder a person.
+    /// Photos in a folder for each person.
     pub labelled: Option<PathBuf>,
     /// What the product is called.
     pub name: String,
@@ -86,7 +85,7 @@ pub fn make(pack: &Pack, home: &Home, order: &Order, mut told: impl FnMut(&str))
         })
     };
     let photos = read(&order.photos)?;
-    let labelled = order.labelled.as_deref().map(&mut read).transpose()?;
+    let labelled = order.labelled.as_deref().map(|folder| Ok::<_, EngineError>((folder, read(folder)?))).transpose()?;
     let faces: usize = photos.iter().map(|photo| photo.cuts.len()).sum();
     if photos.len() < 2 * gate::LEAST_PHOTOS || faces < 2 * gate::LEAST_FACES {
         return Err(OptimizeError::TooFew { folder: order.photos.clone(), photos: photos.len(), faces });
@@ -98,7 +97,7 @@ pub fn make(pack: &Pack, home: &Home, order: &Order, mut told: impl FnMut(&str))
     let written = Pack::open(&draft.folder().display().to_string(), home)?;
     let mut product = Models::load(&environment, &written, &order.place, order.frames)?;
     told("comparing");
-    let parity = compare(pack, &mut source, &mut product, &judging, labelled.as_deref())?;
+    let parity = compare(pack, &mut source, &mut product, &judging, labelled.as_ref())?;
     let failures = Gate::new(order.precision, &order.place).failures(&parity);
     let of_source = pack.manifest().files.iter().map(|file| file.bytes).sum();
     let bytes = [of_source, files.values().map(|bytes| bytes.len() as u64).sum()];
@@ -181,7 +180,7 @@ fn compare(
     source: &mut Models,
     product: &mut Models,
     judging: &[&Sample],
-    labelled: Option<&[Sample]>,
+    labelled: Option<&(&Path, Vec<Sample>)>,
 ) -> Result<Parity, OptimizeError> {
     let least = pack.manifest().detector.min_score;
     let (mut cosines, mut either, mut both) = (Vec::new(), 0, 0);
@@ -194,29 +193,13 @@ fn compare(
         cosines.extend(pairs.map(|(a, b)| cosine(&a.embedding, &b.embedding)));
     }
     let params = pack.manifest().grouping.params();
-    let f = |models: &mut Models| {
-        let people = labelled.map(|photos| labels(photos, models)).transpose()?;
-        people.map(|faces| Ok::<_, OptimizeError>(grouping(&faces, params.clone())?)).transpose()
+    let scores = |models: &mut Models| {
+        let faces = labelled.map(|(folder, photos)| people::embed(folder, photos, models)).transpose()?;
+        faces.map(|faces| people::scores(&faces, &params)).transpose()
     };
-    let grouping = f(source)?.zip(f(product)?).map(|(source, product)| [source, product]);
+    let people = scores(source)?.zip(scores(product)?).map(|(source, product)| [source, product]);
     let faces = cosines.len();
     let (cosine_mean, cosine_p1) = mean_and_p1(cosines);
     let agreement = if either == 0 { f64::NAN } else { both as f64 / either as f64 };
-    Ok(Parity { faces, cosine_mean, cosine_p1, photos: judging.len(), agreement, grouping })
-}
-
-/// Every face; that of a photo with one is of the person whose folder it lies in.
-fn labels(photos: &[Sample], models: &mut Models) -> Result<Vec<Labelled>, EngineError> {
-    let mut people: BTreeMap<&Path, usize> = BTreeMap::new();
-    let mut all = Vec::new();
-    for (number, photo) in photos.iter().enumerate() {
-        let next = people.len();
-        let person = *people.entry(photo.path.parent().unwrap_or(Path::new(""))).or_insert(next);
-        let person = (photo.cuts.len() == 1).then_some(person);
-        for (Cut { face, crop, .. }, vector) in photo.cuts.iter().zip(models.embed(&photo.crops())?) {
-            let quality = assess(crop, &face.bbox, &face.landmarks, face.score, vector.norm, &Thresholds::default());
-            all.push(Labelled { person, photo: number, embedding: vector.embedding, quality: quality.overall });
-        }
-    }
-    Ok(all)
+    Ok(Parity { faces, cosine_mean, cosine_p1, photos: judging.len(), agreement, people, grouping: None })
 }
