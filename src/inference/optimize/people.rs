@@ -2,49 +2,59 @@
 //! as `muster evaluate` judges them.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::FaceVector;
 use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::{Params, reconcile};
-use muster_actors::ports::engine::EngineError;
+use muster_actors::ports::engine::{EngineError, FoundFace};
 use muster_evaluation::LabelledFaces;
 use muster_evaluation::folders::{largest_faces, person_folder};
 use muster_evaluation::scores::{Bootstrap, score};
 
-use super::samples::Sample;
-use super::{Models, OptimizeError};
-use crate::onnx::cut::Cut;
+use super::OptimizeError;
+use super::samples::{WITH_FACES, files, photo};
+use crate::onnx::analyser::Analyser;
 use crate::onnx::product::GroupingScores;
 use muster_index::FlatFactory;
-use muster_vision::quality::{Thresholds, assess};
+use muster_vision::decode::VisionDecoder;
 
-/// Embeds every face of the photos below `folder`. The largest face of a photo in a person's folder
-/// is the person's.
-pub(super) fn embed(folder: &Path, photos: &[Sample], models: &mut Models) -> Result<LabelledFaces, EngineError> {
-    let mut people: BTreeMap<&OsStr, u32> = BTreeMap::new();
-    let mut all = Vec::new();
-    for (number, photo) in photos.iter().enumerate() {
-        let image = ImageId((number as u128).to_be_bytes());
-        let ids: Vec<FaceId> =
-            (0..photo.cuts.len()).map(|at| FaceId(((all.len() + at) as u128).to_be_bytes())).collect();
-        let largest = largest_faces(ids.iter().zip(&photo.cuts).map(|(id, cut)| (image, *id, cut.face.bbox)));
-        let next = people.len() as u32;
-        let person = person_folder(folder, &photo.path).map(|name| *people.entry(name).or_insert(next));
-        let vectors = models.embed(&photo.crops())?;
-        for ((Cut { face, crop, .. }, id), vector) in photo.cuts.iter().zip(ids).zip(vectors) {
-            let quality = assess(crop, &face.bbox, &face.landmarks, face.score, vector.norm, &Thresholds::default());
-            let face = FaceVector {
-                id,
-                image,
-                embedding: vector.embedding,
-                quality: quality.overall,
-                capture: Default::default(),
-            };
-            all.push((face, person.filter(|_| largest.get(&image) == Some(&id))));
+/// Finds the faces of photos below `folder`, as an index does: up to [`WITH_FACES`] photos that have
+/// some. The largest face of a photo in a person's folder is the person's. `told` hears how many
+/// files were looked at, and how many there are to look at.
+pub(super) fn find(
+    folder: &Path,
+    decoder: &VisionDecoder,
+    analyser: &mut Analyser,
+    mut told: impl FnMut(usize, usize),
+) -> Result<LabelledFaces, EngineError> {
+    let mut people: BTreeMap<OsString, u32> = BTreeMap::new();
+    let (mut all, mut with_faces) = (Vec::new(), 0);
+    let files = files(folder);
+    for (number, path) in files.iter().enumerate() {
+        told(number + 1, files.len());
+        if with_faces == WITH_FACES {
+            break;
         }
+        let Some(frame) = photo(path, decoder) else { continue };
+        let found = analyser.analyse(&[Arc::new(frame)])?.into_iter().flatten().flatten();
+        // What is no face is not grouped in a library either.
+        let found: Vec<FoundFace> = found.filter(|face| face.quality.is_face()).collect();
+        with_faces += usize::from(!found.is_empty());
+        let image = ImageId((number as u128).to_be_bytes());
+        let ids = (all.len()..).map(|number| FaceId((number as u128).to_be_bytes()));
+        let faces: Vec<(FaceId, FoundFace)> = ids.zip(found).collect();
+        let largest = largest_faces(faces.iter().map(|(id, face)| (image, *id, face.bbox)));
+        let next = people.len() as u32;
+        let person = person_folder(folder, path).map(|name| *people.entry(name.to_owned()).or_insert(next));
+        all.extend(faces.into_iter().map(|(id, face)| {
+            let FoundFace { quality, embedding, .. } = face;
+            let vector = FaceVector { id, image, embedding, quality: quality.overall, capture: Default::default() };
+            (vector, person.filter(|_| largest.get(&image) == Some(&id)))
+        }));
     }
     Ok(LabelledFaces::new(all))
 }
