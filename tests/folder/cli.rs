@@ -67,6 +67,35 @@ fn missing_models_say_how_to_get_them() {
 }
 
 #[test]
+fn packs_are_listed_with_what_was_measured_of_them() {
+    let output = run(muster().args(["models", "list", "--json"]), 0);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let packs: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |name: &str| packs.iter().find(|pack| pack["name"] == name).unwrap();
+    let (open, edgeface) = (of("open"), of("edgeface"));
+    assert_eq!((&open["state"], &open["non_commercial"]), (&"installed".into(), &false.into()));
+    assert_eq!(open["speed"]["relative"], 1.0);
+    let young = |pack: &Value| pack["accuracy"]["young"]["true_accept_rate"].as_f64();
+    assert!(young(edgeface) > young(open), "{packs:?}");
+    assert_eq!(edgeface["accuracy"]["grown"], Value::Null);
+}
+
+#[test]
+fn only_the_first_run_says_which_pack_it_takes_and_which_one_knows_children() {
+    let folder = tempfile::tempdir().unwrap();
+    let says = |library: &str, arguments: &[&str]| {
+        let library = folder.path().join(library);
+        let output = run(muster().arg("index").arg(folder.path()).arg("--library").arg(library).args(arguments), 0);
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("edgeface"));
+        stderr(&output).contains("muster models pull edgeface --accept-licence")
+    };
+    assert!(says("one", &[]), "a new library");
+    assert!(!says("one", &[]), "the library is there");
+    assert!(!says("two", &["--model", "open"]), "a person chose");
+    assert!(!says("three", &["--json"]), "a program asked");
+}
+
+#[test]
 fn check_reports_every_dependency() {
     let output = run(muster().args(["check", "--json"]), 0);
     let findings: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -14,7 +14,7 @@ const CRATES: [(&str, &[&str]); 16] = [
     ("muster-index", &["actors"]),
     ("muster-gallery", &["actors"]),
     ("muster-evaluation", &["actors"]),
-    ("muster-inference", &["actors", "config", "index", "vision"]),
+    ("muster-inference", &["actors", "config", "evaluation", "index", "vision"]),
     ("muster-library", &["actors", "config", "gallery", "index", "inference"]),
     ("muster-aws", &["actors", "config"]),
     ("muster-stores", &["actors", "aws", "config", "gallery"]),

@@ -11,7 +11,7 @@ use super::progress::View;
 use super::report;
 use super::watch::Changes;
 use crate::cli::CliError;
-use crate::cli::models::lanes;
+use crate::cli::models::{first_run_note, lanes};
 use crate::cli::print::{print, say};
 use crate::cli::signal::Signals;
 use muster_config::{Layers, Origin};
@@ -53,6 +53,7 @@ impl Args {
         if let Some(pack) = &self.model {
             layers.set("models.pack", pack.clone().into(), Origin::Flag("--model"))?;
         }
+        let is_chosen = layers.iter().any(|(key, _, origin)| key == "models.pack" && *origin != Origin::Default);
         let mut settings = layers.settings()?;
         if let Some(missing) = self.paths.iter().find(|path| !path.exists()) {
             return Err(CliError::Missing(format!("{} is not there: check the path", missing.display())));
@@ -61,8 +62,12 @@ impl Args {
         let pack = Pack::open(&settings.models.pack, &home)?;
         pack.verify()?;
         let folder = self.library.clone().unwrap_or_else(|| Library::default_folder(&self.paths));
+        let is_new = Library::find(Some(&folder)).is_err();
         let store = Arc::new(SqliteFaces::start(Library::create(&folder)?)?);
         let lanes = lanes(&mut settings, &pack, &home, usize::MAX)?;
+        if is_new && !is_chosen && !self.json {
+            first_run_note(&Pack::known(&home)?).iter().for_each(|note| say(note));
+        }
         let runner = Runner::new(settings, Arc::new(pack), lanes.engines(), Arc::clone(&store)).watching(lanes.cards());
 
         let signals = Signals::listen()?;

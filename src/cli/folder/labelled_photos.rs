@@ -1,13 +1,12 @@
 //! Photos in one folder a person: indexed, and their faces labelled by the folders.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
 use muster_actors::domain::capture::Capture;
 use muster_actors::domain::exit::Exit;
-use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::gallery::FaceVector;
 use muster_actors::domain::image::ImageId;
 
@@ -17,6 +16,7 @@ use crate::cli::models::lanes;
 use crate::cli::signal::Signals;
 use muster_config::Settings;
 use muster_evaluation::LabelledFaces;
+use muster_evaluation::folders::{largest_faces, person_folder};
 use muster_gallery::view::FaceRow;
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::Pack;
@@ -59,7 +59,7 @@ pub(super) fn labelled(library: &Library, photos: &Path) -> Result<LabelledFaces
         captures.insert(image.id, Capture { series: None, ..image.capture });
         Ok(())
     })?;
-    let largest = largest(rows.iter().map(|row| (row.image, row.id, row.bbox)));
+    let largest = largest_faces(rows.iter().map(|row| (row.image, row.id, row.bbox)));
     let mut people: BTreeMap<OsString, u32> = BTreeMap::new();
     let mut faces = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -86,52 +86,4 @@ pub(super) fn labelled(library: &Library, photos: &Path) -> Result<LabelledFaces
         )));
     }
     Ok(LabelledFaces::new(faces))
-}
-
-/// The face of each image whose box has the greatest area; of several the first.
-fn largest(faces: impl Iterator<Item = (ImageId, FaceId, BBox)>) -> HashMap<ImageId, FaceId> {
-    let mut largest: HashMap<ImageId, (f32, FaceId)> = HashMap::new();
-    for (image, face, bbox) in faces {
-        let area = bbox.width * bbox.height;
-        let best = largest.entry(image).or_insert((area, face));
-        if area > best.0 {
-            *best = (area, face);
-        }
-    }
-    largest.into_iter().map(|(image, (_, face))| (image, face)).collect()
-}
-
-/// The name of the folder of a person, in `photos`, that holds a photo; none for a photo beside the
-/// folders or elsewhere.
-fn person_folder<'a>(photos: &Path, photo: &'a Path) -> Option<&'a OsStr> {
-    let mut parts = photo.strip_prefix(photos).ok()?.components();
-    let folder = parts.next()?;
-    parts.next().is_some().then_some(folder.as_os_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_folder_below_the_photos_is_the_person() {
-        let photos = Path::new("/photos");
-        let folder =
-            |path: &'static str| person_folder(photos, Path::new(path)).and_then(OsStr::to_str).map(str::to_owned);
-        assert_eq!(folder("/photos/Ada/1.jpg").as_deref(), Some("Ada"));
-        assert_eq!(folder("/photos/Ada/2024/1.jpg").as_deref(), Some("Ada"));
-        assert_eq!(folder("/photos/1.jpg"), None);
-        assert_eq!(folder("/elsewhere/Ada/1.jpg"), None);
-    }
-
-    #[test]
-    fn the_largest_face_of_a_photo_is_the_person() {
-        let face = |image: u8, id: u8, width: f32| {
-            (ImageId([image; 16]), FaceId([id; 16]), BBox { x: 0.0, y: 0.0, width, height: 10.0 })
-        };
-        let largest = largest([face(1, 1, 20.0), face(1, 2, 30.0), face(1, 3, 30.0), face(2, 4, 1.0)].into_iter());
-        assert_eq!(largest[&ImageId([1; 16])], FaceId([2; 16]));
-        assert_eq!(largest[&ImageId([2; 16])], FaceId([4; 16]));
-        assert_eq!(largest.len(), 2);
-    }
 }

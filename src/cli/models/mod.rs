@@ -1,6 +1,7 @@
 //! `muster models`: which model packs there are, fetching and checking them, making better ones, and how fast they are here.
 
 mod bench;
+mod list;
 mod optimize;
 
 use std::io::{self, Write};
@@ -8,7 +9,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use muster_actors::ports::engine::EngineError;
-use serde_json::json;
 
 use muster_config::{Layers, Settings, SettingsError};
 use muster_inference::onnx::engine::Options;
@@ -17,6 +17,8 @@ use muster_inference::onnx::lanes::{Lanes, Wanted};
 use muster_inference::onnx::pack::{DEFAULT_PACK, Pack, PackError};
 use muster_inference::onnx::pull::{self, Build, PullError, Pulled};
 use muster_inference::optimize::OptimizeError;
+
+pub use list::first_run_note;
 
 /// Lists, fetches, checks and times model packs.
 #[derive(Args, Clone, Debug)]
@@ -27,7 +29,7 @@ pub struct Models {
 
 #[derive(Subcommand, Clone, Debug)]
 enum Command {
-    /// Lists the packs, their licences, and whether they are installed.
+    /// Lists the packs: whether they are installed, how accurate and quick they are, who may use them.
     List {
         /// Prints one JSON object a line.
         #[arg(long)]
@@ -118,7 +120,7 @@ impl ModelsError {
 pub fn run(models: &Models, layers: &Layers, out: &mut dyn Write) -> Result<u8, ModelsError> {
     let home = Home::from_env()?;
     match &models.command {
-        Command::List { json } => list(&home, *json, out)?,
+        Command::List { json } => list::list(&home, *json, out)?,
         Command::Pull { pack, accept_licence, openvino, cuda } => {
             let pack = Pack::open(pack, &home)?;
             writeln!(out, "{}: {}", pack.manifest().name, pack.manifest().licence)?;
@@ -140,36 +142,6 @@ pub fn run(models: &Models, layers: &Layers, out: &mut dyn Write) -> Result<u8, 
 fn report(out: &mut dyn Write, what: &str, pulled: &Pulled) -> io::Result<()> {
     let how = if pulled.fetched { "fetched" } else { "here already, checksums right" };
     writeln!(out, "{what}: {} ({how})", pulled.folder.display())
-}
-
-fn list(home: &Home, json: bool, out: &mut dyn Write) -> Result<(), ModelsError> {
-    let mut packs = Pack::known(home)?;
-    packs.extend(Pack::own(home));
-    for pack in packs {
-        let manifest = pack.manifest();
-        let state = match pack.verify() {
-            Ok(()) => "installed",
-            Err(PackError::Missing { .. }) => "not installed",
-            Err(_) => "damaged",
-        };
-        let folder = pack.folder().display().to_string();
-        if json {
-            let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
-            let line = json!({
-                "name": manifest.name, "version": manifest.version, "state": state, "folder": folder, "bytes": bytes,
-                "dimensions": manifest.embedder.dimensions, "similarity": manifest.grouping.similarity,
-                "licence": manifest.licence, "non_commercial": manifest.non_commercial, "source": manifest.source,
-            });
-            writeln!(out, "{line}")?;
-        } else {
-            writeln!(
-                out,
-                "{:<14} {state:<14} {}-d  {}",
-                manifest.name, manifest.embedder.dimensions, manifest.licence
-            )?;
-        }
-    }
-    Ok(())
 }
 
 fn verify(home: &Home, name: Option<&str>, out: &mut dyn Write) -> Result<(), ModelsError> {

@@ -34,7 +34,8 @@ pub(super) struct Args {
     /// Your own photos, at least 60 with 200 faces: every second one is calibrated with, the others judge.
     #[arg(long, value_name = "DIR")]
     photos: PathBuf,
-    /// Photos in one folder a person: whether the product groups people as well is judged by them.
+    /// Photos in a folder for each person: whether the product groups people as well is judged by
+    /// them, as `muster evaluate` does.
     #[arg(long, value_name = "DIR")]
     labelled: Option<PathBuf>,
     /// What it is called; without it, the pack's name and the precision.
@@ -85,7 +86,7 @@ impl Args {
 
 fn text(made: &Made, name: &str, of: &str) -> String {
     let Made { parity, failures, folder, bytes: [source, product] } = made;
-    let Parity { faces, cosine_mean, cosine_p1, photos, agreement, grouping } = parity;
+    let Parity { faces, cosine_mean, cosine_p1, photos, agreement, people, grouping: _ } = parity;
     let megabytes = |bytes: &u64| *bytes as f64 / 1e6;
     let mut text = format!(
         "{name}, made from {of}: {:.1} MB instead of {:.1}\n\
@@ -95,8 +96,11 @@ fn text(made: &Made, name: &str, of: &str) -> String {
         megabytes(source),
         agreement * 100.0,
     );
-    text += &match grouping {
-        Some([before, after]) => format!("same people: F of grouping {after:.4}, of {of} {before:.4}\n"),
+    text += &match people {
+        Some([before, after]) => format!(
+            "same people: B-cubed F {:.4}, {} of {} groups mixed; with {of} {:.4}, {} of {}\n",
+            after.b_cubed_f, after.mixed_groups, after.groups, before.b_cubed_f, before.mixed_groups, before.groups,
+        ),
         None => String::from("same people: not judged, give photos in one folder a person (--labelled DIR)\n"),
     };
     match folder {

@@ -6,6 +6,7 @@ use muster_actors::grouping::Params;
 use serde::{Deserialize, Serialize};
 
 use super::face_rule::FaceRule;
+use super::measured::{Accuracy, Speed};
 use super::product::{Precision, Product};
 
 /// A model pack.
@@ -32,6 +33,12 @@ pub struct Manifest {
     /// When a detection is a face; the detector's own rule, where it has one, when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faces: Option<FaceRule>,
+    /// How accurate it is, where somebody measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
+    /// How quick it is, where somebody measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Speed>,
     /// What it was made from, where `muster models optimize` made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<Product>,
@@ -268,7 +275,9 @@ impl Manifest {
         ];
         let broken = rules.iter().find(|(holds, _)| !holds).map(|(_, rule)| (*rule).to_string());
         let rule = || self.faces.and_then(|rule| rule.fault()).map(str::to_owned);
-        broken.or_else(rule).or_else(|| files_fault(&self.files, &self.wheels))
+        let accuracy = || self.accuracy.as_ref().and_then(Accuracy::fault).map(str::to_owned);
+        let speed = || self.speed.as_ref().and_then(Speed::fault).map(str::to_owned);
+        broken.or_else(rule).or_else(accuracy).or_else(speed).or_else(|| files_fault(&self.files, &self.wheels))
     }
 }
 
@@ -348,6 +357,12 @@ mod tests {
             ("sure_score = 0.88", "sure_score = 88.0", "faces.sure_score"),
             ("slope = 14.0", "slope = 0.0", "faces.slope"),
             ("centre = 0.90", "", "missing field"),
+            ("b_cubed_f = 0.9916", "b_cubed_f = 99.16", "[accuracy] must be 0 to 1"),
+            ("true_accept_rate = 0.48", "true_accept_rate = nan", "[accuracy] must be 0 to 1"),
+            ("false_accept_rate = 0.001", "false_accept_rate = -0.001", "[accuracy] must be 0 to 1"),
+            ("relative = 1.0", "relative = 0.0", "speed.relative must be above 0"),
+            ("relative = 1.0", "relative = inf", "speed.relative must be above 0"),
+            ("true_accept_rate = 0.43", "", "missing field"),
         ];
         assert!(Manifest::parse(OPEN).is_ok());
         for (before, after, expected) in table {
@@ -355,6 +370,16 @@ mod tests {
             let fault = Manifest::parse(&OPEN.replacen(before, after, 1)).expect_err(after);
             assert!(fault.contains(expected), "{after}: {fault}");
         }
+    }
+
+    #[test]
+    fn a_manifest_without_figures_is_one_of_a_release_before_them() {
+        let (before, rest) = OPEN.split_once("[accuracy.grown]").expect("the pack `open` has figures");
+        let (_, after) = rest.split_once("[[files]]").expect("files follow");
+        let without = Manifest::parse(&format!("{before}[[files]]{after}")).expect("a good manifest");
+        assert_eq!((&without.accuracy, &without.speed), (&None, &None));
+        let with = Manifest::parse(OPEN).expect("a good manifest");
+        assert_eq!(Manifest { accuracy: None, speed: None, ..with }, without);
     }
 
     #[test]

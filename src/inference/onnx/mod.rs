@@ -13,6 +13,7 @@ pub mod graph;
 pub mod home;
 pub mod lanes;
 pub mod manifest;
+pub mod measured;
 pub mod pack;
 pub mod place;
 pub mod plan;

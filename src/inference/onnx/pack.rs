@@ -140,6 +140,7 @@ impl Pack {
         let mut pack = Self::open(DEFAULT_PACK, home)?;
         pack.manifest.name = substitute.name.to_owned();
         pack.manifest.grouping.similarity = substitute.similarity;
+        (pack.manifest.accuracy, pack.manifest.speed) = (None, None);
         pack.manifest.files.clear();
         Ok(pack)
     }
@@ -156,6 +157,11 @@ impl Pack {
         names.sort();
         let own = |name: &String| !name.starts_with('.') && KNOWN.iter().all(|(known, _)| known != name);
         names.iter().filter(|name| own(name)).filter_map(|name| Self::open(name, home).ok()).collect()
+    }
+
+    /// Whether its manifest is built into this program.
+    pub fn is_known(&self) -> bool {
+        self.known
     }
 
     /// What it consists of.

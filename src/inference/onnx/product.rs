@@ -50,9 +50,31 @@ pub struct Parity {
     pub photos: usize,
     /// Of the faces that either detector found, the part that both found.
     pub agreement: f64,
-    /// F of the pairs of faces that are grouped together, against the people they are of: source, then product.
+    /// How well each groups people, where labelled photos were given: source, then product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<[GroupingScores; 2]>,
+    /// Pairwise F of source and product, by which packs of older releases were judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grouping: Option<[f64; 2]>,
+}
+
+/// How well a pack groups labelled faces (docs/evaluation.md).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupingScores {
+    /// B-cubed F, 0 to 1.
+    pub b_cubed_f: f64,
+    /// Groups with labelled faces of two photos or more.
+    pub groups: usize,
+    /// Those of them that hold labelled faces of two people or more.
+    pub mixed_groups: usize,
+}
+
+impl GroupingScores {
+    /// The share of groups that are mixed; 0 where there are no groups.
+    pub fn mixed_share(&self) -> f64 {
+        self.mixed_groups as f64 / self.groups.max(1) as f64
+    }
 }
 
 /// What a pack was made from.
@@ -70,4 +92,19 @@ pub struct Product {
     pub judged: String,
     /// How well it agrees with that pack.
     pub parity: Parity,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_an_older_release_are_read_and_new_ones_are_written_beside_their_own_name() {
+        let old = "faces = 120\ncosine_mean = 0.99\ncosine_p1 = 0.98\nphotos = 60\nagreement = 1.0\n";
+        let read = |text: &str| toml::from_str::<Parity>(text).unwrap();
+        assert_eq!(read(&format!("{old}grouping = [1.0, 0.99]\n")).grouping, Some([1.0, 0.99]));
+        let scores = |b_cubed_f| GroupingScores { b_cubed_f, groups: 10, mixed_groups: 1 };
+        let new = Parity { people: Some([scores(0.9), scores(0.8)]), ..read(old) };
+        assert_eq!(read(&toml::to_string_pretty(&new).unwrap()), new);
+    }
 }

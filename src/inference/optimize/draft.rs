@@ -51,6 +51,9 @@ impl Draft {
                 judged: order.place.name().to_owned(),
                 parity: Parity::default(),
             }),
+            // They were measured of the source. The gate's figures say how near the product is.
+            accuracy: None,
+            speed: None,
             files: listed,
             wheels: Vec::new(),
             ..source.clone()
@@ -96,4 +99,34 @@ impl Drop for Draft {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> OptimizeError {
     let path = path.to_owned();
     move |source| OptimizeError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::graph::int8::Target;
+    use crate::onnx::place::Place;
+
+    #[test]
+    fn a_product_does_not_claim_what_was_measured_of_its_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let source = Pack::open("open", &home).unwrap();
+        assert!(source.manifest().accuracy.is_some() && source.manifest().speed.is_some());
+        let order = Order {
+            precision: Precision::Int8,
+            target: Target::AnyCpu,
+            place: Place::Cpu,
+            frames: 1,
+            photos: PathBuf::new(),
+            labelled: None,
+            name: "open-int8".to_owned(),
+        };
+        let Manifest { detector, embedder, .. } = source.manifest();
+        let files = [&detector.file, &embedder.file].map(|file| (file.clone(), b"a model".to_vec())).into();
+        let draft = Draft::write(&home, &source, &order, &files).unwrap();
+        let written = Manifest::parse(&fs::read_to_string(draft.folder().join("manifest.toml")).unwrap()).unwrap();
+        assert_eq!((&written.accuracy, &written.speed), (&None, &None));
+        assert_eq!(written.grouping, source.manifest().grouping);
+    }
 }

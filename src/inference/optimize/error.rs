@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use muster_actors::ports::engine::EngineError;
 use muster_actors::ports::index::IndexError;
+use muster_evaluation::scores::ScoreError;
 
 use super::gate;
 use crate::onnx::graph::{GraphError, ModelError};
@@ -48,6 +49,9 @@ pub enum OptimizeError {
     /// The faces could not be grouped.
     #[error("grouping: {0}")]
     Index(#[from] IndexError),
+    /// The groups could not be scored.
+    #[error("scoring groups: {0}")]
+    Score(#[from] ScoreError),
     /// The product could not be written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -69,7 +73,7 @@ impl OptimizeError {
             Self::Pack(error) => error.exit_code(),
             Self::Engine(_) | Self::Graph { .. } | Self::Model { .. } => 66,
             Self::TooFew { .. } => 65,
-            Self::Index(_) => 70,
+            Self::Index(_) | Self::Score(_) => 70,
             Self::Io { .. } => 74,
             Self::Taken(_) => 64,
         }

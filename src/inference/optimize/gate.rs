@@ -12,7 +12,7 @@ pub(crate) struct Gate {
     pub cosine_p1: f64,
     /// Least agreement of the detectors.
     pub agreement: f64,
-    /// Most that F of grouping may fall.
+    /// Most that B-cubed F of the groups may fall, and that the share of mixed groups may rise.
     pub grouping_loss: f64,
 }
 
@@ -49,8 +49,19 @@ impl Gate {
         least("mean cosine", parity.cosine_mean, self.cosine_mean);
         least("cosine of all but one face in a hundred", parity.cosine_p1, self.cosine_p1);
         least("agreement of the detectors", parity.agreement, self.agreement);
-        if let Some([source, product]) = parity.grouping {
-            least("F of grouping", product, source - self.grouping_loss);
+        if let Some([source, product]) = &parity.people {
+            let (loss, before, after) = (self.grouping_loss, source.b_cubed_f, product.b_cubed_f);
+            if after < before - loss {
+                failures.push(format!(
+                    "B-cubed F of the groups is {after:.4}, of the source's {before:.4}: it may fall by {loss}"
+                ));
+            }
+            if product.mixed_share() > source.mixed_share() + loss {
+                failures.push(format!(
+                    "{} of {} groups are mixed, of the source's {} of {}: their share may rise by {loss}",
+                    product.mixed_groups, product.groups, source.mixed_groups, source.groups
+                ));
+            }
         }
         failures
     }
@@ -63,20 +74,23 @@ mod tests {
     use super::*;
     use crate::onnx::engine_cache::Engines;
     use crate::onnx::place::OnCard;
+    use crate::onnx::product::GroupingScores;
 
     #[test]
     fn a_product_passes_only_where_every_figure_does() {
+        let people = |b_cubed_f, mixed_groups| GroupingScores { b_cubed_f, groups: 40, mixed_groups };
         let good = Parity {
             faces: 200,
             cosine_mean: 0.995,
             cosine_p1: 0.98,
             photos: 60,
             agreement: 0.99,
-            grouping: Some([0.95, 0.945]),
+            people: Some([people(0.95, 1), people(0.945, 1)]),
+            grouping: None,
         };
         let int8 = Gate::new(Precision::Int8, &Place::Cpu);
         assert_eq!(int8.failures(&good), [""; 0]);
-        assert_eq!(int8.failures(&Parity { grouping: None, ..good.clone() }), [""; 0]);
+        assert_eq!(int8.failures(&Parity { people: None, ..good.clone() }), [""; 0]);
         for (bad, part) in [
             (Parity { faces: 99, ..good.clone() }, "faces compared is 99"),
             (Parity { photos: 3, ..good.clone() }, "photos compared is 3"),
@@ -84,7 +98,8 @@ mod tests {
             (Parity { cosine_p1: 0.9, ..good.clone() }, "one face in a hundred is 0.9000"),
             (Parity { cosine_p1: f64::NAN, ..good.clone() }, "one face in a hundred is NaN"),
             (Parity { agreement: 0.9, ..good.clone() }, "agreement"),
-            (Parity { grouping: Some([0.95, 0.93]), ..good.clone() }, "F of grouping is 0.9300"),
+            (Parity { people: Some([people(0.95, 1), people(0.93, 1)]), ..good.clone() }, "groups is 0.9300"),
+            (Parity { people: Some([people(0.95, 1), people(0.95, 2)]), ..good.clone() }, "2 of 40 groups are mixed"),
         ] {
             let failures = int8.failures(&bad);
             assert!(failures.len() == 1 && failures[0].contains(part), "{failures:?}");

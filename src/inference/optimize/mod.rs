@@ -5,6 +5,7 @@ mod draft;
 mod error;
 pub mod gate;
 mod parity;
+mod people;
 mod samples;
 
 use std::collections::BTreeMap;
@@ -17,21 +18,22 @@ use ort::environment::Environment;
 use self::draft::Draft;
 pub use self::error::OptimizeError;
 use self::gate::Gate;
-use self::parity::{Labelled, agreement, cosine, grouping, mean_and_p1};
+use self::parity::{agreement, cosine, mean_and_p1};
 use self::samples::{Sample, halves};
-use crate::onnx::analyser::FACES;
-use crate::onnx::cut::Cut;
+use crate::onnx::analyser::{Analyser, FACES};
 use crate::onnx::detector::DetectorModel;
 use crate::onnx::embedder::{Embedded, EmbedderModel};
+use crate::onnx::engine::Options;
 use crate::onnx::graph::int8::Target;
 use crate::onnx::graph::{Rewrite, half, int8, rewrite};
 use crate::onnx::home::Home;
 use crate::onnx::manifest::{Manifest, is_plain};
 use crate::onnx::pack::Pack;
 use crate::onnx::place::Place;
-use crate::onnx::product::{Parity, Precision};
+use crate::onnx::product::{GroupingScores, Parity, Precision};
 use crate::onnx::runtime::{environment, library};
-use muster_vision::quality::{Thresholds, assess};
+use crate::onnx::tally::Tally;
+use muster_vision::decode::{Limits, VisionDecoder};
 
 /// What is to be made.
 #[derive(Clone, Debug)]
@@ -46,7 +48,7 @@ pub struct Order {
     pub frames: usize,
     /// Photos to calibrate with and to judge by.
     pub photos: PathBuf,
-    /// Photos in one folder a person.
+    /// Photos in a folder for each person.
     pub labelled: Option<PathBuf>,
     /// What the product is called.
     pub name: String,
@@ -78,15 +80,7 @@ pub fn make(pack: &Pack, home: &Home, order: &Order, mut told: impl FnMut(&str))
     }
     let environment = environment(&library(&order.place, home)?)?;
     let mut source = Models::load(&environment, pack, &Place::Cpu, 1)?;
-    let mut read = |folder: &Path| {
-        samples::read(folder, &mut source.detector, |at, all| {
-            if at % 100 == 0 || at == all {
-                told(&format!("{}: {at} of {all} files", folder.display()));
-            }
-        })
-    };
-    let photos = read(&order.photos)?;
-    let labelled = order.labelled.as_deref().map(&mut read).transpose()?;
+    let photos = samples::read(&order.photos, &mut source.detector, progress(&order.photos, &mut told))?;
     let faces: usize = photos.iter().map(|photo| photo.cuts.len()).sum();
     if photos.len() < 2 * gate::LEAST_PHOTOS || faces < 2 * gate::LEAST_FACES {
         return Err(OptimizeError::TooFew { folder: order.photos.clone(), photos: photos.len(), faces });
@@ -98,12 +92,46 @@ pub fn make(pack: &Pack, home: &Home, order: &Order, mut told: impl FnMut(&str))
     let written = Pack::open(&draft.folder().display().to_string(), home)?;
     let mut product = Models::load(&environment, &written, &order.place, order.frames)?;
     told("comparing");
-    let parity = compare(pack, &mut source, &mut product, &judging, labelled.as_deref())?;
+    let parity = compare(pack, &mut source, &mut product, &judging)?;
+    drop((source, product));
+    let mut people = |pack: &Pack, place: &Place, frames: usize| {
+        let judge = |folder| judge(&environment, pack, place, frames, folder, progress(folder, &mut told));
+        order.labelled.as_deref().map(judge).transpose()
+    };
+    let people = people(pack, &Place::Cpu, 1)?.zip(people(&written, &order.place, order.frames)?);
+    let parity = Parity { people: people.map(|(source, product)| [source, product]), ..parity };
     let failures = Gate::new(order.precision, &order.place).failures(&parity);
     let of_source = pack.manifest().files.iter().map(|file| file.bytes).sum();
     let bytes = [of_source, files.values().map(|bytes| bytes.len() as u64).sum()];
     let folder = failures.is_empty().then(|| draft.keep(&target, &parity)).transpose()?;
     Ok(Made { parity, failures, folder, bytes })
+}
+
+/// Tells how many of the files of a folder were looked at, now and then.
+fn progress(folder: &Path, told: &mut impl FnMut(&str)) -> impl FnMut(usize, usize) {
+    move |at, all| {
+        if at % 100 == 0 || at == all {
+            told(&format!("{}: {at} of {all} files", folder.display()));
+        }
+    }
+}
+
+/// How well a pack groups the people of a folder of photos, with faces that it finds itself.
+fn judge(
+    environment: &Environment,
+    pack: &Pack,
+    place: &Place,
+    frames: usize,
+    folder: &Path,
+    told: impl FnMut(usize, usize),
+) -> Result<GroupingScores, OptimizeError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let faces = if place.card().is_some() { frames * FACES } else { 1 };
+    let options = Options { place: place.clone(), threads, frames, faces, ..Options::default() };
+    let mut analyser = Analyser::load(environment, pack, &options, &Tally::default())?;
+    let Manifest { detector, grouping, .. } = pack.manifest();
+    let decoder = VisionDecoder { limits: Limits::default(), side: detector.side };
+    people::scores(&people::find(folder, &decoder, &mut analyser, told)?, &grouping.params())
 }
 
 /// The models of a pack, as an engine runs them.
@@ -181,7 +209,6 @@ fn compare(
     source: &mut Models,
     product: &mut Models,
     judging: &[&Sample],
-    labelled: Option<&[Sample]>,
 ) -> Result<Parity, OptimizeError> {
     let least = pack.manifest().detector.min_score;
     let (mut cosines, mut either, mut both) = (Vec::new(), 0, 0);
@@ -193,30 +220,8 @@ fn compare(
         let pairs = source.embed(&crops)?.into_iter().zip(product.embed(&crops)?);
         cosines.extend(pairs.map(|(a, b)| cosine(&a.embedding, &b.embedding)));
     }
-    let params = pack.manifest().grouping.params();
-    let f = |models: &mut Models| {
-        let people = labelled.map(|photos| labels(photos, models)).transpose()?;
-        people.map(|faces| Ok::<_, OptimizeError>(grouping(&faces, params.clone())?)).transpose()
-    };
-    let grouping = f(source)?.zip(f(product)?).map(|(source, product)| [source, product]);
     let faces = cosines.len();
     let (cosine_mean, cosine_p1) = mean_and_p1(cosines);
     let agreement = if either == 0 { f64::NAN } else { both as f64 / either as f64 };
-    Ok(Parity { faces, cosine_mean, cosine_p1, photos: judging.len(), agreement, grouping })
-}
-
-/// Every face; that of a photo with one is of the person whose folder it lies in.
-fn labels(photos: &[Sample], models: &mut Models) -> Result<Vec<Labelled>, EngineError> {
-    let mut people: BTreeMap<&Path, usize> = BTreeMap::new();
-    let mut all = Vec::new();
-    for (number, photo) in photos.iter().enumerate() {
-        let next = people.len();
-        let person = *people.entry(photo.path.parent().unwrap_or(Path::new(""))).or_insert(next);
-        let person = (photo.cuts.len() == 1).then_some(person);
-        for (Cut { face, crop, .. }, vector) in photo.cuts.iter().zip(models.embed(&photo.crops())?) {
-            let quality = assess(crop, &face.bbox, &face.landmarks, face.score, vector.norm, &Thresholds::default());
-            all.push(Labelled { person, photo: number, embedding: vector.embedding, quality: quality.overall });
-        }
-    }
-    Ok(all)
+    Ok(Parity { faces, cosine_mean, cosine_p1, photos: judging.len(), agreement, people: None, grouping: None })
 }

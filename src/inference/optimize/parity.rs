@@ -1,16 +1,5 @@
 //! How well two packs agree: figures from what each found. Pure.
 
-use std::collections::{BTreeMap, HashMap};
-
-use muster_actors::domain::face::FaceId;
-use muster_actors::domain::gallery::FaceVector;
-use muster_actors::domain::image::ImageId;
-use muster_actors::grouping::Params;
-use muster_actors::grouping::calibration::Calibration;
-use muster_actors::grouping::cluster::Clustering;
-use muster_actors::ports::index::IndexError;
-
-use muster_index::FlatFactory;
 use muster_vision::Detection;
 
 /// Boxes that overlap by this much (intersection over union) are of one face.
@@ -41,55 +30,6 @@ pub fn agreement(source: &[Detection], product: &[Detection], least: f32) -> (us
     }
     either += product.iter().filter(clear).filter(|face| !found(face, source)).count();
     (either, both)
-}
-
-/// A face that is grouped with the others.
-#[derive(Clone, Debug)]
-pub(crate) struct Labelled {
-    /// Which person, where somebody said so.
-    pub person: Option<usize>,
-    /// Which photo.
-    pub photo: usize,
-    /// Unit length.
-    pub embedding: Vec<f32>,
-    /// How good the face is, as grouping weighs it.
-    pub quality: f32,
-}
-
-/// F of the pairs of named faces that are grouped together, against the pairs that are of one person. 1 where there is no pair. Faces that
-/// nobody named are grouped too, as in a library: they may tie people together.
-pub fn grouping(faces: &[Labelled], params: Params) -> Result<f64, IndexError> {
-    let dimensions = faces.first().map_or(1, |face| face.embedding.len());
-    let number = |value: usize| (value as u128 + 1).to_be_bytes();
-    let vector = |(at, face): (usize, &Labelled)| FaceVector {
-        id: FaceId(number(at)),
-        image: ImageId(number(face.photo)),
-        embedding: face.embedding.clone(),
-        quality: face.quality,
-        capture: Default::default(),
-    };
-    let vectors: Vec<_> = faces.iter().enumerate().map(vector).collect();
-    let calibration = Calibration::learn(&params, dimensions, &vectors);
-    let mut clustering = Clustering::new(params, calibration, &FlatFactory)?;
-    clustering.insert(&vectors, &FlatFactory)?;
-    let people: HashMap<FaceId, usize> =
-        faces.iter().enumerate().filter_map(|(at, face)| Some((FaceId(number(at)), face.person?))).collect();
-    let mut groups = clustering.partition();
-    groups.iter_mut().for_each(|group| group.retain(|id| people.contains_key(id)));
-    Ok(f_of_pairs(&groups, &people))
-}
-
-fn f_of_pairs(groups: &[Vec<FaceId>], people: &HashMap<FaceId, usize>) -> f64 {
-    let pairs = |count: usize| count * count.saturating_sub(1) / 2;
-    let counted = |ids: &mut dyn Iterator<Item = &FaceId>| {
-        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-        ids.filter_map(|id| people.get(id)).for_each(|person| *counts.entry(*person).or_default() += 1);
-        counts.values().map(|count| pairs(*count)).sum::<usize>()
-    };
-    let right: usize = groups.iter().map(|group| counted(&mut group.iter())).sum();
-    let together: usize = groups.iter().map(|group| pairs(group.len())).sum();
-    let of_one = counted(&mut people.keys());
-    if together + of_one == 0 { 1.0 } else { 2.0 * right as f64 / (together + of_one) as f64 }
 }
 
 #[cfg(test)]
@@ -125,17 +65,5 @@ mod tests {
         ] {
             assert_eq!(agreement(&source, &product, 0.6), expected, "{source:?} {product:?}");
         }
-    }
-
-    #[test]
-    fn f_is_one_where_groups_are_people_and_falls_with_every_pair_that_is_wrong() {
-        let id = |n: u8| FaceId([n; 16]);
-        let people: HashMap<FaceId, usize> = (0..6).map(|n| (id(n), usize::from(n / 3))).collect();
-        let groups = |groups: &[&[u8]]| groups.iter().map(|g| g.iter().map(|n| id(*n)).collect()).collect::<Vec<_>>();
-        assert_eq!(f_of_pairs(&groups(&[&[0, 1, 2], &[3, 4, 5]]), &people), 1.0);
-        // Two of six pairs found, none wrong.
-        assert_eq!(f_of_pairs(&groups(&[&[0, 1], &[3, 4]]), &people), 2.0 * 2.0 / (2.0 + 6.0));
-        assert_eq!(f_of_pairs(&groups(&[&[0, 1, 2, 3, 4, 5]]), &people), 2.0 * 6.0 / (15.0 + 6.0));
-        assert_eq!(f_of_pairs(&[], &HashMap::new()), 1.0);
     }
 }

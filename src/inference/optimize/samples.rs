@@ -20,8 +20,6 @@ const LEAST_SIDE: f32 = 24.0;
 /// One photo.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// Where it lies.
-    pub path: PathBuf,
     /// As the detector is given it.
     pub pixels: Pixels,
     /// What the source's detector found, in those pixels.
@@ -38,19 +36,14 @@ impl Sample {
 }
 
 /// Photos with faces that are kept, at most.
-const WITH_FACES: usize = 400;
+pub const WITH_FACES: usize = 400;
 /// Photos without faces that are kept, at most: a detector must leave them so.
 const WITHOUT: usize = 100;
 /// Files that are looked at, at most.
 const FILES: usize = 4_000;
 
-/// Photos of a folder, drawn by a hash of their names: the same folder gives the same photos, from all over it. `told` hears how many
-/// files were looked at, and how many there are to look at.
-pub fn read(
-    folder: &Path,
-    detector: &mut DetectorModel,
-    mut told: impl FnMut(usize, usize),
-) -> Result<Vec<Sample>, EngineError> {
+/// Files below a folder, in the order of a hash of their names.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let files = WalkDir::new(folder).into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
     let hashed = |path: PathBuf| {
         let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
@@ -59,16 +52,27 @@ pub fn read(
     let mut files: Vec<([u8; 32], PathBuf)> = files.map(walkdir::DirEntry::into_path).map(hashed).collect();
     files.sort();
     files.truncate(FILES);
+    files.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Photos of a folder, drawn by a hash of their names: the same folder gives the same photos, from all over it. `told` hears how many
+/// files were looked at, and how many there are to look at.
+pub fn read(
+    folder: &Path,
+    detector: &mut DetectorModel,
+    mut told: impl FnMut(usize, usize),
+) -> Result<Vec<Sample>, EngineError> {
+    let files = files(folder);
     let decoder = VisionDecoder { limits: Limits::default(), side: detector.side() };
     let (mut photos, mut without) = (Vec::new(), 0);
-    for (at, (_, path)) in files.iter().enumerate() {
+    for (at, path) in files.iter().enumerate() {
         told(at + 1, files.len());
         if photos.len() - without == WITH_FACES {
             break;
         }
         // What is no photo, or cannot be read, is passed over.
         let Some(frame) = photo(path, &decoder) else { continue };
-        let sample = sample(path, &frame, detector)?;
+        let sample = sample(&frame, detector)?;
         if sample.faces.is_empty() {
             if without == WITHOUT {
                 continue;
@@ -80,13 +84,14 @@ pub fn read(
     Ok(photos)
 }
 
-fn photo(path: &Path, decoder: &VisionDecoder) -> Option<Frame> {
+/// Decodes a file; none where it is no photo, or cannot be read.
+pub fn photo(path: &Path, decoder: &VisionDecoder) -> Option<Frame> {
     let size = path.metadata().ok()?.len();
     let bytes = (size <= decoder.limits.bytes).then(|| std::fs::read(path).ok())??;
     decoder.decode(Bytes::from(bytes)).ok()
 }
 
-fn sample(path: &Path, frame: &Frame, detector: &mut DetectorModel) -> Result<Sample, EngineError> {
+fn sample(frame: &Frame, detector: &mut DetectorModel) -> Result<Sample, EngineError> {
     let Letterbox { pixels, scale } = letterbox::fit(&frame.pixels, detector.side());
     let faces = detector.find(&pixels)?;
     let full = |face: &Detection| face.scaled(1.0 / (scale * frame.scale));
@@ -94,7 +99,7 @@ fn sample(path: &Path, frame: &Frame, detector: &mut DetectorModel) -> Result<Sa
     let large: Vec<Detection> = faces.iter().map(full).filter(large).collect();
     // Where a part cannot be decoded again an index would reject the photo: it has no faces to compare.
     let cuts = cut(frame, &large, Options::default().crop_scale).unwrap_or_default();
-    Ok(Sample { path: path.to_owned(), pixels, faces, cuts })
+    Ok(Sample { pixels, faces, cuts })
 }
 
 /// Every second photo is calibrated with, and the others judge: what a product was made with says nothing about it.

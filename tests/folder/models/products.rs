@@ -1,6 +1,5 @@
 //! Packs that `muster models optimize` makes, by the program itself: a process holds one runtime.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -70,39 +69,20 @@ fn a_pack_in_bytes_finds_the_same_faces_and_says_how_well_it_was_judged() {
     muster(home.path(), &["models", "verify", "open-int8"], 66);
 }
 
-/// F of the pairs of a library's faces that are grouped together; a face alone in its photo is of the person whose folder that lies in.
-fn grouped(home: &Path, library: &str) -> f64 {
-    let done = muster(home, &["export", "--library", library, "--json"], 0);
-    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
-    let mut photos: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-    for face in told["faces"].as_array().unwrap() {
-        photos.entry(face["path"].as_str().unwrap()).or_default().push(face);
-    }
-    let alone = photos.iter().filter(|(_, faces)| faces.len() == 1);
-    let alone: Vec<_> = alone.map(|(path, faces)| (Path::new(path).parent(), faces[0]["group"].as_str())).collect();
-    let (mut right, mut together, mut of_one) = (0, 0, 0);
-    for (at, a) in alone.iter().enumerate() {
-        for b in &alone[..at] {
-            let (one, grouped) = (a.0 == b.0, a.1.is_some() && a.1 == b.1);
-            (of_one, together, right) =
-                (of_one + u32::from(one), together + u32::from(grouped), right + u32::from(one && grouped));
-        }
-    }
-    assert!(of_one > 50, "{of_one} pairs");
-    2.0 * f64::from(right) / f64::from(together + of_one)
-}
-
 #[test]
-fn the_gate_groups_people_as_an_index_does() {
+fn the_gate_judges_people_as_evaluate_does() {
     let home = fresh();
-    let (demo, library) = (photos("demo"), home.path().join("library"));
-    let library = library.to_str().unwrap();
+    let demo = photos("demo");
     let make = ["models", "optimize", "--precision", "float", "--photos", &demo, "--labelled", &demo, "--json"];
     let made = lines(&muster(home.path(), &make, 0)).remove(0);
-    muster(home.path(), &["index", &demo, "--library", library], 0);
-    let of_index = grouped(home.path(), library);
-    for of_gate in made["parity"]["grouping"].as_array().unwrap() {
-        assert!((of_gate.as_f64().unwrap() - of_index).abs() < 1e-9, "{of_gate} and {of_index}");
+    let evaluated = lines(&muster(home.path(), &["evaluate", &demo, "--json"], 0)).remove(0);
+    let expected = &evaluated["rows"][0]["scores"];
+    for found in made["parity"]["people"].as_array().unwrap() {
+        let f = |value: &Value| value.as_f64().unwrap();
+        assert!((f(&found["b_cubed_f"]) - f(&expected["b_cubed"]["f"])).abs() < 1e-9, "{found} and {expected}");
+        for figure in ["groups", "mixed_groups"] {
+            assert_eq!(found[figure], expected[figure], "{found} and {expected}");
+        }
     }
 }
 

@@ -54,6 +54,13 @@ pub fn manifest(data: &[u8]) {
             }
             assert!((0.0..=1.0).contains(&detector.min_score) && (0.0..=1.0).contains(&detector.nms));
             assert!((-1.0..=1.0).contains(&grouping.similarity));
+            let accuracy = read.accuracy.clone().unwrap_or_default();
+            let pairs = [accuracy.young, accuracy.young_to_grown].into_iter().flatten();
+            let shares = pairs.flat_map(|pairs| [pairs.true_accept_rate, pairs.false_accept_rate]);
+            for share in shares.chain(accuracy.grown.map(|groups| groups.b_cubed_f)) {
+                assert!((0.0..=1.0).contains(&share));
+            }
+            assert!(read.speed.iter().all(|speed| speed.relative.is_finite() && speed.relative > 0.0));
             let written = toml::to_string_pretty(&read).expect("a manifest can be written");
             assert_eq!(Manifest::parse(&written), Ok(read), "{written}");
         }

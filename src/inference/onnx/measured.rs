@@ -1,0 +1,71 @@
+//! What was measured of a pack, for people who choose one: how accurate it is, and how quick.
+
+use serde::{Deserialize, Serialize};
+
+/// How accurate a pack is on labelled faces. Figures that nobody measured are left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accuracy {
+    /// Groups of grown people's faces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown: Option<GroupAccuracy>,
+    /// Pairs of children's faces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub young: Option<PairAccuracy>,
+    /// Pairs of faces of which one is a child's and the other a grown person's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub young_to_grown: Option<PairAccuracy>,
+}
+
+/// How good the groups of a labelled library are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupAccuracy {
+    /// B-cubed F (docs/evaluation.md), 0 to 1.
+    pub b_cubed_f: f64,
+    /// The labelled faces, in words.
+    pub set: String,
+}
+
+/// How well pairs of one person's faces are told from pairs of two people's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairAccuracy {
+    /// Share of the pairs of one person that are accepted, 0 to 1, at the similarity at which
+    /// `false_accept_rate` of the pairs of two people are.
+    pub true_accept_rate: f64,
+    /// Share of the pairs of two people that are accepted, 0 to 1.
+    pub false_accept_rate: f64,
+    /// The labelled faces, in words.
+    pub set: String,
+}
+
+/// How quick a pack is beside the default pack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Speed {
+    /// Photos a second, as a multiple of what the default pack manages on the same processor.
+    pub relative: f64,
+    /// How the figure was found.
+    pub found: String,
+}
+
+impl Accuracy {
+    /// What is wrong, in one sentence.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let share = |value: &f64| (0.0..=1.0).contains(value);
+        let pairs = [&self.young, &self.young_to_grown];
+        let pairs_fit = |pairs: &PairAccuracy| [pairs.true_accept_rate, pairs.false_accept_rate].iter().all(share);
+        let holds = self.grown.as_ref().is_none_or(|groups| share(&groups.b_cubed_f))
+            && pairs.into_iter().flatten().all(pairs_fit);
+        (!holds).then_some("the figures of [accuracy] must be 0 to 1")
+    }
+}
+
+impl Speed {
+    /// What is wrong, in one sentence.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let holds = self.relative.is_finite() && self.relative > 0.0;
+        (!holds).then_some("speed.relative must be above 0")
+    }
+}
