@@ -22,10 +22,10 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Completes what is stored of a photo with what its key says. A time inside the file wins over
+    /// Completes what is stored of a photo with what its place says. A time inside the file wins over
     /// one in its name.
-    pub fn new(taken: Option<Taken>, picture: Option<PictureHash>, key: &str) -> Self {
-        Self { taken: taken.or_else(|| Taken::from_name(key)), picture, series: SeriesPlace::from_key(key) }
+    pub fn new(taken: Option<Taken>, picture: Option<PictureHash>, bucket: &str, key: &str) -> Self {
+        Self { taken: taken.or_else(|| Taken::from_name(key)), picture, series: SeriesPlace::from_key(bucket, key) }
     }
 }
 

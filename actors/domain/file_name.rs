@@ -134,14 +134,14 @@ impl Taken {
 impl SeriesPlace {
     /// Takes the last digits of a file's name as its number in a series of the same folder. `None`
     /// where there are none, or more than nine, which are an id.
-    pub fn from_key(key: &str) -> Option<Self> {
+    pub fn from_key(bucket: &str, key: &str) -> Option<Self> {
         let name = name_of(key);
         let folder = key.strip_suffix(name).unwrap_or_default();
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let run = digit_runs(stem).pop().filter(|run| run.len() <= NUMBER_DIGITS)?;
         let (before, after) = (stem.get(..run.start)?, stem.get(run.end..)?);
         let ending = ending.to_lowercase();
-        let parts = [folder, before, after, &ending].map(str::as_bytes);
+        let parts = [bucket, folder, before, after, &ending].map(str::as_bytes);
         let series = digest("series", &parts).first_chunk().map(|bytes| u64::from_le_bytes(*bytes))?;
         Some(Self { series, number: stem.get(run)?.parse().ok()? })
     }
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_series_is_a_folder_and_a_name_without_its_last_number() {
-        let place = |key: &str| SeriesPlace::from_key(key);
+        let place = |key: &str| SeriesPlace::from_key("photos", key);
         let number = |key: &str| place(key).map(|place| place.number);
         let series = |key: &str| place(key).map(|place| place.series);
         for (key, expected) in [
@@ -253,7 +253,7 @@ mod tests {
         #[test]
         fn no_name_is_too_strange(name in ".{0,40}", digits in "[0-9 ._-]{0,40}[ap]?m?") {
             for name in [name, digits] {
-                let _ = (Taken::from_name(&name), SeriesPlace::from_key(&name));
+                let _ = (Taken::from_name(&name), SeriesPlace::from_key("", &name));
             }
         }
     }

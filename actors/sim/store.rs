@@ -143,7 +143,7 @@ fn vectors(state: &State, gallery: &GalleryId) -> Vec<FaceVector> {
     let of = state.images.values().filter(|commit| commit.image.locator.gallery == *gallery);
     let mut faces: Vec<FaceVector> = of
         .flat_map(|Commit { image, faces, .. }| {
-            let capture = Capture::new(image.taken, image.picture, &image.locator.key);
+            let capture = Capture::new(image.taken, image.picture, &image.locator.bucket, &image.locator.key);
             faces.iter().map(move |face| FaceVector {
                 id: face.id,
                 image: face.image,

@@ -55,28 +55,75 @@ impl Photo {
     }
 }
 
+/// Seconds after which clocks of different zones agree.
+const QUARTER: i64 = 15 * 60;
+
+/// When a file says that its photo was taken: the second of a quarter of an hour, which is that of every zone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Second {
+    At(i64),
+    /// Photos that do not say so.
+    Unknown,
+    /// Photos that say any time, for those that say none. Of these only the first are kept: a camera on a tripod takes
+    /// thousands that look the same.
+    Any,
+}
+
+/// Photos that may be copies of each other share a band of the hash, the number of faces and the second.
+type Band = (u32, u16, u64, Second);
+
+/// Photos in a band for [`Second::Any`] at most.
+const ANY_TIME: usize = 64;
+
 /// Hashes by their bands. Two hashes that differ in at most 7 bits have a band in which they differ
 /// in at most one.
 #[derive(Default)]
-struct Bands(HashMap<(u32, u16), Vec<usize>>);
+struct Bands(HashMap<Band, Vec<usize>>);
 
 impl Bands {
     fn parts(hash: PictureHash) -> impl Iterator<Item = (u32, u16)> {
         (0..BANDS).map(move |band| (band, (hash.0 >> (16 * band)) as u16))
     }
 
-    fn insert(&mut self, hash: PictureHash, place: usize) {
-        for part in Self::parts(hash) {
-            self.0.entry(part).or_default().push(place);
+    fn insert(&mut self, photo: &Photo, place: usize) {
+        for (band, part) in Self::parts(photo.picture) {
+            let mut put = |second, most: usize| {
+                let places = self.0.entry((band, part, photo.faces, second)).or_default();
+                if places.len() < most {
+                    places.push(place);
+                }
+            };
+            match photo.taken {
+                Some(taken) => {
+                    put(Second::At(second_of(taken)), usize::MAX);
+                    put(Second::Any, ANY_TIME);
+                }
+                None => put(Second::Unknown, usize::MAX),
+            }
         }
     }
 
     /// The places of all that may be near, some of them more than once.
-    fn near(&self, hash: PictureHash) -> impl Iterator<Item = usize> {
+    fn near(&self, photo: &Photo) -> impl Iterator<Item = usize> {
+        let seconds: Vec<Second> = match photo.taken.map(second_of) {
+            Some(second) => {
+                let beside = [-1, 0, 1].map(|step| Second::At((second + step).rem_euclid(QUARTER)));
+                [Second::Unknown].into_iter().chain(beside).collect()
+            }
+            None => vec![Second::Unknown, Second::Any],
+        };
         let variants = |part: u16| std::iter::once(part).chain((0..16).map(move |bit| part ^ (1 << bit)));
-        let parts = Self::parts(hash).flat_map(move |(band, part)| variants(part).map(move |part| (band, part)));
-        parts.filter_map(|part| self.0.get(&part)).flatten().copied()
+        let parts =
+            Self::parts(photo.picture).flat_map(move |(band, part)| variants(part).map(move |part| (band, part)));
+        let faces = photo.faces;
+        let keys = parts
+            .flat_map(move |(band, part)| seconds.clone().into_iter().map(move |second| (band, part, faces, second)));
+        keys.filter_map(|key| self.0.get(&key)).flatten().copied()
     }
+}
+
+fn second_of(taken: Taken) -> i64 {
+    taken.local_ms.div_euclid(1_000).rem_euclid(QUARTER)
 }
 
 /// The copies among the photos of a gallery, and the photo that each is a copy of.
@@ -100,10 +147,10 @@ impl Copies {
         let (mut originals, mut copies) = (Bands::default(), HashMap::new());
         for (rank, &place) in order.iter().enumerate() {
             let photo = photos[place];
-            let near = originals.near(photo.picture).filter(|&rank| photo.is_copy_of(&photos[order[rank]]));
+            let near = originals.near(&photo).filter(|&rank| photo.is_copy_of(&photos[order[rank]]));
             match near.min_by_key(|&rank| (photo.picture.distance(photos[order[rank]].picture), rank)) {
                 Some(original) => drop(copies.insert(photo.id, photos[order[original]].id)),
-                None => originals.insert(photo.picture, rank),
+                None => originals.insert(&photo, rank),
             }
         }
         Self(copies)

@@ -25,7 +25,7 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
     // In the order of the file, then sorted here: by id each row would be a seek.
     let (mut faces, mut doubted) = (Vec::new(), BTreeSet::new());
     let mut select = moment.prepare_cached(
-        "SELECT f.id, i.id, f.embedding, f.overall, f.face, i.key, i.taken_local_ms, i.taken_offset, i.picture \
+        "SELECT f.id, i.id, f.embedding, f.overall, f.face, i.key, i.taken_local_ms, i.taken_offset, i.picture, i.bucket \
          FROM faces f JOIN images i ON i.n = f.image WHERE f.gallery = ?1",
     )?;
     for face in select.query_map([number], |row| {
@@ -34,7 +34,7 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
             image: ImageId(rows::id(row, 1)?),
             embedding: rows::floats(row, 2)?,
             quality: row.get(3)?,
-            capture: rows::capture(row, 5)?,
+            capture: rows::capture(row, 9, 5)?,
         };
         Ok((vector, row.get::<_, f32>(4)?))
     })? {

@@ -93,12 +93,14 @@ pub(super) fn quality(row: &Row<'_>, first: usize) -> rusqlite::Result<Quality> 
     })
 }
 
-/// Reads how a photo came about from `key, taken_local_ms, taken_offset, picture`, the first of
-/// them at `first`.
-pub(super) fn capture(row: &Row<'_>, first: usize) -> rusqlite::Result<Capture> {
+/// Reads how a photo came about from the column of its bucket, and from `key, taken_local_ms, taken_offset, picture`,
+/// the first of them at `first`.
+pub(super) fn capture(row: &Row<'_>, bucket: usize, first: usize) -> rusqlite::Result<Capture> {
+    let bucket = row.get_ref(bucket)?.as_str().map_err(|e| damaged(bucket, e))?;
     let key = row.get_ref(first)?.as_str().map_err(|e| damaged(first, e))?;
     let picture: Option<i64> = row.get(first + 3)?;
-    Ok(Capture::new(taken(row, first + 1)?, picture.map(|bits| PictureHash(bits.cast_unsigned())), key))
+    let picture = picture.map(|bits| PictureHash(bits.cast_unsigned()));
+    Ok(Capture::new(taken(row, first + 1)?, picture, bucket, key))
 }
 
 /// Reads when a photo was taken, where its file says so, from `taken_local_ms, taken_offset`.

@@ -182,7 +182,7 @@ pub(super) fn image_row(row: &Row<'_>) -> rusqlite::Result<ImageRow> {
         width: row.get(4)?,
         height: row.get(5)?,
         orientation: row.get(6)?,
-        capture: rows::capture(row, 12)?,
+        capture: rows::capture(row, 2, 12)?,
         taken_in_file: rows::taken(row, 13)?,
         state: rows::state(row, 7)?,
         reason: rows::reject_reason(row, 8)?,

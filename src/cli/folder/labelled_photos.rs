@@ -1,6 +1,6 @@
 //! Photos in one folder a person: indexed, and their faces labelled by the folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;

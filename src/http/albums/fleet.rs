@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use muster_actors::domain::face::FaceId;
@@ -41,6 +41,19 @@ const LISTS: usize = 64;
 
 type People = (u64, Arc<Vec<Person>>);
 
+/// The copies of a gallery in a generation.
+#[derive(Clone)]
+struct KeptCopies {
+    generation: u64,
+    found: Arc<Copies>,
+    /// Until when they do for a later generation: workers that index raise it many times a second, and all photos are
+    /// read to find the copies.
+    until: Instant,
+}
+
+/// How many times as long as it took to find copies they are kept.
+const KEPT_AS_LONG: u32 = 20;
+
 /// All galleries of a fleet.
 #[derive(Clone)]
 pub struct FleetAlbums(Arc<Shared>);
@@ -52,7 +65,9 @@ struct Shared {
     /// Of those who name none; empty where the service has none.
     own: String,
     people: Mutex<HashMap<GalleryId, People>>,
-    copies: Mutex<HashMap<GalleryId, (u64, Arc<Copies>)>>,
+    copies: Mutex<HashMap<GalleryId, KeptCopies>>,
+    /// Who finds copies has this.
+    finding_copies: tokio::sync::Mutex<()>,
     /// One correction of a gallery at a time.
     turns: Mutex<HashMap<GalleryId, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -71,8 +86,8 @@ impl FleetAlbums {
     pub async fn connect(settings: &Settings, params: Params) -> Result<Self, FleetError> {
         let kept = Kept::new(params.clone(), Arc::new(FlatFactory), KEPT);
         let (stores, own) = (Stores::connect(settings).await?, settings.serve.gallery.clone());
-        let (people, copies, turns) = Default::default();
-        Ok(Self(Arc::new(Shared { stores, params, kept, own, people, copies, turns })))
+        let (people, copies, finding_copies, turns) = Default::default();
+        Ok(Self(Arc::new(Shared { stores, params, kept, own, people, copies, finding_copies, turns })))
     }
 }
 
@@ -139,18 +154,30 @@ impl FleetAlbum {
         Ok(tokio::task::spawn_blocking(move || work(&shared, &gallery)).await.map_err(FacesError::from)??)
     }
 
-    /// The copies among all photos; each commit of a worker raises the gallery's generation.
+    /// The copies among all photos, found by one caller at a time.
     async fn copies(&self) -> Result<Arc<Copies>, AlbumError> {
         let generation = self.store().generation(&self.gallery).await?;
-        if let Some((_, found)) = self.shared.copies.lock().get(&self.gallery).filter(|(of, _)| *of == generation) {
-            return Ok(Arc::clone(found));
+        let kept = || {
+            let kept = self.shared.copies.lock().get(&self.gallery).cloned();
+            kept.filter(|kept| kept.generation == generation || Instant::now() < kept.until).map(|kept| kept.found)
+        };
+        if let Some(found) = kept() {
+            return Ok(found);
         }
-        let found = Arc::new(pages::copies(self.store(), &self.gallery).await?);
+        let _turn = self.shared.finding_copies.lock().await;
+        if let Some(found) = kept() {
+            return Ok(found);
+        }
+        let start = Instant::now();
+        let photos = pages::hashed_photos(self.store(), &self.gallery).await?;
+        let found =
+            tokio::task::spawn_blocking(move || Arc::new(Copies::find(&photos))).await.map_err(FacesError::from)?;
+        let until = Instant::now() + start.elapsed() * KEPT_AS_LONG;
         let mut copies = self.shared.copies.lock();
         if copies.len() >= LISTS {
             copies.clear();
         }
-        copies.insert(self.gallery.clone(), (generation, Arc::clone(&found)));
+        copies.insert(self.gallery.clone(), KeptCopies { generation, found: Arc::clone(&found), until });
         Ok(found)
     }
 

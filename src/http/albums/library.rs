@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use muster_actors::domain::face::FaceId;
@@ -39,13 +40,25 @@ const KEPT: usize = 128 << 20;
 #[derive(Clone)]
 pub struct LibraryAlbum(Arc<Parts>);
 
+/// The copies among all photos.
+struct KeptCopies {
+    /// SQLite's, when another connection had committed last.
+    version: i64,
+    found: Arc<Copies>,
+    /// Until when they do for a later version: while photos are indexed each second brings another.
+    until: Instant,
+}
+
+/// How many times as long as it took to find copies they are kept.
+const KEPT_AS_LONG: u32 = 20;
+
 struct Parts {
     store: Arc<SqliteFaces>,
     reader: Mutex<Library>,
     /// As they were in a generation of the gallery: a list of pages is one list.
     people: Mutex<Option<(u64, Arc<Vec<Person>>)>>,
     /// As they were when another connection committed last.
-    copies: Mutex<Option<(i64, Arc<Copies>)>>,
+    copies: Mutex<Option<KeptCopies>>,
     params: Params,
     kept: Arc<Kept>,
     crowd: Arc<Crowd>,
@@ -56,11 +69,13 @@ impl Parts {
     fn copies(&self, library: &Library) -> Result<Arc<Copies>, LibraryError> {
         let version = pages::data_version(library.db())?;
         let mut copies = self.copies.lock();
-        if let Some((_, found)) = copies.as_ref().filter(|(of, _)| *of == version) {
-            return Ok(Arc::clone(found));
+        let now = Instant::now();
+        if let Some(kept) = copies.as_ref().filter(|kept| kept.version == version || now < kept.until) {
+            return Ok(Arc::clone(&kept.found));
         }
         let found = Arc::new(view::copies(library.db())?);
-        *copies = Some((version, Arc::clone(&found)));
+        let until = Instant::now() + now.elapsed() * KEPT_AS_LONG;
+        *copies = Some(KeptCopies { version, found: Arc::clone(&found), until });
         Ok(found)
     }
 }

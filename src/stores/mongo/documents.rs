@@ -175,14 +175,14 @@ pub const PICTURE: &str = "picture";
 
 /// The projection that [`capture`] needs.
 pub fn capture_fields() -> Document {
-    doc! { "key": 1, TAKEN: 1, TAKEN_OFFSET: 1, PICTURE: 1 }
+    doc! { "bucket": 1, "key": 1, TAKEN: 1, TAKEN_OFFSET: 1, PICTURE: 1 }
 }
 
-/// How an image came about, from [`TAKEN`], [`TAKEN_OFFSET`], [`PICTURE`] and `key`. Images that an
-/// older release wrote have none but the last.
+/// How an image came about, from [`TAKEN`], [`TAKEN_OFFSET`], [`PICTURE`], `bucket` and `key`. Images that an
+/// older release wrote have none but the last two.
 pub fn capture(document: &Document) -> Result<Capture, MongoError> {
     let picture = maybe_whole(document, PICTURE)?.map(|bits| PictureHash(bits.cast_unsigned()));
-    Ok(Capture::new(taken(document)?, picture, text(document, "key")?))
+    Ok(Capture::new(taken(document)?, picture, text(document, "bucket")?, text(document, "key")?))
 }
 
 /// When an image was taken, where its file says so.

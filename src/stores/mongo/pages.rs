@@ -287,8 +287,8 @@ pub async fn photos(
     Ok(Part { rows: found.iter().map(image).collect::<Result<_, _>>()?, total })
 }
 
-/// The copies among all photos, and what each is a copy of.
-pub async fn copies(store: &MongoFaces, of: &GalleryId) -> Result<Copies, MongoError> {
+/// All photos whose pictures have a hash, by key: what copies are found among.
+pub async fn hashed_photos(store: &MongoFaces, of: &GalleryId) -> Result<Vec<Photo>, MongoError> {
     let mut fields = documents::capture_fields();
     fields.extend(doc! { "width": 1, "height": 1, "bytes": 1, "face_count": 1 });
     let filter = doc! { "gallery": &of.0, documents::PICTURE: { "$type": "long" } };
@@ -309,7 +309,7 @@ pub async fn copies(store: &MongoFaces, of: &GalleryId) -> Result<Copies, MongoE
             taken: taken(&image)?,
         });
     }
-    Ok(Copies::find(&photos))
+    Ok(photos)
 }
 
 /// Says of listed photos what they are copies of.

@@ -75,7 +75,7 @@ pub async fn faces_come_back_as_they_went_in_ascending_by_id<F: Faces>(make: imp
         assert_eq!((got.id, got.image, got.quality), (want.id, want.image, want.quality.overall));
         assert_eq!(got.embedding, want.embedding);
         let photo = batch.iter().map(|commit| &commit.image).find(|image| image.id == got.image).unwrap();
-        assert_eq!(got.capture, Capture::new(photo.taken, photo.picture, &photo.locator.key));
+        assert_eq!(got.capture, Capture::new(photo.taken, photo.picture, &photo.locator.bucket, &photo.locator.key));
     }
     let other = store.gallery(&GalleryId("another".to_owned())).await.unwrap();
     assert!(other.faces.is_empty());
