@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
+use muster_actors::domain::capture::Capture;
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::FaceVector;
 use muster_actors::domain::image::ImageId;
@@ -40,6 +41,8 @@ pub(super) fn find(
             break;
         }
         let Some(frame) = photo(path, decoder) else { continue };
+        // As `muster evaluate` has it: names in a series would tell who is in a person's folder.
+        let capture = Capture { series: None, ..Capture::new(frame.taken, frame.picture, "", &path.to_string_lossy()) };
         let found = analyser.analyse(&[Arc::new(frame)])?.into_iter().flatten().flatten();
         // What is no face is not grouped in a library either.
         let found: Vec<FoundFace> = found.filter(|face| face.quality.is_face()).collect();
@@ -52,7 +55,7 @@ pub(super) fn find(
         let person = person_folder(folder, path).map(|name| *people.entry(name.to_owned()).or_insert(next));
         all.extend(faces.into_iter().map(|(id, face)| {
             let FoundFace { quality, embedding, .. } = face;
-            let vector = FaceVector { id, image, embedding, quality: quality.overall, capture: Default::default() };
+            let vector = FaceVector { id, image, embedding, quality: quality.overall, capture };
             (vector, person.filter(|_| largest.get(&image) == Some(&id)))
         }));
     }
