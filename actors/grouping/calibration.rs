@@ -243,11 +243,11 @@ fn is_usable(face: &FaceVector, dimensions: usize) -> bool {
 /// Mean and deviation of the similarities between the vectors of a cohort that are not of one look; `None` where there
 /// are none.
 fn between(cohort: &[f32], weights: &[f32], dimensions: usize, sure: f32) -> Option<(f64, f64)> {
-    let vectors: Vec<&[f32]> = cohort.chunks_exact(dimensions.max(1)).collect();
     let (mut sum, mut squares, mut pairs) = (0.0, 0.0, 0.0);
-    for (n, (one, weight)) in vectors.iter().zip(weights).enumerate() {
-        for (other, its_weight) in vectors[..n].iter().zip(weights) {
-            let similarity = dot(one, other);
+    let mut similarities = Vec::new();
+    for (n, (one, weight)) in cohort.chunks_exact(dimensions.max(1)).zip(weights).enumerate() {
+        dots(&cohort[..n * dimensions], one, dimensions, &mut similarities);
+        for (&similarity, its_weight) in similarities.iter().zip(weights) {
             if similarity < sure {
                 let (similarity, weight) = (f64::from(similarity), f64::from(weight * its_weight));
                 sum += weight * similarity;

@@ -230,6 +230,7 @@ impl Graph {
             self.insert_in_cells(&fresh, factory)?;
             touched = (0..self.nodes.len() as u32).collect();
         } else {
+            self.fill_index(factory)?;
             for block in fresh.chunks(BLOCK) {
                 self.insert_block(block, &mut touched)?;
             }
@@ -243,8 +244,7 @@ impl Graph {
     fn insert_in_cells(&mut self, faces: &[&FaceVector], factory: &dyn IndexFactory) -> Result<(), IndexError> {
         let mut cells: Vec<Vec<u32>> = vec![Vec::new(); self.calibration.members()];
         for block in faces.chunks(BLOCK) {
-            let fresh = self.take_block(block, CELLS)?;
-            for (slot, its_cells) in fresh {
+            for (slot, its_cells) in self.take_block(block, CELLS) {
                 its_cells.iter().for_each(|cell| cells[*cell as usize].push(slot));
             }
         }
@@ -298,9 +298,8 @@ impl Graph {
         })
     }
 
-    /// Puts faces into slots and into the index, without a neighbour; returns the slots, each with so many cells.
-    fn take_block(&mut self, block: &[&FaceVector], cells: usize) -> Result<Vec<(u32, Vec<u32>)>, IndexError> {
-        let mut added = Vec::with_capacity(block.len() * self.dimensions);
+    /// Puts faces into slots, without a neighbour and not yet into the index; returns the slots, each with so many cells.
+    fn take_block(&mut self, block: &[&FaceVector], cells: usize) -> Vec<(u32, Vec<u32>)> {
         let mut fresh = Vec::with_capacity(block.len());
         let vectors: Vec<&[f32]> = block.iter().map(|face| face.embedding.as_slice()).collect();
         for (face, seen) in block.iter().zip(self.calibration.apply(&vectors, cells)) {
@@ -315,16 +314,15 @@ impl Graph {
             self.position[slot as usize] = u32::try_from(self.at.len()).unwrap_or(GONE);
             self.at.push(slot);
             fresh.push((slot, seen.cells));
-            added.extend(seen.vector);
         }
-        self.index.add(&added)?;
-        Ok(fresh)
+        fresh
     }
 
     fn insert_block(&mut self, block: &[&FaceVector], touched: &mut Touched) -> Result<(), IndexError> {
-        let fresh: Vec<u32> = self.take_block(block, 0)?.into_iter().map(|(slot, _)| slot).collect();
+        let fresh: Vec<u32> = self.take_block(block, 0).into_iter().map(|(slot, _)| slot).collect();
         let queries: Vec<f32> = fresh.iter().flat_map(|slot| self.vector(*slot)).copied().collect();
         let lowest = fresh.iter().map(|slot| self.level(*slot)).fold(f32::INFINITY, f32::min);
+        self.index.add(&queries)?;
         // The answers hold every pair of this block twice, and each pair with an earlier face once.
         let rows = self.index.range(&queries, fresh.len(), self.reach(lowest))?;
         for (slot, row) in fresh.iter().zip(rows) {
@@ -442,6 +440,9 @@ impl Graph {
         if self.at.len() > 2 * self.slots.len() + BLOCK {
             self.reindex(factory)?;
         }
+        if !short.is_empty() {
+            self.fill_index(factory)?;
+        }
         self.refill(short, &mut touched)?;
         Ok(touched.into_slots(self))
     }
@@ -468,6 +469,11 @@ impl Graph {
             }
         }
         Ok(())
+    }
+
+    /// Puts faces into the index that were compared in cells: only who adds or removes some later needs it.
+    fn fill_index(&mut self, factory: &dyn IndexFactory) -> Result<(), IndexError> {
+        if self.index.len() == self.at.len() { Ok(()) } else { self.reindex(factory) }
     }
 
     /// Builds the index anew without the faces that are gone.
