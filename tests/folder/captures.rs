@@ -102,6 +102,14 @@ fn an_export_says_when_photos_were_taken_and_which_are_copies() {
         let expected = |field| of(&exported, &path, field).as_str().unwrap_or_default().to_owned();
         assert_eq!((taken, copy_of), (expected("taken"), expected("copy_of")), "{path}");
     }
+    let page = std::fs::read_to_string(library.join("people.html")).unwrap();
+    let marked = page.matches(">copy</span>").count();
+    let faces = exported["faces"].as_array().unwrap().iter();
+    let of_copies = faces.filter(|face| {
+        let path = face["path"].as_str().unwrap();
+        face["is_face"] == true && !of(&exported, path, "copy_of").is_null()
+    });
+    assert_eq!(marked, of_copies.count(), "the page marks the faces of copies");
     // Another run looks at nothing again, and says the same.
     let before = export(&library);
     index(&pictures, &library);

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::CliError;
 use crate::cli::text::{count, short};
+use muster_gallery::copies::Copies;
 use muster_gallery::view::{FaceRow, Person, Totals};
 use muster_library::view::{self, Rejected, Which};
 use muster_library::{Library, LibraryError};
@@ -24,6 +25,7 @@ const SCRIPT: &str = include_str!("report.js");
 pub(super) fn page(library: &Library, folder: &Path, out: &mut dyn Write) -> Result<(), CliError> {
     let db = library.db();
     let (people, totals, rejected) = (view::people(db)?, view::totals(db)?, view::rejected(db)?);
+    let copies = view::copies(db)?;
     let mut put = |markup: Markup| out.write_all(markup.into_string().as_bytes());
     put(head(&totals))?;
     put(html! {
@@ -46,7 +48,7 @@ pub(super) fn page(library: &Library, folder: &Path, out: &mut dyn Write) -> Res
     for person in &people {
         put(PreEscaped(opening(db, person)?))?;
         view::faces(db, Which::Group(person.id), |face| {
-            let shown = figure(library, folder, &face, face.id == person.cover)?;
+            let shown = figure(library, folder, &copies, &face, face.id == person.cover)?;
             put(shown).map_err(|e| LibraryError::io(folder, &e))
         })?;
         put(PreEscaped("</div></details>".to_owned()))?;
@@ -62,7 +64,7 @@ pub(super) fn page(library: &Library, folder: &Path, out: &mut dyn Write) -> Res
             summary.into_string()
         )))?;
         view::faces(db, Which::Ungrouped, |face| {
-            put(figure(library, folder, &face, false)?).map_err(|e| LibraryError::io(folder, &e))
+            put(figure(library, folder, &copies, &face, false)?).map_err(|e| LibraryError::io(folder, &e))
         })?;
         put(PreEscaped("</div></details>".to_owned()))?;
     }
@@ -162,7 +164,13 @@ fn image(jpeg: Option<&[u8]>, alt: &str, side: u32) -> Markup {
     }
 }
 
-fn figure(library: &Library, folder: &Path, face: &FaceRow, cover: bool) -> Result<Markup, LibraryError> {
+fn figure(
+    library: &Library,
+    folder: &Path,
+    copies: &Copies,
+    face: &FaceRow,
+    cover: bool,
+) -> Result<Markup, LibraryError> {
     let jpeg = view::thumbnail(library.db(), face.n)?;
     let link = library.places().path(&face.bucket, &face.key).map(|photo| relative(folder, &photo)).ok();
     let percent = (face.quality.overall * 100.0).clamp(0.0, 100.0);
@@ -176,6 +184,9 @@ fn figure(library: &Library, folder: &Path, face: &FaceRow, cover: bool) -> Resu
                     meter min="0" max="100" low="35" high="65" optimum="100" value=(format!("{percent:.0}")) aria-label="Quality" {}
                     " " (format!("{percent:.0} %"))
                     @if cover { " " span.chip.best { "cover" } }
+                    @if copies.original(face.image).is_some() {
+                        " " span.chip title="The same picture is here in another size or encoding" { "copy" }
+                    }
                 }
                 @if !face.quality.reasons.is_empty() {
                     ul.reasons { @for reason in &face.quality.reasons { li.chip { (words(*reason)) } } }
