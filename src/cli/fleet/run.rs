@@ -65,7 +65,7 @@ pub fn run(mut settings: Settings, duty: Duty, logging: Logging, json: bool) -> 
     let report = system.block_on(async move {
         let models = lanes.as_ref().map(|lanes| (files(&pack), lanes.tally()));
         let prices = settings.cost.spot();
-        let worker = Worker::connect(settings, pack).await?;
+        let worker = Box::pin(Worker::connect(settings, pack)).await?;
         let meter = Meter { counted: worker.counted(), prices };
         let running = match &lanes {
             Some(lanes) if duty == Duty::Recognition => worker.respond(lanes)?,
