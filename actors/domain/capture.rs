@@ -131,6 +131,17 @@ impl fmt::Display for Taken {
     }
 }
 
+/// Bits in which the hashes of one picture differ at most (docs/captures.md has what was measured)...
+const MOST_BITS: u32 = 2;
+/// ...and how far its times are apart at most, in milliseconds: some programs drop the parts of a second.
+const MOST_APART_MS: u64 = 1_000;
+
+/// Whether two photos are one picture, in another size or encoding: their hashes are near, and their times agree where
+/// both are known.
+pub fn is_one_picture(a: (PictureHash, Option<Taken>), b: (PictureHash, Option<Taken>)) -> bool {
+    a.0.distance(b.0) <= MOST_BITS && a.1.zip(b.1).is_none_or(|(a, b)| a.distance_ms(&b) <= MOST_APART_MS)
+}
+
 /// 64 bits that are nearly the same for pictures that look the same: another size, another
 /// encoding. Shown, and written in JSON, as 16 hexadecimal digits: not every reader of JSON has
 /// whole numbers of 64 bits.

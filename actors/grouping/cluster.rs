@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::domain::capture::Capture;
+use crate::domain::capture::is_one_picture;
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{Decision, FaceVector, Verdict};
 use crate::domain::image::ImageId;
@@ -67,18 +67,8 @@ fn named(decisions: &[Decision]) -> BTreeSet<FaceId> {
 /// encoding, a frame of a burst. Two shots of a person at two moments are not (docs/grouping.md).
 const COPY: f32 = 0.97;
 
-/// Bits in which the hashes of one picture differ at most...
-const SAME_PICTURE: u32 = 2;
-/// ...and its times, in milliseconds, where both are known...
-const SAME_TIME: u64 = 1_000;
-/// ...and how near its vectors are then: a small copy has another face in fewer pixels.
+/// How near the vectors of one picture are: a small copy has another face in fewer pixels.
 const COPY_OF_PICTURE: f32 = 0.85;
-
-/// Whether two photos are one picture, as far as they tell without their faces.
-fn is_one_picture(a: &Capture, b: &Capture) -> bool {
-    a.picture.zip(b.picture).is_some_and(|(a, b)| a.distance(b) <= SAME_PICTURE)
-        && a.taken.zip(b.taken).is_none_or(|(a, b)| a.distance_ms(&b) <= SAME_TIME)
-}
 
 /// A slot that was not reached.
 const UNSEEN: u32 = u32::MAX;
@@ -392,10 +382,13 @@ impl Clustering {
     /// Voices of other photos that show the same shot. The pictures of a collage are copies of
     /// none: several of one photo would tear their person apart.
     fn copies(&self, slot: u32) -> impl Iterator<Item = u32> + '_ {
-        let capture = move |slot: u32| self.graph.node(slot).map(|node| node.capture);
-        let own = capture(slot);
-        let is_one_picture = move |to: u32| own.zip(capture(to)).is_some_and(|(a, b)| is_one_picture(&a, &b));
-        let least = move |to: u32| if is_one_picture(to) { COPY_OF_PICTURE } else { COPY };
+        let picture = move |slot: u32| {
+            let capture = self.graph.node(slot)?.capture;
+            Some((capture.picture?, capture.taken))
+        };
+        let own = picture(slot);
+        let is_same = move |to: u32| own.zip(picture(to)).is_some_and(|(a, b)| is_one_picture(a, b));
+        let least = move |to: u32| if is_same(to) { COPY_OF_PICTURE } else { COPY };
         let near = self.links(slot).map(|(to, _)| to).filter(move |to| self.graph.similarity(slot, *to) >= least(*to));
         let mut near = near.peekable();
         let collage = near.peek().is_some() && self.is_contested(slot);

@@ -15,6 +15,7 @@ use crate::domain::gallery::FaceVector;
 use crate::domain::image::ImageId;
 use crate::grouping::calibration::Calibration;
 use crate::grouping::dot::dot;
+use crate::grouping::touched::Touched;
 use crate::ports::index::{Index, IndexError, IndexFactory};
 
 /// Queries given to the index at once: large enough for its matrix product, and small enough that the answers of a
@@ -67,40 +68,6 @@ pub(crate) struct Inserted {
     pub(crate) touched: Vec<u32>,
     /// Faces that were not here, or were here and differed.
     pub(crate) fresh: Vec<FaceId>,
-}
-
-/// Slots whose edges changed, each once.
-#[derive(Default)]
-struct Touched {
-    slots: Vec<u32>,
-    is_in: Vec<bool>,
-}
-
-impl Touched {
-    fn add(&mut self, slot: u32) {
-        let at = slot as usize;
-        if at >= self.is_in.len() {
-            self.is_in.resize((at + 1).next_power_of_two(), false);
-        }
-        if !std::mem::replace(&mut self.is_in[at], true) {
-            self.slots.push(slot);
-        }
-    }
-
-    /// Those that hold a face, ascending.
-    fn into_slots(mut self, graph: &Graph) -> Vec<u32> {
-        self.slots.retain(|slot| graph.node(*slot).is_some());
-        self.slots.sort_unstable();
-        self.slots
-    }
-}
-
-impl FromIterator<u32> for Touched {
-    fn from_iter<Slots: IntoIterator<Item = u32>>(slots: Slots) -> Self {
-        let mut touched = Self::default();
-        slots.into_iter().for_each(|slot| touched.add(slot));
-        touched
-    }
 }
 
 /// Faces in slots, and their nearest neighbours. A slot is a small number that stays with a face while it is here.
@@ -236,7 +203,7 @@ impl Graph {
             }
         }
         let fresh = fresh.iter().map(|face| face.id).collect();
-        Ok(Inserted { touched: touched.into_slots(self), fresh })
+        Ok(Inserted { touched: touched.into_slots(|slot| self.node(slot).is_some()), fresh })
     }
 
     /// Adds the first faces of all, and looks for the neighbours of each only among the faces that share a cell with it:
@@ -444,7 +411,7 @@ impl Graph {
             self.fill_index(factory)?;
         }
         self.refill(short, &mut touched)?;
-        Ok(touched.into_slots(self))
+        Ok(touched.into_slots(|slot| self.node(slot).is_some()))
     }
 
     /// Looks for the neighbours that a full list had left out before it lost one.

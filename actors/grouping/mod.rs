@@ -14,6 +14,7 @@ pub(crate) mod identity;
 pub(crate) mod kept;
 pub(crate) mod linkage;
 pub(crate) mod links;
+pub(crate) mod moment_units;
 pub(crate) mod moments;
 pub mod non_faces;
 pub(crate) mod normal;
@@ -27,6 +28,7 @@ mod side;
 pub mod suggest;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod units;
 pub(crate) mod voices;
 mod whitening;

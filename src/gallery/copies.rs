@@ -3,17 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use muster_actors::domain::capture::{PictureHash, Taken};
+use muster_actors::domain::capture::{PictureHash, Taken, is_one_picture};
 use muster_actors::domain::image::ImageId;
 
 use crate::view::{ImageRow, Original};
 
-/// Bits in which the hashes of two copies may differ; docs/captures.md has what was measured. Up to
-/// 7, [`Bands`] finds them all.
-const MOST_DISTANCE: u32 = 2;
-/// Where both files say when they were taken, copies say the same: some programs drop the parts of
-/// a second.
-const MOST_APART_MS: u64 = 1000;
 /// The aspect ratios of two copies differ by no more.
 const MOST_STRETCH: f64 = 0.02;
 /// Parts of a hash, of 16 bits each.
@@ -48,9 +42,8 @@ impl Photo {
     fn is_copy_of(&self, other: &Self) -> bool {
         let sides = |a: u32, b: u32| f64::from(a) * f64::from(b);
         let (across, back) = (sides(self.width, other.height), sides(other.width, self.height));
-        self.picture.distance(other.picture) <= MOST_DISTANCE
+        is_one_picture((self.picture, self.taken), (other.picture, other.taken))
             && self.faces == other.faces
-            && self.taken.zip(other.taken).is_none_or(|(a, b)| a.distance_ms(&b) <= MOST_APART_MS)
             && (across - back).abs() <= MOST_STRETCH * across.max(back)
     }
 }
@@ -247,7 +240,7 @@ mod tests {
                     second ^= 1 << (random() % 64);
                 }
                 let photos = [photo(1, first, (10, 10), 9), photo(2, second, (10, 10), 8)];
-                let expected = (count <= MOST_DISTANCE).then_some(1);
+                let expected = (count <= 2).then_some(1);
                 assert_eq!(originals(&photos), [None, expected], "{first:x} {second:x}");
             }
         }
