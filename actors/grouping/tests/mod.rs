@@ -7,7 +7,7 @@ mod moments;
 mod order;
 mod settled;
 
-use crate::domain::capture::{Capture, SeriesPlace, Taken};
+use crate::domain::capture::{Capture, PictureHash, SeriesPlace, Taken};
 use crate::domain::face::FaceId;
 use crate::domain::gallery::{Decision, FaceVector, GallerySnapshot, Partition, Reconciled, Verdict};
 use crate::domain::image::{ImageId, digest};

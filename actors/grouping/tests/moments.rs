@@ -101,3 +101,29 @@ fn a_profile_joins_the_person_of_its_moment() {
     faces[55].capture = Capture::default();
     assert_eq!(size(&faces), Some(5), "without a time it stays alone");
 }
+
+#[test]
+fn a_picture_in_another_size_is_no_second_appearance() {
+    let mut rng = Rng(37);
+    let mut faces: Vec<_> = (2..52).map(|n| face(n, n, rng.direction(64), 0.9)).collect();
+    let first = rng.direction(64);
+    let second = at_cosine(&mut rng, &first, 0.92);
+    faces.extend([face(0, 0, first, 0.9), face(1, 1, second, 0.9)]);
+    let shown = |a: Capture, b: Capture| {
+        let mut faces = faces.clone();
+        (faces[50].capture, faces[51].capture) = (a, b);
+        sets(&faces, &[]).iter().filter(|group| group.contains(&face_id(0))).count()
+    };
+    let looks = |bits: u64, capture: Capture| Capture { picture: Some(PictureHash(bits)), ..capture };
+    let hour = 60 * MINUTE;
+    let table = [
+        (looks(0b11, Capture::default()), looks(0, Capture::default()), 0),
+        (looks(0b11, taken(0)), looks(0, taken(500)), 0),
+        (looks(0b11, taken(0)), looks(0, taken(hour)), 1),
+        (looks(0b1111, Capture::default()), looks(0, Capture::default()), 1),
+        (Capture::default(), Capture::default(), 1),
+    ];
+    for (a, b, groups) in table {
+        assert_eq!(shown(a, b), groups, "{a:?} {b:?}");
+    }
+}
