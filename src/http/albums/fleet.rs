@@ -18,6 +18,7 @@ use muster_actors::ports::index::IndexError;
 use parking_lot::{Mutex, MutexGuard};
 use tracing::Instrument;
 
+use super::kept_copies::KeptCopies;
 use muster_config::Settings;
 use muster_gallery::copies::Copies;
 use muster_gallery::enrolment::{self, Newcomer};
@@ -41,19 +42,6 @@ const LISTS: usize = 64;
 
 type People = (u64, Arc<Vec<Person>>);
 
-/// The copies of a gallery in a generation.
-#[derive(Clone)]
-struct KeptCopies {
-    generation: u64,
-    found: Arc<Copies>,
-    /// Until when they do for a later generation: workers that index raise it many times a second, and all photos are
-    /// read to find the copies.
-    until: Instant,
-}
-
-/// How many times as long as it took to find copies they are kept.
-const KEPT_AS_LONG: u32 = 20;
-
 /// All galleries of a fleet.
 #[derive(Clone)]
 pub struct FleetAlbums(Arc<Shared>);
@@ -65,7 +53,7 @@ struct Shared {
     /// Of those who name none; empty where the service has none.
     own: String,
     people: Mutex<HashMap<GalleryId, People>>,
-    copies: Mutex<HashMap<GalleryId, KeptCopies>>,
+    copies: Mutex<HashMap<GalleryId, KeptCopies<u64>>>,
     /// Who finds copies has this.
     finding_copies: tokio::sync::Mutex<()>,
     /// One correction of a gallery at a time.
@@ -157,10 +145,7 @@ impl FleetAlbum {
     /// The copies among all photos, found by one caller at a time.
     async fn copies(&self) -> Result<Arc<Copies>, AlbumError> {
         let generation = self.store().generation(&self.gallery).await?;
-        let kept = || {
-            let kept = self.shared.copies.lock().get(&self.gallery).cloned();
-            kept.filter(|kept| kept.generation == generation || Instant::now() < kept.until).map(|kept| kept.found)
-        };
+        let kept = || self.shared.copies.lock().get(&self.gallery)?.get(&generation);
         if let Some(found) = kept() {
             return Ok(found);
         }
@@ -172,12 +157,12 @@ impl FleetAlbum {
         let photos = pages::hashed_photos(self.store(), &self.gallery).await?;
         let found =
             tokio::task::spawn_blocking(move || Arc::new(Copies::find(&photos))).await.map_err(FacesError::from)?;
-        let until = Instant::now() + start.elapsed() * KEPT_AS_LONG;
+        let kept_copies = KeptCopies::new(generation, Arc::clone(&found), start.elapsed());
         let mut copies = self.shared.copies.lock();
         if copies.len() >= LISTS {
             copies.clear();
         }
-        copies.insert(self.gallery.clone(), KeptCopies { generation, found: Arc::clone(&found), until });
+        copies.insert(self.gallery.clone(), kept_copies);
         Ok(found)
     }
 

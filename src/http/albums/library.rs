@@ -17,6 +17,7 @@ use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 use muster_gallery::{ENROLLED, LIBRARY_GALLERY};
 
+use super::kept_copies::KeptCopies;
 use muster_gallery::copies::Copies;
 use muster_gallery::enrolment::{self, Newcomer};
 use muster_gallery::pages::Part;
@@ -40,25 +41,13 @@ const KEPT: usize = 128 << 20;
 #[derive(Clone)]
 pub struct LibraryAlbum(Arc<Parts>);
 
-/// The copies among all photos.
-struct KeptCopies {
-    /// SQLite's, when another connection had committed last.
-    version: i64,
-    found: Arc<Copies>,
-    /// Until when they do for a later version: while photos are indexed each second brings another.
-    until: Instant,
-}
-
-/// How many times as long as it took to find copies they are kept.
-const KEPT_AS_LONG: u32 = 20;
-
 struct Parts {
     store: Arc<SqliteFaces>,
     reader: Mutex<Library>,
     /// As they were in a generation of the gallery: a list of pages is one list.
     people: Mutex<Option<(u64, Arc<Vec<Person>>)>>,
     /// As they were when another connection committed last.
-    copies: Mutex<Option<KeptCopies>>,
+    copies: Mutex<Option<KeptCopies<i64>>>,
     params: Params,
     kept: Arc<Kept>,
     crowd: Arc<Crowd>,
@@ -69,13 +58,12 @@ impl Parts {
     fn copies(&self, library: &Library) -> Result<Arc<Copies>, LibraryError> {
         let version = pages::data_version(library.db())?;
         let mut copies = self.copies.lock();
-        let now = Instant::now();
-        if let Some(kept) = copies.as_ref().filter(|kept| kept.version == version || now < kept.until) {
-            return Ok(Arc::clone(&kept.found));
+        if let Some(found) = copies.as_ref().and_then(|kept| kept.get(&version)) {
+            return Ok(found);
         }
+        let start = Instant::now();
         let found = Arc::new(view::copies(library.db())?);
-        let until = Instant::now() + now.elapsed() * KEPT_AS_LONG;
-        *copies = Some(KeptCopies { version, found: Arc::clone(&found), until });
+        *copies = Some(KeptCopies::new(version, Arc::clone(&found), start.elapsed()));
         Ok(found)
     }
 }

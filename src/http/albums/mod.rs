@@ -2,6 +2,7 @@
 
 mod fleet;
 mod galleries;
+mod kept_copies;
 mod library;
 
 pub use fleet::FleetAlbums;
