@@ -18,6 +18,7 @@
 //! | [`flow`] | credits that bound the work, leases that tie an item's fate to its message, retries, statistics |
 //! | [`pipeline`] | the eight actors, their context, their settings, and how they are wired |
 //! | [`grouping`] | from faces to people, in pure functions |
+//! | [`people`] | what people say of faces and groups, and the facts that follow, in pure functions |
 //! | [`scaler`], [`cutover`] | how many workers a fleet has; moving work between two fleets |
 //! | `sim` | a seeded world of fakes and faults |
 
@@ -26,6 +27,7 @@ pub mod domain;
 pub mod errors;
 pub mod flow;
 pub mod grouping;
+pub mod people;
 pub mod pipeline;
 pub mod ports;
 pub mod runtime;

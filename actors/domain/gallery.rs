@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
+use crate::domain::face_place::FacePlace;
+use crate::domain::fact::Fact;
+use crate::domain::facts::Facts;
 use crate::domain::image::{ImageId, hex_id};
 
 /// Faces are grouped within one gallery.
@@ -41,7 +44,8 @@ impl GalleryRule {
 }
 
 hex_id! {
-    /// Stable id of a group of faces: it survives re-runs, growth, splits and merges (by redirect).
+    /// Stable id of a group of faces, and of the person that somebody made of it: it survives re-runs, growth, splits and
+    /// merges (by redirect).
     GroupId
 }
 
@@ -58,51 +62,8 @@ pub struct FaceVector {
     pub quality: f32,
     /// How its photo came about.
     pub capture: Capture,
-}
-
-/// What a person said. It survives every re-run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "say")]
-pub enum Verdict {
-    /// These two faces are one person.
-    Same {
-        /// One face.
-        a: FaceId,
-        /// The other face.
-        b: FaceId,
-    },
-    /// These two faces are two people.
-    NotSame {
-        /// One face.
-        a: FaceId,
-        /// The other face.
-        b: FaceId,
-    },
-    /// The group that holds this face is called so. An empty name takes the name away.
-    Name {
-        /// A face of the group (its cover when the name was given).
-        face: FaceId,
-        /// What the person is called.
-        name: String,
-    },
-    /// This detection is a face, or is none, whatever the models say. The last word on a face holds.
-    Face {
-        /// The detection.
-        face: FaceId,
-        /// Whether it is a face.
-        is_face: bool,
-    },
-}
-
-/// One decision in a gallery's log. Later decisions win; undo takes the last batch away.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decision {
-    /// Position in the log, ascending.
-    pub seq: u64,
-    /// Decisions made by one command share a batch and are undone together.
-    pub batch: u64,
-    /// What was said.
-    pub verdict: Verdict,
+    /// Where it is; `None` where that is not known.
+    pub place: Option<FacePlace>,
 }
 
 /// A group of faces of one person.
@@ -173,14 +134,14 @@ pub struct Suggestion {
 /// Everything a grouper needs of a gallery, read in one snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GallerySnapshot {
-    /// Changes whenever faces, decisions or groups do: guards the write back.
+    /// Changes whenever faces, facts or groups do: guards the write back.
     pub generation: u64,
     /// All faces, ascending by id: also those that take no part in grouping.
     pub faces: Vec<FaceVector>,
     /// Those of them that the models take for objects.
     pub doubted: BTreeSet<FaceId>,
-    /// All decisions, ascending by `seq`.
-    pub decisions: Vec<Decision>,
+    /// What people said.
+    pub facts: Facts,
     /// The last partition that was saved.
     pub previous: Partition,
 }
@@ -192,4 +153,6 @@ pub struct Reconciled {
     pub partition: Partition,
     /// What changed since the previous one, in order.
     pub lineage: Vec<Lineage>,
+    /// What was said of faces that were known again: facts that come to those there are.
+    pub recognised: Vec<Fact>,
 }

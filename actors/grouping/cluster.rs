@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::domain::capture::is_one_picture;
 use crate::domain::face::FaceId;
-use crate::domain::gallery::{Decision, FaceVector, Verdict};
+use crate::domain::gallery::{FaceVector, GroupId};
 use crate::domain::image::ImageId;
 use crate::grouping::calibration::Calibration;
 use crate::grouping::constraints::Constraints;
@@ -36,31 +36,12 @@ pub struct Clustering {
     graph: Graph,
     constraints: Constraints,
     moments: Moments,
-    /// Faces that a name was said of, and not taken away: a person even where nobody else is.
-    named: BTreeSet<FaceId>,
     /// Cluster of each slot; a cluster is called after its smallest slot.
     cluster: Vec<Option<u32>>,
     members: HashMap<u32, Vec<u32>>,
     claims: HashMap<u32, Claim>,
     /// While an update runs: which slots were reached, then the item of each. [`UNSEEN`] all over between times.
     place: Vec<u32>,
-}
-
-/// The faces whose last name was given, not taken away.
-fn named(decisions: &[Decision]) -> BTreeSet<FaceId> {
-    let mut log: Vec<_> = decisions.iter().collect();
-    log.sort_by_key(|decision| decision.seq);
-    let mut named = BTreeSet::new();
-    for decision in log {
-        if let Verdict::Name { face, name } = &decision.verdict {
-            if name.is_empty() {
-                named.remove(face)
-            } else {
-                named.insert(*face)
-            };
-        }
-    }
-    named
 }
 
 /// Vectors that are this near, as a cosine, are of one shot: the same file twice, another size or
@@ -82,7 +63,6 @@ impl Clustering {
             graph,
             constraints: Constraints::default(),
             moments: Moments::default(),
-            named: BTreeSet::new(),
             cluster: Vec::new(),
             members: HashMap::new(),
             claims: HashMap::new(),
@@ -149,20 +129,19 @@ impl Clustering {
         self.update(&touched);
     }
 
-    /// Sets what people decided: the whole log.
-    pub(crate) fn decide(&mut self, decisions: &[Decision]) {
-        self.named = named(decisions);
-        let constraints = Constraints::from_decisions(decisions);
-        if constraints != self.constraints {
-            let mut spoken = std::mem::replace(&mut self.constraints, constraints).faces();
-            spoken.extend(self.constraints.faces());
+    /// Sets what people said.
+    pub(crate) fn constrain(&mut self, constraints: Constraints) {
+        let mut spoken = self.constraints.differing(&constraints);
+        self.constraints = constraints;
+        if !spoken.is_empty() {
             spoken.extend(self.moments.settle(&self.graph, &self.params, &self.constraints, &spoken));
             let touched = self.reach(&spoken);
             self.update(&touched);
         }
     }
 
-    /// Groups of at least [`Params::min_size`] faces, and those with a name however small: members ascending, groups by their smallest member.
+    /// Groups of at least [`Params::min_size`] faces, and those of persons however small: members ascending,
+    /// groups by their smallest member.
     pub fn partition(&self) -> Vec<Vec<FaceId>> {
         let mut groups: BTreeMap<u32, Vec<u32>> = self.members.iter().map(|(key, all)| (*key, all.clone())).collect();
         let mut seats: BTreeSet<(u32, ImageId)> = BTreeSet::new();
@@ -175,10 +154,10 @@ impl Clustering {
                 group.push(*slot);
             }
         }
-        let is_named = |slot: &u32| self.id(*slot).is_some_and(|id| self.named.contains(&id));
+        let is_person = |slot: &u32| self.person(*slot).is_some();
         let is_shown = |group: &Vec<u32>| {
             let least = self.params.min_size.max(1);
-            (group.len() >= least && self.shots(group) >= least) || group.iter().any(is_named)
+            (group.len() >= least && self.shots(group) >= least) || group.iter().any(is_person)
         };
         let mut groups: Vec<Vec<FaceId>> = groups
             .into_values()
@@ -194,9 +173,14 @@ impl Clustering {
         self.graph.node(slot).map(|node| node.id)
     }
 
+    /// The person that the face of a slot is of, by word of a person.
+    fn person(&self, slot: u32) -> Option<GroupId> {
+        self.constraints.person(self.id(slot)?)
+    }
+
     /// Slots of the faces that a person tied to this one, itself included where it was spoken of.
-    fn mates(&self, id: FaceId) -> Vec<u32> {
-        self.constraints.unit(id).unwrap_or_default().iter().filter_map(|mate| self.graph.slot(*mate)).collect()
+    fn mates(&self, id: FaceId) -> impl Iterator<Item = u32> + '_ {
+        self.constraints.unit(id).unwrap_or_default().iter().filter_map(|mate| self.graph.slot(*mate))
     }
 
     /// The faces that are one person with this one in one moment, itself included.
@@ -204,19 +188,14 @@ impl Clustering {
         self.moments.faces(id)
     }
 
-    /// Slots of the faces that stay with this one: its mates, and those that are one person with it in one moment.
-    fn allies(&self, id: FaceId) -> Vec<u32> {
-        let mut slots = self.mates(id);
-        slots.extend(self.moment(id).iter().filter_map(|ally| self.graph.slot(*ally)));
-        slots
-    }
-
     /// Faces and their allies, whose voices may have changed, with all their neighbours.
     fn reach<'a>(&self, ids: impl IntoIterator<Item = &'a FaceId>) -> Vec<u32> {
-        let (mut slots, mut units) = (HashSet::new(), HashSet::new());
+        let (mut slots, mut units, mut persons) = (HashSet::new(), HashSet::new(), HashSet::new());
         for id in ids {
             slots.extend(self.graph.slot(*id));
-            slots.extend(self.mates(*id));
+            if self.constraints.person(*id).is_some_and(|person| persons.insert(person)) {
+                slots.extend(self.mates(*id));
+            }
             let unit = self.moment(*id);
             if unit.first().is_some_and(|first| units.insert(*first)) {
                 slots.extend(unit.iter().filter_map(|ally| self.graph.slot(*ally)));
@@ -238,10 +217,10 @@ impl Clustering {
     pub(crate) fn is_voice(&self, slot: u32) -> bool {
         self.is_core(slot)
             || self.id(slot).is_some_and(|id| {
-                let (mates, unit) = (self.mates(id), self.moments.unit(id));
-                (mates.len() > 1 || unit.is_some())
+                let unit = self.moments.unit(id);
+                (self.constraints.person(id).is_some() || unit.is_some())
                     && !unit.is_some_and(|unit| unit.has_good)
-                    && !mates.iter().any(|mate| self.is_core(*mate))
+                    && !self.mates(id).any(|mate| self.is_core(mate))
             })
     }
 
@@ -263,7 +242,7 @@ impl Clustering {
 
     fn is_free(&self, slot: u32) -> bool {
         !self.is_voice(slot)
-            && self.id(slot).is_none_or(|id| self.mates(id).len() < 2 && self.moments.unit(id).is_none())
+            && self.id(slot).is_none_or(|id| self.constraints.person(id).is_none() && self.moments.unit(id).is_none())
     }
 
     /// Clusters the components of the touched slots anew, and lets the poor faces near them claim again.
@@ -309,11 +288,16 @@ impl Clustering {
     fn component(&self, start: u32, place: &mut [u32]) -> Vec<u32> {
         place[start as usize] = 0;
         let mut all = vec![start];
-        let mut next = 0;
+        let (mut next, mut persons) = (0, HashSet::new());
         while let Some(slot) = all.get(next).copied() {
             next += 1;
-            let allies = self.id(slot).map(|id| self.allies(id)).unwrap_or_default();
-            for other in allies.into_iter().chain(self.links(slot).map(|(to, _)| to)) {
+            // The faces that stay with this one: those of its person, and of its moment.
+            let id = self.id(slot);
+            let is_new = self.person(slot).is_some_and(|person| persons.insert(person));
+            let mates = id.filter(|_| is_new).into_iter().flat_map(|id| self.mates(id));
+            let of_moment = id.map(|id| self.moment(id)).unwrap_or_default();
+            let of_moment = of_moment.iter().filter_map(|ally| self.graph.slot(*ally));
+            for other in mates.chain(of_moment).chain(self.links(slot).map(|(to, _)| to)) {
                 if place[other as usize] == UNSEEN {
                     place[other as usize] = 0;
                     all.push(other);
@@ -335,7 +319,8 @@ impl Clustering {
             let mut voices: Vec<_> = faces.iter().copied().filter(|face| self.is_voice(*face)).collect();
             self.keep_best_shots(&mut voices);
             let bridges = voices.iter().any(|face| self.is_core(*face) && !self.is_contested(*face));
-            items.push(Item { faces, voices, bridges });
+            let person = faces.iter().find_map(|face| self.person(*face));
+            items.push(Item { faces, voices, bridges, person });
         }
         let item = |slot: u32| Some(place[slot as usize]).filter(|item| *item != UNSEEN).map(|item| item as usize);
         let mut edges = Vec::new();
@@ -359,8 +344,8 @@ impl Clustering {
     fn units(&self, component: &[u32]) -> Vec<Vec<u32>> {
         let mut units = Units::new(component);
         for slot in component {
-            let mates = self.id(*slot).map(|id| self.mates(id)).unwrap_or_default();
-            mates.into_iter().for_each(|mate| units.unite(*slot, mate));
+            let first = self.id(*slot).and_then(|id| self.mates(id).next());
+            first.into_iter().for_each(|mate| units.unite(*slot, mate));
         }
         let image = |slot: u32| self.graph.node(slot).map(|node| node.image);
         let are_two = |a: u32, b: u32| {

@@ -1,155 +1,214 @@
-//! What people said, as constraints on grouping: who must and who must not share a group.
+//! What people said, as constraints on grouping: which faces must and which must not share a group.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::domain::face::FaceId;
-use crate::domain::gallery::{Decision, Verdict};
+use crate::domain::facts::Facts;
+use crate::domain::gallery::{FaceVector, GroupId, Partition};
 
-/// Decisions resolved into constraints that do not contradict each other.
+/// Facts over the faces that there are, without contradictions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Constraints {
-    /// Faces that are one person by word of a person: sets of two or more, ascending.
+    /// The faces of each person, ascending: they are in one group, and no other person's faces are.
     pub units: Vec<Vec<FaceId>>,
-    /// Pairs that are two people, smaller id first.
+    /// The person of each unit.
+    persons: Vec<GroupId>,
+    /// Pairs that are two people, smaller id first: enough of them that each fact about two people is among them.
     pub apart: BTreeSet<(FaceId, FaceId)>,
-    unit_of: BTreeMap<FaceId, usize>,
+    unit_of: HashMap<FaceId, usize>,
+    /// Faces that are not of the person of a unit.
+    strangers: HashSet<(FaceId, usize)>,
 }
 
 impl Constraints {
-    /// Resolves a log. On one pair, and where decisions contradict each other through others, the later one wins: they
-    /// are taken from the last to the first, and one that contradicts what already holds is passed over.
-    pub(crate) fn from_decisions(decisions: &[Decision]) -> Self {
-        let mut latest_first: Vec<_> = decisions.iter().collect();
-        latest_first.sort_by_key(|d| std::cmp::Reverse(d.seq));
-        let mut sets = Sets::default();
-        let mut seen = BTreeSet::new();
-        let mut apart: BTreeSet<(FaceId, FaceId)> = BTreeSet::new();
-        for decision in latest_first {
-            let (a, b, same) = match &decision.verdict {
-                Verdict::Same { a, b } => (*a, *b, true),
-                Verdict::NotSame { a, b } => (*a, *b, false),
-                Verdict::Name { .. } | Verdict::Face { .. } => continue,
-            };
-            let pair = (a.min(b), a.max(b));
-            if a == b || !seen.insert(pair) {
+    /// Over the faces that there are. A person none of whose confirmed faces is there holds the faces that its group
+    /// had: a name is not lost with a photo.
+    pub(crate) fn new(facts: &Facts, faces: &[FaceVector], previous: &Partition) -> Self {
+        if *facts == Facts::default() {
+            return Self::default();
+        }
+        let there: HashSet<FaceId> = faces.iter().map(|face| face.id).collect();
+        let mut units: BTreeMap<GroupId, Vec<FaceId>> = BTreeMap::new();
+        for face in facts.confirmed.keys().filter(|face| there.contains(face)) {
+            if let Some(person) = facts.person_of(*face) {
+                units.entry(person).or_default().push(*face);
+            }
+        }
+        for group in previous.groups.iter().filter(|group| facts.persons.contains_key(&group.id)) {
+            if units.contains_key(&group.id) {
                 continue;
             }
-            let (left, right) = (sets.find(a), sets.find(b));
-            if same && !sets.foes(left, right) {
-                sets.unite(left, right);
-            } else if !same && left != right {
-                sets.oppose(left, right);
-                apart.insert(pair);
+            let is_free = |face: &FaceId| {
+                there.contains(face)
+                    && facts.person_of(*face).is_none()
+                    && !facts.not_persons.contains(&(*face, group.id))
+            };
+            let left: Vec<FaceId> = group.faces.iter().copied().filter(is_free).collect();
+            if !left.is_empty() {
+                units.insert(group.id, left);
             }
         }
-        let mut classes: BTreeMap<FaceId, Vec<FaceId>> = BTreeMap::new();
-        for face in sets.parent.keys().copied().collect::<Vec<_>>() {
-            let root = sets.find(face);
-            classes.entry(root).or_default().push(face);
+        let (persons, units): (Vec<GroupId>, Vec<Vec<FaceId>>) = units.into_iter().unzip();
+        let unit_of = units.iter().enumerate().flat_map(|(n, unit)| unit.iter().map(move |face| (*face, n))).collect();
+        let mut constraints = Self { units, persons, unit_of, ..Self::default() };
+        for (a, b) in facts.not_same.iter().filter(|(a, b)| there.contains(a) && there.contains(b)) {
+            if a != b && !constraints.are_one(*a, *b) {
+                constraints.apart.insert((*a, *b));
+            }
         }
-        let mut units: Vec<_> = classes.into_values().filter(|unit| unit.len() > 1).collect();
-        units.sort();
-        let unit_of = units.iter().enumerate().flat_map(|(n, unit)| unit.iter().map(move |f| (*f, n))).collect();
-        Self { units, apart, unit_of }
+        for (face, person) in facts.not_persons.iter().filter(|(face, _)| there.contains(face)) {
+            let Ok(unit) = constraints.persons.binary_search(person) else { continue };
+            if constraints.unit_of.get(face) != Some(&unit) {
+                let one = constraints.units[unit][0];
+                constraints.apart.insert((one.min(*face), one.max(*face)));
+                constraints.strangers.insert((*face, unit));
+            }
+        }
+        constraints
     }
 
-    /// The faces tied to this one by word of a person, itself included; none where nobody spoke of it.
+    /// The faces that are one person with this one by word of a person, itself included; none where nobody spoke of it.
     pub(crate) fn unit(&self, face: FaceId) -> Option<&[FaceId]> {
         self.unit_of.get(&face).map(|n| self.units[*n].as_slice())
     }
 
+    /// The person that a face is of, by word of a person.
+    pub(crate) fn person(&self, face: FaceId) -> Option<GroupId> {
+        self.unit_of.get(&face).map(|n| self.persons[*n])
+    }
+
+    /// Whether a person said that these are one person.
+    pub(crate) fn are_one(&self, a: FaceId, b: FaceId) -> bool {
+        let unit = self.unit_of.get(&a);
+        unit.is_some() && unit == self.unit_of.get(&b)
+    }
+
     /// Whether a person said that these are two people.
     pub(crate) fn said_apart(&self, a: FaceId, b: FaceId) -> bool {
-        self.apart.contains(&(a.min(b), a.max(b)))
-    }
-
-    /// Every face spoken of.
-    pub(crate) fn faces(&self) -> BTreeSet<FaceId> {
-        self.units.iter().flatten().copied().chain(self.apart.iter().flat_map(|(a, b)| [*a, *b])).collect()
-    }
-}
-
-/// Disjoint sets that know their foes.
-#[derive(Default)]
-struct Sets {
-    parent: BTreeMap<FaceId, FaceId>,
-    foes: BTreeMap<FaceId, BTreeSet<FaceId>>,
-}
-
-impl Sets {
-    fn find(&mut self, face: FaceId) -> FaceId {
-        let mut root = face;
-        while let Some(up) = self.parent.get(&root).filter(|up| **up != root) {
-            root = *up;
+        if self.unit_of.is_empty() && self.apart.is_empty() {
+            return false;
         }
-        self.parent.insert(face, root);
-        root
+        let (one, other) = (self.unit_of.get(&a), self.unit_of.get(&b));
+        one.zip(other).is_some_and(|(one, other)| one != other)
+            || self.apart.contains(&(a.min(b), a.max(b)))
+            || other.is_some_and(|unit| self.strangers.contains(&(a, *unit)))
+            || one.is_some_and(|unit| self.strangers.contains(&(b, *unit)))
     }
 
-    fn foes(&self, a: FaceId, b: FaceId) -> bool {
-        self.foes.get(&a).is_some_and(|foes| foes.contains(&b))
-    }
-
-    fn oppose(&mut self, a: FaceId, b: FaceId) {
-        self.foes.entry(a).or_default().insert(b);
-        self.foes.entry(b).or_default().insert(a);
-    }
-
-    fn unite(&mut self, a: FaceId, b: FaceId) {
-        let (root, child) = (a.min(b), a.max(b));
-        if root == child {
-            return;
-        }
-        self.parent.insert(child, root);
-        for foe in self.foes.remove(&child).unwrap_or_default() {
-            if let Some(theirs) = self.foes.get_mut(&foe) {
-                theirs.remove(&child);
+    /// Every face spoken of that is constrained otherwise than by others.
+    pub(crate) fn differing(&self, other: &Self) -> BTreeSet<FaceId> {
+        let pairs = self.apart.symmetric_difference(&other.apart).flat_map(|(a, b)| [*a, *b]);
+        let mut faces: BTreeSet<FaceId> = pairs.collect();
+        for (one, another) in [(self, other), (other, self)] {
+            for (unit, person) in one.units.iter().zip(&one.persons) {
+                let same = another.persons.binary_search(person).is_ok_and(|at| another.units[at] == *unit);
+                if !same {
+                    faces.extend(unit);
+                }
             }
-            self.oppose(root, foe);
+            let person = |of: &Self, (face, unit): &(FaceId, usize)| (*face, of.persons[*unit]);
+            let others: HashSet<_> = another.strangers.iter().map(|pair| person(another, pair)).collect();
+            faces.extend(
+                one.strangers.iter().filter(|pair| !others.contains(&person(one, pair))).map(|(face, _)| *face),
+            );
         }
+        faces
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fact::Fact;
+    use crate::domain::gallery::Group;
+    use crate::domain::person::Person;
 
-    fn face(n: u8) -> FaceId {
+    fn f(n: u8) -> FaceId {
         FaceId([n; 16])
     }
 
-    /// `+ab` says same, `-ab` says not the same, in this order.
-    fn resolve(log: &str) -> Constraints {
-        let decisions = log.split_whitespace().enumerate().map(|(seq, word)| {
-            let [say, a, b] = word.as_bytes() else { panic!("a word is three letters: {word}") };
-            let (a, b) = (face(*a), face(*b));
-            let verdict = if *say == b'+' { Verdict::Same { a, b } } else { Verdict::NotSame { a, b } };
-            Decision { seq: seq as u64, batch: 0, verdict }
-        });
-        Constraints::from_decisions(&decisions.collect::<Vec<_>>())
+    fn g(n: u8) -> GroupId {
+        GroupId([n; 16])
+    }
+
+    fn face(n: u8) -> FaceVector {
+        crate::grouping::tests::bare(f(n))
+    }
+
+    fn group(n: u8, faces: &[u8]) -> Group {
+        Group {
+            id: g(n),
+            faces: faces.iter().map(|n| f(*n)).collect(),
+            cover: f(faces[0]),
+            centroid: vec![1.0],
+            name: None,
+        }
+    }
+
+    /// `+ab`: face a is of person b; `-ab`: it is not; `!ab`: faces a and b are two people. Persons are digits.
+    fn facts(words: &str) -> Facts {
+        let mut facts = Facts::default();
+        for word in words.split_whitespace() {
+            let [say, a, b] = word.as_bytes() else { panic!("a word has three letters: {word}") };
+            if *say != b'!' {
+                facts.set(Fact::Person { id: g(*b), person: Person::default() });
+            }
+            facts.set(match say {
+                b'+' => Fact::Confirmed { face: f(*a), person: g(*b) },
+                b'-' => Fact::NotPerson { face: f(*a), person: g(*b) },
+                _ => Fact::not_same(f(*a), f(*b)),
+            });
+        }
+        facts
     }
 
     #[test]
-    fn later_decisions_win_over_earlier_ones() {
-        type Row<'a> = (&'a str, &'a [&'a [u8]], &'a [(u8, u8)]);
+    fn persons_are_units_that_never_meet() {
+        let faces: Vec<FaceVector> = b"abcdef".iter().map(|n| face(*n)).collect();
+        let before = Partition { groups: vec![group(b'1', b"abx"), group(b'2', b"cd")], ..Partition::default() };
+        type Row<'a> = (&'a str, &'a [&'a [u8]], &'a [(u8, u8)], &'a [(u8, u8)]);
         let table: &[Row] = &[
-            ("", &[], &[]),
-            ("+ab", &[b"ab"], &[]),
-            ("+ab -ba", &[], &[(b'a', b'b')]),
-            ("-ab +ab", &[b"ab"], &[]),
-            ("+ab +bc", &[b"abc"], &[]),
-            // Through others: the last word holds, the oldest contradicted one falls.
-            ("+ab +bc -ac", &[b"bc"], &[(b'a', b'c')]),
-            ("-ac +ab +bc", &[b"abc"], &[]),
-            ("+ab -bc +cd", &[b"ab", b"cd"], &[(b'b', b'c')]),
-            ("+aa", &[], &[]),
+            ("", &[], &[], &[(b'a', b'b')]),
+            ("+a1 +b1", &[b"ab"], &[], &[(b'a', b'c')]),
+            // Two persons are two people, whatever else was said.
+            ("+a1 +b2", &[b"a", b"b"], &[(b'a', b'b')], &[(b'a', b'c')]),
+            ("!ab", &[], &[(b'a', b'b')], &[]),
+            // A face that was confirmed is not a stranger, and no foe of its own.
+            ("+a1 +b1 !ab -a1", &[b"ab"], &[], &[(b'a', b'b')]),
+            ("+b1 +c1 -a1", &[b"bc"], &[(b'a', b'b'), (b'a', b'c')], &[]),
+            // The only confirmed face is gone: the group that the person had holds its name.
+            ("+x1", &[b"ab"], &[], &[]),
+            ("+x1 -a1", &[b"b"], &[(b'a', b'b')], &[]),
+            ("+x1 +a2", &[b"b", b"a"], &[(b'a', b'b')], &[]),
+            // A person that never had a group, and whose faces are gone, constrains nothing.
+            ("+x3", &[], &[], &[]),
         ];
-        for (log, units, apart) in table {
-            let got = resolve(log);
-            let units: Vec<Vec<_>> = units.iter().map(|u| u.iter().map(|n| face(*n)).collect()).collect();
-            assert_eq!(got.units, units, "{log}");
-            let apart: BTreeSet<_> = apart.iter().map(|(a, b)| (face(*a), face(*b))).collect();
-            assert_eq!(got.apart, apart, "{log}");
+        for (words, units, apart, free) in table {
+            let got = Constraints::new(&facts(words), &faces, &before);
+            let units: Vec<Vec<_>> = units.iter().map(|unit| unit.iter().map(|n| f(*n)).collect()).collect();
+            assert_eq!(got.units, units, "{words}");
+            for (pairs, expected) in [(apart, true), (free, false)] {
+                for (a, b) in *pairs {
+                    assert_eq!(got.said_apart(f(*a), f(*b)), expected, "{words}: {a} {b}");
+                    assert_eq!(got.said_apart(f(*b), f(*a)), expected, "{words}: {b} {a}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_looked_at_again() {
+        let faces: Vec<FaceVector> = b"abcdef".iter().map(|n| face(*n)).collect();
+        let of = |words: &str| Constraints::new(&facts(words), &faces, &Partition::default());
+        for (one, other, expected) in [
+            ("+a1 +b1 +c2", "+a1 +b1 +c2", &b""[..]),
+            ("+a1 +b1 +c2", "+a1 +b1 +d2", b"cd"),
+            ("+a1 +b1", "+a1", b"ab"),
+            ("+a1 !ce", "+a1 !de", b"cde"),
+            ("+a1 -b1", "+a1 -c1", b"abc"),
+        ] {
+            let got: Vec<FaceId> = of(one).differing(&of(other)).into_iter().collect();
+            assert_eq!(got, expected.iter().map(|n| f(*n)).collect::<Vec<_>>(), "{one} and {other}");
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
 use crate::grouping::reconcile::gather;
 use crate::grouping::voices::{Score, Sum, are_look_alikes, speakers};
+use crate::people::recognise::recognise;
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// One step on the way from one face to another.
@@ -138,9 +139,11 @@ pub fn explain(
 ) -> Result<Explanation, IndexError> {
     let known = |face: FaceId| snapshot.faces.iter().any(|known| known.id == face);
     let both_known = known(a) && known(b);
+    let recognised = recognise(&snapshot.faces, &snapshot.facts);
+    recognised.into_iter().for_each(|fact| snapshot.facts.set(fact));
     let non_faces = set_aside(&mut snapshot);
     let non_face = [a, b].into_iter().find(|face| both_known && non_faces.contains(face));
-    let clustering = gather(&snapshot.faces, &snapshot.decisions, params, factory)?;
+    let clustering = gather(&snapshot.faces, &snapshot.facts, &snapshot.previous, params, factory)?;
     let vectors: HashMap<FaceId, &[f32]> =
         snapshot.faces.iter().map(|face| (face.id, face.embedding.as_slice())).collect();
     let unknown = Explanation {
@@ -170,7 +173,7 @@ fn explain_in(clustering: &Clustering, vectors: &HashMap<FaceId, &[f32]>, a: Fac
     let together = left.contains(&to);
     let path = widest(clustering, vectors, from, to, together.then_some(&left));
     let rule = if together {
-        let said = clustering.constraints().unit(a).is_some_and(|unit| unit.contains(&b));
+        let said = clustering.constraints().are_one(a, b);
         match said {
             true => Rule::SaidSame,
             false if clustering.moment(a).contains(&b) => Rule::OneMoment,
@@ -287,7 +290,7 @@ fn widest(
     let mut at = to;
     while let Some(before) = reached.get(&at).copied().filter(|before| *before != at) {
         if let (Some(x), Some(y)) = (id(before), id(at)) {
-            let said_same = constraints.unit(x).is_some_and(|unit| unit.contains(&y));
+            let said_same = constraints.are_one(x, y);
             let one_moment = clustering.moment(x).contains(&y);
             let excess = graph.excess(before, at);
             let probability = alone(clustering, excess);

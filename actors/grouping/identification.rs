@@ -166,6 +166,7 @@ mod tests {
                 embedding: at(degrees),
                 quality: 1.0,
                 capture: Default::default(),
+                place: None,
             });
             face
         };

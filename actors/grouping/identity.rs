@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::face::FaceId;
-use crate::domain::gallery::{Decision, Group, GroupId, Lineage, Partition, Reconciled, Verdict};
+use crate::domain::facts::Facts;
+use crate::domain::gallery::{Group, GroupId, Lineage, Partition, Reconciled};
 use crate::domain::image::digest;
 
 /// The id that a face gives to a group born around it.
@@ -14,15 +15,19 @@ pub(crate) fn born_of(face: FaceId) -> GroupId {
 /// What identity needs to know of a face: its unit vector and its quality.
 pub(crate) type Portrait<'a> = (&'a [f32], f32);
 
-/// Names clusters (members ascending, disjoint). The pairs of old and new group that share most faces are one group:
-/// so the larger part keeps the id in a split and the larger group in a merge; ties go to the smaller id, then to the part
-/// with the face that gave the id, then to the smaller first member. A new id is the digest of the smallest member whose
-/// digest is neither live nor redirected; except that a part with a face of the group that a redirect leads to takes the
-/// redirected id back, when one of its faces gave that id: what is undone restores the ids.
+/// Names clusters (members ascending, disjoint). A cluster with a face that is of a person, as `person` says, is that
+/// person's group.
+///
+/// Of the others, the pairs of old and new group that share most faces are one group: so the larger part keeps the id in
+/// a split and the larger group in a merge; ties go to the smaller id, then to the part with the face that gave the id,
+/// then to the smaller first member. A new id is the digest of the smallest member whose digest is neither live nor
+/// redirected; except that a part with a face of the group that a redirect leads to takes the redirected id back, when
+/// one of its faces gave that id: what is undone restores the ids. The id of a person is nobody else's.
 pub(crate) fn identify<'a>(
     clusters: &[Vec<FaceId>],
     previous: &Partition,
-    decisions: &[Decision],
+    facts: &Facts,
+    person: impl Fn(FaceId) -> Option<GroupId>,
     portrait: impl Fn(FaceId) -> Option<Portrait<'a>>,
 ) -> Reconciled {
     let home: BTreeMap<FaceId, usize> =
@@ -42,6 +47,10 @@ pub(crate) fn identify<'a>(
 
     let mut ids: Vec<Option<GroupId>> = vec![None; clusters.len()];
     let mut kept: BTreeSet<GroupId> = BTreeSet::new();
+    for (n, faces) in clusters.iter().enumerate() {
+        let person = faces.iter().find_map(|face| person(*face));
+        ids[n] = person.filter(|person| kept.insert(*person));
+    }
     for (_, id, n) in &pairs {
         if ids[*n].is_none() && kept.insert(*id) {
             ids[*n] = Some(*id);
@@ -55,14 +64,23 @@ pub(crate) fn identify<'a>(
     }
 
     let mut redirects = previous.redirects.clone();
+    redirects.extend(facts.became.iter().map(|(from, into)| (*from, *into)));
     let mut taken: BTreeSet<GroupId> = previous.groups.iter().map(|g| g.id).chain(redirects.keys().copied()).collect();
+    taken.extend(facts.persons.keys());
+    let before: BTreeSet<GroupId> = previous.groups.iter().map(|group| group.id).collect();
     let mut lineage = Vec::new();
     for (n, faces) in clusters.iter().enumerate().filter(|(_, faces)| !faces.is_empty()) {
-        if ids[n].is_some() {
+        if let Some(id) = ids[n] {
+            // A person whose photos came back.
+            if !before.contains(&id) {
+                lineage.push(Lineage::Born { group: id });
+            }
             continue;
         }
         let from = origin.get(&n).filter(|from| kept.contains(*from));
-        let left = |id: &GroupId| redirects.get(id).is_some_and(|into| overlaps.contains_key(&(n, *into)));
+        let is_person = |id: &GroupId| facts.persons.contains_key(id) || facts.became.contains_key(id);
+        let left =
+            |id: &GroupId| redirects.get(id).is_some_and(|into| overlaps.contains_key(&(n, *into))) && !is_person(id);
         let back = faces.iter().map(|face| born_of(*face)).find(left);
         let id = back.unwrap_or_else(|| fresh(faces, &taken));
         redirects.remove(&id);
@@ -74,7 +92,9 @@ pub(crate) fn identify<'a>(
         });
     }
     for group in previous.groups.iter().filter(|group| !kept.contains(&group.id)) {
-        let into = destination.get(&group.id).and_then(|n| ids[*n]);
+        // A person without faces is nobody else: the id waits for its photos to come back.
+        let is_person = facts.persons.contains_key(&group.id);
+        let into = destination.get(&group.id).and_then(|n| ids[*n]).filter(|_| !is_person);
         for target in redirects.values_mut().filter(|target| **target == group.id) {
             *target = into.unwrap_or(group.id);
         }
@@ -89,23 +109,20 @@ pub(crate) fn identify<'a>(
     let live: BTreeSet<GroupId> = ids.iter().flatten().copied().collect();
     redirects.retain(|from, into| live.contains(into) && !live.contains(from));
 
-    let before: BTreeMap<GroupId, &Group> = previous.groups.iter().map(|group| (group.id, group)).collect();
-    let names = names(decisions, &home);
     let mut groups: Vec<Group> = clusters
         .iter()
         .enumerate()
         .filter_map(|(n, faces)| {
             let id = ids[n]?;
-            let (cover, centroid) = picture(faces, &portrait)?;
-            let name = match names.get(&n) {
-                Some(name) => (!name.is_empty()).then(|| (*name).to_owned()),
-                None => before.get(&id).and_then(|group| orphan_name(group, decisions, &home)),
-            };
-            Some(Group { id, faces: faces.clone(), cover, centroid, name })
+            let (best, centroid) = picture(faces, &portrait)?;
+            let person = facts.persons.get(&id);
+            let chosen = person.and_then(|person| person.cover).filter(|cover| faces.contains(cover));
+            let name = person.and_then(|person| person.name.clone());
+            Some(Group { id, faces: faces.clone(), cover: chosen.unwrap_or(best), centroid, name })
         })
         .collect();
     groups.sort_by_key(|group| group.id);
-    Reconciled { partition: Partition { groups, redirects, ..Partition::default() }, lineage }
+    Reconciled { partition: Partition { groups, redirects, ..Partition::default() }, lineage, ..Reconciled::default() }
 }
 
 fn fresh(faces: &[FaceId], taken: &BTreeSet<GroupId>) -> GroupId {
@@ -124,30 +141,12 @@ fn fresh(faces: &[FaceId], taken: &BTreeSet<GroupId>) -> GroupId {
     id
 }
 
-/// The last name said of a face in each cluster; empty where it was taken away.
-fn names<'a>(decisions: &'a [Decision], home: &BTreeMap<FaceId, usize>) -> BTreeMap<usize, &'a str> {
-    let mut log: Vec<_> = decisions.iter().collect();
-    log.sort_by_key(|decision| decision.seq);
-    let said = log.into_iter().filter_map(|decision| match &decision.verdict {
-        Verdict::Name { face, name } => Some((*home.get(face)?, name.as_str())),
-        Verdict::Same { .. } | Verdict::NotSame { .. } | Verdict::Face { .. } => None,
-    });
-    said.collect()
-}
-
-/// A group keeps its name when the face it was said of is in no group any more (its photo was deleted, say).
-fn orphan_name(group: &Group, decisions: &[Decision], home: &BTreeMap<FaceId, usize>) -> Option<String> {
-    let name = group.name.as_ref()?;
-    let said = decisions.iter().any(|decision| match &decision.verdict {
-        Verdict::Name { face, name: said } => said == name && !home.contains_key(face),
-        Verdict::Same { .. } | Verdict::NotSame { .. } | Verdict::Face { .. } => false,
-    });
-    said.then(|| name.clone())
-}
-
 /// The cover (the face whose quality times nearness to the centroid is highest; ties to the smaller id) and the
 /// centroid (unit length).
-fn picture<'a>(faces: &[FaceId], portrait: &impl Fn(FaceId) -> Option<Portrait<'a>>) -> Option<(FaceId, Vec<f32>)> {
+pub(crate) fn picture<'a>(
+    faces: &[FaceId],
+    portrait: &impl Fn(FaceId) -> Option<Portrait<'a>>,
+) -> Option<(FaceId, Vec<f32>)> {
     let members: Vec<_> = faces.iter().filter_map(|face| portrait(*face).map(|p| (*face, p))).collect();
     let mut sum = vec![0.0_f64; members.first()?.1.0.len()];
     for (_, (vector, quality)) in &members {

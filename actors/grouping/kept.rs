@@ -11,10 +11,10 @@ use crate::domain::face::FaceId;
 use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use crate::grouping::calibration::Calibration;
 use crate::grouping::cluster::Clustering;
+use crate::grouping::constraints::Constraints;
 use crate::grouping::identity::identify;
-use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
-use crate::grouping::reconcile::{name, reconcile};
+use crate::grouping::reconcile::{name, prepare, reconcile};
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// Faces up to which a gallery is small.
@@ -48,11 +48,11 @@ impl Kept {
             self.take(gallery);
             return reconcile(snapshot, &self.params, &*self.factory);
         }
-        set_aside(&mut snapshot);
-        let GallerySnapshot { faces, decisions, previous, .. } = snapshot;
+        let recognised = prepare(&mut snapshot);
+        let GallerySnapshot { faces, facts, previous, .. } = snapshot;
         let Some(dimensions) = faces.first().map(|face| face.embedding.len()) else {
             self.take(gallery);
-            return Ok(identify(&[], &previous, &decisions, |_| None));
+            return Ok(Reconciled { recognised, ..identify(&[], &previous, &facts, |_| None, |_| None) });
         };
         // Taken out while it is worked on: an error on the way leaves nothing half done behind.
         let fits = |kept: &Clustering| {
@@ -73,11 +73,11 @@ impl Kept {
             .filter(|id| !here.contains(id))
             .collect();
         clustering.remove(&gone, &*self.factory)?;
-        clustering.decide(&decisions);
+        clustering.constrain(Constraints::new(&facts, &faces, &previous));
         clustering.insert(&faces, &*self.factory)?;
-        let reconciled = name(&clustering, &faces, &previous, &decisions);
+        let reconciled = name(&clustering, &faces, &previous, &facts);
         self.keep(gallery.clone(), clustering);
-        Ok(reconciled)
+        Ok(Reconciled { recognised, ..reconciled })
     }
 
     fn take(&self, gallery: &GalleryId) -> Option<Clustering> {
@@ -103,9 +103,10 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::facts::Facts;
     use crate::domain::gallery::Partition;
     use crate::grouping::scan::ScanFactory;
-    use crate::grouping::tests::{Rng, gallery, run, verdicts};
+    use crate::grouping::tests::{Rng, gallery, run, said};
 
     fn kept(floats: usize) -> Kept {
         Kept { small: 0, ..Kept::new(Params::default(), Arc::new(ScanFactory), floats) }
@@ -119,11 +120,12 @@ mod tests {
     /// What a clustering from nothing says under a calibration.
     fn afresh(calibration: Calibration, snapshot: &GallerySnapshot) -> Reconciled {
         let snapshot = &mut snapshot.clone();
-        set_aside(snapshot);
+        prepare(snapshot);
+        let GallerySnapshot { faces, facts, previous, .. } = snapshot;
         let mut clustering = Clustering::new(Params::default(), calibration, &ScanFactory).expect("an index");
-        clustering.decide(&snapshot.decisions);
-        clustering.insert(&snapshot.faces, &ScanFactory).expect("equal dimensions");
-        name(&clustering, &snapshot.faces, &snapshot.previous, &snapshot.decisions)
+        clustering.constrain(Constraints::new(facts, faces, previous));
+        clustering.insert(faces, &ScanFactory).expect("equal dimensions");
+        name(&clustering, faces, previous, facts)
     }
 
     #[test]
@@ -135,15 +137,15 @@ mod tests {
             for round in 0..6u64 {
                 let faces: Vec<_> = all.iter().filter(|_| rng.below(4) > 0).cloned().collect();
                 let count = rng.below(4);
-                let decisions = verdicts(&mut rng, &all, count);
+                let facts = said(&mut rng, &all, count);
                 let doubted = faces.iter().map(|face| face.id).filter(|_| rng.below(10) == 0).collect();
-                let snapshot = GallerySnapshot { generation: round, faces, doubted, decisions, previous };
+                let snapshot = GallerySnapshot { generation: round, faces, doubted, facts, previous };
                 let got = kept.reconcile(&of, snapshot.clone()).expect("equal dimensions");
                 assert_eq!(got, afresh(calibration(&kept), &snapshot), "seed {seed}, round {round}");
                 previous = got.partition;
             }
             let none = GallerySnapshot { previous: previous.clone(), ..GallerySnapshot::default() };
-            assert_eq!(kept.reconcile(&of, none).expect("no faces"), run(&[], &[], &previous));
+            assert_eq!(kept.reconcile(&of, none).expect("no faces"), run(&[], &Facts::default(), &previous));
         }
     }
 
@@ -153,7 +155,7 @@ mod tests {
         for _ in 0..2 {
             let snapshot = GallerySnapshot { faces: faces.clone(), ..GallerySnapshot::default() };
             let got = kept.reconcile(&GalleryId("g".to_owned()), snapshot).expect("equal dimensions");
-            assert_eq!(got, run(&faces, &[], &Partition::default()));
+            assert_eq!(got, run(&faces, &Facts::default(), &Partition::default()));
         }
     }
 

@@ -10,6 +10,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::domain::gallery::GroupId;
 use crate::domain::image::ImageId;
 use crate::grouping::evidence::needed;
 use crate::grouping::graph::Graph;
@@ -26,6 +27,8 @@ pub(crate) struct Item {
     pub voices: Vec<u32>,
     /// Whether it may bridge: false for contested faces, which only attach.
     pub bridges: bool,
+    /// The person that it is, by word of a person: two persons are never joined.
+    pub person: Option<GroupId>,
 }
 
 struct Cluster {
@@ -34,6 +37,7 @@ struct Cluster {
     photos: Vec<ImageId>,
     speakers: Vec<u32>,
     foes: Vec<usize>,
+    person: Option<GroupId>,
     /// Holds an item that may bridge.
     seeded: bool,
     alive: bool,
@@ -107,6 +111,7 @@ fn cluster_of(graph: &Graph, number: usize, item: &Item) -> Cluster {
         photos,
         speakers: speakers(graph, item.voices.clone()),
         foes: Vec::new(),
+        person: item.person,
         seeded: item.bridges,
         alive: true,
         near: Links::default(),
@@ -220,7 +225,8 @@ impl State<'_> {
     }
 
     fn opposed(&self, a: &Cluster, b: usize) -> bool {
-        a.foes.iter().any(|item| self.owner[*item] == b)
+        a.person.zip(self.clusters[b].person).is_some_and(|(one, other)| one != other)
+            || a.foes.iter().any(|item| self.owner[*item] == b)
     }
 
     /// For each item that may not bridge, an item of the seeded cluster that it resembles most.
@@ -248,7 +254,7 @@ impl State<'_> {
         gone.alive = false;
         let (items, sum) = (std::mem::take(&mut gone.items), std::mem::take(&mut gone.sum));
         let (photos, foes) = (std::mem::take(&mut gone.photos), std::mem::take(&mut gone.foes));
-        let (voices, seeded) = (std::mem::take(&mut gone.speakers), gone.seeded);
+        let (voices, seeded, person) = (std::mem::take(&mut gone.speakers), gone.seeded, gone.person);
         items.iter().for_each(|item| self.owner[*item] = a);
         let graph = self.graph;
         let kept = &mut self.clusters[a];
@@ -262,6 +268,7 @@ impl State<'_> {
         kept.speakers.extend(voices);
         kept.speakers = speakers(graph, std::mem::take(&mut kept.speakers));
         kept.seeded |= seeded;
+        kept.person = kept.person.or(person);
     }
 }
 

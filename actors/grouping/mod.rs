@@ -1,5 +1,5 @@
 //! From faces to people: which faces are one person, what people have said about it, and which group goes on as which.
-//! Pure functions over vectors and decisions; no actor.
+//! Pure functions over vectors and facts; no actor.
 
 pub mod calibration;
 pub mod cluster;
@@ -8,7 +8,6 @@ pub mod dot;
 pub(crate) mod evidence;
 pub mod explain;
 pub mod graph;
-pub mod hold;
 pub mod identification;
 pub(crate) mod identity;
 pub(crate) mod kept;
@@ -21,10 +20,8 @@ pub(crate) mod normal;
 pub(crate) mod params;
 pub(crate) mod ranks;
 pub mod reconcile;
-pub mod say;
 #[cfg(test)]
 pub(crate) mod scan;
-mod side;
 pub mod suggest;
 #[cfg(test)]
 mod tests;

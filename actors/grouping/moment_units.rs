@@ -36,11 +36,6 @@ pub(crate) fn joined(
         return Vec::new();
     }
     pairs.sort_unstable();
-    let mut foes: HashMap<FaceId, Vec<FaceId>> = HashMap::new();
-    for (a, b) in constraints.apart.iter().filter(|(a, b)| faces.contains(a) && faces.contains(b)) {
-        foes.entry(*a).or_default().push(*b);
-        foes.entry(*b).or_default().push(*a);
-    }
     let mut units: Vec<Unit> = Vec::new();
     let mut home: HashMap<FaceId, usize> = HashMap::new();
     for (_, a, b) in pairs {
@@ -55,8 +50,7 @@ pub(crate) fn joined(
         }
         let (large, small) = if units[a].faces.len() >= units[b].faces.len() { (a, b) } else { (b, a) };
         let (left, right) = (&units[large], &units[small]);
-        let are_foes =
-            |face: &FaceId| foes.get(face).is_some_and(|foes| foes.iter().any(|foe| home.get(foe) == Some(&large)));
+        let are_foes = |face: &FaceId| left.faces.iter().any(|other| constraints.said_apart(*face, *other));
         if right.photos.iter().any(|photo| left.photos.contains(photo))
             || left.sum.mean(&right.sum) < params.moment
             || right.faces.iter().any(are_foes)

@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use crate::domain::face::FaceId;
-use crate::domain::gallery::{Decision, FaceVector, GallerySnapshot, Partition, Reconciled};
+use crate::domain::fact::Fact;
+use crate::domain::facts::Facts;
+use crate::domain::gallery::{FaceVector, GallerySnapshot, Partition, Reconciled};
 use crate::grouping::calibration::Calibration;
 use crate::grouping::cluster::Clustering;
+use crate::grouping::constraints::Constraints;
 use crate::grouping::identity::identify;
 use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
 use crate::grouping::suggest::suggest;
+use crate::people::recognise::recognise;
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// Clusters a gallery from scratch and names its groups. Blocking; see docs/grouping.md for what it costs.
@@ -18,39 +22,45 @@ pub fn reconcile(
     params: &Params,
     factory: &dyn IndexFactory,
 ) -> Result<Reconciled, IndexError> {
-    set_aside(&mut snapshot);
-    let GallerySnapshot { faces, decisions, previous, .. } = snapshot;
-    Ok(match gather(&faces, &decisions, params, factory)? {
-        Some(clustering) => name(&clustering, &faces, &previous, &decisions),
-        None => identify(&[], &previous, &decisions, |_| None),
-    })
+    let recognised = prepare(&mut snapshot);
+    let GallerySnapshot { faces, facts, previous, .. } = snapshot;
+    let reconciled = match gather(&faces, &facts, &previous, params, factory)? {
+        Some(clustering) => name(&clustering, &faces, &previous, &facts),
+        None => identify(&[], &previous, &facts, |_| None, |_| None),
+    };
+    Ok(Reconciled { recognised, ..reconciled })
 }
 
-/// The clustering of some faces under some decisions; none where there are no faces.
+/// Knows faces again that somebody spoke of, and takes out what is no face. Returns the facts that came with it.
+pub(crate) fn prepare(snapshot: &mut GallerySnapshot) -> Vec<Fact> {
+    let recognised = recognise(&snapshot.faces, &snapshot.facts);
+    recognised.iter().for_each(|fact| snapshot.facts.set(fact.clone()));
+    set_aside(snapshot);
+    recognised
+}
+
+/// The clustering of some faces under some facts; none where there are no faces.
 pub(crate) fn gather(
     faces: &[FaceVector],
-    decisions: &[Decision],
+    facts: &Facts,
+    previous: &Partition,
     params: &Params,
     factory: &dyn IndexFactory,
 ) -> Result<Option<Clustering>, IndexError> {
     let Some(first) = faces.first() else { return Ok(None) };
     let calibration = Calibration::learn(params, first.embedding.len(), faces);
     let mut clustering = Clustering::new(params.clone(), calibration, factory)?;
-    clustering.decide(decisions);
+    clustering.constrain(Constraints::new(facts, faces, previous));
     clustering.insert(faces, factory)?;
     Ok(Some(clustering))
 }
 
 /// Names the groups of a clustering that is kept: what [`reconcile`] would say of the same faces.
-pub(crate) fn name(
-    clustering: &Clustering,
-    faces: &[FaceVector],
-    previous: &Partition,
-    decisions: &[Decision],
-) -> Reconciled {
+pub(crate) fn name(clustering: &Clustering, faces: &[FaceVector], previous: &Partition, facts: &Facts) -> Reconciled {
     let clusters = clustering.partition();
     let known: HashMap<FaceId, &FaceVector> = faces.iter().map(|face| (face.id, face)).collect();
-    let mut reconciled = identify(&clusters, previous, decisions, |face| {
+    let person = |face| clustering.constraints().person(face);
+    let mut reconciled = identify(&clusters, previous, facts, person, |face| {
         let face = known.get(&face)?;
         Some((face.embedding.as_slice(), face.quality))
     });

@@ -65,7 +65,9 @@ fn candidate<'a>(clustering: &Clustering, group: &'a Group) -> Candidate<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gallery::{Decision, FaceVector, GallerySnapshot, Verdict};
+    use crate::domain::fact::Fact;
+    use crate::domain::facts::Facts;
+    use crate::domain::gallery::{FaceVector, GallerySnapshot};
     use crate::grouping::params::Params;
     use crate::grouping::reconcile;
     use crate::grouping::scan::ScanFactory;
@@ -84,13 +86,13 @@ mod tests {
         let grouped = reconcile(snapshot, &params, &ScanFactory).expect("equal dimensions").partition;
         assert_eq!(grouped.groups.len(), 1);
         assert!(!grouped.groups[0].faces.contains(&face_id(6)), "the odd face must be outside for this test");
-        let suggested = |faces: &[FaceVector], decisions: Vec<Decision>| {
+        let suggested = |faces: &[FaceVector], said: Option<Fact>| {
             let previous = grouped.clone();
-            let faces = faces.to_vec();
-            let snapshot = GallerySnapshot { generation: 1, faces, decisions, previous, ..Default::default() };
+            let (faces, facts) = (faces.to_vec(), said.into_iter().collect::<Facts>());
+            let snapshot = GallerySnapshot { generation: 1, faces, facts, previous, ..Default::default() };
             reconcile(snapshot, &params, &ScanFactory).expect("equal dimensions").partition.suggestions
         };
-        let found = suggested(&faces, Vec::new());
+        let found = suggested(&faces, None);
         assert_eq!(found, grouped.suggestions, "running again changes nothing");
         assert_eq!(
             found.iter().map(|(face, s)| (*face, s.group)).collect::<Vec<_>>(),
@@ -98,11 +100,10 @@ mod tests {
         );
         let probability = found[&face_id(6)].probability;
         assert!((LEAST..1.0).contains(&probability), "{probability}");
-        let verdict = Verdict::NotSame { a: face_id(6), b: face_id(2) };
-        assert!(suggested(&faces, vec![Decision { seq: 1, batch: 1, verdict }]).is_empty());
-        let verdict = Verdict::Face { face: face_id(6), is_face: false };
-        assert!(suggested(&faces, vec![Decision { seq: 1, batch: 1, verdict }]).is_empty(), "an object is nobody's");
+        assert!(suggested(&faces, Some(Fact::not_same(face_id(6), face_id(2)))).is_empty());
+        let object = Fact::IsFace { face: face_id(6), is_face: false };
+        assert!(suggested(&faces, Some(object)).is_empty(), "an object is nobody's");
         faces[6].image = faces[2].image;
-        assert!(suggested(&faces, Vec::new()).is_empty());
+        assert!(suggested(&faces, None).is_empty());
     }
 }

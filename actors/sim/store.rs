@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
+use crate::domain::facts::Facts;
 use crate::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Partition, Reconciled};
 use crate::domain::image::{ImageId, ImageState, RejectReason, Rejection};
 use crate::errors::Class;
@@ -150,6 +151,7 @@ fn vectors(state: &State, gallery: &GalleryId) -> Vec<FaceVector> {
                 embedding: face.embedding.clone(),
                 quality: face.quality.overall,
                 capture,
+                place: None,
             })
         })
         .collect();
@@ -167,7 +169,7 @@ pub(crate) fn reconcile(snapshot: GallerySnapshot) -> Result<Reconciled, IndexEr
     let clusters: Vec<Vec<FaceId>> = clusters.into_values().collect();
     let faces: BTreeMap<FaceId, &FaceVector> = snapshot.faces.iter().map(|face| (face.id, face)).collect();
     let portrait = |id| faces.get(&id).map(|face| (face.embedding.as_slice(), face.quality));
-    Ok(identify(&clusters, &snapshot.previous, &snapshot.decisions, portrait))
+    Ok(identify(&clusters, &snapshot.previous, &snapshot.facts, |face| snapshot.facts.person_of(face), portrait))
 }
 
 #[async_trait]
@@ -208,7 +210,7 @@ impl Faces for Reached {
             generation: state.generations.get(gallery).copied().unwrap_or(0),
             faces: vectors(&state, gallery),
             doubted: BTreeSet::new(),
-            decisions: Vec::new(),
+            facts: Facts::default(),
             previous: state.partitions.get(gallery).cloned().unwrap_or_default(),
         })
     }

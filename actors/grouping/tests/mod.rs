@@ -5,12 +5,14 @@ mod constraints;
 mod identity;
 mod moments;
 mod order;
-mod settled;
 
 use crate::domain::capture::{Capture, PictureHash, SeriesPlace, Taken};
 use crate::domain::face::FaceId;
-use crate::domain::gallery::{Decision, FaceVector, GallerySnapshot, Partition, Reconciled, Verdict};
+use crate::domain::fact::Fact;
+use crate::domain::facts::Facts;
+use crate::domain::gallery::{FaceVector, GallerySnapshot, GroupId, Partition, Reconciled};
 use crate::domain::image::{ImageId, digest};
+use crate::domain::person::Person;
 use crate::grouping::reconcile::gather;
 use crate::grouping::scan::ScanFactory;
 use crate::grouping::{Params, reconcile};
@@ -63,7 +65,21 @@ pub fn image_id(n: usize) -> ImageId {
 }
 
 pub fn face(n: usize, image: usize, embedding: Vec<f32>, quality: f32) -> FaceVector {
-    FaceVector { id: face_id(n), image: image_id(image), embedding, quality, capture: Default::default() }
+    let (capture, place) = Default::default();
+    FaceVector { id: face_id(n), image: image_id(image), embedding, quality, capture, place }
+}
+
+/// A face of which nothing matters but its id.
+pub fn bare(id: FaceId) -> FaceVector {
+    FaceVector { id, ..face(0, 0, vec![1.0], 0.9) }
+}
+
+/// That two faces are one person: a person with the id of the first.
+pub fn same(facts: &mut Facts, a: FaceId, b: FaceId) {
+    let person = facts.person_of(a).or_else(|| facts.person_of(b)).unwrap_or(GroupId(a.0));
+    facts.set(Fact::Person { id: person, person: Person::default() });
+    facts.set(Fact::Confirmed { face: a, person });
+    facts.set(Fact::Confirmed { face: b, person });
 }
 
 /// A messy gallery: some people, photos of one to three faces (now and then one person twice), poor faces, strangers,
@@ -101,31 +117,39 @@ pub fn in_series(number: u64) -> Capture {
     Capture { series: Some(SeriesPlace { series: 7, number }), ..Capture::default() }
 }
 
-/// Decisions about random faces.
-pub fn verdicts(rng: &mut Rng, faces: &[FaceVector], count: usize) -> Vec<Decision> {
-    let pick = |rng: &mut Rng| faces[rng.below(faces.len())].id;
-    let one = |seq: usize, rng: &mut Rng| {
-        let (a, b) = (pick(rng), pick(rng));
-        let verdict = if rng.below(2) == 0 { Verdict::Same { a, b } } else { Verdict::NotSame { a, b } };
-        Decision { seq: seq as u64, batch: seq as u64, verdict }
-    };
-    (0..count).map(|seq| one(seq, rng)).collect()
+/// Facts about random faces.
+pub fn said(rng: &mut Rng, faces: &[FaceVector], count: usize) -> Facts {
+    let mut facts = Facts::default();
+    for _ in 0..count {
+        let [a, b] = [0; 2].map(|_| faces[rng.below(faces.len())].id);
+        match rng.below(4) {
+            0 | 1 => same(&mut facts, a, b),
+            2 => facts.set(Fact::not_same(a, b)),
+            _ => {
+                let person = facts.persons.keys().next().copied();
+                person.into_iter().for_each(|person| facts.set(Fact::NotPerson { face: a, person }));
+            }
+        }
+    }
+    facts
 }
 
 /// The partition into sets of faces, ids left out.
-pub fn sets(faces: impl AsRef<[FaceVector]>, decisions: &[Decision]) -> Vec<Vec<FaceId>> {
-    let clustering = gather(faces.as_ref(), decisions, &Params::default(), &ScanFactory).expect("equal dimensions");
+pub fn sets(faces: impl AsRef<[FaceVector]>, facts: &Facts) -> Vec<Vec<FaceId>> {
+    let previous = Partition::default();
+    let clustering =
+        gather(faces.as_ref(), facts, &previous, &Params::default(), &ScanFactory).expect("equal dimensions");
     clustering.map(|clustering| clustering.partition()).unwrap_or_default()
 }
 
-pub fn run(faces: &[FaceVector], decisions: &[Decision], previous: &Partition) -> Reconciled {
+pub fn run(faces: &[FaceVector], facts: &Facts, previous: &Partition) -> Reconciled {
     let mut faces = faces.to_vec();
     faces.sort_by_key(|face| face.id);
     let snapshot = GallerySnapshot {
         generation: 1,
         faces,
         doubted: Default::default(),
-        decisions: decisions.to_vec(),
+        facts: facts.clone(),
         previous: previous.clone(),
     };
     reconcile(snapshot, &Params::default(), &ScanFactory).expect("equal dimensions")

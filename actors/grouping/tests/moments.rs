@@ -29,10 +29,10 @@ fn turned(captures: [Capture; 2]) -> Vec<FaceVector> {
     faces
 }
 
-fn pairs(faces: &[FaceVector], decisions: &[Decision]) -> Vec<Vec<FaceId>> {
+fn pairs(faces: &[FaceVector], facts: &Facts) -> Vec<Vec<FaceId>> {
     let mut pair = vec![face_id(0), face_id(1)];
     pair.sort_unstable();
-    let all = sets(faces, decisions);
+    let all = sets(faces, facts);
     assert!(all.is_empty() || all == [pair], "strangers were grouped: {all:?}");
     all
 }
@@ -49,7 +49,7 @@ fn turned_faces_of_one_moment_are_together() {
         ([Capture { series: in_series(1).series, ..at(0) }, Capture { series: in_series(2).series, ..at(60) }], 0),
     ];
     for (captures, groups) in table {
-        assert_eq!(pairs(&turned(captures), &[]).len(), groups, "{captures:?}");
+        assert_eq!(pairs(&turned(captures), &Facts::default()).len(), groups, "{captures:?}");
     }
     let faces = turned([at(0), at(2)]);
     let snapshot = GallerySnapshot { faces, ..Default::default() };
@@ -61,14 +61,14 @@ fn turned_faces_of_one_moment_are_together() {
 #[test]
 fn people_have_the_last_word_about_a_moment() {
     let faces = turned([taken(0), taken(MINUTE)]);
-    let verdict = Verdict::NotSame { a: face_id(0), b: face_id(1) };
-    assert!(pairs(&faces, &[Decision { seq: 1, batch: 1, verdict }]).is_empty());
+    let facts: Facts = [Fact::not_same(face_id(0), face_id(1))].into_iter().collect();
+    assert!(pairs(&faces, &facts).is_empty());
 }
 
 #[test]
 fn names_in_a_series_need_two_faces_that_match() {
     let one = turned([in_series(4), in_series(5)]);
-    assert!(pairs(&one, &[]).is_empty());
+    assert!(pairs(&one, &Facts::default()).is_empty());
     // A second person in both photos.
     let mut rng = Rng(33);
     let first = rng.direction(64);
@@ -77,9 +77,9 @@ fn names_in_a_series_need_two_faces_that_match() {
     for (n, vector) in [first, second].into_iter().enumerate() {
         two.push(FaceVector { capture: in_series(4 + n as u64), ..face(60 + n, n, vector, 0.2) });
     }
-    assert_eq!(sets(&two, &[]).iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(sets(&two, &Facts::default()).iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
     two.iter_mut().filter(|face| face.image == image_id(1)).for_each(|face| face.capture = in_series(40));
-    assert!(sets(&two, &[]).is_empty(), "far apart in the series");
+    assert!(sets(&two, &Facts::default()).is_empty(), "far apart in the series");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_profile_joins_the_person_of_its_moment() {
     let profile = at_cosine(&mut rng, &first, ALIKE);
     faces.push(FaceVector { capture: taken(MINUTE), ..face(5, 5, profile, 0.2) });
     let size = |faces: &[FaceVector]| {
-        let all = sets(faces, &[]);
+        let all = sets(faces, &Facts::default());
         all.iter().find(|group| group.contains(&face_id(0))).map(Vec::len)
     };
     assert_eq!(size(&faces), Some(6));
@@ -112,7 +112,7 @@ fn a_picture_in_another_size_is_no_second_appearance() {
     let shown = |a: Capture, b: Capture| {
         let mut faces = faces.clone();
         (faces[50].capture, faces[51].capture) = (a, b);
-        sets(&faces, &[]).iter().filter(|group| group.contains(&face_id(0))).count()
+        sets(&faces, &Facts::default()).iter().filter(|group| group.contains(&face_id(0))).count()
     };
     let looks = |bits: u64, capture: Capture| Capture { picture: Some(PictureHash(bits)), ..capture };
     let hour = 60 * MINUTE;

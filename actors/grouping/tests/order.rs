@@ -3,6 +3,7 @@
 use super::*;
 use crate::grouping::calibration::Calibration;
 use crate::grouping::cluster::Clustering;
+use crate::grouping::constraints::Constraints;
 
 fn params(k: usize) -> Params {
     Params { k, ..Params::default() }
@@ -16,10 +17,11 @@ fn calibration(faces: &[FaceVector]) -> Calibration {
 fn hold(seed: u64, k: usize) {
     let faces = gallery(seed, 40);
     let mut rng = Rng(seed ^ 0xfeed);
-    let decisions = verdicts(&mut rng, &faces, 6);
+    let facts = said(&mut rng, &faces, 6);
+    let constraints = |facts: &Facts| Constraints::new(facts, &faces, &Partition::default());
     let mut once = Clustering::new(params(k), calibration(&faces), &ScanFactory).expect("an index");
     once.insert(&faces, &ScanFactory).expect("equal dimensions");
-    once.decide(&decisions);
+    once.constrain(constraints(&facts));
 
     let mut bites = Clustering::new(params(k), calibration(&faces), &ScanFactory).expect("an index");
     let mut left = faces.clone();
@@ -33,13 +35,14 @@ fn hold(seed: u64, k: usize) {
         bites.insert(&[other], &ScanFactory).expect("a face that will change");
         bites.insert(&passing, &ScanFactory).expect("faces that will go");
         if rng.below(3) == 0 {
-            bites.decide(&decisions[rng.below(6)..]);
+            let others = said(&mut rng, &faces, 6);
+            bites.constrain(constraints(&others));
         }
         bites.insert(&bite, &ScanFactory).expect("the faces");
         bites.insert(&bite, &ScanFactory).expect("the same faces again");
         bites.remove(&gone, &ScanFactory).expect("gone");
     }
-    bites.decide(&decisions);
+    bites.constrain(constraints(&facts));
     assert_eq!(bites.partition(), once.partition(), "seed {seed}, k {k}");
 }
 
@@ -76,8 +79,8 @@ fn a_gallery_of_copies_of_two_shots_is_one_group_whatever_the_order() {
 fn running_again_changes_nothing() {
     for seed in 0..40 {
         let faces = gallery(seed, 60);
-        let first = run(&faces, &[], &Partition::default());
-        let second = run(&faces, &[], &first.partition);
+        let first = run(&faces, &Facts::default(), &Partition::default());
+        let second = run(&faces, &Facts::default(), &first.partition);
         assert_eq!(second.partition, first.partition, "seed {seed}");
         assert!(second.lineage.is_empty(), "seed {seed}: {:?}", second.lineage);
     }
@@ -87,5 +90,5 @@ fn running_again_changes_nothing() {
 fn vectors_that_are_not_finite_are_in_no_group() {
     let mut faces: Vec<_> = (0..4).map(|n| face(n, n, normal(vec![1.0, 0.3 * n as f32]), 0.9)).collect();
     faces.push(face(4, 4, vec![f32::NAN, 0.0], 0.9));
-    assert_eq!(sets(faces, &[]).concat().len(), 4);
+    assert_eq!(sets(faces, &Facts::default()).concat().len(), 4);
 }

@@ -1,0 +1,70 @@
+//! What a correction changes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::face::FaceId;
+use crate::domain::facts::Edit;
+use crate::domain::gallery::GroupId;
+
+/// Who makes a change, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// A user of the system, or a key of the API.
+    pub by: String,
+    /// Milliseconds since 1970 (UTC).
+    pub at_ms: u64,
+}
+
+/// A face that is in another group than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The face.
+    pub face: FaceId,
+    /// Where it was, if it was in a group.
+    pub from: Option<GroupId>,
+    /// Where it is, if it is in one.
+    pub to: Option<GroupId>,
+}
+
+/// What one correction changes: kept in the history of a gallery, so that it can be taken back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// What was said: `named`, `merged`, …
+    pub said: String,
+    /// Who said it, and when.
+    #[serde(flatten)]
+    pub author: Author,
+    /// Facts that come and go.
+    pub edits: Vec<Edit>,
+    /// Faces that are in another group, ascending by face.
+    pub moved: Vec<Moved>,
+    /// Groups that went into another as a whole.
+    #[serde(default)]
+    pub merged: BTreeMap<GroupId, GroupId>,
+    /// The number of the change that this one takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<u64>,
+}
+
+impl Change {
+    /// Whether anything is other than before.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty() && self.moved.is_empty()
+    }
+
+    /// The groups and faces that it is about.
+    pub fn topic(&self) -> super::Topic {
+        let mut topic = super::Topic::default();
+        for fact in self.edits.iter().flat_map(|edit| edit.before.iter().chain(&edit.after)) {
+            topic.faces.extend(fact.faces());
+            topic.groups.extend(fact.persons());
+        }
+        for moved in &self.moved {
+            topic.faces.insert(moved.face);
+            topic.groups.extend(moved.from.into_iter().chain(moved.to));
+        }
+        topic
+    }
+}

@@ -1,0 +1,113 @@
+//! Faces that somebody spoke of, known again: in a photo that moved, was copied, restored, re-encoded or cropped, or
+//! that another model looked at.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::domain::face::FaceId;
+use crate::domain::face_place::FacePlace;
+use crate::domain::fact::Fact;
+use crate::domain::facts::Facts;
+use crate::domain::gallery::FaceVector;
+use crate::domain::image::ImageId;
+
+/// Parts of a picture's hash, of 16 bits each: hashes that differ in two bits agree in two parts at least.
+const BANDS: u32 = 4;
+/// Vectors of one face in two encodings of a photo are at least so alike, as a cosine; two people framed alike are not.
+const LEAST_ALIKE: f32 = 0.6;
+
+/// The facts about faces that nobody spoke of themselves, and that are at a place somebody spoke of. Facts that are
+/// there already are not among them.
+pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Vec<Fact> {
+    if facts.places.is_empty() {
+        return Vec::new();
+    }
+    let spoken = Spoken::of(facts);
+    let vectors: HashMap<FaceId, &FaceVector> =
+        faces.iter().filter(|face| facts.places.contains_key(&face.id)).map(|face| (face.id, face)).collect();
+    // One face of a photo is at a place.
+    let mut found: HashMap<(ImageId, FaceId), (f32, FaceId, FacePlace)> = HashMap::new();
+    for face in faces.iter().filter(|face| !facts.places.contains_key(&face.id)) {
+        let Some(place) = face.place else { continue };
+        let alike = |known: &FaceId| {
+            let Some(known) = vectors.get(known).filter(|known| known.embedding.len() == face.embedding.len()) else {
+                return true;
+            };
+            known.image != face.image && cosine(&known.embedding, &face.embedding) >= LEAST_ALIKE
+        };
+        let best =
+            spoken.near(&place).filter(|known| facts.places[known].is_same(&place) && alike(known)).max_by(|a, b| {
+                let overlap = |known: &FaceId| facts.places[known].overlap(&place);
+                overlap(a).total_cmp(&overlap(b)).then_with(|| b.cmp(a))
+            });
+        let Some(known) = best else { continue };
+        let overlap = facts.places[&known].overlap(&place);
+        let entry = found.entry((face.image, known)).or_insert((overlap, face.id, place));
+        if overlap > entry.0 {
+            *entry = (overlap, face.id, place);
+        }
+    }
+    let mut carried: Vec<(FaceId, FaceId, FacePlace)> =
+        found.into_iter().map(|((_, known), (_, face, place))| (face, known, place)).collect();
+    carried.sort_by_key(|(face, known, _)| (*face, *known));
+    carried.dedup_by_key(|(face, ..)| *face);
+    let new: Vec<Fact> =
+        carried.iter().flat_map(|(face, known, place)| spoken.carry(facts, *known, *face, *place)).collect();
+    let mut seen = HashSet::new();
+    new.into_iter().filter(|fact| seen.insert(fact.key()) && facts.get(fact.key()).is_none()).collect()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Faces with facts, by what their photos are known by.
+struct Spoken {
+    by_content: HashMap<[u8; 32], Vec<FaceId>>,
+    by_picture: HashMap<(u32, u16), Vec<FaceId>>,
+    pairs: HashMap<FaceId, Vec<FaceId>>,
+}
+
+impl Spoken {
+    fn of(facts: &Facts) -> Self {
+        let mut spoken = Self { by_content: HashMap::new(), by_picture: HashMap::new(), pairs: HashMap::new() };
+        for (face, place) in &facts.places {
+            if let Some(content) = place.content {
+                spoken.by_content.entry(content).or_default().push(*face);
+            }
+            for band in bands(place) {
+                spoken.by_picture.entry(band).or_default().push(*face);
+            }
+        }
+        for (a, b) in &facts.not_same {
+            spoken.pairs.entry(*a).or_default().push(*b);
+            spoken.pairs.entry(*b).or_default().push(*a);
+        }
+        spoken
+    }
+
+    /// Faces whose photos may be this one.
+    fn near(&self, place: &FacePlace) -> impl Iterator<Item = FaceId> {
+        let same_bytes = place.content.and_then(|content| self.by_content.get(&content)).into_iter().flatten();
+        let same_picture = bands(place).filter_map(|band| self.by_picture.get(&band)).flatten();
+        let all: BTreeSet<FaceId> = same_bytes.chain(same_picture).copied().collect();
+        all.into_iter()
+    }
+
+    /// What was said of a face, said of another.
+    fn carry(&self, facts: &Facts, known: FaceId, face: FaceId, place: FacePlace) -> Vec<Fact> {
+        let mut carried = vec![Fact::Place { face, place }];
+        carried.extend(facts.person_of(known).map(|person| Fact::Confirmed { face, person }));
+        carried.extend(facts.are_faces.get(&known).map(|is_face| Fact::IsFace { face, is_face: *is_face }));
+        let persons = facts.not_persons.range((known, crate::domain::gallery::GroupId([0; 16]))..);
+        let persons = persons.take_while(|(of, _)| *of == known).map(|(_, person)| *person);
+        carried.extend(persons.map(|person| Fact::NotPerson { face, person }));
+        let others = self.pairs.get(&known).into_iter().flatten();
+        carried.extend(others.filter(|other| **other != face).map(|other| Fact::not_same(face, *other)));
+        carried
+    }
+}
+
+fn bands(place: &FacePlace) -> impl Iterator<Item = (u32, u16)> + use<> {
+    let picture = place.picture;
+    (0..BANDS).filter_map(move |band| Some((band, (picture?.0 >> (16 * band)) as u16)))
+}
