@@ -6,6 +6,7 @@ use crate::domain::face::FaceId;
 use crate::domain::facts::Facts;
 use crate::domain::gallery::{Group, GroupId, Lineage, Partition, Reconciled};
 use crate::domain::image::digest;
+use crate::grouping::picture::{Member, picture};
 
 /// The id that a face gives to a group born around it.
 pub(crate) fn born_of(face: FaceId) -> GroupId {
@@ -114,7 +115,9 @@ pub(crate) fn identify<'a>(
         .enumerate()
         .filter_map(|(n, faces)| {
             let id = ids[n]?;
-            let (best, centroid) = picture(faces, &portrait)?;
+            let members: Vec<Member<'_>> =
+                faces.iter().filter_map(|face| portrait(*face).map(|p| (*face, p.0, p.1))).collect();
+            let (best, centroid) = picture(&members)?;
             let person = facts.persons.get(&id);
             let chosen = person.and_then(|person| person.cover).filter(|cover| faces.contains(cover));
             let name = person.and_then(|person| person.name.clone());
@@ -139,28 +142,4 @@ fn fresh(faces: &[FaceId], taken: &BTreeSet<GroupId>) -> GroupId {
         }
     }
     id
-}
-
-/// The cover (the face whose quality times nearness to the centroid is highest; ties to the smaller id) and the
-/// centroid (unit length).
-pub(crate) fn picture<'a>(
-    faces: &[FaceId],
-    portrait: &impl Fn(FaceId) -> Option<Portrait<'a>>,
-) -> Option<(FaceId, Vec<f32>)> {
-    let members: Vec<_> = faces.iter().filter_map(|face| portrait(*face).map(|p| (*face, p))).collect();
-    let mut sum = vec![0.0_f64; members.first()?.1.0.len()];
-    for (_, (vector, quality)) in &members {
-        let weight = f64::from(quality.clamp(0.05, 1.0));
-        sum.iter_mut().zip(*vector).for_each(|(s, v)| *s += weight * f64::from(*v));
-    }
-    let length = sum.iter().map(|s| s * s).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-    let centroid: Vec<f32> = sum.iter().map(|s| (s / length) as f32).collect();
-    let mut cover: Option<(f32, FaceId)> = None;
-    for (face, (vector, quality)) in &members {
-        let score = crate::grouping::dot::dot(vector, &centroid) * quality.clamp(0.05, 1.0);
-        if cover.is_none_or(|(best, _)| score > best) {
-            cover = Some((score, *face));
-        }
-    }
-    Some((cover?.1, centroid))
 }

@@ -18,6 +18,7 @@ pub(crate) mod moments;
 pub mod non_faces;
 pub(crate) mod normal;
 pub(crate) mod params;
+pub mod picture;
 pub(crate) mod ranks;
 pub mod reconcile;
 #[cfg(test)]

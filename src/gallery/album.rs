@@ -9,14 +9,15 @@ use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState};
 use muster_actors::grouping::explain::Explanation;
-use muster_actors::grouping::say::Say;
+use muster_actors::people::Correction;
 use muster_actors::ports::faces::Commit;
 
 use crate::AlbumError;
+use crate::corrected::Corrected;
 use crate::enrolment::Newcomer;
+use crate::history::Entry;
 use crate::pages::{Faces, Part, Place};
 use crate::receipt::Receipt;
-use crate::told::Told;
 use crate::view::{FaceRow, ImageRow, Person, Totals};
 
 /// One gallery.
@@ -45,12 +46,14 @@ pub trait Album: Send + Sync {
     ) -> Result<Part<ImageRow>, AlbumError>;
     /// One photo.
     async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, AlbumError>;
-    /// Notes what somebody says, and applies it.
-    async fn say(&self, say: Say) -> Result<Told, AlbumError>;
-    /// Takes back what was said last.
-    async fn undo(&self) -> Result<Told, AlbumError>;
+    /// Notes what somebody says, and applies it. `by` is who says it.
+    async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, AlbumError>;
+    /// Takes a change back: the one with this number, or the last that was not taken back.
+    async fn undo(&self, change: Option<u64>, by: &str) -> Result<Corrected, AlbumError>;
+    /// At most `limit` changes before a number, the last first.
+    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<Entry>, AlbumError>;
     /// Stores photos of one person, each with one face, and says so; the group they came into.
-    async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer) -> Result<Option<GroupId>, AlbumError>;
+    async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer, by: &str) -> Result<Option<GroupId>, AlbumError>;
     /// Which gallery it is.
     fn gallery(&self) -> GalleryId;
     /// Forgets all faces of a group.

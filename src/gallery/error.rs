@@ -4,7 +4,8 @@ use muster_actors::domain::exit::Exit;
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
-use muster_actors::grouping::say::SayError;
+use muster_actors::people::CorrectionError;
+use muster_actors::people::undo::UndoError;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 
@@ -19,10 +20,21 @@ pub enum AlbumError {
     WhichGallery,
     /// It makes no sense as the groups stand.
     #[error(transparent)]
-    Say(#[from] SayError),
-    /// The log is empty.
+    Correction(#[from] CorrectionError),
+    /// Nothing was said that could be taken back.
     #[error("nothing to take back")]
     Nothing,
+    /// There is no such change.
+    #[error("there is no change {0} in the history")]
+    NoChange(u64),
+    /// The change cannot be taken back.
+    #[error("change {change} cannot be taken back: {error}")]
+    Undo {
+        /// The change.
+        change: u64,
+        /// Why.
+        error: UndoError,
+    },
     /// The gallery is being written to all the time.
     #[error("the gallery changes all the time")]
     Busy,

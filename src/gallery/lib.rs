@@ -3,12 +3,13 @@
 
 pub mod album;
 pub mod copies;
+pub mod corrected;
 pub mod enrolment;
 mod error;
+pub mod history;
 pub mod pages;
 pub mod receipt;
 pub mod text;
-pub mod told;
 pub mod view;
 
 pub use album::{Album, Albums};

@@ -62,7 +62,7 @@ pub struct FleetReceipt {
     pub images: u64,
     /// Faces, with box, landmarks, quality and embedding.
     pub faces: u64,
-    /// What people said of these faces.
+    /// Facts that people stated about these faces.
     pub decisions: u64,
     /// Face crops in S3.
     pub crops: u64,

@@ -4,6 +4,7 @@ use muster_actors::domain::capture::{Capture, Taken};
 use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality};
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::image::{ImageId, ImageState, RejectReason};
+use muster_actors::domain::person::BirthDate;
 use serde::Serialize;
 
 /// A group as it is listed. Faces that are gone since the last grouping are not counted.
@@ -21,6 +22,14 @@ pub struct Person {
     pub cover: FaceId,
     /// The photo of the cover.
     pub cover_path: String,
+    /// Whether somebody spoke of it, so that it is a person with a record.
+    pub is_person: bool,
+    /// Whether lists leave it out unless they are asked for hidden ones.
+    pub is_hidden: bool,
+    /// The date of birth.
+    pub born: Option<BirthDate>,
+    /// What somebody noted.
+    pub notes: Option<String>,
 }
 
 /// A face with all that is shown of it.
@@ -50,6 +59,8 @@ pub struct FaceRow {
     pub name: Option<String>,
     /// Whether it counts as a face: by the last word of a person, else by its probability.
     pub is_face: bool,
+    /// Whether somebody said that it is of its group's person.
+    pub is_confirmed: bool,
 }
 
 /// An image with all that is shown of it.
