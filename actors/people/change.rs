@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::face::FaceId;
+use crate::domain::fact::Fact;
 use crate::domain::facts::Edit;
 use crate::domain::gallery::GroupId;
 
@@ -52,6 +53,36 @@ impl Change {
     /// Whether anything is other than before.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty() && self.moved.is_empty()
+    }
+
+    /// It without what names a face or person that `is_forgotten`.
+    pub fn without(&self, is_forgotten: impl Fn(&[u8; 16]) -> bool) -> Self {
+        let names = |fact: &Fact| {
+            let cover = match fact {
+                Fact::Person { person, .. } => person.cover,
+                _ => None,
+            };
+            fact.faces().chain(cover).any(|face| is_forgotten(&face.0))
+                || fact.persons().any(|person| is_forgotten(&person.0))
+        };
+        let keeps = |edit: &Edit| !edit.before.iter().chain(&edit.after).any(names);
+        let group = |id: Option<GroupId>| id.filter(|id| !is_forgotten(&id.0));
+        Self {
+            edits: self.edits.iter().filter(|edit| keeps(edit)).cloned().collect(),
+            moved: self
+                .moved
+                .iter()
+                .filter(|moved| !is_forgotten(&moved.face.0))
+                .map(|moved| Moved { face: moved.face, from: group(moved.from), to: group(moved.to) })
+                .collect(),
+            merged: self
+                .merged
+                .iter()
+                .filter(|(from, into)| !is_forgotten(&from.0) && !is_forgotten(&into.0))
+                .map(|(from, into)| (*from, *into))
+                .collect(),
+            ..self.clone()
+        }
     }
 
     /// The groups and faces that it is about.

@@ -1,6 +1,6 @@
 //! What a `forget` deleted where.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use serde::Serialize;
@@ -34,6 +34,11 @@ pub struct LibraryReceipt {
     pub crop_bytes: u64,
     /// Deleted rows by table.
     pub rows: BTreeMap<String, u64>,
+    /// Entries of the history that named one of the faces or the person, and do no more.
+    pub changes: u64,
+    /// The ids of faces and persons that were deleted.
+    #[serde(skip)]
+    pub forgotten: BTreeSet<[u8; 16]>,
     /// Groups that no longer exist.
     pub groups: Vec<GroupId>,
     /// Groups that lost faces and were computed anew without them.

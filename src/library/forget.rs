@@ -5,13 +5,14 @@ use std::path::Path;
 
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::ImageId;
+use muster_actors::people::Author;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_gallery::receipt::LibraryReceipt;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::library::{Library, REPORT};
 use super::write::bump;
-use super::{LibraryError, groups, key, rows, write};
+use super::{LibraryError, groups, history, key, rows, write};
 
 /// What to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub fn knows(library: &Library, path: &Path) -> Result<bool, LibraryError> {
 }
 
 /// Forgets, and rewrites the library's file. Safe to repeat: what is gone stays gone.
-pub fn forget(library: &mut Library, target: &Target) -> Result<LibraryReceipt, LibraryError> {
+pub fn forget(library: &mut Library, target: &Target, author: &Author) -> Result<LibraryReceipt, LibraryError> {
     let mut receipt = LibraryReceipt { bytes_before: library.bytes(), ..LibraryReceipt::default() };
     let places = library.places().clone();
     let whole = library.db.transaction()?;
@@ -61,6 +62,10 @@ pub fn forget(library: &mut Library, target: &Target) -> Result<LibraryReceipt, 
         }
     }
     sweep(&whole, gallery, &mut receipt)?;
+    receipt.changes = history::scrub(&whole, gallery, &receipt.forgotten)?;
+    if receipt.images > 0 || receipt.faces > 0 {
+        history::append_forgotten(&whole, gallery, author)?;
+    }
     bump(&whole, gallery)?;
     whole.commit()?;
     let page = library.folder().join(REPORT);
@@ -120,8 +125,9 @@ fn forget_faces(db: &Connection, faces: &[[u8; 16]], receipt: &mut LibraryReceip
         receipt.faces += delete(db, receipt, "faces", "id = ?1", face)?;
         delete(db, receipt, "members", "face = ?1", face)?;
         delete(db, receipt, "suggestions", "face = ?1", face)?;
-        // A name is about the person it names, and a verdict is about the face.
-        delete(db, receipt, "decisions", "a = ?1 OR b = ?1", face)?;
+        // What was said of the face; a person keeps name and record while a face is left.
+        delete(db, receipt, "facts", "a = ?1 OR b = ?1", face)?;
+        receipt.forgotten.insert(face);
     }
     Ok(())
 }
@@ -194,9 +200,13 @@ fn forget_group(
     let sql = "SELECT count(DISTINCT f.image) FROM faces f JOIN members m ON m.face = f.id WHERE m.grp = ?1";
     receipt.images = db.query_row(sql, [group.0], |row| rows::unsigned(row, 0))?;
     forget_faces(db, &faces, receipt)?;
-    // Names that were given to faces of this group which went earlier, with their photos.
-    let gone = "say = 'name' AND a NOT IN (SELECT id FROM faces) AND name = (SELECT name FROM groups WHERE id = ?1)";
-    delete(db, receipt, "decisions", gone, group.0)?;
+    // The person's record, and what was said of its faces that went earlier, with their photos.
+    for place in face_ids(db, "SELECT a FROM facts WHERE kind = 'confirmed' AND b = ?1", group.0)? {
+        delete(db, receipt, "facts", "a = ?1 OR b = ?1", place)?;
+        receipt.forgotten.insert(place);
+    }
+    delete(db, receipt, "facts", "a = ?1 OR b = ?1", group.0)?;
+    receipt.forgotten.insert(group.0);
     delete(db, receipt, "members", "grp = ?1", group.0)?;
     delete(db, receipt, "suggestions", "grp = ?1", group.0)?;
     db.execute(
@@ -238,16 +248,9 @@ fn sweep(db: &Transaction<'_>, gallery: i64, receipt: &mut LibraryReceipt) -> Re
         }
         let cover = if left.iter().any(|(id, ..)| *id == group.cover.0) { group.cover.0 } else { *best };
         let centroid = mean(left.iter().map(|(_, embedding, quality)| (embedding.as_slice(), *quality)));
-        // A name hangs on the decision that gave it: if that went, so does the name.
-        let named = db.query_row(
-            "SELECT EXISTS (SELECT 1 FROM decisions d JOIN members m ON m.face = d.a WHERE d.say = 'name' AND m.grp = ?1)",
-            [group.id.0],
-            |row| row.get::<_, bool>(0),
-        )?;
-        let name = group.name.filter(|_| named);
         db.execute(
-            "UPDATE groups SET cover = ?3, centroid = ?4, name = ?5 WHERE gallery = ?1 AND id = ?2",
-            params![gallery, group.id.0, cover, rows::floats_to_bytes(&centroid), name],
+            "UPDATE groups SET cover = ?3, centroid = ?4 WHERE gallery = ?1 AND id = ?2",
+            params![gallery, group.id.0, cover, rows::floats_to_bytes(&centroid)],
         )?;
         // Members whose face is gone already.
         db.execute(

@@ -10,11 +10,11 @@ use muster_actors::domain::image::ImageId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::write::{bump, gallery_number};
-use super::{LibraryError, decisions, rows};
+use super::{LibraryError, facts, rows, scene};
 
 /// Everything of a gallery in one consistent read. A gallery nobody wrote to is empty, generation 0.
 pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnapshot, LibraryError> {
-    // One transaction: faces, decisions and groups of one moment.
+    // One transaction: faces, facts and groups of one moment.
     let moment = db.transaction()?;
     let found = moment
         .query_row("SELECT n, generation FROM galleries WHERE name = ?1", [&gallery.0], |row| {
@@ -24,10 +24,11 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
     let Some((number, generation)) = found else { return Ok(GallerySnapshot::default()) };
     // In the order of the file, then sorted here: by id each row would be a seek.
     let (mut faces, mut doubted) = (Vec::new(), BTreeSet::new());
-    let mut select = moment.prepare_cached(
-        "SELECT f.id, i.id, f.embedding, f.overall, f.face, i.key, i.taken_local_ms, i.taken_offset, i.picture, i.bucket \
-         FROM faces f JOIN images i ON i.n = f.image WHERE f.gallery = ?1",
-    )?;
+    let mut select = moment.prepare_cached(&format!(
+        "SELECT f.id, i.id, f.embedding, f.overall, f.face, i.key, i.taken_local_ms, i.taken_offset, i.picture, \
+             i.bucket, {} FROM faces f JOIN images i ON i.n = f.image WHERE f.gallery = ?1",
+        scene::PLACE
+    ))?;
     for face in select.query_map([number], |row| {
         let vector = FaceVector {
             id: FaceId(rows::id(row, 0)?),
@@ -35,6 +36,7 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
             embedding: rows::floats(row, 2)?,
             quality: row.get(3)?,
             capture: rows::capture(row, 9, 5)?,
+            place: Some(scene::place(row, 10)?),
         };
         Ok((vector, row.get::<_, f32>(4)?))
     })? {
@@ -49,12 +51,12 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
         generation,
         faces,
         doubted,
-        decisions: decisions::list(&moment, number)?,
+        facts: facts::all(&moment, number)?,
         previous: partition(&moment, number)?,
     })
 }
 
-/// Changes whenever faces, decisions or groups of a gallery do.
+/// Changes whenever faces, facts or groups of a gallery do.
 pub fn generation(db: &Connection, gallery: &GalleryId) -> Result<u64, LibraryError> {
     let mut select = db.prepare_cached("SELECT generation FROM galleries WHERE name = ?1")?;
     Ok(select.query_row([&gallery.0], |row| rows::unsigned(row, 0)).optional()?.unwrap_or(0))
@@ -141,7 +143,7 @@ pub fn save(
         return Err(LibraryError::Conflict);
     }
     let before = partition(&whole, number)?;
-    if before == reconciled.partition && reconciled.lineage.is_empty() {
+    if before == reconciled.partition && reconciled.lineage.is_empty() && reconciled.recognised.is_empty() {
         // Nothing to tell anybody: the generation stays, so a repeated wake-up ends here.
         return Ok(());
     }
@@ -156,18 +158,24 @@ pub fn save(
     }
     save_suggestions(&whole, number, &before.suggestions, &reconciled.partition.suggestions)?;
     for event in &reconciled.lineage {
-        let (name, subject, other) = match event {
-            Lineage::Born { group } => ("born", group, None),
-            Lineage::Merged { from, into } => ("merged", from, Some(into.0)),
-            Lineage::Split { from, part } => ("split", from, Some(part.0)),
-            Lineage::Died { group } => ("died", group, None),
-        };
-        whole
-            .prepare_cached("INSERT INTO lineage (gallery, event, subject, other) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![number, name, subject.0, other])?;
+        append_event(&whole, number, event)?;
     }
+    facts::recognised(&whole, number, &reconciled.recognised)?;
     bump(&whole, number)?;
     whole.commit()?;
+    Ok(())
+}
+
+/// Notes how a group came about or went.
+pub(super) fn append_event(db: &Connection, gallery: i64, event: &Lineage) -> Result<(), LibraryError> {
+    let (name, subject, other) = match event {
+        Lineage::Born { group } => ("born", group, None),
+        Lineage::Merged { from, into } => ("merged", from, Some(into.0)),
+        Lineage::Split { from, part } => ("split", from, Some(part.0)),
+        Lineage::Died { group } => ("died", group, None),
+    };
+    db.prepare_cached("INSERT INTO lineage (gallery, event, subject, other) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![gallery, name, subject.0, other])?;
     Ok(())
 }
 

@@ -9,14 +9,16 @@
 //!            └─► view ─► people, export, report         forget ─► receipt
 //! ```
 
-pub mod change;
-pub mod decisions;
+pub mod correct;
 pub mod error;
 pub mod faces;
+mod facts;
 pub mod forget;
 pub mod grouping;
 pub mod groups;
+pub mod history;
 pub mod key;
+mod legacy;
 pub mod library;
 pub mod lock;
 pub mod objects;
@@ -25,6 +27,7 @@ pub mod queue;
 mod rows;
 pub mod runner;
 pub mod scan;
+mod scene;
 pub mod schema;
 mod stamp;
 pub mod tombstones;
@@ -39,3 +42,9 @@ pub use objects::FolderObjects;
 pub use queue::FolderQueue;
 pub use runner::Runner;
 pub use scan::{ScanOptions, ScanReport};
+
+/// Milliseconds since 1970 (UTC); 0 before.
+pub fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -43,7 +43,7 @@ pub(super) fn maybe_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<
     row.get(column)
 }
 
-fn damaged(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn damaged(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
 }
 

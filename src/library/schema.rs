@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::LibraryError;
+use super::{LibraryError, legacy};
 
 /// Marks a SQLite file as muster's (`PRAGMA application_id`, "MSTR").
 const APPLICATION: i64 = 0x4D53_5452;
@@ -64,7 +64,24 @@ CREATE TABLE suggestions (
   gallery INTEGER NOT NULL REFERENCES galleries, face BLOB NOT NULL, grp BLOB NOT NULL, probability REAL NOT NULL,
   PRIMARY KEY (gallery, face)) WITHOUT ROWID;
 ",
+    // What people said, as facts about persons and faces, and the changes that they made. `b` is empty in a fact with
+    // one id. The log of verdicts becomes facts: see `legacy`.
+    "
+ALTER TABLE images ADD COLUMN content BLOB;
+CREATE INDEX images_of_content ON images (content) WHERE content IS NOT NULL;
+CREATE TABLE facts (
+  gallery INTEGER NOT NULL REFERENCES galleries, kind TEXT NOT NULL, a BLOB NOT NULL CHECK (length(a) = 16),
+  b BLOB NOT NULL CHECK (length(b) IN (0, 16)), value TEXT NOT NULL, PRIMARY KEY (gallery, kind, a, b)) WITHOUT ROWID;
+CREATE INDEX facts_of_a ON facts (gallery, a);
+CREATE INDEX facts_of_b ON facts (gallery, b) WHERE length(b) = 16;
+CREATE TABLE changes (
+  gallery INTEGER NOT NULL REFERENCES galleries, number INTEGER NOT NULL, said TEXT NOT NULL, by TEXT NOT NULL,
+  at_ms INTEGER NOT NULL, body TEXT NOT NULL, undone_by INTEGER, PRIMARY KEY (gallery, number)) WITHOUT ROWID;
+",
 ];
+
+/// The version whose migration turns the log of verdicts into facts.
+const FACTS: usize = 4;
 
 /// The newest version this program knows.
 pub fn newest() -> i64 {
@@ -91,6 +108,9 @@ pub fn migrate(db: &mut Connection) -> Result<(), LibraryError> {
     for (done, sql) in MIGRATIONS.iter().enumerate().skip(found) {
         let step = db.transaction()?;
         step.execute_batch(sql)?;
+        if done + 1 == FACTS {
+            legacy::convert(&step)?;
+        }
         step.pragma_update(None, "application_id", APPLICATION)?;
         step.pragma_update(None, "user_version", i64::try_from(done + 1).unwrap_or(i64::MAX))?;
         step.commit()?;
@@ -140,7 +160,9 @@ mod tests {
         assert_eq!((face.quality.score, face.quality.face, face.quality.is_face()), (0.7, 1.0, true));
         let gallery = GalleryId("local".to_owned());
         let snapshot = crate::groups::snapshot(&mut db, &gallery).unwrap();
-        assert_eq!((snapshot.faces.len(), snapshot.doubted.len(), snapshot.decisions.len()), (1, 0, 1));
+        assert_eq!((snapshot.faces.len(), snapshot.doubted.len()), (1, 0));
+        let names: Vec<_> = snapshot.facts.persons.values().filter_map(|person| person.name.as_deref()).collect();
+        assert_eq!((names, snapshot.facts.confirmed.len()), (vec!["Ada"], 1));
     }
 
     #[test]
@@ -163,12 +185,13 @@ mod tests {
         )
         .unwrap();
         migrate(&mut db).unwrap();
-        assert_eq!(version(&db).unwrap(), 3);
+        assert_eq!(version(&db).unwrap(), newest());
         let snapshot = crate::groups::snapshot(&mut db, &GalleryId("local".to_owned())).unwrap();
         let [face] = &snapshot.faces[..] else { panic!("one face: {snapshot:?}") };
         assert_eq!(face.capture, Capture::default());
         assert_eq!(snapshot.previous.groups[0].name.as_deref(), Some("Ada"));
-        assert_eq!(snapshot.decisions.len(), 1);
+        let ada = snapshot.facts.person_of(face.id).expect("a person");
+        assert_eq!((ada, snapshot.facts.persons[&ada].name.as_deref()), (snapshot.previous.groups[0].id, Some("Ada")));
         let mut captures = Vec::new();
         crate::view::images(&db, |image| {
             captures.push((image.key, image.capture.taken.map(|taken| taken.to_string()), image.capture.picture));

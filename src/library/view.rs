@@ -1,15 +1,18 @@
 //! Read models: what people, export and report show.
 
+use std::collections::HashMap;
+
 use muster_actors::domain::face::{FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState, Locator};
+use muster_actors::domain::person::Person as Record;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_gallery::copies::{Copies, Photo};
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
-use super::{LibraryError, key, rows};
+use super::{LibraryError, facts, key, rows};
 
 /// What could not be used, and why: images and folders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,16 +27,12 @@ pub struct Rejected {
 
 pub(super) const MINE: &str = "(SELECT n FROM galleries WHERE name = 'local')";
 
-/// Whether the row of `faces f` is a face: by the last word of a person, else by its probability, as
+/// Whether the row of `faces f` is a face: by the word of a person, else by its probability, as
 /// [`muster_actors::grouping::non_faces`] has it. The words are read once a statement.
 pub(super) fn is_face() -> String {
-    let last = |word| {
-        format!(
-            "(SELECT a FROM (SELECT a, say, max(seq) FROM decisions WHERE gallery = {MINE} \
-             AND say IN ('face', 'not_face') GROUP BY a) WHERE say = '{word}')"
-        )
-    };
-    format!("(f.id IN {} OR f.face >= {LEAST_FACE} AND f.id NOT IN {})", last("face"), last("not_face"))
+    let said =
+        |value| format!("(SELECT a FROM facts WHERE gallery = {MINE} AND kind = 'is_face' AND value = '{value}')");
+    format!("(f.id IN {} OR f.face >= {LEAST_FACE} AND f.id NOT IN {})", said("true"), said("false"))
 }
 
 /// All groups, the largest first, then by id.
@@ -50,10 +49,17 @@ pub fn people(db: &Connection) -> Result<Vec<Person>, LibraryError> {
            (SELECT s.id FROM there s WHERE s.grp = g.id ORDER BY s.overall DESC, s.id LIMIT 1)) \
          JOIN images i ON i.n = t.image WHERE g.gallery = {MINE} ORDER BY c.faces DESC, g.id"
     );
+    let records: HashMap<GroupId, Record> = facts::persons(db)?.into_iter().collect();
     let mut select = db.prepare(&sql)?;
     let rows = select.query_map([], |row| {
+        let id = GroupId(rows::id(row, 0)?);
+        let record = records.get(&id);
         Ok(Person {
-            id: GroupId(rows::id(row, 0)?),
+            id,
+            is_person: record.is_some(),
+            is_hidden: record.is_some_and(|record| record.is_hidden),
+            born: record.and_then(|record| record.born),
+            notes: record.and_then(|record| record.notes.clone()),
             name: row.get(1)?,
             faces: rows::unsigned(row, 2)?,
             photos: rows::unsigned(row, 3)?,
@@ -102,7 +108,9 @@ pub fn faces(
 
 pub(super) fn face_sql(filter: &str, order: &str) -> String {
     format!(
-        "SELECT f.n, f.id, i.bucket, i.key, f.bbox, f.landmarks, m.grp, g.name, {}, {} FROM faces f \
+        "SELECT f.n, f.id, i.bucket, i.key, f.bbox, f.landmarks, m.grp, g.name, {}, \
+         EXISTS (SELECT 1 FROM facts c WHERE c.gallery = f.gallery AND c.kind = 'confirmed' AND c.a = f.id AND c.b = m.grp), \
+         {} FROM faces f \
          JOIN images i ON i.n = f.image LEFT JOIN members m ON m.gallery = f.gallery AND m.face = f.id \
          LEFT JOIN groups g ON g.gallery = m.gallery AND g.id = m.grp \
          WHERE f.gallery = {MINE} AND ({filter}) ORDER BY {order}",
@@ -127,7 +135,8 @@ pub(super) fn face_row(row: &Row<'_>) -> rusqlite::Result<FaceRow> {
         group: rows::maybe_id(row, 6)?.map(GroupId),
         name: row.get(7)?,
         is_face: row.get(8)?,
-        quality: rows::quality(row, 9)?,
+        is_confirmed: row.get(9)?,
+        quality: rows::quality(row, 10)?,
     })
 }
 
@@ -272,7 +281,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use muster_actors::domain::face::{BBox, Face, Quality};
-    use muster_actors::domain::gallery::{Decision, Verdict};
     use muster_actors::domain::image::ImageRecord;
     use muster_actors::domain::timings::Timings;
     use muster_actors::grouping::non_faces::non_faces;
@@ -280,7 +288,8 @@ mod tests {
     use muster_gallery::pages::Faces;
 
     use super::*;
-    use crate::{decisions, groups, pages, schema, write};
+    use crate::{correct, groups, pages, schema, write};
+    use muster_actors::people::{Author, Correction};
 
     /// A photo with a detection for each probability of being a face.
     fn photo(probabilities: &[f32]) -> Commit {
@@ -338,13 +347,12 @@ mod tests {
             schema::migrate(&mut db).unwrap();
             write::commit(&mut db, std::slice::from_ref(&photo)).unwrap()[0].clone().unwrap();
             for &(n, is_face) in &said {
-                decisions::append(&mut db, &gallery, &[Verdict::Face { face: f[n], is_face }]).unwrap();
+                let correction = Correction::Face { faces: [f[n]].into(), is_face };
+                correct::correct(&mut db, &correction, &Author::default()).unwrap();
             }
             let snapshot = groups::snapshot(&mut db, &gallery).unwrap();
-            let words: Vec<_> = snapshot.decisions.iter().map(|Decision { verdict, .. }| verdict.clone()).collect();
-            assert_eq!(words.len(), said.len(), "{words:?}");
             assert_eq!(snapshot.doubted, [f[2], f[3]].into(), "what was read is what was written");
-            let expected = non_faces(&snapshot.doubted, &snapshot.decisions);
+            let expected = non_faces(&snapshot.doubted, &snapshot.facts.are_faces);
             let listed = |which| {
                 let mut ids = BTreeSet::new();
                 faces(&db, which, |face| {

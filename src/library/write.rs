@@ -17,7 +17,7 @@ pub(super) fn gallery_number(db: &Connection, gallery: &GalleryId) -> Result<i64
     Ok(db.prepare_cached("SELECT n FROM galleries WHERE name = ?1")?.query_row([&gallery.0], |row| row.get(0))?)
 }
 
-/// Says that faces, decisions or groups of a gallery changed.
+/// Says that faces, facts or groups of a gallery changed.
 pub(super) fn bump(db: &Connection, gallery: i64) -> Result<(), LibraryError> {
     db.prepare_cached("UPDATE galleries SET generation = generation + 1 WHERE n = ?1")?.execute([gallery])?;
     Ok(())
@@ -43,7 +43,7 @@ pub fn commit(db: &mut Connection, batch: &[Commit]) -> Result<Vec<Result<(), Li
     Ok(outcomes)
 }
 
-fn replace(db: &Connection, Commit { image, faces, .. }: &Commit) -> Result<(), LibraryError> {
+fn replace(db: &Connection, Commit { image, faces, content, .. }: &Commit) -> Result<(), LibraryError> {
     check(image, faces)?;
     let gallery = gallery_number(db, &image.locator.gallery)?;
     let forgotten = tombstones::of_image(db, &image.locator)?;
@@ -60,11 +60,11 @@ fn replace(db: &Connection, Commit { image, faces, .. }: &Commit) -> Result<(), 
     let number: i64 = db
         .prepare_cached(
             "INSERT INTO images (id, gallery, bucket, key, etag, bytes, width, height, orientation, state, reason, \
-             detail, quality, face_count, model, taken_local_ms, taken_offset, picture) VALUES \
-             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18) \
+             detail, quality, face_count, model, taken_local_ms, taken_offset, picture, content) VALUES \
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19) \
              ON CONFLICT (id) DO UPDATE SET etag = ?5, bytes = ?6, width = ?7, height = ?8, orientation = ?9, \
              state = ?10, reason = ?11, detail = ?12, quality = ?13, face_count = ?14, model = ?15, \
-             taken_local_ms = ?16, taken_offset = ?17, picture = ?18 RETURNING n",
+             taken_local_ms = ?16, taken_offset = ?17, picture = ?18, content = ?19 RETURNING n",
         )?
         .query_row(
             params![
@@ -86,6 +86,7 @@ fn replace(db: &Connection, Commit { image, faces, .. }: &Commit) -> Result<(), 
                 image.taken.map(|taken| taken.local_ms),
                 image.taken.and_then(|taken| taken.offset_minutes),
                 image.picture.map(|picture| picture.0.cast_signed()),
+                content,
             ],
             |row| row.get(0),
         )?;

@@ -66,7 +66,14 @@ impl World {
         };
         self.made += 1;
         let id = FaceId(self.rng.random());
-        FaceVector { id, image: ImageId(self.made.to_le_bytes()), embedding, quality, capture: Default::default() }
+        FaceVector {
+            id,
+            image: ImageId(self.made.to_le_bytes()),
+            embedding,
+            quality,
+            capture: Default::default(),
+            place: None,
+        }
     }
 
     /// Faces in shuffled order, and who each one is.

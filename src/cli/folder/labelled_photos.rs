@@ -76,6 +76,7 @@ pub(super) fn labelled(library: &Library, photos: &Path) -> Result<LabelledFaces
             embedding,
             quality: row.quality.overall,
             capture: captures.get(&row.image).copied().unwrap_or_default(),
+            place: None,
         };
         faces.push((face, person));
     }

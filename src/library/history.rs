@@ -1,0 +1,105 @@
+//! The changes that people made, in their order: what is taken back, and what is told of them.
+
+use muster_actors::people::{Author, Change};
+use muster_gallery::history::Entry;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::LibraryError;
+use super::rows::{self, signed};
+
+/// What a forgotten photo or person leaves in the history: that somebody forgot something, and when.
+pub(super) const FORGOTTEN: &str = "forgotten";
+
+/// A change as it is kept.
+pub(super) struct Kept {
+    pub(super) number: u64,
+    pub(super) change: Change,
+    pub(super) is_undone: bool,
+}
+
+/// Appends a change; returns its number.
+pub(super) fn append(db: &Connection, gallery: i64, change: &Change) -> Result<u64, LibraryError> {
+    let body = serde_json::to_string(change).map_err(|error| LibraryError::Broken(error.to_string()))?;
+    let number = db.query_row(
+        "INSERT INTO changes (gallery, number, said, by, at_ms, body) SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, \
+         ?5 FROM changes WHERE gallery = ?1 RETURNING number",
+        params![gallery, change.said, change.author.by, signed(change.author.at_ms), body],
+        |row| rows::unsigned(row, 0),
+    )?;
+    if let Some(undone) = change.undoes {
+        db.execute(
+            "UPDATE changes SET undone_by = ?3 WHERE gallery = ?1 AND number = ?2",
+            params![gallery, signed(undone), signed(number)],
+        )?;
+    }
+    Ok(number)
+}
+
+/// Notes that something was forgotten, and nothing of what.
+pub(super) fn append_forgotten(db: &Connection, gallery: i64, author: &Author) -> Result<u64, LibraryError> {
+    append(db, gallery, &Change { said: FORGOTTEN.to_owned(), author: author.clone(), ..Change::default() })
+}
+
+/// The change with a number, or the last that was not taken back and takes nothing back.
+pub(super) fn find(db: &Connection, gallery: i64, number: Option<u64>) -> Result<Option<Kept>, LibraryError> {
+    let sql = match number {
+        Some(_) => "SELECT number, body, undone_by FROM changes WHERE gallery = ?1 AND number = ?2",
+        None => {
+            "SELECT number, body, undone_by FROM changes WHERE gallery = ?1 AND ?2 IS NULL AND undone_by IS NULL \
+             AND said <> 'undone' ORDER BY number DESC LIMIT 1"
+        }
+    };
+    let mut select = db.prepare_cached(sql)?;
+    let found = select.query_row(params![gallery, number.map(signed)], |row| {
+        let is_undone = row.get::<_, Option<i64>>(2)?.is_some();
+        Ok(Kept { number: rows::unsigned(row, 0)?, change: body(row, 1)?, is_undone })
+    });
+    Ok(found.optional()?)
+}
+
+fn body(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Change> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| rows::damaged(column, error))
+}
+
+/// At most `limit` changes before a number, the last first.
+pub fn list(db: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<Entry>, LibraryError> {
+    let mut select = db.prepare_cached(&format!(
+        "SELECT number, body, undone_by FROM changes WHERE gallery = {} AND (number < ?1 OR ?1 IS NULL) \
+         ORDER BY number DESC LIMIT ?2",
+        super::view::MINE
+    ))?;
+    let entries = select.query_map(params![before.map(signed), signed(limit as u64)], |row| {
+        let undone_by = row.get::<_, Option<i64>>(2)?.map(i64::unsigned_abs);
+        Ok(Entry::new(rows::unsigned(row, 0)?, &body(row, 1)?, undone_by))
+    })?;
+    Ok(entries.collect::<Result<_, _>>()?)
+}
+
+/// Takes faces and persons that were forgotten out of all changes, so that nothing of them is left and no undoing brings
+/// a fact about them back. Returns how many changes named one.
+pub(super) fn scrub(
+    db: &Connection,
+    gallery: i64,
+    ids: &std::collections::BTreeSet<[u8; 16]>,
+) -> Result<u64, LibraryError> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let mut select = db.prepare("SELECT number, body FROM changes WHERE gallery = ?1")?;
+    let all = select.query_map([gallery], |row| Ok((row.get::<_, i64>(0)?, body(row, 1)?)))?;
+    let mut scrubbed = 0;
+    for row in all.collect::<Result<Vec<_>, _>>()? {
+        let (number, change) = row;
+        let without = change.without(|id| ids.contains(id));
+        if without != change {
+            let text = serde_json::to_string(&without).map_err(|error| LibraryError::Broken(error.to_string()))?;
+            db.execute(
+                "UPDATE changes SET body = ?3 WHERE gallery = ?1 AND number = ?2",
+                params![gallery, number, text],
+            )?;
+            scrubbed += 1;
+        }
+    }
+    Ok(scrubbed)
+}
