@@ -1,6 +1,6 @@
 //! Why a command failed, with the exit code that says so.
 
-use muster_actors::grouping::say::SayError;
+use muster_actors::people::CorrectionError;
 use muster_actors::ports::engine::EngineError;
 use muster_actors::ports::index::IndexError;
 
@@ -11,7 +11,7 @@ use muster_evaluation::vectors::VectorsError;
 use muster_http::keys::KeysError;
 use muster_inference::onnx::home::NoHome;
 use muster_inference::onnx::pack::PackError;
-use muster_library::{LibraryError, change::ChangeError};
+use muster_library::{LibraryError, correct::CorrectError};
 
 /// A command failed. The message names the cause and the mend.
 #[derive(Debug, thiserror::Error)]
@@ -85,15 +85,15 @@ pub enum CliError {
     Io(#[from] std::io::Error),
 }
 
-impl From<ChangeError> for CliError {
-    fn from(error: ChangeError) -> Self {
+impl From<CorrectError> for CliError {
+    fn from(error: CorrectError) -> Self {
         match error {
-            ChangeError::Say(SayError::NoGroup(_) | SayError::NoFace(_)) | ChangeError::Nothing => {
-                Self::Missing(error.to_string())
-            }
-            ChangeError::Say(error) => Self::Usage(error.to_string()),
-            ChangeError::Grouping(error) => Self::Grouping(error),
-            ChangeError::Library(error) => Self::Library(error),
+            CorrectError::Correction(CorrectionError::NoGroup(_) | CorrectionError::NoFace(_))
+            | CorrectError::Nothing
+            | CorrectError::NoChange(_) => Self::Missing(error.to_string()),
+            CorrectError::Correction(error) => Self::Usage(error.to_string()),
+            CorrectError::Undo { .. } => Self::Usage(error.to_string()),
+            CorrectError::Library(error) => Self::Library(error),
         }
     }
 }

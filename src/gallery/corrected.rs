@@ -5,6 +5,7 @@ use std::fmt;
 
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::fact::Fact;
+use muster_actors::domain::facts::Facts;
 use muster_actors::domain::gallery::{GroupId, Lineage};
 use muster_actors::domain::person::{BirthDate, Person};
 use muster_actors::people::{Change, Moved, Scene};
@@ -65,6 +66,9 @@ pub struct Corrected {
     pub renamed: Vec<Renamed>,
     /// Faces that are elsewhere.
     pub moved: Vec<Moved>,
+    /// Detections that are faces now, and were none.
+    #[serde(skip)]
+    pub faces_after_all: Vec<FaceId>,
     #[serde(skip)]
     lines: Vec<String>,
 }
@@ -113,7 +117,29 @@ impl Corrected {
         lines.extend(events.iter().map(|event| event_line(event, &before, &after)));
         lines.extend(people.iter().flat_map(detail_lines));
         lines.extend(moves(&change.moved, &before, &after));
-        Self { said: change.said.clone(), change: number, events, people, renamed, moved: change.moved.clone(), lines }
+        let is_face = |facts: &Facts, face: FaceId| match facts.are_faces.get(&face) {
+            Some(said) => *said,
+            None => !scene.doubted.contains(&face),
+        };
+        let spoken = change.edits.iter().flat_map(|edit| edit.before.iter().chain(&edit.after)).flat_map(Fact::faces);
+        let faces_after_all = spoken.filter(|face| !is_face(&scene.facts, *face) && is_face(&facts, *face)).collect();
+        let (said, moved) = (change.said.clone(), change.moved.clone());
+        Self { said, change: number, events, people, renamed, moved, faces_after_all, lines }
+    }
+
+    /// Tells where faces went that the correction had left in no group.
+    pub fn adopted(&mut self, adopted: &[Moved]) {
+        for one in adopted {
+            let known = self.moved.iter_mut().find(|moved| moved.face == one.face);
+            match known {
+                Some(moved) => moved.to = one.to,
+                None => self.moved.push(*one),
+            }
+            if let Some(to) = one.to {
+                self.lines.push(format!("Face {} belongs to {}.", short(one.face), short(to)));
+            }
+        }
+        self.moved.retain(|moved| moved.from != moved.to);
     }
 
     /// Whether any group or person is other than before.

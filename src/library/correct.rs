@@ -101,6 +101,18 @@ fn note(db: &Connection, gallery: i64, scene: &Scene, change: &Change) -> Result
         return Ok(None);
     }
     facts::apply(db, gallery, &change.edits)?;
+    write_moves(db, gallery, change, &scene.groups.keys().copied().collect())?;
+    bump(db, gallery)?;
+    Ok(Some(history::append(db, gallery, change)?))
+}
+
+/// Moves faces, and draws the groups anew that a change touches. `there` are the groups that had faces before.
+pub(super) fn write_moves(
+    db: &Connection,
+    gallery: i64,
+    change: &Change,
+    there: &BTreeSet<GroupId>,
+) -> Result<(), LibraryError> {
     for moved in &change.moved {
         match moved.to {
             Some(to) => db
@@ -120,10 +132,9 @@ fn note(db: &Connection, gallery: i64, scene: &Scene, change: &Change) -> Result
     let homes = change.moved.iter().flat_map(|moved| moved.from.into_iter().chain(moved.to));
     let touched: BTreeSet<GroupId> = persons.chain(homes).collect();
     for id in touched {
-        draw(db, gallery, id, change, !scene.groups.contains_key(&id))?;
+        draw(db, gallery, id, change, !there.contains(&id))?;
     }
-    bump(db, gallery)?;
-    Ok(Some(history::append(db, gallery, change)?))
+    Ok(())
 }
 
 /// Writes a group as its members and its person's record say, or takes it out where it has no members.

@@ -9,6 +9,7 @@
 //!            └─► view ─► people, export, report         forget ─► receipt
 //! ```
 
+pub mod adopt;
 pub mod correct;
 pub mod error;
 pub mod faces;

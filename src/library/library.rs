@@ -61,17 +61,18 @@ impl Library {
         Self::writer(folder)
     }
 
+    /// Opens an existing library for corrections, also while another process indexes into it: SQLite lets one of them
+    /// write at a time, and a correction takes milliseconds.
+    pub fn amend(folder: &Path) -> Result<Self, LibraryError> {
+        let read = Self::read(folder)?;
+        let db = writable(&read.folder)?;
+        Ok(Self { places: read.places, folder: read.folder, db, lock: None })
+    }
+
     fn writer(folder: &Path) -> Result<Self, LibraryError> {
         let folder = folder.canonicalize().map_err(|e| LibraryError::io(folder, &e))?;
         let lock = WriterLock::take(&folder)?;
-        let mut db = connect(&folder, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        // Before anything is written into a file that may not be ours.
-        schema::version(&db)?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
-        db.pragma_update(None, "synchronous", "FULL")?;
-        db.pragma_update(None, "foreign_keys", true)?;
-        // What is deleted is overwritten: see `forget`.
-        db.pragma_update(None, "secure_delete", true)?;
+        let mut db = writable(&folder)?;
         schema::migrate(&mut db)?;
         Ok(Self { places: places(&folder), folder, db, lock: Some(lock) })
     }
@@ -158,6 +159,18 @@ fn connect(folder: &Path, flags: OpenFlags) -> Result<Connection, LibraryError> 
     let path = folder.join(DATABASE);
     let db = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| at(&path, e))?;
     db.busy_timeout(BUSY)?;
+    Ok(db)
+}
+
+fn writable(folder: &Path) -> Result<Connection, LibraryError> {
+    let db = connect(folder, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    // Before anything is written into a file that may not be ours.
+    schema::version(&db)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    // What is deleted is overwritten: see `forget`.
+    db.pragma_update(None, "secure_delete", true)?;
     Ok(db)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::library::{LibraryArgs, group};
+use super::people::author;
 use super::report;
 use crate::cli::CliError;
 use crate::cli::print::print;
@@ -12,16 +13,14 @@ use crate::cli::text::{count, is_id_like, printable, short};
 use muster_gallery::receipt::LibraryReceipt;
 use muster_library::forget::{Target, forget, knows};
 use muster_library::library::REPORT;
-use muster_library::{Library, LibraryError, change, grouping};
+use muster_library::{Library, LibraryError};
 
 /// Forgets a photo, a folder or a group of a library.
 pub fn run(library: &LibraryArgs, target: &Path, json: bool) -> Result<ExitCode, CliError> {
     let mut library = library.write()?;
     let target = self::target(&library, target)?;
     let had_page = library.folder().join(REPORT).exists();
-    let receipt = forget(&mut library, &target)?;
-    let params = grouping::recall(&library)?;
-    change::regroup(&mut library, &|snapshot| grouping::group(snapshot, &params))?;
+    let receipt = forget(&mut library, &target, &author())?;
     if had_page {
         report::write(&library, None)?;
     }

@@ -8,7 +8,6 @@ mod index;
 mod keys;
 mod labelled_photos;
 pub mod library;
-mod not_faces;
 mod outcome;
 mod people;
 mod progress;

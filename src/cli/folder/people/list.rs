@@ -1,0 +1,150 @@
+//! The lists of `muster people`.
+
+use std::collections::HashMap;
+
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::GroupId;
+use muster_gallery::view::FaceRow;
+use muster_library::view::{self, Which};
+use muster_library::{Library, groups};
+use serde_json::{Value, json};
+
+use super::gallery;
+use super::not_faces::aside;
+use crate::cli::CliError;
+use crate::cli::folder::library::group;
+use crate::cli::print::print;
+use crate::cli::text::{count, place, printable, short};
+
+/// Lists people, the largest groups first.
+pub(super) fn people(library: &Library, hidden: bool, json: bool) -> Result<(), CliError> {
+    let mut people = view::people(library.db())?;
+    let all = people.len();
+    people.retain(|person| hidden || !person.is_hidden);
+    let left_out = all - people.len();
+    let totals = view::totals(library.db())?;
+    print(|out| {
+        if json {
+            let list: Vec<Value> = people
+                .iter()
+                .map(|p| {
+                    json!({ "id": p.id, "name": p.name, "faces": p.faces, "photos": p.photos,
+                            "hidden": p.is_hidden, "born": p.born, "notes": p.notes,
+                            "cover": { "face": p.cover, "path": p.cover_path } })
+                })
+                .collect();
+            return Ok(writeln!(out, "{:#}", Value::Array(list))?);
+        }
+        if people.is_empty() {
+            let (faces, photos) = (count(totals.faces, "face"), count(totals.images, "photo"));
+            return Ok(writeln!(out, "No groups yet. {faces} in {photos}.{}", aside(&totals))?);
+        }
+        let width =
+            people.iter().filter_map(|p| p.name.as_ref()).map(|n| n.chars().count()).max().unwrap_or(0).clamp(4, 40);
+        writeln!(out, "{:8}  {:width$}  {:>6}  {:>6}  COVER", "ID", "NAME", "FACES", "PHOTOS")?;
+        for p in &people {
+            let name = printable(p.name.as_deref().unwrap_or("-"));
+            let cover = format!("{} in {}", short(p.cover), printable(&p.cover_path));
+            writeln!(out, "{:8}  {name:width$}  {:>6}  {:>6}  {cover}", short(p.id), p.faces, p.photos)?;
+        }
+        let (groups, alone) = (count(totals.groups, "group"), count(totals.ungrouped, "face"));
+        let hidden = match left_out {
+            0 => String::new(),
+            n => format!(" {n} hidden: `muster people list --hidden`."),
+        };
+        Ok(writeln!(out, "\n{groups}, {alone} in none.{}{hidden}", aside(&totals))?)
+    })
+}
+
+/// Lists faces in no group that may be somebody's.
+pub(super) fn suggestions(library: &mut Library, json: bool) -> Result<(), CliError> {
+    let mut suggested: Vec<_> = groups::suggestions(library.db_mut(), &gallery())?.into_iter().collect();
+    suggested.sort_by(|(a, x), (b, y)| y.probability.total_cmp(&x.probability).then(a.cmp(b)));
+    let mut paths: HashMap<FaceId, String> = HashMap::new();
+    view::faces(library.db(), Which::All, |face| {
+        paths.insert(face.id, face.path);
+        Ok(())
+    })?;
+    let names: HashMap<GroupId, String> =
+        view::people(library.db())?.into_iter().filter_map(|p| Some((p.id, p.name?))).collect();
+    let path = |face: FaceId| paths.get(&face).map(String::as_str).unwrap_or_default();
+    print(|out| {
+        if json {
+            let list: Vec<Value> = suggested
+                .iter()
+                .map(|(face, s)| {
+                    json!({ "face": face, "path": path(*face), "group": s.group, "name": names.get(&s.group),
+                            "probability": s.probability })
+                })
+                .collect();
+            return Ok(writeln!(out, "{:#}", Value::Array(list))?);
+        }
+        if suggested.is_empty() {
+            return Ok(writeln!(out, "No suggestions: no face outside the groups resembles one of them enough.")?);
+        }
+        writeln!(out, "{:8}  {:8}  {:>6}  PHOTO", "FACE", "PERHAPS", "CHANCE")?;
+        for (face, s) in &suggested {
+            let name = names.get(&s.group).map(|name| format!("  {}", printable(name))).unwrap_or_default();
+            let (percent, path) = (s.probability * 100.0, printable(path(*face)));
+            writeln!(out, "{:8}  {:8}  {percent:>5.0}%  {path}{name}", short(*face), short(s.group))?;
+        }
+        Ok(writeln!(out, "\n`muster people merge GROUP FACE` says that they are one person.")?)
+    })
+}
+
+/// Lists the faces of a person, the best first.
+pub(super) fn faces(library: &Library, id: &str, json: bool) -> Result<(), CliError> {
+    let id = group(library, id)?;
+    let mut faces: Vec<FaceRow> = Vec::new();
+    view::faces(library.db(), Which::Group(id), |face| {
+        faces.push(face);
+        Ok(())
+    })?;
+    let name = faces.first().and_then(|face| face.name.clone());
+    let person = view::people(library.db())?.into_iter().find(|p| p.id == id);
+    print(|out| {
+        if json {
+            let list: Vec<Value> = faces
+                .iter()
+                .map(|f| {
+                    json!({ "id": f.id, "path": f.path, "box": f.bbox, "quality": f.quality,
+                            "confirmed": f.is_confirmed })
+                })
+                .collect();
+            let cover = person.as_ref().map(|p| p.cover);
+            let (born, notes) = (person.as_ref().and_then(|p| p.born), person.as_ref().and_then(|p| p.notes.clone()));
+            let hidden = person.as_ref().is_some_and(|p| p.is_hidden);
+            let shown = json!({ "id": id, "name": name, "cover": cover, "hidden": hidden, "born": born, "notes": notes,
+                                "faces": list });
+            return Ok(writeln!(out, "{shown:#}")?);
+        }
+        let photos = person.as_ref().map_or(0, |p| p.photos);
+        let title = name.as_deref().map_or_else(|| "No name".to_owned(), printable);
+        writeln!(out, "{title}  {id}\n{} in {}", count(faces.len() as u64, "face"), count(photos, "photo"))?;
+        if let Some(person) = &person {
+            if let Some(born) = person.born {
+                writeln!(out, "Born {born}")?;
+            }
+            if let Some(notes) = &person.notes {
+                writeln!(out, "{}", printable(notes))?;
+            }
+            if person.is_hidden {
+                writeln!(out, "Hidden: lists leave this person out")?;
+            }
+        }
+        writeln!(out)?;
+        writeln!(out, "{:8}  {:>7}  {:>21}  PHOTO", "FACE", "QUALITY", "BOX")?;
+        for f in &faces {
+            let place = place(&f.bbox);
+            let cover = match (person.as_ref().is_some_and(|p| p.cover == f.id), f.is_confirmed) {
+                (true, true) => "  (cover, confirmed)",
+                (true, false) => "  (cover)",
+                (false, true) => "  (confirmed)",
+                (false, false) => "",
+            };
+            let quality = f.quality.overall * 100.0;
+            writeln!(out, "{:8}  {quality:>6.0}%  {place:>21}  {}{cover}", short(f.id), printable(&f.path))?;
+        }
+        Ok(())
+    })
+}
