@@ -56,10 +56,10 @@ pub trait Album: Send + Sync {
     async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer, by: &str) -> Result<Option<GroupId>, AlbumError>;
     /// Which gallery it is.
     fn gallery(&self) -> GalleryId;
-    /// Forgets all faces of a group.
-    async fn forget_person(&self, id: GroupId) -> Result<Receipt, AlbumError>;
-    /// Forgets a photo.
-    async fn forget_photo(&self, photo: &ImageRow) -> Result<Receipt, AlbumError>;
+    /// Forgets all faces of a group, and the person. `by` is who asks.
+    async fn forget_person(&self, id: GroupId, by: &str) -> Result<Receipt, AlbumError>;
+    /// Forgets a photo. `by` is who asks.
+    async fn forget_photo(&self, photo: &ImageRow, by: &str) -> Result<Receipt, AlbumError>;
     /// Why two faces are together or apart.
     async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, AlbumError>;
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json as Out;
+use axum::{Extension, Json as Out};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use muster_actors::grouping::Params;
 use muster_actors::grouping::identification::Identified;
-use muster_actors::grouping::say::{LONGEST_NAME, SayError};
+use muster_actors::people::CorrectionError;
+use muster_actors::people::correction::LONGEST_NAME;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,6 +17,7 @@ use utoipa_axum::routes;
 use super::body::{Form, FormLimits};
 use super::front::Front;
 use super::gallery::Named;
+use super::guard::Caller;
 use super::people::called;
 use super::problem::Problem;
 use super::recognize::length;
@@ -61,6 +63,7 @@ struct EnrolmentForm {
 async fn enrol(
     State(Enrolments { front, albums }): State<Enrolments>,
     Named(gallery): Named,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<(StatusCode, Out<Person>), Problem> {
     let album = albums.open(gallery).await?;
@@ -72,7 +75,7 @@ async fn enrol(
         return Err(Problem::invalid("the form has no field `name`, or it is empty"));
     }
     if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(SayError::Name.into());
+        return Err(CorrectionError::Name.into());
     }
     if form.photos.is_empty() {
         return Err(Problem::invalid("the form has no field `photo`"));
@@ -87,7 +90,7 @@ async fn enrol(
         photos.push(enrolment::record(&gallery, &bytes, image, faces));
     }
     let newcomer = newcomer(&*album, who, name).await?;
-    let group = album.enrol(photos, newcomer).await?;
+    let group = album.enrol(photos, newcomer, &caller.name).await?;
     let group = group.ok_or_else(|| Problem::broken("an enrolled face is in no group"))?;
     let person = person(&*album, group).await?.ok_or_else(|| Problem::missing("person"))?;
     Ok((StatusCode::CREATED, Out(Person::from(&person))))
@@ -131,6 +134,6 @@ async fn newcomer(album: &dyn Album, who: Vec<Identified>, name: String) -> Resu
         }
     }
     let people = album.people().await?;
-    let same = people.iter().filter(|known| known.name.as_ref() == Some(&name)).map(|known| known.cover).collect();
+    let same = people.iter().filter(|known| known.name.as_ref() == Some(&name)).map(|known| known.id).collect();
     Ok(Newcomer { name, same, others })
 }

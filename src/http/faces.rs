@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json as Out;
+use axum::{Extension, Json as Out};
 use axum::extract::Path;
 use axum::http::{HeaderName, header};
 use muster_actors::domain::face::FaceId;
 use muster_actors::grouping::explain::Explanation;
-use muster_actors::grouping::say::Say;
+use muster_actors::people::{Correction, Member};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +16,8 @@ use utoipa_axum::routes;
 use super::body::{Json, Params};
 use super::cursor::{List, Page};
 use super::gallery::In;
-use super::people::{id, ids, some_faces};
+use super::guard::Caller;
+use super::people::{About, id, ids, some_faces};
 use super::problem::Problem;
 use super::shapes::{Change, Face};
 use muster_gallery::{Album, Albums};
@@ -29,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
         .routes(routes!(crop))
         .routes(routes!(why))
         .routes(routes!(not_same))
+        .routes(routes!(person))
         .routes(routes!(is_face))
 }
 
@@ -121,9 +123,30 @@ struct Pair {
 /// Say that two faces are two people
 #[utoipa::path(post, path = "/v1/faces/not-same", tag = "faces", request_body = Pair,
     responses((status = 200, body = Change)))]
-async fn not_same(In(album): In, Json(pair): Json<Pair>) -> Result<Out<Change>, Problem> {
+async fn not_same(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Json(pair): Json<Pair>,
+) -> Result<Out<Change>, Problem> {
     let face = |text: &str| text.parse().map_err(|_| Problem::invalid("an id has 32 hexadecimal digits"));
-    Ok(Out(album.say(Say::NotSame { a: face(&pair.a)?, b: face(&pair.b)? }).await?.into()))
+    let correction = Correction::NotSame { a: face(&pair.a)?, b: face(&pair.b)? };
+    Ok(Out(album.correct(correction, &caller.name).await?.into()))
+}
+
+/// Make a person of a face that is in no group
+///
+/// Somebody who was seen once gets a name, a date of birth or a note.
+#[utoipa::path(post, path = "/v1/faces/{id}/person", tag = "faces", request_body = About,
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
+async fn person(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Path(face): Path<String>,
+    Json(about): Json<About>,
+) -> Result<Out<Change>, Problem> {
+    let member = Member::Face(row(&*album, &face).await?.id);
+    let correction = Correction::Details { member, details: about.details()? };
+    Ok(Out(album.correct(correction, &caller.name).await?.into()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -141,6 +164,11 @@ struct Judged {
 /// What is no face is in no group and is not counted; `GET /v1/faces?is_face=false` lists it.
 #[utoipa::path(post, path = "/v1/faces/is-face", tag = "faces", request_body = Judged,
     responses((status = 200, body = Change)))]
-async fn is_face(In(album): In, Json(Judged { faces, is_face }): Json<Judged>) -> Result<Out<Change>, Problem> {
-    Ok(Out(album.say(Say::Face { faces: ids(&faces)?, is_face }).await?.into()))
+async fn is_face(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Json(Judged { faces, is_face }): Json<Judged>,
+) -> Result<Out<Change>, Problem> {
+    let correction = Correction::Face { faces: ids(&faces)?, is_face };
+    Ok(Out(album.correct(correction, &caller.name).await?.into()))
 }

@@ -18,6 +18,7 @@ pub mod front;
 mod gallery;
 pub mod guard;
 mod health;
+mod history;
 mod idempotency;
 pub mod jobs;
 pub mod keys;

@@ -1,13 +1,15 @@
 //! People: the groups, their names, and what somebody says of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use axum::Json as Out;
 use axum::extract::Path;
+use axum::{Extension, Json as Out};
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::GroupId;
-use muster_actors::grouping::say::{LONGEST_NAME, Member, Say};
+use muster_actors::domain::person::BirthDate;
+use muster_actors::people::correction::{Details, LONGEST_NAME};
+use muster_actors::people::{Correction, Member};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,6 +18,7 @@ use utoipa_axum::routes;
 use super::body::{Json, Params};
 use super::cursor::{List, Page, cursor};
 use super::gallery::In;
+use super::guard::Caller;
 use super::problem::Problem;
 use super::shapes::{Change, Face, Person};
 use muster_gallery::album::person;
@@ -31,12 +34,14 @@ const IDS: usize = 10_000;
 pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(one, rename, forget))
+        .routes(routes!(one, describe, forget))
         .routes(routes!(faces))
         .routes(routes!(merge))
         .routes(routes!(split))
         .routes(routes!(relocate))
-        .routes(routes!(undo))
+        .routes(routes!(confirm))
+        .routes(routes!(not_person))
+        .routes(routes!(not_one))
 }
 
 /// An id in a path.
@@ -68,6 +73,9 @@ struct Wanted {
     q: Option<String>,
     /// With a name, or without.
     named: Option<bool>,
+    /// Hidden people, too.
+    #[param(default = false)]
+    hidden: Option<bool>,
     /// Items at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
@@ -89,17 +97,53 @@ async fn list(In(album): In, Params(wanted): Params<Wanted>) -> Result<Out<List<
         Some(text) => album.groups_in(text).await?,
         None => BTreeSet::new(),
     };
-    let matches = |person: &&muster_gallery::view::Person| {
+    let is_wanted = |person: &&muster_gallery::view::Person| {
         let named = wanted.named.is_none_or(|named| named == person.name.is_some());
-        let found = text.as_deref().is_none_or(|text| {
-            let name = person.name.as_deref().unwrap_or_default().to_lowercase();
-            name.contains(text) || person.id.to_string().starts_with(text) || seen.contains(&person.id)
-        });
-        named && found
+        named && (wanted.hidden.unwrap_or(false) || !person.is_hidden)
     };
-    let found: Vec<Person> = people.iter().filter(matches).map(Person::from).collect();
-    // Descending by faces, then ascending by id.
-    Ok(Out(page.of(&found, |person| (u64::MAX - person.faces, person.id.to_string()))?))
+    let mut found: Vec<(Rank, Person)> = people
+        .iter()
+        .filter(is_wanted)
+        .filter_map(|person| Some((Rank::of(person, text.as_deref(), &seen)?, Person::from(person))))
+        .collect();
+    // The nearest matches first; among equals descending by faces, then ascending by id, as the people come.
+    found.sort_by_key(|(rank, _)| *rank);
+    let (ranks, found): (Vec<Rank>, Vec<Person>) = found.into_iter().unzip();
+    let rank_of: BTreeMap<GroupId, Rank> = found.iter().map(|person| person.id).zip(ranks).collect();
+    let place = |person: &Person| (rank_of[&person.id] as u8, u64::MAX - person.faces, person.id.to_string());
+    Ok(Out(page.of(&found, place)?))
+}
+
+/// How well a person matches what is looked for, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The text is the name.
+    Name,
+    /// The name begins so.
+    NameBegins,
+    /// A word of the name begins so, or it is somewhere in the name.
+    InName,
+    /// The id begins so.
+    Id,
+    /// A photo's path has the text.
+    Photo,
+}
+
+impl Rank {
+    /// `None` where a person does not match; without a text everybody matches equally.
+    fn of(person: &muster_gallery::view::Person, text: Option<&str>, seen: &BTreeSet<GroupId>) -> Option<Self> {
+        let Some(text) = text else { return Some(Self::Name) };
+        let name = person.name.as_deref().unwrap_or_default().to_lowercase();
+        [
+            (Self::Name, name == text),
+            (Self::NameBegins, name.starts_with(text)),
+            (Self::InName, name.contains(text)),
+            (Self::Id, person.id.to_string().starts_with(text)),
+            (Self::Photo, seen.contains(&person.id)),
+        ]
+        .into_iter()
+        .find_map(|(rank, matches)| matches.then_some(rank))
+    }
 }
 
 /// One person
@@ -111,33 +155,69 @@ async fn one(In(album): In, Path(person): Path<String>) -> Result<Out<Person>, P
     Ok(Out(Person::from(&this(&*album, &person).await?)))
 }
 
+/// What becomes known of a person. What is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Name {
+pub(super) struct About {
     /// An empty one takes the name away.
     #[schema(max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
-    name: String,
+    name: Option<String>,
+    /// Whether lists leave the person out.
+    hidden: Option<bool>,
+    /// `1984`, `1984-05` or `1984-05-17`; an empty one takes it away.
+    #[schema(pattern = "^([0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?)?$")]
+    born: Option<String>,
+    /// An empty one takes the note away.
+    #[schema(max_length = 10000)]
+    notes: Option<String>,
+    /// A face of the person, to show it by.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    cover: Option<String>,
 }
 
-/// Give a person a name
-#[utoipa::path(patch, path = "/v1/people/{id}", tag = "people", request_body = Name,
+impl About {
+    /// It as a correction has it.
+    pub(super) fn details(self) -> Result<Details, Problem> {
+        let born = match self.born.as_deref().map(str::trim) {
+            None => None,
+            Some("") => Some(None),
+            Some(text) => Some(Some(text.parse::<BirthDate>().map_err(|e| Problem::invalid(e.to_string()))?)),
+        };
+        let fault = |_| Problem::invalid("cover is not the id of a face");
+        let cover = self.cover.map(|face| face.parse::<FaceId>().map_err(fault)).transpose()?;
+        let details = Details { name: self.name, cover, is_hidden: self.hidden, born, notes: self.notes };
+        if details == Details::default() {
+            return Err(Problem::invalid("give at least one of name, hidden, born, notes and cover"));
+        }
+        Ok(details)
+    }
+}
+
+/// Give a person a name, a date of birth, a note or a cover, or hide it
+#[utoipa::path(patch, path = "/v1/people/{id}", tag = "people", request_body = About,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
-async fn rename(
+async fn describe(
     In(album): In,
+    Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
-    Json(Name { name }): Json<Name>,
+    Json(about): Json<About>,
 ) -> Result<Out<Change>, Problem> {
-    let group = id(&person, "person")?;
-    Ok(Out(album.say(Say::Name { group, name }).await?.into()))
+    let member = Member::Group(id(&person, "person")?);
+    let correction = Correction::Details { member, details: about.details()? };
+    Ok(Out(album.correct(correction, &caller.name).await?.into()))
 }
 
 /// Forget a person: faces, crops and vectors
 #[utoipa::path(delete, path = "/v1/people/{id}", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Object)))]
-async fn forget(In(album): In, Path(person): Path<String>) -> Result<Out<Receipt>, Problem> {
+async fn forget(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Path(person): Path<String>,
+) -> Result<Out<Receipt>, Problem> {
     // Also one whose faces went before whoever forgot it was done.
     let group = album.group(id(&person, "person")?).await?.ok_or_else(|| Problem::missing("person"))?;
-    Ok(Out(album.forget_person(group).await?))
+    Ok(Out(album.forget_person(group, &caller.name).await?))
 }
 
 /// The faces of a person, the best first
@@ -178,11 +258,15 @@ struct Members {
     ids: Vec<String>,
 }
 
-/// Say that these are one person
+/// Say that these are one person: the first
 #[utoipa::path(post, path = "/v1/people/merge", tag = "people", request_body = Members,
     responses((status = 200, body = Change)))]
-async fn merge(In(album): In, Json(Members { ids: all }): Json<Members>) -> Result<Out<Change>, Problem> {
-    // The order says which id is kept, among groups of one size.
+async fn merge(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Json(Members { ids: all }): Json<Members>,
+) -> Result<Out<Change>, Problem> {
+    // The first keeps its id, name and cover.
     let checked: BTreeSet<GroupId> = ids(&all)?;
     let mut members = Vec::with_capacity(checked.len());
     for text in &all {
@@ -192,7 +276,7 @@ async fn merge(In(album): In, Json(Members { ids: all }): Json<Members>) -> Resu
             None => Member::Face(FaceId(group.0)),
         });
     }
-    Ok(Out(album.say(Say::Merge(members)).await?.into()))
+    Ok(Out(album.correct(Correction::Merge(members), &caller.name).await?.into()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -206,9 +290,14 @@ struct Chosen {
 /// Say that faces of a person are somebody else
 #[utoipa::path(post, path = "/v1/people/{id}/split", tag = "people", request_body = Chosen,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
-async fn split(In(album): In, Path(person): Path<String>, Json(chosen): Json<Chosen>) -> Result<Out<Change>, Problem> {
+async fn split(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Path(person): Path<String>,
+    Json(chosen): Json<Chosen>,
+) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
-    Ok(Out(album.say(Say::Split { group, faces }).await?.into()))
+    Ok(Out(album.correct(Correction::Split { group, faces }, &caller.name).await?.into()))
 }
 
 /// Say that faces, of others or of nobody, are this person
@@ -216,17 +305,62 @@ async fn split(In(album): In, Path(person): Path<String>, Json(chosen): Json<Cho
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn relocate(
     In(album): In,
+    Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
     Json(chosen): Json<Chosen>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
-    Ok(Out(album.say(Say::Move { group, faces }).await?.into()))
+    Ok(Out(album.correct(Correction::Move { group, faces }, &caller.name).await?.into()))
 }
 
-/// Take back what was said last
-#[utoipa::path(post, path = "/v1/undo", tag = "people", responses((status = 200, body = Change)))]
-async fn undo(In(album): In) -> Result<Out<Change>, Problem> {
-    Ok(Out(album.undo().await?.into()))
+/// Say that faces are rightly this person's
+#[utoipa::path(post, path = "/v1/people/{id}/confirm", tag = "people", request_body = Chosen,
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
+async fn confirm(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Path(person): Path<String>,
+    Json(chosen): Json<Chosen>,
+) -> Result<Out<Change>, Problem> {
+    let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
+    Ok(Out(album.correct(Correction::Confirm { group, faces }, &caller.name).await?.into()))
+}
+
+/// Say that faces are not this person
+#[utoipa::path(post, path = "/v1/people/{id}/not-person", tag = "people", request_body = Chosen,
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
+async fn not_person(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Path(person): Path<String>,
+    Json(chosen): Json<Chosen>,
+) -> Result<Out<Change>, Problem> {
+    let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
+    Ok(Out(album.correct(Correction::NotPerson { group, faces }, &caller.name).await?.into()))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Two {
+    /// One person.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    a: String,
+    /// The other person.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    b: String,
+}
+
+/// Say that two groups are two people
+#[utoipa::path(post, path = "/v1/people/not-one", tag = "people", request_body = Two,
+    responses((status = 200, body = Change)))]
+async fn not_one(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Json(Two { a, b }): Json<Two>,
+) -> Result<Out<Change>, Problem> {
+    let group = |text: &str| text.parse::<GroupId>().map_err(|_| Problem::invalid("an id has 32 hexadecimal digits"));
+    let correction = Correction::NotOne { a: group(&a)?, b: group(&b)? };
+    Ok(Out(album.correct(correction, &caller.name).await?.into()))
 }
 
 /// How a person is called in a sentence.

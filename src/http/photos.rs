@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Json as Out;
+use axum::{Extension, Json as Out};
 use axum::extract::{Path, State};
 use muster_actors::domain::image::{ImageId, ImageState};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use super::body::Params;
 use super::cursor::{List, Page, cursor};
 use super::gallery::In;
+use super::guard::Caller;
 use super::people::id;
 use super::problem::Problem;
 use super::shapes::{Face, Photo};
@@ -97,8 +98,12 @@ async fn one(In(album): In, Path(photo): Path<String>) -> Result<Out<Photo>, Pro
 /// Forget a photo: its faces, crops and vectors. The photo itself stays where it is
 #[utoipa::path(delete, path = "/v1/photos/{id}", tag = "photos",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Object)))]
-async fn forget(In(album): In, Path(photo): Path<String>) -> Result<Out<Receipt>, Problem> {
-    Ok(Out(album.forget_photo(&row(&*album, &photo).await?).await?))
+async fn forget(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Path(photo): Path<String>,
+) -> Result<Out<Receipt>, Problem> {
+    Ok(Out(album.forget_photo(&row(&*album, &photo).await?, &caller.name).await?))
 }
 
 /// A set of photos whose faces are grouped together.

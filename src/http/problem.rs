@@ -3,7 +3,8 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use muster_actors::domain::image::Rejection;
-use muster_actors::grouping::say::SayError;
+use muster_actors::people::CorrectionError;
+use muster_actors::people::undo::UndoError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -145,17 +146,18 @@ impl From<LibraryError> for Problem {
     }
 }
 
-impl From<SayError> for Problem {
-    fn from(error: SayError) -> Self {
+impl From<CorrectionError> for Problem {
+    fn from(error: CorrectionError) -> Self {
         let (status, code) = match error {
-            SayError::NoGroup(_) | SayError::NoFace(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
-            SayError::Name => (StatusCode::UNPROCESSABLE_ENTITY, "BAD_NAME"),
-            SayError::Alone => (StatusCode::UNPROCESSABLE_ENTITY, "NOTHING_TO_MERGE"),
-            SayError::NotMember(_) => (StatusCode::CONFLICT, "NOT_MEMBER"),
-            SayError::NoneChosen => (StatusCode::UNPROCESSABLE_ENTITY, "NONE_CHOSEN"),
-            SayError::All => (StatusCode::CONFLICT, "ALL_FACES"),
-            SayError::SameFace => (StatusCode::UNPROCESSABLE_ENTITY, "SAME_FACE"),
-            SayError::Elsewhere { .. } => (StatusCode::CONFLICT, "IN_ANOTHER_GROUP"),
+            CorrectionError::NoGroup(_) | CorrectionError::NoFace(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            CorrectionError::Name => (StatusCode::UNPROCESSABLE_ENTITY, "BAD_NAME"),
+            CorrectionError::Note => (StatusCode::UNPROCESSABLE_ENTITY, "BAD_NOTE"),
+            CorrectionError::Alone => (StatusCode::UNPROCESSABLE_ENTITY, "NOTHING_TO_MERGE"),
+            CorrectionError::NotMember(_) => (StatusCode::CONFLICT, "NOT_MEMBER"),
+            CorrectionError::NoneChosen => (StatusCode::UNPROCESSABLE_ENTITY, "NONE_CHOSEN"),
+            CorrectionError::All => (StatusCode::CONFLICT, "ALL_FACES"),
+            CorrectionError::Same => (StatusCode::UNPROCESSABLE_ENTITY, "SAME_FACE"),
+            CorrectionError::Elsewhere { .. } => (StatusCode::CONFLICT, "IN_ANOTHER_GROUP"),
         };
         Self::new(status, code, error.to_string())
     }
@@ -166,7 +168,14 @@ impl From<AlbumError> for Problem {
         match error {
             AlbumError::NoGallery(_) => Self::missing("gallery"),
             AlbumError::WhichGallery => Self::which_gallery(),
-            AlbumError::Say(error) => error.into(),
+            AlbumError::Correction(error) => error.into(),
+            AlbumError::NoChange(_) => Self::missing("change"),
+            AlbumError::Undo { ref error: UndoError::Overtaken(_), .. } => {
+                Self::new(StatusCode::CONFLICT, "OVERTAKEN", error.to_string())
+            }
+            AlbumError::Undo { ref error: UndoError::Undone | UndoError::Forgotten, .. } => {
+                Self::new(StatusCode::CONFLICT, "CANNOT_UNDO", error.to_string())
+            }
             AlbumError::Nothing => Self::new(StatusCode::CONFLICT, "NOTHING_TO_UNDO", "nothing to take back"),
             AlbumError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "GALLERY_BUSY", error.to_string()).after(5),
             AlbumError::Grouping(error) => Self::broken(error),

@@ -5,11 +5,13 @@ use std::time::Duration;
 use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality as FaceQuality, QualityReason};
 use muster_actors::domain::gallery::{GroupId, Lineage};
 use muster_actors::domain::image::{ImageId, ImageState};
+use muster_actors::domain::person::BirthDate;
 use muster_actors::grouping::identification::{Candidate as Likely, Identified};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use muster_gallery::told::{Moved, Renamed, Told};
+use muster_actors::people::Moved;
+use muster_gallery::corrected::{Corrected, PersonChange, Renamed};
 use muster_gallery::view::{FaceRow, ImageRow, Original, Person as Group};
 use muster_worker::recognition::seen::{Seen, SeenFace};
 
@@ -38,12 +40,19 @@ pub struct Person {
     /// The face that shows it best.
     #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
     pub cover: FaceId,
+    /// Whether lists leave it out.
+    pub hidden: bool,
+    /// The date of birth: `1984`, `1984-05` or `1984-05-17`.
+    #[schema(value_type = Option<String>)]
+    pub born: Option<BirthDate>,
+    /// What somebody noted.
+    pub notes: Option<String>,
 }
 
 impl From<&Group> for Person {
     fn from(group: &Group) -> Self {
-        let Group { id, name, faces, photos, cover, .. } = group.clone();
-        Self { id, name, faces, photos, cover }
+        let Group { id, name, faces, photos, cover, is_hidden, born, notes, .. } = group.clone();
+        Self { id, name, faces, photos, cover, hidden: is_hidden, born, notes }
     }
 }
 
@@ -102,6 +111,8 @@ pub struct Face {
     person: Option<PersonRef>,
     /// Whether it counts as a face: by the last word of a person, else by its probability.
     is_face: bool,
+    /// Whether somebody said that it is its person's.
+    confirmed: bool,
 }
 
 impl From<FaceRow> for Face {
@@ -114,6 +125,7 @@ impl From<FaceRow> for Face {
             quality: Quality::from(&row.quality),
             person: row.group.map(|id| PersonRef { id, name: row.name }),
             is_face: row.is_face,
+            confirmed: row.is_confirmed,
         }
     }
 }
@@ -188,11 +200,17 @@ impl Photo {
 /// A group that came, went or changed its shape.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Change {
-    /// `named`, `merged`, `split`, `moved`, `not-same`, `is-face`, `not-a-face` or `undone`.
-    said: &'static str,
+    /// `named`, `hidden`, `shown`, `described`, `merged`, `split`, `moved`, `confirmed`, `not-this-person`,
+    /// `not-one-person`, `not-same`, `is-face`, `not-a-face`, `enrolled` or `undone`.
+    said: String,
+    /// Its number, by which it is taken back; `null` where it was so already.
+    change: Option<u64>,
     /// Groups that came and went.
     #[schema(value_type = Vec<Object>)]
     events: Vec<Lineage>,
+    /// All people that are other than before, with what they were and what they are.
+    #[schema(value_type = Vec<Object>)]
+    people: Vec<PersonChange>,
     /// Groups that are called otherwise.
     #[schema(value_type = Vec<Object>)]
     renamed: Vec<Renamed>,
@@ -203,11 +221,11 @@ pub struct Change {
     text: String,
 }
 
-impl From<Told> for Change {
-    fn from(told: Told) -> Self {
-        let text = told.to_string();
-        let Told { said, events, renamed, moved, .. } = told;
-        Self { said, events, renamed, moved, text }
+impl From<Corrected> for Change {
+    fn from(corrected: Corrected) -> Self {
+        let text = corrected.to_string();
+        let Corrected { said, change, events, people, renamed, moved, .. } = corrected;
+        Self { said, change, events, people, renamed, moved, text }
     }
 }
 

@@ -50,7 +50,11 @@ pub fn group(library: &Library, text: &str) -> Result<GroupId, CliError> {
         ))),
         several => {
             let ids: Vec<String> = several.iter().map(|person| short(person.id)).collect();
-            Err(CliError::Usage(format!("several people are called {}: say which by id: {}", printable(text), ids.join(", "))))
+            Err(CliError::Usage(format!(
+                "several people are called {}: say which by id: {}",
+                printable(text),
+                ids.join(", ")
+            )))
         }
     }
 }

@@ -6,36 +6,31 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use muster_actors::domain::face::FaceId;
-use muster_actors::domain::gallery::{GalleryId, Group, GroupId};
+use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState};
 use muster_actors::grouping::explain::Explanation;
-use muster_actors::grouping::hold::Spoken;
-use muster_actors::grouping::say::Say;
-use muster_actors::grouping::{Kept, Params};
+use muster_actors::grouping::Params;
+use muster_actors::people::{Author, Correction};
 use muster_actors::ports::faces::Commit;
 use muster_actors::ports::faces::FacesError;
-use muster_actors::ports::index::IndexError;
 use muster_gallery::{ENROLLED, LIBRARY_GALLERY};
 
 use super::kept_copies::KeptCopies;
 use muster_gallery::copies::Copies;
+use muster_gallery::corrected::Corrected;
 use muster_gallery::enrolment::{self, Newcomer};
+use muster_gallery::history::Entry;
 use muster_gallery::pages::Part;
 use muster_gallery::pages::{Faces, Place};
 use muster_gallery::receipt::Receipt;
-use muster_gallery::told::Told;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 use muster_gallery::{Album, AlbumError, Albums};
-use muster_index::FlatFactory;
-use muster_library::change::{self, ChangeError};
+use muster_library::correct::{self, CorrectError};
 use muster_library::forget::{self, Target};
-use muster_library::{Library, LibraryError, SqliteFaces, grouping, groups, tombstones, write};
+use muster_library::{Library, LibraryError, SqliteFaces, adopt, grouping, groups, history, now_ms, tombstones, write};
 use muster_library::{pages, view};
 use muster_worker::recognition::Crowd;
 use parking_lot::Mutex;
-
-/// Numbers in vectors that are kept grouped between corrections: 512 MiB.
-const KEPT: usize = 128 << 20;
 
 /// Everything that is known of photos, faces and people.
 #[derive(Clone)]
@@ -49,7 +44,6 @@ struct Parts {
     /// As they were when another connection committed last.
     copies: Mutex<Option<KeptCopies<i64>>>,
     params: Params,
-    kept: Arc<Kept>,
     crowd: Arc<Crowd>,
 }
 
@@ -72,18 +66,20 @@ fn gallery() -> GalleryId {
     GalleryId(LIBRARY_GALLERY.to_owned())
 }
 
+fn author(by: &str) -> Author {
+    Author { by: by.to_owned(), at_ms: now_ms() }
+}
+
 impl LibraryAlbum {
     /// Over a store that writes, and a reader beside it.
     pub fn new(store: Arc<SqliteFaces>, reader: Library, crowd: Arc<Crowd>) -> Result<Self, LibraryError> {
         let params = grouping::recall(&reader)?;
-        let kept = Arc::new(Kept::new(params.clone(), Arc::new(FlatFactory), KEPT));
         let parts = Parts {
             store,
             reader: Mutex::new(reader),
             people: Mutex::default(),
             copies: Mutex::default(),
             params,
-            kept,
             crowd,
         };
         Ok(Self(Arc::new(parts)))
@@ -102,22 +98,31 @@ impl LibraryAlbum {
     /// Changes something, after what was written before.
     async fn write<R: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Library, change::Regroup<'_>) -> Result<R, ChangeError> + Send + 'static,
+        work: impl FnOnce(&mut Library) -> Result<R, CorrectError> + Send + 'static,
     ) -> Result<R, AlbumError> {
-        let kept = Arc::clone(&self.0.kept);
-        let regroup = move |snapshot| -> Result<_, IndexError> { kept.reconcile(&gallery(), snapshot) };
-        let done = self.0.store.run(move |library| Ok(work(library, &regroup))).get().await;
+        let done = self.0.store.run(move |library| Ok(work(library))).get().await;
         self.0.crowd.changed();
         Ok(done??)
     }
 
-    /// Forgets, and groups what is left anew.
-    async fn forget(&self, target: Target) -> Result<Receipt, AlbumError> {
-        let done = self.write(move |library, regroup| {
-            let receipt = forget::forget(library, &target)?;
-            change::regroup(library, regroup)?;
-            Ok(receipt)
-        });
+    /// Corrects something, and puts faces where they belong that it left in no group.
+    async fn amend(
+        &self,
+        work: impl FnOnce(&mut Library) -> Result<Corrected, CorrectError> + Send + 'static,
+    ) -> Result<Corrected, AlbumError> {
+        let params = self.0.params.clone();
+        self.write(move |library| {
+            let mut corrected = work(library)?;
+            let adopted = adopt::adopt(library.db_mut(), &corrected, &params)?;
+            corrected.adopted(&adopted);
+            Ok(corrected)
+        })
+        .await
+    }
+
+    async fn forget(&self, target: Target, by: &str) -> Result<Receipt, AlbumError> {
+        let author = author(by);
+        let done = self.write(move |library| Ok(forget::forget(library, &target, &author)?));
         Ok(Receipt::Library(done.await?))
     }
 }
@@ -212,16 +217,23 @@ impl Album for LibraryAlbum {
         .await
     }
 
-    async fn say(&self, say: Say) -> Result<Told, AlbumError> {
-        self.write(move |library, regroup| change::say(library, &say, regroup)).await
+    async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, AlbumError> {
+        let author = author(by);
+        self.amend(move |library| correct::correct(library.db_mut(), &correction, &author)).await
     }
 
-    async fn undo(&self) -> Result<Told, AlbumError> {
-        self.write(|library, regroup| change::undo(library, regroup)).await
+    async fn undo(&self, change: Option<u64>, by: &str) -> Result<Corrected, AlbumError> {
+        let author = author(by);
+        self.amend(move |library| correct::take_back(library.db_mut(), change, &author)).await
     }
 
-    async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer) -> Result<Option<GroupId>, AlbumError> {
-        self.write(move |library, regroup| {
+    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<Entry>, AlbumError> {
+        self.read(move |library| history::list(library.db(), before, limit)).await
+    }
+
+    async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer, by: &str) -> Result<Option<GroupId>, AlbumError> {
+        let author = author(by);
+        self.write(move |library| {
             for photo in &photos {
                 tombstones::lift_image(library.db(), &photo.image.locator)?;
             }
@@ -229,11 +241,10 @@ impl Album for LibraryAlbum {
                 outcome?;
             }
             let faces = enrolment::faces(&photos);
-            let verdicts = enrolment::verdicts(&faces, &newcomer);
-            let now = groups::snapshot(library.db_mut(), &gallery())?;
-            let after = change::note(library, now, &verdicts, &Spoken::default(), regroup)?;
-            let is_home = |group: &Group| faces.first().is_some_and(|face| group.faces.contains(face));
-            Ok(after.partition.groups.into_iter().find(is_home).map(|group| group.id))
+            let Some(correction) = enrolment::correction(&faces, &newcomer) else { return Ok(None) };
+            correct::correct(library.db_mut(), &correction, &author)?;
+            let first = faces.first().map(|face| pages::face(library.db(), *face)).transpose()?;
+            Ok(first.flatten().and_then(|face| face.group))
         })
         .await
     }
@@ -242,19 +253,19 @@ impl Album for LibraryAlbum {
         gallery()
     }
 
-    async fn forget_person(&self, id: GroupId) -> Result<Receipt, AlbumError> {
-        self.forget(Target::Group(id)).await
+    async fn forget_person(&self, id: GroupId, by: &str) -> Result<Receipt, AlbumError> {
+        self.forget(Target::Group(id), by).await
     }
 
-    async fn forget_photo(&self, photo: &ImageRow) -> Result<Receipt, AlbumError> {
-        self.forget(match photo.bucket.as_str() {
+    async fn forget_photo(&self, photo: &ImageRow, by: &str) -> Result<Receipt, AlbumError> {
+        let target = match photo.bucket.as_str() {
             ENROLLED => Target::Image(photo.id),
             bucket => {
                 let path = self.0.store.places().path(bucket, &photo.key);
                 Target::Path(path.map_err(|error| LibraryError::Broken(error.to_string()))?)
             }
-        })
-        .await
+        };
+        self.forget(target, by).await
     }
 
     async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, AlbumError> {

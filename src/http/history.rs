@@ -1,0 +1,102 @@
+//! What was said of people, and taking it back.
+
+use std::sync::Arc;
+
+use axum::{Extension, Json as Out};
+use muster_gallery::Albums;
+use muster_gallery::history::Entry;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::body::Params;
+use super::gallery::In;
+use super::guard::Caller;
+use super::problem::Problem;
+use super::shapes::Change;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(undo))
+}
+
+/// One change.
+#[derive(Debug, Serialize, ToSchema)]
+struct Said {
+    /// Its number, by which it is taken back.
+    change: u64,
+    /// `named`, `merged`, `split`, …; or `forgotten`, which cannot be taken back.
+    said: String,
+    /// Who said it: the name of a key, or an address.
+    by: String,
+    /// When, in milliseconds since 1970 (UTC).
+    at_ms: u64,
+    /// What changed, in a few words.
+    summary: String,
+    /// The number of the change that this one takes back.
+    undoes: Option<u64>,
+    /// The number of the change that took this one back.
+    undone_by: Option<u64>,
+}
+
+impl From<Entry> for Said {
+    fn from(Entry { change, said, by, at_ms, summary, undoes, undone_by }: Entry) -> Self {
+        Self { change, said, by, at_ms, summary, undoes, undone_by }
+    }
+}
+
+/// The changes, the last first.
+#[derive(Debug, Serialize, ToSchema)]
+struct Changes {
+    items: Vec<Said>,
+    /// `before` of the next page; `null` where there is none.
+    next: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Before {
+    /// Only changes with smaller numbers.
+    #[param(minimum = 1)]
+    before: Option<u64>,
+    /// Items at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<usize>,
+}
+
+/// What was said, the last first
+#[utoipa::path(get, path = "/v1/history", tag = "people", params(Before), responses((status = 200, body = Changes)))]
+async fn list(In(album): In, Params(Before { before, limit }): Params<Before>) -> Result<Out<Changes>, Problem> {
+    let limit = limit.unwrap_or(50);
+    if !(1..=500).contains(&limit) || before.is_some_and(|before| i64::try_from(before).is_err()) {
+        return Err(Problem::invalid("limit is 1 to 500, and before the number of a change"));
+    }
+    let mut entries = album.history(before, limit + 1).await?;
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = entries.last().filter(|_| more).map(|last| last.change);
+    Ok(Out(Changes { items: entries.into_iter().map(Said::from).collect(), next }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    /// The number of the change; the last that was not taken back where none is given.
+    #[param(minimum = 1)]
+    change: Option<u64>,
+}
+
+/// Take a change back
+#[utoipa::path(post, path = "/v1/undo", tag = "people", params(Which), responses((status = 200, body = Change)))]
+async fn undo(
+    In(album): In,
+    Extension(caller): Extension<Caller>,
+    Params(Which { change }): Params<Which>,
+) -> Result<Out<Change>, Problem> {
+    if change.is_some_and(|change| i64::try_from(change).is_err()) {
+        return Err(Problem::missing("change"));
+    }
+    Ok(Out(album.undo(change, &caller.name).await?.into()))
+}
