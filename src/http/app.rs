@@ -58,11 +58,7 @@ fn common() -> OpenApiRouter<Arc<Front>> {
 
 /// What a service that knows people answers too.
 fn known() -> OpenApiRouter<Arc<dyn Albums>> {
-    OpenApiRouter::new()
-        .merge(people::routes())
-        .merge(history::routes())
-        .merge(faces::routes())
-        .merge(photos::routes())
+    OpenApiRouter::new().merge(people::routes()).merge(history::routes()).merge(faces::routes()).merge(photos::routes())
 }
 
 /// The service, and its description at `/openapi.json`.

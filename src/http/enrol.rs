@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json as Out};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json as Out};
 use muster_actors::grouping::Params;
 use muster_actors::grouping::identification::Identified;
 use muster_actors::people::CorrectionError;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json as Out};
 use axum::extract::Path;
 use axum::http::{HeaderName, header};
+use axum::{Extension, Json as Out};
 use muster_actors::domain::face::FaceId;
 use muster_actors::grouping::explain::Explanation;
 use muster_actors::people::{Correction, Member};

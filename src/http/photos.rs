@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json as Out};
 use axum::extract::{Path, State};
+use axum::{Extension, Json as Out};
 use muster_actors::domain::image::{ImageId, ImageState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

@@ -170,11 +170,12 @@ impl From<AlbumError> for Problem {
             AlbumError::WhichGallery => Self::which_gallery(),
             AlbumError::Correction(error) => error.into(),
             AlbumError::NoChange(_) => Self::missing("change"),
-            AlbumError::Undo { ref error: UndoError::Overtaken(_), .. } => {
-                Self::new(StatusCode::CONFLICT, "OVERTAKEN", error.to_string())
-            }
-            AlbumError::Undo { ref error: UndoError::Undone | UndoError::Forgotten, .. } => {
-                Self::new(StatusCode::CONFLICT, "CANNOT_UNDO", error.to_string())
+            AlbumError::Undo { error: ref why, .. } => {
+                let code = match why {
+                    UndoError::Overtaken(_) => "OVERTAKEN",
+                    UndoError::Undone | UndoError::Forgotten => "CANNOT_UNDO",
+                };
+                Self::new(StatusCode::CONFLICT, code, error.to_string())
             }
             AlbumError::Nothing => Self::new(StatusCode::CONFLICT, "NOTHING_TO_UNDO", "nothing to take back"),
             AlbumError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "GALLERY_BUSY", error.to_string()).after(5),
