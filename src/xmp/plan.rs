@@ -15,6 +15,8 @@ pub(crate) struct RegionPlan<'d> {
     pub(crate) add: Vec<&'d Region>,
     /// Regions that stay in the list.
     pub(crate) kept: Vec<&'d Region>,
+    /// Whether regions stay that muster wrote before.
+    pub(crate) keeps_ours: bool,
     /// Whether regions stay that are not among the wanted ones.
     pub(crate) keeps_others: bool,
     /// Whether the list loses all that it has and gets nothing.
@@ -52,6 +54,7 @@ impl<'d> RegionPlan<'d> {
                 (_, None) => plan.keeps_others = true,
                 _ => {}
             }
+            plan.keeps_ours |= is_ours;
             plan.kept.extend(&listed.region);
         }
         plan.empties = !plan.remove.is_empty() && plan.remove.len() == listing.regions.len() && plan.add.is_empty();

@@ -6,7 +6,7 @@ use crate::document::{Document, ElementId, decode};
 use crate::edits::Edits;
 use crate::fragment::{Fragment, attribute, declarations};
 use crate::limits::{check_bytes, check_count};
-use crate::listing::Schema;
+use crate::listing::{Listing, Schema};
 use crate::name::clean_name;
 use crate::namespace::Namespace;
 use crate::parser::parse;
@@ -108,26 +108,8 @@ impl Update<'_> {
             return Ok(());
         }
         let mut added = Vec::new();
-        if schema == Schema::Mwg {
-            let ours = (names.stored.width, names.stored.height);
-            match &listing.dimensions {
-                Some(dimensions) => {
-                    let other = dimensions.size.filter(|theirs| !show_the_same(*theirs, ours));
-                    if let (Some(theirs), true) = (other, plan.keeps_others) {
-                        return Err(XmpError::OtherDimensions { theirs, ours });
-                    }
-                    if dimensions.size != Some(ours) || !dimensions.in_pixels {
-                        let around = document.element(dimensions.element).parent.unwrap_or(property);
-                        let text = mwg::dimensions(names.stored, &self.declarations(around, schema));
-                        self.edits.replace(document.element(dimensions.element).span(), text);
-                    }
-                }
-                None => {
-                    let mut line = Fragment::default();
-                    line.line(0, mwg::dimensions(names.stored, &self.declarations(body.unwrap_or(property), schema)));
-                    added.push(line);
-                }
-            }
+        if schema == Schema::Mwg && (plan.keeps_ours || !plan.add.is_empty()) {
+            added.extend(self.size(&listing, &plan, names, body.unwrap_or(property))?);
         }
         for (listed, region) in &plan.moved {
             let place = schema.place(region, &self.declarations(listed.around, schema));
@@ -148,6 +130,32 @@ impl Update<'_> {
             self.edits.append(document, body, &added);
         }
         Ok(())
+    }
+
+    /// Corrects the size that regions were written for. Returns it as a field where the list has none.
+    fn size(
+        &mut self,
+        listing: &Listing,
+        plan: &RegionPlan<'_>,
+        names: &PhotoNames<'_>,
+        body: ElementId,
+    ) -> Result<Option<Fragment>, XmpError> {
+        let ours = (names.stored.width, names.stored.height);
+        let Some(found) = &listing.dimensions else {
+            let mut line = Fragment::default();
+            line.line(0, mwg::dimensions(names.stored, &self.declarations(body, Schema::Mwg)));
+            return Ok(Some(line));
+        };
+        let other = found.size.filter(|theirs| !show_the_same(*theirs, ours));
+        if let (Some(theirs), true) = (other, plan.keeps_others) {
+            return Err(XmpError::OtherDimensions { theirs, ours });
+        }
+        if found.size != Some(ours) || !found.in_pixels {
+            let element = self.document.element(found.element);
+            let declarations = self.declarations(element.parent.unwrap_or(body), Schema::Mwg);
+            self.edits.replace(element.span(), mwg::dimensions(names.stored, &declarations));
+        }
+        Ok(None)
     }
 
     fn people(&mut self) -> Result<(), XmpError> {

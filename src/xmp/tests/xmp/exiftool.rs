@@ -212,6 +212,11 @@ fn exiftool_finds_our_packets_in_pictures_and_we_find_its() {
         assert!(found.regions.len() == 1 && found.regions[0].overlap(&region) > 0.99, "{found:?}");
         assert_eq!(write_image(&bytes, &names), Ok(None), "the same names change nothing");
     }
+    // What ExifTool writes into a HEIC is read as well.
+    let heic = folder.path().join("photo.heic");
+    fs::write(&heic, include_bytes!("../../../../tests/fixtures/quarters.heic")).unwrap();
+    exiftool(&["-q", "-overwrite_original", "-XMP-iptcExt:PersonInImage=Bo"], std::slice::from_ref(&heic));
+    assert_eq!(read_image(&fs::read(&heic).unwrap()).unwrap().people, ["Bo"]);
     let extended = packet("<dc:note>x</dc:note>");
     let sidecar = folder.path().join("note.xmp");
     fs::write(&sidecar, write_sidecar(Some(extended.as_bytes()), &names).unwrap().unwrap()).unwrap();
