@@ -8,7 +8,7 @@ PHOTOS       := $(CACHE)/photos
 export MUSTER_HOME   ?= $(abspath $(CACHE)/muster)
 export MUSTER_PHOTOS ?= $(abspath $(PHOTOS))
 export MUSTER_VENV   ?= $(abspath $(VENV))
-APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4 chromium mmdebstrap
+APT          := build-essential cmake nasm libopenblas-openmp-dev libheif1 python3-venv redis-server libcurl4 chromium mmdebstrap libimage-exiftool-perl
 # The program without a fleet, as a debug build: the fastest to build, and fast enough for the demo. It has a folder of its own,
 # so that neither the demo nor the tests replace the other's program.
 FOLDER       := target/folder/debug/muster
@@ -18,7 +18,7 @@ MUSTER       := target/debug/muster
 RELEASED     := target/release/muster
 # Where a storm takes place.
 STORM        := --photos $(PHOTOS)/gallery --servers '$(VENV)/bin/python tests/stack/stack.py'
-UNIT         := structure chaos cutover devices faults fleet layers pipeline scaler
+UNIT         := structure chaos cutover devices faults fleet layers pipeline scaler xmp
 FUZZED       := header exif jpeg png webp heif message split sibling manifest model wheel settings trace memory cutover key library
 STEADY        = $(MUSTER) soak $(STORM) --minutes 5 --rate 4 --report $(CACHE)/soak > $(CACHE)/soak.txt 2>&1
 SHELL        := /bin/bash

@@ -7,13 +7,14 @@ use serde_json::Value;
 
 /// Each crate, and those of ours that it may depend on. docs/architecture.md shows the same table to people; the reasons are in
 /// docs/adr/0018-the-crates-of-src.md.
-const CRATES: [(&str, &[&str]); 16] = [
+const CRATES: [(&str, &[&str]); 17] = [
     ("muster-actors", &[]),
     ("muster-config", &["actors"]),
     ("muster-vision", &["actors"]),
     ("muster-index", &["actors"]),
     ("muster-gallery", &["actors"]),
     ("muster-evaluation", &["actors"]),
+    ("muster-xmp", &[]),
     ("muster-inference", &["actors", "config", "evaluation", "index", "vision"]),
     ("muster-library", &["actors", "config", "gallery", "index", "inference"]),
     ("muster-aws", &["actors", "config"]),

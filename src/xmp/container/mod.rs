@@ -1,0 +1,109 @@
+//! XMP packets in image files.
+
+mod heif;
+mod jpeg;
+mod png;
+mod webp;
+
+use std::fmt;
+
+use crate::XmpError;
+use crate::limits::check_bytes;
+
+/// A kind of image file that XMP is found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// JPEG.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// WebP.
+    WebP,
+    /// HEIC, HEIF and AVIF.
+    Heif,
+}
+
+impl fmt::Display for ImageFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Heif => "HEIC",
+        })
+    }
+}
+
+impl ImageFormat {
+    /// Finds the kind of an image by its first bytes.
+    fn of(image: &[u8]) -> Result<Self, XmpError> {
+        if image.starts_with(&[0xFF, 0xD8]) {
+            Ok(Self::Jpeg)
+        } else if image.starts_with(png::SIGNATURE) {
+            Ok(Self::Png)
+        } else if image.starts_with(b"RIFF") && image.get(8..12) == Some(b"WEBP") {
+            Ok(Self::WebP)
+        } else if heif::is_heif(image) {
+            Ok(Self::Heif)
+        } else {
+            Err(XmpError::UnknownFormat)
+        }
+    }
+}
+
+/// The XMP of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The packet.
+    pub main: Vec<u8>,
+    /// What did not fit into one segment of a JPEG: a second packet with further properties.
+    pub extended: Option<Vec<u8>>,
+}
+
+/// Finds the XMP packet of a JPEG, PNG, WebP or HEIC image.
+///
+/// # Errors
+/// `UnknownFormat`, `DamagedImage`, `TooLarge`.
+pub fn find_packet(image: &[u8]) -> Result<Option<Packet>, XmpError> {
+    let alone = |main: Vec<u8>| Packet { main, extended: None };
+    let packet = match ImageFormat::of(image)? {
+        ImageFormat::Jpeg => jpeg::find(image)?,
+        ImageFormat::Png => png::find(image)?.map(alone),
+        ImageFormat::WebP => webp::find(image)?.map(alone),
+        ImageFormat::Heif => heif::find(image)?.map(alone),
+    };
+    if let Some(packet) = &packet {
+        check_bytes(packet.main.len())?;
+    }
+    Ok(packet)
+}
+
+/// Returns the image with another XMP packet, or with `None` without one. All other bytes, pixels
+/// and metadata, stay as they are; of a WebP only the flag for XMP and the file's length change.
+///
+/// # Errors
+/// `UnknownFormat`, `DamagedImage`; `CannotEmbed` for HEIC, whose packet would move the pixels, for
+/// a JPEG of several pictures, which refer to each other by their places, and for a packet that is
+/// too large for a JPEG segment.
+pub fn embed_packet(image: &[u8], packet: Option<&[u8]>) -> Result<Vec<u8>, XmpError> {
+    check_bytes(packet.map_or(0, <[u8]>::len))?;
+    match ImageFormat::of(image)? {
+        ImageFormat::Jpeg => jpeg::embed(image, packet),
+        ImageFormat::Png => png::embed(image, packet),
+        ImageFormat::WebP => webp::embed(image, packet),
+        format @ ImageFormat::Heif => {
+            let reason = "the items of a HEIC refer to each other by their places in the file";
+            Err(XmpError::CannotEmbed { format, reason })
+        }
+    }
+}
+
+/// Reads a number of at most eight bytes, the most significant first.
+fn big_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// Returns the bytes with a part of them replaced.
+fn replaced(bytes: &[u8], span: std::ops::Range<usize>, by: &[u8]) -> Vec<u8> {
+    [&bytes[..span.start], by, &bytes[span.end..]].concat()
+}

@@ -1,0 +1,54 @@
+//! Reads the names of people from XMP.
+
+use crate::container::find_packet;
+use crate::limits::check_count;
+use crate::listing::Schema;
+use crate::parser::{parse, text};
+use crate::people;
+use crate::{FoundNames, XmpError};
+
+/// Reads the names in a sidecar file or an XMP packet.
+///
+/// Regions of the Metadata Working Group win over Microsoft's: of these only faces are taken that
+/// have another name and another place. Names that are empty or longer than `MAX_NAME_CHARS` are
+/// passed over, and so are regions without an area in the image.
+///
+/// # Errors
+/// `TooLarge`, `TooManyRegions`, `NotUtf8`, `Malformed`, `DocumentType`, `Entity`, `TooComplex`,
+/// `NoRdf`.
+pub fn read_packet(packet: &[u8]) -> Result<FoundNames, XmpError> {
+    // Some programs end a packet with zeros, which XML does not have.
+    let end = packet.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let document = parse(text(&packet[..end])?)?;
+    let rdf = document.rdf()?;
+    let listings = |schema: Schema| {
+        let (namespace, local) = schema.property();
+        let elements = document.property(rdf, namespace, local).into_iter().filter_map(|value| value.element());
+        elements.map(|element| schema.read(&document, element)).collect::<Vec<_>>()
+    };
+    let mut found = FoundNames::default();
+    for listing in listings(Schema::Mwg) {
+        found.applied_to = found.applied_to.or(listing.dimensions.and_then(|dimensions| dimensions.size));
+        check_count(found.regions.len() + listing.regions.len())?;
+        found.regions.extend(listing.regions.into_iter().filter_map(|listed| listed.region));
+    }
+    let windows: Vec<_> = listings(Schema::Microsoft).into_iter().flat_map(|listing| listing.regions).collect();
+    check_count(found.regions.len() + windows.len())?;
+    found.add_regions(windows.into_iter().filter_map(|listed| listed.region).collect());
+    found.people = people::read(&document, rdf);
+    check_count(found.people.len())?;
+    Ok(found.without_doubles())
+}
+
+/// Reads the names in the XMP of a JPEG, PNG, WebP or HEIC image. An image without XMP has none.
+///
+/// # Errors
+/// Those of [`read_packet`], `UnknownFormat` and `DamagedImage`.
+pub fn read_image(image: &[u8]) -> Result<FoundNames, XmpError> {
+    let Some(packet) = find_packet(image)? else { return Ok(FoundNames::default()) };
+    let main = read_packet(&packet.main)?;
+    match packet.extended {
+        Some(extended) => Ok(main.merge(read_packet(&extended)?)),
+        None => Ok(main),
+    }
+}
