@@ -43,6 +43,13 @@ pub fn undo(scene: &Scene, change: &Change, number: u64, author: &Author) -> Res
             draft.put(moved.face, moved.from);
         }
     }
+    // What is no face by what is left is in no group.
+    for face in scene.places.keys() {
+        let said = draft.facts.are_faces.get(face).copied();
+        if !said.unwrap_or(!scene.doubted.contains(face)) {
+            draft.put(*face, None);
+        }
+    }
     draft.follow_facts();
     Ok(Change { undoes: Some(number), ..draft.finish("undone") })
 }

@@ -32,6 +32,7 @@ mod scene;
 pub mod schema;
 mod stamp;
 pub mod tombstones;
+pub mod travel;
 pub mod view;
 pub mod write;
 

@@ -10,5 +10,6 @@ mod models;
 mod moments;
 mod non_faces;
 mod parsers;
+mod persons;
 #[path = "../support/mod.rs"]
 mod support;

@@ -16,7 +16,7 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("muster-evaluation", &["actors"]),
     ("muster-xmp", &[]),
     ("muster-inference", &["actors", "config", "evaluation", "index", "vision"]),
-    ("muster-library", &["actors", "config", "gallery", "index", "inference"]),
+    ("muster-library", &["actors", "config", "gallery", "index", "inference", "xmp"]),
     ("muster-aws", &["actors", "config"]),
     ("muster-stores", &["actors", "aws", "config", "gallery"]),
     ("muster-telemetry", &["actors", "aws", "config"]),
@@ -45,7 +45,7 @@ const CRATES: [(&str, &[&str]); 17] = [
 ];
 
 /// What the program over a folder alone depends on; all else of ours is behind a feature.
-const FOLDER: [&str; 7] = ["actors", "config", "evaluation", "gallery", "inference", "library", "vision"];
+const FOLDER: [&str; 8] = ["actors", "config", "evaluation", "gallery", "inference", "library", "vision", "xmp"];
 
 /// Edges between crates of ours that no row of `allowed` has, and rows without a crate.
 fn faults(allowed: &[(&str, &[&str])], found: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {

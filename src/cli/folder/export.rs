@@ -11,11 +11,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::library::LibraryArgs;
+use super::names;
 use crate::cli::CliError;
 use crate::cli::print::output;
 use muster_actors::domain::image::ImageId;
 use muster_gallery::copies::{Copies, Photo};
 use muster_gallery::view::{FaceRow, ImageRow};
+use muster_library::travel::Place;
 use muster_library::view::{self, Which};
 use muster_library::{Library, LibraryError};
 
@@ -30,13 +32,29 @@ EXIF data or else by its name; `copy_of` is the path of the photo that it is a s
 
 Examples:
   muster export --csv > faces.csv
+  muster export --xmp                          names for digiKam, Lightroom, Windows and others
   muster export --json --output faces.json --embeddings faces.npy")]
 pub struct Args {
     #[command(flatten)]
     library: LibraryArgs,
     /// One line a face
-    #[arg(long, conflicts_with = "json", required_unless_present_any = ["json", "embeddings"])]
+    #[arg(long, conflicts_with = "json", required_unless_present_any = ["json", "embeddings", "xmp"])]
     csv: bool,
+    /// Write the names of people into a sidecar file beside each photo: `photo.jpg.xmp`
+    #[arg(long, conflicts_with_all = ["csv", "json", "embeddings", "output"])]
+    xmp: bool,
+    /// With --xmp: write the names into photos instead; say which by --copies or --overwrite-originals
+    #[arg(long, requires = "xmp")]
+    embed: bool,
+    /// With --embed: into copies of the photos, in this folder
+    #[arg(long, value_name = "DIR", requires = "embed", conflicts_with = "overwrite_originals")]
+    copies: Option<PathBuf>,
+    /// With --xmp: print what was done as JSON
+    #[arg(long, requires = "xmp")]
+    json_summary: bool,
+    /// With --embed: into the photos themselves
+    #[arg(long, requires = "embed")]
+    overwrite_originals: bool,
     /// One object: images, faces, groups, and what could not be used
     #[arg(long)]
     json: bool,
@@ -51,6 +69,18 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode, CliError> {
+        if self.xmp {
+            let place = match (self.embed, self.copies, self.overwrite_originals) {
+                (false, ..) => Place::Sidecars,
+                (true, Some(folder), _) => Place::Copies(folder),
+                (true, None, true) => Place::Originals,
+                (true, None, false) => {
+                    let text = "--embed changes photos: add --copies DIR to write copies, or --overwrite-originals";
+                    return Err(CliError::Usage(text.to_owned()));
+                }
+            };
+            return names::export(&mut self.library.amend()?, &place, self.json_summary);
+        }
         let mut library = self.library.read()?;
         // One moment for all parts, also while somebody indexes.
         library.db_mut().execute_batch("BEGIN").map_err(LibraryError::from)?;

@@ -8,6 +8,7 @@ mod index;
 mod keys;
 mod labelled_photos;
 pub mod library;
+mod names;
 mod outcome;
 mod people;
 mod progress;
@@ -31,6 +32,8 @@ pub enum Command {
     People(people::Args),
     /// Every face with its box, quality and person
     Export(export::Args),
+    /// Take over the names that other programs wrote into photos or beside them
+    Import(names::Args),
     /// Write the page of people
     Report(report::Args),
     /// Score groups by labels, beside those of other programs
@@ -47,6 +50,7 @@ impl Command {
             Self::Index(args) => args.run(layers),
             Self::People(args) => args.run(),
             Self::Export(args) => args.run(),
+            Self::Import(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Evaluate(args) => args.run(layers),
             #[cfg(feature = "serve")]

@@ -1,0 +1,96 @@
+//! Names that travel: `muster export --xmp` and `muster import`.
+
+use std::process::ExitCode;
+
+use muster_library::Library;
+use muster_library::travel::{self, Place};
+use serde_json::json;
+
+use super::library::LibraryArgs;
+use super::people::author;
+use crate::cli::CliError;
+use crate::cli::print::print;
+use crate::cli::text::{count, printable};
+
+/// Arguments of `muster import`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Reads names that other programs wrote in or beside the photos of the library: XMP regions of the Metadata Working
+Group and of Microsoft, PersonInImage, tags of digiKam and Lightroom, and Picasa's .picasa.ini. Where a region lies
+on a face that was found, the face is confirmed as that person. Index the photos first.
+
+Examples:
+  muster index ~/Pictures && muster import --xmp --library ~/Pictures
+  muster people undo 12                        takes back what one name brought")]
+pub struct Args {
+    #[command(flatten)]
+    library: LibraryArgs,
+    /// From XMP sidecar files, the photos themselves, and Picasa's files
+    #[arg(long, required = true)]
+    xmp: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<ExitCode, CliError> {
+        let imported = travel::import(&mut self.library.amend()?, &author())?;
+        print(|out| {
+            if self.json {
+                return Ok(writeln!(out, "{:#}", json!(imported))?);
+            }
+            let people = imported.people.len() as u64;
+            writeln!(
+                out,
+                "{} confirmed as {}; {} had their person already. Names were found in {}.",
+                count(imported.faces, "face"),
+                count(people, "person").replace("persons", "people"),
+                imported.known,
+                count(imported.photos, "photo")
+            )?;
+            for (name, faces) in &imported.people {
+                writeln!(out, "  {:<30} {}", printable(name), count(*faces, "face"))?;
+            }
+            for (what, list) in [
+                ("No face was found for", &imported.without_face),
+                ("Confirmed as somebody else", &imported.contradicted),
+            ] {
+                for one in list {
+                    writeln!(out, "{what}: {} in {}", printable(&one.name), printable(&one.path))?;
+                }
+            }
+            for failed in &imported.failed {
+                writeln!(out, "Not read: {}: {}", printable(&failed.path), printable(&failed.reason))?;
+            }
+            if let (Some(first), Some(last)) = (imported.changes.first(), imported.changes.last()) {
+                writeln!(out, "These are changes {first} to {last}: `muster people undo NUMBER` takes one back.")?;
+            }
+            Ok(())
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// `muster export --xmp`.
+pub(super) fn export(library: &mut Library, place: &Place, json: bool) -> Result<ExitCode, CliError> {
+    let exported = travel::export(library, place)?;
+    print(|out| {
+        if json {
+            return Ok(writeln!(out, "{:#}", json!(exported))?);
+        }
+        writeln!(
+            out,
+            "{} written, {} unchanged, {} deleted because nothing but old names was in it.",
+            count(exported.written, "file"),
+            exported.unchanged,
+            exported.deleted
+        )?;
+        for failed in &exported.failed {
+            writeln!(out, "Not written: {}: {}", printable(&failed.path), printable(&failed.reason))?;
+        }
+        Ok(())
+    })?;
+    Ok(if exported.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}

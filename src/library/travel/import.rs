@@ -1,0 +1,196 @@
+//! Reads names that other programs wrote: in sidecar files, in the photos, in Picasa's `.picasa.ini`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::GroupId;
+use muster_actors::people::{Author, Correction};
+use muster_xmp::{FoundNames, MAX_PACKET_BYTES, Region, read_image, read_packet, read_picasa_ini};
+use rusqlite::OptionalExtension;
+use serde::Serialize;
+
+use super::export::Failed;
+use super::photo::{Photo, photos, upright_box};
+use crate::correct::{CorrectError, correct};
+use crate::{Library, LibraryError, rows, view};
+
+/// A region and a face that share less of their union are not one face.
+const LEAST_OVERLAP: f64 = 0.3;
+
+/// What an import came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// Photos in which names were found.
+    pub photos: u64,
+    /// Faces that were given a person.
+    pub faces: u64,
+    /// The persons, by name, each with its faces.
+    pub people: BTreeMap<String, u64>,
+    /// Faces that are that person already.
+    pub known: u64,
+    /// Regions with a name where no face was found.
+    pub without_face: Vec<WithoutFace>,
+    /// Faces that somebody confirmed as somebody else: what was said here counts.
+    pub contradicted: Vec<WithoutFace>,
+    /// Files that could not be read, with the reason.
+    pub failed: Vec<Failed>,
+    /// The numbers of the changes, by which they are taken back.
+    pub changes: Vec<u64>,
+}
+
+/// A name that found no face.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WithoutFace {
+    /// The photo's path, as people read it.
+    pub path: String,
+    /// The name.
+    pub name: String,
+}
+
+/// Finds the names in and beside all photos of a library, and confirms the faces that they are of.
+///
+/// # Errors
+/// The library cannot be read or written. A file that cannot be read is listed.
+pub fn import(library: &mut Library, author: &Author) -> Result<Imported, CorrectError> {
+    let places = library.places().clone();
+    let mut imported = Imported::default();
+    let mut picasa: HashMap<PathBuf, BTreeMap<String, Vec<Region>>> = HashMap::new();
+    let mut named: BTreeMap<String, BTreeSet<FaceId>> = BTreeMap::new();
+    for photo in photos(library.db(), &places)? {
+        let found = found(&photo, &mut picasa, &mut imported.failed);
+        let regions: Vec<&Region> = found.regions.iter().filter(|region| region.name.is_some()).collect();
+        if regions.is_empty() && found.people.is_empty() {
+            continue;
+        }
+        imported.photos += 1;
+        let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
+        for (n, region) in regions.iter().enumerate() {
+            for (m, face) in photo.faces.iter().enumerate() {
+                let own = Region::from_upright("face", upright_box(&face.bbox), photo.upright, photo.orientation);
+                let overlap = own.map_or(0.0, |own| own.overlap(region));
+                if overlap >= LEAST_OVERLAP {
+                    pairs.push((overlap, n, m));
+                }
+            }
+        }
+        // The nearest pairs first, each region and each face once.
+        pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        let (mut of_region, mut taken): (BTreeMap<usize, usize>, BTreeSet<usize>) = Default::default();
+        for (_, region, face) in pairs {
+            if !of_region.contains_key(&region) && taken.insert(face) {
+                of_region.insert(region, face);
+            }
+        }
+        for (n, region) in regions.iter().enumerate() {
+            let Some(name) = region.name.clone() else { continue };
+            match of_region.get(&n) {
+                Some(face) => drop(named.entry(name).or_default().insert(photo.faces[*face].id)),
+                None => imported.without_face.push(WithoutFace { path: photo.shown.clone(), name }),
+            }
+        }
+        // A name of the whole photo is that of its only face, where there is one face and one such name.
+        let free: Vec<usize> = (0..photo.faces.len()).filter(|face| !taken.contains(face)).collect();
+        match (&found.people[..], &free[..]) {
+            ([name], [face]) => drop(named.entry(name.clone()).or_default().insert(photo.faces[*face].id)),
+            (people, _) => imported
+                .without_face
+                .extend(people.iter().map(|name| WithoutFace { path: photo.shown.clone(), name: name.clone() })),
+        }
+    }
+    for (name, faces) in named {
+        confirm(library, &mut imported, name, faces, author)?;
+    }
+    Ok(imported)
+}
+
+/// Confirms faces as the person of a name.
+fn confirm(
+    library: &mut Library,
+    imported: &mut Imported,
+    name: String,
+    faces: BTreeSet<FaceId>,
+    author: &Author,
+) -> Result<(), CorrectError> {
+    let same: Vec<GroupId> = view::people(library.db())?
+        .into_iter()
+        .filter(|person| person.name.as_deref() == Some(name.as_str()))
+        .map(|person| person.id)
+        .collect();
+    let mut fresh = Vec::new();
+    for face in faces {
+        match owner(library, face)? {
+            Some((person, _)) if same.contains(&person) => imported.known += 1,
+            Some((_, Some(other))) => {
+                let path = format!("face {} of {other}", muster_gallery::text::short(face));
+                imported.contradicted.push(WithoutFace { path, name: name.clone() });
+            }
+            _ => fresh.push(face),
+        }
+    }
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let count = fresh.len() as u64;
+    let correction = Correction::Enrol { faces: fresh, name: name.clone(), same, others: Vec::new() };
+    let corrected = correct(library.db_mut(), &correction, author)?;
+    imported.changes.extend(corrected.change);
+    imported.faces += count;
+    *imported.people.entry(name).or_default() += count;
+    Ok(())
+}
+
+/// The person that a face was confirmed as, and its name.
+fn owner(library: &Library, face: FaceId) -> Result<Option<(GroupId, Option<String>)>, LibraryError> {
+    let mut select = library.db().prepare_cached(
+        "SELECT c.b, g.name FROM facts c LEFT JOIN groups g ON g.gallery = c.gallery AND g.id = c.b \
+         WHERE c.kind = 'confirmed' AND c.a = ?1",
+    )?;
+    Ok(select.query_row([face.0], |row| Ok((GroupId(rows::id(row, 0)?), row.get(1)?))).optional()?)
+}
+
+/// The names in and beside a photo. What stands in its sidecar counts over what stands in the photo.
+fn found(
+    photo: &Photo,
+    picasa: &mut HashMap<PathBuf, BTreeMap<String, Vec<Region>>>,
+    failed: &mut Vec<Failed>,
+) -> FoundNames {
+    let mut all = FoundNames::default();
+    let mut fault = |path: &Path, reason: String| failed.push(Failed { path: path.display().to_string(), reason });
+    for sidecar in [Photo::sidecar(&photo.path), photo.path.with_extension("xmp")] {
+        match fs::metadata(&sidecar) {
+            Ok(file) if file.len() > MAX_PACKET_BYTES as u64 => fault(&sidecar, "the file is too large".to_owned()),
+            Ok(_) => match fs::read(&sidecar)
+                .map_err(|e| e.to_string())
+                .and_then(|b| read_packet(&b).map_err(|e| e.to_string()))
+            {
+                Ok(names) => all = std::mem::take(&mut all).merge(names),
+                Err(reason) => fault(&sidecar, reason),
+            },
+            Err(_) => {}
+        }
+    }
+    if let Some(folder) = photo.path.parent() {
+        let ini = picasa.entry(folder.to_path_buf()).or_insert_with(|| {
+            let file = folder.join(".picasa.ini");
+            let is_small = fs::metadata(&file).is_ok_and(|file| file.len() <= MAX_PACKET_BYTES as u64);
+            let bytes = if is_small { fs::read(&file).unwrap_or_default() } else { Vec::new() };
+            read_picasa_ini(&bytes).unwrap_or_else(|error| {
+                fault(&file, error.to_string());
+                BTreeMap::new()
+            })
+        });
+        let name = photo.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let regions = ini.get(&name).cloned().unwrap_or_default();
+        all = all.merge(FoundNames { regions, ..FoundNames::default() });
+    }
+    match fs::read(&photo.path) {
+        // A photo without a packet, or of a format that has none, has no names.
+        Ok(bytes) => all.merge(read_image(&bytes).unwrap_or_default()),
+        Err(error) => {
+            fault(&photo.path, error.to_string());
+            all
+        }
+    }
+}
