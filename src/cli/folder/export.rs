@@ -17,7 +17,7 @@ use crate::cli::print::output;
 use muster_actors::domain::image::ImageId;
 use muster_gallery::copies::{Copies, Photo};
 use muster_gallery::view::{FaceRow, ImageRow};
-use muster_library::travel::Place;
+use muster_library::travel::{self, Place};
 use muster_library::view::{self, Which};
 use muster_library::{Library, LibraryError};
 
@@ -55,7 +55,7 @@ pub struct Args {
     /// With --embed: into the photos themselves
     #[arg(long, requires = "embed")]
     overwrite_originals: bool,
-    /// One object: images, faces, groups, and what could not be used
+    /// One object: images, faces, groups, what could not be used, and all that people said: a backup
     #[arg(long)]
     json: bool,
     /// Write here instead of standard output
@@ -267,6 +267,12 @@ fn json(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
     let mut list = List::open(out, "problems")?;
     for problem in view::problems(library.db())? {
         list.push(&problem)?;
+    }
+    list.close(",\n")?;
+    // What people said: `muster import` takes it into another library.
+    let mut list = List::open(out, "facts")?;
+    for fact in travel::backup(library)? {
+        list.push(&fact)?;
     }
     list.close("}\n")
 }

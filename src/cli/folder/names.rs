@@ -1,9 +1,12 @@
 //! Names that travel: `muster export --xmp` and `muster import`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use muster_library::Library;
+use muster_actors::domain::fact::Fact;
 use muster_library::travel::{self, Place};
+use muster_library::{Library, grouping};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::library::LibraryArgs;
@@ -21,12 +24,17 @@ on a face that was found, the face is confirmed as that person. Index the photos
 
 Examples:
   muster index ~/Pictures && muster import --xmp --library ~/Pictures
-  muster people undo 12                        takes back what one name brought")]
+  muster export --json > backup.json           all that people said, among the rest
+  muster import backup.json --library ~/Other  takes it into another library of these photos, wherever they lie
+  muster people undo 12                        takes back what one change brought")]
 pub struct Args {
     #[command(flatten)]
     library: LibraryArgs,
+    /// A file that `muster export --json` wrote
+    #[arg(required_unless_present = "xmp", conflicts_with = "xmp")]
+    file: Option<PathBuf>,
     /// From XMP sidecar files, the photos themselves, and Picasa's files
-    #[arg(long, required = true)]
+    #[arg(long)]
     xmp: bool,
     /// Print JSON
     #[arg(long)]
@@ -36,7 +44,11 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode, CliError> {
-        let imported = travel::import(&mut self.library.amend()?, &author())?;
+        let mut library = self.library.amend()?;
+        if let Some(file) = &self.file {
+            return restore(&mut library, file, self.json);
+        }
+        let imported = travel::import(&mut library, &author())?;
         print(|out| {
             if self.json {
                 return Ok(writeln!(out, "{:#}", json!(imported))?);
@@ -71,6 +83,46 @@ impl Args {
         })?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Of an export, what people said.
+#[derive(Deserialize)]
+struct Backup {
+    #[serde(default)]
+    facts: Option<Vec<Fact>>,
+}
+
+/// `muster import FILE`.
+fn restore(library: &mut Library, file: &Path, json: bool) -> Result<ExitCode, CliError> {
+    let fault = |source| CliError::File { path: file.to_path_buf(), source };
+    let opened = std::fs::File::open(file).map_err(fault)?;
+    let Backup { facts } = serde_json::from_reader(std::io::BufReader::new(opened)).map_err(|error| {
+        CliError::Usage(format!("{} is not what `muster export --json` writes: {error}", file.display()))
+    })?;
+    let Some(facts) = facts else {
+        let text = format!("{} has no facts: export it again with this release of muster", file.display());
+        return Err(CliError::Usage(text));
+    };
+    let params = grouping::recall(library)?;
+    let restored = travel::restore(library, facts, &author(), &params)?;
+    print(|out| {
+        if json {
+            return Ok(writeln!(out, "{:#}", json!(restored))?);
+        }
+        writeln!(
+            out,
+            "{} taken over, {} of them persons; {} were here already, {} contradict what was said here.",
+            count(restored.facts, "fact"),
+            restored.people,
+            restored.known,
+            restored.contradicted
+        )?;
+        match restored.change {
+            Some(change) => Ok(writeln!(out, "`muster people undo {change}` takes this back.")?),
+            None => Ok(()),
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `muster export --xmp`.
