@@ -90,7 +90,7 @@ async fn read(store: &MongoFaces, of: &GalleryId) -> Result<(Vec<(Group, Vec<Pla
         let place = Place { face: face_id(&document, "_id")?, image, bucket, key, bbox: documents::bbox(&document)? };
         members.entry(group).or_default().push(place);
     }
-    let ungrouped = alone.difference(&set_aside(&doubted, &gallery::decisions(store, of).await?)).count() as u64;
+    let ungrouped = alone.difference(&set_aside(&doubted, &non_faces::words(store, of).await?.0)).count() as u64;
     let partition = gallery::partition(store, of, BTreeMap::new()).await?;
     let with = |group: Group| {
         let places = members.remove(&group.id).unwrap_or_default();
