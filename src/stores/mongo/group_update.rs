@@ -10,6 +10,7 @@ use muster_actors::domain::facts::Edit;
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::person::Person;
 use muster_actors::grouping::picture::{Member, picture};
+use muster_actors::people::scene::SceneGroup;
 use muster_actors::people::{Change, Scene};
 
 use super::documents::{self, SUGGESTIONS, face_id, floats, fraction, signed, uuid};
@@ -36,35 +37,48 @@ pub async fn apply(
     let groups = Groups { store, of, persons: &facts.persons };
     let newly: Vec<Bson> = change.moved.iter().filter(|m| m.from.is_none()).map(|m| uuid(m.face.0)).collect();
     groups.drop_suggestions(session, &newly).await?;
-    // Groups that others go into come last: what was suggested for those is theirs then.
+    // Groups that go into others come last: what was suggested for them is the others' then.
     let mut anew: BTreeSet<GroupId> = change.moved.iter().flat_map(|m| m.from.into_iter().chain(m.to)).collect();
-    anew.extend(change.edits.iter().filter_map(uncovered));
+    let mut described = BTreeSet::new();
+    for Records { id, before, after } in change.edits.iter().filter_map(Records::of) {
+        let cover = |person: Option<&Person>| person.and_then(|person| person.cover);
+        let is_member = |face| scene.groups.get(&id).is_some_and(|group| group.faces.contains(&face));
+        let (before, after) = (cover(before), cover(after));
+        // Nobody says any more which face shows it, or the face is elsewhere: the best is to be found again.
+        let is_anew = before != after && !after.is_some_and(is_member);
+        if is_anew {
+            anew.insert(id)
+        } else {
+            described.insert(id)
+        };
+    }
     let (gone, stay): (Vec<GroupId>, Vec<GroupId>) = anew.iter().partition(|id| change.merged.contains_key(*id));
     for id in stay.into_iter().chain(gone) {
         groups.draw(session, id, change.merged.get(&id).copied()).await?;
     }
-    for id in change.edits.iter().filter_map(described).filter(|id| !anew.contains(id)) {
-        groups.describe(session, id).await?;
+    for id in described.difference(&anew) {
+        groups.describe(session, *id, scene.groups.get(id)).await?;
     }
     Ok(())
 }
 
-/// The person whose record an edit changes.
-fn described(edit: &Edit) -> Option<GroupId> {
-    match edit.before.as_ref().or(edit.after.as_ref())? {
-        Fact::Person { id, .. } => Some(*id),
-        _ => None,
-    }
+/// A person's record before and after an edit.
+struct Records<'a> {
+    id: GroupId,
+    before: Option<&'a Person>,
+    after: Option<&'a Person>,
 }
 
-/// The person whose cover somebody takes back, by an edit: which face shows it best is to be found again.
-fn uncovered(edit: &Edit) -> Option<GroupId> {
-    let cover = |fact: &Option<Fact>| match fact {
-        Some(Fact::Person { person, .. }) => person.cover,
-        _ => None,
-    };
-    let is_uncovered = cover(&edit.before).is_some() && cover(&edit.after).is_none();
-    described(edit).filter(|_| is_uncovered)
+impl<'a> Records<'a> {
+    fn of(edit: &'a Edit) -> Option<Self> {
+        let record = |fact: &'a Option<Fact>| match fact {
+            Some(Fact::Person { id, person }) => Some((*id, person)),
+            _ => None,
+        };
+        let (before, after) = (record(&edit.before), record(&edit.after));
+        let (id, _) = before.or(after)?;
+        Some(Self { id, before: before.map(|(_, person)| person), after: after.map(|(_, person)| person) })
+    }
 }
 
 struct Groups<'a> {
@@ -86,10 +100,17 @@ impl Groups<'_> {
     }
 
     /// What the person's record says of a group whose faces stay.
-    async fn describe(&self, session: &mut ClientSession, id: GroupId) -> Result<(), MongoError> {
+    async fn describe(
+        &self,
+        session: &mut ClientSession,
+        id: GroupId,
+        group: Option<&SceneGroup>,
+    ) -> Result<(), MongoError> {
         let person = self.persons.get(&id);
         let mut fields = doc! { "name": person.and_then(|person| person.name.as_deref()) };
-        fields.extend(person.and_then(|person| person.cover).map(|cover| ("cover".to_owned(), uuid(cover.0))));
+        let chosen = person.and_then(|person| person.cover);
+        let chosen = chosen.filter(|cover| group.is_some_and(|group| group.faces.contains(cover)));
+        fields.extend(chosen.map(|cover| ("cover".to_owned(), uuid(cover.0))));
         // A person without faces has no group.
         let group = doc! { "_id": uuid(id.0), "gallery": &self.of.0, "into": null };
         let groups = self.store.collection(names::GROUPS);
