@@ -72,6 +72,7 @@ mod tests {
             embedding: vec![1.0],
             quality: 1.0,
             capture: Default::default(),
+            place: None,
         };
         let labelled = LabelledFaces::new(vec![(face(7), Some(1)), (face(3), None), (face(5), Some(0))]);
         assert_eq!(labelled.people(), [None, Some(0), Some(1)]);

@@ -220,6 +220,7 @@ mod tests {
             embedding: vec![degrees.to_radians().cos(), degrees.to_radians().sin()],
             quality: 1.0,
             capture: Default::default(),
+            place: None,
         };
         let faces = degrees.iter().enumerate().map(|(n, degrees)| (face(n, *degrees), Some(n as u32 % 2)));
         let mut faces: Vec<_> = faces.collect();

@@ -94,6 +94,7 @@ mod tests {
             embedding,
             quality: 1.0,
             capture: Default::default(),
+            place: None,
         }
     }
 

@@ -78,6 +78,7 @@ pub fn read(vectors: &Path, labels: &Path) -> Result<LabelledFaces, VectorsError
             embedding: vector.iter().map(|v| v / length).collect(),
             quality: label.quality,
             capture: Capture { taken: label.taken.map(at_place), ..Capture::default() },
+            place: None,
         };
         faces.push((face, label.person));
     }

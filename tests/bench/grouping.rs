@@ -66,7 +66,8 @@ impl World {
         };
         self.made += 1;
         let id = FaceId(self.rng.random());
-        FaceVector { id, image: ImageId(self.made.to_le_bytes()), embedding, quality, capture: Default::default() }
+        let image = ImageId(self.made.to_le_bytes());
+        FaceVector { id, image, embedding, quality, capture: Default::default(), place: None }
     }
 
     /// Faces in shuffled order, and who each one is.

@@ -71,6 +71,7 @@ mod tests {
                 embedding: vec![degrees.to_radians().cos(), degrees.to_radians().sin()],
                 quality: 1.0,
                 capture: Default::default(),
+                place: None,
             })
             .collect();
         Similarities::of(&faces).unwrap()

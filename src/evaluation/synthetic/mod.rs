@@ -201,6 +201,7 @@ impl SyntheticLibrary {
                 embedding: face.vector,
                 quality: face.quality,
                 capture: Capture { taken: times.get(&face.photo).copied().map(at_place), ..Capture::default() },
+                place: None,
             };
             (vector, Some(face.person))
         });

@@ -55,7 +55,7 @@ pub(super) fn find(
         let person = person_folder(folder, path).map(|name| *people.entry(name.to_owned()).or_insert(next));
         all.extend(faces.into_iter().map(|(id, face)| {
             let FoundFace { quality, embedding, .. } = face;
-            let vector = FaceVector { id, image, embedding, quality: quality.overall, capture };
+            let vector = FaceVector { id, image, embedding, quality: quality.overall, capture, place: None };
             (vector, person.filter(|_| largest.get(&image) == Some(&id)))
         }));
     }
@@ -86,6 +86,7 @@ mod tests {
             embedding: embedding.into_iter().map(|v| v / length).collect(),
             quality: 1.0,
             capture: Default::default(),
+            place: None,
         };
         (vector, Some(person as u32))
     }

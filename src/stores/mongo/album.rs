@@ -9,7 +9,7 @@ use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::non_faces::non_faces as set_aside;
 
 use super::documents::{self, face_id, group_id, image_id, text};
-use super::{MongoError, MongoFaces, gallery, names, non_faces};
+use super::{MongoError, MongoFaces, conversion, gallery, names, non_faces};
 
 /// How often a gallery that changes meanwhile is read.
 const ROUNDS: u32 = 8;
@@ -44,6 +44,11 @@ impl MongoFaces {
     /// The gallery's generation; 0 where nobody wrote to it.
     pub async fn generation(&self, of: &GalleryId) -> Result<u64, MongoError> {
         Ok(gallery::generation(self, of).await?.unwrap_or(0))
+    }
+
+    /// Sees to it that what people said of a gallery is kept as facts; its generation, 0 where nobody wrote to it.
+    pub async fn prepare(&self, of: &GalleryId) -> Result<u64, MongoError> {
+        Ok(conversion::convert(self, of).await?.unwrap_or(0))
     }
 
     /// The gallery's groups at one generation.

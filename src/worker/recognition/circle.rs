@@ -210,6 +210,7 @@ mod tests {
                 embedding: embedding.clone(),
                 quality: 1.0,
                 capture: Default::default(),
+                place: None,
             });
             let (id, name) = (GroupId([1; 16]), Some(format!("generation {generation}")));
             snapshot.previous.groups.push(Group { id, faces: vec![face], cover: face, centroid: embedding, name });

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use mongodb::bson::{Document, doc};
 use muster_actors::domain::face::FaceId;
+use muster_actors::domain::face_place::FacePlace;
 use muster_actors::domain::fact::Fact;
 use muster_actors::domain::gallery::{GallerySnapshot, Group, GroupId, Reconciled};
 use muster_actors::people::correction::Details;
@@ -265,6 +266,17 @@ async fn facts_of_faces_known_again_come_with_a_grouping_and_take_no_others_plac
     commit(&store, (0..4).map(|n| photo(n, 1)).collect()).await;
     let now = store.gallery(&gallery()).await.unwrap();
     let [one, other, ..] = &now.faces[..] else { panic!("four faces") };
+    let photos: Vec<_> = (0..4).map(|n| photo(n, 1)).collect();
+    let photo = photos.iter().find(|photo| photo.image.id == one.image).unwrap();
+    let place = FacePlace {
+        content: photo.content,
+        picture: photo.image.picture,
+        taken: None,
+        width: 1000,
+        height: 800,
+        bbox: photo.faces[0].bbox,
+    };
+    assert_eq!(one.place, Some(place), "by which it is known again");
     let no_face = Correction::Face { faces: [one.id].into(), is_face: false };
     store.correct(&gallery(), &no_face, &author(1)).await.unwrap();
     let now = store.gallery(&gallery()).await.unwrap();
