@@ -4,6 +4,7 @@
 mod chaos;
 mod contract;
 mod fleet;
+mod people;
 mod scale;
 #[path = "../support/mod.rs"]
 mod support;

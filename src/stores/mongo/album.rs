@@ -9,7 +9,7 @@ use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::non_faces::non_faces as set_aside;
 
 use super::documents::{self, face_id, group_id, image_id, text};
-use super::{MongoError, MongoFaces, gallery, names, non_faces};
+use super::{MongoError, MongoFaces, conversion, gallery, names, non_faces};
 
 /// How often a gallery that changes meanwhile is read.
 const ROUNDS: u32 = 8;
@@ -44,6 +44,11 @@ impl MongoFaces {
     /// The gallery's generation; 0 where nobody wrote to it.
     pub async fn generation(&self, of: &GalleryId) -> Result<u64, MongoError> {
         Ok(gallery::generation(self, of).await?.unwrap_or(0))
+    }
+
+    /// Sees to it that what people said of a gallery is kept as facts; its generation, 0 where nobody wrote to it.
+    pub async fn prepare(&self, of: &GalleryId) -> Result<u64, MongoError> {
+        Ok(conversion::convert(self, of).await?.unwrap_or(0))
     }
 
     /// The gallery's groups at one generation.
@@ -90,7 +95,7 @@ async fn read(store: &MongoFaces, of: &GalleryId) -> Result<(Vec<(Group, Vec<Pla
         let place = Place { face: face_id(&document, "_id")?, image, bucket, key, bbox: documents::bbox(&document)? };
         members.entry(group).or_default().push(place);
     }
-    let ungrouped = alone.difference(&set_aside(&doubted, &gallery::decisions(store, of).await?)).count() as u64;
+    let ungrouped = alone.difference(&set_aside(&doubted, &non_faces::words(store, of).await?.0)).count() as u64;
     let partition = gallery::partition(store, of, BTreeMap::new()).await?;
     let with = |group: Group| {
         let places = members.remove(&group.id).unwrap_or_default();

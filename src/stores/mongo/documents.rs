@@ -8,9 +8,10 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, Uuid, doc};
 use muster_actors::domain::capture::{Capture, PictureHash, Taken};
 use muster_actors::domain::face::{BBox, Face, FaceId};
-use muster_actors::domain::gallery::{Decision, GroupId, Lineage, Verdict};
+use muster_actors::domain::gallery::{GroupId, Lineage};
 use muster_actors::domain::image::{ImageId, ImageRecord};
 use muster_actors::domain::timings::Timings;
+use muster_actors::people::legacy::{Decision, Verdict};
 use muster_actors::ports::analyses::Content;
 use muster_actors::ports::faces::Commit;
 use serde::Serialize;
@@ -23,7 +24,8 @@ pub fn uuid(id: [u8; 16]) -> Bson {
     Bson::Binary(Uuid::from_bytes(id).into())
 }
 
-fn id(document: &Document, key: &str) -> Result<[u8; 16], MongoError> {
+/// The 16 bytes of an id.
+pub(super) fn id(document: &Document, key: &str) -> Result<[u8; 16], MongoError> {
     match document.get(key) {
         Some(Bson::Binary(binary)) => binary.bytes.as_slice().try_into().ok(),
         _ => None,
@@ -251,7 +253,7 @@ pub fn metadata(image: &ImageRecord) -> Document {
     }
 }
 
-/// A decision.
+/// What a release before this one noted of what somebody said.
 pub fn decision(document: &Document) -> Result<Decision, MongoError> {
     let verdict = match text(document, "say")? {
         "same" => Verdict::Same { a: face_id(document, "a")?, b: face_id(document, "b")? },
@@ -261,7 +263,7 @@ pub fn decision(document: &Document) -> Result<Decision, MongoError> {
         "name" => Verdict::Name { face: face_id(document, "a")?, name: text(document, "name")?.to_owned() },
         _ => return Err(strange(document, "say")),
     };
-    Ok(Decision { seq: unsigned(document, "seq")?, batch: unsigned(document, "batch")?, verdict })
+    Ok(Decision { seq: unsigned(document, "seq")?, verdict })
 }
 
 /// An event of a gallery's groups.

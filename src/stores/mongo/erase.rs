@@ -10,6 +10,8 @@ use muster_actors::domain::image::{ImageId, Locator};
 use muster_actors::ports::analyses::Content;
 
 use super::documents::{self, face_id, group_id, image_id, signed, text, uuid};
+use super::erase_facts::Said;
+use super::facts::PLACE;
 use super::tombstones::Scope;
 use super::{MongoError, MongoFaces, names};
 
@@ -128,26 +130,53 @@ impl MongoFaces {
         Ok(groups.into_iter().collect())
     }
 
-    /// Deletes images with their faces, and what people said of these; how many decisions there were. Their metadata says that they
+    /// Deletes images with their faces, and what people said of these; how many facts there were. Their metadata says that they
     /// were forgotten.
     pub async fn erase_images(&self, of: &[Locator], faces: &[KnownFace]) -> Result<u64, MongoError> {
         let ids = images(of.iter().map(Locator::id));
-        let decisions = self.erase_decisions(of, faces).await?;
+        let said = self.erase_said_in(of, faces, true).await?;
         self.collection(names::FACES).delete_many(doc! { "image": { "$in": &ids } }).await?;
         self.note_forgotten(doc! { "_id": { "$in": &ids } }).await?;
         self.collection(names::IMAGES).delete_many(doc! { "_id": { "$in": ids } }).await?;
         self.raise_all(of).await?;
-        Ok(decisions)
+        self.erase_rest_of(said).await
     }
 
-    /// Deletes faces of images, and what people said of them; how many decisions there were. The images' counts say so.
+    /// Deletes faces of images, and what people said of them; how many facts there were. The images' counts say so.
     pub async fn erase_faces(&self, of: &[Locator], faces: &[KnownFace]) -> Result<u64, MongoError> {
         let ids = list(faces, |face| uuid(face.id.0));
-        let decisions = self.erase_decisions(of, faces).await?;
+        let said = self.erase_said_in(of, faces, false).await?;
         self.recount(of.iter().map(Locator::id).collect(), &ids).await?;
         self.collection(names::FACES).delete_many(doc! { "_id": { "$in": ids } }).await?;
         self.raise_all(of).await?;
-        Ok(decisions)
+        self.erase_rest_of(said).await
+    }
+
+    /// Deletes what people said of faces of images; of all that ever were there where the images go as a whole.
+    async fn erase_said_in(&self, of: &[Locator], faces: &[KnownFace], whole: bool) -> Result<Vec<Said>, MongoError> {
+        let mut said = Vec::new();
+        for gallery in galleries(of) {
+            let gallery = GalleryId(gallery.to_owned());
+            let ids: BTreeSet<ImageId> = of.iter().filter(|image| image.gallery == gallery).map(Locator::id).collect();
+            let own = || faces.iter().filter(|face| ids.contains(&face.image));
+            let mut named: BTreeSet<FaceId> = own().map(|face| face.id).collect();
+            if whole {
+                let ids = images(ids.iter().copied());
+                let photos = doc! { "_id": { "$in": &ids }, "content": { "$ne": null } };
+                let contents = self.collection(names::IMAGES).distinct("content", photos).await?;
+                named.extend(self.spoken_of_in(&gallery, &contents, &ids).await?);
+            }
+            said.push(self.erase_said(&gallery, named, own().filter_map(|face| face.group).collect()).await?);
+        }
+        Ok(said)
+    }
+
+    async fn erase_rest_of(&self, said: Vec<Said>) -> Result<u64, MongoError> {
+        let mut facts = 0;
+        for said in said {
+            facts += self.erase_rest(said).await?;
+        }
+        Ok(facts)
     }
 
     async fn note_forgotten(&self, filter: Document) -> Result<(), MongoError> {
@@ -155,42 +184,6 @@ impl MongoFaces {
         let update = doc! { "$set": { "status": "forgotten", "face_count": 0i64, "reason": null } };
         metadata.collection::<Document>(names::IMAGES).update_many(filter, update).await?;
         Ok(())
-    }
-
-    /// Deletes what people said of faces, and what was suggested for them; how many decisions there were.
-    async fn erase_decisions(&self, of: &[Locator], faces: &[KnownFace]) -> Result<u64, MongoError> {
-        if faces.is_empty() {
-            return Ok(0);
-        }
-        let (galleries, ids) = (Vec::from_iter(galleries(of)), list(faces, |face| uuid(face.id.0)));
-        let suggested = doc! { "gallery": { "$in": &galleries }, "suggestions.face": { "$in": &ids } };
-        let without = doc! { "$pull": { documents::SUGGESTIONS: { "face": { "$in": &ids } } } };
-        self.collection(names::GROUPS).update_many(suggested, without).await?;
-        let spoken =
-            doc! { "gallery": { "$in": galleries }, "$or": [{ "a": { "$in": &ids } }, { "b": { "$in": ids } }] };
-        Ok(self.collection(names::DECISIONS).delete_many(spoken).await?.deleted_count)
-    }
-
-    /// Deletes the decisions that gave `name` to faces which are no more; how many.
-    pub async fn erase_name(&self, gallery: &GalleryId, name: &str) -> Result<u64, MongoError> {
-        let decisions = self.collection(names::DECISIONS);
-        let said = doc! { "gallery": &gallery.0, "say": "name", "name": name };
-        let mut of = Vec::new();
-        let mut found = decisions.find(said.clone()).projection(doc! { "a": 1 }).await?;
-        while found.advance().await? {
-            of.extend(found.deserialize_current()?.get("a").cloned());
-        }
-        let there = self.collection(names::FACES).distinct("_id", doc! { "_id": { "$in": &of } }).await?;
-        of.retain(|face| !there.contains(face));
-        let mut gone = said;
-        gone.insert("a", doc! { "$in": of });
-        Ok(decisions.delete_many(gone).await?.deleted_count)
-    }
-
-    /// The name of a group, where it has one.
-    pub async fn name_of(&self, group: GroupId) -> Result<Option<String>, MongoError> {
-        let found = self.collection(names::GROUPS).find_one(doc! { "_id": uuid(group.0) }).await?;
-        Ok(found.and_then(|group| group.get_str("name").ok().map(str::to_owned)))
     }
 
     /// Says of images how many faces they have without `gone`.
@@ -227,16 +220,26 @@ impl MongoFaces {
         self.metadata.as_ref().map(|metadata| metadata.collection(names::IMAGES))
     }
 
-    /// Deletes all that is left of a gallery; its generation stays, because it guards what is written next. How many decisions.
+    /// Deletes all that is left of a gallery; its generation stays, because it guards what is written next. How many facts.
     pub async fn erase_gallery(&self, gallery: &GalleryId) -> Result<u64, MongoError> {
         let of = doc! { "gallery": &gallery.0 };
-        let decisions = self.collection(names::DECISIONS).delete_many(of.clone()).await?.deleted_count;
-        for collection in [names::FACES, names::IMAGES, names::GROUPS, names::LINEAGE] {
+        let speaking = doc! { "gallery": &gallery.0, "kind": { "$ne": PLACE } };
+        let facts = self.collection(names::FACTS).delete_many(speaking).await?.deleted_count;
+        let rest = [
+            names::FACTS,
+            names::CHANGES,
+            names::DECISIONS,
+            names::FACES,
+            names::IMAGES,
+            names::GROUPS,
+            names::LINEAGE,
+        ];
+        for collection in rest {
             self.collection(collection).delete_many(of.clone()).await?;
         }
         self.note_forgotten(doc! { "gallery_id": &gallery.0 }).await?;
         self.raise_one(&gallery.0).await?;
-        Ok(decisions)
+        Ok(facts)
     }
 
     /// Deletes what was told of groups.
@@ -255,7 +258,7 @@ impl MongoFaces {
         Ok(())
     }
 
-    async fn raise_one(&self, gallery: &str) -> Result<(), MongoError> {
+    pub(super) async fn raise_one(&self, gallery: &str) -> Result<(), MongoError> {
         let raise = doc! { "$inc": { "generation": 1i64 } };
         self.collection(names::GALLERIES).update_one(doc! { "_id": gallery }, raise).upsert(true).await?;
         Ok(())

@@ -3,14 +3,14 @@
 use mongodb::Cursor;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ReadConcern;
-use muster_actors::domain::capture::Capture;
 use muster_actors::domain::face::{FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition, Suggestion};
-use muster_actors::domain::image::{ImageId, ImageState};
+use muster_actors::domain::image::ImageState;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::documents::{self, digest_of, face_id, floats, group_id, image_id, unsigned};
-use super::{MongoError, MongoFaces, names, non_faces};
+use super::photos::{self, Photos};
+use super::{MongoError, MongoFaces, conversion, facts, names, non_faces};
 use crate::embeddings::{Digest, Embeddings};
 
 /// Faces that a cursor brings at once.
@@ -19,19 +19,22 @@ const BATCH: u32 = 5_000;
 /// Everything of a gallery. The generation is read first: what is written while the rest is read raises it, and saving
 /// then ends in a conflict. A gallery nobody wrote to is empty, generation 0.
 pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<GallerySnapshot, MongoError> {
-    let Some(generation) = generation(store, gallery).await? else { return Ok(GallerySnapshot::default()) };
+    let Some(generation) = conversion::convert(store, gallery).await? else { return Ok(GallerySnapshot::default()) };
     let Read { faces, doubted, members } = faces(store, gallery, generation).await?;
     let previous = partition(store, gallery, members).await?;
-    Ok(GallerySnapshot { generation, faces, doubted, decisions: decisions(store, gallery).await?, previous })
+    Ok(GallerySnapshot { generation, faces, doubted, facts: facts::all(store, gallery).await?, previous })
 }
 
 pub async fn generation(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<u64>, MongoError> {
-    let found = store
-        .collection(names::GALLERIES)
-        .find_one(doc! { "_id": &gallery.0 })
-        .read_concern(ReadConcern::majority())
-        .await?;
+    let found = state(store, gallery).await?;
     found.map(|found| unsigned(&found, "generation")).transpose()
+}
+
+/// What is noted of a gallery as a whole.
+pub async fn state(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<Document>, MongoError> {
+    let galleries = store.collection(names::GALLERIES);
+    let found = galleries.find_one(doc! { "_id": &gallery.0 }).read_concern(ReadConcern::majority());
+    Ok(found.await?)
 }
 
 pub async fn find(
@@ -65,25 +68,29 @@ struct Read {
 
 /// Embeddings that the cache has are not read from the database.
 async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<Read, MongoError> {
-    let mut projection = doc! { "image": 1, "overall": 1, "group": 1, "digest": 1, non_faces::PROBABILITY: 1 };
+    let mut projection =
+        doc! { "image": 1, "overall": 1, "group": 1, "digest": 1, "box": 1, non_faces::PROBABILITY: 1 };
     if store.vectors.is_none() {
         projection.insert("embedding", 1);
     }
     let mut cursor = find(store, names::FACES, gallery, projection, doc! { "gallery": 1, "_id": 1 }).await?;
-    let captures = captures(store, gallery).await?;
+    let photos = photos(store, gallery).await?;
     let (mut faces, mut digests, mut members) = (Vec::new(), Vec::new(), Members::new());
     let mut doubted = BTreeSet::new();
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;
         let id = face_id(&document, "_id")?;
         let image = image_id(&document, "image")?;
+        let photo = photos.get(&image);
+        let bbox = documents::bbox(&document)?;
         digests.push(digest_of(&document)?);
         faces.push(FaceVector {
             id,
             image,
             embedding: if store.vectors.is_none() { floats(&document, "embedding")? } else { Vec::new() },
             quality: documents::fraction(&document, "overall")?,
-            capture: captures.get(&image).copied().unwrap_or_default(),
+            capture: photo.map(|photo| photo.capture).unwrap_or_default(),
+            place: photo.map(|photo| photo.place(bbox)),
         });
         if let Some(group) = group_id(&document, "group")? {
             members.entry(group).or_default().push(id);
@@ -101,22 +108,22 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<Read,
     Ok(Read { faces, doubted, members })
 }
 
-/// How the images with faces came about. Read before the faces: an image that is written in between
+/// The images with faces. Read before the faces: an image that is written in between
 /// raises the generation, and saving ends in a conflict.
-async fn captures(store: &MongoFaces, gallery: &GalleryId) -> Result<BTreeMap<ImageId, Capture>, MongoError> {
+async fn photos(store: &MongoFaces, gallery: &GalleryId) -> Result<Photos, MongoError> {
     let mut cursor = store
         .collection(names::IMAGES)
         .find(doc! { "gallery": &gallery.0, "state": documents::word(&ImageState::Indexed) })
-        .projection(documents::capture_fields())
+        .projection(photos::projection())
         .batch_size(BATCH)
         .read_concern(ReadConcern::majority())
         .await?;
-    let mut captures = BTreeMap::new();
+    let mut found = Photos::new();
     while cursor.advance().await? {
-        let document = cursor.deserialize_current()?;
-        captures.insert(image_id(&document, "_id")?, documents::capture(&document)?);
+        let (id, photo) = photos::read(&cursor.deserialize_current()?)?;
+        found.insert(id, photo);
     }
-    Ok(captures)
+    Ok(found)
 }
 
 /// Brings the embeddings: from the cache, and the missing ones from the database into the cache. Whether any were missing.
@@ -193,17 +200,4 @@ pub async fn partition(store: &MongoFaces, gallery: &GalleryId, mut members: Mem
         });
     }
     Ok(partition)
-}
-
-/// All that people said, ascending by `seq`.
-pub async fn decisions(
-    store: &MongoFaces,
-    gallery: &GalleryId,
-) -> Result<Vec<muster_actors::domain::gallery::Decision>, MongoError> {
-    let mut cursor = find(store, names::DECISIONS, gallery, doc! {}, doc! { "seq": 1 }).await?;
-    let mut decisions = Vec::new();
-    while cursor.advance().await? {
-        decisions.push(documents::decision(&cursor.deserialize_current()?)?);
-    }
-    Ok(decisions)
 }

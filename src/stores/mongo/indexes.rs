@@ -7,7 +7,7 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, IndexModel};
 
-use super::{Connection, MongoError, names};
+use super::{Connection, MongoError, facts, names};
 
 /// Codes of the server: no such collection, no such index, an index with these keys and other options.
 const NO_COLLECTION: i32 = 26;
@@ -24,10 +24,12 @@ struct Index {
     unique: bool,
     /// Documents go so long after the time under the key.
     expires: Option<Duration>,
+    /// Documents without this field are not in it.
+    of: Option<&'static str>,
 }
 
 fn index(collection: &'static str, keys: Document, unique: bool) -> Index {
-    Index { collection, keys, unique, expires: None }
+    Index { collection, keys, unique, expires: None, of: None }
 }
 
 /// When an event of a gallery's groups took place: what its expiry counts from.
@@ -43,7 +45,13 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
         index(names::FACES, doc! { "gallery": 1, "_id": 1 }, false),
         index(names::FACES, doc! { "image": 1 }, false),
         index(names::FACES, doc! { "gallery": 1, "group": 1, "overall": -1, "_id": 1 }, false),
-        index(names::GROUPS, doc! { "gallery": 1 }, false),
+        index(names::GROUPS, doc! { "gallery": 1, "into": 1 }, false),
+        index(names::GROUPS, doc! { "gallery": 1, "suggestions.face": 1 }, false),
+        index(names::FACTS, doc! { "gallery": 1, "kind": 1 }, false),
+        index(names::FACTS, doc! { "gallery": 1, "a": 1 }, false),
+        index(names::FACTS, doc! { "gallery": 1, "b": 1 }, false),
+        Index { of: Some(facts::PHOTO), ..index(names::FACTS, doc! { "gallery": 1, facts::PHOTO: 1 }, false) },
+        index(names::CHANGES, doc! { "gallery": 1, "number": 1, "part": 1 }, true),
         index(names::DECISIONS, doc! { "gallery": 1, "seq": 1 }, true),
         index(names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),
         index(names::FORGOTTEN, doc! { "image": 1 }, false),
@@ -77,8 +85,10 @@ impl Connection {
         Ok(())
     }
 
-    async fn ensure(&self, Index { collection, keys, unique, expires }: Index) -> Result<(), MongoError> {
-        let options = IndexOptions::builder().unique(unique.then_some(true)).expire_after(expires).build();
+    async fn ensure(&self, Index { collection, keys, unique, expires, of }: Index) -> Result<(), MongoError> {
+        let of = of.map(|field| doc! { field: { "$exists": true } });
+        let options = IndexOptions::builder().unique(unique.then_some(true)).expire_after(expires);
+        let options = options.partial_filter_expression(of).build();
         let index = IndexModel::builder().keys(keys.clone()).options(options).build();
         match (self.collection(collection).create_index(index).await, expires) {
             (Ok(_), _) => Ok(()),

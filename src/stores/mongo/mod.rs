@@ -1,4 +1,4 @@
-//! Faces, images, groups and decisions in MongoDB, in the two databases of the Python service that muster replaces
+//! Faces, images, groups and what people said in MongoDB, in the two databases of the Python service that muster replaces
 //! (docs/fleet.md).
 //!
 //! Writes are idempotent by key. One image's result is several statements in unordered bulks; it counts as written when all
@@ -9,16 +9,23 @@ mod album;
 mod bulk;
 pub mod classify;
 mod connect;
-mod decisions;
+mod conversion;
+mod corrections;
 pub mod documents;
 mod erase;
+mod erase_facts;
+pub mod facts;
 mod forgotten;
 mod gallery;
+mod group_update;
+mod history;
 mod indexes;
 mod lately;
 mod non_faces;
 pub mod pages;
 mod partition;
+mod photos;
+mod scene;
 mod tombstones;
 mod transaction;
 mod write;
@@ -95,6 +102,9 @@ pub(crate) mod names {
     pub const IMAGES: &str = "images";
     pub const FACES: &str = "faces";
     pub(crate) const GROUPS: &str = "groups";
+    pub(crate) const FACTS: &str = "facts";
+    pub(crate) const CHANGES: &str = "changes";
+    /// What people said, as a release before this one kept it: read once.
     pub(crate) const DECISIONS: &str = "decisions";
     pub(crate) const GALLERIES: &str = "galleries";
     pub(crate) const LINEAGE: &str = "lineage";

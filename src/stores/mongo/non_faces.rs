@@ -1,15 +1,14 @@
-//! Which detections are no faces, as a filter: by the last word of a person, else by the
+//! Which detections are no faces, as a filter: by the word of a person, else by the
 //! probability that is stored with each.
 
 use std::collections::BTreeMap;
 
 use mongodb::bson::{Bson, Document, doc};
 use muster_actors::domain::face::{FaceId, LEAST_FACE};
-use muster_actors::domain::gallery::{Decision, GalleryId};
-use muster_actors::grouping::non_faces::said;
+use muster_actors::domain::gallery::GalleryId;
 
-use super::documents::{self, fraction, uuid};
-use super::{MongoError, MongoFaces, names};
+use super::documents::{fraction, uuid};
+use super::{MongoError, MongoFaces, facts};
 
 /// How the probability of a detection is read along with it.
 pub(super) const PROBABILITY: &str = "quality.face";
@@ -23,17 +22,12 @@ pub(super) fn probability(face: &Document) -> Result<f32, MongoError> {
 }
 
 /// What people said of a gallery's detections.
-pub(super) struct Words(BTreeMap<FaceId, bool>);
+#[derive(Default)]
+pub(super) struct Words(pub(super) BTreeMap<FaceId, bool>);
 
-/// What people said last of each detection of a gallery that they spoke of so.
+/// What people said of the detections of a gallery that they spoke of so.
 pub(super) async fn words(store: &MongoFaces, of: &GalleryId) -> Result<Words, MongoError> {
-    let words = doc! { "gallery": &of.0, "say": { "$in": ["face", "not_face"] } };
-    let mut found = store.collection(names::DECISIONS).find(words).await?;
-    let mut decisions: Vec<Decision> = Vec::new();
-    while found.advance().await? {
-        decisions.push(documents::decision(&found.deserialize_current()?)?);
-    }
-    Ok(Words(said(&decisions)))
+    Ok(Words(facts::of_kinds(store, of, &["is_face"], None).await?.are_faces))
 }
 
 impl Words {
@@ -55,22 +49,14 @@ impl Words {
 
 #[cfg(test)]
 mod tests {
-    use muster_actors::domain::gallery::Verdict;
-
     use super::*;
 
     #[test]
-    fn the_last_word_decides_which_ids_are_named() {
+    fn the_word_of_a_person_decides_which_ids_are_named() {
         let f = |n: u8| FaceId([n; 16]);
-        let decision = |(seq, (n, is_face)): (u64, (u8, bool))| Decision {
-            seq,
-            batch: seq,
-            verdict: Verdict::Face { face: f(n), is_face },
-        };
-        let log = (1..).zip([(1, true), (2, false), (1, false), (3, true)]).map(decision).collect::<Vec<_>>();
+        let words = Words([(1, false), (2, false), (3, true)].map(|(n, is_face)| (f(n), is_face)).into());
         let [not_faces, faces] = [&[1, 2][..], &[3]].map(|ids| ids.iter().map(|n| uuid(f(*n).0)).collect::<Vec<_>>());
         let doubted = doc! { "quality.face": { "$lt": 0.5 }, "_id": { "$nin": faces } };
-        let words = Words(said(&log));
         assert_eq!(words.condition(), doc! { "$or": [{ "_id": { "$in": not_faces } }, doubted] });
         for (face, probability, expected) in
             [(1, 1.0, false), (2, 1.0, false), (3, 0.1, true), (4, 0.5, true), (4, 0.4, false)]

@@ -6,11 +6,11 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::UpdateModifications;
 use mongodb::{ClientSession, Collection};
 use muster_actors::domain::face::FaceId;
-use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled};
 
 use super::documents::{self, signed, uuid};
 use super::transaction::{begin, end, guard, raise};
-use super::{MongoError, MongoFaces, gallery, names};
+use super::{MongoError, MongoFaces, facts, gallery, names};
 
 /// Faces that one statement moves.
 const FACES: usize = 5_000;
@@ -28,7 +28,7 @@ pub async fn save(
     // Read outside the transaction: a change after this read raises the generation, and the transaction sees that.
     let members = gallery::members(store, gallery).await?;
     let before = gallery::partition(store, gallery, members).await?;
-    let unchanged = before == reconciled.partition && reconciled.lineage.is_empty();
+    let unchanged = before == reconciled.partition && reconciled.lineage.is_empty() && reconciled.recognised.is_empty();
     let mut session = begin(store).await?;
     let written = write(store, &mut session, gallery, generation, (!unchanged).then_some((&before, reconciled))).await;
     end(session, written).await
@@ -45,6 +45,7 @@ async fn write(
     // Nothing to tell anybody: the generation stays, so a repeated wake-up ends here.
     let Some((before, reconciled)) = change else { return Ok(()) };
     raise(store, session, gallery).await?;
+    facts::add(store, session, gallery, &reconciled.recognised).await?;
     move_faces(&store.collection(names::FACES), session, before, &reconciled.partition).await?;
     let groups = store.collection(names::GROUPS);
     let (old, new) = (drawn(gallery, before), drawn(gallery, &reconciled.partition));
@@ -55,14 +56,25 @@ async fn write(
     for (id, document) in new.iter().filter(|(id, document)| old.get(*id) != Some(*document)) {
         groups.replace_one(doc! { "_id": uuid(id.0) }, document).upsert(true).session(&mut *session).await?;
     }
-    let events: Vec<Document> = (0i64..)
-        .zip(&reconciled.lineage)
-        .map(|(number, event)| {
-            let mut document = doc! { "gallery": &gallery.0, "generation": signed(generation + 1), "number": number, "at": DateTime::now() };
-            document.extend(documents::lineage(event));
-            document
-        })
-        .collect();
+    lineage(store, session, gallery, generation + 1, &reconciled.lineage).await
+}
+
+/// Notes events of a gallery's groups, which are those of one generation.
+pub async fn lineage(
+    store: &MongoFaces,
+    session: &mut ClientSession,
+    gallery: &GalleryId,
+    generation: u64,
+    events: &[Lineage],
+) -> Result<(), MongoError> {
+    let event = |(number, event): (i64, &Lineage)| {
+        let mut document = doc! {
+            "gallery": &gallery.0, "generation": signed(generation), "number": number, "at": DateTime::now(),
+        };
+        document.extend(documents::lineage(event));
+        document
+    };
+    let events: Vec<Document> = (0i64..).zip(events).map(event).collect();
     if !events.is_empty() {
         store.collection(names::LINEAGE).insert_many(events).session(&mut *session).await?;
     }
@@ -112,6 +124,15 @@ async fn move_faces(
     for face in from.keys().filter(|face| !to.contains_key(face)) {
         moved.entry(None).or_default().push(uuid(face.0));
     }
+    put_faces(faces, session, moved).await
+}
+
+/// Puts faces into groups, or into none.
+pub async fn put_faces(
+    faces: &Collection<Document>,
+    session: &mut ClientSession,
+    moved: BTreeMap<Option<GroupId>, Vec<Bson>>,
+) -> Result<(), MongoError> {
     for (group, ids) in moved {
         let update: UpdateModifications = match group {
             Some(group) => doc! { "$set": { "group": uuid(group.0) } }.into(),

@@ -1,15 +1,25 @@
 //! Several writes as one, guarded by a gallery's generation.
 
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::TryStreamExt;
 use mongodb::ClientSession;
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 use mongodb::error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
-use mongodb::options::ReadConcern;
+use mongodb::options::{ReadConcern, ReturnDocument};
 use muster_actors::domain::gallery::GalleryId;
 
 use super::{MongoError, MongoFaces, documents, names};
 
 /// How often a commit whose answer was lost is asked for.
 const COMMITS: u32 = 3;
+/// How long one is tried again that lost against others on the same gallery.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The first pause; each is twice as long as the one before, up to [`LONGEST`].
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_millis(500);
+/// Documents that a cursor brings at once.
+const BATCH: u32 = 5_000;
 
 /// Begins one.
 pub async fn begin(store: &MongoFaces) -> Result<ClientSession, MongoError> {
@@ -52,6 +62,35 @@ fn lost(error: MongoError) -> MongoError {
     }
 }
 
+/// How often and how long one is tried again that lost against others.
+pub struct Patience {
+    since: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    /// Begins now.
+    pub fn new() -> Self {
+        Self { since: Instant::now(), pause: PAUSE }
+    }
+
+    /// Whether what was done ends it. Where it lost against others it is tried again after a pause, for a while.
+    pub async fn ends<R>(&mut self, done: &Result<R, MongoError>) -> bool {
+        if !matches!(done, Err(MongoError::Conflict)) || self.since.elapsed() >= PATIENCE {
+            return true;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = LONGEST.min(2 * self.pause);
+        false
+    }
+}
+
+/// The time, in milliseconds since 1970 (UTC).
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Whether the gallery's generation still is `generation`.
 ///
 /// # Errors
@@ -67,10 +106,27 @@ pub async fn guard(
     if now == generation { Ok(()) } else { Err(MongoError::Conflict) }
 }
 
-/// Raises the gallery's generation.
-pub async fn raise(store: &MongoFaces, session: &mut ClientSession, gallery: &GalleryId) -> Result<(), MongoError> {
+/// Raises the gallery's generation; what it is then. Where this comes first in a transaction, transactions on one gallery
+/// come one after another, and each sees what those before it wrote.
+pub async fn raise(store: &MongoFaces, session: &mut ClientSession, gallery: &GalleryId) -> Result<u64, MongoError> {
     let galleries = store.collection(names::GALLERIES);
-    let raised = galleries.update_one(doc! { "_id": &gallery.0 }, doc! { "$inc": { "generation": 1i64 } });
-    raised.upsert(true).session(session).await?;
-    Ok(())
+    let raise = doc! { "$inc": { "generation": 1i64 } };
+    let raised = galleries.find_one_and_update(doc! { "_id": &gallery.0 }, raise).upsert(true);
+    let raised = raised.return_document(ReturnDocument::After).session(session).await?;
+    raised.map_or(Ok(0), |gallery| documents::unsigned(&gallery, "generation"))
+}
+
+/// The documents that a filter finds.
+pub async fn read(
+    store: &MongoFaces,
+    session: &mut ClientSession,
+    collection: &str,
+    filter: Document,
+    projection: Document,
+    sort: Document,
+) -> Result<Vec<Document>, MongoError> {
+    let collection = store.collection(collection);
+    let found = collection.find(filter).projection(projection).sort(sort).batch_size(BATCH);
+    let mut found = found.session(&mut *session).await?;
+    Ok(found.stream(session).try_collect().await?)
 }

@@ -23,7 +23,7 @@ pub(crate) struct Erased {
     pub images: BTreeSet<ImageId>,
     /// Faces, with box, landmarks, quality and embedding.
     pub faces: BTreeSet<FaceId>,
-    /// What people said of these.
+    /// Facts that people stated about these.
     pub decisions: u64,
     /// Face crops in S3.
     pub crops: Deleted,

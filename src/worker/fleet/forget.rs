@@ -39,6 +39,8 @@ impl fmt::Display for Target {
     }
 }
 
+/// Who forgets, as a gallery's history has it.
+const AUTHOR: &str = "muster forget";
 /// How often a gallery that somebody wrote to meanwhile is grouped again.
 const CONFLICTS: u32 = 8;
 /// Longer each time.
@@ -98,17 +100,21 @@ impl Forgetter {
 
     /// Forgets.
     pub async fn forget(&self, target: &Target) -> Result<FleetReceipt, FleetError> {
+        self.published.store.prepare(&self.gallery).await?;
         let mut tombstones = 0;
         if let Target::Group(group) = target {
             // Once: what is in it later was put there by a grouping without the forgotten.
             tombstones += self.bury_members(*group).await?;
         }
         let mut erased = self.pass(target, &mut tombstones).await?;
+        if !erased.is_nothing() && *target != Target::Images(Scope::Gallery) {
+            self.published.store.note_forgetting(&self.gallery, AUTHOR).await?;
+        }
         // Whatever becomes of this process, the gallery is grouped without them.
         self.announce().await?;
         let (mut appeared, mut ended) = (BTreeSet::new(), BTreeSet::new());
         let (after, regrouped) = loop {
-            let Regrouped { died, saved, reconciled: Reconciled { partition, lineage } } = self.regroup().await?;
+            let Regrouped { died, saved, reconciled: Reconciled { partition, lineage, .. } } = self.regroup().await?;
             ended.extend(died);
             appeared.extend(lineage.iter().filter_map(|event| match event {
                 Lineage::Born { group } | Lineage::Split { part: group, .. } => Some(*group),
@@ -219,16 +225,13 @@ impl Forgetter {
 
     async fn group(&self, group: GroupId) -> Result<Erased, FleetError> {
         let store = &self.published.store;
-        let name = store.name_of(group).await?;
         let mut erased = Erased::default();
         for images in store.buried_of(&self.gallery, group).await?.chunks(PAGE) {
             let known: Vec<Known> =
                 images.iter().map(|locator| Known { locator: locator.clone(), content: None }).collect();
             erased.add(self.published.sweep(&known).await?.1);
         }
-        if let Some(name) = name {
-            erased.decisions += store.erase_name(&self.gallery, &name).await?;
-        }
+        erased.decisions += store.erase_persons(&self.gallery, [group].into()).await?;
         Ok(erased)
     }
 
@@ -254,7 +257,7 @@ impl Forgetter {
             match self.published.save(&self.gallery, generation, &reconciled).await {
                 Ok(()) => return Ok(Regrouped { died, saved: true, reconciled }),
                 Err(FacesError::Conflict) if conflicts == CONFLICTS => {
-                    let reconciled = Reconciled { partition: before, lineage: Vec::new() };
+                    let reconciled = Reconciled { partition: before, ..Reconciled::default() };
                     return Ok(Regrouped { died, saved: false, reconciled });
                 }
                 Err(FacesError::Conflict) => {

@@ -66,7 +66,10 @@ impl Published {
     }
 
     /// Puts a gallery's groups where people look, unless it was forgotten.
-    async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+    ///
+    /// # Errors
+    /// A store failed, or the gallery changes all the time.
+    pub async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
         let key = format!("galleries/{gallery}/groups.json");
         if !self.store.is_forgotten(gallery, &Scope::Gallery).await? {
             self.put_groups(gallery, &key).await?;

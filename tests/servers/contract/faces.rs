@@ -107,7 +107,7 @@ fn partition(faces: Vec<FaceId>) -> Reconciled {
     let redirects = [(GroupId([8; 16]), id)].into();
     let suggestions = [(FaceId([9; 16]), Suggestion { group: id, probability: 0.4 })].into();
     let partition = Partition { groups: vec![group], redirects, suggestions };
-    Reconciled { partition, lineage: vec![Lineage::Born { group: id }] }
+    Reconciled { partition, lineage: vec![Lineage::Born { group: id }], ..Reconciled::default() }
 }
 
 pub async fn a_partition_is_saved_only_onto_the_generation_it_was_made_from<F: Faces>(make: impl Make<F>) {

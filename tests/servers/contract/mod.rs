@@ -7,4 +7,4 @@ mod errors;
 mod faces;
 mod objects;
 mod queue;
-mod real;
+pub mod real;

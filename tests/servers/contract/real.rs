@@ -35,7 +35,7 @@ fn number() -> usize {
 }
 
 /// For `application`, a database of its own on `server`, beside one of metadata where there is a name for that.
-pub(super) async fn store(server: &str, metadata: &str, application: &str) -> (Connection, MongoFaces) {
+pub async fn store(server: &str, metadata: &str, application: &str) -> (Connection, MongoFaces) {
     let uri = |name: &str| match name {
         "" => Secret::default(),
         name => Secret::from(

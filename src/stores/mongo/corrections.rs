@@ -1,0 +1,190 @@
+//! What somebody says of a gallery, and takes back.
+//!
+//! A correction is one transaction, which raises the gallery's generation before it reads anything: of two corrections, or
+//! a correction and a saved grouping, one comes after the other and sees what it did. A worker that writes faces
+//! meanwhile waits for the end of it. The transaction reads and writes the groups and faces that the correction names, and
+//! no others: its time follows from their size, not from the gallery's.
+
+use mongodb::ClientSession;
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::people::undo::UndoError;
+use muster_actors::people::{self, Author, Change, Correction, Scene};
+use muster_gallery::AlbumError;
+use muster_gallery::corrected::Corrected;
+
+use super::history::{self, FORGOTTEN, Noted};
+use super::partition::lineage;
+use super::scene::scene;
+use super::transaction::{Patience, begin, end, now_ms, raise};
+use super::{MongoError, MongoFaces, conversion, facts, group_update};
+
+/// How a transaction ends.
+enum Outcome<R> {
+    /// With what it wrote.
+    Written(R),
+    /// As if it had not been.
+    Nothing(Result<R, AlbumError>),
+}
+
+impl MongoFaces {
+    /// Notes what somebody says, and does it.
+    ///
+    /// # Errors
+    /// It makes no sense as the groups stand, or the gallery changes all the time.
+    pub async fn correct(
+        &self,
+        of: &GalleryId,
+        correction: &Correction,
+        author: &Author,
+    ) -> Result<Corrected, AlbumError> {
+        conversion::convert(self, of).await?;
+        let mut patience = Patience::new();
+        loop {
+            let mut session = begin(self).await?;
+            let outcome = self.try_correct(&mut session, of, correction, author).await;
+            let done = finish(session, outcome).await;
+            if patience.ends(&done).await {
+                return done.map_err(busy)?;
+            }
+        }
+    }
+
+    /// Takes a change back: the one with this number, or the last that holds.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be taken back.
+    pub async fn undo(&self, of: &GalleryId, number: Option<u64>, author: &Author) -> Result<Corrected, AlbumError> {
+        conversion::convert(self, of).await?;
+        let mut patience = Patience::new();
+        loop {
+            let mut session = begin(self).await?;
+            let outcome = self.try_undo(&mut session, of, number, author).await;
+            let done = finish(session, outcome).await;
+            if patience.ends(&done).await {
+                return done.map_err(busy)?;
+            }
+        }
+    }
+
+    /// Notes that something was forgotten, which cannot be taken back.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn note_forgetting(&self, of: &GalleryId, by: &str) -> Result<(), MongoError> {
+        let author = Author { by: by.to_owned(), at_ms: now_ms() };
+        let change = Change { said: FORGOTTEN.to_owned(), author, ..Change::default() };
+        let mut patience = Patience::new();
+        loop {
+            let mut session = begin(self).await?;
+            let noted = self.append(&mut session, of, &change).await;
+            let noted = end(session, noted).await;
+            if patience.ends(&noted).await {
+                return noted.map(drop);
+            }
+        }
+    }
+
+    async fn append(&self, session: &mut ClientSession, of: &GalleryId, change: &Change) -> Result<u64, MongoError> {
+        raise(self, session, of).await?;
+        history::append(self, session, of, change).await
+    }
+
+    async fn try_correct(
+        &self,
+        session: &mut ClientSession,
+        of: &GalleryId,
+        correction: &Correction,
+        author: &Author,
+    ) -> Result<Outcome<Corrected>, MongoError> {
+        let generation = raise(self, session, of).await?;
+        let scene = scene(self, session, of, &correction.topic()).await?;
+        let change = match people::plan(&scene, correction, author) {
+            Ok(change) if change.is_empty() => {
+                return Ok(Outcome::Nothing(Ok(Corrected::new(&scene, &change, None))));
+            }
+            Ok(change) => change,
+            Err(error) => return Ok(Outcome::Nothing(Err(error.into()))),
+        };
+        let (_, corrected) = self.write(session, of, generation, &scene, &change).await?;
+        Ok(Outcome::Written(corrected))
+    }
+
+    async fn try_undo(
+        &self,
+        session: &mut ClientSession,
+        of: &GalleryId,
+        number: Option<u64>,
+        author: &Author,
+    ) -> Result<Outcome<Corrected>, MongoError> {
+        let refuse = |error: AlbumError| Ok(Outcome::Nothing(Err(error)));
+        let generation = raise(self, session, of).await?;
+        let number = match number {
+            Some(number) => number,
+            None => match history::last(self, session, of).await? {
+                Some(last) => last,
+                None => return refuse(AlbumError::Nothing),
+            },
+        };
+        let Some(Noted { change, undone_by }) = history::find(self, session, of, number).await? else {
+            return refuse(AlbumError::NoChange(number));
+        };
+        let cannot = |error: UndoError| refuse(AlbumError::Undo { change: number, error });
+        if undone_by.is_some() {
+            return cannot(UndoError::Undone);
+        }
+        if change.said == FORGOTTEN {
+            return cannot(UndoError::Forgotten);
+        }
+        let scene = scene(self, session, of, &change.topic()).await?;
+        let back = match people::undo(&scene, &change, number, author) {
+            Ok(back) => back,
+            Err(error) => return cannot(error),
+        };
+        // Also where nothing is left of the change: the next one to be taken back is the one before it.
+        let (by, corrected) = self.write(session, of, generation, &scene, &back).await?;
+        history::mark(self, session, of, number, Some(by)).await?;
+        if let Some(again) = change.undoes {
+            history::mark(self, session, of, again, None).await?;
+        }
+        Ok(Outcome::Written(corrected))
+    }
+
+    /// Writes a change of a scene; its number, and what came of it.
+    async fn write(
+        &self,
+        session: &mut ClientSession,
+        of: &GalleryId,
+        generation: u64,
+        scene: &Scene,
+        change: &Change,
+    ) -> Result<(u64, Corrected), MongoError> {
+        facts::apply(self, session, of, &change.edits).await?;
+        group_update::apply(self, session, of, scene, change).await?;
+        let number = history::append(self, session, of, change).await?;
+        let corrected = Corrected::new(scene, change, Some(number));
+        lineage(self, session, of, generation, &corrected.events).await?;
+        Ok((number, corrected))
+    }
+}
+
+async fn finish<R>(
+    mut session: ClientSession,
+    outcome: Result<Outcome<R>, MongoError>,
+) -> Result<Result<R, AlbumError>, MongoError> {
+    match outcome {
+        Ok(Outcome::Written(done)) => end(session, Ok(Ok(done))).await,
+        Ok(Outcome::Nothing(done)) => {
+            // The server gives up by itself what cannot be aborted.
+            let _ = session.abort_transaction().await;
+            Ok(done)
+        }
+        Err(error) => end(session, Err(error)).await,
+    }
+}
+
+fn busy(error: MongoError) -> AlbumError {
+    match error {
+        MongoError::Conflict => AlbumError::Busy,
+        error => error.into(),
+    }
+}
