@@ -253,11 +253,11 @@ impl Drop for FolderQueue {
 fn walk(shared: &Shared, store: &SqliteFaces, roots: &[PathBuf], model: &str) -> Result<(), LibraryError> {
     let places = store.places().clone();
     let mut problems = Vec::new();
-    let mut scan = store.look(|library| Scan::prepare(library.db(), &places, roots, model))?;
+    let mut scan = store.look(|library| Scan::prepare(library, &places, roots, model))?;
     let whole = scan.walk(|step| {
         let mut state = shared.state();
         let report = &mut state.report;
-        report.found += u64::from(!matches!(step, Step::Ignored | Step::Problem(..)));
+        report.found += u64::from(!matches!(step, Step::Ignored | Step::Problem(..) | Step::Library(_)));
         match step {
             Step::Unchanged => report.unchanged += 1,
             Step::Forgotten => report.forgotten += 1,
@@ -267,6 +267,7 @@ fn walk(shared: &Shared, store: &SqliteFaces, roots: &[PathBuf], model: &str) ->
                 report.problems.push(Problem { path, rejection: rejection.clone() });
                 problems.push((locator, rejection));
             }
+            Step::Library(locator) => report.other_libraries.push(key::shown(&locator.bucket, &locator.key)),
             Step::New(locator) => {
                 report.new += 1;
                 state.ready.push_back(Message::new(locator));

@@ -2,8 +2,8 @@
 //!
 //! Folders are walked in the order of their names, so that the same folder gives the same work. Links
 //! to folders are not followed (they may lead in circles, or to the same photos again); links to photos
-//! are. Names that begin with a dot are passed over unless they were named, and so are libraries and
-//! what people asked to [forget](super::tombstones).
+//! are. Names that begin with a dot are passed over unless they were named, and so is what people asked
+//! to [forget](super::tombstones). Libraries that are met on the way are told.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,9 @@ use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};
 
 use super::key::Places;
+use super::library::{self, FOLDER};
 use super::stamp::stamp;
-use super::{LibraryError, library, rows, tombstones};
+use super::{Library, LibraryError, rows, tombstones};
 
 /// What to look for, and where.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct ScanReport {
     pub removed: u64,
     /// Folders and links that could not be looked into.
     pub problems: Vec<Problem>,
+    /// Folders of other libraries below the roots, as [`super::key::shown`].
+    pub other_libraries: Vec<String>,
     /// The walk is done: the figures are final.
     pub finished: bool,
 }
@@ -117,6 +120,8 @@ pub(super) struct Scan<'a> {
     places: &'a Places,
     roots: &'a [PathBuf],
     model: &'a str,
+    /// The folder of the library itself.
+    own: PathBuf,
     known: HashMap<ImageId, Known>,
     forgotten: Vec<PathBuf>,
     /// Where the walk could not look: what is stored from there stays.
@@ -132,16 +137,19 @@ pub(super) enum Step {
     Forgotten,
     Ignored,
     Problem(Locator, Rejection),
+    /// The folder of another library.
+    Library(Locator),
 }
 
 impl<'a> Scan<'a> {
     /// Reads what is stored under the roots.
     pub(super) fn prepare(
-        db: &Connection,
+        library: &Library,
         places: &'a Places,
         roots: &'a [PathBuf],
         model: &'a str,
     ) -> Result<Self, LibraryError> {
+        let (db, own) = (library.db(), library.folder().to_path_buf());
         let forgotten = tombstones::paths(db, places)?;
         let mut known = HashMap::new();
         let mut select = db.prepare(
@@ -162,7 +170,7 @@ impl<'a> Scan<'a> {
             let version = if open { 0 } else { version(&etag, &model) };
             known.insert(ImageId(rows::id(row, 0)?), Known { version, seen: false });
         }
-        Ok(Self { places, roots, model, known, forgotten, blind: Vec::new() })
+        Ok(Self { places, roots, model, own, known, forgotten, blind: Vec::new() })
     }
 
     /// Walks, and hands each step out until `take` says stop. `true` when it came to the end.
@@ -174,10 +182,14 @@ impl<'a> Scan<'a> {
                     Err(error) => Some(self.blinded(error.path().unwrap_or(root).to_path_buf(), unreadable(&error))),
                     Ok(entry) if entry.file_type().is_dir() => {
                         let hidden = entry.depth() > 0 && is_hidden(&entry);
-                        if hidden || (entry.depth() > 0 && library::is_library(entry.path())) || self.forgets(&entry) {
+                        if hidden || self.forgets(&entry) {
                             walk.skip_current_dir();
                         }
-                        None
+                        let is_library = hidden && entry.file_name() == FOLDER && library::is_there(entry.path());
+                        is_library.then(|| self.library(entry.path())).flatten()
+                    }
+                    Ok(entry) if library::is_database(entry.path()) => {
+                        entry.path().parent().and_then(|f| self.library(f))
                     }
                     Ok(entry) => Some(self.file(&entry)),
                 };
@@ -191,6 +203,11 @@ impl<'a> Scan<'a> {
 
     fn forgets(&self, entry: &DirEntry) -> bool {
         self.forgotten.iter().any(|path| entry.path().starts_with(path))
+    }
+
+    /// The folder of a library, if it is not this one's.
+    fn library(&self, folder: &Path) -> Option<Step> {
+        (folder != self.own).then(|| Step::Library(self.places.locate(folder)))
     }
 
     fn blinded(&mut self, path: PathBuf, rejection: Rejection) -> Step {

@@ -17,6 +17,7 @@ use crate::cli::signal::Signals;
 use muster_config::{Layers, Origin};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::Pack;
+use muster_library::library::is_there;
 use muster_library::runner::Round;
 use muster_library::{Library, Runner, SqliteFaces, view};
 
@@ -34,7 +35,7 @@ pub struct Args {
     /// Folders and photos, searched with everything below them
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Where results are kept [default: .muster in the first folder]
+    /// Where results are kept: in .muster in it, where it holds other files [default: .muster in the first folder]
     #[arg(long, value_name = "DIR", env = "MUSTER_LIBRARY")]
     library: Option<PathBuf>,
     /// Model pack: open, edgeface, insightface-s, or a folder with a manifest
@@ -61,8 +62,8 @@ impl Args {
         let home = Home::from_env()?;
         let pack = Pack::open(&settings.models.pack, &home)?;
         pack.verify()?;
-        let folder = self.library.clone().unwrap_or_else(|| Library::default_folder(&self.paths));
-        let is_new = Library::find(Some(&folder)).is_err();
+        let folder = Library::place(self.library.as_deref(), &self.paths);
+        let is_new = !is_there(&folder);
         let store = Arc::new(SqliteFaces::start(Library::create(&folder)?)?);
         let lanes = lanes(&mut settings, &pack, &home, usize::MAX)?;
         if is_new && !is_chosen && !self.json {
@@ -89,7 +90,7 @@ impl Args {
         let page = report::write(&Library::read(folder)?, None)?;
         print(|out| {
             if self.json {
-                outcome.lists().lines().for_each(say);
+                (outcome.remarks() + &outcome.lists()).lines().for_each(say);
                 return Ok(writeln!(out, "{}", serde_json::to_string(outcome)?)?);
             }
             Ok(write!(out, "{}", outcome.text(Some(&page)))?)

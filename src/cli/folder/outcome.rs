@@ -13,7 +13,7 @@ use muster_inference::onnx::tally::TensorRuns;
 use muster_library::ScanReport;
 
 /// Lines of a list that fit a terminal.
-const SHOWN: usize = 20;
+pub(super) const SHOWN: usize = 20;
 
 /// The end of a run. `images` is the sum of the six states below it.
 #[derive(Debug, Default, Serialize)]
@@ -60,6 +60,8 @@ pub struct Outcome {
     pub rejections: Vec<Listed>,
     /// Folders and links that could not be looked into.
     pub problems: Vec<Listed>,
+    /// Folders of other libraries below the paths: their names and decisions are theirs.
+    pub other_libraries: Vec<String>,
     /// Actors restarted, by name.
     pub restarts: BTreeMap<String, u64>,
 }
@@ -154,6 +156,7 @@ impl Outcome {
                     detail: problem.rejection.detail.clone(),
                 })
                 .collect(),
+            other_libraries: scan.other_libraries.clone(),
             restarts: run.restarts.clone(),
         }
     }
@@ -195,7 +198,7 @@ impl Outcome {
         if self.non_faces > 0 {
             lines.push(format!("{} not faces: `muster people not-faces` lists them", self.non_faces));
         }
-        let mut text = lines.join("\n") + "\n" + &self.lists();
+        let mut text = lines.join("\n") + "\n" + &self.remarks() + &self.lists();
         if let Some(page) = page {
             text.push_str(&format!("people: {}\n", page.display()));
         }
@@ -223,7 +226,7 @@ impl Outcome {
 }
 
 /// The end of a long path says more than its start.
-fn short(path: &str) -> String {
+pub(super) fn short(path: &str) -> String {
     let count = path.chars().count();
     if count <= 160 { path.to_owned() } else { format!("…{}", path.chars().skip(count - 159).collect::<String>()) }
 }
