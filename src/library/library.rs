@@ -211,13 +211,15 @@ pub fn is_there(folder: &Path) -> bool {
     folder.join(DATABASE).is_file()
 }
 
-/// Whether a file is the database of a library: by its name, and by its application id, which a SQLite
-/// file has in its bytes 68 to 71.
+/// Whether a regular file is the database of a library: by its name, and by its application id, which a
+/// SQLite file has in its bytes 68 to 71.
 pub(super) fn is_database(path: &Path) -> bool {
+    if path.file_name() != Some(OsStr::new(DATABASE)) {
+        return false;
+    }
     let mut header = [0; 72];
-    let is_named_so = path.file_name() == Some(OsStr::new(DATABASE));
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    is_named_so && read.is_ok() && header.ends_with(b"MSTR")
+    read.is_ok() && header.ends_with(b"MSTR")
 }
 
 /// Whether a folder holds anything that no library would hold. One that cannot be looked into may.

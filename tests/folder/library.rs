@@ -66,7 +66,7 @@ fn result(locator: Locator, etag: &str, faces: u8) -> Commit {
 async fn index(photos: &[PathBuf], library: &Path) -> (ScanReport, BTreeSet<String>) {
     let store = Arc::new(SqliteFaces::start(Library::create(library).unwrap()).unwrap());
     let objects = FolderObjects::new(store.places().clone());
-    let options = ScanOptions { paths: photos.to_vec(), model: MODEL.to_owned() };
+    let options = ScanOptions { paths: photos.to_vec(), model: MODEL.to_owned(), ..ScanOptions::default() };
     let queue = FolderQueue::start(Arc::clone(&store), options).unwrap();
     let mut delivered = BTreeSet::new();
     loop {

@@ -11,6 +11,7 @@ use crate::cli::text::{count, printable};
 use muster_gallery::view::Totals;
 use muster_inference::onnx::tally::TensorRuns;
 use muster_library::ScanReport;
+use muster_library::removals::Missing;
 
 /// Lines of a list that fit a terminal.
 pub(super) const SHOWN: usize = 20;
@@ -28,12 +29,16 @@ pub struct Outcome {
     pub low_quality: u64,
     /// Rejected with a reason, in this run.
     pub rejected: u64,
-    /// Not looked at: unchanged since the last run, or forgotten by a person.
+    /// Not looked at: unchanged since the last run, forgotten by a person, or not to be read now.
     pub skipped: u64,
     /// Given back: the run was stopped before they were looked at.
     pub left: u64,
     /// Photos taken out of the library because their files are gone.
     pub removed: u64,
+    /// Photos that cannot be read now, among the skipped and the rejected: their faces were kept.
+    pub kept: u64,
+    /// Paths below which photos are gone that were not taken out, because they are too many.
+    pub missing: Vec<Missing>,
     /// Faces in the library now.
     pub faces: u64,
     /// Groups in the library now.
@@ -121,9 +126,11 @@ impl Outcome {
             no_faces: counts.no_faces,
             low_quality: counts.low_quality,
             rejected: counts.rejected,
-            skipped: scan.unchanged + scan.forgotten,
+            skipped: scan.unchanged + scan.forgotten + scan.unreadable,
             left: delivered.saturating_sub(done),
             removed: scan.removed,
+            kept: scan.kept,
+            missing: scan.missing.clone(),
             faces: totals.faces,
             groups: totals.groups,
             ungrouped: totals.ungrouped,

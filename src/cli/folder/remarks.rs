@@ -2,11 +2,39 @@
 
 use super::outcome::{Outcome, SHOWN, short};
 use crate::cli::text::{count, printable};
+use muster_library::removals::{Cause, Missing};
 
 impl Outcome {
     /// The remarks, a line each.
     pub fn remarks(&self) -> String {
-        self.about_libraries()
+        self.about_kept_photos() + &self.about_missing_photos() + &self.about_libraries()
+    }
+
+    fn about_kept_photos(&self) -> String {
+        if self.kept == 0 {
+            return String::new();
+        }
+        let photos = count(self.kept, "image");
+        format!("{photos} could not be read now; what is known of them was kept, and each run tries them again\n")
+    }
+
+    fn about_missing_photos(&self) -> String {
+        let mut text = String::new();
+        for Missing { root, missing, known, cause } in &self.missing {
+            let root = short(&printable(root));
+            let why = match cause {
+                Cause::RootMissing => format!("{root} is not there"),
+                Cause::NotMounted => format!("the disk of {root} is not mounted any more"),
+                Cause::AllGone | Cause::ManyGone => format!("many photos are gone from {root}"),
+            };
+            text.push_str(&format!(
+                "{why}: {missing} of the {} known below it are missing, and none was taken out. Mount the disk or \
+                 bring the folder back and run the same command again; or, if they were deleted, run it with \
+                 --accept-removals\n",
+                count(*known, "image")
+            ));
+        }
+        text
     }
 
     fn about_libraries(&self) -> String {
@@ -29,6 +57,18 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn missing_photos_say_how_many_of_which_root_and_what_to_do() {
+        let missing = |cause| Missing { root: "/media/disk".into(), missing: 37, known: 60, cause };
+        let missing = vec![missing(Cause::ManyGone), missing(Cause::RootMissing), missing(Cause::NotMounted)];
+        let text = Outcome { missing, ..Outcome::default() }.remarks();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("many photos are gone from /media/disk: 37 of the 60 images known below it are"));
+        assert!(lines[1].starts_with("/media/disk is not there: 37 of the 60"), "{text}");
+        assert!(lines[2].starts_with("the disk of /media/disk is not mounted any more: 37 of the 60"), "{text}");
+        assert!(lines.iter().all(|line| line.ends_with("run it with --accept-removals")), "{text}");
+    }
 
     #[test]
     fn other_libraries_are_named() {
