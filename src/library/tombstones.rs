@@ -3,7 +3,7 @@
 //! A forgotten path (a photo or a folder) is passed over by `index`, with all that is or comes under it.
 //! A forgotten face is a place in a photo: whatever is found there again is not stored. Neither holds
 //! anything of a face; a person whose group was forgotten is found again in photos that come later,
-//! because nothing is kept by which to know them. `index --again PATH` takes both back.
+//! because nothing is kept by which to know them. `forget --lift PATH` takes both back.
 
 use std::path::{Path, PathBuf};
 

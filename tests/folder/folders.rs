@@ -172,3 +172,45 @@ fn photos_that_cannot_be_read_now_keep_their_faces() {
     assert!(faces() == before, "faces, groups and rows are as they were");
     assert_eq!(count(&index(&pictures, &library), "kept"), 0);
 }
+
+#[test]
+fn what_is_forgotten_is_shown_before_and_comes_back_when_it_is_lifted() {
+    let base = tempfile::tempdir().unwrap();
+    let (pictures, library) = (base.path().join("pictures"), base.path().join("library"));
+    portraits(&pictures, 1..=1);
+    portraits(&pictures.join("private"), 2..=3);
+    index(&pictures, &library);
+    let forget = |path: &Path, more: &[&str], code| {
+        let output = run(muster().arg("forget").arg(path).arg("--library").arg(&library).args(more), code);
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned())
+    };
+    let (private, before) = (pictures.join("private"), export(&library));
+    let [told, _] = forget(&private, &["--dry-run"], 0);
+    assert!(told.contains("Would be forgotten: pictures/private") && told.contains("faces             2"), "{told}");
+    let seen: Value = serde_json::from_str(&forget(&private, &["--dry-run", "--json"], 0)[0]).unwrap();
+    assert_eq!((count(&seen, "images"), count(&seen, "faces")), (2, 2));
+    assert!(export(&library) == before, "nothing was changed");
+    let [_, said] = forget(&private, &["--lift"], 66);
+    assert!(said.contains("nothing was forgotten"), "{said}");
+
+    forget(&private, &[], 0);
+    assert_eq!(count(&index(&pictures, &library), "faces"), 1);
+    let [_, said] = forget(&private.join("P002.jpg"), &["--lift"], 66);
+    assert!(said.contains("was forgotten with all of"), "{said}");
+    let [told, _] = forget(&private, &["--lift"], 0);
+    assert!(told.contains("Taken back: ") && told.contains("muster index"), "{told}");
+    let summary = index(&pictures, &library);
+    assert_eq!((count(&summary, "indexed"), count(&summary, "faces")), (2, 3), "{summary:#}");
+}
+
+#[test]
+fn a_folder_without_photos_says_what_was_looked_for() {
+    let base = tempfile::tempdir().unwrap();
+    std::fs::write(base.path().join("song.mp3"), "x").unwrap();
+    let (summary, said) = index_with(&[base.path()], &base.path().join("library"), &[], 0);
+    assert_eq!((count(&summary, "images"), count(&summary, "ignored")), (0, 1), "{summary:#}");
+    assert!(
+        said.contains("end in jpg, jpeg, jpe, png, webp, heic, heif") && said.contains("1 file of other"),
+        "{said}"
+    );
+}
