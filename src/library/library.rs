@@ -231,7 +231,7 @@ fn holds_other_files(folder: &Path) -> bool {
 }
 
 /// Whether a file in a library's folder is the library's.
-fn is_own(name: &OsStr) -> bool {
+pub(super) fn is_own(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with(DATABASE) || OWN.contains(&name))
 }
 

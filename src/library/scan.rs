@@ -170,7 +170,7 @@ impl<'a> Scan<'a> {
                     Ok(entry) if entry.file_type().is_file() && library::is_database(entry.path()) => {
                         entry.path().parent().and_then(|f| self.library(f))
                     }
-                    Ok(entry) => Some(self.file(&entry)),
+                    Ok(entry) => (!self.is_own(entry.path())).then(|| self.file(&entry)),
                 };
                 if step.is_some_and(|step| !take(step)) {
                     return false;
@@ -187,6 +187,11 @@ impl<'a> Scan<'a> {
     /// The folder of a library, if it is not this one's.
     fn library(&self, folder: &Path) -> Option<Step> {
         (folder != self.own).then(|| Step::Library(self.places.locate(folder)))
+    }
+
+    /// Whether a file is one of the library's own.
+    fn is_own(&self, path: &Path) -> bool {
+        path.parent() == Some(&self.own) && path.file_name().is_some_and(library::is_own)
     }
 
     fn blinded(&mut self, path: PathBuf, rejection: Rejection) -> Step {

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub rejected: u64,
     /// Not looked at: unchanged since the last run, forgotten by a person, or not to be read now.
     pub skipped: u64,
+    /// Files that are no photos by their names: not among the images.
+    pub ignored: u64,
     /// Given back: the run was stopped before they were looked at.
     pub left: u64,
     /// Photos taken out of the library because their files are gone.
@@ -127,6 +129,7 @@ impl Outcome {
             low_quality: counts.low_quality,
             rejected: counts.rejected,
             skipped: scan.unchanged + scan.forgotten + scan.unreadable,
+            ignored: scan.ignored,
             left: delivered.saturating_sub(done),
             removed: scan.removed,
             kept: scan.kept,

@@ -3,11 +3,24 @@
 use super::outcome::{Outcome, SHOWN, short};
 use crate::cli::text::{count, printable};
 use muster_library::removals::{Cause, Missing};
+use muster_library::scan::EXTENSIONS;
 
 impl Outcome {
     /// The remarks, a line each.
     pub fn remarks(&self) -> String {
-        self.about_kept_photos() + &self.about_missing_photos() + &self.about_libraries()
+        [self.about_nothing(), self.about_kept_photos(), self.about_missing_photos(), self.about_libraries()].concat()
+    }
+
+    fn about_nothing(&self) -> String {
+        if self.images > 0 || !self.missing.is_empty() {
+            return String::new();
+        }
+        format!(
+            "No photo was found: muster looks for files whose names end in {}, in the folders that were named and \
+             below. {} of other kinds were passed over, and so were names that begin with a dot\n",
+            EXTENSIONS.join(", "),
+            count(self.ignored, "file")
+        )
     }
 
     fn about_kept_photos(&self) -> String {
@@ -73,10 +86,10 @@ mod tests {
     #[test]
     fn other_libraries_are_named() {
         let other_libraries = (1..=22).map(|n| format!("{n}/.muster")).collect();
-        let text = Outcome { other_libraries, ..Outcome::default() }.remarks();
+        let text = Outcome { images: 1, other_libraries, ..Outcome::default() }.remarks();
         assert!(text.contains("names given there are not known here"), "{text}");
         assert!(text.contains("\n  1/.muster\n") && text.contains("\n  20/.muster\n"), "{text}");
         assert!(text.ends_with("  and 2 folders more\n"), "{text}");
-        assert_eq!(Outcome::default().remarks(), "");
+        assert_eq!(Outcome { images: 1, ..Outcome::default() }.remarks(), "");
     }
 }
