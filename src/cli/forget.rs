@@ -15,17 +15,21 @@ macro_rules! library {
 In a library:
 
 A photo or folder: faces, crops and vectors are deleted, and `muster index` passes it over
-from now on (`muster index --again PATH` takes that back). The photos themselves are never
-touched.
+from now on. The photos themselves are never touched.
 
 A group: its faces, crops, vectors and name are deleted, and the same places in the same
 photos stay empty. Nothing is kept by which to know the person, so in a photo that comes later
 they are found anew.
 
+--dry-run says what would go, and changes nothing. --lift PATH lets a photo or folder back in,
+and what was forgotten of a group in the photos below it: the next `muster index` looks at them.
+
 Exports and copies you made elsewhere are yours to delete.
 
 Examples:
+  muster forget ~/Pictures/private --dry-run
   muster forget ~/Pictures/private
+  muster forget ~/Pictures/private --lift
   muster forget 3f2a91c4 --json > receipt.json"
     };
 }
@@ -76,6 +80,12 @@ pub struct Args {
     #[cfg(feature = "cloud")]
     #[command(flatten)]
     gallery: fleet::forget::GalleryArgs,
+    /// Take back that it was forgotten
+    #[arg(long)]
+    lift: bool,
+    /// Say what would go from a library, and change nothing
+    #[arg(long, conflicts_with = "lift")]
+    dry_run: bool,
     /// Print the receipt as JSON
     #[arg(long)]
     json: bool,
@@ -86,12 +96,19 @@ impl Args {
     pub fn run(self, layers: &Layers) -> Result<ExitCode, CliError> {
         #[cfg(feature = "cloud")]
         if self.gallery.is_named() {
-            return self.gallery.run(layers, self.target.as_deref(), self.json);
+            if self.dry_run {
+                return Err(CliError::Usage("--dry-run is for a library: leave --gallery out".to_owned()));
+            }
+            return self.gallery.run(layers, self.target.as_deref(), self.lift, self.json);
         }
         #[cfg(not(feature = "cloud"))]
         let _ = layers;
         if let Some(target) = &self.target {
-            return folder::forget::run(&self.library, target, self.json);
+            return match (self.lift, self.dry_run) {
+                (true, _) => folder::forget::lift(&self.library, target, self.json),
+                (_, true) => folder::forget::preview(&self.library, target, self.json),
+                _ => folder::forget::run(&self.library, target, self.json),
+            };
         }
         Err(CliError::Usage("name what to forget, and --gallery GALLERY where a fleet has it".to_owned()))
     }

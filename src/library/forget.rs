@@ -1,14 +1,16 @@
 //! Takes photos or a group out of a library so that no byte of them stays in its files, and says what
 //! was deleted where.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use muster_actors::domain::gallery::{GalleryId, GroupId};
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId};
 use muster_actors::domain::image::ImageId;
 use muster_actors::people::Author;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_gallery::receipt::LibraryReceipt;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::Serialize;
 
 use super::library::{Library, REPORT};
 use super::write::bump;
@@ -44,24 +46,7 @@ pub fn forget(library: &mut Library, target: &Target, author: &Author) -> Result
     let places = library.places().clone();
     let whole = library.db.transaction()?;
     let gallery = write::gallery_number(&whole, &GalleryId(LIBRARY_GALLERY.to_owned()))?;
-    match target {
-        Target::Path(path) => {
-            let locator = places.locate(path);
-            receipt.target = key::shown(&locator.bucket, &locator.key);
-            forget_path(&whole, &places, path, &mut receipt)?;
-            let sql = "INSERT INTO forgotten_paths (bucket, key) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-            receipt.tombstones += whole.execute(sql, params![locator.bucket, locator.key])? as u64;
-        }
-        Target::Group(group) => {
-            receipt.target = group.to_string();
-            forget_group(&whole, gallery, *group, &mut receipt)?;
-        }
-        Target::Image(image) => {
-            receipt.target = image.to_string();
-            forget_images(&whole, &[*image], &mut receipt)?;
-        }
-    }
-    sweep(&whole, gallery, &mut receipt)?;
+    apply(&whole, &places, gallery, target, &mut receipt)?;
     receipt.changes = history::scrub(&whole, gallery, &receipt.forgotten)?;
     if receipt.images > 0 || receipt.faces > 0 {
         history::append_forgotten(&whole, gallery, author)?;
@@ -77,6 +62,79 @@ pub fn forget(library: &mut Library, target: &Target, author: &Author) -> Result
     receipt.rewritten = rewrite(library)?;
     receipt.bytes_after = library.bytes();
     Ok(receipt)
+}
+
+/// What forgetting would take, and which names it touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Preview {
+    /// The path or the group.
+    pub target: String,
+    /// Photos that would be taken out, or lose faces.
+    pub images: u64,
+    /// Faces that would go.
+    pub faces: u64,
+    /// Groups that would end.
+    pub groups: Vec<GroupId>,
+    /// Names that would end.
+    pub names_that_end: Vec<String>,
+    /// Names of groups that would lose faces and keep the name.
+    pub names_that_stay: Vec<String>,
+}
+
+/// What [`forget`] would do; changes nothing.
+pub fn preview(library: &mut Library, target: &Target) -> Result<Preview, LibraryError> {
+    let mut receipt = LibraryReceipt::default();
+    let places = library.places().clone();
+    // Dropped at the end: rolled back.
+    let whole = library.db.transaction()?;
+    let gallery = write::gallery_number(&whole, &GalleryId(LIBRARY_GALLERY.to_owned()))?;
+    let before = names(&whole, gallery)?;
+    apply(&whole, &places, gallery, target, &mut receipt)?;
+    let after = names(&whole, gallery)?;
+    let of = |groups: &[GroupId], is_named: bool| {
+        let named = groups.iter().filter(|group| after.contains_key(group) == is_named);
+        named.filter_map(|group| before.get(group).cloned()).collect::<Vec<_>>()
+    };
+    let (ended, lessened) = (&receipt.groups, &receipt.recomputed);
+    let mut names_that_end = of(ended, false);
+    names_that_end.extend(of(lessened, false));
+    let names_that_stay = of(lessened, true);
+    let LibraryReceipt { target, images, faces, groups, .. } = receipt;
+    Ok(Preview { target, images, faces, groups, names_that_end, names_that_stay })
+}
+
+fn names(db: &Connection, gallery: i64) -> Result<BTreeMap<GroupId, String>, LibraryError> {
+    let groups = groups::partition(db, gallery)?.groups;
+    Ok(groups.into_iter().filter_map(|group| Some((group.id, group.name?))).collect())
+}
+
+/// Deletes, and leaves marks, in the caller's transaction.
+fn apply(
+    db: &Transaction<'_>,
+    places: &key::Places,
+    gallery: i64,
+    target: &Target,
+    receipt: &mut LibraryReceipt,
+) -> Result<(), LibraryError> {
+    let before = groups::partition(db, gallery)?.groups;
+    match target {
+        Target::Path(path) => {
+            let locator = places.locate(path);
+            receipt.target = key::shown(&locator.bucket, &locator.key);
+            forget_path(db, places, path, receipt)?;
+            let sql = "INSERT INTO forgotten_paths (bucket, key) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+            receipt.tombstones += db.execute(sql, params![locator.bucket, locator.key])? as u64;
+        }
+        Target::Group(group) => {
+            receipt.target = group.to_string();
+            forget_group(db, gallery, *group, receipt)?;
+        }
+        Target::Image(image) => {
+            receipt.target = image.to_string();
+            forget_images(db, &[*image], receipt)?;
+        }
+    }
+    sweep(db, gallery, before, receipt)
 }
 
 /// The journal still holds pages from before, and the file free ones: neither is left.
@@ -222,8 +280,13 @@ fn forget_group(
 
 /// Groups without faces go, and those that lost some are computed without them: a centroid is a mean
 /// of its members' embeddings, so an old one would still hold the forgotten.
-fn sweep(db: &Transaction<'_>, gallery: i64, receipt: &mut LibraryReceipt) -> Result<(), LibraryError> {
-    for group in groups::partition(db, gallery)?.groups {
+fn sweep(
+    db: &Transaction<'_>,
+    gallery: i64,
+    before: Vec<Group>,
+    receipt: &mut LibraryReceipt,
+) -> Result<(), LibraryError> {
+    for group in before {
         let mut select = db.prepare_cached(
             "SELECT f.id, f.embedding, f.overall FROM members m JOIN faces f ON f.id = m.face \
              WHERE m.gallery = ?1 AND m.grp = ?2 ORDER BY f.overall DESC, f.id",
@@ -232,6 +295,12 @@ fn sweep(db: &Transaction<'_>, gallery: i64, receipt: &mut LibraryReceipt) -> Re
             .query_map(params![gallery, group.id.0], |row| Ok((rows::id(row, 0)?, rows::floats(row, 1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;
         let Some((best, ..)) = left.first() else {
+            // A person is kept while a face of it may come back: one that was deleted, and not forgotten.
+            let waits = "SELECT EXISTS (SELECT 1 FROM facts WHERE kind = 'confirmed' AND b = ?1)";
+            if !db.query_row(waits, [group.id.0], |row| row.get::<_, bool>(0))? {
+                delete(db, receipt, "facts", "a = ?1 OR b = ?1", group.id.0)?;
+                receipt.forgotten.insert(group.id.0);
+            }
             delete(db, receipt, "groups", "id = ?1", group.id.0)?;
             delete(db, receipt, "members", "grp = ?1", group.id.0)?;
             delete(db, receipt, "redirects", "source = ?1 OR target = ?1", group.id.0)?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! PATH… ─► scan ─► FolderQueue          FolderObjects ◄─ places ─► photo on disk
-//!            │ compares, removes gone                  
+//!            │ compares; removals: what is gone
 //!            ▼
 //!        library.db ◄─ SqliteFaces (one writer thread, group commit) ◄─ Writer, Grouper
 //!            │
@@ -24,7 +24,10 @@ pub mod library;
 pub mod lock;
 pub mod objects;
 pub mod pages;
+pub mod problems;
 pub mod queue;
+pub mod removals;
+pub mod roots;
 mod rows;
 pub mod runner;
 pub mod scan;

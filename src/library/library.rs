@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,13 +10,15 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::key::Places;
 use super::lock::WriterLock;
-use super::{LibraryError, schema};
+use super::{LibraryError, lock, schema};
 
 /// Name of the library folder inside a photo folder.
 pub const FOLDER: &str = ".muster";
 /// Name of the page of people inside a library folder.
 pub const REPORT: &str = "people.html";
 const DATABASE: &str = "library.db";
+/// Other files that a library's folder may hold.
+const OWN: [&str; 3] = [REPORT, lock::NAME, "keys.json"];
 const BUSY: Duration = Duration::from_secs(10);
 
 /// An open library. Dropping the one that writes gives its lock back.
@@ -30,21 +33,38 @@ pub struct Library {
 
 impl Library {
     /// Where `muster index PATH…` keeps its library when nobody says: `.muster` in the first path that
-    /// is a folder, else beside the first file.
+    /// is a folder, else beside the first file. A library that older releases put among those photos
+    /// is used on.
     pub fn default_folder(paths: &[PathBuf]) -> PathBuf {
         let first = paths.iter().find(|path| path.is_dir()).map(PathBuf::as_path);
         let beside = || paths.first().and_then(|path| path.parent()).filter(|p| !p.as_os_str().is_empty());
-        first.or_else(beside).unwrap_or(Path::new(".")).join(FOLDER)
+        let photos = first.or_else(beside).unwrap_or(Path::new("."));
+        let places = [photos.join(FOLDER), photos.to_path_buf()];
+        places.into_iter().find(|folder| is_there(folder)).unwrap_or_else(|| photos.join(FOLDER))
+    }
+
+    /// Where the library of `paths` is, or is to be made. A folder that was `given` and is a library
+    /// stays one. One that holds anything else, or is one of the paths, gets a `.muster` of its own: the
+    /// files of a library never lie among other files.
+    pub fn place(given: Option<&Path>, paths: &[PathBuf]) -> PathBuf {
+        let Some(given) = given else { return Self::default_folder(paths) };
+        if let Ok(found) = Self::find(Some(given)) {
+            return found;
+        }
+        let real = |path: &Path| path.canonicalize().ok();
+        let is_path = real(given).is_some_and(|folder| paths.iter().any(|path| real(path).as_ref() == Some(&folder)));
+        let is_named_so = given.file_name() == Some(OsStr::new(FOLDER));
+        if !is_named_so && (is_path || holds_other_files(given)) { given.join(FOLDER) } else { given.to_path_buf() }
     }
 
     /// Finds an existing library: `given` may be the library's folder or the photo folder it lies in;
     /// without it, `./.muster` or the current folder.
     pub fn find(given: Option<&Path>) -> Result<PathBuf, LibraryError> {
         let start = given.unwrap_or(Path::new("."));
-        [start.join(FOLDER), start.to_path_buf()]
-            .into_iter()
-            .find(|folder| folder.join(DATABASE).is_file())
-            .ok_or_else(|| LibraryError::NotFound(start.to_path_buf()))
+        let (inside, itself) = (start.join(FOLDER), start.to_path_buf());
+        let places = if given.is_some() { [itself, inside] } else { [inside, itself] };
+        let found = places.into_iter().find(|folder| is_there(folder));
+        found.ok_or_else(|| LibraryError::NotFound(start.to_path_buf()))
     }
 
     /// Opens for writing, and makes the folder and its database where there is none.
@@ -199,9 +219,33 @@ fn places(folder: &Path) -> Places {
     Places::new(folder.parent().unwrap_or(Path::new("/")))
 }
 
-/// Whether a folder is a library: never searched for photos.
-pub(super) fn is_library(folder: &Path) -> bool {
-    folder.file_name() == Some(OsStr::new(FOLDER)) || folder.join(DATABASE).is_file()
+/// Whether a folder holds a library.
+pub fn is_there(folder: &Path) -> bool {
+    folder.join(DATABASE).is_file()
+}
+
+/// Whether a regular file is the database of a library: by its name, and by its application id, which a
+/// SQLite file has in its bytes 68 to 71.
+pub(super) fn is_database(path: &Path) -> bool {
+    if path.file_name() != Some(OsStr::new(DATABASE)) {
+        return false;
+    }
+    let mut header = [0; 72];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header.ends_with(b"MSTR")
+}
+
+/// Whether a folder holds anything that no library would hold. One that cannot be looked into may.
+fn holds_other_files(folder: &Path) -> bool {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => entries.any(|entry| !entry.is_ok_and(|entry| is_own(&entry.file_name()))),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
+/// Whether a file in a library's folder is the library's.
+pub(super) fn is_own(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(DATABASE) || OWN.contains(&name))
 }
 
 #[cfg(test)]
@@ -217,6 +261,35 @@ mod tests {
         drop(Library::create(&folder).unwrap());
         assert_eq!(Library::find(Some(photos.path())).unwrap(), folder);
         assert_eq!(Library::find(Some(&folder)).unwrap(), folder);
+    }
+
+    #[test]
+    fn lies_in_a_folder_of_its_own_unless_an_older_release_put_it_among_the_photos() {
+        let base = tempfile::tempdir().unwrap();
+        let photos = base.path().join("photos");
+        let (apart, empty, older) = (base.path().join("apart"), base.path().join("empty"), base.path().join("older"));
+        [&photos, &empty, &older].iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        let paths = std::slice::from_ref(&photos);
+        let place = |given: &Path| Library::place(Some(given), paths);
+        assert_eq!(place(&photos), photos.join(FOLDER), "it is indexed, and empty as yet");
+        fs::write(photos.join("a.jpg"), "x").unwrap();
+        assert_eq!(place(&photos), photos.join(FOLDER));
+        assert_eq!(place(&photos.join(FOLDER)), photos.join(FOLDER));
+        assert_eq!(place(base.path()), base.path().join(FOLDER), "it holds the photos");
+        assert_eq!((place(&apart), place(&empty)), (apart, empty.clone()));
+        fs::write(empty.join("people.html"), "x").unwrap();
+        assert_eq!(place(&empty), empty, "that file is a library's");
+        assert_eq!(Library::place(None, paths), photos.join(FOLDER));
+        drop(Library::create(&place(&photos)).unwrap());
+        assert_eq!(Library::find(Some(&photos)).unwrap(), photos.join(FOLDER));
+        // Older releases put it among the photos, where it stays.
+        fs::write(older.join("a.jpg"), "x").unwrap();
+        drop(Library::create(&older).unwrap());
+        let paths = std::slice::from_ref(&older);
+        assert_eq!(Library::place(Some(&older), paths), older);
+        assert_eq!(Library::place(None, paths), older);
+        assert_eq!(Library::find(Some(&older)).unwrap(), older);
+        assert!(is_database(&older.join(DATABASE)) && !is_database(&older.join("people.html")));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::LibraryError;
 
-const NAME: &str = "writer.lock";
+/// Name of the file inside a library folder.
+pub(crate) const NAME: &str = "writer.lock";
 
 /// The right to write to a library. Ends with the value, or with the process however it ends.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! A folder as a queue: what a [scan](super::scan) finds new or changed, under leases.
 //!
-//! A thread walks ahead of the pipeline and keeps paths only. Messages live in memory: what is not
-//! acked when the process ends is found again by the next scan, because it is not stored.
+//! A thread walks ahead of the pipeline and keeps paths only. Where photos are stored already, nothing is
+//! handed out before the walk is done: only then is it known what is gone. Messages live in memory: what
+//! is not acked when the process ends is found again by the next scan, because it is not stored.
+
+mod walker;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -18,14 +20,15 @@ use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use muster_gallery::LIBRARY_GALLERY;
 use parking_lot::{Mutex, MutexGuard};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::scan::{Problem, Scan, ScanOptions, ScanReport, Step, roots, save_problems};
+use self::walker::Walker;
+use super::scan::{ScanOptions, ScanReport};
 use super::stamp::stamp;
-use super::{LibraryError, SqliteFaces, key, rows, write};
+use super::{LibraryError, SqliteFaces, forget, key, problems, roots, rows};
 
 /// A lease without an extend ends after this.
 const VISIBILITY: Duration = Duration::from_secs(120);
@@ -137,15 +140,20 @@ pub struct FolderQueue {
 }
 
 impl FolderQueue {
-    /// Starts the walk. A path that is not there is an error at once.
+    /// Starts the walk. A path that is not there is an error at once, unless photos below it are stored.
     pub fn start(store: Arc<SqliteFaces>, options: ScanOptions) -> Result<Self, LibraryError> {
-        let roots = roots(&options.paths)?;
+        let paths = roots::resolve(&options.paths)?;
+        for path in paths.iter().filter(|path| roots::is_gone(path)) {
+            if !store.look(|library| forget::knows(library, path))? {
+                return Err(LibraryError::Absent(path.clone()));
+            }
+        }
         let shared = Arc::new(Shared::default());
         let (there, library, model) = (Arc::clone(&shared), Arc::clone(&store), options.model.clone());
         let walker = std::thread::Builder::new()
             .name("folder-walk".to_owned())
             .spawn(move || {
-                let result = walk(&there, &library, &roots, &model);
+                let result = Walker { shared: &there, store: &library, paths: &paths, options: &options }.run();
                 let mut state = there.state();
                 state.fault = result.err();
                 state.walked = true;
@@ -154,7 +162,7 @@ impl FolderQueue {
                 there.changed.notify_waiters();
             })
             .map_err(|e| LibraryError::Broken(e.to_string()))?;
-        Ok(Self { shared, store, model: options.model, visibility: VISIBILITY, walker: Some(walker) })
+        Ok(Self { shared, store, model, visibility: VISIBILITY, walker: Some(walker) })
     }
 
     /// With another time for leases.
@@ -196,28 +204,8 @@ impl FolderQueue {
         let path = self.store.places().path(&locator.bucket, &locator.key);
         let metadata = path.ok().and_then(|path| std::fs::metadata(path).ok());
         let (etag, bytes) = metadata.map(|m| (stamp(&m), m.len())).unwrap_or_default();
-        let (id, version, model) = (locator.id(), etag.clone(), self.model.clone());
-        let known = self.store.run(move |library| {
-            let state = library
-                .db()
-                .query_row("SELECT state, etag, model FROM images WHERE id = ?1", [id.0], |row| {
-                    Ok((rows::state(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-                })
-                .optional()?;
-            let known = state.is_some_and(|(state, etag, of)| {
-                state == ImageState::Rejected && of == model && (etag.is_empty() || etag == version)
-            });
-            if known {
-                let sql = "UPDATE images SET etag = ?2 WHERE id = ?1 AND etag = ''";
-                library.db().execute(sql, params![id.0, version])?;
-            }
-            Ok(known)
-        });
-        if known.get().await? {
-            return Ok(());
-        }
         let image = ImageRecord {
-            id,
+            id: locator.id(),
             locator,
             etag,
             bytes,
@@ -232,12 +220,50 @@ impl FolderQueue {
             face_count: 0,
             model: self.model.clone(),
         };
+        let record = image.clone();
+        match self.store.run(move |library| recorded(library.db(), &record)).get().await? {
+            Recorded::Before => return Ok(()),
+            Recorded::Kept => {
+                self.shared.state().report.kept += 1;
+                return Ok(());
+            }
+            Recorded::Not => {}
+        }
         self.store
             .commit(vec![Commit { image, faces: Vec::new(), content: None, timings: Timings::default() }])
             .await?
             .into_iter()
             .collect()
     }
+}
+
+/// What the library holds of a rejected photo.
+enum Recorded {
+    /// Its rejection.
+    Before,
+    /// Its faces, which stay.
+    Kept,
+    /// Nothing, or what the rejection replaces.
+    Not,
+}
+
+fn recorded(db: &Connection, image: &ImageRecord) -> Result<Recorded, LibraryError> {
+    if problems::keep(db, image)? {
+        return Ok(Recorded::Kept);
+    }
+    let stored = db
+        .query_row("SELECT state, etag, model FROM images WHERE id = ?1", [image.id.0], |row| {
+            Ok((rows::state(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+        })
+        .optional()?;
+    let is_known = stored.is_some_and(|(state, etag, model)| {
+        state == ImageState::Rejected && model == image.model && (etag.is_empty() || etag == image.etag)
+    });
+    if !is_known {
+        return Ok(Recorded::Not);
+    }
+    db.execute("UPDATE images SET etag = ?2 WHERE id = ?1 AND etag = ''", params![image.id.0, image.etag])?;
+    Ok(Recorded::Before)
 }
 
 impl Drop for FolderQueue {
@@ -247,53 +273,6 @@ impl Drop for FolderQueue {
             let _ = walker.join();
         }
     }
-}
-
-/// Walks, hands out messages as they are found, and at the end reconciles what is gone.
-fn walk(shared: &Shared, store: &SqliteFaces, roots: &[PathBuf], model: &str) -> Result<(), LibraryError> {
-    let places = store.places().clone();
-    let mut problems = Vec::new();
-    let mut scan = store.look(|library| Scan::prepare(library.db(), &places, roots, model))?;
-    let whole = scan.walk(|step| {
-        let mut state = shared.state();
-        let report = &mut state.report;
-        report.found += u64::from(!matches!(step, Step::Ignored | Step::Problem(..)));
-        match step {
-            Step::Unchanged => report.unchanged += 1,
-            Step::Forgotten => report.forgotten += 1,
-            Step::Ignored => report.ignored += 1,
-            Step::Problem(locator, rejection) => {
-                let path = key::shown(&locator.bucket, &locator.key);
-                report.problems.push(Problem { path, rejection: rejection.clone() });
-                problems.push((locator, rejection));
-            }
-            Step::New(locator) => {
-                report.new += 1;
-                state.ready.push_back(Message::new(locator));
-                shared.changed.notify_waiters();
-            }
-            Step::Changed(locator) => {
-                report.changed += 1;
-                state.ready.push_back(Message::new(locator));
-                shared.changed.notify_waiters();
-            }
-        }
-        drop(state);
-        !shared.stop.load(Ordering::Relaxed)
-    });
-    if !whole {
-        // Stopped on the way: what was not met may well be there.
-        return Ok(());
-    }
-    let gone = store.look(|library| scan.gone(library.db()))?;
-    let roots = roots.to_vec();
-    let removed = store.run(move |library| {
-        save_problems(library.db_mut(), &places, &roots, &problems)?;
-        write::remove(library.db_mut(), &gone)
-    });
-    let removed = removed.wait()?;
-    shared.state().report.removed = removed as u64;
-    Ok(())
 }
 
 #[async_trait]

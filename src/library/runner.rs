@@ -19,8 +19,7 @@ use muster_actors::runtime::drain::Drain;
 use muster_actors::start;
 use muster_gallery::LIBRARY_GALLERY;
 
-use super::scan::roots;
-use super::{FolderObjects, FolderQueue, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, grouping};
+use super::{FolderObjects, FolderQueue, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, grouping, roots};
 use muster_config::Settings;
 use muster_inference::gpu::Card;
 use muster_inference::gpu::health::Health;
@@ -38,6 +37,7 @@ pub struct Runner {
     engines: Vec<Arc<dyn Engine>>,
     cards: Vec<Card>,
     store: Arc<SqliteFaces>,
+    accept_removals: bool,
 }
 
 /// How one round ended.
@@ -73,7 +73,13 @@ pub fn remembered(library: &Library) -> Result<Vec<PathBuf>, LibraryError> {
 impl Runner {
     /// Over engines that run already.
     pub fn new(settings: Settings, pack: Arc<Pack>, engines: Vec<Arc<dyn Engine>>, store: Arc<SqliteFaces>) -> Self {
-        Self { settings, pack, engines, cards: Vec::new(), store }
+        Self { settings, pack, engines, cards: Vec::new(), store, accept_removals: false }
+    }
+
+    /// Takes photos out that are gone, however many they are.
+    #[must_use]
+    pub fn accepting_removals(self, accept_removals: bool) -> Self {
+        Self { accept_removals, ..self }
     }
 
     /// Looks after these cards during a round; one that is lost ends it.
@@ -89,7 +95,8 @@ impl Runner {
         watch: &mut dyn Watch,
     ) -> Result<Round, LibraryError> {
         let started = Instant::now();
-        let options = ScanOptions { paths: paths.to_vec(), model: self.pack.id() };
+        let options =
+            ScanOptions { paths: paths.to_vec(), model: self.pack.id(), accept_removals: self.accept_removals };
         grouping::remember(&self.store, &self.params())?;
         self.remember(paths)?;
         let queue = Arc::new(FolderQueue::start(Arc::clone(&self.store), options)?);
@@ -133,8 +140,11 @@ impl Runner {
     /// Leaves a note of what was indexed, so that it can be indexed again without being named.
     fn remember(&self, paths: &[PathBuf]) -> Result<(), LibraryError> {
         let places = self.store.places();
-        let all: Vec<(String, String)> =
-            roots(paths)?.iter().map(|path| places.locate(path)).map(|place| (place.bucket, place.key)).collect();
+        let all: Vec<(String, String)> = roots::resolve(paths)?
+            .iter()
+            .map(|path| places.locate(path))
+            .map(|place| (place.bucket, place.key))
+            .collect();
         let text = serde_json::to_string(&all).map_err(|error| LibraryError::Broken(error.to_string()))?;
         self.store.run(move |library| library.set_note(PATHS, &text)).wait()
     }

@@ -2,35 +2,44 @@
 //!
 //! Folders are walked in the order of their names, so that the same folder gives the same work. Links
 //! to folders are not followed (they may lead in circles, or to the same photos again); links to photos
-//! are. Names that begin with a dot are passed over unless they were named, and so are libraries and
-//! what people asked to [forget](super::tombstones).
+//! are. Names that begin with a dot are passed over unless they were named, and so is what people asked
+//! to [forget](super::tombstones). Libraries that are met on the way are told.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use muster_actors::domain::image::{ImageId, ImageState, Locator, RejectReason, Rejection};
 use muster_gallery::LIBRARY_GALLERY;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};
 
 use super::key::Places;
+use super::library::{self, FOLDER};
+use super::problems::{Problem, may_pass};
+use super::removals::{Gone, Missing};
+use super::roots::Root;
 use super::stamp::stamp;
-use super::{LibraryError, library, rows, tombstones};
+use super::{Library, LibraryError, rows, tombstones};
+
+/// Extensions of the files that are photos.
+pub const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "jpe", "png", "webp", "heic", "heif"];
 
 /// What to look for, and where.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ScanOptions {
     /// Folders and photos.
     pub paths: Vec<PathBuf>,
     /// Id of the model pack: photos that were looked at with another are delivered again.
     pub model: String,
+    /// Photos that are gone are taken out, however many they are.
+    pub accept_removals: bool,
 }
 
 /// What a scan came to so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ScanReport {
-    /// Photos found: the sum of the four below.
+    /// Photos found: the sum of the five below.
     pub found: u64,
     /// Not stored yet, or not to the end.
     pub new: u64,
@@ -38,52 +47,30 @@ pub struct ScanReport {
     pub changed: u64,
     /// Stored as they are now: skipped.
     pub unchanged: u64,
+    /// Stored, and cannot be asked for their size now: skipped.
+    pub unreadable: u64,
     /// Forgotten by a person: skipped.
     pub forgotten: u64,
+    /// Stored with faces, and kept so although they cannot be read now; the unreadable are among them.
+    pub kept: u64,
     /// Files that are no photos by their name.
     pub ignored: u64,
     /// Photos taken out of the store because they are gone.
     pub removed: u64,
-    /// Folders and links that could not be looked into.
+    /// Roots below which photos are gone that were not taken out.
+    pub missing: Vec<Missing>,
+    /// Folders, links and photos that could not be looked into.
     pub problems: Vec<Problem>,
+    /// Folders of other libraries below the roots, as [`super::key::shown`].
+    pub other_libraries: Vec<String>,
     /// The walk is done: the figures are final.
     pub finished: bool,
 }
 
-/// A folder or link that could not be looked into.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// As [`super::key::shown`].
-    pub path: String,
-    /// Why.
-    #[serde(flatten)]
-    pub rejection: Rejection,
-}
-
 /// Whether a file is a photo by its name.
 pub fn is_photo(path: &Path) -> bool {
-    const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "jpe", "png", "webp", "heic", "heif"];
     let extension = path.extension().and_then(|e| e.to_str());
     extension.is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
-}
-
-/// The paths without links, sorted, and without those inside another.
-pub fn roots(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LibraryError> {
-    let mut all = BTreeSet::new();
-    for path in paths {
-        all.insert(path.canonicalize().map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => LibraryError::Absent(path.clone()),
-            _ => LibraryError::io(path, &e),
-        })?);
-    }
-    let mut kept: Vec<PathBuf> = Vec::new();
-    for path in all {
-        // Sorted by parts, so a folder comes before what is in it.
-        if !kept.last().is_some_and(|folder| path.starts_with(folder)) {
-            kept.push(path);
-        }
-    }
-    Ok(kept)
 }
 
 /// A stored photo, in as few bytes as can be: a million must fit.
@@ -91,6 +78,9 @@ struct Known {
     version: u64,
     seen: bool,
 }
+
+/// No version in practice.
+const LOOK_AGAIN: u64 = 0;
 
 /// The version of a photo as far as skipping it goes: etag and model.
 fn version(etag: &str, model: &str) -> u64 {
@@ -101,23 +91,16 @@ fn version(etag: &str, model: &str) -> u64 {
     u64::from_le_bytes(first)
 }
 
-/// Whether a rejection may end without the file changing: then it is tried again each time.
-fn may_pass(reason: RejectReason) -> bool {
-    use RejectReason as R;
-    match reason {
-        R::Missing | R::Unreadable | R::DecoderMissing | R::Isolated | R::TooManyAttempts | R::BadMessage => true,
-        R::Forgotten => true,                       // until it is taken back
-        R::TooManyBytes | R::TooManyPixels => true, // the limits are settings
-        R::Empty | R::UnknownFormat | R::Truncated | R::Corrupt | R::Crashed => false,
-    }
-}
-
 /// One walk over the roots.
 pub(super) struct Scan<'a> {
     places: &'a Places,
-    roots: &'a [PathBuf],
+    roots: &'a [Root],
     model: &'a str,
+    /// The folder of the library itself.
+    own: PathBuf,
     known: HashMap<ImageId, Known>,
+    /// Photos stored below each root.
+    counts: Vec<u64>,
     forgotten: Vec<PathBuf>,
     /// Where the walk could not look: what is stored from there stays.
     blind: Vec<PathBuf>,
@@ -129,21 +112,26 @@ pub(super) enum Step {
     New(Locator),
     Changed(Locator),
     Unchanged,
+    /// Stored, and cannot be asked for its size now.
+    Unreadable(Locator, Rejection),
     Forgotten,
     Ignored,
     Problem(Locator, Rejection),
+    /// The folder of another library.
+    Library(Locator),
 }
 
 impl<'a> Scan<'a> {
     /// Reads what is stored under the roots.
     pub(super) fn prepare(
-        db: &Connection,
+        library: &Library,
         places: &'a Places,
-        roots: &'a [PathBuf],
+        roots: &'a [Root],
         model: &'a str,
     ) -> Result<Self, LibraryError> {
+        let (db, own) = (library.db(), library.folder().to_path_buf());
         let forgotten = tombstones::paths(db, places)?;
-        let mut known = HashMap::new();
+        let (mut known, mut counts) = (HashMap::new(), vec![0; roots.len()]);
         let mut select = db.prepare(
             "SELECT i.id, bucket, key, etag, model, state, reason FROM images i JOIN galleries g ON g.n = i.gallery \
              WHERE g.name = ?1",
@@ -152,34 +140,37 @@ impl<'a> Scan<'a> {
         while let Some(row) = stored.next()? {
             let (bucket, key): (String, String) = (row.get(1)?, row.get(2)?);
             let Ok(path) = places.path(&bucket, &key) else { continue };
-            if !roots.iter().any(|root| path.starts_with(root)) {
-                continue;
-            }
+            let Some(root) = roots.iter().position(|root| path.starts_with(&root.path)) else { continue };
+            counts[root] += 1;
             let open =
                 rows::state(row, 5)? == ImageState::Rejected && rows::reject_reason(row, 6)?.is_none_or(may_pass);
             let (etag, model): (String, String) = (row.get(3)?, row.get(4)?);
-            // 0 is no version in practice: it says "look again".
-            let version = if open { 0 } else { version(&etag, &model) };
+            let version = if open { LOOK_AGAIN } else { version(&etag, &model) };
             known.insert(ImageId(rows::id(row, 0)?), Known { version, seen: false });
         }
-        Ok(Self { places, roots, model, known, forgotten, blind: Vec::new() })
+        Ok(Self { places, roots, model, own, known, counts, forgotten, blind: Vec::new() })
     }
 
     /// Walks, and hands each step out until `take` says stop. `true` when it came to the end.
     pub(super) fn walk(&mut self, mut take: impl FnMut(Step) -> bool) -> bool {
-        for root in self.roots {
+        for root in self.roots.iter().filter(|root| root.is_there) {
+            let root = &root.path;
             let mut walk = WalkDir::new(root).follow_links(false).sort_by_file_name().into_iter();
             while let Some(entry) = walk.next() {
                 let step = match entry {
                     Err(error) => Some(self.blinded(error.path().unwrap_or(root).to_path_buf(), unreadable(&error))),
                     Ok(entry) if entry.file_type().is_dir() => {
                         let hidden = entry.depth() > 0 && is_hidden(&entry);
-                        if hidden || (entry.depth() > 0 && library::is_library(entry.path())) || self.forgets(&entry) {
+                        if hidden || self.forgets(&entry) {
                             walk.skip_current_dir();
                         }
-                        None
+                        let is_library = hidden && entry.file_name() == FOLDER && library::is_there(entry.path());
+                        is_library.then(|| self.library(entry.path())).flatten()
                     }
-                    Ok(entry) => Some(self.file(&entry)),
+                    Ok(entry) if entry.file_type().is_file() && library::is_database(entry.path()) => {
+                        entry.path().parent().and_then(|f| self.library(f))
+                    }
+                    Ok(entry) => (!self.is_own(entry.path())).then(|| self.file(&entry)),
                 };
                 if step.is_some_and(|step| !take(step)) {
                     return false;
@@ -191,6 +182,16 @@ impl<'a> Scan<'a> {
 
     fn forgets(&self, entry: &DirEntry) -> bool {
         self.forgotten.iter().any(|path| entry.path().starts_with(path))
+    }
+
+    /// The folder of a library, if it is not this one's.
+    fn library(&self, folder: &Path) -> Option<Step> {
+        (folder != self.own).then(|| Step::Library(self.places.locate(folder)))
+    }
+
+    /// Whether a file is one of the library's own.
+    fn is_own(&self, path: &Path) -> bool {
+        path.parent() == Some(&self.own) && path.file_name().is_some_and(library::is_own)
     }
 
     fn blinded(&mut self, path: PathBuf, rejection: Rejection) -> Step {
@@ -215,15 +216,19 @@ impl<'a> Scan<'a> {
         if metadata.as_ref().is_ok_and(|m| m.is_dir()) {
             return self.link(path);
         }
-        // What cannot even be asked for its size is delivered: the reader finds out why.
-        let etag = metadata.map(|m| stamp(&m)).unwrap_or_default();
         let locator = self.places.locate(path);
-        match self.known.get_mut(&locator.id()) {
-            None => Step::New(locator),
-            Some(known) => {
-                known.seen = true;
-                if known.version == version(&etag, self.model) { Step::Unchanged } else { Step::Changed(locator) }
+        let Some(known) = self.known.get_mut(&locator.id()) else {
+            // What cannot even be asked for its size is delivered: the reader finds out why.
+            return Step::New(locator);
+        };
+        known.seen = true;
+        match metadata {
+            Ok(metadata) if known.version == version(&stamp(&metadata), self.model) => Step::Unchanged,
+            Err(error) if known.version != LOOK_AGAIN => {
+                let detail = format!("cannot be read: {error}");
+                Step::Unreadable(locator, Rejection::new(RejectReason::Unreadable, detail))
             }
+            _ => Step::Changed(locator),
         }
     }
 
@@ -232,18 +237,23 @@ impl<'a> Scan<'a> {
         self.blinded(path.to_path_buf(), Rejection::new(RejectReason::Unreadable, detail))
     }
 
+    /// Photos stored below each root.
+    pub(super) fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
     /// Stored photos that a whole walk did not meet, except where it could not look.
-    pub(super) fn gone(self, db: &Connection) -> Result<Vec<ImageId>, LibraryError> {
+    pub(super) fn gone(&self, library: &Library) -> Result<Vec<Gone>, LibraryError> {
         let mut gone = Vec::new();
-        let mut select = db.prepare("SELECT bucket, key FROM images WHERE id = ?1")?;
-        for (id, _) in self.known.iter().filter(|(_, known)| !known.seen) {
+        let mut select = library.db().prepare("SELECT bucket, key FROM images WHERE id = ?1")?;
+        for (&id, _) in self.known.iter().filter(|(_, known)| !known.seen) {
             let (bucket, key): (String, String) = select.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let Ok(path) = self.places.path(&bucket, &key) else { continue };
             if !self.blind.iter().any(|blind| path.starts_with(blind)) {
-                gone.push(*id);
+                gone.push(Gone { id, path });
             }
         }
-        gone.sort_unstable();
+        gone.sort_unstable_by_key(|photo| photo.id);
         Ok(gone)
     }
 }
@@ -256,31 +266,4 @@ fn is_hidden(entry: &DirEntry) -> bool {
 fn unreadable(error: &walkdir::Error) -> Rejection {
     let why = error.io_error().map_or_else(|| "a loop of links".to_owned(), ToString::to_string);
     Rejection::new(RejectReason::Unreadable, format!("cannot be looked into: {why}"))
-}
-
-/// Keeps the problems of a walk for the report: those under the roots replace what was there.
-pub(super) fn save_problems(
-    db: &mut Connection,
-    places: &Places,
-    roots: &[PathBuf],
-    problems: &[(Locator, Rejection)],
-) -> Result<(), LibraryError> {
-    let whole = db.transaction()?;
-    let old: Vec<(String, String)> = whole
-        .prepare("SELECT bucket, key FROM problems")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    for (bucket, key) in old {
-        if places.path(&bucket, &key).is_ok_and(|path| roots.iter().any(|root| path.starts_with(root))) {
-            whole.execute("DELETE FROM problems WHERE bucket = ?1 AND key = ?2", params![bucket, key])?;
-        }
-    }
-    for (locator, rejection) in problems {
-        whole.execute(
-            "INSERT OR REPLACE INTO problems (bucket, key, reason, detail) VALUES (?1, ?2, ?3, ?4)",
-            params![locator.bucket, locator.key, rejection.reason.as_str(), rejection.detail],
-        )?;
-    }
-    whole.commit()?;
-    Ok(())
 }

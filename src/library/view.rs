@@ -228,6 +228,11 @@ pub fn problems(db: &Connection) -> Result<Vec<Rejected>, LibraryError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether no photo is stored.
+pub(super) fn is_empty(db: &Connection) -> Result<bool, LibraryError> {
+    Ok(db.query_row("SELECT NOT EXISTS (SELECT 1 FROM images)", [], |row| row.get(0))?)
+}
+
 /// Counts everything once.
 pub fn totals(db: &Connection) -> Result<Totals, LibraryError> {
     let mut totals = Totals::default();

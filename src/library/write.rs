@@ -9,7 +9,7 @@ use muster_actors::ports::faces::Commit;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::rows::{self, signed};
-use super::{LibraryError, tombstones};
+use super::{LibraryError, problems, tombstones};
 
 /// The number of a gallery, which is made where it is new.
 pub(super) fn gallery_number(db: &Connection, gallery: &GalleryId) -> Result<i64, LibraryError> {
@@ -49,6 +49,9 @@ fn replace(db: &Connection, Commit { image, faces, content, .. }: &Commit) -> Re
     let forgotten = tombstones::of_image(db, &image.locator)?;
     if tombstones::covers(db, &image.locator)? {
         // Somebody forgot this photo while it was on its way: nothing of it is kept.
+        return Ok(());
+    }
+    if problems::keep(db, image)? {
         return Ok(());
     }
     let mut seen = BTreeSet::new();

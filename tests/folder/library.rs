@@ -16,7 +16,7 @@ use muster_actors::ports::faces::{Commit, Faces};
 use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::queue::Queue;
 use muster_gallery::LIBRARY_GALLERY;
-use muster_library::forget::{Target, forget};
+use muster_library::forget::{Target, forget, preview};
 use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, ScanReport, SqliteFaces, groups, view};
 use rand::{Rng, SeedableRng};
 
@@ -66,7 +66,7 @@ fn result(locator: Locator, etag: &str, faces: u8) -> Commit {
 async fn index(photos: &[PathBuf], library: &Path) -> (ScanReport, BTreeSet<String>) {
     let store = Arc::new(SqliteFaces::start(Library::create(library).unwrap()).unwrap());
     let objects = FolderObjects::new(store.places().clone());
-    let options = ScanOptions { paths: photos.to_vec(), model: MODEL.to_owned() };
+    let options = ScanOptions { paths: photos.to_vec(), model: MODEL.to_owned(), ..ScanOptions::default() };
     let queue = FolderQueue::start(Arc::clone(&store), options).unwrap();
     let mut delivered = BTreeSet::new();
     loop {
@@ -288,6 +288,16 @@ async fn what_is_forgotten_is_in_no_file_of_the_library_and_does_not_come_back()
     muster_library::decisions::append(writer.db_mut(), &gallery(), &said).unwrap();
     let generation = groups::snapshot(writer.db_mut(), &gallery()).unwrap().generation;
     groups::save(writer.db_mut(), &gallery(), generation, &Reconciled { partition, lineage: vec![] }).unwrap();
+
+    let before = groups::snapshot(writer.db_mut(), &gallery()).unwrap();
+    let seen = preview(&mut writer, &Target::Path(base.join("private"))).unwrap();
+    assert_eq!((seen.images, seen.faces, seen.groups.len()), (2, 4, 0));
+    assert_eq!((seen.names_that_end, seen.names_that_stay.len()), (vec!["Ada".to_owned()], 0), "it hung on a.jpg");
+    let seen = preview(&mut writer, &Target::Group(ben)).unwrap();
+    assert_eq!((seen.images, seen.faces, &seen.groups, seen.names_that_end), (1, 1, &vec![ben], vec!["Ben".into()]));
+    let seen = preview(&mut writer, &Target::Path(base.join("keep.jpg"))).unwrap();
+    assert_eq!((seen.names_that_end, seen.names_that_stay), (vec!["Ben".to_owned()], vec!["Ada".to_owned()]));
+    assert!(groups::snapshot(writer.db_mut(), &gallery()).unwrap() == before, "nothing was changed");
 
     let receipt = forget(&mut writer, &Target::Path(base.join("private"))).unwrap();
     assert_eq!((receipt.images, receipt.faces, receipt.vectors, receipt.crops), (2, 4, 4, 4));

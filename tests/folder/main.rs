@@ -4,6 +4,7 @@
 mod captures;
 mod cli;
 mod evaluate;
+mod folders;
 mod index;
 mod library;
 mod models;

@@ -24,9 +24,6 @@ pub struct GalleryArgs {
     /// Forget the whole gallery
     #[arg(long, requires = "gallery")]
     all: bool,
-    /// Take back that it was forgotten
-    #[arg(long, requires = "gallery")]
-    lift: bool,
 }
 
 impl GalleryArgs {
@@ -36,7 +33,7 @@ impl GalleryArgs {
     }
 
     /// Forgets, or takes back.
-    pub fn run(&self, layers: &Layers, target: Option<&Path>, json: bool) -> Result<ExitCode, CliError> {
+    pub fn run(&self, layers: &Layers, target: Option<&Path>, is_lift: bool, json: bool) -> Result<ExitCode, CliError> {
         let settings = layers.settings()?;
         let gallery = GalleryId(self.gallery.clone().unwrap_or_default());
         let asked = match target {
@@ -47,8 +44,8 @@ impl GalleryArgs {
         runtime.block_on(async {
             let params = pipeline::params(&settings, &super::manifest(&settings).await?);
             let forgetter = Stores::connect(&settings).await?.forgetter(gallery, params);
-            let target = asked.find(&forgetter, self.lift).await?;
-            if self.lift {
+            let target = asked.find(&forgetter, is_lift).await?;
+            if is_lift {
                 return lift(&forgetter, &target, json).await;
             }
             if !forgetter.knows(&target).await? {

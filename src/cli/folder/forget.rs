@@ -1,7 +1,7 @@
 //! `muster forget` in a library.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::library::{LibraryArgs, group};
@@ -11,16 +11,16 @@ use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, is_id_like, printable, short};
 use muster_gallery::receipt::LibraryReceipt;
-use muster_library::forget::{Target, forget, knows};
+use muster_library::forget::{self, Target, knows};
 use muster_library::library::REPORT;
-use muster_library::{Library, LibraryError};
+use muster_library::{Library, LibraryError, roots, tombstones};
 
 /// Forgets a photo, a folder or a group of a library.
 pub fn run(library: &LibraryArgs, target: &Path, json: bool) -> Result<ExitCode, CliError> {
     let mut library = library.write()?;
     let target = self::target(&library, target)?;
     let had_page = library.folder().join(REPORT).exists();
-    let receipt = forget(&mut library, &target, &author())?;
+    let receipt = forget::forget(&mut library, &target, &author())?;
     if had_page {
         report::write(&library, None)?;
     }
@@ -37,9 +37,64 @@ pub fn run(library: &LibraryArgs, target: &Path, json: bool) -> Result<ExitCode,
     Err(CliError::Library(LibraryError::Busy))
 }
 
+/// Says what would go.
+pub fn preview(library: &LibraryArgs, target: &Path, json: bool) -> Result<ExitCode, CliError> {
+    let mut library = library.write()?;
+    let target = self::target(&library, target)?;
+    let preview = forget::preview(&mut library, &target)?;
+    print(|out| {
+        if json {
+            return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&preview)?)?);
+        }
+        writeln!(out, "Would be forgotten: {}\n", printable(&preview.target))?;
+        writeln!(out, "  photos touched    {}", preview.images)?;
+        writeln!(out, "  faces             {}", preview.faces)?;
+        writeln!(out, "  groups that end   {}", preview.groups.len())?;
+        for (title, names) in
+            [("names that end    ", &preview.names_that_end), ("names that stay   ", &preview.names_that_stay)]
+        {
+            let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            writeln!(out, "  {title}{names}")?;
+        }
+        Ok(writeln!(out, "\nNothing was changed: leave --dry-run out to forget.")?)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lets a photo or folder back in.
+pub fn lift(library: &LibraryArgs, given: &Path, json: bool) -> Result<ExitCode, CliError> {
+    let mut library = library.write()?;
+    let path = roots::absolute(given)?;
+    let places = library.places().clone();
+    let forgotten = tombstones::paths(library.db(), &places)?;
+    if let Some(folder) = forgotten.iter().find(|folder| path.starts_with(folder) && **folder != path) {
+        return Err(CliError::Missing(format!(
+            "{} was forgotten with all of {}: lift that",
+            given.display(),
+            folder.display()
+        )));
+    }
+    let lifted = tombstones::lift(library.db_mut(), &places, &path)?;
+    if lifted == 0 {
+        let mend =
+            "name the photo or folder that was forgotten, or one that holds it; a group comes back by its photos";
+        return Err(CliError::Missing(format!("nothing was forgotten at or below {}: {mend}", given.display())));
+    }
+    print(|out| {
+        if json {
+            let told = serde_json::json!({ "target": path.display().to_string(), "lifted": lifted });
+            return Ok(writeln!(out, "{told:#}")?);
+        }
+        writeln!(out, "Taken back: {} ({})", printable(&path.to_string_lossy()), count(lifted as u64, "mark"))?;
+        Ok(writeln!(out, "The next `muster index` looks at these photos again.")?)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn target(library: &Library, given: &Path) -> Result<Target, CliError> {
     let id = given.to_str().filter(|text| is_id_like(text));
-    let path = absolute(given)?;
+    let path = roots::absolute(given)?;
     if path.exists() {
         if let Some(Ok(id)) = id.map(|id| group(library, id)) {
             let id = short(id);
@@ -53,22 +108,6 @@ fn target(library: &Library, given: &Path) -> Result<Target, CliError> {
         // Gone from the disk, but not from the library.
         None if knows(library, &path)? => Ok(Target::Path(path)),
         None => Err(CliError::Missing(format!("{} is neither a path nor a group of this library", given.display()))),
-    }
-}
-
-/// Absolute and without links, as far as it exists.
-fn absolute(given: &Path) -> Result<PathBuf, CliError> {
-    let whole = std::path::absolute(given)?;
-    let mut there = whole.as_path();
-    loop {
-        if let Ok(real) = there.canonicalize() {
-            let rest = whole.strip_prefix(there).unwrap_or(Path::new(""));
-            return Ok(if rest.as_os_str().is_empty() { real } else { real.join(rest) });
-        }
-        match there.parent() {
-            Some(parent) => there = parent,
-            None => return Ok(whole),
-        }
     }
 }
 

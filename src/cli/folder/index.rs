@@ -17,29 +17,42 @@ use crate::cli::signal::Signals;
 use muster_config::{Layers, Origin};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::Pack;
+use muster_library::library::is_there;
 use muster_library::runner::Round;
-use muster_library::{Library, Runner, SqliteFaces, view};
+use muster_library::{Library, LibraryError, Runner, SqliteFaces, forget, roots, view};
+
+/// `EX_UNAVAILABLE` of sysexits: photos of a root are missing, and were not taken out.
+const PHOTOS_MISSING: u8 = 69;
 
 /// Arguments of `muster index`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Stop it any time (Ctrl-C, or pull the plug) and run it again: it goes on where it was.
 
+Photos that were deleted are taken out of the library. Where that would be all photos of a folder, or
+more than ten that are more than a tenth, or where the folder or its disk is not there, nothing is taken
+out below it, everything else is done, and the exit code is 69: mount the disk again, or say that they
+were deleted with --accept-removals.
+
 Examples:
   muster index ~/Pictures
   muster index ~/Pictures /media/card --library ~/faces
   muster index ~/Pictures --watch
+  muster index ~/Pictures --accept-removals
   muster index ~/Pictures --json | jq .groups")]
 pub struct Args {
     /// Folders and photos, searched with everything below them
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Where results are kept [default: .muster in the first folder]
+    /// Where results are kept: in .muster in it, where it holds other files [default: .muster in the first folder]
     #[arg(long, value_name = "DIR", env = "MUSTER_LIBRARY")]
     library: Option<PathBuf>,
     /// Model pack: open, edgeface, insightface-s, or a folder with a manifest
     #[arg(long, value_name = "PACK")]
     model: Option<String>,
+    /// Take photos out of the library that are gone, however many they are
+    #[arg(long)]
+    accept_removals: bool,
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
@@ -55,41 +68,67 @@ impl Args {
         }
         let is_chosen = layers.iter().any(|(key, _, origin)| key == "models.pack" && *origin != Origin::Default);
         let mut settings = layers.settings()?;
-        if let Some(missing) = self.paths.iter().find(|path| !path.exists()) {
-            return Err(CliError::Missing(format!("{} is not there: check the path", missing.display())));
-        }
+        let folder = Library::place(self.library.as_deref(), &self.paths);
+        self.check(&folder)?;
         let home = Home::from_env()?;
         let pack = Pack::open(&settings.models.pack, &home)?;
         pack.verify()?;
-        let folder = self.library.clone().unwrap_or_else(|| Library::default_folder(&self.paths));
-        let is_new = Library::find(Some(&folder)).is_err();
+        let is_new = !is_there(&folder);
         let store = Arc::new(SqliteFaces::start(Library::create(&folder)?)?);
         let lanes = lanes(&mut settings, &pack, &home, usize::MAX)?;
         if is_new && !is_chosen && !self.json {
             first_run_note(&Pack::known(&home)?).iter().for_each(|note| say(note));
         }
-        let runner = Runner::new(settings, Arc::new(pack), lanes.engines(), Arc::clone(&store)).watching(lanes.cards());
+        let runner = Runner::new(settings, Arc::new(pack), lanes.engines(), Arc::clone(&store))
+            .watching(lanes.cards())
+            .accepting_removals(self.accept_removals);
 
         let signals = Signals::listen()?;
         let mut changes = self.watch.then(|| Changes::watch(&self.paths, &folder)).transpose()?;
         loop {
-            let round = runner.round(&self.paths, signals.asked(), &mut View::start())?;
+            let round = match (runner.round(&self.paths, signals.asked(), &mut View::start()), &mut changes) {
+                (Err(LibraryError::Absent(path)), Some(changes)) => {
+                    say(&format!("{} is not there now; waiting for it", path.display()));
+                    match changes.wait(&signals)? {
+                        true => continue,
+                        false => return Ok(ExitCode::SUCCESS),
+                    }
+                }
+                (round, _) => round?,
+            };
             let totals = store.look(|library| view::totals(library.db()))?;
             let ran = Ran { device: lanes.place(), lanes: lanes.engines().len(), tensors: lanes.tensors() };
             let outcome = Outcome::new(&round.scan, &round.summary, &totals, round.seconds, ran);
             self.tell(&folder, &round, &outcome)?;
-            let again = round.exit == Exit::Drained && changes.as_mut().is_some_and(|changes| changes.wait(&signals));
+            let again = match &mut changes {
+                Some(changes) if round.exit == Exit::Drained => changes.wait(&signals)?,
+                _ => false,
+            };
             if !again {
-                return Ok(ExitCode::from(round.exit.code()));
+                let asks = round.exit == Exit::Drained && !round.scan.missing.is_empty();
+                return Ok(ExitCode::from(if asks { PHOTOS_MISSING } else { round.exit.code() }));
             }
         }
+    }
+
+    /// A path that is not there is a mistake, unless photos below it are in the library.
+    fn check(&self, folder: &Path) -> Result<(), CliError> {
+        for path in self.paths.iter().filter(|path| roots::is_gone(path)) {
+            let is_known =
+                || -> Result<bool, CliError> { Ok(forget::knows(&Library::read(folder)?, &roots::absolute(path)?)?) };
+            if !is_there(folder) || !is_known()? {
+                let text = format!("{} is not there: check the path, or mount its disk", path.display());
+                return Err(CliError::Missing(text));
+            }
+        }
+        Ok(())
     }
 
     fn tell(&self, folder: &Path, round: &Round, outcome: &Outcome) -> Result<(), CliError> {
         let page = report::write(&Library::read(folder)?, None)?;
         print(|out| {
             if self.json {
-                outcome.lists().lines().for_each(say);
+                (outcome.remarks() + &outcome.lists()).lines().for_each(say);
                 return Ok(writeln!(out, "{}", serde_json::to_string(outcome)?)?);
             }
             Ok(write!(out, "{}", outcome.text(Some(&page)))?)

@@ -12,6 +12,7 @@ mod names;
 mod outcome;
 mod people;
 mod progress;
+mod remarks;
 mod report;
 mod report_page;
 mod watch;

@@ -11,9 +11,10 @@ use crate::cli::text::{count, printable};
 use muster_gallery::view::Totals;
 use muster_inference::onnx::tally::TensorRuns;
 use muster_library::ScanReport;
+use muster_library::removals::Missing;
 
 /// Lines of a list that fit a terminal.
-const SHOWN: usize = 20;
+pub(super) const SHOWN: usize = 20;
 
 /// The end of a run. `images` is the sum of the six states below it.
 #[derive(Debug, Default, Serialize)]
@@ -28,12 +29,18 @@ pub struct Outcome {
     pub low_quality: u64,
     /// Rejected with a reason, in this run.
     pub rejected: u64,
-    /// Not looked at: unchanged since the last run, or forgotten by a person.
+    /// Not looked at: unchanged since the last run, forgotten by a person, or not to be read now.
     pub skipped: u64,
+    /// Files that are no photos by their names: not among the images.
+    pub ignored: u64,
     /// Given back: the run was stopped before they were looked at.
     pub left: u64,
     /// Photos taken out of the library because their files are gone.
     pub removed: u64,
+    /// Photos that cannot be read now, among the skipped and the rejected: their faces were kept.
+    pub kept: u64,
+    /// Paths below which photos are gone that were not taken out, because they are too many.
+    pub missing: Vec<Missing>,
     /// Faces in the library now.
     pub faces: u64,
     /// Groups in the library now.
@@ -60,6 +67,8 @@ pub struct Outcome {
     pub rejections: Vec<Listed>,
     /// Folders and links that could not be looked into.
     pub problems: Vec<Listed>,
+    /// Folders of other libraries below the paths: their names and decisions are theirs.
+    pub other_libraries: Vec<String>,
     /// Actors restarted, by name.
     pub restarts: BTreeMap<String, u64>,
 }
@@ -119,9 +128,12 @@ impl Outcome {
             no_faces: counts.no_faces,
             low_quality: counts.low_quality,
             rejected: counts.rejected,
-            skipped: scan.unchanged + scan.forgotten,
+            skipped: scan.unchanged + scan.forgotten + scan.unreadable,
+            ignored: scan.ignored,
             left: delivered.saturating_sub(done),
             removed: scan.removed,
+            kept: scan.kept,
+            missing: scan.missing.clone(),
             faces: totals.faces,
             groups: totals.groups,
             ungrouped: totals.ungrouped,
@@ -154,6 +166,7 @@ impl Outcome {
                     detail: problem.rejection.detail.clone(),
                 })
                 .collect(),
+            other_libraries: scan.other_libraries.clone(),
             restarts: run.restarts.clone(),
         }
     }
@@ -195,7 +208,7 @@ impl Outcome {
         if self.non_faces > 0 {
             lines.push(format!("{} not faces: `muster people not-faces` lists them", self.non_faces));
         }
-        let mut text = lines.join("\n") + "\n" + &self.lists();
+        let mut text = lines.join("\n") + "\n" + &self.remarks() + &self.lists();
         if let Some(page) = page {
             text.push_str(&format!("people: {}\n", page.display()));
         }
@@ -223,7 +236,7 @@ impl Outcome {
 }
 
 /// The end of a long path says more than its start.
-fn short(path: &str) -> String {
+pub(super) fn short(path: &str) -> String {
     let count = path.chars().count();
     if count <= 160 { path.to_owned() } else { format!("…{}", path.chars().skip(count - 159).collect::<String>()) }
 }

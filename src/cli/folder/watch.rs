@@ -1,8 +1,9 @@
 //! `muster index --watch`: waits until photos change and are quiet again.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::{Event, EventKind, RecursiveMode, Watcher};
 
@@ -17,41 +18,77 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 pub struct Changes {
     events: Receiver<notify::Result<Event>>,
     library: PathBuf,
-    _watcher: notify::RecommendedWatcher,
+    watcher: notify::RecommendedWatcher,
+    folders: Vec<Watched>,
+}
+
+/// A folder that is watched while it is there. Where a disk is mounted or unmounted, no event says so:
+/// the folder is another one from then on.
+struct Watched {
+    path: PathBuf,
+    /// Device and number, where it is there.
+    identity: Option<(u64, u64)>,
 }
 
 impl Changes {
     /// Watches `paths` with everything below them; what happens in `library` does not count.
     pub fn watch(paths: &[PathBuf], library: &Path) -> Result<Self, CliError> {
-        let fault = |error: notify::Error| {
-            CliError::Usage(format!("cannot watch for changes: {error} (raise fs.inotify.max_user_watches?)"))
-        };
         let (send, events) = channel();
-        let mut watcher = notify::recommended_watcher(send).map_err(fault)?;
-        for path in paths {
-            watcher.watch(path, RecursiveMode::Recursive).map_err(fault)?;
-        }
+        let watcher = notify::recommended_watcher(send).map_err(|error| fault(&error))?;
         let library = library.canonicalize()?;
-        Ok(Self { events, library, _watcher: watcher })
+        let folders = paths.iter().map(|path| Watched { path: path.clone(), identity: None }).collect();
+        let mut changes = Self { events, library, watcher, folders };
+        changes.look()?;
+        Ok(changes)
+    }
+
+    /// Watches the folders that are others than before; whether there are any.
+    fn look(&mut self) -> Result<bool, CliError> {
+        let mut changed = false;
+        for folder in &mut self.folders {
+            let identity = identity(&folder.path);
+            if identity == folder.identity {
+                continue;
+            }
+            (changed, folder.identity) = (true, identity);
+            // Nobody watches it if it was gone.
+            let _ = self.watcher.unwatch(&folder.path);
+            if identity.is_some() {
+                self.watcher.watch(&folder.path, RecursiveMode::Recursive).map_err(|error| fault(&error))?;
+            }
+        }
+        Ok(changed)
     }
 
     /// Waits for a change and the quiet after it. `false` when somebody asked to stop.
-    pub fn wait(&mut self, signals: &Signals) -> bool {
+    pub fn wait(&mut self, signals: &Signals) -> Result<bool, CliError> {
         let mut changed = false;
-        let mut quiet = Duration::ZERO;
+        let (mut quiet, mut looked) = (Duration::ZERO, Instant::now());
         while !signals.is_asked() {
             match self.events.recv_timeout(LOOK_UP) {
                 Ok(event) if counts(&event, &self.library) => (changed, quiet) = (true, Duration::ZERO),
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => quiet += LOOK_UP,
-                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Disconnected) => return Ok(false),
+            }
+            if looked.elapsed() >= QUIET {
+                looked = Instant::now();
+                changed |= self.look()?;
             }
             if changed && quiet >= QUIET {
-                return true;
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok()
+}
+
+fn fault(error: &notify::Error) -> CliError {
+    CliError::Usage(format!("cannot watch for changes: {error} (raise fs.inotify.max_user_watches?)"))
 }
 
 /// Whether an event may mean other photos. A lost event counts: the scan finds out.
@@ -78,5 +115,22 @@ mod tests {
         assert!(counts(&event(create, "/p/a.jpg"), library));
         assert!(!counts(&event(create, "/p/.muster/library.db-wal"), library));
         assert!(!counts(&event(EventKind::Access(AccessKind::Any), "/p/a.jpg"), library));
+    }
+
+    #[test]
+    fn a_folder_that_goes_and_comes_back_is_noticed() {
+        let base = tempfile::tempdir().unwrap();
+        let (disk, away) = (base.path().join("disk"), base.path().join("away"));
+        std::fs::create_dir(&disk).unwrap();
+        let mut changes = Changes::watch(std::slice::from_ref(&disk), base.path()).unwrap();
+        assert!(!changes.look().unwrap());
+        std::fs::rename(&disk, &away).unwrap();
+        assert!(changes.look().unwrap() && !changes.look().unwrap());
+        // As where a disk was mounted: another folder at the same place.
+        std::fs::create_dir(&disk).unwrap();
+        assert!(changes.look().unwrap() && !changes.look().unwrap());
+        let _ = std::iter::from_fn(|| changes.events.try_recv().ok()).count();
+        std::fs::write(disk.join("a.jpg"), "x").unwrap();
+        assert!(changes.events.recv_timeout(Duration::from_secs(60)).is_ok(), "the new one is watched");
     }
 }

@@ -74,9 +74,7 @@ impl Args {
     /// The library that is there; one is made for photos that are named.
     fn folder(&self) -> Result<PathBuf, CliError> {
         match Library::find(self.library.library.as_deref()) {
-            Err(_) if !self.paths.is_empty() => {
-                Ok(self.library.library.clone().unwrap_or_else(|| Library::default_folder(&self.paths)))
-            }
+            Err(_) if !self.paths.is_empty() => Ok(Library::place(self.library.library.as_deref(), &self.paths)),
             found => Ok(found?),
         }
     }

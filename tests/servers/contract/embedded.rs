@@ -84,7 +84,8 @@ async fn a_folder(messages: usize, visibility: Duration) -> Housed<FolderQueue> 
     for n in 0..messages {
         std::fs::write(folder.path().join(format!("{n}.jpg")), [1]).unwrap();
     }
-    let options = ScanOptions { paths: vec![folder.path().to_path_buf()], model: "test@1".to_owned() };
+    let paths = vec![folder.path().to_path_buf()];
+    let options = ScanOptions { paths, model: "test@1".to_owned(), ..ScanOptions::default() };
     let queue = FolderQueue::start(Arc::new(store(folder.path())), options).unwrap();
     Housed(queue.with_visibility(visibility), folder)
 }
