@@ -295,11 +295,11 @@ impl Album for FleetAlbum {
         self.gallery.clone()
     }
 
-    async fn forget_person(&self, id: GroupId) -> Result<Receipt, AlbumError> {
+    async fn forget_person(&self, id: GroupId, _: &str) -> Result<Receipt, AlbumError> {
         self.forget(Target::Group(id)).await
     }
 
-    async fn forget_photo(&self, photo: &ImageRow) -> Result<Receipt, AlbumError> {
+    async fn forget_photo(&self, photo: &ImageRow, _: &str) -> Result<Receipt, AlbumError> {
         let scope = Scope::Image { bucket: photo.bucket.clone(), key: photo.key.clone() };
         self.forget(Target::Images(scope)).await
     }
