@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
-use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Suggestion, Verdict};
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Suggestion};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator, RejectReason};
 use muster_actors::domain::timings::Timings;
+use muster_actors::people::{Author, Correction};
 use muster_actors::ports::faces::{Commit, Faces};
 use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::queue::Queue;
 use muster_gallery::LIBRARY_GALLERY;
+use muster_library::correct::correct;
 use muster_library::forget::{Target, forget, preview};
 use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, ScanReport, SqliteFaces, groups, view};
 use rand::{Rng, SeedableRng};
@@ -283,38 +285,35 @@ async fn what_is_forgotten_is_in_no_file_of_the_library_and_does_not_come_back()
         suggestions: [(private.faces[0].id, perhaps(ada)), (keep.faces[1].id, perhaps(ben))].into(),
         ..Partition::default()
     };
-    let named = |face: FaceId, name: &str| Verdict::Name { face, name: name.to_owned() };
-    let said = [named(a.faces[0].id, "Ada Forgetmenot"), named(keep.faces[1].id, "Ben")];
-    muster_library::decisions::append(writer.db_mut(), &gallery(), &said).unwrap();
     let generation = groups::snapshot(writer.db_mut(), &gallery()).unwrap().generation;
-    groups::save(writer.db_mut(), &gallery(), generation, &Reconciled { partition, lineage: vec![] }).unwrap();
+    let reconciled = Reconciled { partition, ..Reconciled::default() };
+    groups::save(writer.db_mut(), &gallery(), generation, &reconciled).unwrap();
+    for (group, name) in [(ada, "Ada"), (ben, "Ben")] {
+        correct(writer.db_mut(), &Correction::name(group, name), &Author::default()).unwrap();
+    }
+    let spoken = Correction::NotSame { a: a.faces[0].id, b: keep.faces[1].id };
+    correct(writer.db_mut(), &spoken, &Author::default()).unwrap();
+    let hidden = holds(&library, a.faces[0].id.to_string().as_bytes());
+    assert!(hidden.is_some(), "the history names the face");
 
-    let before = groups::snapshot(writer.db_mut(), &gallery()).unwrap();
-    let seen = preview(&mut writer, &Target::Path(base.join("private"))).unwrap();
-    assert_eq!((seen.images, seen.faces, seen.groups.len()), (2, 4, 0));
-    assert_eq!((seen.names_that_end, seen.names_that_stay.len()), (vec!["Ada".to_owned()], 0), "it hung on a.jpg");
-    let seen = preview(&mut writer, &Target::Group(ben)).unwrap();
-    assert_eq!((seen.images, seen.faces, &seen.groups, seen.names_that_end), (1, 1, &vec![ben], vec!["Ben".into()]));
-    let seen = preview(&mut writer, &Target::Path(base.join("keep.jpg"))).unwrap();
-    assert_eq!((seen.names_that_end, seen.names_that_stay), (vec!["Ben".to_owned()], vec!["Ada".to_owned()]));
-    assert!(groups::snapshot(writer.db_mut(), &gallery()).unwrap() == before, "nothing was changed");
-
-    let receipt = forget(&mut writer, &Target::Path(base.join("private"))).unwrap();
+    let receipt = forget(&mut writer, &Target::Path(base.join("private")), &Author::default()).unwrap();
     assert_eq!((receipt.images, receipt.faces, receipt.vectors, receipt.crops), (2, 4, 4, 4));
     assert_eq!((receipt.vector_bytes, &receipt.groups, &receipt.recomputed), (4 * 512, &vec![], &vec![ada]));
     assert!(receipt.rewritten && !library.join("people.html").exists());
     let now = groups::snapshot(writer.db_mut(), &gallery()).unwrap();
     let left = now.previous.groups.iter().find(|g| g.id == ada).unwrap();
-    assert_eq!((left.cover, left.name.as_deref(), left.faces.len()), (keep.faces[0].id, None, 1));
-    assert_eq!(now.decisions.len(), 1);
+    // Ada keeps her name, which nobody wanted forgotten, and her last face.
+    assert_eq!((left.cover, left.name.as_deref(), left.faces.len()), (keep.faces[0].id, Some("Ada"), 1));
+    assert_eq!((now.facts.persons.len(), now.facts.confirmed.len(), now.facts.not_same.len()), (2, 2, 0));
     assert_eq!(now.previous.suggestions, [(keep.faces[1].id, perhaps(ben))].into());
 
-    let receipt = forget(&mut writer, &Target::Group(ben)).unwrap();
+    let receipt = forget(&mut writer, &Target::Group(ben), &Author::default()).unwrap();
     assert!(groups::snapshot(writer.db_mut(), &gallery()).unwrap().previous.suggestions.is_empty());
     assert_eq!((receipt.images, receipt.faces, receipt.tombstones, &receipt.groups), (1, 1, 1, &vec![ben]));
     drop(writer);
     let gone = a.faces.iter().chain(&keep.faces[1..]).flat_map(bytes_of);
-    for bytes in gone.chain([b"Forgetmenot".to_vec(), b"Ben".to_vec()]) {
+    let id = a.faces[0].id.to_string().into_bytes();
+    for bytes in gone.chain([id, b"Ben".to_vec()]) {
         assert_eq!(holds(&library, &bytes), None, "{:?}", String::from_utf8_lossy(&bytes));
     }
     assert!(bytes_of(&keep.faces[0]).iter().all(|bytes| holds(&library, bytes).is_some()), "what stays, stays");
