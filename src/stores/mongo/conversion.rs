@@ -1,63 +1,204 @@
 //! Galleries that a release before this one kept what people said of as a log: it is turned into facts once.
+//!
+//! The facts of a large gallery are more than one transaction can write, and nobody reads them before the gallery is marked.
+//! So one converter claims the gallery for a while and writes them in parts, each in a transaction that keeps up the claim:
+//! whoever lost it writes nothing any more, and what a converter that died left behind is deleted first.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use mongodb::ClientSession;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, Uuid, doc};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::fact::Fact;
 use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
 use muster_actors::domain::image::ImageId;
 use muster_actors::people::legacy::{self, Decision, Verdict};
 use muster_actors::people::{Scene, Topic};
 
 use super::documents::{self, group_id, unsigned};
+use super::facts::CHUNK;
 use super::scene::scene;
 use super::transaction::{Patience, begin, end, now_ms, read};
 use super::{MongoError, MongoFaces, facts, gallery, names};
 
 /// Where a gallery says how what people said of it is kept: 1 is by facts.
 const MARK: &str = "facts";
+/// Where it says who converts it, and until when the claim holds.
+const CLAIM: &str = "converting";
+/// How long a claim holds that is not kept up.
+const LEASE: Duration = Duration::from_secs(60);
+/// How long another's conversion is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Sees to it that what people said of a gallery is kept as facts; its generation, or none where nobody wrote to it.
+///
+/// # Errors
+/// [`MongoError::Conflict`] when another takes long to convert it.
 pub async fn convert(store: &MongoFaces, of: &GalleryId) -> Result<Option<u64>, MongoError> {
-    let Some(state) = gallery::state(store, of).await? else { return Ok(None) };
-    if state.contains_key(MARK) {
-        return Ok(Some(unsigned(&state, "generation")?));
-    }
-    let mut patience = Patience::new();
+    let since = Instant::now();
     loop {
-        let mut session = begin(store).await?;
-        let converted = attempt(store, &mut session, of).await;
-        let converted = end(session, converted).await;
-        if patience.ends(&converted).await {
-            converted?;
-            return gallery::generation(store, of).await;
+        let Some(state) = gallery::state(store, of).await? else { return Ok(None) };
+        if state.contains_key(MARK) {
+            return Ok(Some(unsigned(&state, "generation")?));
+        }
+        let converter = Converter { store, of, claim: Uuid::new() };
+        if converter.claim().await? {
+            match converter.convert().await {
+                Ok(()) => {}
+                Err(error) => {
+                    // Whoever comes next begins at once; else the claim ends by itself.
+                    let _ = converter.give_up().await;
+                    if !matches!(error, MongoError::Conflict) {
+                        return Err(error);
+                    }
+                }
+            }
+        } else {
+            tokio::time::sleep(LOOK).await;
+        }
+        if since.elapsed() > PATIENCE && gallery::state(store, of).await?.is_some_and(|state| !state.contains_key(MARK))
+        {
+            return Err(MongoError::Conflict);
         }
     }
 }
 
-async fn attempt(store: &MongoFaces, session: &mut ClientSession, of: &GalleryId) -> Result<(), MongoError> {
-    // First: whoever else converts it, corrects it or saves groups comes before or after.
-    let mark = doc! { "$set": { MARK: 1 }, "$inc": { "generation": 1i64 } };
-    let unmarked = doc! { "_id": &of.0, MARK: { "$exists": false } };
-    let marked = store.collection(names::GALLERIES).update_one(unmarked, mark).session(&mut *session).await?;
-    if marked.matched_count == 0 {
-        return Ok(());
+/// Who converts a gallery.
+struct Converter<'a> {
+    store: &'a MongoFaces,
+    of: &'a GalleryId,
+    claim: Uuid,
+}
+
+/// One transaction of a conversion.
+enum Step<'a> {
+    /// Takes these documents of facts away.
+    Clear(&'a [Bson]),
+    /// Adds facts.
+    Add(&'a [Fact]),
+    /// The facts are those of the log as far as this number: from now on they hold.
+    Mark(u64),
+}
+
+impl Converter<'_> {
+    fn until() -> DateTime {
+        let lease = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
+        DateTime::from_millis(documents::signed(now_ms().saturating_add(lease)))
     }
-    let log = read(store, session, names::DECISIONS, doc! { "gallery": &of.0 }, doc! {}, doc! { "seq": 1 }).await?;
-    let log: Vec<Decision> = log.iter().map(documents::decision).collect::<Result<_, _>>()?;
-    if log.is_empty() {
-        return Ok(());
+
+    /// Whether the gallery is this one's to convert.
+    async fn claim(&self) -> Result<bool, MongoError> {
+        let free = doc! { "$or": [{ CLAIM: null }, { "converting.until": { "$lt": DateTime::now() } }] };
+        let which = doc! { "_id": &self.of.0, MARK: { "$exists": false }, "$and": [free] };
+        let claim = doc! { "$set": { CLAIM: { "by": self.claim, "until": Self::until() } } };
+        Ok(self.store.collection(names::GALLERIES).update_one(which, claim).await?.matched_count > 0)
     }
-    let called = names_of(store, session, of).await?;
-    let topic = Topic {
-        groups: called.keys().copied().collect(),
-        faces: log.iter().flat_map(|decision| spoken_of(&decision.verdict)).collect(),
-    };
-    let scene = scene(store, session, of, &topic).await?;
-    let said = legacy::facts(&log, &snapshot(scene, called), now_ms());
-    let said: Vec<_> = said.iter().collect();
-    tracing::info!(gallery = %of, decisions = log.len(), facts = said.len(), "mongo.converted");
-    facts::insert(store, session, of, said.iter()).await
+
+    fn own(&self) -> Document {
+        doc! { "_id": &self.of.0, "converting.by": self.claim, MARK: { "$exists": false } }
+    }
+
+    async fn give_up(&self) -> Result<(), MongoError> {
+        let given = doc! { "$unset": { CLAIM: 1 } };
+        self.store.collection(names::GALLERIES).update_one(self.own(), given).await?;
+        Ok(())
+    }
+
+    async fn convert(&self) -> Result<(), MongoError> {
+        self.clear().await?;
+        let mut session = begin(self.store).await?;
+        let log = self.said(&mut session).await;
+        let (last, said) = end(session, log).await?;
+        for said in said.chunks(CHUNK) {
+            self.step(&Step::Add(said)).await?;
+        }
+        self.step(&Step::Mark(last)).await?;
+        if !said.is_empty() {
+            tracing::info!(gallery = %self.of, decisions = last, facts = said.len(), "mongo.converted");
+        }
+        Ok(())
+    }
+
+    /// Deletes what a converter that died left behind.
+    async fn clear(&self) -> Result<(), MongoError> {
+        let facts = self.store.collection(names::FACTS);
+        loop {
+            let left = facts.find(doc! { "gallery": &self.of.0 }).projection(doc! { "_id": 1 });
+            let mut left = left.limit(documents::signed(CHUNK as u64)).await?;
+            let mut ids = Vec::new();
+            while left.advance().await? {
+                ids.extend(left.deserialize_current()?.get("_id").cloned());
+            }
+            if ids.is_empty() {
+                return Ok(());
+            }
+            self.step(&Step::Clear(&ids)).await?;
+        }
+    }
+
+    /// The number of the last decision, and the facts that all of them come to.
+    async fn said(&self, session: &mut ClientSession) -> Result<(u64, Vec<Fact>), MongoError> {
+        let Self { store, of, .. } = *self;
+        let log = read(store, session, names::DECISIONS, doc! { "gallery": &of.0 }, doc! {}, doc! { "seq": 1 }).await?;
+        let log: Vec<Decision> = log.iter().map(documents::decision).collect::<Result<_, _>>()?;
+        let Some(last) = log.last() else { return Ok((0, Vec::new())) };
+        let called = names_of(store, session, of).await?;
+        let topic = Topic {
+            groups: called.keys().copied().collect(),
+            faces: log.iter().flat_map(|decision| spoken_of(&decision.verdict)).collect(),
+        };
+        let scene = scene(store, session, of, &topic).await?;
+        Ok((last.seq, legacy::facts(&log, &snapshot(scene, called), now_ms()).iter().collect()))
+    }
+
+    /// Takes a step, if the claim still holds.
+    async fn step(&self, step: &Step<'_>) -> Result<(), MongoError> {
+        let mut patience = Patience::new();
+        loop {
+            let mut session = begin(self.store).await?;
+            let taken = self.take(&mut session, step).await;
+            let taken = end(session, taken).await;
+            if matches!(taken, Ok(false)) {
+                return Err(MongoError::Conflict);
+            }
+            if patience.ends(&taken).await {
+                return taken.map(drop);
+            }
+        }
+    }
+
+    /// Whether the step was taken: the claim holds, and the log is as it was read.
+    async fn take(&self, session: &mut ClientSession, step: &Step<'_>) -> Result<bool, MongoError> {
+        let Self { store, of, .. } = *self;
+        if let Step::Mark(seq) = step {
+            let later = doc! { "gallery": &of.0, "seq": { "$gt": documents::signed(*seq) } };
+            let later = store.collection(names::DECISIONS).find_one(later).session(&mut *session).await?;
+            if later.is_some() {
+                // Somebody said something to a server of the release before: all of it once more.
+                return Ok(false);
+            }
+        }
+        let update = match step {
+            Step::Mark(_) => doc! { "$set": { MARK: 1 }, "$unset": { CLAIM: 1 }, "$inc": { "generation": 1i64 } },
+            Step::Clear(_) | Step::Add(_) => doc! { "$set": { "converting.until": Self::until() } },
+        };
+        let kept = store.collection(names::GALLERIES).update_one(self.own(), update).session(&mut *session).await?;
+        if kept.matched_count == 0 {
+            return Ok(false);
+        }
+        match step {
+            Step::Clear(ids) => {
+                let gone = doc! { "_id": { "$in": *ids } };
+                store.collection(names::FACTS).delete_many(gone).session(session).await?;
+            }
+            Step::Add(said) => facts::insert(store, session, of, said.iter()).await?,
+            Step::Mark(_) => {}
+        }
+        Ok(true)
+    }
 }
 
 /// The groups that have names.
@@ -75,7 +216,7 @@ async fn names_of(
     found.iter().filter_map(|group| called(group).transpose()).collect()
 }
 
-fn spoken_of(verdict: &Verdict) -> Vec<muster_actors::domain::face::FaceId> {
+fn spoken_of(verdict: &Verdict) -> Vec<FaceId> {
     match verdict {
         Verdict::Same { a, b } | Verdict::NotSame { a, b } => vec![*a, *b],
         Verdict::Name { face, .. } | Verdict::Face { face, .. } => vec![*face],

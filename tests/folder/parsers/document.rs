@@ -1,7 +1,8 @@
 //! Documents of the database: a figure of another kind is refused, and what is read is written the same.
 
 use mongodb::bson::{Document, doc};
-use muster_stores::mongo::documents;
+use muster_actors::domain::fact::Fact;
+use muster_stores::mongo::{documents, facts};
 
 /// Bytes as a BSON document, each of whose fields may be any of ours.
 pub fn document(data: &[u8]) {
@@ -34,6 +35,13 @@ pub fn document(data: &[u8]) {
     let _ = (documents::bbox(&document), documents::content(&document), documents::digest_of(&document));
     if let Ok(decision) = documents::decision(&document) {
         assert_eq!(documents::unsigned(&document, "seq").ok(), Some(decision.seq));
-        assert!(["same", "not_same", "name"].contains(&document.get_str("say").expect("it was read")));
+        let words = ["same", "not_same", "name", "face", "not_face"];
+        assert!(words.contains(&document.get_str("say").expect("it was read")));
+    }
+    if let Ok(fact) = facts::fact(&document) {
+        let columns = fact.columns();
+        assert_eq!(document.get_str("kind").ok(), Some(columns.kind));
+        let again = Fact::from_columns(columns.kind, columns.a, columns.b, &columns.value).expect("its own columns");
+        assert_eq!(again.key(), fact.key());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use mongodb::bson::{Bson, Document, serialize_to_vec};
+use mongodb::bson::{Bson, Document, doc, serialize_to_vec};
 use serde_json::Value;
 
 use super::{stack, support};
@@ -40,6 +40,26 @@ impl Own {
         let body = r#"{"gallery_id":"demo"}"#;
         self.fleet.sqs.send_message().queue_url(&self.fleet.galleries).message_body(body).send().await.unwrap();
         self.work("group");
+    }
+
+    /// What people said, as the release before noted it and grouped by it.
+    pub(crate) async fn say_as_before(&self, decisions: &[Document], names: &[(&String, &str)]) {
+        let database = self.fleet.database("gallery_images").await;
+        let numbered = (1i64..).zip(decisions).map(|(seq, decision)| {
+            let mut decision = decision.clone();
+            decision.extend(doc! { "gallery": "demo", "seq": seq, "batch": seq });
+            decision
+        });
+        database.collection("decisions").insert_many(numbered).await.unwrap();
+        let groups = database.collection::<Document>("groups");
+        for group in self.all("groups").await {
+            if let Some((_, name)) = names.iter().find(|(id, _)| **id == hex(&group, "_id")) {
+                let named = doc! { "$set": { "name": *name } };
+                groups.update_one(doc! { "_id": group.get("_id") }, named).await.unwrap();
+            }
+        }
+        let galleries = database.collection::<Document>("galleries");
+        galleries.update_one(doc! { "_id": "demo" }, doc! { "$unset": { "facts": 1 } }).await.unwrap();
     }
 
     pub(crate) async fn names(&self) -> Vec<String> {

@@ -106,3 +106,29 @@ async fn a_correction_comes_after_the_log() {
     store.undo(&gallery(), None, &author(2)).await.unwrap();
     assert_eq!(called().await.as_deref(), Some("Ada"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_log_is_brought_over_in_parts_and_anew_where_another_died_halfway() {
+    let (connection, store) = store("mongo", "", "conversion").await;
+    for chunk in (0..8_000).collect::<Vec<_>>().chunks(1_000) {
+        commit(&store, chunk.iter().map(|n| photo(*n, 1)).collect()).await;
+    }
+    let before = grouped(&store, 4_000, |_| Some("Ada")).await;
+    let name = |face| Verdict::Name { face, name: "Ada".into() };
+    let log = before.previous.groups.iter().map(|group| name(group.cover)).zip(1..);
+    let log: Vec<Decision> = log.map(|(verdict, seq)| Decision { seq, verdict }).collect();
+    note(&connection, &log).await;
+    // Another has it for a moment more, and left a fact that is none.
+    let until = mongodb::bson::DateTime::from_millis(mongodb::bson::DateTime::now().timestamp_millis() + 1_500);
+    let claim = doc! { "$set": { "converting": { "by": "another", "until": until } } };
+    connection.faces.collection::<Document>("galleries").update_one(doc! { "_id": "trip" }, claim).await.unwrap();
+    let left = doc! { "gallery": "trip", "kind": "is_face", "a": uuid([1; 16]), "b": null, "value": "true" };
+    connection.faces.collection("facts").insert_one(left).await.unwrap();
+    let start = std::time::Instant::now();
+    let facts = store.gallery(&gallery()).await.unwrap().facts;
+    assert!(start.elapsed().as_millis() >= 1_000, "{:?}", start.elapsed());
+    assert_eq!(timeless(facts.clone()), timeless(legacy::facts(&log, &before, 0)));
+    assert_eq!((facts.confirmed.len(), facts.are_faces.len()), (7_995, 0));
+    let gallery = connection.faces.collection::<Document>("galleries").find_one(doc! {}).await.unwrap().unwrap();
+    assert!(!gallery.contains_key("converting"), "{gallery}");
+}
