@@ -46,8 +46,11 @@ impl Scene {
         let previous = &gallery.previous;
         let there = |face: &FaceId| gallery.faces.binary_search_by_key(face, |known| known.id).ok();
         let redirects: BTreeMap<GroupId, GroupId> = previous.redirects.clone();
-        let named: BTreeSet<GroupId> =
-            topic.groups.iter().map(|id| redirects.get(id).copied().unwrap_or(*id)).collect();
+        let named: BTreeSet<GroupId> = topic
+            .groups
+            .iter()
+            .map(|id| gallery.facts.became.get(id).or(redirects.get(id)).copied().unwrap_or(*id))
+            .collect();
         let is_in =
             |id: GroupId, faces: &[FaceId]| named.contains(&id) || faces.iter().any(|face| topic.faces.contains(face));
         let groups: BTreeMap<GroupId, SceneGroup> = previous

@@ -31,6 +31,11 @@ pub(super) fn append(db: &Connection, gallery: i64, change: &Change) -> Result<u
             "UPDATE changes SET undone_by = ?3 WHERE gallery = ?1 AND number = ?2",
             params![gallery, signed(undone), signed(number)],
         )?;
+        // Where an undoing is taken back, what it had taken back holds again.
+        db.execute(
+            "UPDATE changes SET undone_by = NULL WHERE gallery = ?1 AND undone_by = ?2",
+            params![gallery, signed(undone)],
+        )?;
     }
     Ok(number)
 }

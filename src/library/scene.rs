@@ -39,10 +39,12 @@ pub(super) fn read(db: &Connection, gallery: i64, topic: &Topic) -> Result<Scene
     let mut scene = Scene::default();
     let mut named: BTreeSet<GroupId> = BTreeSet::new();
     let mut redirect = db.prepare_cached("SELECT target FROM redirects WHERE gallery = ?1 AND source = ?2")?;
+    let mut became = db.prepare_cached("SELECT b FROM facts WHERE gallery = ?1 AND kind = 'became' AND a = ?2")?;
     for id in &topic.groups {
         let into = redirect.query_row(params![gallery, id.0], |row| Ok(GroupId(rows::id(row, 0)?))).optional()?;
+        let became = became.query_row(params![gallery, id.0], |row| Ok(GroupId(rows::id(row, 0)?))).optional()?;
         scene.redirects.extend(into.map(|into| (*id, into)));
-        named.insert(into.unwrap_or(*id));
+        named.insert(became.or(into).unwrap_or(*id));
     }
     let mut home = db.prepare_cached("SELECT grp FROM members WHERE gallery = ?1 AND face = ?2")?;
     for face in &topic.faces {

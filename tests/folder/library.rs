@@ -18,7 +18,7 @@ use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::queue::Queue;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_library::correct::correct;
-use muster_library::forget::{Target, forget, preview};
+use muster_library::forget::{Target, forget};
 use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, ScanReport, SqliteFaces, groups, view};
 use rand::{Rng, SeedableRng};
 

@@ -6,6 +6,8 @@ use crate::support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use muster_actors::domain::image::Pixels;
+use muster_vision::decode::{Limits, VisionDecoder};
 use serde_json::Value;
 use support::{count, export, index, muster, photos, run};
 
@@ -273,11 +275,14 @@ fn names_and_corrections_outlive_other_paths_encodings_and_cropped_edges() {
     let odd_name = Path::new(&odd_photo).file_stem().unwrap().to_string_lossy().into_owned();
     // All photos are re-encoded with three pixels less at each edge, under other names in another folder.
     let renamed = home.folder.path().join("photos/elsewhere");
+    let decoder = VisionDecoder { limits: Limits::default(), side: 640 };
     for person in (1..=10).map(|n| format!("P{n:03}")) {
         std::fs::create_dir_all(renamed.join(&person)).unwrap();
         for portrait in portraits(&person) {
-            let picture = image::open(home.photos().join(&person).join(portrait.file_name().unwrap())).unwrap();
-            let cropped = picture.crop_imm(3, 3, picture.width() - 6, picture.height() - 6);
+            let bytes = std::fs::read(&portrait).unwrap();
+            let Pixels { width, height, data } = decoder.decode(bytes.into()).unwrap().pixels;
+            let picture = image::RgbImage::from_raw(width, height, data).unwrap();
+            let cropped = image::imageops::crop_imm(&picture, 3, 3, width - 6, height - 6).to_image();
             let name = format!("{}-small.png", portrait.file_stem().unwrap().to_string_lossy());
             cropped.save(renamed.join(&person).join(name)).unwrap();
         }
