@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! PATH… ─► scan ─► FolderQueue          FolderObjects ◄─ places ─► photo on disk
-//!            │ compares; removals: what is gone
+//!            │ compares; moves: what has another place; removals: what is gone
 //!            ▼
 //!        library.db ◄─ SqliteFaces (one writer thread, group commit) ◄─ Writer, Grouper
 //!            │
@@ -22,11 +22,15 @@ pub mod key;
 mod legacy;
 pub mod library;
 pub mod lock;
+mod moves;
 pub mod objects;
+pub mod overview;
 pub mod pages;
 pub mod problems;
 pub mod queue;
+pub mod relocation;
 pub mod removals;
+mod repoint;
 pub mod roots;
 mod rows;
 pub mod runner;

@@ -91,3 +91,74 @@ pub(super) fn save(
     whole.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use muster_actors::domain::gallery::GalleryId;
+    use muster_gallery::LIBRARY_GALLERY;
+
+    use super::*;
+    use crate::schema;
+
+    fn rejected(reason: RejectReason, etag: &str, model: &str) -> ImageRecord {
+        let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
+        let locator = Locator { gallery, bucket: ".".to_owned(), key: "a.jpg".to_owned() };
+        ImageRecord {
+            id: locator.id(),
+            locator,
+            etag: etag.to_owned(),
+            bytes: 1,
+            width: 0,
+            height: 0,
+            orientation: 1,
+            taken: None,
+            picture: None,
+            state: ImageState::Rejected,
+            rejection: Some(Rejection::new(reason, "why")),
+            quality: None,
+            face_count: 0,
+            model: model.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_photo_with_faces_stays_where_a_rejection_may_pass() {
+        use RejectReason as R;
+        for (reason, state, model, kept, etag) in [
+            (R::Missing, "indexed", "m@1", true, "old"),
+            (R::Unreadable, "indexed", "m@1", true, "old"),
+            (R::DecoderMissing, "indexed", "m@2", true, "old"),
+            (R::Isolated, "indexed", "m@1", true, "old"),
+            (R::TooManyAttempts, "indexed", "m@1", true, "old"),
+            (R::BadMessage, "indexed", "m@1", true, "old"),
+            (R::TooManyBytes, "indexed", "m@1", true, "old"),
+            (R::TooManyPixels, "indexed", "m@1", true, "old"),
+            // It is not to kill a decoder at each run.
+            (R::Crashed, "indexed", "m@1", true, "new"),
+            (R::Crashed, "indexed", "m@2", false, "old"),
+            (R::Truncated, "indexed", "m@1", false, "old"),
+            (R::Corrupt, "indexed", "m@1", false, "old"),
+            (R::Empty, "indexed", "m@1", false, "old"),
+            (R::UnknownFormat, "indexed", "m@1", false, "old"),
+            (R::Forgotten, "indexed", "m@1", false, "old"),
+            (R::Unreadable, "no_faces", "m@1", false, "old"),
+            (R::Unreadable, "rejected", "m@1", false, "old"),
+        ] {
+            let mut db = Connection::open_in_memory().unwrap();
+            schema::migrate(&mut db).unwrap();
+            let image = rejected(reason, "new", model);
+            db.execute("INSERT INTO galleries (name) VALUES ('local')", []).unwrap();
+            db.execute(
+                "INSERT INTO images (id, gallery, bucket, key, etag, bytes, width, height, orientation, state, \
+                 face_count, model) VALUES (?1, 1, '.', 'a.jpg', 'old', 1, 1, 1, 1, ?2, 1, 'm@1')",
+                params![image.id.0, state],
+            )
+            .unwrap();
+            assert_eq!(keep(&db, &image).unwrap(), kept, "{reason:?} {state} {model}");
+            let stored: String = db.query_row("SELECT etag FROM images", [], |row| row.get(0)).unwrap();
+            assert_eq!(stored, etag, "{reason:?} {state} {model}");
+            let told: i64 = db.query_row("SELECT count(*) FROM problems", [], |row| row.get(0)).unwrap();
+            assert_eq!(told, i64::from(kept), "{reason:?} {state} {model}");
+        }
+    }
+}

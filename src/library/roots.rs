@@ -63,7 +63,7 @@ pub fn absolute(given: &Path) -> std::io::Result<PathBuf> {
 }
 
 /// Without those inside another.
-fn outermost(paths: BTreeSet<PathBuf>) -> Vec<PathBuf> {
+pub(super) fn outermost(paths: BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let mut kept: Vec<PathBuf> = Vec::new();
     for path in paths {
         // Sorted by parts, so a folder comes before what is in it.
@@ -120,6 +120,27 @@ pub(super) fn remember(library: &Library, roots: &[PathBuf]) -> Result<(), Libra
         noted.insert(place(library.places(), root), mount);
     }
     write(library, noted)
+}
+
+/// The roots that were indexed, at any time.
+pub(super) fn noted(library: &Library) -> Result<Vec<PathBuf>, LibraryError> {
+    let places = library.places();
+    Ok(read(library)?.keys().filter_map(|(bucket, key)| places.path(bucket, key).ok()).collect())
+}
+
+/// Notes that roots at or below `old` are at or below `new` now, or are roots no more.
+pub(super) fn replace(library: &Library, old: &Path, new: Option<&Path>) -> Result<(), LibraryError> {
+    let mut noted = read(library)?;
+    let mut there = Vec::new();
+    noted.retain(|(bucket, key), _| match library.places().path(bucket, key) {
+        Ok(path) if path.starts_with(old) => {
+            there.extend(new.zip(path.strip_prefix(old).ok()).map(|(new, rest)| new.join(rest)));
+            false
+        }
+        _ => true,
+    });
+    write(library, noted)?;
+    remember(library, &there)
 }
 
 fn place(places: &Places, path: &Path) -> Place {

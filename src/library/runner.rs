@@ -70,6 +70,15 @@ pub fn remembered(library: &Library) -> Result<Vec<PathBuf>, LibraryError> {
     Ok(all.iter().filter_map(|(bucket, key)| library.places().path(bucket, key).ok()).collect())
 }
 
+/// Leaves a note of what was indexed, so that it can be indexed again without being named.
+pub(super) fn remember(library: &Library, paths: &[PathBuf]) -> Result<(), LibraryError> {
+    let places = library.places();
+    let all: Vec<(String, String)> =
+        paths.iter().map(|path| places.locate(path)).map(|place| (place.bucket, place.key)).collect();
+    let text = serde_json::to_string(&all).map_err(|error| LibraryError::Broken(error.to_string()))?;
+    library.set_note(PATHS, &text)
+}
+
 impl Runner {
     /// Over engines that run already.
     pub fn new(settings: Settings, pack: Arc<Pack>, engines: Vec<Arc<dyn Engine>>, store: Arc<SqliteFaces>) -> Self {
@@ -98,7 +107,8 @@ impl Runner {
         let options =
             ScanOptions { paths: paths.to_vec(), model: self.pack.id(), accept_removals: self.accept_removals };
         grouping::remember(&self.store, &self.params())?;
-        self.remember(paths)?;
+        let remembered = roots::resolve(paths)?;
+        self.store.run(move |library| remember(library, &remembered)).wait()?;
         let queue = Arc::new(FolderQueue::start(Arc::clone(&self.store), options)?);
         let ports = self.ports(&queue);
         let settings = self.pipeline();
@@ -135,18 +145,6 @@ impl Runner {
             }
         });
         Ok(Round { exit, summary, scan: queue.report(), seconds: started.elapsed().as_secs_f64() })
-    }
-
-    /// Leaves a note of what was indexed, so that it can be indexed again without being named.
-    fn remember(&self, paths: &[PathBuf]) -> Result<(), LibraryError> {
-        let places = self.store.places();
-        let all: Vec<(String, String)> = roots::resolve(paths)?
-            .iter()
-            .map(|path| places.locate(path))
-            .map(|place| (place.bucket, place.key))
-            .collect();
-        let text = serde_json::to_string(&all).map_err(|error| LibraryError::Broken(error.to_string()))?;
-        self.store.run(move |library| library.set_note(PATHS, &text)).wait()
     }
 
     fn ports(&self, queue: &Arc<FolderQueue>) -> Ports {

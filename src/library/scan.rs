@@ -20,7 +20,7 @@ use super::problems::{Problem, may_pass};
 use super::removals::{Gone, Missing};
 use super::roots::Root;
 use super::stamp::stamp;
-use super::{Library, LibraryError, rows, tombstones};
+use super::{Library, LibraryError, moves, rows, tombstones};
 
 /// Extensions of the files that are photos.
 pub const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "jpe", "png", "webp", "heic", "heif"];
@@ -55,6 +55,9 @@ pub struct ScanReport {
     pub kept: u64,
     /// Files that are no photos by their name.
     pub ignored: u64,
+    /// Photos that were renamed or moved: their records went along. They are among the unchanged, or
+    /// the changed where they were looked at with another model.
+    pub moved: u64,
     /// Photos taken out of the store because they are gone.
     pub removed: u64,
     /// Roots below which photos are gone that were not taken out.
@@ -75,27 +78,19 @@ pub fn is_photo(path: &Path) -> bool {
 
 /// A stored photo, in as few bytes as can be: a million must fit.
 struct Known {
-    version: u64,
+    /// As [`moves::fingerprint`].
+    etag: u64,
+    /// Looked at with the model of this scan.
+    is_current: bool,
+    /// Rejected for a reason that may pass: tried again.
+    is_open: bool,
     seen: bool,
-}
-
-/// No version in practice.
-const LOOK_AGAIN: u64 = 0;
-
-/// The version of a photo as far as skipping it goes: etag and model.
-fn version(etag: &str, model: &str) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(etag.len() as u64).to_le_bytes()).update(etag.as_bytes()).update(model.as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    u64::from_le_bytes(first)
 }
 
 /// One walk over the roots.
 pub(super) struct Scan<'a> {
     places: &'a Places,
     roots: &'a [Root],
-    model: &'a str,
     /// The folder of the library itself.
     own: PathBuf,
     known: HashMap<ImageId, Known>,
@@ -109,8 +104,12 @@ pub(super) struct Scan<'a> {
 /// One step of a walk.
 #[derive(Debug)]
 pub(super) enum Step {
-    New(Locator),
+    /// With its size and time, as [`moves::fingerprint`].
+    New(Locator, u64),
+    /// Stored, and to be looked at again.
     Changed(Locator),
+    /// Stored, and another file now, of this size and time.
+    Replaced(Locator, u64),
     Unchanged,
     /// Stored, and cannot be asked for its size now.
     Unreadable(Locator, Rejection),
@@ -127,7 +126,7 @@ impl<'a> Scan<'a> {
         library: &Library,
         places: &'a Places,
         roots: &'a [Root],
-        model: &'a str,
+        model: &str,
     ) -> Result<Self, LibraryError> {
         let (db, own) = (library.db(), library.folder().to_path_buf());
         let forgotten = tombstones::paths(db, places)?;
@@ -142,13 +141,13 @@ impl<'a> Scan<'a> {
             let Ok(path) = places.path(&bucket, &key) else { continue };
             let Some(root) = roots.iter().position(|root| path.starts_with(&root.path)) else { continue };
             counts[root] += 1;
-            let open =
+            let is_open =
                 rows::state(row, 5)? == ImageState::Rejected && rows::reject_reason(row, 6)?.is_none_or(may_pass);
-            let (etag, model): (String, String) = (row.get(3)?, row.get(4)?);
-            let version = if open { LOOK_AGAIN } else { version(&etag, &model) };
-            known.insert(ImageId(rows::id(row, 0)?), Known { version, seen: false });
+            let etag = moves::fingerprint(row.get_ref(3)?.as_str().unwrap_or_default());
+            let is_current = row.get_ref(4)?.as_str() == Ok(model);
+            known.insert(ImageId(rows::id(row, 0)?), Known { etag, is_current, is_open, seen: false });
         }
-        Ok(Self { places, roots, model, own, known, counts, forgotten, blind: Vec::new() })
+        Ok(Self { places, roots, own, known, counts, forgotten, blind: Vec::new() })
     }
 
     /// Walks, and hands each step out until `take` says stop. `true` when it came to the end.
@@ -219,12 +218,14 @@ impl<'a> Scan<'a> {
         let locator = self.places.locate(path);
         let Some(known) = self.known.get_mut(&locator.id()) else {
             // What cannot even be asked for its size is delivered: the reader finds out why.
-            return Step::New(locator);
+            let etag = metadata.map(|metadata| stamp(&metadata)).unwrap_or_default();
+            return Step::New(locator, moves::fingerprint(&etag));
         };
         known.seen = true;
-        match metadata {
-            Ok(metadata) if known.version == version(&stamp(&metadata), self.model) => Step::Unchanged,
-            Err(error) if known.version != LOOK_AGAIN => {
+        match metadata.map(|metadata| moves::fingerprint(&stamp(&metadata))) {
+            Ok(etag) if known.etag != etag => Step::Replaced(locator, etag),
+            Ok(_) if known.is_current && !known.is_open => Step::Unchanged,
+            Err(error) if !known.is_open => {
                 let detail = format!("cannot be read: {error}");
                 Step::Unreadable(locator, Rejection::new(RejectReason::Unreadable, detail))
             }

@@ -130,7 +130,9 @@ fn completions_and_the_manual_name_every_subcommand() {
     for arguments in [&["completions", "bash"][..], &["man"]] {
         let output = run(muster().args(arguments), 0);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        for subcommand in ["index", "people", "export", "report", "evaluate", "forget", "models", "check", "config"] {
+        for subcommand in
+            ["index", "people", "export", "report", "library", "evaluate", "forget", "models", "check", "config"]
+        {
             assert!(text.contains(subcommand), "{subcommand} in {arguments:?}");
         }
     }

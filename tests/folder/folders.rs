@@ -8,7 +8,7 @@ use serde_json::Value;
 use support::{assert_states_add_up, count, export, index, muster, photos, run};
 
 /// `muster index` with more arguments and this exit code: its JSON, and what it says to a person.
-fn index_with(paths: &[&Path], library: &Path, more: &[&str], code: i32) -> (Value, String) {
+pub fn index_with(paths: &[&Path], library: &Path, more: &[&str], code: i32) -> (Value, String) {
     let output = run(muster().arg("index").args(paths).arg("--library").arg(library).arg("--json").args(more), code);
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_states_add_up(&summary);

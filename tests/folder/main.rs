@@ -9,6 +9,7 @@ mod index;
 mod library;
 mod models;
 mod moments;
+mod moves;
 mod non_faces;
 mod parsers;
 mod persons;

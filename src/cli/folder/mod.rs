@@ -15,6 +15,7 @@ mod progress;
 mod remarks;
 mod report;
 mod report_page;
+mod roots;
 mod watch;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ pub enum Command {
     Import(names::Args),
     /// Write the page of people
     Report(report::Args),
+    /// Where the library and its photos are; folders that moved
+    Library(roots::Args),
     /// Score groups by labels, beside those of other programs
     Evaluate(evaluate::Args),
     /// Who may ask `muster serve`
@@ -53,6 +56,7 @@ impl Command {
             Self::Export(args) => args.run(),
             Self::Import(args) => args.run(),
             Self::Report(args) => args.run(),
+            Self::Library(args) => args.run(),
             Self::Evaluate(args) => args.run(layers),
             #[cfg(feature = "serve")]
             Self::Keys(args) => args.run(&layers),

@@ -37,6 +37,8 @@ pub struct Outcome {
     pub left: u64,
     /// Photos taken out of the library because their files are gone.
     pub removed: u64,
+    /// Photos that were renamed or moved, among the skipped: their faces and names went along.
+    pub moved: u64,
     /// Photos that cannot be read now, among the skipped and the rejected: their faces were kept.
     pub kept: u64,
     /// Paths below which photos are gone that were not taken out, because they are too many.
@@ -132,6 +134,7 @@ impl Outcome {
             ignored: scan.ignored,
             left: delivered.saturating_sub(done),
             removed: scan.removed,
+            moved: scan.moved,
             kept: scan.kept,
             missing: scan.missing.clone(),
             faces: totals.faces,
@@ -194,6 +197,9 @@ impl Outcome {
         ];
         for (images, state) in states.iter().filter(|(images, _)| *images > 0) {
             lines.push(format!("  {images:>7} {state}"));
+        }
+        if self.moved > 0 {
+            lines.push(format!("{} renamed or moved: their faces and names went along", count(self.moved, "image")));
         }
         if self.removed > 0 {
             lines.push(format!("{} taken out: their files are gone", count(self.removed, "image")));

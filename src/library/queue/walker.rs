@@ -1,15 +1,19 @@
 //! Walks the roots for a queue, hands out what is new or changed, and takes out what is gone.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use muster_actors::domain::image::{Locator, Rejection};
+use muster_actors::domain::image::{ImageId, Locator, Rejection};
 
 use super::{Message, Shared};
+use crate::moves::{self, Arrival, Found};
 use crate::problems::{self, Problem};
-use crate::removals;
-use crate::scan::{Scan, ScanOptions, Step};
-use crate::{LibraryError, SqliteFaces, key, roots, view, write};
+use crate::removals::{self, Gone};
+use crate::repoint::{Move, repoint};
+use crate::roots::{self, Root};
+use crate::scan::{Scan, ScanOptions, ScanReport, Step};
+use crate::{LibraryError, SqliteFaces, key, view, write};
 
 /// What a walk is about.
 pub(super) struct Walker<'a> {
@@ -24,7 +28,21 @@ pub(super) struct Walker<'a> {
 #[derive(Default)]
 struct Met {
     waiting: Vec<Message>,
+    /// Those of them that may be others which moved.
+    arrivals: Vec<Newcomer>,
+    /// Stored photos in whose places other files are.
+    replaced: Vec<ImageId>,
     problems: Vec<(Locator, Rejection)>,
+}
+
+/// A photo that was not stored at its place.
+struct Newcomer {
+    /// Its place among those that wait.
+    number: usize,
+    /// Size and time, as [`moves::fingerprint`].
+    etag: u64,
+    /// Nothing was stored there.
+    is_new: bool,
 }
 
 impl Walker<'_> {
@@ -39,6 +57,7 @@ impl Walker<'_> {
             self.take(step, &mut met);
             // Where nothing is stored, nothing can be gone: the first photos need not wait for the last.
             if is_first {
+                met.arrivals.clear();
                 self.hand_out(&mut met.waiting);
             }
             !self.shared.stop.load(Ordering::Relaxed)
@@ -47,25 +66,68 @@ impl Walker<'_> {
             // Stopped on the way: what was not met may well be there.
             return Ok(());
         }
-        let gone = self.store.look(|library| scan.gone(library))?;
+        let mut gone = self.store.look(|library| scan.gone(library))?;
+        let moved = self.moved(&roots, &gone, &met)?;
+        if self.shared.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let from: HashSet<ImageId> = moved.iter().map(|found| found.from).collect();
+        gone.retain(|photo| !from.contains(&photo.id));
         let (gone, missing) = removals::divide(&places, &roots, scan.counts(), &gone, self.options.accept_removals);
         let paths = self.paths.to_vec();
         let settled = roots.iter().filter(|root| !missing.iter().any(|missing| missing.is_of(&places, root)));
         let settled: Vec<PathBuf> = settled.map(|root| root.path.clone()).collect();
-        let problems = met.problems;
+        let problems = std::mem::take(&mut met.problems);
+        let steps: Vec<Move> = moved.iter().map(Found::step).collect();
         let removed = self.store.run(move |library| {
             problems::save(library.db_mut(), &places, &paths, &problems)?;
             roots::remember(library, &settled)?;
+            if !steps.is_empty() {
+                let whole = library.db_mut().transaction()?;
+                repoint(&whole, &steps)?;
+                whole.commit()?;
+            }
             write::remove(library.db_mut(), &gone)
         });
         let removed = removed.wait()?;
         {
-            let mut state = self.shared.state();
-            state.report.removed = removed as u64;
-            state.report.missing = missing;
+            let report = &mut self.shared.state().report;
+            report.removed = removed as u64;
+            report.missing = missing;
+            self.settle(&moved, &mut met, report);
         }
         self.hand_out(&mut met.waiting);
         Ok(())
+    }
+
+    /// Photos that are others which are gone from their places.
+    fn moved(&self, roots: &[Root], gone: &[Gone], met: &Met) -> Result<Vec<Found>, LibraryError> {
+        let arrival = |newcomer: &Newcomer| {
+            let message = met.waiting.get(newcomer.number)?;
+            Some(Arrival { etag: newcomer.etag, bucket: message.bucket, key: &message.key })
+        };
+        let arrivals: Vec<Arrival<'_>> = met.arrivals.iter().filter_map(arrival).collect();
+        let left: HashSet<ImageId> = gone.iter().map(|photo| photo.id).chain(met.replaced.iter().copied()).collect();
+        let go_on = || !self.shared.stop.load(Ordering::Relaxed);
+        self.store.look(|library| moves::find(library, roots, &left, &arrivals, &go_on))
+    }
+
+    /// Takes photos that moved from those that wait, unless they are to be looked at with another model.
+    fn settle(&self, moved: &[Found], met: &mut Met, report: &mut ScanReport) {
+        let mut done = HashSet::new();
+        for found in moved {
+            let newcomer = &met.arrivals[found.arrival];
+            report.moved += 1;
+            *if newcomer.is_new { &mut report.new } else { &mut report.changed } -= 1;
+            if found.model == self.options.model {
+                report.unchanged += 1;
+                done.insert(newcomer.number);
+            } else {
+                report.changed += 1;
+            }
+        }
+        let mut number = 0..;
+        met.waiting.retain(|_| number.next().is_none_or(|number| !done.contains(&number)));
     }
 
     /// Counts a step, and keeps what follows from it.
@@ -89,8 +151,15 @@ impl Walker<'_> {
                 report.kept += 1;
             }
             Step::Library(locator) => report.other_libraries.push(key::shown(&locator.bucket, &locator.key)),
-            Step::New(locator) => {
+            Step::New(locator, etag) => {
                 report.new += 1;
+                met.arrivals.push(Newcomer { number: met.waiting.len(), etag, is_new: true });
+                met.waiting.push(Message::new(locator));
+            }
+            Step::Replaced(locator, etag) => {
+                report.changed += 1;
+                met.replaced.push(locator.id());
+                met.arrivals.push(Newcomer { number: met.waiting.len(), etag, is_new: false });
                 met.waiting.push(Message::new(locator));
             }
             Step::Changed(locator) => {
