@@ -77,6 +77,9 @@ async fn reconcile_gallery(tools: StageTools, gallery: GalleryId) -> Result<(), 
         Terminal::Leave(reason) => Trouble::Fatal(reason, failure.message),
         Terminal::Release | Terminal::Reject | Terminal::Drop | Terminal::Unexpected => Trouble::Later(failure.message),
     };
+    if retrier.run("grouped", limit, || context.ports.faces.is_grouped(&gallery)).await.map_err(give_up)? {
+        return Ok(());
+    }
     for _ in 0..=context.settings.grouper.conflicts {
         let timer = tools.timer(1);
         let snapshot =

@@ -79,6 +79,10 @@ pub trait Faces: Send + Sync {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError>;
     /// Everything the grouper needs of a gallery.
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError>;
+    /// Whether a gallery's groups were computed from what it holds now, so that grouping it again changes nothing.
+    async fn is_grouped(&self, _gallery: &GalleryId) -> Result<bool, FacesError> {
+        Ok(false)
+    }
     /// Saves a partition if the gallery's generation still is `generation`, else [`FacesError::Conflict`].
     async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError>;
 }

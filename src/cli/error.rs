@@ -131,6 +131,7 @@ impl CliError {
             Self::Io(_) | Self::File { .. } => 74,
             Self::Library(error) => match error {
                 LibraryError::NotFound(_) | LibraryError::Absent(_) => 66,
+                LibraryError::Unread { .. } => 69,
                 LibraryError::Locked { .. } | LibraryError::Busy | LibraryError::Conflict => 75,
                 LibraryError::Full | LibraryError::Io { .. } => 74,
                 LibraryError::Denied { .. } => 77,

@@ -69,7 +69,7 @@ struct Before {
 #[utoipa::path(get, path = "/v1/history", tag = "people", params(Before), responses((status = 200, body = Changes)))]
 async fn list(In(album): In, Params(Before { before, limit }): Params<Before>) -> Result<Out<Changes>, Problem> {
     let limit = limit.unwrap_or(50);
-    if !(1..=500).contains(&limit) || before.is_some_and(|before| i64::try_from(before).is_err()) {
+    if !(1..=500).contains(&limit) || before.is_some_and(|before| before == 0 || i64::try_from(before).is_err()) {
         return Err(Problem::invalid("limit is 1 to 500, and before the number of a change"));
     }
     let mut entries = album.history(before, limit + 1).await?;
@@ -95,6 +95,9 @@ async fn undo(
     Extension(caller): Extension<Caller>,
     Params(Which { change }): Params<Which>,
 ) -> Result<Out<Change>, Problem> {
+    if change == Some(0) {
+        return Err(Problem::invalid("change is the number of a change, from 1"));
+    }
     if change.is_some_and(|change| i64::try_from(change).is_err()) {
         return Err(Problem::missing("change"));
     }

@@ -69,6 +69,18 @@ pub enum LibraryError {
     /// The gallery changed since the snapshot.
     #[error("the gallery changed meanwhile: try again")]
     Conflict,
+    /// Photos that are known cannot be read now, so that another model cannot take them over.
+    #[error(
+        "{photos} photos that the library knows cannot be found or read now, such as {}: make them readable, or say that \
+         they were deleted with --accept-removals, and run the same command again; until then the answers of the model \
+         before stay", .path.display()
+    )]
+    Unread {
+        /// How many.
+        photos: u64,
+        /// One of them.
+        path: PathBuf,
+    },
     /// A result that breaks an invariant of the store (a figure that is not finite, a face of another image).
     #[error("not storable: {0}")]
     Invalid(String),
@@ -132,6 +144,7 @@ impl Classified for LibraryError {
             | Self::Absent(_)
             | Self::Foreign(_)
             | Self::Newer { .. }
+            | Self::Unread { .. }
             | Self::Full
             | Self::Denied { .. }
             | Self::Corrupt(_) => Class::Misconfigured(Mend::Settings),
@@ -162,6 +175,7 @@ impl From<LibraryError> for StoreFault {
             | LibraryError::Absent(_)
             | LibraryError::Foreign(_)
             | LibraryError::Newer { .. }
+            | LibraryError::Unread { .. }
             | LibraryError::Denied { .. }
             | LibraryError::Corrupt(_)
             | LibraryError::Io { .. }

@@ -181,6 +181,12 @@ impl Faces for SqliteFaces {
         Ok(tokio::task::spawn_blocking(read).await.map_err(failed)??)
     }
 
+    async fn is_grouped(&self, gallery: &GalleryId) -> Result<bool, FacesError> {
+        let gallery = gallery.clone();
+        // After what was written before.
+        Ok(self.run(move |library| groups::is_grouped(library, &gallery)).get().await?)
+    }
+
     async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
         let (gallery, reconciled) = (gallery.clone(), reconciled.clone());
         let save = move |library: &mut Library| {

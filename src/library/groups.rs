@@ -10,7 +10,7 @@ use muster_actors::domain::image::ImageId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::write::{bump, gallery_number};
-use super::{LibraryError, facts, rows, scene};
+use super::{Library, LibraryError, facts, rows, scene};
 
 /// Everything of a gallery in one consistent read. A gallery nobody wrote to is empty, generation 0.
 pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnapshot, LibraryError> {
@@ -22,11 +22,14 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
         })
         .optional()?;
     let Some((number, generation)) = found else { return Ok(GallerySnapshot::default()) };
-    // In the order of the file, then sorted here: by id each row would be a seek.
+    // In the order of the file, then sorted here: by id each row would be a seek. Vectors of two models cannot be
+    // compared: those of most photos are grouped.
     let (mut faces, mut doubted) = (Vec::new(), BTreeSet::new());
     let mut select = moment.prepare_cached(&format!(
         "SELECT f.id, i.id, f.embedding, f.overall, f.face, i.key, i.taken_local_ms, i.taken_offset, i.picture, \
-             i.bucket, {} FROM faces f JOIN images i ON i.n = f.image WHERE f.gallery = ?1",
+             i.bucket, {} FROM faces f JOIN images i ON i.n = f.image WHERE f.gallery = ?1 AND i.model = (\
+               SELECT model FROM images WHERE gallery = ?1 AND face_count > 0 \
+               GROUP BY model ORDER BY sum(bucket <> 'enrolled') DESC, count(*) DESC, model LIMIT 1)",
         scene::PLACE
     ))?;
     for face in select.query_map([number], |row| {
@@ -142,12 +145,43 @@ pub fn save(
     if now != generation {
         return Err(LibraryError::Conflict);
     }
-    let before = partition(&whole, number)?;
+    if save_in(&whole, number, reconciled)? {
+        bump(&whole, number)?;
+    }
+    let grouped: u64 =
+        whole.query_row("SELECT generation FROM galleries WHERE n = ?1", [number], |row| rows::unsigned(row, 0))?;
+    note_grouped(&whole, Some(grouped))?;
+    whole.commit()?;
+    Ok(())
+}
+
+/// The name of the note of the generation that was grouped last.
+const GROUPED: &str = "grouped";
+
+/// Whether the groups were computed from what the gallery holds now, with the figures that are in use.
+pub(super) fn is_grouped(library: &Library, gallery: &GalleryId) -> Result<bool, LibraryError> {
+    let grouped = library.note(GROUPED)?.and_then(|note| note.parse().ok());
+    Ok(grouped == Some(generation(library.db(), gallery)?))
+}
+
+/// Notes which generation was grouped; `None` where the next round must group in any case.
+pub(super) fn note_grouped(db: &Connection, generation: Option<u64>) -> Result<(), LibraryError> {
+    let text = generation.map(|generation| generation.to_string()).unwrap_or_default();
+    db.execute(
+        "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
+        [GROUPED, &text],
+    )?;
+    Ok(())
+}
+
+/// Saves a partition in the caller's transaction; whether anything differs from the one before.
+pub(super) fn save_in(whole: &Connection, number: i64, reconciled: &Reconciled) -> Result<bool, LibraryError> {
+    let before = partition(whole, number)?;
     if before == reconciled.partition && reconciled.lineage.is_empty() && reconciled.recognised.is_empty() {
         // Nothing to tell anybody: the generation stays, so a repeated wake-up ends here.
-        return Ok(());
+        return Ok(false);
     }
-    save_groups(&whole, number, &before, &reconciled.partition)?;
+    save_groups(whole, number, &before, &reconciled.partition)?;
     let old: BTreeSet<_> = before.redirects.iter().map(|(a, b)| (*a, *b)).collect();
     let new: BTreeSet<_> = reconciled.partition.redirects.iter().map(|(a, b)| (*a, *b)).collect();
     for (source, _) in old.difference(&new) {
@@ -156,14 +190,12 @@ pub fn save(
     for (source, target) in new.difference(&old) {
         whole.execute("INSERT INTO redirects VALUES (?1, ?2, ?3)", params![number, source.0, target.0])?;
     }
-    save_suggestions(&whole, number, &before.suggestions, &reconciled.partition.suggestions)?;
+    save_suggestions(whole, number, &before.suggestions, &reconciled.partition.suggestions)?;
     for event in &reconciled.lineage {
-        append_event(&whole, number, event)?;
+        append_event(whole, number, event)?;
     }
-    facts::recognised(&whole, number, &reconciled.recognised)?;
-    bump(&whole, number)?;
-    whole.commit()?;
-    Ok(())
+    facts::recognised(whole, number, &reconciled.recognised)?;
+    Ok(true)
 }
 
 /// Notes how a group came about or went.

@@ -37,6 +37,7 @@ pub mod runner;
 pub mod scan;
 mod scene;
 pub mod schema;
+pub mod stage;
 mod stamp;
 pub mod tombstones;
 pub mod travel;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::key::Places;
 use super::lock::WriterLock;
-use super::{LibraryError, lock, schema};
+use super::{LibraryError, lock, schema, stage};
 
 /// Name of the library folder inside a photo folder.
 pub const FOLDER: &str = ".muster";
@@ -215,8 +215,12 @@ fn at(path: &Path, error: rusqlite::Error) -> LibraryError {
 }
 
 fn places(folder: &Path) -> Places {
+    let parent = folder.parent().unwrap_or(Path::new("/"));
+    // A stage lies in its library, and its photos are those of the library.
+    let is_stage = folder.file_name() == Some(OsStr::new(stage::FOLDER)) && is_there(parent);
+    let library = if is_stage { parent } else { folder };
     // A library that is the root folder itself has no parent; its photos are named from the root then.
-    Places::new(folder.parent().unwrap_or(Path::new("/")))
+    Places::new(library.parent().unwrap_or(Path::new("/")))
 }
 
 /// Whether a folder holds a library.

@@ -1,6 +1,6 @@
 //! Gives stored photos other places: their ids follow from the places, and whatever names an id follows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::image::{ImageId, Locator, digest};
@@ -18,8 +18,6 @@ const FACES: &[Column] = &[
     ("members", "face"),
     ("groups", "cover"),
     ("suggestions", "face"),
-    ("decisions", "a"),
-    ("decisions", "b"),
     ("facts", "a"),
     ("facts", "b"),
 ];
@@ -76,6 +74,9 @@ pub(super) fn repoint(db: &Connection, moves: &[Move]) -> Result<usize, LibraryE
              WHERE {column} IN (SELECT new FROM moved WHERE bucket IS NOT NULL)"
         ))?;
     }
+    // A pair is written with its smaller id first.
+    db.execute_batch("UPDATE facts SET a = b, b = a WHERE kind = 'not_same' AND a > b")?;
+    rewrite_texts(db)?;
     db.execute_batch("DELETE FROM moved")?;
     for gallery in galleries {
         bump(db, gallery)?;
@@ -102,6 +103,51 @@ fn rewrite(db: &Connection, columns: &[Column], from: &str, to: &str) -> Result<
         }
     }
     Ok(())
+}
+
+/// Ids of faces stand in texts, too: covers of persons, and the changes of the history.
+fn rewrite_texts(db: &Connection) -> Result<(), LibraryError> {
+    let mut select = db.prepare("SELECT lower(hex(old)), lower(hex(new)) FROM moved")?;
+    let ids: HashMap<String, String> =
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut select =
+        db.prepare("SELECT gallery, a, value FROM facts WHERE kind = 'person' AND value LIKE '%cover%'")?;
+    let persons: Vec<(i64, Vec<u8>, String)> =
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+    for (gallery, id, value) in persons {
+        if let Some(value) = with_ids(&value, &ids) {
+            let sql = "UPDATE facts SET value = ?3 WHERE gallery = ?1 AND kind = 'person' AND a = ?2";
+            db.execute(sql, params![gallery, id, value])?;
+        }
+    }
+    let mut select = db.prepare("SELECT gallery, number, body FROM changes")?;
+    let changes: Vec<(i64, i64, String)> =
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+    for (gallery, number, body) in changes {
+        if let Some(body) = with_ids(&body, &ids) {
+            db.execute(
+                "UPDATE changes SET body = ?3 WHERE gallery = ?1 AND number = ?2",
+                params![gallery, number, body],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// A text with other ids, each between quotation marks; `None` where none of them is in it.
+fn with_ids(text: &str, ids: &HashMap<String, String>) -> Option<String> {
+    let mut changed = false;
+    let parts: Vec<&str> = text
+        .split('"')
+        .map(|part| match ids.get(part) {
+            Some(id) => {
+                changed = true;
+                id.as_str()
+            }
+            None => part,
+        })
+        .collect();
+    changed.then(|| parts.join("\""))
 }
 
 fn has(db: &Connection, table: &str, column: &str) -> Result<bool, LibraryError> {
@@ -181,17 +227,22 @@ mod tests {
     fn every_table_that_names_a_photo_or_its_faces_follows() {
         let db = library(&["a.jpg", "stays.jpg"]);
         let (old, new, other) = (face("a.jpg").0, face("b/c.jpg").0, face("stays.jpg").0);
-        // Tables of releases to come are followed too.
-        db.execute_batch("CREATE TABLE IF NOT EXISTS facts (gallery INTEGER, kind TEXT, a BLOB, b BLOB, value TEXT)")
-            .unwrap();
         for (sql, a, b) in [
             ("INSERT INTO members VALUES (1, ?1, ?2)", old, [7; 16]),
             ("INSERT INTO groups VALUES (1, ?2, ?1, zeroblob(8), 'Ada')", old, [7; 16]),
             ("INSERT INTO suggestions VALUES (1, ?1, ?2, 0.5)", old, [7; 16]),
-            ("INSERT INTO decisions VALUES (1, 1, 1, 'not_same', ?1, ?2, NULL)", old, other),
-            ("INSERT INTO decisions VALUES (1, 2, 1, 'same', ?2, ?1, NULL)", old, other),
-            ("INSERT INTO facts (gallery, kind, a, b) VALUES (1, 'x', ?1, ?2)", old, other),
-            ("INSERT INTO facts (gallery, kind, a, b) VALUES (1, 'y', ?2, ?1)", old, other),
+            ("INSERT INTO facts VALUES (1, 'confirmed', ?1, ?2, '')", old, [7; 16]),
+            ("INSERT INTO facts VALUES (1, 'not_same', min(?1, ?2), max(?1, ?2), '')", old, other),
+            (
+                "INSERT INTO facts VALUES (1, 'person', ?2, x'', '{\"cover\":\"' || lower(hex(?1)) || '\"}')",
+                old,
+                [7; 16],
+            ),
+            (
+                "INSERT INTO changes VALUES (1, 1, 'named', hex(?2), 1, '[\"' || lower(hex(?1)) || '\"]', NULL)",
+                old,
+                other,
+            ),
             ("INSERT INTO forgotten_faces VALUES (1, '.', 'a.jpg', ?1, ?2)", at("a.jpg").id().0, [0; 16]),
         ] {
             db.execute(sql, params![a, b]).unwrap();
@@ -207,8 +258,15 @@ mod tests {
             };
             let (was, is) =
                 if IMAGES.contains(&(table, column)) { (at("a.jpg").id().0, at("b/c.jpg").id().0) } else { (old, new) };
-            assert_eq!((count(was), count(is)), (0, 1), "{table}.{column}");
+            let expected = i64::from(table != "facts") + i64::from(table == "facts") * count(is);
+            assert_eq!((count(was), count(is)), (0, expected), "{table}.{column}");
         }
+        let facts = crate::facts::all(&db, 1).unwrap();
+        assert!(facts.confirmed.contains_key(&FaceId(new)));
+        assert_eq!(facts.not_same, [(FaceId(new.min(other)), FaceId(new.max(other)))].into());
+        assert!(facts.persons.values().all(|person| person.cover == Some(FaceId(new))), "{facts:?}");
+        let body: String = db.query_row("SELECT body FROM changes", [], |row| row.get(0)).unwrap();
+        assert_eq!(body, format!("[\"{}\"]", FaceId(new)));
         let place: (String, String) =
             db.query_row("SELECT bucket, key FROM forgotten_faces", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(place, (".".to_owned(), "b/c.jpg".to_owned()));

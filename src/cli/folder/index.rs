@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use muster_actors::domain::exit::Exit;
 
+use super::model_change::ModelChange;
 use super::outcome::{Outcome, Ran};
 use super::progress::View;
 use super::report;
@@ -17,9 +18,10 @@ use crate::cli::signal::Signals;
 use muster_config::{Layers, Origin};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::Pack;
+use muster_inference::pipeline;
 use muster_library::library::is_there;
 use muster_library::runner::Round;
-use muster_library::{Library, LibraryError, Runner, SqliteFaces, forget, roots, view};
+use muster_library::{Library, LibraryError, Runner, SqliteFaces, forget, roots, stage, view};
 
 /// `EX_UNAVAILABLE` of sysexits: photos of a root are missing, and were not taken out.
 const PHOTOS_MISSING: u8 = 69;
@@ -79,11 +81,21 @@ impl Args {
         if is_new && !is_chosen && !self.json {
             first_run_note(&Pack::known(&home)?).iter().for_each(|note| say(note));
         }
-        let runner = Runner::new(settings, Arc::new(pack), lanes.engines(), Arc::clone(&store))
-            .watching(lanes.cards())
-            .accepting_removals(self.accept_removals);
-
-        let signals = Signals::listen()?;
+        let (pack, signals) = (Arc::new(pack), Signals::listen()?);
+        let runner = |store: &Arc<SqliteFaces>| {
+            Runner::new(settings.clone(), Arc::clone(&pack), lanes.engines(), Arc::clone(store))
+                .watching(lanes.cards())
+                .accepting_removals(self.accept_removals)
+        };
+        let model = pack.id();
+        if let Some(before) = store.look(|library| stage::other_model(library, &model))? {
+            let params = pipeline::params(&settings, pack.manifest());
+            let change = ModelChange { before, model, params, accept_removals: self.accept_removals, json: self.json };
+            if let Some(code) = change.run(&store, &self.paths, runner, &signals)? {
+                return Ok(code);
+            }
+        }
+        let runner = runner(&store);
         let mut changes = self.watch.then(|| Changes::watch(&self.paths, &folder)).transpose()?;
         loop {
             let round = match (runner.round(&self.paths, signals.asked(), &mut View::start()), &mut changes) {

@@ -8,6 +8,7 @@ mod index;
 mod keys;
 mod labelled_photos;
 pub mod library;
+mod model_change;
 mod names;
 mod outcome;
 mod people;

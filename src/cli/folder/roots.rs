@@ -13,7 +13,7 @@ use crate::cli::text::{count, printable};
 use muster_library::library::REPORT;
 use muster_library::overview::overview;
 use muster_library::relocation::{relocate, remove};
-use muster_library::{Library, change, grouping, roots, view};
+use muster_library::{Library, grouping, roots, view};
 
 /// Arguments of `muster library`.
 #[derive(Debug, clap::Args)]
@@ -156,7 +156,7 @@ fn remove_root(library: &mut Library, root: &Path, json: bool) -> Result<(), Cli
         return Err(nothing_below(root));
     }
     let params = grouping::recall(library)?;
-    change::regroup(library, &|snapshot| grouping::group(snapshot, &params))?;
+    grouping::regroup(library, &params)?;
     rewrite_page(library)?;
     print(|out| {
         if json {

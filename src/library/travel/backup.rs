@@ -12,7 +12,7 @@ use rusqlite::TransactionBehavior;
 use serde::Serialize;
 
 use crate::write::{bump, gallery_number};
-use crate::{Library, LibraryError, facts, grouping, groups, history};
+use crate::{Library, LibraryError, facts, grouping, history};
 
 /// What came of taking facts into a library.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -84,10 +84,7 @@ pub fn restore(
     restored.change = Some(history::append(&whole, number, &change)?);
     bump(&whole, number)?;
     whole.commit()?;
-    let snapshot = groups::snapshot(library.db_mut(), &gallery)?;
-    let generation = snapshot.generation;
-    let after = grouping::group(snapshot, params).map_err(|error| LibraryError::Broken(error.to_string()))?;
-    groups::save(library.db_mut(), &gallery, generation, &after)?;
+    grouping::regroup(library, params)?;
     Ok(restored)
 }
 
