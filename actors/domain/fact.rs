@@ -53,6 +53,13 @@ pub enum Fact {
         /// Whether it is a face.
         is_face: bool,
     },
+    /// Somebody was asked whether the face is of this person, and left it open: nobody is asked again.
+    Skipped {
+        /// The face.
+        face: FaceId,
+        /// The person, or group.
+        person: GroupId,
+    },
     /// One person turned out to be another.
     Became {
         /// The id that ended.
@@ -84,6 +91,8 @@ pub enum FactKey {
     PersonsApart(GroupId, GroupId),
     /// Whether a detection is a face.
     IsFace(FaceId),
+    /// Whether somebody was asked whose a face is, and left it open.
+    Skipped(FaceId, GroupId),
     /// What became of a person.
     Became(GroupId),
     /// Where a face is.
@@ -131,6 +140,7 @@ impl Fact {
             Self::NotSame { a, b } => FactKey::NotSame(a, b),
             Self::PersonsApart { a, b } => FactKey::PersonsApart(a, b),
             Self::IsFace { face, .. } => FactKey::IsFace(face),
+            Self::Skipped { face, person } => FactKey::Skipped(face, person),
             Self::Became { from, .. } => FactKey::Became(from),
             Self::Place { face, .. } => FactKey::Place(face),
         }
@@ -141,6 +151,7 @@ impl Fact {
         let (one, other) = match *self {
             Self::Confirmed { face, .. }
             | Self::NotPerson { face, .. }
+            | Self::Skipped { face, .. }
             | Self::IsFace { face, .. }
             | Self::Place { face, .. } => (Some(face), None),
             Self::NotSame { a, b } => (Some(a), Some(b)),
@@ -153,7 +164,9 @@ impl Fact {
     pub fn persons(&self) -> impl Iterator<Item = GroupId> {
         let (one, other) = match *self {
             Self::Person { id, .. } => (Some(id), None),
-            Self::Confirmed { person, .. } | Self::NotPerson { person, .. } => (Some(person), None),
+            Self::Confirmed { person, .. } | Self::NotPerson { person, .. } | Self::Skipped { person, .. } => {
+                (Some(person), None)
+            }
             Self::PersonsApart { a, b } => (Some(a), Some(b)),
             Self::Became { from, into } => (Some(from), Some(into)),
             Self::NotSame { .. } | Self::IsFace { .. } | Self::Place { .. } => (None, None),
@@ -172,6 +185,7 @@ impl Fact {
             Self::NotSame { a, b } => ("not_same", a.0, Some(b.0), String::new()),
             Self::PersonsApart { a, b } => ("persons_apart", a.0, Some(b.0), String::new()),
             Self::IsFace { face, is_face } => ("is_face", face.0, None, is_face.to_string()),
+            Self::Skipped { face, person } => ("skipped", face.0, Some(person.0), String::new()),
             Self::Became { from, into } => ("became", from.0, Some(into.0), String::new()),
             Self::Place { face, place } => ("place", face.0, None, json(serde_json::to_string(place))),
         };
@@ -192,6 +206,7 @@ impl Fact {
             ("not_same", Some(b)) => Self::not_same(FaceId(a), FaceId(b)),
             ("persons_apart", Some(b)) => Self::persons_apart(GroupId(a), GroupId(b)),
             ("is_face", None) => Self::IsFace { face: FaceId(a), is_face: serde_json::from_str(value).map_err(json)? },
+            ("skipped", Some(b)) => Self::Skipped { face: FaceId(a), person: GroupId(b) },
             ("became", Some(b)) => Self::Became { from: GroupId(a), into: GroupId(b) },
             ("place", None) => Self::Place { face: FaceId(a), place: serde_json::from_str(value).map_err(json)? },
             (_, b) => return Err(fault(format!("{} ids", 1 + usize::from(b.is_some())))),
@@ -215,6 +230,7 @@ mod tests {
             Fact::not_same(other, face),
             Fact::persons_apart(into, id),
             Fact::IsFace { face, is_face: false },
+            Fact::Skipped { face, person: id },
             Fact::Became { from: id, into },
             Fact::Place { face, place: FacePlace { content: Some([9; 32]), width: 4, ..FacePlace::default() } },
         ] {

@@ -23,6 +23,8 @@ pub struct Facts {
     pub persons_apart: BTreeSet<(GroupId, GroupId)>,
     /// Whether a detection is a face.
     pub are_faces: BTreeMap<FaceId, bool>,
+    /// Faces of which somebody was asked whether they are of a person, and left it open.
+    pub skipped: BTreeSet<(FaceId, GroupId)>,
     /// What became of persons that turned out to be others.
     pub became: BTreeMap<GroupId, GroupId>,
     /// Where the faces are that others of these speak of.
@@ -59,6 +61,9 @@ impl Facts {
             FactKey::NotSame(a, b) => self.not_same.contains(&(a, b)).then_some(Fact::NotSame { a, b }),
             FactKey::PersonsApart(a, b) => self.persons_apart.contains(&(a, b)).then_some(Fact::PersonsApart { a, b }),
             FactKey::IsFace(face) => self.are_faces.get(&face).map(|is_face| Fact::IsFace { face, is_face: *is_face }),
+            FactKey::Skipped(face, person) => {
+                self.skipped.contains(&(face, person)).then_some(Fact::Skipped { face, person })
+            }
             FactKey::Became(from) => self.became.get(&from).map(|into| Fact::Became { from, into: *into }),
             FactKey::Place(face) => self.places.get(&face).map(|place| Fact::Place { face, place: *place }),
         }
@@ -85,6 +90,9 @@ impl Facts {
             Fact::IsFace { face, is_face } => {
                 self.are_faces.insert(face, is_face);
             }
+            Fact::Skipped { face, person } => {
+                self.skipped.insert((face, person));
+            }
             Fact::Became { from, into } => {
                 self.became.insert(from, into);
             }
@@ -103,6 +111,7 @@ impl Facts {
             FactKey::NotSame(a, b) => drop(self.not_same.remove(&(a, b))),
             FactKey::PersonsApart(a, b) => drop(self.persons_apart.remove(&(a, b))),
             FactKey::IsFace(face) => drop(self.are_faces.remove(&face)),
+            FactKey::Skipped(face, person) => drop(self.skipped.remove(&(face, person))),
             FactKey::Became(from) => drop(self.became.remove(&from)),
             FactKey::Place(face) => drop(self.places.remove(&face)),
         }
@@ -132,10 +141,11 @@ impl Facts {
         let not_same = self.not_same.iter().map(|(a, b)| Fact::NotSame { a: *a, b: *b });
         let persons_apart = self.persons_apart.iter().map(|(a, b)| Fact::PersonsApart { a: *a, b: *b });
         let are_faces = self.are_faces.iter().map(|(face, is_face)| Fact::IsFace { face: *face, is_face: *is_face });
+        let skipped = self.skipped.iter().map(|(face, person)| Fact::Skipped { face: *face, person: *person });
         let became = self.became.iter().map(|(from, into)| Fact::Became { from: *from, into: *into });
         let places = self.places.iter().map(|(face, place)| Fact::Place { face: *face, place: *place });
         let said = persons.chain(confirmed).chain(not_persons).chain(not_same);
-        said.chain(persons_apart).chain(are_faces).chain(became).chain(places)
+        said.chain(persons_apart).chain(are_faces).chain(skipped).chain(became).chain(places)
     }
 
     /// What leads from these facts to others, ascending by key.

@@ -64,6 +64,6 @@ pub(crate) fn name(clustering: &Clustering, faces: &[FaceVector], previous: &Par
         let face = known.get(&face)?;
         Some((face.embedding.as_slice(), face.quality))
     });
-    reconciled.partition.suggestions = suggest(clustering, &reconciled.partition.groups);
+    reconciled.partition.suggestions = suggest(clustering, &reconciled.partition.groups, facts);
     reconciled
 }

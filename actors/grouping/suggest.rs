@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::face::FaceId;
+use crate::domain::facts::Facts;
 use crate::domain::gallery::{Group, Suggestion};
 use crate::domain::image::ImageId;
 use crate::grouping::cluster::Clustering;
@@ -19,8 +20,9 @@ struct Candidate<'a> {
     photos: BTreeSet<ImageId>,
 }
 
-/// Suggests a group for each face of a clustering that is in none of `groups` and resembles one of them.
-pub(crate) fn suggest(clustering: &Clustering, groups: &[Group]) -> BTreeMap<FaceId, Suggestion> {
+/// Suggests a group for each face of a clustering that is in none of `groups` and resembles one of them; and for the cover
+/// of each group that may be another group's person.
+pub(crate) fn suggest(clustering: &Clustering, groups: &[Group], facts: &Facts) -> BTreeMap<FaceId, Suggestion> {
     let graph = clustering.graph();
     let home: HashMap<FaceId, usize> =
         groups.iter().enumerate().flat_map(|(n, group)| group.faces.iter().map(move |face| (*face, n))).collect();
@@ -51,7 +53,52 @@ pub(crate) fn suggest(clustering: &Clustering, groups: &[Group]) -> BTreeMap<Fac
             found.insert(node.id, Suggestion { group, probability });
         }
     }
+    for (n, group) in groups.iter().enumerate() {
+        let slots = group.faces.iter().filter_map(|face| graph.slot(*face));
+        let near: BTreeSet<usize> = slots
+            .flat_map(|slot| graph.edges(slot))
+            .filter_map(|edge| home.get(&graph.node(edge.to)?.id).copied())
+            .filter(|m| *m != n && is_larger(&groups[*m], group))
+            .collect();
+        let best = near.into_iter().filter_map(|m| {
+            for at in [n, m] {
+                candidates.entry(at).or_insert_with(|| candidate(&groups[at]));
+            }
+            let odds = odds_of_groups(clustering, facts, &candidates[&n], &candidates[&m])?;
+            Some((Score(odds), std::cmp::Reverse(groups[m].id)))
+        });
+        if let Some((Score(odds), std::cmp::Reverse(other))) = best.max() {
+            let probability = (probability(odds) * 100.0).round() / 100.0;
+            found.insert(group.cover, Suggestion { group: other, probability });
+        }
+    }
     found
+}
+
+/// Of two groups, the one that the other is suggested for.
+fn is_larger(one: &Group, other: &Group) -> bool {
+    (one.faces.len(), std::cmp::Reverse(one.id)) > (other.faces.len(), std::cmp::Reverse(other.id))
+}
+
+/// The odds that two groups are one person, where nobody and no photo says that they are two and it is worth a look.
+fn odds_of_groups(clustering: &Clustering, facts: &Facts, one: &Candidate<'_>, other: &Candidate<'_>) -> Option<f32> {
+    let (a, b) = (one.group.id.min(other.group.id), one.group.id.max(other.group.id));
+    let pairs = one.sum.faces * other.sum.faces;
+    if facts.persons_apart.contains(&(a, b)) || pairs == 0 || one.photos.intersection(&other.photos).next().is_some() {
+        return None;
+    }
+    let said_two = |one: &Candidate<'_>, other: &Candidate<'_>| {
+        one.group.faces.iter().any(|face| {
+            facts.not_persons.contains(&(*face, other.group.id))
+                || other.group.faces.iter().any(|stranger| facts.not_same.contains(&(*face, *stranger)))
+        })
+    };
+    let is_said = !facts.not_same.is_empty() || !facts.not_persons.is_empty();
+    if is_said && (said_two(one, other) || said_two(other, one)) {
+        return None;
+    }
+    let odds = log_odds(clustering.params(), one.sum.mean(&other.sum), pairs);
+    (probability(odds) >= LEAST).then_some(odds)
 }
 
 fn candidate<'a>(clustering: &Clustering, group: &'a Group) -> Candidate<'a> {
@@ -66,7 +113,6 @@ fn candidate<'a>(clustering: &Clustering, group: &'a Group) -> Candidate<'a> {
 mod tests {
     use super::*;
     use crate::domain::fact::Fact;
-    use crate::domain::facts::Facts;
     use crate::domain::gallery::{FaceVector, GallerySnapshot};
     use crate::grouping::params::Params;
     use crate::grouping::reconcile;

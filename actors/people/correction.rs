@@ -36,6 +36,17 @@ pub struct Details {
     pub notes: Option<String>,
 }
 
+/// An answer to a suggestion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is that person.
+    Yes,
+    /// It is somebody else.
+    No,
+    /// It cannot be said: nobody is asked again.
+    Skip,
+}
+
 /// What somebody says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Correction {
@@ -75,6 +86,15 @@ pub enum Correction {
         group: GroupId,
         /// What leaves it.
         faces: BTreeSet<FaceId>,
+    },
+    /// Answers whether a face, with the group that it is in, is the person of a group.
+    Answer {
+        /// The face: in no group, or standing for the group that it is in.
+        face: FaceId,
+        /// The group.
+        group: GroupId,
+        /// The answer.
+        answer: Answer,
     },
     /// The groups are two persons: a suggestion is declined.
     NotOne {
@@ -169,7 +189,9 @@ impl Correction {
             Self::Move { .. } => "moved",
             Self::Confirm { .. } => "confirmed",
             Self::NotPerson { .. } => "not-this-person",
-            Self::NotOne { .. } => "not-one-person",
+            Self::Answer { answer: Answer::Yes, .. } => "same-person",
+            Self::Answer { answer: Answer::No, .. } | Self::NotOne { .. } => "not-one-person",
+            Self::Answer { answer: Answer::Skip, .. } => "skipped",
             Self::NotSame { .. } => "not-same",
             Self::Face { is_face: true, .. } => "is-face",
             Self::Face { is_face: false, .. } => "not-a-face",
@@ -196,6 +218,10 @@ impl Correction {
             | Self::NotPerson { group, faces } => {
                 topic.groups.insert(*group);
                 topic.faces.extend(faces);
+            }
+            Self::Answer { face, group, .. } => {
+                topic.groups.insert(*group);
+                topic.faces.insert(*face);
             }
             Self::NotOne { a, b } => topic.groups.extend([*a, *b]),
             Self::NotSame { a, b } => topic.faces.extend([*a, *b]),

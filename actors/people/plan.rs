@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::face::FaceId;
 use crate::domain::fact::Fact;
 use crate::domain::gallery::GroupId;
-use crate::people::correction::{Details, LONGEST_NAME, LONGEST_NOTE};
+use crate::people::correction::{Answer, Details, LONGEST_NAME, LONGEST_NOTE};
 use crate::people::draft::Draft;
 use crate::people::{Author, Change, Correction, CorrectionError, Member, Scene};
 
@@ -33,6 +33,7 @@ pub fn plan(scene: &Scene, correction: &Correction, author: &Author) -> Result<C
             draft.person(group);
             draft.facts.not_persons.extend(chosen.into_iter().map(|face| (face, group)));
         }
+        Correction::Answer { face, group, answer: said } => answer(&mut draft, *face, *group, *said)?,
         Correction::NotOne { a, b } => not_one(&mut draft, *a, *b)?,
         Correction::NotSame { a, b } => not_same(&mut draft, *a, *b)?,
         Correction::Face { faces, is_face } => {
@@ -186,6 +187,31 @@ fn relocate(draft: &mut Draft<'_>, group: GroupId, faces: &BTreeSet<FaceId>) -> 
     coming.into_iter().for_each(|face| draft.confirm(face, group));
     draft.reconcile_pairs(group);
     Ok(())
+}
+
+/// What a suggestion says, or that it is wrong, or that it is not to come again.
+fn answer(draft: &mut Draft<'_>, face: FaceId, group: GroupId, said: Answer) -> Result<(), CorrectionError> {
+    let (face, group) = (draft.face(face)?, draft.group(group)?);
+    let home = draft.home(face);
+    if home == Some(group) {
+        return Err(CorrectionError::Same);
+    }
+    match (said, home) {
+        (Answer::Yes, Some(home)) => merge(draft, &[Member::Group(group), Member::Group(home)]),
+        (Answer::Yes, None) => relocate(draft, group, &[face].into()),
+        (Answer::No, Some(home)) => not_one(draft, group, home),
+        (Answer::No, None) => {
+            match draft.cover_of(group).filter(|_| !draft.facts.persons.contains_key(&group)) {
+                Some(cover) => draft.facts.set(Fact::not_same(face, cover)),
+                None => drop(draft.facts.not_persons.insert((face, group))),
+            }
+            Ok(())
+        }
+        (Answer::Skip, _) => {
+            draft.facts.skipped.insert((face, group));
+            Ok(())
+        }
+    }
 }
 
 fn not_one(draft: &mut Draft<'_>, a: GroupId, b: GroupId) -> Result<(), CorrectionError> {
