@@ -58,17 +58,27 @@ impl Change {
     /// It without what names a face or person that `is_forgotten`.
     pub fn without(&self, is_forgotten: impl Fn(&[u8; 16]) -> bool) -> Self {
         let names = |fact: &Fact| {
-            let cover = match fact {
-                Fact::Person { person, .. } => person.cover,
-                _ => None,
-            };
-            fact.faces().chain(cover).any(|face| is_forgotten(&face.0))
-                || fact.persons().any(|person| is_forgotten(&person.0))
+            fact.faces().any(|face| is_forgotten(&face.0)) || fact.persons().any(|person| is_forgotten(&person.0))
         };
         let keeps = |edit: &Edit| !edit.before.iter().chain(&edit.after).any(names);
+        // A person stays, and is not shown by a face that is forgotten.
+        let uncovered = |fact: Option<Fact>| match fact {
+            Some(Fact::Person { id, mut person }) => {
+                person.cover = person.cover.filter(|cover| !is_forgotten(&cover.0));
+                Some(Fact::Person { id, person })
+            }
+            other => other,
+        };
         let group = |id: Option<GroupId>| id.filter(|id| !is_forgotten(&id.0));
         Self {
-            edits: self.edits.iter().filter(|edit| keeps(edit)).cloned().collect(),
+            edits: self
+                .edits
+                .iter()
+                .filter(|edit| keeps(edit))
+                .cloned()
+                .map(|edit| Edit { before: uncovered(edit.before), after: uncovered(edit.after) })
+                .filter(|edit| edit.before != edit.after)
+                .collect(),
             moved: self
                 .moved
                 .iter()

@@ -69,6 +69,13 @@ impl<'a> Draft<'a> {
         self.facts.persons.entry(id).or_default()
     }
 
+    /// Makes a record of a group as a person where there is none, and confirms nothing.
+    pub(super) fn record(&mut self, id: GroupId) {
+        if !self.facts.persons.contains_key(&id) {
+            self.make(id);
+        }
+    }
+
     /// A new person without faces; its id is made of a face and the time.
     pub(super) fn newcomer(&mut self, face: FaceId) -> GroupId {
         let id = GroupId(digest("person", &[&face.0, &self.author.at_ms.to_le_bytes()]));

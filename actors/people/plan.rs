@@ -23,7 +23,7 @@ pub fn plan(scene: &Scene, correction: &Correction, author: &Author) -> Result<C
         Correction::Confirm { group, faces } => {
             let group = draft.group(*group)?;
             let chosen = if faces.is_empty() { draft.faces_of(group) } else { members(&draft, group, faces)? };
-            draft.person(group);
+            draft.record(group);
             chosen.into_iter().for_each(|face| draft.confirm(face, group));
         }
         Correction::NotPerson { group, faces } => {

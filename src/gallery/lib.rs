@@ -9,6 +9,7 @@ mod error;
 pub mod history;
 pub mod pages;
 pub mod receipt;
+pub mod suggested;
 pub mod text;
 pub mod view;
 

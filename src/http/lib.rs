@@ -31,6 +31,7 @@ pub mod purge;
 mod recognize;
 pub mod served;
 mod shapes;
+mod suggestions;
 mod trace;
 
 pub use admin::Admin;

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use muster_actors::domain::fact::Fact;
 use muster_actors::domain::gallery::{GalleryId, Group, GroupId};
 use muster_actors::domain::image::ImageId;
+use muster_actors::domain::person::Person;
 use muster_actors::people::Author;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_gallery::receipt::LibraryReceipt;
@@ -14,7 +16,7 @@ use serde::Serialize;
 
 use super::library::{Library, REPORT};
 use super::write::bump;
-use super::{LibraryError, groups, history, key, rows, write};
+use super::{LibraryError, facts, groups, history, key, rows, write};
 
 /// What to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,6 +288,7 @@ fn sweep(
     before: Vec<Group>,
     receipt: &mut LibraryReceipt,
 ) -> Result<(), LibraryError> {
+    clear_covers(db, gallery, receipt)?;
     for group in before {
         let mut select = db.prepare_cached(
             "SELECT f.id, f.embedding, f.overall FROM members m JOIN faces f ON f.id = m.face \
@@ -327,6 +330,16 @@ fn sweep(
             params![gallery, group.id.0],
         )?;
         receipt.recomputed.push(group.id);
+    }
+    Ok(())
+}
+
+/// A person is not shown by a face that was forgotten.
+fn clear_covers(db: &Connection, gallery: i64, receipt: &LibraryReceipt) -> Result<(), LibraryError> {
+    for (id, person) in facts::persons(db)? {
+        if person.cover.is_some_and(|cover| receipt.forgotten.contains(&cover.0)) {
+            facts::set(db, gallery, &Fact::Person { id, person: Person { cover: None, ..person } })?;
+        }
     }
     Ok(())
 }

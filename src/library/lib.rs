@@ -39,6 +39,7 @@ mod scene;
 pub mod schema;
 pub mod stage;
 mod stamp;
+pub mod suggestions;
 pub mod tombstones;
 pub mod travel;
 pub mod view;

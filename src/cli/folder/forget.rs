@@ -103,11 +103,13 @@ fn target(library: &Library, given: &Path) -> Result<Target, CliError> {
         }
         return Ok(Target::Path(path));
     }
-    match id {
-        Some(id) => Ok(Target::Group(group(library, id)?)),
+    let named = given.to_str().map(|text| group(library, text));
+    match (id, named) {
+        (Some(_), Some(found)) => Ok(Target::Group(found?)),
         // Gone from the disk, but not from the library.
-        None if knows(library, &path)? => Ok(Target::Path(path)),
-        None => Err(CliError::Missing(format!("{} is neither a path nor a group of this library", given.display()))),
+        _ if knows(library, &path)? => Ok(Target::Path(path)),
+        (_, Some(found @ (Ok(_) | Err(CliError::Usage(_))))) => Ok(Target::Group(found?)),
+        _ => Err(CliError::Missing(format!("{} is neither a path nor a group of this library", given.display()))),
     }
 }
 

@@ -34,16 +34,20 @@ export function announce(change) {
 export async function change(work, also = () => null) {
   const done = await busy(work);
   if (!done) return null;
-  const actions = [{ label: "Undo", run: undo }, also(done)].filter(Boolean);
+  const back = done.change ? { label: "Undo", run: () => undo(done.change) } : null;
+  const actions = [back, also(done)].filter(Boolean);
   toast(done.text || "Done.", { actions, instead: true });
   announce(done);
   return done;
 }
 
-export async function undo() {
-  const done = await busy(post("/v1/undo").catch((problem) => {
-    if (problem.code !== "NOTHING_TO_UNDO") throw problem;
-    toast("There is nothing to take back.", { instead: true });
+/** Takes back the change with a number, or the last one. */
+export async function undo(number = null) {
+  const which = number ? `?change=${number}` : "";
+  const done = await busy(post(`/v1/undo${which}`).catch((problem) => {
+    if (!["NOTHING_TO_UNDO", "CANNOT_UNDO", "OVERTAKEN"].includes(problem.code)) throw problem;
+    const nothing = problem.code === "NOTHING_TO_UNDO";
+    toast(nothing ? "There is nothing to take back." : problem.detail || problem.message, { instead: true });
     return null;
   }));
   if (!done) return;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::person::BirthDate;
-use muster_actors::people::correction::Details;
+use muster_actors::people::correction::{Answer, Details};
 use muster_actors::people::{Author, Correction, Member};
 use muster_library::correct::{correct, take_back};
 use muster_library::{Library, adopt, grouping, now_ms};
@@ -77,6 +77,16 @@ pub(super) enum Correct {
         /// The other person
         b: String,
     },
+    /// Answer a suggestion
+    Answer {
+        /// The face that it is about
+        face: String,
+        /// The person that it may be
+        person: String,
+        /// Whether it is; `skip` asks never again
+        #[arg(value_enum)]
+        answer: Said,
+    },
     /// Say that these are faces after all: they are grouped again
     IsFace {
         /// Ids that `not-faces` lists
@@ -125,6 +135,17 @@ pub(super) enum Correct {
         /// The number of the change
         change: Option<u64>,
     },
+}
+
+/// An answer as it is typed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Said {
+    /// It is
+    Yes,
+    /// It is somebody else
+    No,
+    /// It cannot be said
+    Skip,
 }
 
 /// Who types.
@@ -188,6 +209,14 @@ impl Correct {
             }
             Self::NotSame { a, b } => Correction::NotSame { a: face(library, &a)?, b: face(library, &b)? },
             Self::NotOne { a, b } => Correction::NotOne { a: group(library, &a)?, b: group(library, &b)? },
+            Self::Answer { face: one, person, answer } => {
+                let answer = match answer {
+                    Said::Yes => Answer::Yes,
+                    Said::No => Answer::No,
+                    Said::Skip => Answer::Skip,
+                };
+                Correction::Answer { face: face(library, &one)?, group: group(library, &person)?, answer }
+            }
             Self::IsFace { faces } => Correction::Face { faces: all(library, &faces)?, is_face: true },
             Self::NotAFace { faces } => Correction::Face { faces: all(library, &faces)?, is_face: false },
             Self::Hide { person } => describe(&person, Details { is_hidden: Some(true), ..Details::default() })?,

@@ -1,15 +1,10 @@
 //! The lists of `muster people`.
 
-use std::collections::HashMap;
-
-use muster_actors::domain::face::FaceId;
-use muster_actors::domain::gallery::GroupId;
 use muster_gallery::view::FaceRow;
+use muster_library::Library;
 use muster_library::view::{self, Which};
-use muster_library::{Library, groups};
 use serde_json::{Value, json};
 
-use super::gallery;
 use super::not_faces::aside;
 use crate::cli::CliError;
 use crate::cli::folder::library::group;
@@ -53,42 +48,6 @@ pub(super) fn people(library: &Library, hidden: bool, json: bool) -> Result<(), 
             n => format!(" {n} hidden: `muster people list --hidden`."),
         };
         Ok(writeln!(out, "\n{groups}, {alone} in none.{}{hidden}", aside(&totals))?)
-    })
-}
-
-/// Lists faces in no group that may be somebody's.
-pub(super) fn suggestions(library: &mut Library, json: bool) -> Result<(), CliError> {
-    let mut suggested: Vec<_> = groups::suggestions(library.db_mut(), &gallery())?.into_iter().collect();
-    suggested.sort_by(|(a, x), (b, y)| y.probability.total_cmp(&x.probability).then(a.cmp(b)));
-    let mut paths: HashMap<FaceId, String> = HashMap::new();
-    view::faces(library.db(), Which::All, |face| {
-        paths.insert(face.id, face.path);
-        Ok(())
-    })?;
-    let names: HashMap<GroupId, String> =
-        view::people(library.db())?.into_iter().filter_map(|p| Some((p.id, p.name?))).collect();
-    let path = |face: FaceId| paths.get(&face).map(String::as_str).unwrap_or_default();
-    print(|out| {
-        if json {
-            let list: Vec<Value> = suggested
-                .iter()
-                .map(|(face, s)| {
-                    json!({ "face": face, "path": path(*face), "group": s.group, "name": names.get(&s.group),
-                            "probability": s.probability })
-                })
-                .collect();
-            return Ok(writeln!(out, "{:#}", Value::Array(list))?);
-        }
-        if suggested.is_empty() {
-            return Ok(writeln!(out, "No suggestions: no face outside the groups resembles one of them enough.")?);
-        }
-        writeln!(out, "{:8}  {:8}  {:>6}  PHOTO", "FACE", "PERHAPS", "CHANCE")?;
-        for (face, s) in &suggested {
-            let name = names.get(&s.group).map(|name| format!("  {}", printable(name))).unwrap_or_default();
-            let (percent, path) = (s.probability * 100.0, printable(path(*face)));
-            writeln!(out, "{:8}  {:8}  {percent:>5.0}%  {path}{name}", short(*face), short(s.group))?;
-        }
-        Ok(writeln!(out, "\n`muster people merge GROUP FACE` says that they are one person.")?)
     })
 }
 

@@ -4,6 +4,7 @@ mod correct;
 mod history;
 mod list;
 mod not_faces;
+mod review;
 
 use std::process::ExitCode;
 
@@ -64,8 +65,10 @@ enum Action {
         /// The person
         person: String,
     },
-    /// List faces in no group that may be somebody's, the likeliest first
+    /// List faces and groups that may be somebody's, first those whose answer puts most faces right
     Suggestions,
+    /// Ask about the suggestions, one after another
+    Review,
     /// Say why two faces are together or apart
     Explain {
         /// One face
@@ -92,7 +95,8 @@ impl Args {
             Action::List { hidden } => list::people(&self.library.read()?, hidden, json)?,
             Action::NotFaces => not_faces::list(&self.library.read()?, json)?,
             Action::Show { person } => list::faces(&self.library.read()?, &person, json)?,
-            Action::Suggestions => list::suggestions(&mut self.library.read()?, json)?,
+            Action::Suggestions => review::list(&mut self.library.read()?, json)?,
+            Action::Review => review::review(&mut self.library.amend()?)?,
             Action::Explain { a, b } => explain(&mut self.library.read()?, &a, &b, json)?,
             Action::History { limit } => history::list(&self.library.read()?, limit, json)?,
             Action::Correct(correction) => correction.run(&mut self.library.amend()?, json)?,
