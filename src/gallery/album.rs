@@ -18,6 +18,7 @@ use crate::enrolment::Newcomer;
 use crate::history::Entry;
 use crate::pages::{Faces, Part, Place};
 use crate::receipt::Receipt;
+use crate::suggested::Suggested;
 use crate::view::{FaceRow, ImageRow, Person, Totals};
 
 /// One gallery.
@@ -54,6 +55,8 @@ pub trait Album: Send + Sync {
     async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<Entry>, AlbumError>;
     /// Stores photos of one person, each with one face, and says so; the group they came into.
     async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer, by: &str) -> Result<Option<GroupId>, AlbumError>;
+    /// The questions that are open, those first whose answers are likely to put most faces right.
+    async fn suggestions(&self) -> Result<Vec<Suggested>, AlbumError>;
     /// Which gallery it is.
     fn gallery(&self) -> GalleryId;
     /// Forgets all faces of a group, and the person. `by` is who asks.

@@ -28,7 +28,7 @@ use super::linger::linger;
 use super::problem::Problem;
 use super::served::count;
 use super::trace::trace;
-use super::{admin, enrol, faces, health, history, page, people, photos, recognize};
+use super::{admin, enrol, faces, health, history, page, people, photos, recognize, suggestions};
 use muster_gallery::Albums;
 
 /// What a service consists of.
@@ -58,7 +58,12 @@ fn common() -> OpenApiRouter<Arc<Front>> {
 
 /// What a service that knows people answers too.
 fn known() -> OpenApiRouter<Arc<dyn Albums>> {
-    OpenApiRouter::new().merge(people::routes()).merge(history::routes()).merge(faces::routes()).merge(photos::routes())
+    OpenApiRouter::new()
+        .merge(people::routes())
+        .merge(history::routes())
+        .merge(suggestions::routes())
+        .merge(faces::routes())
+        .merge(photos::routes())
 }
 
 /// The service, and its description at `/openapi.json`.

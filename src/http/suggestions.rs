@@ -72,12 +72,7 @@ async fn list(In(album): In, Params(Most { limit }): Params<Most>) -> Result<Out
         let Some(face) = album.face(question.face).await? else { continue };
         let name = people.iter().find(|person| person.id == question.group).and_then(|person| person.name.clone());
         let person = PersonRef { id: question.group, name };
-        items.push(Suggestion {
-            face: face.into(),
-            person,
-            probability: question.probability,
-            faces: question.faces,
-        });
+        items.push(Suggestion { face: face.into(), person, probability: question.probability, faces: question.faces });
     }
     Ok(Out(Suggestions { items, total: questions.len() }))
 }

@@ -26,6 +26,7 @@ use muster_gallery::enrolment::{self, Newcomer};
 use muster_gallery::history::Entry;
 use muster_gallery::pages::{Faces, Part, Place};
 use muster_gallery::receipt::Receipt;
+use muster_gallery::suggested::Suggested;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 use muster_gallery::{Album, AlbumError, Albums};
 use muster_index::FlatFactory;
@@ -289,6 +290,10 @@ impl Album for FleetAlbum {
 
     async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer, by: &str) -> Result<Option<GroupId>, AlbumError> {
         whole(self.clone().store_newcomer(photos, newcomer, author(by))).await
+    }
+
+    async fn suggestions(&self) -> Result<Vec<Suggested>, AlbumError> {
+        Ok(self.store().questions(&self.gallery).await?)
     }
 
     fn gallery(&self) -> GalleryId {

@@ -23,11 +23,14 @@ use muster_gallery::history::Entry;
 use muster_gallery::pages::Part;
 use muster_gallery::pages::{Faces, Place};
 use muster_gallery::receipt::Receipt;
+use muster_gallery::suggested::Suggested;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 use muster_gallery::{Album, AlbumError, Albums};
 use muster_library::correct::{self, CorrectError};
 use muster_library::forget::{self, Target};
-use muster_library::{Library, LibraryError, SqliteFaces, adopt, grouping, groups, history, now_ms, tombstones, write};
+use muster_library::{
+    Library, LibraryError, SqliteFaces, adopt, grouping, groups, history, now_ms, suggestions, tombstones, write,
+};
 use muster_library::{pages, view};
 use muster_worker::recognition::Crowd;
 use parking_lot::Mutex;
@@ -247,6 +250,10 @@ impl Album for LibraryAlbum {
             Ok(first.flatten().and_then(|face| face.group))
         })
         .await
+    }
+
+    async fn suggestions(&self) -> Result<Vec<Suggested>, AlbumError> {
+        self.read(|library| suggestions::list(library.db_mut())).await
     }
 
     fn gallery(&self) -> GalleryId {

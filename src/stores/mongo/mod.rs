@@ -25,6 +25,7 @@ mod non_faces;
 pub mod pages;
 mod partition;
 mod photos;
+mod questions;
 mod scene;
 mod tombstones;
 mod transaction;

@@ -1,0 +1,51 @@
+//! The questions that a gallery has for whoever knows the people.
+
+use std::collections::BTreeMap;
+
+use mongodb::bson::doc;
+use mongodb::options::ReadConcern;
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GalleryId, GroupId, Suggestion};
+use muster_gallery::suggested::{GroupSize, Suggested, questions};
+
+use super::documents::{self, face_id, group_id, unsigned, uuid};
+use super::{MongoError, MongoFaces, facts, gallery, names};
+
+impl MongoFaces {
+    /// The open questions, those first whose answers are likely to put most faces right.
+    ///
+    /// # Errors
+    /// The database does not answer, or a document is not as it should be.
+    pub async fn questions(&self, of: &GalleryId) -> Result<Vec<Suggested>, MongoError> {
+        let projection = doc! { "cover": 1, "count": 1, "into": 1, documents::SUGGESTIONS: 1 };
+        let mut cursor = gallery::find(self, names::GROUPS, of, projection, doc! { "_id": 1 }).await?;
+        let mut suggestions: BTreeMap<FaceId, Suggestion> = BTreeMap::new();
+        let mut groups: BTreeMap<GroupId, GroupSize> = BTreeMap::new();
+        while cursor.advance().await? {
+            let document = cursor.deserialize_current()?;
+            let (Some(id), None) = (group_id(&document, "_id")?, group_id(&document, "into")?) else { continue };
+            groups.insert(id, (face_id(&document, "cover")?, unsigned(&document, "count")?));
+            for (face, probability) in documents::suggestions(&document)? {
+                suggestions.insert(face, Suggestion { group: id, probability });
+            }
+        }
+        if suggestions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = suggestions.keys().map(|face| uuid(face.0)).collect();
+        let mut cursor = self
+            .collection(names::FACES)
+            .find(doc! { "_id": { "$in": ids } })
+            .projection(doc! { "group": 1 })
+            .read_concern(ReadConcern::majority())
+            .await?;
+        let (mut homes, mut there) = (BTreeMap::new(), BTreeMap::new());
+        while cursor.advance().await? {
+            let document = cursor.deserialize_current()?;
+            let face = face_id(&document, "_id")?;
+            homes.extend(group_id(&document, "group")?.map(|group| (face, group)));
+            there.extend(suggestions.remove_entry(&face));
+        }
+        Ok(questions(&there, &homes, &groups, &facts::all(self, of).await?))
+    }
+}
