@@ -29,6 +29,7 @@ pub(super) fn id(gallery: &GalleryId, key: FactKey) -> Bson {
         FactKey::NotSame(a, b) => ("not_same", a.0, Some(b.0)),
         FactKey::PersonsApart(a, b) => ("persons_apart", a.0, Some(b.0)),
         FactKey::IsFace(face) => ("is_face", face.0, None),
+        FactKey::Skipped(face, person) => ("skipped", face.0, Some(person.0)),
         FactKey::Became(from) => ("became", from.0, None),
         FactKey::Place(face) => (PLACE, face.0, None),
     };
