@@ -299,3 +299,153 @@ fn names_and_corrections_outlive_other_paths_encodings_and_cropped_edges() {
     assert_eq!(names.len(), 10, "{names:#?}");
     assert!(count(&home.index(), "images") > 0);
 }
+
+/// A pack like the default one, of another version: every face gets another id.
+fn another_pack(home: &Home) -> PathBuf {
+    let pack = home.folder.path().join("pack");
+    copy_all(&support::home().join("models/open"), &pack);
+    let manifest = pack.join("manifest.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    assert!(text.contains("version = \"1\""), "{text}");
+    std::fs::write(&manifest, text.replace("version = \"1\"", "version = \"2\"")).unwrap();
+    pack
+}
+
+#[test]
+fn another_model_keeps_everybody_however_often_it_is_killed_on_the_way() {
+    let home = Home::new();
+    home.name_all();
+    let (_, faces) = home.faces_of("P001");
+    home.people(&["move", "Person P002", faces.last().unwrap()]);
+    home.people(&["not-same", &faces[0], &home.faces_of("P003").1[0]]);
+    let before = home.people(&["list"]);
+    let known = |people: &Value| -> Vec<(String, String, u64)> {
+        let one = |p: &Value| (p["id"].to_string(), p["name"].to_string(), count(p, "faces"));
+        people.as_array().unwrap().iter().map(one).collect()
+    };
+    let pack = another_pack(&home);
+    let mut index = muster();
+    index.args(["index", "--json", "--model"]).arg(&pack).arg("--library").arg(home.library()).arg(home.photos());
+    let (mut kills, mut delay) = (0, 300);
+    loop {
+        let mut child = index.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        (kills, delay) = (kills + 1, delay + 37);
+        // Until the exchange the old answers stay; after it the new ones are whole.
+        assert_eq!(known(&home.people(&["list"])), known(&before), "after {kills} kills");
+        assert!(kills < 200, "it never ends");
+    }
+    assert!(kills > 3, "it was killed {kills} times");
+    run(&mut index, 0);
+    assert_eq!(known(&home.people(&["list"])), known(&before));
+    let exported: Value = serde_json::from_slice(&export(&home.library())).unwrap();
+    assert!(exported["images"].as_array().unwrap().iter().all(|image| image["model"] == "open@2"));
+    assert!(!home.library().join("next").exists());
+    let odd = home.people(&["show", "Person P002"]);
+    let paths: BTreeSet<_> = odd["faces"].as_array().unwrap().iter().map(|face| face["path"].to_string()).collect();
+    assert!(paths.iter().any(|path| path.contains("P001")), "the correction holds: {paths:?}");
+    // A model for a part of the photos is refused, and says why.
+    let part = run(muster().args(["index", "--library"]).arg(home.library()).arg(home.photos().join("P001")), 2);
+    assert!(String::from_utf8_lossy(&part.stderr).contains("name all"), "{part:?}");
+}
+
+#[test]
+fn names_travel_to_sidecars_and_back_and_whole_libraries_to_others() {
+    let home = Home::new();
+    home.name_all();
+    let originals: Vec<(PathBuf, Vec<u8>)> = portraits("P001")
+        .iter()
+        .map(|path| home.photos().join("P001").join(path.file_name().unwrap()))
+        .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+        .collect();
+    let export = || {
+        let output = run(muster().args(["export", "--xmp", "--json-summary", "--library"]).arg(home.library()), 0);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (count(&told, "written"), count(&told, "unchanged"), count(&told, "deleted"))
+    };
+    assert_eq!(export(), (40, 0, 0));
+    assert_eq!(export(), (0, 40, 0));
+    for (path, bytes) in &originals {
+        assert!(std::fs::read(path).unwrap() == *bytes, "{} was touched", path.display());
+    }
+    // Another name takes the place of the first; a photo without names has no sidecar.
+    home.people(&["name", "Person P001", "Ada"]);
+    home.people(&["name", "Person P002", ""]);
+    assert_eq!(export(), (4, 32, 4));
+    let sidecar = std::fs::read_to_string(format!("{}.xmp", originals[0].0.display())).unwrap();
+    assert!(sidecar.contains("Ada") && !sidecar.contains("Person P001"), "{sidecar}");
+    // Elsewhere, with nothing but photos and sidecars.
+    let other = Home { folder: tempfile::tempdir().unwrap() };
+    copy_all(&home.photos(), &other.photos());
+    other.index();
+    let import = run(muster().args(["import", "--xmp", "--json", "--library"]).arg(other.library()), 0);
+    let told: Value = serde_json::from_slice(&import.stdout).unwrap();
+    assert_eq!((count(&told, "faces"), told["people"].as_object().unwrap().len()), (36, 9), "{told:#}");
+    assert_eq!(other.names().get("Ada"), Some(&BTreeSet::from(["P001".to_owned()])));
+    // All that was said, into a third library.
+    let third = Home { folder: tempfile::tempdir().unwrap() };
+    copy_all(&home.photos(), &third.photos().join("deep/er"));
+    third.index();
+    let backup = third.folder.path().join("backup.json");
+    run(muster().args(["export", "--json", "--output"]).arg(&backup).arg("--library").arg(home.library()), 0);
+    run(muster().arg("import").arg(&backup).arg("--library").arg(third.library()), 0);
+    assert_eq!(third.names().keys().collect::<Vec<_>>(), home.names().keys().collect::<Vec<_>>());
+    third.people(&["undo"]);
+    assert!(third.names().is_empty(), "{:?}", third.names());
+}
+
+#[test]
+fn people_are_named_while_an_index_watches_and_a_second_index_groups_nothing() {
+    let home = Home::new();
+    let mut watching = muster()
+        .args(["index", "--watch", "--json", "--library"])
+        .arg(home.library())
+        .arg(home.photos())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let (anna, _) = home.faces_of("P001");
+    home.people(&["name", &anna, "Anna"]);
+    assert_eq!(home.people(&["show", "Anna"])["id"].as_str(), Some(&*anna));
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    home.index();
+    let again = home.index();
+    assert_eq!(count(&again["stages"]["grouper"], "done"), 0, "{again:#}");
+    assert_eq!(home.people(&["show", "Anna"])["id"].as_str(), Some(&*anna));
+}
+
+#[test]
+fn questions_are_asked_once() {
+    let home = Home::new();
+    let (anna, faces) = home.faces_of("P001");
+    home.people(&["name", &anna, "Anna"]);
+    // Half of her faces are taken for another person: that the two are one is a question.
+    let half = &faces[..faces.len() / 2];
+    let mut split = vec!["split", "Anna"];
+    split.extend(half.iter().map(String::as_str));
+    let part = home.people(&split)["moved"][0]["to"].as_str().unwrap().to_owned();
+    home.index();
+    let asked = home.people(&["suggestions"]);
+    assert!(
+        asked.as_array().unwrap().iter().all(|one| one["of"] != *part && one["group"] != *part),
+        "it was said: {asked:#}"
+    );
+    home.people(&["undo"]);
+    home.index();
+    for one in home.people(&["suggestions"]).as_array().unwrap() {
+        let (face, group) = (one["face"].as_str().unwrap(), one["group"].as_str().unwrap());
+        home.people(&["answer", face, group, "skip"]);
+    }
+    assert_eq!(home.people(&["suggestions"]), serde_json::json!([]));
+    home.index();
+    let left = home.people(&["suggestions"]);
+    assert_eq!(left, serde_json::json!([]), "what was skipped does not come again");
+}
