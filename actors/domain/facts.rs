@@ -132,6 +132,35 @@ impl Facts {
         self.confirmed.get(&face).copied().filter(|person| self.persons.contains_key(person))
     }
 
+    /// Says of other faces what is said of these, which are no more. Where something is said of the other face already,
+    /// that holds.
+    pub fn rename(&mut self, pairs: &[(FaceId, FaceId)]) {
+        let new: BTreeMap<FaceId, FaceId> = pairs.iter().copied().collect();
+        for (old, new) in pairs {
+            if let Some(person) = self.confirmed.remove(old) {
+                self.confirmed.entry(*new).or_insert(person);
+            }
+            if let Some(is_face) = self.are_faces.remove(old) {
+                self.are_faces.entry(*new).or_insert(is_face);
+            }
+            if let Some(place) = self.places.remove(old) {
+                self.places.entry(*new).or_insert(place);
+            }
+        }
+        let face = |face: FaceId| new.get(&face).copied().unwrap_or(face);
+        for set in [&mut self.not_persons, &mut self.skipped] {
+            *set = std::mem::take(set).into_iter().map(|(of, person)| (face(of), person)).collect();
+        }
+        let pairs = std::mem::take(&mut self.not_same).into_iter().map(|(a, b)| (face(a), face(b)));
+        self.not_same = pairs.filter(|(a, b)| a != b).map(|(a, b)| (a.min(b), a.max(b))).collect();
+        // Whose a face is was said after whose it is not.
+        let confirmed = &self.confirmed;
+        self.not_persons.retain(|(of, person)| confirmed.get(of) != Some(person));
+        for person in self.persons.values_mut() {
+            person.cover = person.cover.map(face);
+        }
+    }
+
     /// All of them, ascending by kind and ids.
     pub fn iter(&self) -> impl Iterator<Item = Fact> + '_ {
         let persons = self.persons.iter().map(|(id, person)| Fact::Person { id: *id, person: person.clone() });

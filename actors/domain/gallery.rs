@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
 use crate::domain::face_place::FacePlace;
-use crate::domain::fact::Fact;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Edit, Facts};
 use crate::domain::image::{ImageId, hex_id};
 
 /// Faces are grouped within one gallery.
@@ -153,6 +152,8 @@ pub struct Reconciled {
     pub partition: Partition,
     /// What changed since the previous one, in order.
     pub lineage: Vec<Lineage>,
-    /// What was said of faces that were known again: facts that come to those there are.
-    pub recognised: Vec<Fact>,
+    /// What becomes of the facts by faces that were known again.
+    pub recognised: Vec<Edit>,
+    /// Faces that are no more, and those that are at their places now.
+    pub renamed: Vec<(FaceId, FaceId)>,
 }

@@ -140,7 +140,7 @@ pub fn explain(
     let known = |face: FaceId| snapshot.faces.iter().any(|known| known.id == face);
     let both_known = known(a) && known(b);
     let recognised = recognise(&snapshot.faces, &snapshot.facts);
-    recognised.into_iter().for_each(|fact| snapshot.facts.set(fact));
+    recognised.edits.iter().for_each(|edit| snapshot.facts.apply(edit));
     let non_faces = set_aside(&mut snapshot);
     let non_face = [a, b].into_iter().find(|face| both_known && non_faces.contains(face));
     let clustering = gather(&snapshot.faces, &snapshot.facts, &snapshot.previous, params, factory)?;

@@ -15,6 +15,7 @@ use crate::grouping::constraints::Constraints;
 use crate::grouping::identity::identify;
 use crate::grouping::params::Params;
 use crate::grouping::reconcile::{name, prepare, reconcile};
+use crate::people::recognise::Recognised;
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// Faces up to which a gallery is small.
@@ -52,7 +53,9 @@ impl Kept {
         let GallerySnapshot { faces, facts, previous, .. } = snapshot;
         let Some(dimensions) = faces.first().map(|face| face.embedding.len()) else {
             self.take(gallery);
-            return Ok(Reconciled { recognised, ..identify(&[], &previous, &facts, |_| None, |_| None) });
+            let Recognised { edits, renamed } = recognised;
+            let none = identify(&[], &previous, &facts, |_| None, |_| None);
+            return Ok(Reconciled { recognised: edits, renamed, ..none });
         };
         // Taken out while it is worked on: an error on the way leaves nothing half done behind.
         let fits = |kept: &Clustering| {
@@ -77,7 +80,7 @@ impl Kept {
         clustering.insert(&faces, &*self.factory)?;
         let reconciled = name(&clustering, &faces, &previous, &facts);
         self.keep(gallery.clone(), clustering);
-        Ok(Reconciled { recognised, ..reconciled })
+        Ok(Reconciled { recognised: recognised.edits, renamed: recognised.renamed, ..reconciled })
     }
 
     fn take(&self, gallery: &GalleryId) -> Option<Clustering> {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use crate::domain::face::FaceId;
-use crate::domain::fact::Fact;
 use crate::domain::facts::Facts;
 use crate::domain::gallery::{FaceVector, GallerySnapshot, Partition, Reconciled};
 use crate::grouping::calibration::Calibration;
@@ -13,7 +12,7 @@ use crate::grouping::identity::identify;
 use crate::grouping::non_faces::set_aside;
 use crate::grouping::params::Params;
 use crate::grouping::suggest::suggest;
-use crate::people::recognise::recognise;
+use crate::people::recognise::{Recognised, recognise};
 use crate::ports::index::{IndexError, IndexFactory};
 
 /// Clusters a gallery from scratch and names its groups. Blocking; see docs/grouping.md for what it costs.
@@ -28,13 +27,13 @@ pub fn reconcile(
         Some(clustering) => name(&clustering, &faces, &previous, &facts),
         None => identify(&[], &previous, &facts, |_| None, |_| None),
     };
-    Ok(Reconciled { recognised, ..reconciled })
+    Ok(Reconciled { recognised: recognised.edits, renamed: recognised.renamed, ..reconciled })
 }
 
-/// Knows faces again that somebody spoke of, and takes out what is no face. Returns the facts that came with it.
-pub(crate) fn prepare(snapshot: &mut GallerySnapshot) -> Vec<Fact> {
+/// Knows faces again that somebody spoke of, and takes out what is no face. Returns what becomes of the facts.
+pub(crate) fn prepare(snapshot: &mut GallerySnapshot) -> Recognised {
     let recognised = recognise(&snapshot.faces, &snapshot.facts);
-    recognised.iter().for_each(|fact| snapshot.facts.set(fact.clone()));
+    recognised.edits.iter().for_each(|edit| snapshot.facts.apply(edit));
     set_aside(snapshot);
     recognised
 }

@@ -1,6 +1,6 @@
 //! What a correction changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,4 +108,21 @@ impl Change {
         }
         topic
     }
+}
+
+/// A text of JSON with other ids, each between quotation marks; `None` where none of them is in it. By this a kept change
+/// follows faces that got other ids.
+pub fn with_ids(text: &str, ids: &HashMap<String, String>) -> Option<String> {
+    let mut changed = false;
+    let parts: Vec<&str> = text
+        .split('"')
+        .map(|part| match ids.get(part) {
+            Some(id) => {
+                changed = true;
+                id.as_str()
+            }
+            None => part,
+        })
+        .collect();
+    changed.then(|| parts.join("\""))
 }

@@ -154,11 +154,21 @@ impl<'a> Draft<'a> {
         self.merged.insert(gone, kept);
     }
 
-    /// Faces of one group are not two people.
+    /// Two faces that were confirmed as one person are not two people, whatever was said before; of two that are not,
+    /// the one that was only computed into the group leaves it.
     pub(super) fn reconcile_pairs(&mut self, id: GroupId) {
         let homes = &self.homes;
         let is_in = |face: &FaceId| homes.get(face) == Some(&id);
-        self.facts.not_same.retain(|(a, b)| !(is_in(a) && is_in(b)));
+        let pairs: Vec<(FaceId, FaceId)> =
+            self.facts.not_same.iter().copied().filter(|(a, b)| is_in(a) && is_in(b)).collect();
+        for (a, b) in pairs {
+            let is_confirmed = |face: FaceId| self.facts.person_of(face) == Some(id);
+            match (is_confirmed(a), is_confirmed(b)) {
+                (true, true) => drop(self.facts.not_same.remove(&(a, b))),
+                (true, false) => self.leave(b),
+                (false, _) => self.leave(a),
+            }
+        }
     }
 
     /// Puts faces where the facts say that they belong.

@@ -1,12 +1,12 @@
 //! Faces that somebody spoke of, known again: in a photo that moved, was copied, restored, re-encoded or cropped, or
 //! that another model looked at.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::face::FaceId;
 use crate::domain::face_place::FacePlace;
 use crate::domain::fact::Fact;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Edit, Facts};
 use crate::domain::gallery::FaceVector;
 use crate::domain::image::ImageId;
 
@@ -15,11 +15,20 @@ const BANDS: u32 = 4;
 /// Vectors of one face in two encodings of a photo are at least so alike, as a cosine; two people framed alike are not.
 const LEAST_ALIKE: f32 = 0.6;
 
-/// The facts about faces that nobody spoke of themselves, and that are at a place somebody spoke of. Facts that are
-/// there already are not among them.
-pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Vec<Fact> {
+/// What is known of faces again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recognised {
+    /// What becomes of the facts.
+    pub edits: Vec<Edit>,
+    /// Faces that are no more, and the faces that are at their places now: what was said of the one is said of the other.
+    pub renamed: Vec<(FaceId, FaceId)>,
+}
+
+/// Knows faces again that nobody spoke of themselves, and that are at a place somebody spoke of. What was said of a face
+/// that is gone is said of the one that is there now; what was said of one that is there is said of its copy, too.
+pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Recognised {
     if facts.places.is_empty() {
-        return Vec::new();
+        return Recognised::default();
     }
     let spoken = Spoken::of(facts);
     let vectors: HashMap<FaceId, &FaceVector> =
@@ -34,10 +43,12 @@ pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Vec<Fact> {
             };
             known.image != face.image && cosine(&known.embedding, &face.embedding) >= LEAST_ALIKE
         };
+        // One that is gone has moved here, rather than one that is there was copied.
         let best =
             spoken.near(&place).filter(|known| facts.places[known].is_same(&place) && alike(known)).max_by(|a, b| {
-                let overlap = |known: &FaceId| facts.places[known].overlap(&place);
-                overlap(a).total_cmp(&overlap(b)).then_with(|| b.cmp(a))
+                let rank = |known: &FaceId| (!vectors.contains_key(known), facts.places[known].overlap(&place));
+                let (one, other) = (rank(a), rank(b));
+                one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)).then_with(|| b.cmp(a))
             });
         let Some(known) = best else { continue };
         let overlap = facts.places[&known].overlap(&place);
@@ -50,10 +61,22 @@ pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Vec<Fact> {
         found.into_iter().map(|((_, known), (_, face, place))| (face, known, place)).collect();
     carried.sort_by_key(|(face, known, _)| (*face, *known));
     carried.dedup_by_key(|(face, ..)| *face);
-    let new: Vec<Fact> =
-        carried.iter().flat_map(|(face, known, place)| spoken.carry(facts, *known, *face, *place)).collect();
-    let mut seen = HashSet::new();
-    new.into_iter().filter(|fact| seen.insert(fact.key()) && facts.get(fact.key()).is_none()).collect()
+    let mut after = facts.clone();
+    let mut renamed: BTreeMap<FaceId, FaceId> = BTreeMap::new();
+    for (face, known, place) in &carried {
+        // The first takes the place of the one that is gone; the others are its copies.
+        if !vectors.contains_key(known) && !renamed.contains_key(known) {
+            renamed.insert(*known, *face);
+        }
+        for fact in spoken.carry(facts, *known, *face, *place) {
+            if after.get(fact.key()).is_none() {
+                after.set(fact);
+            }
+        }
+    }
+    let renamed: Vec<(FaceId, FaceId)> = renamed.into_iter().collect();
+    after.rename(&renamed);
+    Recognised { edits: facts.edits_to(&after), renamed }
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {

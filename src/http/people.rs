@@ -9,7 +9,7 @@ use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::person::BirthDate;
 use muster_actors::people::correction::{Details, LONGEST_NAME};
-use muster_actors::people::{Correction, Member};
+use muster_actors::people::{Correction, CorrectionError, Member};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -323,6 +323,9 @@ async fn confirm(
     Json(chosen): Json<Chosen>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
+    if chosen.faces.is_empty() {
+        return Err(CorrectionError::NoneChosen.into());
+    }
     Ok(Out(album.correct(Correction::Confirm { group, faces }, &caller.name).await?.into()))
 }
 

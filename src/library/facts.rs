@@ -77,20 +77,3 @@ pub(super) fn set(db: &Connection, gallery: i64, fact: &Fact) -> Result<(), Libr
         .execute(params![gallery, kind, a, b.as_ref().map_or(&[][..], |b| &b[..]), value])?;
     Ok(())
 }
-
-/// Makes facts hold that came with faces that were known again, unless something was said of them meanwhile.
-pub(super) fn recognised(db: &Connection, gallery: i64, facts: &[Fact]) -> Result<(), LibraryError> {
-    let mut is_known = db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM facts WHERE gallery = ?1 AND kind = ?2 AND a = ?3 \
-         AND (b = ?4 OR kind IN ('confirmed', 'became')))",
-    )?;
-    for fact in facts {
-        let FactColumns { kind, a, b, .. } = fact.columns();
-        let known: bool =
-            is_known.query_row(params![gallery, kind, a, b.as_ref().map_or(&[][..], |b| &b[..])], |row| row.get(0))?;
-        if !known {
-            set(db, gallery, fact)?;
-        }
-    }
-    Ok(())
-}

@@ -10,7 +10,7 @@ use muster_actors::domain::image::ImageId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::write::{bump, gallery_number};
-use super::{Library, LibraryError, facts, rows, scene};
+use super::{Library, LibraryError, facts, repoint, rows, scene};
 
 /// Everything of a gallery in one consistent read. A gallery nobody wrote to is empty, generation 0.
 pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnapshot, LibraryError> {
@@ -194,7 +194,12 @@ pub(super) fn save_in(whole: &Connection, number: i64, reconciled: &Reconciled) 
     for event in &reconciled.lineage {
         append_event(whole, number, event)?;
     }
-    facts::recognised(whole, number, &reconciled.recognised)?;
+    // The generation guards what was said meanwhile.
+    facts::apply(whole, number, &reconciled.recognised)?;
+    if !reconciled.renamed.is_empty() {
+        let ids = reconciled.renamed.iter().map(|(old, new)| (old.to_string(), new.to_string())).collect();
+        repoint::rewrite_texts(whole, &ids)?;
+    }
     Ok(true)
 }
 

@@ -17,6 +17,8 @@ mod facts;
 pub mod forget;
 pub mod grouping;
 pub mod groups;
+#[cfg(test)]
+mod histories;
 pub mod history;
 pub mod key;
 mod legacy;

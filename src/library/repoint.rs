@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::image::{ImageId, Locator, digest};
+use muster_actors::people::change::with_ids;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::write::bump;
@@ -76,7 +77,9 @@ pub(super) fn repoint(db: &Connection, moves: &[Move]) -> Result<usize, LibraryE
     }
     // A pair is written with its smaller id first.
     db.execute_batch("UPDATE facts SET a = b, b = a WHERE kind = 'not_same' AND a > b")?;
-    rewrite_texts(db)?;
+    let mut select = db.prepare("SELECT lower(hex(old)), lower(hex(new)) FROM moved")?;
+    let ids = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    rewrite_texts(db, &ids)?;
     db.execute_batch("DELETE FROM moved")?;
     for gallery in galleries {
         bump(db, gallery)?;
@@ -106,16 +109,13 @@ fn rewrite(db: &Connection, columns: &[Column], from: &str, to: &str) -> Result<
 }
 
 /// Ids of faces stand in texts, too: covers of persons, and the changes of the history.
-fn rewrite_texts(db: &Connection) -> Result<(), LibraryError> {
-    let mut select = db.prepare("SELECT lower(hex(old)), lower(hex(new)) FROM moved")?;
-    let ids: HashMap<String, String> =
-        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+pub(super) fn rewrite_texts(db: &Connection, ids: &HashMap<String, String>) -> Result<(), LibraryError> {
     let mut select =
         db.prepare("SELECT gallery, a, value FROM facts WHERE kind = 'person' AND value LIKE '%cover%'")?;
     let persons: Vec<(i64, Vec<u8>, String)> =
         select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
     for (gallery, id, value) in persons {
-        if let Some(value) = with_ids(&value, &ids) {
+        if let Some(value) = with_ids(&value, ids) {
             let sql = "UPDATE facts SET value = ?3 WHERE gallery = ?1 AND kind = 'person' AND a = ?2";
             db.execute(sql, params![gallery, id, value])?;
         }
@@ -124,7 +124,7 @@ fn rewrite_texts(db: &Connection) -> Result<(), LibraryError> {
     let changes: Vec<(i64, i64, String)> =
         select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
     for (gallery, number, body) in changes {
-        if let Some(body) = with_ids(&body, &ids) {
+        if let Some(body) = with_ids(&body, ids) {
             db.execute(
                 "UPDATE changes SET body = ?3 WHERE gallery = ?1 AND number = ?2",
                 params![gallery, number, body],
@@ -132,22 +132,6 @@ fn rewrite_texts(db: &Connection) -> Result<(), LibraryError> {
         }
     }
     Ok(())
-}
-
-/// A text with other ids, each between quotation marks; `None` where none of them is in it.
-fn with_ids(text: &str, ids: &HashMap<String, String>) -> Option<String> {
-    let mut changed = false;
-    let parts: Vec<&str> = text
-        .split('"')
-        .map(|part| match ids.get(part) {
-            Some(id) => {
-                changed = true;
-                id.as_str()
-            }
-            None => part,
-        })
-        .collect();
-    changed.then(|| parts.join("\""))
 }
 
 fn has(db: &Connection, table: &str, column: &str) -> Result<bool, LibraryError> {

@@ -249,7 +249,7 @@ fn tell(
     enrolled: u64,
 ) -> Exchanged {
     let mut now: Facts = before.facts.clone();
-    after.recognised.iter().for_each(|fact| now.set(fact.clone()));
+    after.recognised.iter().for_each(|edit| now.apply(edit));
     let count = |facts: &Facts, gallery: &GallerySnapshot| {
         let mut persons: BTreeMap<GroupId, u64> = BTreeMap::new();
         let owners = gallery.faces.iter().filter_map(|face| facts.person_of(face.id));

@@ -88,11 +88,13 @@ impl Args {
                 .accepting_removals(self.accept_removals)
         };
         let model = pack.id();
+        let mut looked = None;
         if let Some(before) = store.look(|library| stage::other_model(library, &model))? {
             let params = pipeline::params(&settings, pack.manifest());
             let change = ModelChange { before, model, params, accept_removals: self.accept_removals, json: self.json };
-            if let Some(code) = change.run(&store, &self.paths, runner, &signals)? {
-                return Ok(code);
+            match change.run(&store, &self.paths, runner, &signals)? {
+                Ok(round) => looked = Some(round),
+                Err(code) => return Ok(code),
             }
         }
         let runner = runner(&store);
@@ -107,6 +109,11 @@ impl Args {
                     }
                 }
                 (round, _) => round?,
+            };
+            // After another model, what it looked at is what is told.
+            let round = match looked.take() {
+                Some(looked) => Round { exit: round.exit, ..looked },
+                None => round,
             };
             let totals = store.look(|library| view::totals(library.db()))?;
             let ran = Ran { device: lanes.place(), lanes: lanes.engines().len(), tensors: lanes.tensors() };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use muster_actors::domain::exit::Exit;
 use muster_actors::grouping::Params;
+use muster_library::runner::Round;
 use muster_library::stage::{self, Exchanged};
 use muster_library::{Runner, SqliteFaces, roots};
 
@@ -30,14 +31,15 @@ pub(super) struct ModelChange {
 }
 
 impl ModelChange {
-    /// Looks at all photos with the new model, then exchanges the answers. An exit code where it was stopped before.
+    /// Looks at all photos with the new model, then exchanges the answers. The round that
+    /// looked at them; an exit code where it was stopped before.
     pub(super) fn run(
         self,
         store: &Arc<SqliteFaces>,
         paths: &[PathBuf],
         runner: impl Fn(&Arc<SqliteFaces>) -> Runner,
         signals: &Signals,
-    ) -> Result<Option<ExitCode>, CliError> {
+    ) -> Result<Result<Round, ExitCode>, CliError> {
         let roots = roots::resolve(paths)?;
         let outside = store.look(|library| stage::elsewhere(library, &roots))?;
         if let Some(first) = outside.first() {
@@ -61,7 +63,7 @@ impl ModelChange {
             say(
                 "stopped before all photos were looked at: nothing has changed yet; run the same command again to go on",
             );
-            return Ok(Some(ExitCode::from(round.exit.code())));
+            return Ok(Err(ExitCode::from(round.exit.code())));
         }
         let Self { model, params, accept_removals, json, .. } = self;
         let exchange = store.run(move |library| stage::exchange(library, &params, &model, accept_removals)).wait()?;
@@ -70,7 +72,7 @@ impl ModelChange {
         } else {
             tell(&exchange);
         }
-        Ok(None)
+        Ok(Ok(round))
     }
 }
 

@@ -131,28 +131,6 @@ pub async fn apply(
     insert(store, session, of, edits.iter().filter_map(|edit| edit.after.as_ref())).await
 }
 
-/// Adds facts, except where one with the same key holds.
-pub async fn add(
-    store: &MongoFaces,
-    session: &mut ClientSession,
-    of: &GalleryId,
-    facts: &[Fact],
-) -> Result<(), MongoError> {
-    for facts in facts.chunks(CHUNK) {
-        let ids: Vec<Bson> = facts.iter().map(|fact| id(of, fact.key())).collect();
-        let there = doc! { "_id": { "$in": ids } };
-        let there = read(store, session, names::FACTS, there, doc! { "_id": 1 }, doc! {}).await?;
-        let there: BTreeSet<[u8; 16]> =
-            there.iter().map(|document| documents::id(document, "_id")).collect::<Result<_, _>>()?;
-        let is_new = |fact: &&Fact| {
-            let own = doc! { "_id": id(of, fact.key()) };
-            documents::id(&own, "_id").is_ok_and(|id| !there.contains(&id))
-        };
-        insert(store, session, of, facts.iter().filter(is_new)).await?;
-    }
-    Ok(())
-}
-
 /// Adds facts whose keys no fact has.
 pub async fn insert(
     store: &MongoFaces,

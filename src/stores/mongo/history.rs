@@ -3,13 +3,14 @@
 //! A change of a large group may be longer than a document can be: it is kept in parts, each of them a change with some of
 //! the edits and moves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::people::Change;
+use muster_actors::people::change::with_ids;
 use muster_gallery::history::Entry;
 
 use super::documents::{self, signed, text, unsigned};
@@ -144,6 +145,29 @@ pub async fn mark(
     let which = doc! { "gallery": &of.0, "number": signed(number), "part": 0 };
     let update = doc! { "$set": { "undone_by": undone_by.map(signed) } };
     store.collection(names::CHANGES).update_one(which, update).session(session).await?;
+    Ok(())
+}
+
+/// Makes the changes of a gallery follow faces that got other ids.
+pub async fn rename(
+    store: &MongoFaces,
+    session: &mut ClientSession,
+    of: &GalleryId,
+    renamed: &[(FaceId, FaceId)],
+) -> Result<(), MongoError> {
+    if renamed.is_empty() {
+        return Ok(());
+    }
+    let ids: HashMap<String, String> = renamed.iter().map(|(old, new)| (old.to_string(), new.to_string())).collect();
+    let changes = store.collection(names::CHANGES);
+    let all = doc! { "gallery": &of.0 };
+    let found = read(store, session, names::CHANGES, all, doc! { "body": 1 }, doc! { "number": 1, "part": 1 }).await?;
+    for document in found {
+        if let Some(body) = with_ids(text(&document, "body")?, &ids) {
+            let update = doc! { "$set": { "body": body } };
+            changes.update_one(doc! { "_id": document.get("_id") }, update).session(&mut *session).await?;
+        }
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Lineage, Partiti
 
 use super::documents::{self, signed, uuid};
 use super::transaction::{begin, end, guard, raise};
-use super::{MongoError, MongoFaces, facts, gallery, names};
+use super::{MongoError, MongoFaces, facts, gallery, history, names};
 
 /// Faces that one statement moves.
 const FACES: usize = 5_000;
@@ -45,7 +45,9 @@ async fn write(
     // Nothing to tell anybody: the generation stays, so a repeated wake-up ends here.
     let Some((before, reconciled)) = change else { return Ok(()) };
     raise(store, session, gallery).await?;
-    facts::add(store, session, gallery, &reconciled.recognised).await?;
+    // The generation guards what was said meanwhile.
+    facts::apply(store, session, gallery, &reconciled.recognised).await?;
+    history::rename(store, session, gallery, &reconciled.renamed).await?;
     move_faces(&store.collection(names::FACES), session, before, &reconciled.partition).await?;
     let groups = store.collection(names::GROUPS);
     let (old, new) = (drawn(gallery, before), drawn(gallery, &reconciled.partition));

@@ -5,11 +5,13 @@ use muster_actors::domain::gallery::GalleryId;
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
 use muster_actors::domain::timings::Timings;
 use muster_actors::grouping::{Params, reconcile};
+use muster_actors::people::{Author, Correction};
 use muster_actors::ports::faces::Commit;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_index::FlatFactory;
+use muster_library::correct::{correct, take_back};
 use muster_library::view::{self, Which};
-use muster_library::{groups, schema, write};
+use muster_library::{groups, history, schema, suggestions, write};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -38,14 +40,16 @@ const COLUMNS: [(&str, &str); 31] = [
     ("groups", "name"),
     ("members", "grp"),
     ("redirects", "target"),
-    ("decisions", "say"),
-    ("decisions", "batch"),
-    ("decisions", "a"),
-    ("decisions", "b"),
+    ("facts", "kind"),
+    ("changes", "body"),
+    ("facts", "a"),
+    ("facts", "b"),
     ("thumbnails", "jpeg"),
     ("images", "taken_local_ms"),
     ("images", "taken_offset"),
     ("images", "picture"),
+    ("facts", "value"),
+    ("images", "content"),
 ];
 
 /// An image with two faces.
@@ -81,7 +85,7 @@ fn image(n: u8) -> Commit {
     Commit { image, faces: vec![face(0), face(1)], content: None, timings: Timings::default() }
 }
 
-/// A library in memory: three images, grouped, with a decision and a redirect.
+/// A library in memory: three images, grouped, with a person, a fact and a redirect.
 fn whole() -> Connection {
     let mut db = Connection::open_in_memory().expect("SQLite");
     let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
@@ -92,9 +96,11 @@ fn whole() -> Connection {
     let grouped = reconcile(snapshot, &Params::around(0.4), &FlatFactory).expect("good faces");
     assert_eq!(grouped.partition.groups.len(), 2);
     groups::save(&mut db, &gallery, generation, &grouped).expect("nobody else");
+    let name = Correction::name(grouped.partition.groups[0].id, "Ada");
+    correct(&mut db, &name, &Author::default()).expect("a name");
     db.execute_batch(
         "INSERT INTO redirects SELECT gallery, zeroblob(16), id FROM groups LIMIT 1;
-         INSERT INTO decisions SELECT gallery, 1, 1, 'same', min(id), max(id), NULL FROM faces GROUP BY gallery;
+         INSERT INTO facts SELECT gallery, 'not_same', min(id), max(id), '' FROM faces GROUP BY gallery;
          PRAGMA ignore_check_constraints = 1; PRAGMA foreign_keys = 0;",
     )
     .expect("rows of ours");
@@ -147,9 +153,15 @@ pub fn library(mut data: &[u8]) {
         let _ = (view::thumbnail(&db, face), view::embedding(&db, face));
     }
     let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
+    let _ = (history::list(&db, None, 10), suggestions::list(&mut db));
     let Ok(snapshot) = groups::snapshot(&mut db, &gallery) else { return };
+    let some = snapshot.previous.groups.first().map(|group| group.id);
     let (generation, faces) = (snapshot.generation, snapshot.faces.len());
     let Ok(grouped) = reconcile(snapshot, &Params::around(0.4), &FlatFactory) else { return };
     assert!(grouped.partition.groups.iter().map(|group| group.faces.len()).sum::<usize>() <= faces);
     let _ = groups::save(&mut db, &gallery, generation, &grouped);
+    if let Some(id) = some {
+        let _ = correct(&mut db, &Correction::name(id, "Eva"), &Author::default());
+        let _ = take_back(&mut db, None, &Author::default());
+    }
 }
