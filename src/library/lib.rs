@@ -27,6 +27,7 @@ pub mod pages;
 pub mod problems;
 pub mod queue;
 pub mod removals;
+pub mod report;
 pub mod roots;
 mod rows;
 pub mod runner;

@@ -14,7 +14,6 @@ mod people;
 mod progress;
 mod remarks;
 mod report;
-mod report_page;
 mod watch;
 
 use std::process::ExitCode;
