@@ -12,5 +12,6 @@ mod moments;
 mod non_faces;
 mod parsers;
 mod persons;
+mod report;
 #[path = "../support/mod.rs"]
 mod support;
