@@ -167,7 +167,10 @@ pub fn check(pages: &[Page], max_bytes: usize) -> BTreeMap<PathBuf, usize> {
         }
         assert!(page.text.ends_with("</body></html>\n"), "{name} is not whole");
         let images = page.count("<img ");
-        assert_eq!((page.count("<img src=\"data:image/jpeg;base64,"), page.count("loading=\"lazy\"")), (images, images));
+        assert_eq!(
+            (page.count("<img src=\"data:image/jpeg;base64,"), page.count("loading=\"lazy\"")),
+            (images, images)
+        );
         assert_eq!((page.count("<script>"), page.count("<style>"), page.count("script-src 'sha256-")), (1, 1, 1));
         assert!(!page.text.contains("http:") && !page.text.contains("https:"), "{name}");
         for file in page.links(" href=\"") {

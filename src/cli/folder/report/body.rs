@@ -113,7 +113,7 @@ impl Body {
     }
 
     /// Adds items that were taken off another page to the section.
-    pub(super) fn append(&mut self, tail: Tail) {
+    pub(super) fn append(&mut self, tail: &Tail) {
         let start = self.text.len();
         self.links.extend(tail.links.iter().map(|link| start + link));
         self.text.push_str(&tail.text);

@@ -107,7 +107,7 @@ impl<'a> Pages<'a> {
         self.turn()?;
         self.note(section.kind);
         self.body.begin(section, section.is_open || section.kind != Kind::Person, "");
-        self.body.append(tail);
+        self.body.append(&tail);
         Ok(())
     }
 
