@@ -75,6 +75,7 @@ bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure besi
 	$(VENV)/bin/python tests/bench/run.py --muster $(RELEASED) --photos $(PHOTOS) --work $(CACHE)/bench
 	cargo bench --locked -p muster-index --bench grouping
 	cargo bench --locked -p muster-library --bench corrections
+	cargo bench --locked --bench report
 	cargo bench --locked --bench fleet
 
 serve-bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## capacity and latency of muster serve at 50, 80 and 300 % of it; how sure its names are

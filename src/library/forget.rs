@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::library::{Library, REPORT};
 use super::write::bump;
-use super::{LibraryError, facts, groups, history, key, rows, write};
+use super::{LibraryError, facts, groups, history, key, report, rows, write};
 
 /// What to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +55,7 @@ pub fn forget(library: &mut Library, target: &Target, author: &Author) -> Result
     }
     bump(&whole, gallery)?;
     whole.commit()?;
-    let page = library.folder().join(REPORT);
-    match std::fs::remove_file(&page) {
-        Ok(()) => receipt.files.push(REPORT.to_owned()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(LibraryError::io(&page, &error)),
-    }
+    receipt.files = report::remove_all(&library.folder().join(REPORT))?;
     receipt.rewritten = rewrite(library)?;
     receipt.bytes_after = library.bytes();
     Ok(receipt)

@@ -33,6 +33,7 @@ pub mod queue;
 pub mod relocation;
 pub mod removals;
 mod repoint;
+pub mod report;
 pub mod roots;
 mod rows;
 pub mod runner;

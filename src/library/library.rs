@@ -10,11 +10,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::key::Places;
 use super::lock::WriterLock;
-use super::{LibraryError, lock, schema, stage};
+use super::{LibraryError, lock, report, schema, stage};
 
 /// Name of the library folder inside a photo folder.
 pub const FOLDER: &str = ".muster";
-/// Name of the page of people inside a library folder.
+/// Name of the page of people inside a library folder; see [`report`] for its further pages.
 pub const REPORT: &str = "people.html";
 const DATABASE: &str = "library.db";
 /// Other files that a library's folder may hold.
@@ -153,7 +153,7 @@ impl Library {
     }
 
     /// Leaves a note in the library.
-    pub(crate) fn set_note(&self, name: &str, value: &str) -> Result<(), LibraryError> {
+    pub fn set_note(&self, name: &str, value: &str) -> Result<(), LibraryError> {
         self.db.execute(
             "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2 WHERE value <> ?2",
             [name, value],
@@ -242,7 +242,11 @@ pub(super) fn is_database(path: &Path) -> bool {
 /// Whether a folder holds anything that no library would hold. One that cannot be looked into may.
 fn holds_other_files(folder: &Path) -> bool {
     match fs::read_dir(folder) {
-        Ok(mut entries) => entries.any(|entry| !entry.is_ok_and(|entry| is_own(&entry.file_name()))),
+        Ok(mut entries) => {
+            let page = folder.join(REPORT);
+            let is_known = |path: &Path| path.file_name().is_some_and(is_own) || report::is_folder(&page, path);
+            entries.any(|entry| !entry.is_ok_and(|entry| is_known(&entry.path())))
+        }
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
 }

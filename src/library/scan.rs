@@ -20,7 +20,7 @@ use super::problems::{Problem, may_pass};
 use super::removals::{Gone, Missing};
 use super::roots::Root;
 use super::stamp::stamp;
-use super::{Library, LibraryError, moves, rows, tombstones};
+use super::{Library, LibraryError, moves, report, rows, tombstones};
 
 /// Extensions of the files that are photos.
 pub const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "jpe", "png", "webp", "heic", "heif"];
@@ -191,6 +191,7 @@ impl<'a> Scan<'a> {
     /// Whether a file is one of the library's own.
     fn is_own(&self, path: &Path) -> bool {
         path.parent() == Some(&self.own) && path.file_name().is_some_and(library::is_own)
+            || report::is_further(&self.own.join(library::REPORT), path)
     }
 
     fn blinded(&mut self, path: PathBuf, rejection: Rejection) -> Step {

@@ -13,5 +13,6 @@ mod moves;
 mod non_faces;
 mod parsers;
 mod persons;
+mod report;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod fleet;
 pub mod moody;
+pub mod people_page;
 pub mod spans;
 pub mod stack;
 

@@ -128,8 +128,12 @@ fn tell(r: &LibraryReceipt, out: &mut dyn Write) -> Result<(), CliError> {
     }
     let rows: Vec<String> = r.rows.iter().filter(|(_, n)| **n > 0).map(|(table, n)| format!("{table} {n}")).collect();
     writeln!(out, "  rows in library.db: {}", if rows.is_empty() { "none".to_owned() } else { rows.join(", ") })?;
-    for file in &r.files {
-        writeln!(out, "  {file} was written anew")?;
+    if let [page, further @ ..] = &r.files[..] {
+        let further = match further.len() as u64 {
+            0 => String::new(),
+            n => format!(", {} with it", count(n, "further page")),
+        };
+        writeln!(out, "  {page} was deleted{further}, and is written anew")?;
     }
     writeln!(out, "  index: kept in memory only, none on disk")?;
     if r.rewritten {

@@ -144,7 +144,7 @@ impl Args {
     }
 
     fn tell(&self, folder: &Path, round: &Round, outcome: &Outcome) -> Result<(), CliError> {
-        let page = report::write(&Library::read(folder)?, None)?;
+        let page = report::refresh(&Library::read(folder)?)?;
         print(|out| {
             if self.json {
                 (outcome.remarks() + &outcome.lists()).lines().for_each(say);

@@ -15,7 +15,6 @@ mod people;
 mod progress;
 mod remarks;
 mod report;
-mod report_page;
 mod roots;
 mod watch;
 
