@@ -33,8 +33,7 @@ pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Recognised {
     let spoken = Spoken::of(facts);
     let vectors: HashMap<FaceId, &FaceVector> =
         faces.iter().filter(|face| facts.places.contains_key(&face.id)).map(|face| (face.id, face)).collect();
-    // One face of a photo is at a place.
-    let mut found: HashMap<(ImageId, FaceId), (f32, FaceId, FacePlace)> = HashMap::new();
+    let mut pairs: Vec<Pair> = Vec::new();
     for face in faces.iter().filter(|face| !facts.places.contains_key(&face.id)) {
         let Some(place) = face.place else { continue };
         let alike = |known: &FaceId| {
@@ -43,40 +42,60 @@ pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Recognised {
             };
             known.image != face.image && cosine(&known.embedding, &face.embedding) >= LEAST_ALIKE
         };
-        // One that is gone has moved here, rather than one that is there was copied.
-        let best =
-            spoken.near(&place).filter(|known| facts.places[known].is_same(&place) && alike(known)).max_by(|a, b| {
-                let rank = |known: &FaceId| (!vectors.contains_key(known), facts.places[known].overlap(&place));
-                let (one, other) = (rank(a), rank(b));
-                one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)).then_with(|| b.cmp(a))
-            });
-        let Some(known) = best else { continue };
-        let overlap = facts.places[&known].overlap(&place);
-        let entry = found.entry((face.image, known)).or_insert((overlap, face.id, place));
-        if overlap > entry.0 {
-            *entry = (overlap, face.id, place);
+        let near = spoken.near(&place).filter(|known| facts.places[known].is_same(&place) && alike(known));
+        pairs.extend(near.map(|known| Pair {
+            is_gone: !vectors.contains_key(&known),
+            overlap: facts.places[&known].overlap(&place),
+            face: face.id,
+            image: face.image,
+            known,
+            place,
+        }));
+    }
+    // Faces that are gone have moved here, rather than that ones which are there were copied; the nearest first.
+    pairs.sort_by(|a, b| {
+        let nearest = b.is_gone.cmp(&a.is_gone).then(b.overlap.total_cmp(&a.overlap));
+        nearest.then((a.face, a.known).cmp(&(b.face, b.known)))
+    });
+    let (mut taken, mut moved): (BTreeSet<FaceId>, BTreeMap<FaceId, FaceId>) = Default::default();
+    // One face of a photo is at a place.
+    let mut seats: BTreeSet<(ImageId, FaceId)> = BTreeSet::new();
+    let mut carried: Vec<(FaceId, FaceId, FacePlace)> = Vec::new();
+    for is_move in [true, false] {
+        for pair in &pairs {
+            let is_open = !is_move || pair.is_gone && !moved.contains_key(&pair.known);
+            if !is_open || taken.contains(&pair.face) || !seats.insert((pair.image, pair.known)) {
+                continue;
+            }
+            taken.insert(pair.face);
+            carried.push((pair.face, pair.known, pair.place));
+            if is_move {
+                moved.insert(pair.known, pair.face);
+            }
         }
     }
-    let mut carried: Vec<(FaceId, FaceId, FacePlace)> =
-        found.into_iter().map(|((_, known), (_, face, place))| (face, known, place)).collect();
-    carried.sort_by_key(|(face, known, _)| (*face, *known));
-    carried.dedup_by_key(|(face, ..)| *face);
     let mut after = facts.clone();
-    let mut renamed: BTreeMap<FaceId, FaceId> = BTreeMap::new();
     for (face, known, place) in &carried {
-        // The first takes the place of the one that is gone; the others are its copies.
-        if !vectors.contains_key(known) && !renamed.contains_key(known) {
-            renamed.insert(*known, *face);
-        }
         for fact in spoken.carry(facts, *known, *face, *place) {
             if after.get(fact.key()).is_none() {
                 after.set(fact);
             }
         }
     }
-    let renamed: Vec<(FaceId, FaceId)> = renamed.into_iter().collect();
+    let renamed: Vec<(FaceId, FaceId)> = moved.into_iter().collect();
     after.rename(&renamed);
     Recognised { edits: facts.edits_to(&after), renamed }
+}
+
+/// A face at a place that somebody spoke of.
+struct Pair {
+    /// Whether the face that somebody spoke of is no more.
+    is_gone: bool,
+    overlap: f32,
+    face: FaceId,
+    image: ImageId,
+    known: FaceId,
+    place: FacePlace,
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
