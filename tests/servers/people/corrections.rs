@@ -261,7 +261,7 @@ async fn what_was_suggested_for_a_group_goes_with_it_but_for_faces_that_came_int
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn facts_of_faces_known_again_come_with_a_grouping_and_take_no_others_place() {
+async fn what_was_said_of_a_face_follows_it_to_another_id_with_a_grouping_and_in_the_history() {
     let (_, store) = store("mongo", "", "recognised").await;
     commit(&store, (0..4).map(|n| photo(n, 1)).collect()).await;
     let now = store.gallery(&gallery()).await.unwrap();
@@ -280,13 +280,17 @@ async fn facts_of_faces_known_again_come_with_a_grouping_and_take_no_others_plac
     let no_face = Correction::Face { faces: [one.id].into(), is_face: false };
     store.correct(&gallery(), &no_face, &author(1)).await.unwrap();
     let now = store.gallery(&gallery()).await.unwrap();
-    let known = |face| Fact::IsFace { face, is_face: true };
-    let recognised = vec![known(one.id), known(other.id)];
-    let made = Reconciled { recognised, ..Reconciled::default() };
+    // The face is gone, and another one is at its place: what was said of it is said of that one, also in the history.
+    let mut facts = now.facts.clone();
+    facts.rename(&[(one.id, other.id)]);
+    let (recognised, renamed) = (now.facts.edits_to(&facts), vec![(one.id, other.id)]);
+    let made = Reconciled { recognised, renamed, ..Reconciled::default() };
     store.save(&gallery(), now.generation, &made).await.unwrap();
     let after = store.gallery(&gallery()).await.unwrap();
-    assert_eq!(after.facts.are_faces, [(one.id, false), (other.id, true)].into());
+    assert_eq!(after.facts.are_faces, [(other.id, false)].into());
     assert!(after.generation > now.generation);
+    store.undo(&gallery(), None, &author(2)).await.unwrap();
+    assert!(store.gallery(&gallery()).await.unwrap().facts.are_faces.is_empty(), "it is taken back of that one");
 }
 
 #[tokio::test(flavor = "multi_thread")]
