@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 /// What is damaged.
-const COLUMNS: [(&str, &str); 31] = [
+const COLUMNS: [(&str, &str); 33] = [
     ("faces", "id"),
     ("faces", "bbox"),
     ("faces", "landmarks"),
