@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use mongodb::bson::{Document, doc};
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::face_place::FacePlace;
-use muster_actors::domain::fact::Fact;
 use muster_actors::domain::gallery::{GallerySnapshot, Group, GroupId, Partition, Reconciled};
 use muster_actors::people::correction::Details;
 use muster_actors::people::undo::UndoError;
