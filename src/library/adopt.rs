@@ -13,7 +13,7 @@ use muster_gallery::LIBRARY_GALLERY;
 use muster_gallery::corrected::Corrected;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{LibraryError, correct, grouping, groups, write};
+use super::{LibraryError, correct, grouping, groups, history, write};
 
 /// Faces of a library up to which grouping takes no longer than a person waits.
 const SMALL: u64 = 5_000;
@@ -58,6 +58,10 @@ pub fn adopt(db: &mut Connection, corrected: &Corrected, params: &Params) -> Res
         return Ok(Vec::new());
     }
     correct::write_moves(&whole, number, &Change { moved: moved.clone(), ..Change::default() }, &there)?;
+    if let Some(change) = corrected.change {
+        // Taking the correction back takes this back, too.
+        history::adopted(&whole, number, change, &moved)?;
+    }
     write::bump(&whole, number)?;
     whole.commit()?;
     Ok(moved)

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::library::{Library, REPORT};
 use super::write::bump;
-use super::{LibraryError, facts, groups, history, key, report, rows, write};
+use super::{LibraryError, facts, groups, history, key, report, rows, stage, write};
 
 /// What to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub fn forget(library: &mut Library, target: &Target, author: &Author) -> Result
     }
     bump(&whole, gallery)?;
     whole.commit()?;
+    // A model that is on its way may have looked at it already: it begins again.
+    stage::discard(library)?;
     receipt.files = report::remove_all(&library.folder().join(REPORT))?;
     receipt.rewritten = rewrite(library)?;
     receipt.bytes_after = library.bytes();
@@ -251,6 +253,9 @@ fn forget_group(
         let sql = "INSERT INTO forgotten_faces (bucket, key, image, bbox) SELECT i.bucket, i.key, i.id, f.bbox \
                    FROM faces f JOIN images i ON i.n = f.image WHERE f.id = ?1";
         receipt.tombstones += db.prepare_cached(sql)?.execute([face])? as u64;
+        // The note of what was written to the photo's sidecar names the person.
+        let noted = "image = (SELECT image FROM faces WHERE id = ?1)";
+        delete(db, receipt, "written_names", noted, face)?;
     }
     let sql = "SELECT count(DISTINCT f.image) FROM faces f JOIN members m ON m.face = f.id WHERE m.grp = ?1";
     receipt.images = db.query_row(sql, [group.0], |row| rows::unsigned(row, 0))?;

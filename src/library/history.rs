@@ -1,6 +1,6 @@
 //! The changes that people made, in their order: what is taken back, and what is told of them.
 
-use muster_actors::people::{Author, Change};
+use muster_actors::people::{Author, Change, Moved};
 use muster_gallery::history::Entry;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -38,6 +38,25 @@ pub(super) fn append(db: &Connection, gallery: i64, change: &Change) -> Result<u
         )?;
     }
     Ok(number)
+}
+
+/// Notes with a change where faces went that it had left in no group.
+pub(super) fn adopted(db: &Connection, gallery: i64, number: u64, moved: &[Moved]) -> Result<(), LibraryError> {
+    let Some(Kept { mut change, .. }) = find(db, gallery, Some(number))? else { return Ok(()) };
+    for one in moved {
+        match change.moved.iter_mut().find(|known| known.face == one.face) {
+            Some(known) => known.to = one.to,
+            None => change.moved.push(*one),
+        }
+    }
+    change.moved.retain(|moved| moved.from != moved.to);
+    change.moved.sort_by_key(|moved| moved.face);
+    let body = serde_json::to_string(&change).map_err(|error| LibraryError::Broken(error.to_string()))?;
+    db.execute(
+        "UPDATE changes SET body = ?3 WHERE gallery = ?1 AND number = ?2",
+        params![gallery, signed(number), body],
+    )?;
+    Ok(())
 }
 
 /// Notes that something was forgotten, and nothing of what.

@@ -86,6 +86,18 @@ pub fn open(library: &Library) -> Result<Library, LibraryError> {
     Ok(stage)
 }
 
+/// Deletes the stage of a library, where there is one: it holds faces that nobody waits for any more.
+///
+/// # Errors
+/// The folder cannot be deleted.
+pub fn discard(library: &Library) -> Result<(), LibraryError> {
+    let folder = folder(library);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LibraryError::io(&folder, &error)),
+        _ => Ok(()),
+    }
+}
+
 /// Photos of a library that are below none of some folders: with another model, they must be named, too.
 ///
 /// # Errors

@@ -217,6 +217,23 @@ fn forgetting_a_photo_takes_no_name_and_undoing_touches_nothing_else() {
 }
 
 #[test]
+fn a_face_that_is_not_somebody_comes_back_when_that_is_taken_back() {
+    let home = Home::new();
+    let (anna, faces) = home.faces_of("P001");
+    home.people(&["name", &anna, "Anna"]);
+    // A face that a computation added, which nobody confirmed.
+    let (cleo, others) = home.faces_of("P005");
+    home.people(&["confirm", &cleo, &others[0]]);
+    for (person, face) in [("Anna", faces.last().unwrap()), (&*cleo, others.last().unwrap())] {
+        let before = home.people(&["show", person])["faces"].as_array().unwrap().len();
+        home.people(&["not-person", person, face]);
+        assert_eq!(home.people(&["show", person])["faces"].as_array().unwrap().len(), before - 1);
+        home.people(&["undo"]);
+        assert_eq!(home.people(&["show", person])["faces"].as_array().unwrap().len(), before, "{person}");
+    }
+}
+
+#[test]
 fn a_merge_keeps_the_name_of_the_first_and_lists_read_well() {
     let home = Home::new();
     let (anna, _) = home.faces_of("P001");

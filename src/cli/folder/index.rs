@@ -96,6 +96,9 @@ impl Args {
                 Ok(round) => looked = Some(round),
                 Err(code) => return Ok(code),
             }
+        } else {
+            // What an earlier run left that was killed after the exchange, or that went back to the model before.
+            store.look(|library| stage::discard(library))?;
         }
         let runner = runner(&store);
         let mut changes = self.watch.then(|| Changes::watch(&self.paths, &folder)).transpose()?;
