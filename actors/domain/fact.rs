@@ -131,6 +131,15 @@ impl Fact {
         Self::PersonsApart { a: a.min(b), b: a.max(b) }
     }
 
+    /// The same fact with the smaller id of a pair first, as facts are kept: ids may have changed in a text.
+    pub fn normalised(self) -> Self {
+        match self {
+            Self::NotSame { a, b } => Self::not_same(a, b),
+            Self::PersonsApart { a, b } => Self::persons_apart(a, b),
+            other => other,
+        }
+    }
+
     /// What it is about.
     pub fn key(&self) -> FactKey {
         match *self {

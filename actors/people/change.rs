@@ -55,6 +55,19 @@ impl Change {
         self.edits.is_empty() && self.moved.is_empty()
     }
 
+    /// Reads a change from JSON. Pairs are brought into their order: ids may have changed in the text.
+    ///
+    /// # Errors
+    /// The text is no change.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        let mut change: Self = serde_json::from_str(text)?;
+        for edit in &mut change.edits {
+            edit.before = edit.before.take().map(Fact::normalised);
+            edit.after = edit.after.take().map(Fact::normalised);
+        }
+        Ok(change)
+    }
+
     /// It without what names a face or person that `is_forgotten`.
     pub fn without(&self, is_forgotten: impl Fn(&[u8; 16]) -> bool) -> Self {
         let names = |fact: &Fact| {

@@ -12,6 +12,11 @@ pub const LONGEST_NAME: usize = 200;
 /// Longest note, in characters.
 pub const LONGEST_NOTE: usize = 10_000;
 
+/// Whether a text can be the name of a person: not too long, and on one line.
+pub fn is_name(text: &str) -> bool {
+    text.chars().count() <= LONGEST_NAME && !text.chars().any(char::is_control)
+}
+
 /// A group, or a face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Member {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::face::FaceId;
 use crate::domain::fact::Fact;
 use crate::domain::gallery::GroupId;
-use crate::people::correction::{Answer, Details, LONGEST_NAME, LONGEST_NOTE};
+use crate::people::correction::{Answer, Details, LONGEST_NOTE, is_name};
 use crate::people::draft::Draft;
 use crate::people::{Author, Change, Correction, CorrectionError, Member, Scene};
 
@@ -89,7 +89,7 @@ fn part(draft: &Draft<'_>, group: GroupId, faces: &BTreeSet<FaceId>) -> Result<B
 /// A name as it is kept; none where it is taken away.
 fn name(text: &str) -> Result<Option<String>, CorrectionError> {
     let text = text.trim();
-    if text.chars().count() > LONGEST_NAME || text.chars().any(char::is_control) {
+    if !is_name(text) {
         return Err(CorrectionError::Name);
     }
     Ok(Some(text.to_owned()).filter(|name| !name.is_empty()))

@@ -138,8 +138,11 @@ impl Spoken {
     /// What was said of a face, said of another.
     fn carry(&self, facts: &Facts, known: FaceId, face: FaceId, place: FacePlace) -> Vec<Fact> {
         let mut carried = vec![Fact::Place { face, place }];
-        carried.extend(facts.person_of(known).map(|person| Fact::Confirmed { face, person }));
-        carried.extend(facts.are_faces.get(&known).map(|is_face| Fact::IsFace { face, is_face: *is_face }));
+        let person = facts.person_of(known);
+        carried.extend(person.map(|person| Fact::Confirmed { face, person }));
+        // Whoever is somebody is a face, whatever another model makes of it.
+        let is_face = facts.are_faces.get(&known).copied().or_else(|| person.map(|_| true));
+        carried.extend(is_face.map(|is_face| Fact::IsFace { face, is_face }));
         let persons = facts.not_persons.range((known, crate::domain::gallery::GroupId([0; 16]))..);
         let persons = persons.take_while(|(of, _)| *of == known).map(|(_, person)| *person);
         carried.extend(persons.map(|person| Fact::NotPerson { face, person }));

@@ -1,6 +1,8 @@
 //! Takes a change back.
 
+use crate::domain::face::FaceId;
 use crate::domain::fact::FactKey;
+use crate::domain::gallery::GroupId;
 use crate::people::draft::Draft;
 use crate::people::{Author, Change, Scene};
 
@@ -37,6 +39,13 @@ pub fn undo(scene: &Scene, change: &Change, number: u64, author: &Author) -> Res
         draft.facts.remove(key);
         edit.before.clone().into_iter().for_each(|fact| draft.facts.set(fact));
     }
+    for key in change.edits.iter().filter_map(crate::domain::facts::Edit::key) {
+        if let FactKey::Person(person) = key
+            && !draft.facts.persons.contains_key(&person)
+        {
+            leave_nothing(&mut draft, scene, change, person)?;
+        }
+    }
     for moved in &change.moved {
         let is_there = scene.places.contains_key(&moved.face);
         if is_there && draft.home(moved.face) == moved.to {
@@ -52,4 +61,25 @@ pub fn undo(scene: &Scene, change: &Change, number: u64, author: &Author) -> Res
     }
     draft.follow_facts();
     Ok(Change { undoes: Some(number), ..draft.finish("undone") })
+}
+
+/// A person's record goes: what came to it by itself, with other files of the same photos, goes with it. What somebody said
+/// of it later holds it.
+fn leave_nothing(draft: &mut Draft<'_>, scene: &Scene, change: &Change, person: GroupId) -> Result<(), UndoError> {
+    let spoken: Vec<_> = change.edits.iter().flat_map(|edit| edit.before.iter().chain(&edit.after)).collect();
+    let places: Vec<_> =
+        spoken.iter().flat_map(|fact| fact.faces()).filter_map(|face| scene.facts.places.get(&face)).collect();
+    let left: Vec<FaceId> =
+        draft.facts.confirmed.iter().filter(|(_, of)| **of == person).map(|(face, _)| *face).collect();
+    for face in left {
+        let place = draft.facts.places.get(&face);
+        if !place.is_some_and(|place| places.iter().any(|known| known.is_same(place))) {
+            return Err(UndoError::Overtaken(FactKey::Confirmed(face)));
+        }
+        draft.facts.confirmed.remove(&face);
+    }
+    if let Some((face, _)) = draft.facts.not_persons.iter().find(|(_, of)| *of == person) {
+        return Err(UndoError::Overtaken(FactKey::NotPerson(*face, person)));
+    }
+    Ok(())
 }

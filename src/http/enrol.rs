@@ -134,6 +134,6 @@ async fn newcomer(album: &dyn Album, who: Vec<Identified>, name: String) -> Resu
         }
     }
     let people = album.people().await?;
-    let same = people.iter().filter(|known| known.name.as_ref() == Some(&name)).map(|known| known.id).collect();
+    let same = people.iter().filter(|known| known.name.as_ref() == Some(&name)).map(|known| known.id).take(1).collect();
     Ok(Newcomer { name, same, others })
 }

@@ -260,6 +260,11 @@ fn forget_group(
     let sql = "SELECT count(DISTINCT f.image) FROM faces f JOIN members m ON m.face = f.id WHERE m.grp = ?1";
     receipt.images = db.query_row(sql, [group.0], |row| rows::unsigned(row, 0))?;
     forget_faces(db, &faces, receipt)?;
+    // The persons that turned out to be this one are forgotten with it.
+    for merged in face_ids(db, "SELECT a FROM facts WHERE kind = 'became' AND b = ?1", group.0)? {
+        delete(db, receipt, "facts", "a = ?1 OR b = ?1", merged)?;
+        receipt.forgotten.insert(merged);
+    }
     // The person's record, and what was said of its faces that went earlier, with their photos.
     for place in face_ids(db, "SELECT a FROM facts WHERE kind = 'confirmed' AND b = ?1", group.0)? {
         delete(db, receipt, "facts", "a = ?1 OR b = ?1", place)?;
@@ -301,6 +306,9 @@ fn sweep(
             // A person is kept while a face of it may come back: one that was deleted, and not forgotten.
             let waits = "SELECT EXISTS (SELECT 1 FROM facts WHERE kind = 'confirmed' AND b = ?1)";
             if !db.query_row(waits, [group.id.0], |row| row.get::<_, bool>(0))? {
+                for merged in face_ids(db, "SELECT a FROM facts WHERE kind = 'became' AND b = ?1", group.id.0)? {
+                    receipt.forgotten.insert(merged);
+                }
                 delete(db, receipt, "facts", "a = ?1 OR b = ?1", group.id.0)?;
                 receipt.forgotten.insert(group.id.0);
             }

@@ -83,7 +83,7 @@ pub(super) fn find(db: &Connection, gallery: i64, number: Option<u64>) -> Result
 
 fn body(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Change> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| rows::damaged(column, error))
+    Change::from_json(&text).map_err(|error| rows::damaged(column, error))
 }
 
 /// At most `limit` changes before a number, the last first.

@@ -76,7 +76,12 @@ pub(super) fn repoint(db: &Connection, moves: &[Move]) -> Result<usize, LibraryE
         ))?;
     }
     // A pair is written with its smaller id first.
-    db.execute_batch("UPDATE facts SET a = b, b = a WHERE kind = 'not_same' AND a > b")?;
+    db.execute_batch(
+        "UPDATE OR REPLACE facts SET a = b, b = a WHERE kind = 'not_same' AND a > b;
+         DELETE FROM facts WHERE kind = 'confirmed' AND a IN (SELECT new FROM moved) AND EXISTS (
+           SELECT 1 FROM facts o WHERE o.gallery = facts.gallery AND o.kind = 'confirmed' AND o.a = facts.a
+           AND o.b < facts.b);",
+    )?;
     let mut select = db.prepare("SELECT lower(hex(old)), lower(hex(new)) FROM moved")?;
     let ids = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     rewrite_texts(db, &ids)?;

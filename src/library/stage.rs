@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! library.db  (model A)  ── people, export, serve, corrections, until the end
-//! next/library.db  (model B) ◄── index; stopped or killed, the next run goes on
+//! .muster-next/library.db  (model B) ◄── index; stopped or killed, the next run goes on
 //!         └── exchange: images, faces, crops, groups of B; what people said stays and finds its faces by their places
 //! ```
 
@@ -13,16 +13,21 @@ use std::path::{Path, PathBuf};
 
 use muster_actors::domain::facts::Facts;
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GroupId, Reconciled};
+use muster_actors::domain::image::ImageState;
 use muster_actors::grouping::Params;
 use muster_gallery::LIBRARY_GALLERY;
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::Serialize;
 
+use super::overview::overview;
+use super::problems::may_pass;
 use super::write::{bump, gallery_number};
 use super::{Library, LibraryError, grouping, groups};
 
 /// The folder of the stage in a library's.
-pub(super) const FOLDER: &str = "next";
+pub(super) const FOLDER: &str = ".muster-next";
+/// The files of a stage.
+const FILES: [&str; 4] = ["library.db", "library.db-wal", "library.db-shm", "writer.lock"];
 /// How often the exchange is tried while somebody corrects.
 const ATTEMPTS: usize = 10;
 /// Columns of tables that are exchanged, without their own numbers.
@@ -92,10 +97,18 @@ pub fn open(library: &Library) -> Result<Library, LibraryError> {
 /// The folder cannot be deleted.
 pub fn discard(library: &Library) -> Result<(), LibraryError> {
     let folder = folder(library);
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LibraryError::io(&folder, &error)),
-        _ => Ok(()),
+    if !super::library::is_there(&folder) {
+        return Ok(());
     }
+    // Nothing but its own files, whatever else somebody put there.
+    for file in FILES.map(|name| folder.join(name)) {
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(LibraryError::io(&file, &error)),
+            _ => {}
+        }
+    }
+    let _ = fs::remove_dir(&folder);
+    Ok(())
 }
 
 /// Photos of a library that are below none of some folders: with another model, they must be named, too.
@@ -149,33 +162,47 @@ pub fn exchange(
     }
     library.db().execute_batch("DETACH DATABASE stage")?;
     let exchanged = result?;
-    fs::remove_dir_all(&folder).map_err(|error| LibraryError::io(&folder, &error))?;
+    discard(library)?;
     Ok(exchanged)
 }
 
 /// Whether the stage has the photos that the library knows, but for a few that were deleted.
 fn check(library: &Library) -> Result<(), LibraryError> {
     let sql = format!(
-        "SELECT bucket, key, EXISTS (SELECT 1 FROM stage.images s WHERE s.id = i.id) FROM images i \
-         WHERE gallery = {} AND bucket <> '{}' ORDER BY bucket, key",
+        "SELECT i.bucket, i.key, s.id IS NOT NULL, i.state, s.state, s.reason FROM images i \
+         LEFT JOIN stage.images s ON s.id = i.id WHERE i.gallery = {} AND i.bucket <> '{}' ORDER BY i.bucket, i.key",
         super::view::MINE,
         muster_gallery::ENROLLED
     );
     let mut select = library.db().prepare(&sql)?;
     let mut found = select.query([])?;
-    let (mut all, mut deleted, mut unread) = (0u64, Vec::new(), Vec::new());
+    let roots: Vec<PathBuf> = overview(library)?.roots.into_iter().map(|root| root.path).collect();
+    let mut deleted: BTreeMap<Option<&PathBuf>, (u64, Vec<PathBuf>)> = BTreeMap::new();
+    let mut missing: Vec<PathBuf> = Vec::new();
     while let Some(row) = found.next()? {
-        all += 1;
         let (bucket, key): (String, String) = (row.get(0)?, row.get(1)?);
-        if row.get::<_, bool>(2)? {
-            continue;
-        }
         let Ok(path) = library.places().path(&bucket, &key) else { continue };
-        if super::roots::is_gone(&path) { deleted.push(path) } else { unread.push(path) }
+        let below = deleted.entry(roots.iter().find(|root| path.starts_with(root))).or_default();
+        below.0 += 1;
+        if row.get::<_, bool>(2)? {
+            let was_read = super::rows::state(row, 3)? != ImageState::Rejected;
+            let is_rejected = super::rows::state(row, 4)? == ImageState::Rejected;
+            if was_read && is_rejected && super::rows::reject_reason(row, 5)?.is_none_or(may_pass) {
+                missing.push(path);
+            }
+        } else if super::roots::is_gone(&path) {
+            below.1.push(path);
+        } else {
+            missing.push(path);
+        }
     }
-    // As in an index: a few deleted photos are nothing to ask about.
-    let many = deleted.len() > 10 && deleted.len() as u64 * 10 > all || deleted.len() as u64 == all;
-    let missing: Vec<PathBuf> = if many { unread.into_iter().chain(deleted).collect() } else { unread };
+    // As in an index: below each root, a few deleted photos are nothing to ask about.
+    for (all, gone) in deleted.into_values() {
+        let count = gone.len() as u64;
+        if count == all || count > 10 && count * 10 > all {
+            missing.extend(gone);
+        }
+    }
     match missing.first() {
         Some(path) => Err(LibraryError::Unread { photos: missing.len() as u64, path: path.clone() }),
         None => Ok(()),

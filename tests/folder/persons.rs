@@ -362,7 +362,7 @@ fn another_model_keeps_everybody_however_often_it_is_killed_on_the_way() {
     assert_eq!(known(&home.people(&["list"])), known(&before));
     let exported: Value = serde_json::from_slice(&export(&home.library())).unwrap();
     assert!(exported["images"].as_array().unwrap().iter().all(|image| image["model"] == "open@2"));
-    assert!(!home.library().join("next").exists());
+    assert!(!home.library().join(".muster-next").exists());
     let odd = home.people(&["show", "Person P002"]);
     let paths: BTreeSet<_> = odd["faces"].as_array().unwrap().iter().map(|face| face["path"].to_string()).collect();
     assert!(paths.iter().any(|path| path.contains("P001")), "the correction holds: {paths:?}");

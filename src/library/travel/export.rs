@@ -125,6 +125,13 @@ fn write(photo: &Photo, names: &PhotoNames<'_>, place: &Place) -> Result<Outcome
             let copy = write_image(&image, &PhotoNames { formerly: &[], ..*names }).map_err(xmp)?;
             let relative: PathBuf = Path::new(&photo.shown).components().filter(is_name).collect();
             let to = folder.join(relative);
+            let is_photo = || Some(to.canonicalize().ok()? == photo.path.canonicalize().ok()?);
+            if is_photo() == Some(true) {
+                return Err("its copy would take its own place: name another folder for copies".to_owned());
+            }
+            if to.exists() {
+                return Err(format!("{} is there already, and is not overwritten", to.display()));
+            }
             fs::create_dir_all(to.parent().unwrap_or(folder)).map_err(io)?;
             replace(&to, copy.as_deref().unwrap_or(&image)).map_err(io)?;
             Ok(Outcome::Written)

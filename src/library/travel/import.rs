@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use muster_actors::domain::face::FaceId;
@@ -118,27 +119,62 @@ fn confirm(
         .filter(|person| person.name.as_deref() == Some(name.as_str()))
         .map(|person| person.id)
         .collect();
-    let mut fresh = Vec::new();
+    // Two persons of one name are two: a face is of the one in whose group it is.
+    let mut fresh: BTreeMap<Option<GroupId>, Vec<FaceId>> = BTreeMap::new();
     for face in faces {
+        let mut contradicted = |of: &str| {
+            let path = format!("face {}, {of}", muster_gallery::text::short(face));
+            imported.contradicted.push(WithoutFace { path, name: name.clone() });
+        };
+        let target = match &same[..] {
+            [] => None,
+            [one] => Some(*one),
+            several => {
+                let home = crate::pages::face(library.db(), face)?.and_then(|face| face.group);
+                match home.filter(|home| several.contains(home)) {
+                    Some(home) => Some(home),
+                    None => {
+                        contradicted("which may be any of several people of this name");
+                        continue;
+                    }
+                }
+            }
+        };
         match owner(library, face)? {
             Some((person, _)) if same.contains(&person) => imported.known += 1,
-            Some((_, Some(other))) => {
-                let path = format!("face {} of {other}", muster_gallery::text::short(face));
-                imported.contradicted.push(WithoutFace { path, name: name.clone() });
+            Some((_, Some(other))) => contradicted(&format!("which is {other}")),
+            _ if target.is_some_and(|target| is_refused(library, face, target).unwrap_or(true)) => {
+                contradicted("of which somebody said that it is not");
             }
-            _ => fresh.push(face),
+            _ => fresh.entry(target).or_default().push(face),
         }
     }
-    if fresh.is_empty() {
-        return Ok(());
+    for (target, faces) in fresh {
+        let count = faces.len() as u64;
+        let same = target.into_iter().collect();
+        let correction = Correction::Enrol { faces, name: name.clone(), same, others: Vec::new() };
+        match correct(library.db_mut(), &correction, author) {
+            Ok(corrected) => {
+                imported.changes.extend(corrected.change);
+                imported.faces += count;
+                *imported.people.entry(name.clone()).or_default() += count;
+            }
+            // A face went meanwhile, or a name cannot be one: the others are taken over.
+            Err(CorrectError::Correction(error)) => {
+                imported.failed.push(Failed { path: format!("the name {name}"), reason: error.to_string() });
+            }
+            Err(error) => return Err(error),
+        }
     }
-    let count = fresh.len() as u64;
-    let correction = Correction::Enrol { faces: fresh, name: name.clone(), same, others: Vec::new() };
-    let corrected = correct(library.db_mut(), &correction, author)?;
-    imported.changes.extend(corrected.change);
-    imported.faces += count;
-    *imported.people.entry(name).or_default() += count;
     Ok(())
+}
+
+/// Whether somebody said that a face is not this person's.
+fn is_refused(library: &Library, face: FaceId, person: GroupId) -> Result<bool, LibraryError> {
+    let mut select = library
+        .db()
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM facts WHERE kind = 'not_person' AND a = ?1 AND b = ?2)")?;
+    Ok(select.query_row([face.0, person.0], |row| row.get(0))?)
 }
 
 /// The person that a face was confirmed as, and its name.
@@ -159,23 +195,16 @@ fn found(
     let mut all = FoundNames::default();
     let mut fault = |path: &Path, reason: String| failed.push(Failed { path: path.display().to_string(), reason });
     for sidecar in [Photo::sidecar(&photo.path), photo.path.with_extension("xmp")] {
-        match fs::metadata(&sidecar) {
-            Ok(file) if file.len() > MAX_PACKET_BYTES as u64 => fault(&sidecar, "the file is too large".to_owned()),
-            Ok(_) => match fs::read(&sidecar)
-                .map_err(|e| e.to_string())
-                .and_then(|b| read_packet(&b).map_err(|e| e.to_string()))
-            {
-                Ok(names) => all = std::mem::take(&mut all).merge(names),
-                Err(reason) => fault(&sidecar, reason),
-            },
-            Err(_) => {}
+        match small(&sidecar).map(|bytes| bytes.map(|bytes| read_packet(&bytes).map_err(|error| error.to_string()))) {
+            Ok(None) => {}
+            Ok(Some(Ok(names))) => all = std::mem::take(&mut all).merge(names),
+            Ok(Some(Err(reason))) | Err(reason) => fault(&sidecar, reason),
         }
     }
     if let Some(folder) = photo.path.parent() {
         let ini = picasa.entry(folder.to_path_buf()).or_insert_with(|| {
             let file = folder.join(".picasa.ini");
-            let is_small = fs::metadata(&file).is_ok_and(|file| file.len() <= MAX_PACKET_BYTES as u64);
-            let bytes = if is_small { fs::read(&file).unwrap_or_default() } else { Vec::new() };
+            let bytes = small(&file).ok().flatten().unwrap_or_default();
             read_picasa_ini(&bytes).unwrap_or_else(|error| {
                 fault(&file, error.to_string());
                 BTreeMap::new()
@@ -192,5 +221,21 @@ fn found(
             fault(&photo.path, error.to_string());
             all
         }
+    }
+}
+
+/// The bytes of a regular file that is small enough; `None` where there is none.
+fn small(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    match fs::metadata(path) {
+        Ok(file) if !file.is_file() => Err("it is not a regular file".to_owned()),
+        Ok(file) if file.len() > MAX_PACKET_BYTES as u64 => Err("the file is too large".to_owned()),
+        Ok(_) => {
+            let mut bytes = Vec::new();
+            let file = fs::File::open(path).map_err(|error| error.to_string())?;
+            // It may grow while it is read.
+            file.take(MAX_PACKET_BYTES as u64).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+            Ok(Some(bytes))
+        }
+        Err(_) => Ok(None),
     }
 }

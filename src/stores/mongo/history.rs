@@ -37,7 +37,7 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, MongoError> {
 }
 
 fn body(document: &Document) -> Result<Change, MongoError> {
-    serde_json::from_str(text(document, "body")?).map_err(|error| MongoError::Document(error.to_string()))
+    Change::from_json(text(document, "body")?).map_err(|error| MongoError::Document(error.to_string()))
 }
 
 fn maybe(document: &Document, key: &str) -> Result<Option<u64>, MongoError> {
