@@ -249,6 +249,32 @@ fn a_change_is_taken_back_by_itself_or_not_at_all() {
     assert_eq!(now.previous.groups.len(), 3);
 }
 
+#[test]
+fn a_change_follows_faces_whose_ids_change_their_order() {
+    let mut now = gallery();
+    let change = say(&mut now, &Correction::NotSame { a: f(1), b: f(4) }, 1).expect("two people");
+    let text = serde_json::to_string(&change).expect("plain data");
+    let ids = [(f(1).to_string(), f(200).to_string())].into();
+    let text = super::change::with_ids(&text, &ids).expect("the face is named");
+    now.facts.rename(&[(f(1), f(200))]);
+    now.faces.push(face(200));
+    let followed = Change::from_json(&text).expect("a change");
+    assert_eq!(now.facts.not_same, [(f(4), f(200))].into());
+    take_back(&mut now, &followed, 2).expect("nothing builds on it");
+    assert!(now.facts.not_same.is_empty());
+}
+
+#[test]
+fn what_made_a_person_is_not_taken_back_under_what_was_said_of_it_later() {
+    let mut now = gallery();
+    let named = say(&mut now, &Correction::name(g(101), "Ada"), 1).expect("a name");
+    let moved = say(&mut now, &Correction::Move { group: g(101), faces: faces(&[10]) }, 2).expect("a move");
+    assert!(matches!(take_back(&mut now, &named, 3), Err(UndoError::Overtaken(_))));
+    take_back(&mut now, &moved, 4).expect("the last");
+    take_back(&mut now, &named, 5).expect("the first");
+    assert!(now.facts.persons.is_empty() && now.facts.confirmed.is_empty());
+}
+
 /// SplitMix64.
 struct Dice(u64);
 

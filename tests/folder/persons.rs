@@ -417,6 +417,45 @@ fn names_travel_to_sidecars_and_back_and_whole_libraries_to_others() {
 }
 
 #[test]
+fn what_comes_from_elsewhere_takes_nothing_away_that_was_said_here() {
+    let home = Home::new();
+    home.name_all();
+    // Two people of one name stay two, whatever a sidecar says.
+    home.people(&["name", "Person P002", "Person P001"]);
+    run(muster().args(["export", "--xmp", "--library"]).arg(home.library()), 0);
+    let before = home.people(&["list"]);
+    run(muster().args(["import", "--xmp", "--library"]).arg(home.library()), 0);
+    assert_eq!(home.people(&["list"]), before);
+    // A library's own backup changes nothing; a later word here counts over it.
+    let backup = home.folder.path().join("backup.json");
+    run(muster().args(["export", "--json", "--output"]).arg(&backup).arg("--library").arg(home.library()), 0);
+    let import = |file: &Path, code| {
+        let output = run(muster().args(["import", "--json"]).arg(file).arg("--library").arg(home.library()), code);
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default()
+    };
+    assert_eq!((count(&import(&backup, 0), "facts"), home.people(&["list"])), (0, before));
+    let (_, faces) = home.faces_of("P003");
+    home.people(&["not-person", "Person P003", &faces[0]]);
+    assert!(count(&import(&backup, 0), "contradicted") > 0);
+    let left = home.people(&["show", "Person P003"])["faces"].as_array().unwrap().len();
+    assert_eq!(left, faces.len() - 1);
+    // A hostile file is refused whole, and the library goes on.
+    let face = &faces[0];
+    let hostile = home.folder.path().join("hostile.json");
+    for fact in [
+        format!(
+            r#"{{"fact":"place","face":"{face}","place":{{"width":1,"height":1,"box":{{"x":1e39,"y":0,"width":1,"height":1}}}}}}"#
+        ),
+        format!(r#"{{"fact":"person","id":"{face}","person":{{"name":"A\nB","made_ms":1,"made_by":""}}}}"#),
+    ] {
+        std::fs::write(&hostile, format!(r#"{{"facts":[{fact}]}}"#)).unwrap();
+        let output = muster().arg("import").arg(&hostile).arg("--library").arg(home.library()).output().unwrap();
+        assert!(!output.status.success(), "{fact}");
+        assert!(home.people(&["list"]).is_array());
+    }
+}
+
+#[test]
 fn people_are_named_while_an_index_watches_and_a_second_index_groups_nothing() {
     let home = Home::new();
     let mut watching = muster()

@@ -129,11 +129,15 @@ fn write(photo: &Photo, names: &PhotoNames<'_>, place: &Place) -> Result<Outcome
             if is_photo() == Some(true) {
                 return Err("its copy would take its own place: name another folder for copies".to_owned());
             }
+            let bytes = copy.as_deref().unwrap_or(&image);
+            if fs::read(&to).is_ok_and(|there| there == bytes) {
+                return Ok(Outcome::Unchanged);
+            }
             if to.exists() {
                 return Err(format!("{} is there already, and is not overwritten", to.display()));
             }
             fs::create_dir_all(to.parent().unwrap_or(folder)).map_err(io)?;
-            replace(&to, copy.as_deref().unwrap_or(&image)).map_err(io)?;
+            replace(&to, bytes).map_err(io)?;
             Ok(Outcome::Written)
         }
         Place::Originals => {
