@@ -1,7 +1,9 @@
 //! Takes a change back.
 
+use std::collections::HashSet;
+
 use crate::domain::face::FaceId;
-use crate::domain::fact::FactKey;
+use crate::domain::fact::{Fact, FactKey};
 use crate::domain::gallery::GroupId;
 use crate::people::draft::Draft;
 use crate::people::{Author, Change, Scene};
@@ -52,8 +54,16 @@ pub fn undo(scene: &Scene, change: &Change, number: u64, author: &Author) -> Res
             draft.put(moved.face, moved.from);
         }
     }
-    // What is no face by what is left is in no group.
-    for face in scene.places.keys() {
+    // What is no face by what is left is in no group; but what was in one when somebody confirmed it stays there.
+    let confirmed: HashSet<FaceId> = change
+        .edits
+        .iter()
+        .filter_map(|edit| match edit.after {
+            Some(Fact::Confirmed { face, .. }) => Some(face),
+            _ => None,
+        })
+        .collect();
+    for face in scene.places.keys().filter(|face| !confirmed.contains(face)) {
         let said = draft.facts.are_faces.get(face).copied();
         if !said.unwrap_or(!scene.doubted.contains(face)) {
             draft.put(*face, None);
