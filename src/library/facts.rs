@@ -29,10 +29,13 @@ pub(super) fn all(db: &Connection, gallery: i64) -> Result<Facts, LibraryError> 
 /// The facts that name one of some faces or persons.
 pub(super) fn about(db: &Connection, gallery: i64, ids: &BTreeSet<[u8; 16]>) -> Result<Facts, LibraryError> {
     let mut facts = Facts::default();
-    // The last condition is that of the index.
-    let mut first = db.prepare_cached(&format!("SELECT {COLUMNS} FROM facts WHERE gallery = ?1 AND a = ?2"))?;
-    let mut second =
-        db.prepare_cached(&format!("SELECT {COLUMNS} FROM facts WHERE gallery = ?1 AND b = ?2 AND length(b) = 16"))?;
+    // SQLite would look through the gallery by the key: it does not know that few facts name one id. The last condition
+    // is that of the index.
+    let mut first =
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM facts INDEXED BY facts_of_a WHERE gallery = ?1 AND a = ?2"))?;
+    let mut second = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM facts INDEXED BY facts_of_b WHERE gallery = ?1 AND b = ?2 AND length(b) = 16"
+    ))?;
     for id in ids {
         for select in [&mut first, &mut second] {
             for found in select.query_map(params![gallery, id], fact)? {

@@ -299,13 +299,13 @@ impl World {
                 }
                 let owner = said.owner.clone();
                 let open = said.open.clone();
-                let differ = |a: &Spot, b: &Spot| owner.get(a).is_none() || owner.get(a) != owner.get(b);
+                let differ = |a: &Spot, b: &Spot| !owner.contains_key(a) || owner.get(a) != owner.get(b);
                 said.two.retain(|(a, b)| !open.contains(a) && !open.contains(b) && differ(a, b));
             }
             Correction::Move { .. } | Correction::Split { .. } => {
                 let owner = said.owner.clone();
                 let open = said.open.clone();
-                let differ = |a: &Spot, b: &Spot| owner.get(a).is_none() || owner.get(a) != owner.get(b);
+                let differ = |a: &Spot, b: &Spot| !owner.contains_key(a) || owner.get(a) != owner.get(b);
                 said.two.retain(|(a, b)| !open.contains(a) && !open.contains(b) && differ(a, b));
             }
             Correction::NotSame { a, b } => {
@@ -313,7 +313,7 @@ impl World {
                 if a != b
                     && !said.open.contains(&a)
                     && !said.open.contains(&b)
-                    && (said.owner.get(&a).is_none() || said.owner.get(&a) != said.owner.get(&b))
+                    && (!said.owner.contains_key(&a) || said.owner.get(&a) != said.owner.get(&b))
                 {
                     said.two.insert((a.clone().min(b.clone()), a.max(b)));
                 }

@@ -20,12 +20,13 @@ pub(super) struct Kept {
 /// Appends a change; returns its number.
 pub(super) fn append(db: &Connection, gallery: i64, change: &Change) -> Result<u64, LibraryError> {
     let body = serde_json::to_string(change).map_err(|error| LibraryError::Broken(error.to_string()))?;
-    let number = db.query_row(
-        "INSERT INTO changes (gallery, number, said, by, at_ms, body) SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, \
-         ?5 FROM changes WHERE gallery = ?1 RETURNING number",
-        params![gallery, change.said, change.author.by, signed(change.author.at_ms), body],
-        |row| rows::unsigned(row, 0),
-    )?;
+    // By itself: SQLite finds a largest number in the key where nothing else is asked with it.
+    let last: Option<i64> = db
+        .prepare_cached("SELECT max(number) FROM changes WHERE gallery = ?1")?
+        .query_row([gallery], |row| row.get(0))?;
+    let number = last.unwrap_or(0).unsigned_abs() + 1;
+    db.prepare_cached("INSERT INTO changes (gallery, number, said, by, at_ms, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![gallery, signed(number), change.said, change.author.by, signed(change.author.at_ms), body])?;
     if let Some(undone) = change.undoes {
         db.execute(
             "UPDATE changes SET undone_by = ?3 WHERE gallery = ?1 AND number = ?2",

@@ -77,6 +77,7 @@ CREATE INDEX facts_of_b ON facts (gallery, b) WHERE length(b) = 16;
 CREATE TABLE changes (
   gallery INTEGER NOT NULL REFERENCES galleries, number INTEGER NOT NULL, said TEXT NOT NULL, by TEXT NOT NULL,
   at_ms INTEGER NOT NULL, body TEXT NOT NULL, undone_by INTEGER, PRIMARY KEY (gallery, number)) WITHOUT ROWID;
+CREATE INDEX changes_undone ON changes (gallery, undone_by) WHERE undone_by IS NOT NULL;
 CREATE TABLE written_names (image INTEGER PRIMARY KEY REFERENCES images ON DELETE CASCADE, regions TEXT NOT NULL);
 ",
 ];

@@ -101,7 +101,7 @@ pub fn import(library: &mut Library, author: &Author) -> Result<Imported, Correc
         }
     }
     for (name, faces) in named {
-        confirm(library, &mut imported, name, faces, author)?;
+        confirm(library, &mut imported, &name, faces, author)?;
     }
     Ok(imported)
 }
@@ -110,13 +110,13 @@ pub fn import(library: &mut Library, author: &Author) -> Result<Imported, Correc
 fn confirm(
     library: &mut Library,
     imported: &mut Imported,
-    name: String,
+    name: &str,
     faces: BTreeSet<FaceId>,
     author: &Author,
 ) -> Result<(), CorrectError> {
     let same: Vec<GroupId> = view::people(library.db())?
         .into_iter()
-        .filter(|person| person.name.as_deref() == Some(name.as_str()))
+        .filter(|person| person.name.as_deref() == Some(name))
         .map(|person| person.id)
         .collect();
     // Two persons of one name are two: a face is of the one in whose group it is.
@@ -124,7 +124,7 @@ fn confirm(
     for face in faces {
         let mut contradicted = |of: &str| {
             let path = format!("face {}, {of}", muster_gallery::text::short(face));
-            imported.contradicted.push(WithoutFace { path, name: name.clone() });
+            imported.contradicted.push(WithoutFace { path, name: name.to_owned() });
         };
         let target = match &same[..] {
             [] => None,
@@ -152,12 +152,12 @@ fn confirm(
     for (target, faces) in fresh {
         let count = faces.len() as u64;
         let same = target.into_iter().collect();
-        let correction = Correction::Enrol { faces, name: name.clone(), same, others: Vec::new() };
+        let correction = Correction::Enrol { faces, name: name.to_owned(), same, others: Vec::new() };
         match correct(library.db_mut(), &correction, author) {
             Ok(corrected) => {
                 imported.changes.extend(corrected.change);
                 imported.faces += count;
-                *imported.people.entry(name.clone()).or_default() += count;
+                *imported.people.entry(name.to_owned()).or_default() += count;
             }
             // A face went meanwhile, or a name cannot be one: the others are taken over.
             Err(CorrectError::Correction(error)) => {
