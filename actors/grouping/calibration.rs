@@ -14,6 +14,7 @@ use std::thread::ScopedJoinHandle;
 use crate::domain::gallery::FaceVector;
 use crate::domain::image::digest;
 use crate::grouping::dot::{dot, dots};
+use crate::grouping::heap_size;
 use crate::grouping::normal::largest;
 use crate::grouping::params::Params;
 use crate::grouping::ranks::{Weighted, moments, ranks, total};
@@ -70,6 +71,11 @@ pub struct Calibration {
 }
 
 impl Calibration {
+    /// Bytes that it holds on the heap.
+    pub(crate) fn heap_size(&self) -> usize {
+        self.whitening.heap_size() + heap_size::vec(&self.cohort) + heap_size::vec(&self.weights)
+    }
+
     /// Learns from faces, all vectors of `dimensions`. The order of the faces does not matter.
     pub fn learn(params: &Params, dimensions: usize, faces: &[FaceVector]) -> Self {
         let mut sorted: Vec<&FaceVector> = faces.iter().filter(|face| is_usable(face, dimensions)).collect();

@@ -16,6 +16,7 @@ use crate::grouping::calibration::Calibration;
 use crate::grouping::constraints::Constraints;
 use crate::grouping::evidence::needed;
 use crate::grouping::graph::{Graph, Inserted};
+use crate::grouping::heap_size;
 use crate::grouping::linkage::{Item, agglomerate};
 use crate::grouping::moments::Moments;
 use crate::grouping::params::Params;
@@ -74,6 +75,14 @@ impl Clustering {
     /// an empty clustering. To measure with; 200,000 unless told.
     pub fn search_in_cells_from(&mut self, faces: usize) {
         self.graph.set_many(faces);
+    }
+
+    /// Bytes that it holds on the heap.
+    pub(crate) fn heap_size(&self) -> usize {
+        let Self { graph, constraints, moments, cluster, members, claims, place, params: _ } = self;
+        let of_slots = heap_size::vec(cluster) + heap_size::vec(place);
+        let tables = heap_size::map_of_vecs(members) + heap_size::map(claims);
+        graph.heap_size() + constraints.heap_size() + moments.heap_size() + of_slots + tables
     }
 
     /// The graph.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::domain::face::FaceId;
 use crate::domain::facts::Facts;
 use crate::domain::gallery::{FaceVector, GroupId, Partition};
+use crate::grouping::heap_size;
 
 /// Facts over the faces that there are, without contradictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +22,13 @@ pub(crate) struct Constraints {
 }
 
 impl Constraints {
+    /// Bytes that they hold on the heap.
+    pub(crate) fn heap_size(&self) -> usize {
+        let Self { units, persons, apart, unit_of, strangers } = self;
+        let tables = heap_size::map(unit_of) + heap_size::set(strangers);
+        heap_size::vecs(units) + heap_size::vec(persons) + heap_size::tree(apart) + tables
+    }
+
     /// Over the faces that there are. A person none of whose confirmed faces is there holds the faces that its group
     /// had: a name is not lost with a photo.
     pub(crate) fn new(facts: &Facts, faces: &[FaceVector], previous: &Partition) -> Self {

@@ -15,6 +15,7 @@ use crate::domain::gallery::FaceVector;
 use crate::domain::image::ImageId;
 use crate::grouping::calibration::Calibration;
 use crate::grouping::dot::dot;
+use crate::grouping::heap_size;
 use crate::grouping::touched::Touched;
 use crate::ports::index::{Index, IndexError, IndexFactory};
 
@@ -137,6 +138,15 @@ impl Graph {
     /// Length of a vector.
     pub(crate) fn dimensions(&self) -> usize {
         self.dimensions
+    }
+
+    /// Bytes that it holds on the heap, those of the index included.
+    pub(crate) fn heap_size(&self) -> usize {
+        let Self { calibration, nodes, vectors, near, held, slots, photos, index, at, position, free, .. } = self;
+        let of_slots = heap_size::vec(nodes) + heap_size::vec(vectors) + heap_size::vecs(near) + heap_size::vecs(held);
+        let tables = heap_size::map(slots) + heap_size::map_of_vecs(photos);
+        let places = heap_size::vec(at) + heap_size::vec(position) + heap_size::vec(free);
+        calibration.heap_size() + of_slots + tables + index.bytes() + places
     }
 
     /// The face in a slot.

@@ -25,22 +25,34 @@ const SMALL: usize = 5000;
 pub struct Kept {
     params: Params,
     factory: Arc<dyn IndexFactory>,
-    /// Numbers in all vectors that are kept.
-    floats: usize,
+    /// Bytes of memory that all of them may hold together.
+    limit: usize,
     /// Faces up to which a gallery is grouped anew each time.
     small: usize,
     /// Least recently used first.
-    galleries: Mutex<Vec<(GalleryId, Clustering)>>,
+    galleries: Mutex<Vec<KeptGallery>>,
+}
+
+/// A gallery that was grouped.
+struct KeptGallery {
+    id: GalleryId,
+    clustering: Clustering,
+    bytes: usize,
 }
 
 impl Kept {
-    /// Keeps galleries with up to `floats` numbers in all their vectors together.
-    pub fn new(params: Params, factory: Arc<dyn IndexFactory>, floats: usize) -> Self {
-        Self { params, factory, floats, small: SMALL, galleries: Mutex::default() }
+    /// Keeps galleries that hold up to `limit` bytes of memory together.
+    pub fn new(params: Params, factory: Arc<dyn IndexFactory>, limit: usize) -> Self {
+        Self { params, factory, limit, small: SMALL, galleries: Mutex::default() }
     }
 
-    fn galleries(&self) -> MutexGuard<'_, Vec<(GalleryId, Clustering)>> {
+    fn galleries(&self) -> MutexGuard<'_, Vec<KeptGallery>> {
         self.galleries.lock()
+    }
+
+    /// Bytes of memory that the galleries hold now.
+    pub fn bytes(&self) -> usize {
+        self.galleries().iter().map(|kept| kept.bytes).sum()
     }
 
     /// Groups a gallery. Blocking.
@@ -85,21 +97,23 @@ impl Kept {
 
     fn take(&self, gallery: &GalleryId) -> Option<Clustering> {
         let mut galleries = self.galleries();
-        let place = galleries.iter().position(|(kept, _)| kept == gallery)?;
-        Some(galleries.remove(place).1)
+        let place = galleries.iter().position(|kept| kept.id == *gallery)?;
+        Some(galleries.remove(place).clustering)
     }
 
-    fn keep(&self, gallery: GalleryId, clustering: Clustering) {
-        let size = |clustering: &Clustering| clustering.graph().slots() * clustering.graph().dimensions();
+    /// Keeps a gallery, and lets go of those that were used longest ago until all fit.
+    fn keep(&self, id: GalleryId, clustering: Clustering) {
+        let bytes = clustering.heap_size();
         let mut galleries = self.galleries();
-        galleries.push((gallery, clustering));
-        let mut floats: usize = galleries.iter().map(|(_, kept)| size(kept)).sum();
-        while floats > self.floats
-            && let Some((_, oldest)) = galleries.first()
-        {
-            floats -= size(oldest);
-            galleries.remove(0);
-        }
+        galleries.push(KeptGallery { id, clustering, bytes });
+        let mut all: usize = galleries.iter().map(|kept| kept.bytes).sum();
+        let oldest = galleries.iter().take_while(|kept| {
+            let is_too_much = all > self.limit;
+            all -= if is_too_much { kept.bytes } else { 0 };
+            is_too_much
+        });
+        let count = oldest.count();
+        galleries.drain(..count);
     }
 }
 
@@ -111,13 +125,13 @@ mod tests {
     use crate::grouping::scan::ScanFactory;
     use crate::grouping::tests::{Rng, gallery, run, said};
 
-    fn kept(floats: usize) -> Kept {
-        Kept { small: 0, ..Kept::new(Params::default(), Arc::new(ScanFactory), floats) }
+    fn kept(limit: usize) -> Kept {
+        Kept { small: 0, ..Kept::new(Params::default(), Arc::new(ScanFactory), limit) }
     }
 
     /// The calibration that is kept with the gallery.
     fn calibration(kept: &Kept) -> Calibration {
-        kept.galleries().last().expect("it was grouped").1.graph().calibration().clone()
+        kept.galleries().last().expect("it was grouped").clustering.graph().calibration().clone()
     }
 
     /// What a clustering from nothing says under a calibration.
@@ -202,12 +216,18 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_allowed_and_the_oldest_goes_first() {
         let faces = gallery(1, 20);
-        let kept = kept(faces.len() * 48 * 2);
-        for name in ["a", "b", "a", "c"] {
+        let group = |kept: &Kept, name: &str| {
             let snapshot = GallerySnapshot { faces: faces.clone(), ..GallerySnapshot::default() };
             kept.reconcile(&GalleryId(name.to_owned()), snapshot).expect("equal dimensions");
+        };
+        let one = kept(usize::MAX);
+        group(&one, "a");
+        let kept = kept(one.bytes() * 2);
+        for name in ["a", "b", "a", "c"] {
+            group(&kept, name);
+            assert!(kept.bytes() <= one.bytes() * 2, "{} bytes", kept.bytes());
         }
-        let names: Vec<_> = kept.galleries().iter().map(|(name, _)| name.0.clone()).collect();
+        let names: Vec<_> = kept.galleries().iter().map(|kept| kept.id.0.clone()).collect();
         assert_eq!(names, ["a", "c"]);
     }
 }

@@ -8,6 +8,7 @@ pub mod dot;
 pub(crate) mod evidence;
 pub mod explain;
 pub mod graph;
+mod heap_size;
 pub mod identification;
 pub(crate) mod identity;
 pub(crate) mod kept;

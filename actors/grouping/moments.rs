@@ -15,6 +15,7 @@ use crate::domain::face::FaceId;
 use crate::domain::image::ImageId;
 use crate::grouping::constraints::Constraints;
 use crate::grouping::graph::Graph;
+use crate::grouping::heap_size;
 use crate::grouping::moment_units::{MomentUnit, joined};
 use crate::grouping::params::Params;
 
@@ -56,6 +57,16 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
+    /// Bytes that they hold on the heap.
+    pub(crate) fn heap_size(&self) -> usize {
+        let Self { photos, timeline, series, matches, units } = self;
+        let mut bytes = heap_size::map(photos) + heap_size::tree(timeline) + heap_size::tree(series);
+        bytes += heap_size::map_of_vecs(matches) + heap_size::map(units);
+        // Each unit is under all of its faces.
+        let of_face = |unit: &Arc<MomentUnit>| size_of::<MomentUnit>() + heap_size::vec(&unit.faces);
+        bytes + units.values().map(|unit| of_face(unit) / unit.faces.len().max(1)).sum::<usize>()
+    }
+
     /// The faces that are one person with this one in one moment, itself included; none where there are none.
     pub(crate) fn faces(&self, face: FaceId) -> &[FaceId] {
         self.unit(face).map_or(&[], |unit| unit.faces.as_slice())

@@ -1,6 +1,7 @@
 //! An index that compares with every vector: exact, without a library; right for small galleries and for tests.
 
 use crate::grouping::dot::dot;
+use crate::grouping::heap_size;
 use crate::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 
 /// Compares each query with every vector.
@@ -22,6 +23,10 @@ impl ScanIndex {
 impl Index for ScanIndex {
     fn len(&self) -> usize {
         self.vectors.len() / self.dimensions
+    }
+
+    fn bytes(&self) -> usize {
+        heap_size::vec(&self.vectors)
     }
 
     fn add(&mut self, vectors: &[f32]) -> Result<(), IndexError> {

@@ -1,5 +1,7 @@
 //! Centring and whitening of vectors by the mean and covariance of a cohort.
 
+use crate::grouping::heap_size;
+
 /// Vectors of the cohort that a mean of nought counts as.
 const MEAN_PRIOR: f64 = 300.0;
 /// Vectors of the cohort, per dimension, that a covariance without direction counts as: with 128 dimensions a cohort of
@@ -16,6 +18,11 @@ pub(crate) struct Whitening {
 }
 
 impl Whitening {
+    /// Bytes that it holds on the heap.
+    pub(crate) fn heap_size(&self) -> usize {
+        heap_size::vec(&self.mean) + heap_size::vec(&self.inverse)
+    }
+
     /// Learns from unit vectors, flattened row-major, and how much each counts.
     pub(crate) fn learn(dimensions: usize, cohort: &[f32], weights: &[f32]) -> Self {
         let n: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();

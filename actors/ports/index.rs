@@ -42,6 +42,8 @@ pub trait Index: Send {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Bytes of memory that it holds.
+    fn bytes(&self) -> usize;
     /// Appends vectors, flattened row-major.
     fn add(&mut self, vectors: &[f32]) -> Result<(), IndexError>;
     /// The `k` nearest of each query (flattened row-major), by descending similarity, ties by position.

@@ -29,6 +29,9 @@ pub struct Fleet {
     pub gallery: String,
     /// Minutes that a worker waits for a dependency that is down before it leaves.
     pub outage_minutes: u64,
+    /// Megabytes of memory for the galleries that a grouping worker keeps to group them quickly again; 0 takes a quarter
+    /// of what its control group allows.
+    pub kept_megabytes: u64,
     /// Address of all services instead of Amazon's own, for tests.
     pub endpoint: String,
 }
@@ -259,6 +262,7 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
     range("fleet.credits", fleet.credits as f64, 1.0, 100_000.0);
     range("fleet.downloads", fleet.downloads as f64, 1.0, 1024.0);
     range("fleet.outage_minutes", fleet.outage_minutes as f64, 1.0, 600.0);
+    range("fleet.kept_megabytes", fleet.kept_megabytes as f64, 0.0, f64::from(1 << 20));
     range("queues.visibility_seconds", queues.visibility_seconds as f64, 1.0, 43_200.0);
     range("queues.request_visibility_seconds", queues.request_visibility_seconds as f64, 1.0, 43_200.0);
     range("queues.lease_hours", queues.lease_hours as f64, 1.0, 11.9);

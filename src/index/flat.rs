@@ -33,6 +33,8 @@ pub struct FlatIndex {
     native: Native,
     dimensions: usize,
     len: usize,
+    /// Vectors that FAISS has room for: its `std::vector` doubles when it is full (libstdc++, `_M_check_len`).
+    capacity: usize,
 }
 
 impl FlatIndex {
@@ -43,7 +45,7 @@ impl FlatIndex {
         }
         prefer_blas();
         let native = Native::new_ip(dimensions as u32).map_err(failed)?;
-        Ok(Self { native, dimensions, len: 0 })
+        Ok(Self { native, dimensions, len: 0, capacity: 0 })
     }
 
     fn rows(&self, vectors: &[f32]) -> Result<usize, IndexError> {
@@ -72,10 +74,17 @@ impl Index for FlatIndex {
         self.len
     }
 
+    fn bytes(&self) -> usize {
+        self.capacity * self.dimensions * size_of::<f32>()
+    }
+
     fn add(&mut self, vectors: &[f32]) -> Result<(), IndexError> {
         let rows = self.rows(vectors)?;
         if rows > 0 {
             self.native.add(vectors).map_err(failed)?;
+            if self.len + rows > self.capacity {
+                self.capacity = self.len + rows.max(self.len);
+            }
             self.len += rows;
         }
         Ok(())

@@ -36,6 +36,10 @@ impl Index for Exhaustive {
         self.vectors.len() / self.dimensions
     }
 
+    fn bytes(&self) -> usize {
+        self.vectors.capacity() * size_of::<f32>()
+    }
+
     fn add(&mut self, vectors: &[f32]) -> Result<(), IndexError> {
         self.vectors.extend_from_slice(vectors);
         Ok(())

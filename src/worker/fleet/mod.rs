@@ -6,6 +6,7 @@ mod ends;
 mod erase;
 mod error;
 mod forget;
+mod memory;
 mod models;
 mod processes;
 mod published;

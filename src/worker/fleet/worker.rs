@@ -18,7 +18,7 @@ use muster_actors::ports::objects::Objects;
 use muster_actors::{Running, start, start_grouping};
 
 use super::ends::{Ends, announcer};
-use super::{Depth, FleetError};
+use super::{Depth, FleetError, memory};
 use muster_aws::requests::Counted;
 use muster_aws::s3::S3Objects;
 use muster_aws::sqs::{SqsQueue, Urls};
@@ -29,8 +29,6 @@ use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
 use muster_stores::redis::{Cache, CachedAnalyses, CachedObjects};
 
-/// Numbers in the vectors of galleries that stay in memory: 2 GiB of them.
-const KEPT: usize = 1 << 29;
 /// Bytes of a bulk of results.
 const BULK_BYTES: usize = 16 << 20;
 /// Bulks on their way at once: the next does not wait for the answer of the last.
@@ -139,7 +137,9 @@ impl Worker {
         let queues = &self.settings.queues;
         let queue = self.queue(Duty::Grouping.queue(queues)?, queues.visibility())?;
         let params = pipeline::params(&self.settings, self.pack.manifest());
-        let kept = Kept::new(params, Arc::new(FlatFactory), KEPT);
+        let limit = memory::for_kept_galleries(self.settings.fleet.kept_megabytes);
+        tracing::info!(megabytes = limit >> 20, "grouper.kept");
+        let kept = Kept::new(params, Arc::new(FlatFactory), limit);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
         Ok(start_grouping(queue, Arc::new(self.ends.published(&self.settings)?), reconcile, self.pipeline()))
     }
