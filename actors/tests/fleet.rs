@@ -93,3 +93,16 @@ fn a_gallery_that_was_asked_for_is_grouped_after_an_outage() {
     };
     once(&scenario);
 }
+
+#[test]
+fn a_slow_renewal_does_not_hide_what_was_given_back_meanwhile() {
+    // Reads that fail give images back while the renewals of their leases are on their way.
+    let scenario = Scenario {
+        fleet: Some(Fleet { detectors: 1, groupers: 1 }),
+        visibility: Duration::from_secs(12),
+        slow: 0.4,
+        object_errors: 0.6,
+        ..Scenario::calm(40)
+    };
+    once(&scenario);
+}

@@ -28,17 +28,38 @@ enum State {
     Settling { settlement: Settlement, attempts: u32 },
 }
 
+impl State {
+    /// The message is to be given back.
+    fn releases(&self) -> bool {
+        match self {
+            Self::Due { settlement, .. } | Self::Settling { settlement, .. } => {
+                matches!(settlement, Settlement::Release(_))
+            }
+            Self::Held => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     handle: Handle,
     opened: Instant,
     expires: Instant,
     renewed: Instant,
+    /// A renewal is on its way.
     renewing: bool,
     lost: bool,
     open: usize,
     parts: Vec<EndedImage>,
     state: State,
+}
+
+impl Entry {
+    /// Whether its settlement must wait for a renewal that is on its way: one that arrives after the release would hide the
+    /// message for a whole lease. A renewal that arrives after a delete changes nothing.
+    fn waits_for_renewal(&self) -> bool {
+        self.renewing && self.state.releases()
+    }
 }
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::ports::queue::{Handle, Settled};
 
 impl LeaseTable {
     /// Up to `max` leases older than `age`, marked as being renewed. One that was held for too long is let go: whatever
-    /// keeps it would keep it for ever.
+    /// keeps it would keep it for ever. One that is to be given back runs out instead, which gives it back too.
     pub(crate) fn take_stale(&self, age: Duration, max: usize) -> Vec<(u64, Handle)> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
@@ -21,7 +21,8 @@ impl LeaseTable {
             if now - entry.opened >= self.rules.bound {
                 continue;
             }
-            if stale.len() < max && !entry.lost && !entry.renewing && !settling && now - entry.renewed >= age {
+            let held = !entry.lost && !settling && !entry.state.releases();
+            if stale.len() < max && held && !entry.renewing && now - entry.renewed >= age {
                 entry.renewing = true;
                 stale.push((*id, entry.handle.clone()));
             }
@@ -34,6 +35,10 @@ impl LeaseTable {
         let mut inner = self.inner.lock();
         let Some(entry) = inner.entries.get_mut(&id) else { return };
         entry.renewing = false;
+        if matches!(entry.state, State::Due { .. }) {
+            // A release may have waited for this.
+            self.due.notify_one();
+        }
         match settled {
             Settled::Done => {
                 entry.renewed = asked;

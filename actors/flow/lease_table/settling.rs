@@ -59,7 +59,7 @@ pub(super) fn settlement(parts: &[EndedImage]) -> Settlement {
 }
 
 impl LeaseTable {
-    /// Up to `max` due settlements of one kind, now on their way.
+    /// Up to `max` due settlements of one kind, now on their way. A release waits for the answer to a renewal.
     pub(crate) fn take_due(&self, max: usize) -> Vec<PendingSettlement> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
@@ -75,7 +75,7 @@ impl LeaseTable {
                 (Some(Settlement::Release(first)), Settlement::Release(delay)) => first == delay,
                 (Some(first), settlement) => std::mem::discriminant(first) == std::mem::discriminant(settlement),
             };
-            if *not_before <= now && same_kind {
+            if *not_before <= now && same_kind && !entry.waits_for_renewal() {
                 let (settlement, attempts) = (settlement.clone(), *attempts);
                 let spans = entry.parts.iter().map(|part| part.span.clone()).collect();
                 taken.push(PendingSettlement {
@@ -141,12 +141,12 @@ impl LeaseTable {
         }
     }
 
-    /// When the next settlement that waits becomes due.
+    /// When the next settlement becomes due that waits for a time. One that waits for a renewal is announced by `due`.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let inner = self.inner.lock();
         let due = |entry: &Entry| match entry.state {
-            State::Due { not_before, .. } => Some(not_before),
-            State::Held | State::Settling { .. } => None,
+            State::Due { not_before, .. } if !entry.waits_for_renewal() => Some(not_before),
+            State::Due { .. } | State::Held | State::Settling { .. } => None,
         };
         inner.entries.values().filter_map(due).min()
     }

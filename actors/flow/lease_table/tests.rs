@@ -3,6 +3,7 @@ use crate::domain::gallery::GalleryId;
 use crate::domain::image::{ImageState, RejectReason, Rejection};
 use crate::flow::run_stats::Done;
 use crate::ports::queue::Settled;
+use tokio::time::timeout;
 
 const VISIBILITY: Duration = Duration::from_secs(30);
 const BOUND: Duration = Duration::from_secs(300);
@@ -102,4 +103,49 @@ async fn a_lease_is_renewed_until_its_bound_and_then_let_go() {
     assert_eq!(renewals, BOUND.as_secs() / 10 - 1, "one at every third, none at the bound");
     drop(held);
     assert_eq!((stats.progress().counts.lease_lost, table.is_empty()), (1, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_waits_until_a_renewal_on_its_way_is_answered() {
+    let transient = Settled::Failed(crate::errors::Class::Transient);
+    for answer in [Settled::Done, transient] {
+        let (table, stats) = table();
+        let held = open(&table, 1);
+        tokio::time::advance(VISIBILITY / 3).await;
+        let asked = Instant::now();
+        let stale = table.take_stale(VISIBILITY / 3, 10);
+        assert_eq!(stale.len(), 1);
+        drop(held);
+        assert!(table.take_due(10).is_empty(), "a renewal that arrives after the release hides the message");
+        assert_eq!(table.next_due(), None, "nothing to wake up for before the answer");
+        tokio::time::advance(VISIBILITY / 10).await;
+        table.due.notified().await;
+        table.renewed(stale[0].0, asked, &answer);
+        timeout(Duration::ZERO, table.due.notified()).await.expect("the answer wakes the Keeper");
+        let due = table.take_due(10);
+        assert_eq!(due.len(), 1, "{answer:?}");
+        table.settled(due[0].id, &Settled::Done, None);
+        assert_eq!((stats.progress().counts.released, table.is_empty()), (1, true));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_does_not_wait_for_a_renewal() {
+    let (table, _) = table();
+    let held = open(&table, 1);
+    tokio::time::advance(VISIBILITY / 3).await;
+    assert_eq!(table.take_stale(VISIBILITY / 3, 10).len(), 1);
+    held.into_iter().for_each(|lease| lease.ack(Done::Image(ImageState::Indexed)));
+    assert_eq!(table.take_due(10).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_to_be_given_back_is_not_renewed() {
+    let (table, _) = table();
+    drop(open(&table, 1));
+    let due = table.take_due(10);
+    let wait = VISIBILITY / 2;
+    table.settled(due[0].id, &Settled::Failed(crate::errors::Class::Transient), Some(wait));
+    tokio::time::advance(VISIBILITY / 3).await;
+    assert!(table.take_stale(VISIBILITY / 3, 10).is_empty(), "its release may have been done, and its answer lost");
 }

@@ -34,6 +34,8 @@ struct Lease {
     holder: usize,
     /// The answer that brought it was heard.
     told: bool,
+    /// Given back. While its delay lasts, or until somebody else receives the message, SQS still obeys the receipt.
+    released: bool,
 }
 
 struct Sent {
@@ -142,14 +144,15 @@ impl SimQueue {
         let now = Instant::now();
         let state = self.lock();
         let kept = |m: &&Sent| {
-            m.fate == Fate::Queued && m.lease.as_ref().is_some_and(|l| l.holder == worker && l.told && l.until > now)
+            let held = |l: &Lease| l.holder == worker && l.told && !l.released && l.until > now;
+            m.fate == Fate::Queued && m.lease.as_ref().is_some_and(held)
         };
         state.messages[state.first..].iter().filter(kept).count()
     }
 
     /// A lease ran out: nobody may have held it in good health.
     fn lapsed(&self, number: usize, lease: &Lease) {
-        if lease.told && self.world.keeps_leases(lease.holder) {
+        if lease.told && !lease.released && self.world.keeps_leases(lease.holder) {
             let (name, holder) = (self.name, lease.holder);
             self.world.violation(format!("the lease on message {number} of {name} lapsed under worker {holder}"));
         }
@@ -168,7 +171,8 @@ impl SimQueue {
         message.receives += 1;
         message.visible = now + length;
         message.again = again;
-        let before = message.lease.replace(Lease { handle: handle.clone(), until: now + length, holder, told: false });
+        let lease = Lease { handle: handle.clone(), until: now + length, holder, told: false, released: false };
+        let before = message.lease.replace(lease);
         let (body, receive_count) = (message.body.clone(), message.receives);
         drop(state);
         if let Some(before) = before.filter(|lease| lease.until <= now) {

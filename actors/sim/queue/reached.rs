@@ -116,10 +116,14 @@ impl Queue for Reached {
     async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
         self.settle("extend", handles, |_, number| {
             let until = Instant::now() + self.queue.visibility.mul_f64(1.0 - self.host.world.look(|s| s.drift));
-            let message = &mut self.queue.lock().messages[number];
+            let mut state = self.queue.lock();
+            let message = &mut state.messages[number];
             message.visible = until;
-            if let Some(lease) = &mut message.lease {
-                lease.until = until;
+            let Some(lease) = &mut message.lease else { return };
+            lease.until = until;
+            if std::mem::take(&mut lease.released) {
+                drop(state);
+                self.host.world.violation(format!("message {number} was given back and then hidden for a whole lease"));
             }
         })
         .await
@@ -142,7 +146,10 @@ impl Queue for Reached {
         self.settle("release", handles, |_, number| {
             let message = &mut self.queue.lock().messages[number];
             message.visible = Instant::now() + delay;
-            message.lease = None;
+            if let Some(lease) = &mut message.lease {
+                lease.until = message.visible;
+                lease.released = true;
+            }
         })
         .await
     }
