@@ -25,11 +25,11 @@ pub(crate) struct History {
     pub proof: Proof,
     /// Other devices of this run that are alive.
     pub others: usize,
-    /// An item in hand was on a device whose engine broke for good, or was received before: it may be what breaks engines.
+    /// An item in hand was on a device whose engine broke for good, or had a receive without an end: it may be what breaks engines.
     pub doubted: bool,
-    /// How often the item was received.
-    pub receive_count: u32,
-    /// Receives after which a suspect is rejected.
+    /// Receives of the item that had no end: neither a release nor a result.
+    pub deaths: u32,
+    /// Receives without an end after which a suspect is rejected.
     pub max_receives: u32,
 }
 
@@ -45,7 +45,7 @@ impl Default for History {
             proof: Proof::None,
             others: 0,
             doubted: false,
-            receive_count: 1,
+            deaths: 0,
             max_receives: 10,
         }
     }
@@ -157,7 +157,7 @@ pub(crate) fn route(class: Class, history: &History) -> Strategy {
         Class::Overload if history.proof == Proof::Broken => Strategy::Leave(FatalReason::Engine),
         Class::Overload => Strategy::Isolate,
         Class::Poison => Strategy::Reject,
-        Class::Suspect if history.receive_count > history.max_receives => Strategy::Reject,
+        Class::Suspect if history.deaths >= history.max_receives => Strategy::Reject,
         Class::Suspect => Strategy::RunAlone,
         Class::LeaseLost => Strategy::Drop,
         Class::DependencyDown => Strategy::Leave(FatalReason::DependencyDown),
@@ -207,9 +207,9 @@ mod tests {
             (Class::Overload, History { others: 0, ..broken }, Strategy::Leave(FatalReason::Engine)),
             (Class::Overload, History { doubted: true, ..broken }, Strategy::Leave(FatalReason::Engine)),
             (Class::Poison, new, Strategy::Reject),
-            (Class::Suspect, History { receive_count: 3, ..new }, Strategy::RunAlone),
-            (Class::Suspect, History { receive_count: 10, ..new }, Strategy::RunAlone),
-            (Class::Suspect, History { receive_count: 11, ..new }, Strategy::Reject),
+            (Class::Suspect, History { deaths: 2, ..new }, Strategy::RunAlone),
+            (Class::Suspect, History { deaths: 9, ..new }, Strategy::RunAlone),
+            (Class::Suspect, History { deaths: 10, ..new }, Strategy::Reject),
             (Class::LeaseLost, new, Strategy::Drop),
             (Class::DependencyDown, new, Strategy::Leave(FatalReason::DependencyDown)),
             (Class::Engine, eight, Strategy::Rebuild),

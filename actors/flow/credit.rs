@@ -68,15 +68,6 @@ impl Credits {
         }
         credits
     }
-
-    /// A credit at once, over the limit if need be: one message may name several images.
-    pub(crate) fn overdraw(&self, bytes: usize) -> Credit {
-        let bytes = signed(bytes).min(self.0.bytes);
-        let mut state = self.0.state.lock();
-        state.count -= 1;
-        state.bytes -= bytes;
-        Credit { pool: Arc::clone(&self.0), bytes }
-    }
 }
 
 /// What the simulation looks at.

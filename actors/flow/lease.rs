@@ -9,7 +9,8 @@ use crate::domain::image::{Locator, Rejection};
 use crate::flow::lease_table::{EndedImage, LeaseTable, Outcome};
 use crate::flow::run_stats::Done;
 
-/// Our claim on one image of one received message. A panic anywhere drops it, which gives the image back.
+/// Our claim on one image of one received message. A panic anywhere drops it, which gives the image back, as one that may have
+/// caused the panic.
 #[derive(Debug)]
 pub(crate) struct Lease {
     table: Arc<LeaseTable>,
@@ -47,9 +48,21 @@ impl Lease {
         self.end(Outcome::Ack(done));
     }
 
-    /// Give the message back, visible again after `delay`.
+    /// Give the message back, visible again after `delay`: nothing that happened speaks against the image.
     pub(crate) fn release(mut self, delay: Duration) {
         self.end(Outcome::Release(delay));
+    }
+
+    /// Give the message back because nobody has begun with the image.
+    pub(crate) fn hand_back(self) {
+        let delay = self.table.drop_delay();
+        self.release(delay);
+    }
+
+    /// Give the message back, visible again after `delay`: something broke that the image may have broken. The receive counts as one
+    /// without an end.
+    pub(crate) fn fail(mut self, delay: Duration) {
+        self.end(Outcome::Fail(delay));
     }
 
     /// Dead-letter the message with its reason, then delete it.
@@ -66,8 +79,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.ended {
-            let delay = self.table.drop_delay();
-            self.end(Outcome::Release(delay));
+            let outcome = self.table.dropped(std::thread::panicking());
+            self.end(outcome);
         }
     }
 }

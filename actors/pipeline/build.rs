@@ -21,6 +21,7 @@ use crate::pipeline::writer::Writer;
 use crate::ports::faces::Faces;
 use crate::ports::none::NoImages;
 use crate::ports::queue::Queue;
+use crate::ports::releases::Releases;
 use crate::ports::{Ports, Reconcile};
 use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::child::{Child, Phase};
@@ -171,8 +172,8 @@ impl RunHooks for Hooks {
         self.context.stats.note(|p| *p.restarts.entry(child.to_owned()).or_default() += 1);
     }
 
-    fn hand_back(&self) {
-        self.context.leases.hand_back();
+    fn hand_back(&self, exit: Option<&Exit>) {
+        self.context.leases.hand_back(matches!(exit, Some(Exit::Hang(_))));
     }
 
     fn stragglers(&self, names: Vec<String>) {
@@ -195,6 +196,7 @@ impl RunHooks for Hooks {
 /// Starts a worker that groups the galleries that the messages of `queue` ask for. Must be called where [`start`] may be.
 pub fn start_grouping(
     queue: Arc<dyn Queue>,
+    releases: Arc<dyn Releases>,
     faces: Arc<dyn Faces>,
     reconcile: Reconcile,
     settings: Settings,
@@ -202,6 +204,7 @@ pub fn start_grouping(
     let none = Arc::new(NoImages);
     let ports = Ports {
         queue,
+        releases,
         objects: Arc::clone(&none) as _,
         analyses: None,
         decoder: Arc::clone(&none) as _,

@@ -7,7 +7,8 @@ use actix::{Actor, ActorContext, Context};
 
 use crate::domain::exit::Exit;
 use crate::errors::backoff::Jitter;
-use crate::errors::route::FatalReason;
+use crate::errors::route::{FatalReason, Strategy, route};
+use crate::errors::{Class, History};
 use crate::flow::credit::Credits;
 use crate::flow::dirty_galleries::DirtyGalleries;
 use crate::flow::lease::Lease;
@@ -64,8 +65,14 @@ impl PipelineContext {
 
     /// The decoder for an image. One that may have been the death of a worker is decoded apart.
     pub(crate) fn decoder(&self, item: &Item) -> Arc<dyn Decoder> {
-        let apart = item.receive_count >= self.settings.fetcher.apart_at;
+        let apart = item.deaths + 1 >= self.settings.fetcher.apart_at;
         Arc::clone(if apart { &self.ports.apart } else { &self.ports.decoder })
+    }
+
+    /// Whether an item had so many receives without an end that it may be what ends its workers.
+    pub(crate) fn is_worn(&self, deaths: u32) -> bool {
+        let history = History { deaths, max_receives: self.settings.fetcher.max_receives, ..History::default() };
+        route(Class::Suspect, &history) == Strategy::Reject
     }
 
     /// A delay under full jitter for an image that is given back.
@@ -94,6 +101,11 @@ impl StageTools {
     /// Gives an image back, visible again after a jittered delay.
     pub(crate) fn release(&self, lease: Lease) {
         lease.release(self.context.release_delay());
+    }
+
+    /// Gives an image back that may have broken something, visible again after a jittered delay.
+    pub(crate) fn fail(&self, lease: Lease) {
+        lease.fail(self.context.release_delay());
     }
 
     /// Asks the supervisor to end the run.

@@ -127,7 +127,7 @@ impl Work {
             Err(Panicked) => {
                 tracing::error!("downloader.panic");
                 timer.failed();
-                tools.release(item.lease);
+                tools.fail(item.lease);
             }
         }
     }

@@ -26,6 +26,8 @@ pub(crate) struct Item {
     pub(crate) suspect: bool,
     /// How often it was received, this time included.
     pub(crate) receive_count: u32,
+    /// Earlier receives that had no end: whoever had it died, or lost it.
+    pub(crate) deaths: u32,
     /// What the prefilter said.
     pub(crate) quality: Option<f32>,
     /// Its bytes, where the Prefilter has read them all.

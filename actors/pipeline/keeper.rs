@@ -14,6 +14,7 @@ use crate::flow::lease_table::{PendingSettlement, Settlement};
 use crate::flow::progress::Stage;
 use crate::pipeline::context::{ActorBase, PipelineContext, StageTools};
 use crate::ports::queue::{Handle, QueueError, Settled};
+use crate::ports::releases::Receive;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
 /// The end of every lease.
@@ -37,6 +38,24 @@ fn outcomes(
     outcomes
 }
 
+/// A note about releases may take so long: what waits for it is hidden from others. Where it fails, a receive counts as one without
+/// an end.
+const NOTE: Duration = Duration::from_secs(1);
+
+/// Notes which receives end in a release that nothing speaks against.
+async fn note(context: &PipelineContext, due: &[PendingSettlement]) {
+    let clean = |due: &&PendingSettlement| matches!(due.settlement, Settlement::Release { clean: true, .. });
+    let receives: Vec<Receive> = due.iter().filter(clean).map(|due| due.receive.clone()).collect();
+    if receives.is_empty() {
+        return;
+    }
+    match timeout(NOTE, context.ports.releases.note(&receives)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, count = receives.len(), "keeper.note"),
+        Err(_) => tracing::warn!(error = "no answer in time", count = receives.len(), "keeper.note"),
+    }
+}
+
 /// Settles a batch of one kind.
 async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, Settled)> {
     let context = &tools.context;
@@ -48,13 +67,16 @@ async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, Set
         due.iter().flat_map(|due| &due.spans).map(|image| tracing::debug_span!(parent: image, "keeper.ack")).collect();
     let called = match &due[0].settlement {
         Settlement::Ack => timeout(limit, queue.ack(&handles)).await,
-        Settlement::Release(delay) => timeout(limit, queue.release(&handles, *delay)).await,
+        Settlement::Release { delay, .. } => {
+            note(context, &due).await;
+            timeout(limit, queue.release(&handles, *delay)).await
+        }
         Settlement::Reject(_) => {
             let entries: Vec<_> = due
                 .iter()
                 .filter_map(|due| match &due.settlement {
                     Settlement::Reject(rejection) => Some((due.handle.clone(), rejection.clone())),
-                    Settlement::Ack | Settlement::Release(_) => None,
+                    Settlement::Ack | Settlement::Release { .. } => None,
                 })
                 .collect();
             timeout(limit, queue.reject(&entries)).await

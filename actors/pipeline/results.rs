@@ -33,7 +33,9 @@ impl ResultSink {
                 tools.release(item.lease);
                 tools.end_run(reason, &failure.message);
             }
-            (Terminal::Reject, None) | (Terminal::Release | Terminal::Unexpected, _) => tools.release(item.lease),
+            (Terminal::Release, _) => tools.release(item.lease),
+            // The image may be why.
+            (Terminal::Reject, None) | (Terminal::Unexpected, _) => tools.fail(item.lease),
         }
     }
 }

@@ -50,11 +50,11 @@ pub struct FetcherSettings {
     pub pause: Duration,
     /// Leave after so many empty receives in a row with nothing in flight; `None` waits for ever.
     pub leave_after_empty: Option<u32>,
-    /// An image received so often is decoded where its death harms nobody else.
+    /// An image received so often without an end, this receive included, is decoded where its death harms nobody else.
     pub apart_at: u32,
-    /// An image received so often is a suspect: it runs alone.
+    /// An image received so often without an end, this receive included, is a suspect: it runs alone.
     pub suspect_at: u32,
-    /// An image received more often is rejected.
+    /// An image with so many receives without an end is rejected at the next.
     pub max_receives: u32,
     /// A receive on its way when a drain begins may take so long.
     pub grace: Duration,

@@ -76,7 +76,9 @@ impl BulkWriter {
                 self.tools.release(item.lease);
                 self.tools.end_run(reason, &failure.message);
             }
-            Terminal::Release | Terminal::Unexpected => self.tools.release(item.lease),
+            Terminal::Release => self.tools.release(item.lease),
+            // The image may be why.
+            Terminal::Unexpected => self.tools.fail(item.lease),
         }
     }
 

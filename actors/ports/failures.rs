@@ -6,6 +6,7 @@ use crate::ports::faces::FacesError;
 use crate::ports::index::IndexError;
 use crate::ports::objects::ObjectsError;
 use crate::ports::queue::QueueError;
+use crate::ports::releases::ReleasesError;
 
 impl From<ObjectsError> for Failure {
     fn from(error: ObjectsError) -> Self {
@@ -39,4 +40,4 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(QueueError, IndexError);
+plain!(QueueError, ReleasesError, IndexError);

@@ -14,6 +14,7 @@ pub mod objects;
 pub mod observer;
 pub mod outbox;
 pub mod queue;
+pub mod releases;
 
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub(crate) type Reconcile =
 pub struct Ports {
     /// Where work comes from.
     pub queue: Arc<dyn queue::Queue>,
+    /// Which of its receives ended in a release.
+    pub releases: Arc<dyn releases::Releases>,
     /// Where bytes come from.
     pub objects: Arc<dyn objects::Objects>,
     /// Analyses that were made before; `None` remembers nothing.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::domain::image::Rejection;
 use crate::errors::Class;
 use crate::errors::class::Classified;
+use crate::ports::releases::Receive;
 
 /// Names one receipt of one message. A later receipt of the same message has another handle.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +18,8 @@ pub struct Handle(pub String);
 pub struct Delivery {
     /// For settling this receipt.
     pub handle: Handle,
+    /// Names the message, in all its receives.
+    pub message: String,
     /// The message as it came: JSON.
     pub body: String,
     /// How often it has been received, this time included.
@@ -25,6 +28,13 @@ pub struct Delivery {
     pub trace: Option<String>,
     /// From when it was sent until now, where the queue says.
     pub waited: Option<Duration>,
+}
+
+impl Delivery {
+    /// Which receive of which message this is.
+    pub fn receive(&self) -> Receive {
+        Receive { message: self.message.clone(), number: self.receive_count }
+    }
 }
 
 /// What came of a receive.

@@ -10,8 +10,8 @@ use crate::runtime::restart::Intensity;
 pub(crate) trait RunHooks {
     /// A child crashed, and another is about to follow.
     fn restarting(&self, child: &str);
-    /// Whatever is dropped from now on is given back to others at once.
-    fn hand_back(&self);
+    /// Whatever is dropped from now on is given back to others at once. The exit of the run, as far as it is known.
+    fn hand_back(&self, exit: Option<&Exit>);
     /// These children had not ended when their time was over.
     fn stragglers(&self, names: Vec<String>);
     /// All time is over: forgets what was not settled, and says how much that was.

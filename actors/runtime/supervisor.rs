@@ -115,7 +115,7 @@ impl Supervisor {
             }
         }
         if mode == Mode::HandBack {
-            self.hooks.hand_back();
+            self.hooks.hand_back(self.exit.as_ref());
             phase = phase.max(self.settings.together);
         }
         match (&self.exit, mode) {
@@ -168,7 +168,7 @@ impl Supervisor {
             return;
         }
         draining.cut = true;
-        self.hooks.hand_back();
+        self.hooks.hand_back(self.exit.as_ref());
         let mut late = Vec::new();
         for index in 0..self.children.len() {
             let child = &self.children[index];

@@ -38,7 +38,7 @@ impl RunHooks for Log {
         self.add(format!("restart {child}"));
     }
 
-    fn hand_back(&self) {
+    fn hand_back(&self, _: Option<&Exit>) {
         self.add("hand back");
     }
 

@@ -96,7 +96,7 @@ pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
         let fate = queue.fate(number);
         let commit = store.stored(number);
         stored += usize::from(commit.is_some());
-        let worn = queue.receives(number) > settings.fetcher.max_receives;
+        let worn = queue.deaths(number) >= settings.fetcher.max_receives;
         match (&fate, &commit) {
             (Fate::Queued, _) => world.violation(format!("message {number} is still in the queue")),
             (Fate::Dead(rejection), None)

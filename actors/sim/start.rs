@@ -34,7 +34,13 @@ impl Site {
         };
         if service == Service::Group {
             let reconcile = Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot));
-            return start_grouping(queue(Arc::new(self.galleries.at(host))), Arc::new(faces), reconcile, settings);
+            return start_grouping(
+                queue(Arc::new(self.galleries.at(host))),
+                self.galleries.releases(),
+                Arc::new(faces),
+                reconcile,
+                settings,
+            );
         }
         let faces: Arc<dyn Faces> = match service {
             Service::Detect => {
@@ -48,6 +54,7 @@ impl Site {
         let images = Arc::new(SimImages::new(host));
         let ports = Ports {
             queue: queue(Arc::new(self.images.at(host))),
+            releases: self.images.releases(),
             objects: images.clone(),
             analyses: None,
             decoder: images.clone(),

@@ -1,10 +1,15 @@
 //! Several workers in one world: what a kill costs, and schedules that once went wrong.
 
+mod worlds;
+
 use std::time::Duration;
 
+use muster_actors::Mode;
 use muster_actors::domain::image::RejectReason;
 use muster_actors::flow::progress::Stage;
-use muster_actors::sim::{Fleet, Kind, Scenario, Strike, run, violations};
+use muster_actors::sim::{Fleet, Kind, Notice, Scenario, Strike, run, violations};
+
+use worlds::each;
 
 #[test]
 fn one_worker_killed_every_ten_minutes_costs_less_than_a_hundredth_of_the_work_again() {
@@ -53,6 +58,23 @@ fn two_workers_that_group_one_gallery_and_are_killed_leave_the_groups_of_its_fac
         let found = violations(seed, &scenario);
         assert!(found.is_empty(), "seed {seed}: {found:#?}");
     }
+}
+
+#[test]
+fn images_that_many_workers_gave_back_are_not_rejected_for_it() {
+    let mut scenario = Scenario { fleet: Some(Fleet { detectors: 1, groupers: 1 }), ..Scenario::calm(8) };
+    // No worker ends a batch before it is told that its machine is taken away.
+    scenario.batch_time = Duration::from_secs(20);
+    scenario.storm = Duration::from_secs(3600);
+    let notice =
+        |worker| Notice { worker, at: Duration::from_secs(5), mode: Mode::HandBack, deadline: Duration::from_secs(4) };
+    scenario.notices = (0..60).map(notice).collect();
+    each(&scenario, |report| {
+        let released: u64 = report.workers.iter().map(|(_, summary)| summary.counts.released).sum();
+        assert!(released > 8 * 12, "{released} given back");
+        let rejected: u64 = report.workers.iter().map(|(_, summary)| summary.counts.rejected).sum();
+        assert_eq!(rejected, 0);
+    });
 }
 
 /// What random schedules found, as small as it could be made, in several worlds.

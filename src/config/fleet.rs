@@ -148,11 +148,11 @@ pub struct Queues {
     pub wait_seconds: u64,
     /// A worker in batch mode leaves after so many empty receives in a row.
     pub leave_after_empty: u32,
-    /// An image received so often is decoded in a process of its own.
+    /// An image received so often without an end, this receive included, is decoded in a process of its own.
     pub apart_at: u32,
-    /// An image received so often runs alone on the device.
+    /// An image received so often without an end, this receive included, runs alone on the device.
     pub suspect_at: u32,
-    /// An image received more often is dead-lettered.
+    /// An image with so many receives without an end is dead-lettered at the next.
     pub max_receives: u32,
     /// Faces of a gallery that are written within so many seconds are grouped together.
     pub group_after_seconds: u64,

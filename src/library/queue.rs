@@ -301,11 +301,19 @@ impl Queue for FolderQueue {
                     let body = Body { bucket: message.bucket, key: &message.key, gallery_id: LIBRARY_GALLERY };
                     let body = serde_json::to_string(&body)
                         .map_err(|e| QueueError::from(LibraryError::Broken(e.to_string())))?;
+                    let name = format!("{}/{}", message.bucket, message.key);
                     message.receives += 1;
                     let receive_count = message.receives;
                     let handle = Handle(format!("{:016x}", state.next()));
                     state.lease(&handle, message, now + self.visibility);
-                    received.deliveries.push(Delivery { handle, body, receive_count, trace: None, waited: None });
+                    received.deliveries.push(Delivery {
+                        handle,
+                        message: name,
+                        body,
+                        receive_count,
+                        trace: None,
+                        waited: None,
+                    });
                 }
                 received.finished =
                     state.walked && state.ready.is_empty() && state.delayed.is_empty() && state.leased.is_empty();

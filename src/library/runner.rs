@@ -15,6 +15,7 @@ use muster_actors::pipeline::settings::{
 };
 use muster_actors::ports::Ports;
 use muster_actors::ports::engine::Engine;
+use muster_actors::ports::releases::LocalReleases;
 use muster_actors::runtime::drain::Drain;
 use muster_actors::start;
 use muster_gallery::LIBRARY_GALLERY;
@@ -152,6 +153,7 @@ impl Runner {
         let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
         Ports {
             queue: Arc::clone(queue) as _,
+            releases: Arc::new(LocalReleases::default()),
             objects: Arc::new(FolderObjects::new(self.store.places().clone())),
             analyses: None,
             decoder,

@@ -30,6 +30,7 @@ use muster_actors::ports::engine::{Analysis, Engine, EngineError};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::releases::LocalReleases;
 use muster_actors::start;
 use muster_chaos::proxy::Proxy;
 use muster_config::Secret;
@@ -198,6 +199,7 @@ impl Queue for Nothing {
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).unwrap_or(0);
         let delivery = |n: usize| Delivery {
             handle: Handle(n.to_string()),
+            message: n.to_string(),
             body: format!(r#"{{"bucket":"b","key":"{n}.jpg","gallery_id":"g"}}"#),
             receive_count: 1,
             trace: None,
@@ -270,6 +272,7 @@ fn messages(count: usize) {
     let ends = Arc::new(Nothing { left: AtomicUsize::new(count) });
     let ports = Ports {
         queue: Arc::clone(&ends) as _,
+        releases: Arc::new(LocalReleases::default()),
         objects: Arc::clone(&ends) as _,
         analyses: None,
         decoder: Arc::clone(&ends) as _,

@@ -16,7 +16,8 @@ use crate::flow::lease::Lease;
 use crate::flow::lease_table::settling::settlement;
 pub(crate) use crate::flow::lease_table::settling::{EndedImage, Outcome, PendingSettlement, Settlement};
 use crate::flow::run_stats::{LeaseOutcome, RunStats};
-use crate::ports::queue::Handle;
+use crate::ports::queue::{Delivery, Handle};
+use crate::ports::releases::Receive;
 
 #[derive(Debug)]
 enum State {
@@ -33,7 +34,7 @@ impl State {
     fn releases(&self) -> bool {
         match self {
             Self::Due { settlement, .. } | Self::Settling { settlement, .. } => {
-                matches!(settlement, Settlement::Release(_))
+                matches!(settlement, Settlement::Release { .. })
             }
             Self::Held => false,
         }
@@ -43,6 +44,7 @@ impl State {
 #[derive(Debug)]
 struct Entry {
     handle: Handle,
+    receive: Receive,
     opened: Instant,
     expires: Instant,
     renewed: Instant,
@@ -67,7 +69,18 @@ struct Inner {
     next: u64,
     entries: BTreeMap<u64, Entry>,
     released: u64,
-    drop_delay: Duration,
+    dropped: Dropped,
+}
+
+/// What a lease that is dropped says of its image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dropped {
+    /// Work on it ended where it should not have.
+    Fails,
+    /// Everything is given back because the run ends; the image has nothing to do with that.
+    HandedBack,
+    /// Everything is given back because something hangs, and any image may be why.
+    Hangs,
 }
 
 /// How leases are kept.
@@ -99,12 +112,12 @@ pub(crate) struct LeaseTable {
 impl LeaseTable {
     /// An empty table, which counts in `stats` how leases end.
     pub(crate) fn new(rules: LeaseRules, stats: RunStats) -> Arc<Self> {
-        let inner = Inner { next: 0, entries: BTreeMap::new(), released: 0, drop_delay: rules.drop_delay };
+        let inner = Inner { next: 0, entries: BTreeMap::new(), released: 0, dropped: Dropped::Fails };
         Arc::new(Self { rules, stats, inner: Mutex::new(inner), due: Notify::new(), left: Notify::new() })
     }
 
     /// Opens a lease for each image that a message names. A message that names none is deleted.
-    pub(crate) fn open(self: &Arc<Self>, handle: Handle, images: Vec<Option<Locator>>) -> Vec<Lease> {
+    pub(crate) fn open(self: &Arc<Self>, delivery: &Delivery, images: Vec<Option<Locator>>) -> Vec<Lease> {
         let now = Instant::now();
         self.stats.note(|p| p.fetched += images.len() as u64);
         let mut inner = self.inner.lock();
@@ -115,7 +128,8 @@ impl LeaseTable {
             _ => State::Held,
         };
         let entry = Entry {
-            handle,
+            handle: delivery.handle.clone(),
+            receive: delivery.receive(),
             opened: now,
             expires: now + self.rules.visibility,
             renewed: now,
@@ -190,12 +204,24 @@ impl LeaseTable {
 
     /// After how long a dropped lease is visible again.
     pub(crate) fn drop_delay(&self) -> Duration {
-        self.inner.lock().drop_delay
+        match self.inner.lock().dropped {
+            Dropped::Fails => self.rules.drop_delay,
+            Dropped::HandedBack | Dropped::Hangs => Duration::ZERO,
+        }
     }
 
-    /// From now on what is dropped is visible to others at once.
-    pub(crate) fn hand_back(&self) {
-        self.inner.lock().drop_delay = Duration::ZERO;
+    /// How a lease ends that is dropped.
+    pub(crate) fn dropped(&self, panicking: bool) -> Outcome {
+        let delay = self.drop_delay();
+        match self.inner.lock().dropped {
+            Dropped::HandedBack if !panicking => Outcome::Release(delay),
+            Dropped::Fails | Dropped::HandedBack | Dropped::Hangs => Outcome::Fail(delay),
+        }
+    }
+
+    /// From now on what is dropped is visible to others at once. Where something `hangs`, it may be what hangs it.
+    pub(crate) fn hand_back(&self, hangs: bool) {
+        self.inner.lock().dropped = if hangs { Dropped::Hangs } else { Dropped::HandedBack };
     }
 
     /// The time for settling is over: what is left lapses in the queue by itself.

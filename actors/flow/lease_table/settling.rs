@@ -9,12 +9,16 @@ use super::{Entry, LeaseTable, State};
 use crate::domain::image::{Locator, Rejection};
 use crate::flow::run_stats::{Done, LeaseOutcome};
 use crate::ports::queue::{Handle, Settled};
+use crate::ports::releases::Receive;
 
 /// How one image of a message ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ack(Done),
+    /// Given back, visible again after a delay.
     Release(Duration),
+    /// Given back like that, and it may have broken something.
+    Fail(Duration),
     Reject(Rejection),
 }
 
@@ -31,6 +35,7 @@ pub(crate) struct EndedImage {
 pub(crate) struct PendingSettlement {
     pub(crate) id: u64,
     pub(crate) handle: Handle,
+    pub(crate) receive: Receive,
     pub(crate) settlement: Settlement,
     /// Of the images that it settles.
     pub(crate) spans: Vec<Span>,
@@ -40,19 +45,26 @@ pub(crate) struct PendingSettlement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Settlement {
     Ack,
-    Release(Duration),
+    Release {
+        delay: Duration,
+        /// None of its images may have broken something.
+        clean: bool,
+    },
     Reject(Rejection),
 }
 
 /// The settlement of a message with several images: one that is given back gives the message back; else one that is rejected
 /// rejects it.
 pub(super) fn settlement(parts: &[EndedImage]) -> Settlement {
-    let release =
-        parts.iter().filter_map(|part| if let Outcome::Release(delay) = part.end { Some(delay) } else { None });
+    let release = parts.iter().filter_map(|part| match part.end {
+        Outcome::Release(delay) | Outcome::Fail(delay) => Some(delay),
+        Outcome::Ack(_) | Outcome::Reject(_) => None,
+    });
+    let clean = !parts.iter().any(|part| matches!(part.end, Outcome::Fail(_)));
     let reject =
         parts.iter().find_map(|part| if let Outcome::Reject(why) = &part.end { Some(why.clone()) } else { None });
     match (release.max(), reject) {
-        (Some(delay), _) => Settlement::Release(delay),
+        (Some(delay), _) => Settlement::Release { delay, clean },
         (None, Some(rejection)) => Settlement::Reject(rejection),
         (None, None) => Settlement::Ack,
     }
@@ -72,7 +84,7 @@ impl LeaseTable {
             let State::Due { settlement, attempts, not_before } = &entry.state else { continue };
             let same_kind = match (taken.first().map(|first| &first.settlement), settlement) {
                 (None, _) => true,
-                (Some(Settlement::Release(first)), Settlement::Release(delay)) => first == delay,
+                (Some(Settlement::Release { delay: first, .. }), Settlement::Release { delay, .. }) => first == delay,
                 (Some(first), settlement) => std::mem::discriminant(first) == std::mem::discriminant(settlement),
             };
             if *not_before <= now && same_kind && !entry.waits_for_renewal() {
@@ -81,6 +93,7 @@ impl LeaseTable {
                 taken.push(PendingSettlement {
                     id: *id,
                     handle: entry.handle.clone(),
+                    receive: entry.receive.clone(),
                     settlement: settlement.clone(),
                     spans,
                 });
@@ -105,12 +118,12 @@ impl LeaseTable {
             (Settled::Done, _) => {
                 let released = matches!(
                     inner.entries.get(&id).map(|e| &e.state),
-                    Some(State::Settling { settlement: Settlement::Release(_), .. })
+                    Some(State::Settling { settlement: Settlement::Release { .. }, .. })
                 );
                 inner.released += u64::from(released);
                 self.remove(&mut inner, id, |end| match end {
                     Outcome::Ack(done) => LeaseOutcome::Acked(done),
-                    Outcome::Release(_) => LeaseOutcome::Released,
+                    Outcome::Release(_) | Outcome::Fail(_) => LeaseOutcome::Released,
                     Outcome::Reject(rejection) => LeaseOutcome::Rejected(rejection),
                 });
             }

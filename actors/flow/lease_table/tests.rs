@@ -17,7 +17,15 @@ fn table() -> (Arc<LeaseTable>, RunStats) {
 
 fn open(table: &Arc<LeaseTable>, images: usize) -> Vec<Lease> {
     let locator = |n: usize| Locator { gallery: GalleryId("g".into()), bucket: "b".into(), key: n.to_string() };
-    table.open(Handle("h".into()), (0..images).map(|n| Some(locator(n))).collect())
+    let delivery = Delivery {
+        handle: Handle("h".into()),
+        message: "m".into(),
+        body: String::new(),
+        receive_count: 1,
+        trace: None,
+        waited: None,
+    };
+    table.open(&delivery, (0..images).map(|n| Some(locator(n))).collect())
 }
 
 fn rejection() -> Rejection {
@@ -32,7 +40,7 @@ async fn a_dropped_lease_is_released_and_an_ended_one_ends_once() {
     let released = table.take_due(10);
     assert_eq!(
         released.iter().map(|due| due.settlement.clone()).collect::<Vec<_>>(),
-        [Settlement::Release(VISIBILITY / 30)]
+        [Settlement::Release { delay: VISIBILITY / 30, clean: false }]
     );
     let acked = table.take_due(10);
     assert_eq!(acked.iter().map(|due| due.settlement.clone()).collect::<Vec<_>>(), [Settlement::Ack]);
@@ -148,4 +156,39 @@ async fn a_lease_that_is_to_be_given_back_is_not_renewed() {
     table.settled(due[0].id, &Settled::Failed(crate::errors::Class::Transient), Some(wait));
     tokio::time::advance(VISIBILITY / 3).await;
     assert!(table.take_stale(VISIBILITY / 3, 10).is_empty(), "its release may have been done, and its answer lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_is_clean_unless_an_image_may_have_broken_something() {
+    let delay = Duration::from_secs(2);
+    type End = fn(Lease, Duration);
+    let (release, fail): (End, End) = (Lease::release, Lease::fail);
+    let (hand_back, dropped): (End, End) = (|lease, _| lease.hand_back(), |lease, _| drop(lease));
+    let ack: End = |lease, _| lease.ack(Done::Image(ImageState::Indexed));
+    for (what, handing_back, ends, clean) in [
+        ("given back", None, vec![release], true),
+        ("given back, the rest is stored", None, vec![ack, release], true),
+        ("it broke something", None, vec![release, fail], false),
+        ("not begun", None, vec![hand_back], true),
+        ("dropped in the middle of the work", None, vec![dropped], false),
+        ("dropped in a drain", Some(false), vec![dropped], true),
+        ("it broke something in a drain", Some(false), vec![dropped, fail], false),
+        ("dropped because something hangs", Some(true), vec![dropped], false),
+    ] {
+        let (table, _) = table();
+        let leases = open(&table, ends.len());
+        handing_back.into_iter().for_each(|hangs| table.hand_back(hangs));
+        leases.into_iter().zip(ends).for_each(|(lease, end)| end(lease, delay));
+        let due = table.take_due(10);
+        assert!(matches!(due[0].settlement, Settlement::Release { clean: is, .. } if is == clean), "{what}: {due:?}");
+    }
+    let (table, _) = table();
+    table.hand_back(false);
+    let lease = open(&table, 1);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        let _held = lease;
+        std::panic::resume_unwind(Box::new("a test"));
+    }));
+    assert!(panicked.is_err());
+    assert!(matches!(table.take_due(10)[0].settlement, Settlement::Release { clean: false, .. }));
 }

@@ -34,14 +34,17 @@ pub(super) enum Ran {
     Done(Learnt),
     /// The device is done for; the others have its items.
     Retired,
-    /// The whole program leaves. What had not ended was dropped, and so released.
+    /// The whole program leaves. What had not ended was given back.
     Over,
 }
 
 /// Why a batch is not run to its end.
 pub(super) enum Stop {
     Retire,
+    /// The whole program leaves; no image is at fault.
     Over,
+    /// The whole program leaves; an image in hand may be why.
+    Blamed,
 }
 
 /// What a device works with, and where it sends to.
@@ -79,7 +82,14 @@ pub(super) async fn run(links: Links, learnt: Learnt, batch: Vec<Decoded>) -> Ra
                 batcher.send_or_release(Return { device: number, batch }).await;
                 return Ran::Retired;
             }
-            Err(Stop::Over) => return Ran::Over,
+            Err(Stop::Over) => {
+                runner.pending.into_iter().for_each(|(_, decoded)| runner.links.tools.release(decoded.item.lease));
+                return Ran::Over;
+            }
+            Err(Stop::Blamed) => {
+                runner.pending.into_iter().for_each(|(_, decoded)| runner.links.tools.fail(decoded.item.lease));
+                return Ran::Over;
+            }
         }
     }
     Ran::Done(runner.learnt)
@@ -136,7 +146,8 @@ impl Runner {
             Ok(Ok(analyses)) => {
                 timer.failed();
                 self.links.tools.fault(Exit::Bug(format!("{} analyses for {count} frames", analyses.len())));
-                Err(Stop::Over)
+                self.put_back(batch);
+                Err(Stop::Blamed)
             }
             Ok(Err(error)) => {
                 timer.failed();
@@ -144,6 +155,7 @@ impl Runner {
             }
             Err(stop) => {
                 timer.failed();
+                self.put_back(batch);
                 Err(stop)
             }
         }

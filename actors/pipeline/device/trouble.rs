@@ -62,7 +62,10 @@ impl Runner {
                 self.put_back(batch);
                 Err(self.retire(class, error))
             }
-            Strategy::Leave(reason) => Err(self.end_run(reason, &error.to_string())),
+            Strategy::Leave(reason) => {
+                self.put_back(batch);
+                Err(self.end_run(reason, &error.to_string()))
+            }
             Strategy::Retry
             | Strategy::Await
             | Strategy::Brake(_)
@@ -72,7 +75,7 @@ impl Runner {
             | Strategy::Drop
             | Strategy::Restart => {
                 for (_, decoded) in batch {
-                    self.links.tools.release(decoded.item.lease);
+                    self.links.tools.fail(decoded.item.lease);
                 }
                 Ok(())
             }
@@ -81,7 +84,7 @@ impl Runner {
 
     /// What is known of this device and of what it has in hand.
     fn history(&self) -> History {
-        let doubted = |(_, decoded): &Tried| decoded.item.suspect || decoded.item.receive_count > 1;
+        let doubted = |(_, decoded): &Tried| decoded.item.suspect || decoded.item.deaths > 0;
         let (others, doubted) = (self.context().other_devices(), self.pending.iter().any(doubted));
         History { others, doubted, ..History::default() }
     }
@@ -92,7 +95,11 @@ impl Runner {
             self.context().stats.note(|p| p.devices_lost += 1);
         }
         self.links.tools.end_run(reason, message);
-        Stop::Over
+        match reason {
+            FatalReason::Engine | FatalReason::Hang => Stop::Blamed,
+            // A device that is lost is no image's fault.
+            FatalReason::HostFault | FatalReason::DependencyDown | FatalReason::Misconfigured(_) => Stop::Over,
+        }
     }
 
     /// The others go on without this device. All actors share a thread: nothing came between the look at the others and this.
@@ -119,7 +126,7 @@ impl Runner {
         }
     }
 
-    fn put_back(&mut self, batch: Vec<Tried>) {
+    pub(super) fn put_back(&mut self, batch: Vec<Tried>) {
         batch.into_iter().rev().for_each(|tried| self.pending.push_front(tried));
     }
 
@@ -153,6 +160,6 @@ impl Runner {
         if let Strategy::Leave(reason) = route(Class::Hang, &History::default()) {
             self.links.tools.end_run(reason, &message);
         }
-        Stop::Over
+        Stop::Blamed
     }
 }

@@ -1,6 +1,8 @@
 //! Takes credits, receives as many messages as it has credit for, reads them, and opens their leases.
 
+mod open;
 mod receive;
+mod waitlist;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +12,8 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Spaw
 use crate::errors::route::{FatalReason, Terminal};
 use crate::flow::retry::GaveUp;
 use crate::pipeline::context::ActorBase;
-use crate::pipeline::fetcher::receive::{Asking, Opened, is_worn, poll, too_many_attempts};
+use crate::pipeline::fetcher::receive::{Asking, Opened, poll, too_many_attempts};
+use crate::pipeline::fetcher::waitlist::Waitlist;
 use crate::pipeline::grouper::Grouper;
 use crate::pipeline::item::{Item, Source};
 use crate::pipeline::prefilter::Prefilter;
@@ -33,6 +36,8 @@ pub(crate) struct Fetcher {
     forward: Forward,
     polling: Option<SpawnHandle>,
     asking: Arc<Asking>,
+    /// Received, without credits yet.
+    waitlist: Waitlist,
     empty: u32,
 }
 
@@ -44,14 +49,15 @@ struct GraceOver;
 impl Fetcher {
     /// Sends what it receives as `forward` says.
     pub(crate) fn new(base: ActorBase, forward: Forward) -> Self {
-        Self { base, forward, polling: None, asking: Arc::default(), empty: 0 }
+        Self { base, forward, polling: None, asking: Arc::default(), waitlist: Waitlist::default(), empty: 0 }
     }
 
     fn poll(&mut self, ctx: &mut Context<Self>) {
         if self.polling.is_some() || self.base.shutdown.is_some() {
             return;
         }
-        let polled = poll(self.base.tools.clone(), self.forward.clone(), Arc::clone(&self.asking));
+        let waitlist = std::mem::take(&mut self.waitlist);
+        let polled = poll(self.base.tools.clone(), self.forward.clone(), Arc::clone(&self.asking), waitlist);
         self.polling = Some(ctx.spawn(polled.into_actor(self).map(|polled, fetcher, ctx| {
             fetcher.polling = None;
             match polled {
@@ -75,8 +81,11 @@ impl Fetcher {
         self.base.tools.end_run(reason, &gave_up.failure.message);
     }
 
-    fn opened(&mut self, Opened { items, none, finished, released }: Opened, ctx: &mut Context<Self>) {
+    fn opened(&mut self, opened: Opened, ctx: &mut Context<Self>) {
+        let Opened { items, waitlist, none, finished, released } = opened;
         self.base.probe();
+        // In a drain nothing more is begun: what waits is handed back.
+        self.waitlist = if self.base.shutdown.is_some() { Waitlist::default() } else { waitlist };
         self.forward(items, ctx);
         if finished && none {
             self.settle_down(released, ctx);
@@ -101,8 +110,8 @@ impl Fetcher {
         self.base.in_flight += 1;
         let forwarded = async move {
             for item in items {
-                if item.suspect && is_worn(&context, item.receive_count) {
-                    let rejection = too_many_attempts(item.receive_count);
+                if item.suspect && context.is_worn(item.deaths) {
+                    let rejection = too_many_attempts(item.deaths, item.receive_count);
                     results.finish(item.rejected(&Source::default(), rejection, &context.settings.model)).await;
                 } else {
                     prefilter.send_or_release(item).await;

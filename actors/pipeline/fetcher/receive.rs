@@ -1,4 +1,4 @@
-//! One receive: from waiting for credit to images under their leases.
+//! One receive: from waiting for credit to images under their leases, as many as have credit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,20 +7,18 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument, Span};
 
 use super::Forward;
+use super::open::open;
+use super::waitlist::{Task, Waiting, Waitlist};
 use crate::domain::gallery::GalleryId;
 use crate::domain::image::{RejectReason, Rejection};
-use crate::domain::message::{Message, parse, parse_grouping};
 use crate::domain::timings::Timings;
-use crate::errors::Class;
-use crate::errors::route::{History, Strategy, route};
+use crate::errors::route::Terminal;
 use crate::flow::credit::Credit;
-use crate::flow::progress::Stage;
 use crate::flow::retry::GaveUp;
 use crate::pipeline::context::{PipelineContext, StageTools};
-use crate::pipeline::grouper::{Asked, Grouper};
+use crate::pipeline::grouper::Asked;
 use crate::pipeline::item::Item;
 use crate::ports::queue::{Delivery, Received};
-use crate::runtime::actor_ref::ActorRef;
 
 /// Whether the queue is asked for messages now, and whether it may be.
 #[derive(Default)]
@@ -50,6 +48,8 @@ impl Drop for Call<'_> {
 /// What came of a receive: images under their leases, so that whoever drops them gives them back.
 pub(super) struct Opened {
     pub(super) items: Vec<Item>,
+    /// What waits for credits.
+    pub(super) waitlist: Waitlist,
     /// There were no messages.
     pub(super) none: bool,
     /// The queue says it is finished.
@@ -58,30 +58,35 @@ pub(super) struct Opened {
     pub(super) released: u64,
 }
 
-/// Whether an item was received too often, and may be what ends its workers.
-pub(super) fn is_worn(context: &PipelineContext, receive_count: u32) -> bool {
-    let max_receives = context.settings.fetcher.max_receives;
-    let history = History { receive_count, max_receives, ..History::default() };
-    route(Class::Suspect, &history) == Strategy::Reject
+/// Why an item with so many receives without an end is rejected.
+pub(super) fn too_many_attempts(deaths: u32, receive_count: u32) -> Rejection {
+    let detail = format!("{deaths} of {receive_count} receives had no end: whoever had it died or lost it");
+    Rejection::new(RejectReason::TooManyAttempts, detail)
 }
 
-/// Why such an item is rejected.
-pub(super) fn too_many_attempts(receive_count: u32) -> Rejection {
-    Rejection::new(RejectReason::TooManyAttempts, format!("received {receive_count} times without an end"))
-}
-
-/// Waits for credit, then receives as many messages as it has credit for.
-pub(super) async fn poll(tools: StageTools, forward: Forward, asking: Arc<Asking>) -> Result<Opened, GaveUp> {
+/// Waits for credit, then receives as many messages as it has credit for. Where parts of a message still wait, they come first.
+pub(super) async fn poll(
+    tools: StageTools,
+    forward: Forward,
+    asking: Arc<Asking>,
+    mut waitlist: Waitlist,
+) -> Result<Opened, GaveUp> {
     let context = &tools.context;
-    let settings = &context.settings;
+    let (most, estimate) = (context.settings.fetcher.receive, context.settings.credits.estimate);
+    let released = context.leases.released();
+    if !waitlist.is_empty() {
+        let credits = context.credits.acquire(most.min(waitlist.len()), estimate).await;
+        let items = begin(context, &forward, &mut waitlist, credits);
+        return Ok(Opened { items, waitlist, none: false, finished: false, released });
+    }
     loop {
         let left = context.leases.left.notified();
-        if context.leases.unsettled() <= settings.keeper.backlog {
+        if context.leases.unsettled() <= context.settings.keeper.backlog {
             break;
         }
         left.await;
     }
-    let credits = context.credits.acquire(settings.fetcher.receive, settings.credits.estimate).await;
+    let credits = context.credits.acquire(most, estimate).await;
     let released = context.leases.released();
     let asked = Instant::now();
     let timer = tools.timer(0);
@@ -93,78 +98,75 @@ pub(super) async fn poll(tools: StageTools, forward: Forward, asking: Arc<Asking
         let _call = Call::new(&asking);
         context.ports.queue.receive(credits.len()).await
     };
-    let received = tools.retrier.run("receive", settings.timeouts.queue, ask);
+    let received = tools.retrier.run("receive", context.settings.timeouts.queue, ask);
     let Received { deliveries, finished } = received.instrument(tracing::trace_span!("fetcher.poll")).await?;
     drop(timer);
     let none = deliveries.is_empty();
-    let mut credits = credits.into_iter();
-    let items = deliveries.into_iter().flat_map(|delivery| open(context, &forward, delivery, &mut credits)).collect();
-    drop(credits);
-    if none && !finished && asked.elapsed() < settings.fetcher.pause {
-        sleep(settings.fetcher.pause).await;
+    deliveries.into_iter().for_each(|delivery| open(context, &forward, delivery, &mut waitlist));
+    forgive(&tools, &mut waitlist).await?;
+    let items = begin(context, &forward, &mut waitlist, credits);
+    if none && !finished && asked.elapsed() < context.settings.fetcher.pause {
+        sleep(context.settings.fetcher.pause).await;
     }
-    Ok(Opened { items, none, finished, released })
+    Ok(Opened { items, waitlist, none, finished, released })
 }
 
-/// Opens the leases of a message. What needs no pipeline ends here.
-fn open(
-    context: &PipelineContext,
-    forward: &Forward,
-    delivery: Delivery,
-    credits: &mut impl Iterator<Item = Credit>,
-) -> Vec<Item> {
-    context.stats.stage(Stage::Fetcher, |s| {
-        s.done += 1;
-        s.bytes += delivery.body.len() as u64;
-    });
-    match forward {
-        Forward::Images { .. } => open_images(context, delivery, credits),
-        Forward::Galleries(grouper) => {
-            ask_for_grouping(context, grouper, delivery, credits);
-            Vec::new()
+/// Asks which earlier receives ended in a release. Where nothing can be found out, each of them counts as one without an end, as long
+/// as nothing is condemned for that.
+async fn forgive(tools: &StageTools, waitlist: &mut Waitlist) -> Result<(), GaveUp> {
+    let again = waitlist.redelivered();
+    if again.is_empty() {
+        return Ok(());
+    }
+    let context = &tools.context;
+    let count = || context.ports.releases.count(&again);
+    match tools.retrier.run("count releases", context.settings.timeouts.store, count).await {
+        Ok(counts) => {
+            again.iter().zip(counts).for_each(|(receive, releases)| waitlist.forgive(receive, releases));
+            Ok(())
+        }
+        Err(gave_up) if matches!(gave_up.terminal, Terminal::Leave(_)) => Err(gave_up),
+        Err(gave_up) => {
+            tracing::warn!(error = gave_up.failure.message, "fetcher.releases");
+            waitlist.doubt(context.settings.fetcher.max_receives.saturating_sub(1));
+            Ok(())
         }
     }
 }
 
-/// Opens a lease for each image that a message names.
-fn open_images(context: &PipelineContext, delivery: Delivery, credits: &mut impl Iterator<Item = Credit>) -> Vec<Item> {
-    let settings = &context.settings;
-    let message = parse(&delivery.body, &settings.intake, settings.fetcher.message_bytes);
-    let locators = match message {
-        Ok(Message::Images(locators)) => locators,
-        Ok(Message::Ignored(why)) => {
-            tracing::debug!(why, "fetcher.ignore");
-            context.stats.note(|p| p.ignored_messages += 1);
-            context.leases.open(delivery.handle, Vec::new());
-            return Vec::new();
-        }
-        Err(rejection) => {
-            let leases = context.leases.open(delivery.handle, vec![None]);
-            leases.into_iter().for_each(|lease| lease.reject(rejection.clone()));
-            return Vec::new();
-        }
-    };
-    let suspect = delivery.receive_count >= settings.fetcher.suspect_at;
-    let received = Instant::now();
-    let leases = context.leases.open(delivery.handle.clone(), locators.iter().cloned().map(Some).collect());
-    locators
-        .into_iter()
-        .zip(leases)
-        .map(|(locator, mut lease)| Item {
-            lease: {
+/// Begins with as many parts as there are credits.
+fn begin(context: &PipelineContext, forward: &Forward, waitlist: &mut Waitlist, credits: Vec<Credit>) -> Vec<Item> {
+    let mut items = Vec::new();
+    for (waiting, credit) in waitlist.take(credits) {
+        let Waiting { task, lease, delivery, deaths, received } = waiting;
+        match (task, forward) {
+            (Task::Image(locator), _) => {
+                let mut lease = lease;
                 lease.trace(span(context, &delivery, &locator.gallery));
-                lease
-            },
-            locator,
-            credit: credits.next().unwrap_or_else(|| context.credits.overdraw(settings.credits.estimate)),
-            suspect,
-            receive_count: delivery.receive_count,
-            quality: None,
-            fetched: None,
-            received,
-            timings: Timings { waited: delivery.waited, ..Timings::default() },
-        })
-        .collect()
+                items.push(Item {
+                    lease,
+                    locator,
+                    credit,
+                    suspect: deaths + 1 >= context.settings.fetcher.suspect_at,
+                    receive_count: delivery.receive_count,
+                    deaths,
+                    quality: None,
+                    fetched: None,
+                    received,
+                    timings: Timings { waited: delivery.waited, ..Timings::default() },
+                });
+            }
+            (Task::Gallery(_), _) if context.is_worn(deaths) => {
+                lease.reject(too_many_attempts(deaths, delivery.receive_count));
+            }
+            (Task::Gallery(gallery), Forward::Galleries(grouper)) => {
+                grouper.tell(Asked { gallery, lease, credit, trace: delivery.trace.clone() });
+            }
+            // No Fetcher of images opens galleries.
+            (Task::Gallery(_), Forward::Images { .. }) => lease.hand_back(),
+        }
+    }
+    items
 }
 
 /// The span of an image, from its receipt to the end of its message.
@@ -176,24 +178,4 @@ fn span(context: &PipelineContext, delivery: &Delivery, gallery: &GalleryId) -> 
     // It is received already: a mark in time.
     drop(tracing::debug_span!(parent: &image, "fetcher.receive").entered());
     image
-}
-
-/// Hands a gallery to the Grouper under its lease.
-fn ask_for_grouping(
-    context: &PipelineContext,
-    grouper: &ActorRef<Grouper>,
-    delivery: Delivery,
-    credits: &mut impl Iterator<Item = Credit>,
-) {
-    let settings = &context.settings;
-    let gallery = parse_grouping(&delivery.body, settings.fetcher.message_bytes);
-    let Some(lease) = context.leases.open(delivery.handle, vec![None]).pop() else { return };
-    match gallery {
-        Err(rejection) => lease.reject(rejection),
-        Ok(_) if is_worn(context, delivery.receive_count) => lease.reject(too_many_attempts(delivery.receive_count)),
-        Ok(gallery) => {
-            let credit = credits.next().unwrap_or_else(|| context.credits.overdraw(settings.credits.estimate));
-            grouper.tell(Asked { gallery, lease, credit, trace: delivery.trace });
-        }
-    }
 }

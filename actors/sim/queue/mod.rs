@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::domain::image::Rejection;
 use crate::ports::queue::{Delivery, Handle, Settled};
+use crate::ports::releases::{LocalReleases, Receive};
 use crate::sim::host::Host;
 pub(crate) use crate::sim::queue::reached::Reached;
 use crate::sim::scenario::Kind;
@@ -41,6 +42,8 @@ struct Lease {
 struct Sent {
     body: String,
     receives: u32,
+    /// Most receives without an end that it ever had.
+    deaths: u32,
     visible: Instant,
     /// Delivered once more then, whoever has it.
     again: Option<Instant>,
@@ -53,7 +56,7 @@ struct Sent {
 impl Sent {
     fn new(body: String, delay: Duration) -> Self {
         let visible = Instant::now() + delay;
-        Self { body, receives: 0, visible, again: None, lease: None, fate: Fate::Queued, copied: false }
+        Self { body, receives: 0, deaths: 0, visible, again: None, lease: None, fate: Fate::Queued, copied: false }
     }
 
     fn is_ready(&self, now: Instant) -> bool {
@@ -80,6 +83,7 @@ pub(crate) struct SimQueue {
     visibility: Duration,
     /// What must be true of the store when an image is settled; a queue of galleries has nothing to look at.
     store: Option<SimFaces>,
+    releases: Arc<LocalReleases>,
     state: Arc<Mutex<State>>,
 }
 
@@ -93,7 +97,7 @@ impl SimQueue {
         let (visibility, fleet) = world.look(|s| (s.visibility, s.fleet.is_some()));
         let open = messages.len();
         let state = Arc::new(Mutex::new(State { messages, serial: 0, open, first: 0 }));
-        Self { world: world.clone(), name, finishes: !fleet, visibility, store, state }
+        Self { world: world.clone(), name, finishes: !fleet, visibility, store, releases: Arc::default(), state }
     }
 
     /// One message for each image.
@@ -134,9 +138,14 @@ impl SimQueue {
         self.lock().messages.get(number).map_or(Fate::Queued, |m| m.fate.clone())
     }
 
-    /// How often message `number` was received.
-    pub(super) fn receives(&self, number: usize) -> u32 {
-        self.lock().messages.get(number).map_or(0, |m| m.receives)
+    /// What its workers note about releases.
+    pub(crate) fn releases(&self) -> Arc<LocalReleases> {
+        Arc::clone(&self.releases)
+    }
+
+    /// How many receives of message `number` had no end, at most.
+    pub(super) fn deaths(&self, number: usize) -> u32 {
+        self.lock().messages.get(number).map_or(0, |m| m.deaths)
     }
 
     /// Messages that are still invisible to others because of a worker.
@@ -169,6 +178,8 @@ impl SimQueue {
         let handle = Handle(format!("{number}#{}", state.serial));
         let message = &mut state.messages[number];
         message.receives += 1;
+        let receive = Receive { message: number.to_string(), number: message.receives };
+        message.deaths = message.deaths.max(message.receives - 1 - self.releases.noted(&receive));
         message.visible = now + length;
         message.again = again;
         let lease = Lease { handle: handle.clone(), until: now + length, holder, told: false, released: false };
@@ -179,7 +190,7 @@ impl SimQueue {
             self.lapsed(number, &before);
         }
         self.world.note(|| format!("worker {holder}: queue.receive {} {}", self.name, handle.0));
-        Delivery { handle, body, receive_count, trace: None, waited: None }
+        Delivery { handle, message: receive.message, body, receive_count, trace: None, waited: None }
     }
 
     /// Up to `max` messages that are visible, in any order; or when the next may be.

@@ -66,6 +66,7 @@ impl Queue for Box_ {
                 *until = Some(now + self.visibility());
                 Delivery {
                     handle: Handle(id.to_string()),
+                    message: id.to_string(),
                     body: body.clone(),
                     receive_count: 1,
                     trace: None,

@@ -177,6 +177,7 @@ fn delivery(message: &Message, handle: Handle) -> Delivery {
     let count = attribute(MessageSystemAttributeName::ApproximateReceiveCount).and_then(|count| count.parse().ok());
     Delivery {
         handle,
+        message: message.message_id.clone().unwrap_or_default(),
         body: message.body.clone().unwrap_or_default(),
         receive_count: count.unwrap_or(1),
         trace: attribute(MessageSystemAttributeName::AwsTraceHeader).cloned(),
@@ -215,7 +216,7 @@ impl Queue for SqsQueue {
             let delivery = delivery(&message, Handle(receipt));
             let original = Original {
                 body: delivery.body.clone(),
-                message: message.message_id.clone().unwrap_or_default(),
+                message: delivery.message.clone(),
                 receive_count: delivery.receive_count,
             };
             received.push((delivery.handle.clone(), original));

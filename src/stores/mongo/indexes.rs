@@ -17,6 +17,9 @@ const OTHER_OPTIONS: i32 = 85;
 /// How long it is known that a machine was taken away.
 const INTERRUPTIONS: Duration = Duration::from_secs(7 * 86_400);
 
+/// How long it is known that a message was given back: longer than SQS keeps a message (14 days at most).
+const RELEASES: Duration = Duration::from_secs(15 * 86_400);
+
 /// An index of the database of faces.
 struct Index {
     collection: &'static str,
@@ -57,6 +60,7 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
         index(names::FORGOTTEN, doc! { "image": 1 }, false),
         index(names::FORGOTTEN, doc! { "gallery": 1, "prefix": 1 }, false),
         Index { expires: Some(INTERRUPTIONS), ..index(names::INTERRUPTIONS, doc! { "at": 1 }, false) },
+        Index { expires: Some(RELEASES), ..index(names::RELEASES, doc! { "at": 1 }, false) },
     ];
     all.extend(keep.map(|_| Index { expires: keep, ..index(names::LINEAGE, lineage(), false) }));
     all

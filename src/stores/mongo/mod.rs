@@ -26,6 +26,7 @@ pub mod pages;
 mod partition;
 mod photos;
 mod questions;
+mod releases;
 mod scene;
 mod tombstones;
 mod transaction;
@@ -47,6 +48,7 @@ pub use album::{Album, Place};
 pub use connect::{Connection, Uris};
 pub use erase::{Known, KnownFace, PAGE};
 pub use lately::{Lately, Origin};
+pub use releases::MongoReleases;
 pub use tombstones::{Marks, Scope};
 
 /// Why MongoDB did not do what was asked.
@@ -111,6 +113,7 @@ pub(crate) mod names {
     pub(crate) const LINEAGE: &str = "lineage";
     pub const FORGOTTEN: &str = "forgotten";
     pub(crate) const INTERRUPTIONS: &str = "interruptions";
+    pub(crate) const RELEASES: &str = "releases";
 }
 
 /// What is waited for the end of a connection.

@@ -45,6 +45,7 @@ impl Worker {
         let settings = self.answering(engines.len());
         let ports = Ports {
             queue: Arc::new(inbox),
+            releases: self.releases(Duty::Recognition),
             objects: Arc::new(S3Objects::new(self.ends.aws.s3.clone())),
             // What a caller shows is nobody else's to find.
             analyses: None,

@@ -15,10 +15,12 @@ use muster_actors::pipeline::settings::{
 };
 use muster_actors::ports::Ports;
 use muster_actors::ports::objects::Objects;
+use muster_actors::ports::releases::Releases;
 use muster_actors::{Running, start, start_grouping};
 
 use super::ends::{Ends, announcer};
 use super::{Depth, FleetError, memory};
+use muster_aws::depth::name;
 use muster_aws::requests::Counted;
 use muster_aws::s3::S3Objects;
 use muster_aws::sqs::{SqsQueue, Urls};
@@ -93,6 +95,11 @@ impl Worker {
         Ok(Arc::new(SqsQueue::new(self.ends.aws.sqs.clone(), urls, visibility, wait)))
     }
 
+    /// What is known of the releases of the queue of a duty.
+    pub(super) fn releases(&self, duty: Duty) -> Arc<dyn Releases> {
+        Arc::new(self.ends.store.releases(name(duty.queue(&self.settings.queues).unwrap_or_default())))
+    }
+
     fn objects(&self) -> Arc<dyn Objects> {
         let (objects, redis) = (S3Objects::new(self.ends.aws.s3.clone()), &self.settings.redis);
         match &self.ends.cache {
@@ -119,6 +126,7 @@ impl Worker {
         let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
         let ports = Ports {
             queue: self.queue(Duty::Detection.queue(queues)?, queues.visibility())?,
+            releases: self.releases(Duty::Detection),
             objects: self.objects(),
             analyses: self.ends.cache.clone().map(|cache| {
                 Arc::new(CachedAnalyses::new(cache, self.maker(), self.settings.redis.analysis_seconds)) as _
@@ -141,7 +149,8 @@ impl Worker {
         tracing::info!(megabytes = limit >> 20, "grouper.kept");
         let kept = Kept::new(params, Arc::new(FlatFactory), limit);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
-        Ok(start_grouping(queue, Arc::new(self.ends.published(&self.settings)?), reconcile, self.pipeline()))
+        let faces = Arc::new(self.ends.published(&self.settings)?);
+        Ok(start_grouping(queue, self.releases(Duty::Grouping), faces, reconcile, self.pipeline()))
     }
 
     pub(super) fn pipeline(&self) -> PipelineSettings {

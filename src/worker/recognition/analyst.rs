@@ -13,6 +13,7 @@ use muster_actors::flow::progress::Progress;
 use muster_actors::pipeline::settings::{CreditSettings, Settings as PipelineSettings, WriterSettings};
 use muster_actors::ports::Ports;
 use muster_actors::ports::faces::Commit;
+use muster_actors::ports::releases::LocalReleases;
 use muster_actors::start;
 use tokio::sync::{oneshot, watch};
 
@@ -49,6 +50,7 @@ impl Analyst {
         let (decoder, apart) = pipeline::decoders(settings, pack);
         let ports = Ports {
             queue: Arc::clone(&requests) as _,
+            releases: Arc::new(LocalReleases::default()),
             objects: Arc::clone(&requests) as _,
             analyses: None,
             decoder,

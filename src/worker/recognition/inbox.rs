@@ -234,6 +234,7 @@ mod tests {
         };
         let delivery = |handle: &str, body: String, waited: u64| Delivery {
             handle: Handle(handle.into()),
+            message: handle.into(),
             body,
             receive_count: 1,
             trace: None,

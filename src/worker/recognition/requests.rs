@@ -145,6 +145,7 @@ impl Requests {
             request.receives += 1;
             Some(Delivery {
                 handle: Handle(id.to_string()),
+                message: id.to_string(),
                 body: serde_json::json!({ "bucket": BUCKET, "key": id.to_string() }).to_string(),
                 receive_count: request.receives,
                 trace: request.trace.clone(),

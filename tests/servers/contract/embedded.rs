@@ -10,11 +10,12 @@ use muster_actors::domain::image::{Locator, Rejection};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::releases::LocalReleases;
 use muster_actors::sim::cell::SimCell;
 use muster_library::key::Places;
 use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, SqliteFaces};
 
-use super::{cell, faces, objects, queue};
+use super::{cell, faces, objects, queue, releases};
 
 /// An adapter with the folder it lives in. The adapter goes first.
 struct Housed<T>(T, tempfile::TempDir);
@@ -104,6 +105,10 @@ async fn memory() -> SimCell {
     SimCell::default()
 }
 
+async fn notes() -> LocalReleases {
+    LocalReleases::default()
+}
+
 macro_rules! hold {
     ($suite:ident over $make:ident: $($name:ident)*) => {
         mod $make {
@@ -141,4 +146,8 @@ hold! { cell over memory:
     only_who_has_read_the_last_value_writes
     of_many_writers_at_once_one_wins
     who_wrote_what_is_there_has_written_it
+}
+hold! { releases over notes:
+    earlier_receives_are_counted_each_once_and_for_their_own_message
+    many_notes_of_many_workers_are_all_counted
 }

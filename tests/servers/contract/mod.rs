@@ -8,3 +8,4 @@ mod faces;
 mod objects;
 mod queue;
 pub mod real;
+mod releases;

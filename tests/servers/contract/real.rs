@@ -10,16 +10,17 @@ use muster_actors::domain::image::Locator;
 use muster_actors::errors::Class;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, Settled};
+use muster_actors::ports::releases::{Receive, Releases};
 use muster_aws::cell::S3Cell;
 use muster_aws::s3::{S3Bucket, S3Objects};
 use muster_aws::sqs::{SqsQueue, Urls};
 use muster_chaos::proxy::Proxy;
 use muster_config::{Layers, Secret};
-use muster_stores::mongo::{Connection, MongoFaces, Uris};
+use muster_stores::mongo::{Connection, MongoFaces, MongoReleases, Uris};
 use muster_stores::redis::{Cache, Vectors};
 
 use super::embedded::hold;
-use super::{cell, faces, objects, queue};
+use super::{cell, faces, objects, queue, releases};
 use crate::support::fleet::clients;
 use crate::support::stack::Stack;
 
@@ -65,6 +66,14 @@ async fn mongodb_8() -> MongoFaces {
     let (connection, faces) = store("mongo8", "", "suite").await;
     assert!(connection.wire >= 25, "{}", connection.version);
     faces
+}
+
+async fn notes_6() -> MongoReleases {
+    mongodb_6().await.releases("images")
+}
+
+async fn notes_8() -> MongoReleases {
+    mongodb_8().await.releases("images")
 }
 
 /// A queue with so many messages, and its dead letters.
@@ -187,4 +196,31 @@ hold! { cell over object:
     only_who_has_read_the_last_value_writes
     of_many_writers_at_once_one_wins
     who_wrote_what_is_there_has_written_it
+}
+hold! { releases over notes_6:
+    earlier_receives_are_counted_each_once_and_for_their_own_message
+    many_notes_of_many_workers_are_all_counted
+}
+hold! { releases over notes_8:
+    earlier_receives_are_counted_each_once_and_for_their_own_message
+    many_notes_of_many_workers_are_all_counted
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_are_those_of_one_queue_and_the_server_deletes_them() {
+    let (connection, faces) = store("mongo", "", "releases").await;
+    let (images, galleries) = (faces.releases("images"), faces.releases("galleries"));
+    let receive = |number| Receive { message: "m".into(), number };
+    images.note(&[receive(1)]).await.unwrap();
+    assert_eq!(galleries.count(&[receive(2)]).await.unwrap(), [0]);
+    assert_eq!(images.count(&[receive(2)]).await.unwrap(), [1]);
+    let notes = connection.faces.collection::<Document>("releases");
+    let long_ago = DateTime::from_millis(DateTime::now().timestamp_millis() - 16 * 86_400_000);
+    notes.update_one(doc! {}, doc! { "$set": { "at": long_ago } }).await.unwrap();
+    // The server looks every two seconds here, every minute elsewhere.
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    while notes.count_documents(doc! {}).await.unwrap() > 0 {
+        assert!(std::time::Instant::now() < patience, "it is kept");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }

@@ -1,0 +1,90 @@
+//! What was received and waits for credits: a message may name more images than may be in the pipeline.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::domain::gallery::GalleryId;
+use crate::domain::image::Locator;
+use crate::flow::credit::Credit;
+use crate::flow::lease::Lease;
+use crate::ports::queue::Delivery;
+use crate::ports::releases::Receive;
+
+/// What is to be done for a message.
+#[derive(Debug)]
+pub(super) enum Task {
+    Image(Locator),
+    Gallery(GalleryId),
+}
+
+/// A part of a message under its lease.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) task: Task,
+    pub(super) lease: Lease,
+    /// The message, without its body.
+    pub(super) delivery: Arc<Delivery>,
+    /// Earlier receives of the message that had no end.
+    pub(super) deaths: u32,
+    pub(super) received: Instant,
+}
+
+/// Parts of messages in the order in which they were received. What is left when this is dropped is handed back.
+#[derive(Debug, Default)]
+pub(super) struct Waitlist(VecDeque<Waiting>);
+
+impl Waitlist {
+    /// Adds the parts of a message that was received now.
+    pub(super) fn add(&mut self, delivery: &Arc<Delivery>, parts: impl Iterator<Item = (Task, Lease)>) {
+        let (received, deaths) = (Instant::now(), delivery.receive_count.saturating_sub(1));
+        let waiting = |(task, lease)| Waiting { task, lease, delivery: Arc::clone(delivery), deaths, received };
+        self.0.extend(parts.map(waiting));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The messages here that were received before, each once.
+    pub(super) fn redelivered(&self) -> Vec<Receive> {
+        let again = self.0.iter().filter(|waiting| waiting.delivery.receive_count > 1);
+        let mut receives: Vec<Receive> = again.map(|waiting| waiting.delivery.receive()).collect();
+        receives.sort();
+        receives.dedup();
+        receives
+    }
+
+    /// So many earlier receives of a message ended in a release.
+    pub(super) fn forgive(&mut self, receive: &Receive, releases: u32) {
+        for waiting in self.0.iter_mut().filter(|waiting| waiting.delivery.receive() == *receive) {
+            waiting.deaths = receive.number.saturating_sub(1).saturating_sub(releases);
+        }
+    }
+
+    /// Nothing is known of earlier receives: each may have had no end, but not so many that it is condemned for it.
+    pub(super) fn doubt(&mut self, most: u32) {
+        self.0.iter_mut().for_each(|waiting| waiting.deaths = waiting.deaths.min(most));
+    }
+
+    /// The next, one a credit. Work on a lease that was lost meanwhile is not begun.
+    pub(super) fn take(&mut self, credits: Vec<Credit>) -> Vec<(Waiting, Credit)> {
+        self.0.retain(|waiting| !waiting.lease.lost());
+        let count = credits.len().min(self.0.len());
+        self.0.drain(..count).zip(credits).collect()
+    }
+}
+
+impl Drop for Waitlist {
+    fn drop(&mut self) {
+        // What a panic leaves may be why.
+        if !std::thread::panicking() {
+            self.0.drain(..).for_each(|waiting| waiting.lease.hand_back());
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Which receives of a message ended well although the message was given back. A queue counts receives alone, and a message that
+//! was often given back is no message that workers die of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use crate::errors::Class;
+use crate::errors::class::Classified;
+
+/// One receive of one message.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Receive {
+    /// Names the message, in all its receives.
+    pub message: String,
+    /// Which receive of the message it is, counted from 1.
+    pub number: u32,
+}
+
+/// Nothing is known of releases, or they could not be noted.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("releases: {message}")]
+pub struct ReleasesError {
+    /// Its class.
+    pub class: Class,
+    /// For a person.
+    pub message: String,
+}
+
+impl Classified for ReleasesError {
+    fn class(&self) -> Class {
+        self.class
+    }
+}
+
+/// Remembers releases for as long as a queue may deliver a message again.
+#[async_trait]
+pub trait Releases: Send + Sync {
+    /// Notes that these receives ended in a release. A receive that is noted twice is noted once.
+    async fn note(&self, receives: &[Receive]) -> Result<(), ReleasesError>;
+    /// How many earlier receives of each message are noted, in order.
+    async fn count(&self, receives: &[Receive]) -> Result<Vec<u32>, ReleasesError>;
+}
+
+/// The releases of a queue that ends with this process.
+#[derive(Debug, Default)]
+pub struct LocalReleases(Mutex<BTreeMap<String, BTreeSet<u32>>>);
+
+impl LocalReleases {
+    /// How many receives before this one are noted.
+    pub(crate) fn noted(&self, receive: &Receive) -> u32 {
+        let noted = self.0.lock();
+        let earlier = noted.get(&receive.message).map_or(0, |noted| noted.range(..receive.number).count());
+        u32::try_from(earlier).unwrap_or(u32::MAX)
+    }
+}
+
+#[async_trait]
+impl Releases for LocalReleases {
+    async fn note(&self, receives: &[Receive]) -> Result<(), ReleasesError> {
+        let mut noted = self.0.lock();
+        for Receive { message, number } in receives {
+            noted.entry(message.clone()).or_default().insert(*number);
+        }
+        Ok(())
+    }
+
+    async fn count(&self, receives: &[Receive]) -> Result<Vec<u32>, ReleasesError> {
+        Ok(receives.iter().map(|receive| self.noted(receive)).collect())
+    }
+}
