@@ -165,6 +165,7 @@ mod tests {
             stalled: Some(Duration::ZERO),
             dead_letters: Some(0),
             interruptions: Some(0),
+            tasks: None,
         }
     }
 

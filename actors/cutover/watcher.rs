@@ -50,6 +50,8 @@ pub struct Watcher {
 #[derive(Clone, Debug, PartialEq)]
 enum Verdict {
     Stay,
+    /// It is bad, but ECS has no task that would take the work back.
+    NoTasks(String),
     Change(Wish, String),
 }
 
@@ -59,7 +61,11 @@ fn decide(state: &State, observed: &Observed, rules: &Rules, now: u64) -> Verdic
         return Verdict::Stay;
     }
     if let Some(reading) = judge(observed, &rules.limits) {
-        return Verdict::Change(Wish::Trigger(state.revision), reading.to_string());
+        return match observed.tasks {
+            Some(0) => Verdict::NoTasks(reading.to_string()),
+            // Where nobody says, it goes back: what waits in a queue is not lost, dead letters may be.
+            Some(_) | None => Verdict::Change(Wish::Trigger(state.revision), reading.to_string()),
+        };
     }
     let dwelt = state.dwell_left(rules.dwell, now) == Duration::ZERO;
     if rules.advance && dwelt && next(state.percent).is_some() && may_advance(observed, &rules.limits) {
@@ -106,7 +112,15 @@ impl Watcher {
                 self.judge(&state).await
             }
         };
-        let Verdict::Change(wish, why) = verdict else { return Ok(()) };
+        let (wish, why) = match verdict {
+            Verdict::Stay => return Ok(()),
+            Verdict::NoTasks(why) => {
+                let remedy = "start tasks of the ECS service (ecs.detection); the rollback follows";
+                tracing::error!(why, remedy, "cutover.no_tasks");
+                return Ok(());
+            }
+            Verdict::Change(wish, why) => (wish, why),
+        };
         if let Wish::Trigger(revision) = wish {
             self.percent.send_replace(Some(0));
             *bad = Some((revision, why.clone()));
@@ -183,10 +197,18 @@ mod tests {
         ] {
             let state = State { revision: 3, percent, since: now - ago * 1000, ..State::default() };
             let wish = match decide(&state, &observed, &rules(advance), now) {
-                Verdict::Stay => None,
+                Verdict::Stay | Verdict::NoTasks(_) => None,
                 Verdict::Change(wish, _) => Some(wish),
             };
             assert_eq!(wish, expected, "{percent} % for {ago} s, advance {advance}, {observed:?}");
+        }
+        let state = State { revision: 3, percent: 50, since: now - 60_000, ..State::default() };
+        let verdict = |tasks, failed| decide(&state, &Observed { tasks, ..seen(20, failed) }, &rules(true), now);
+        for (tasks, rolls_back) in [(None, true), (Some(1), true), (Some(0), false)] {
+            let bad = verdict(tasks, 3);
+            assert_eq!(matches!(bad, Verdict::Change(Wish::Trigger(3), _)), rolls_back, "{tasks:?} tasks: {bad:?}");
+            assert_eq!(matches!(bad, Verdict::NoTasks(_)), !rolls_back, "{tasks:?} tasks: {bad:?}");
+            assert!(matches!(verdict(tasks, 0), Verdict::Change(Wish::Advance(3), _)), "a good side goes on");
         }
     }
 }

@@ -80,6 +80,8 @@ pub struct Observed {
     pub dead_letters: Option<u64>,
     /// Spot interruptions of Batch's workers in the window.
     pub interruptions: Option<u64>,
+    /// Tasks of the ECS service that run: without one nobody would take the work back.
+    pub tasks: Option<u64>,
 }
 
 /// Looks at both sides.

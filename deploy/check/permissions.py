@@ -86,6 +86,7 @@ ROLES = {
         "${EcsImagesQueue.Arn}": SEND,
         "${ImagesQueue.Arn}": RECEIVE + ["sqs:SendMessage"],
         "${ImagesDeadLetters.Arn}": ["sqs:GetQueueAttributes"],
+        "${FallbackService}": ["ecs:DescribeServices"],
         **STATE, **KEY,
     }),
     "WebRole": ("ecs-tasks", {

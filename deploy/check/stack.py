@@ -74,6 +74,7 @@ class Stack:
             "AWS::Lambda::Function": {"Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{physical}"},
             "AWS::EC2::LaunchTemplate": {"LatestVersionNumber": "1"},
             "AWS::IAM::Role": {"Arn": f"arn:aws:iam::{ACCOUNT}:role/{physical}"},
+            "AWS::ECS::Service": {"Name": last},
             "AWS::IAM::InstanceProfile": {"Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{physical}"},
             "AWS::ECR::Repository": {
                 "Arn": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{physical}",

@@ -46,6 +46,15 @@ impl EcsFleet {
         Ok((count(service.desired_count), count(service.running_count)))
     }
 
+    /// Tasks that run.
+    ///
+    /// # Errors
+    /// There is no such service, or ECS does not say.
+    pub async fn running(&self) -> Result<u64, FleetError> {
+        let (_, running) = self.counts().await?;
+        Ok(running)
+    }
+
     async fn set(&self, desired: u64) -> Result<(), FleetError> {
         let desired = i32::try_from(desired).map_err(|_| FleetError::Refused(format!("{desired} tasks")))?;
         let asked = self.client.update_service().cluster(&self.cluster).service(&self.service).desired_count(desired);

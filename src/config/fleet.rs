@@ -107,6 +107,12 @@ pub struct Unset {
     pub variable: &'static str,
 }
 
+/// A message of SQS is hidden at most so long from its receipt on, however often that is renewed (Amazon SQS Developer Guide, "Amazon
+/// SQS visibility timeout").
+const LONGEST_LEASE: Duration = Duration::from_secs(12 * 3600);
+/// Longest that the answer to a receive or a renewal takes: for so long SQS's clock is ahead.
+const ANSWER: Duration = Duration::from_secs(60);
+
 /// A setting that is needed.
 pub fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -> Result<&'a str, Unset> {
     if value.is_empty() { Err(Unset { key, variable }) } else { Ok(value) }
@@ -142,7 +148,7 @@ pub struct Queues {
     pub request_visibility_seconds: u64,
     /// Seconds a received message stays invisible; renewed at a third of it.
     pub visibility_seconds: u64,
-    /// A message is renewed at most so many hours (SQS: 12).
+    /// A message is renewed at most so many hours, and never hidden for more than the 12 hours of SQS.
     pub lease_hours: u64,
     /// Seconds a receive waits for a message (SQS: 20 at most).
     pub wait_seconds: u64,
@@ -299,8 +305,41 @@ impl Queues {
         Duration::from_secs(self.visibility_seconds)
     }
 
+    /// How long after its receipt a message is renewed: its last renewal must end within what SQS allows.
+    pub fn renewals(&self) -> Duration {
+        let hidden = self.visibility().max(self.request_visibility()) + ANSWER;
+        Duration::from_secs(self.lease_hours * 3600).min(LONGEST_LEASE.saturating_sub(hidden))
+    }
+
     /// How long a request or a reply stays invisible.
     pub fn request_visibility(&self) -> Duration {
         Duration::from_secs(self.request_visibility_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Layers;
+
+    #[test]
+    fn no_message_is_hidden_for_longer_than_sqs_allows() {
+        let day = Duration::from_secs(86_400);
+        let queues = Layers::defaults().settings().unwrap().queues;
+        assert_eq!(queues.renewals(), Duration::from_secs(queues.lease_hours * 3600), "the settings as they come");
+        for visibility_seconds in [1, 1800, 7200, 43_200] {
+            for lease_hours in [1, 6, 11] {
+                let queues = Queues { visibility_seconds, lease_hours, ..queues.clone() };
+                // The last renewal hides a message for its whole visibility.
+                let hidden = queues.renewals() + queues.visibility();
+                assert!(queues.renewals() <= Duration::from_secs(lease_hours * 3600));
+                assert!(
+                    hidden.max(queues.visibility()) <= day / 2,
+                    "{visibility_seconds} s, {lease_hours} h: {hidden:?}"
+                );
+            }
+        }
+        let queues = Queues { visibility_seconds: 7200, ..queues };
+        assert_eq!(queues.renewals(), Duration::from_secs(36_000) - ANSWER, "so long as it may be");
     }
 }

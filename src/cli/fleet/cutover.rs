@@ -137,7 +137,7 @@ fn moment(milliseconds: u64) -> String {
 }
 
 fn tell(look: &Look, out: &mut dyn Write) -> Result<(), CliError> {
-    let Look { state, next, dwell_left_seconds, queues, images, readings } = look;
+    let Look { state, next, dwell_left_seconds, queues, images, tasks, readings } = look;
     let since = if state.revision == 0 { String::new() } else { format!(", since {}", moment(state.since)) };
     writeln!(out, "{} % of the images go to Batch{since} (revision {})", state.percent, state.revision)?;
     match (&state.held, next) {
@@ -157,6 +157,7 @@ fn tell(look: &Look, out: &mut dyn Write) -> Result<(), CliError> {
     }
     let known = |count: &Option<u64>| count.map_or_else(|| "not known".to_owned(), |count| count.to_string());
     writeln!(out, "\nimages in the window: Batch {}, ECS {}", known(&images.0), known(&images.1))?;
+    writeln!(out, "tasks of the ECS service: {}", known(tasks))?;
     writeln!(out, "{:<32} {:>12} {:>12}", "figure", "seen", "limit")?;
     for reading in readings {
         writeln!(

@@ -188,7 +188,7 @@ impl Worker {
                 at_once: BULKS,
             },
             keeper: KeeperSettings {
-                bound: Duration::from_secs(queues.lease_hours * 3600),
+                bound: queues.renewals(),
                 // Tried as long as the lease lasts: a message that is not deleted is worked on again.
                 attempts: u32::MAX,
                 ..common.keeper

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{on_a_laptop, stack};
-use crate::support::fleet::{Fleet, Worker, ended};
+use crate::support::fleet::{Fleet, Worker, clients, ended};
 use crate::support::{photos, run};
 
 /// A fleet with the queues of a cutover.
@@ -191,4 +191,52 @@ async fn a_router_that_is_killed_loses_nothing_and_two_at_once_are_harmless() {
     assert!(of_ecs.is_disjoint(&of_batch), "an image has one side");
     assert_eq!(of_ecs.union(&of_batch).cloned().collect::<BTreeSet<_>>(), sent);
     assert!(of_ecs.len().abs_diff(1000) < 100, "{}", of_ecs.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_is_not_given_back_to_a_service_without_tasks() {
+    let cutover = Cutover::new().await;
+    let fleet = &cutover.fleet;
+    let service = ecs_service(&fleet.images).await;
+    let with_service = |args: &[&str]| {
+        let mut command = cutover.muster(args);
+        command.env("MUSTER_ECS__CLUSTER", "cutover").env("MUSTER_ECS__DETECTION", &service);
+        command
+    };
+    let status =
+        || -> Value { serde_json::from_slice(&run(&mut with_service(&["status", "--json"]), 0).stdout).unwrap() };
+    run(&mut cutover.muster(&["set", "100", "--force"]), 0);
+    let bad: Vec<String> = (0..30).map(|n| format!("demo/broken/{n}.jpg")).collect();
+    for key in &bad {
+        fleet.put(key, b"no photo".to_vec()).await;
+    }
+    fleet.send(bad.iter().map(|key| fleet.event(key))).await;
+    fleet.work("detect");
+    let watch = Worker::start(with_service(&["watch"]).stderr(Stdio::piped()));
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let seen = status();
+    assert_eq!((&seen["state"]["percent"], &seen["tasks"]), (&100.into(), &0.into()), "{seen:#}");
+    terminate(&watch);
+    let said = watch.said(0);
+    assert!(said.contains("cutover.no_tasks") && said.contains("of Batch's images were rejected"), "{said}");
+    // Where no service is named, it goes back.
+    let watch = cutover.watch();
+    until("the rollback", 60, async || cutover.status()["state"]["percent"] == 0).await;
+    assert_eq!(cutover.status()["tasks"], Value::Null);
+    terminate(&watch);
+    watch.said(0);
+}
+
+/// A service without tasks, in the emulator.
+async fn ecs_service(queue: &str) -> String {
+    let config = clients(stack().url("aws")).await.config;
+    let config = aws_sdk_ecs::config::Builder::from(&config).endpoint_url(stack().url("aws")).build();
+    let ecs = aws_sdk_ecs::Client::from_conf(config);
+    ecs.create_cluster().cluster_name("cutover").send().await.unwrap();
+    let container = aws_sdk_ecs::types::ContainerDefinition::builder().name("muster").image("muster").build();
+    ecs.register_task_definition().family("worker").container_definitions(container).send().await.unwrap();
+    let name = format!("{}-detection", queue.rsplit('/').next().unwrap());
+    let made = ecs.create_service().cluster("cutover").service_name(&name).task_definition("worker");
+    made.desired_count(0).send().await.unwrap();
+    name
 }

@@ -64,6 +64,8 @@ pub struct Look {
     pub queues: Vec<(&'static str, String, Option<Depth>)>,
     /// Images of Batch and of ECS in the window; `None` where MongoDB does not say.
     pub images: (Option<u64>, Option<u64>),
+    /// Tasks of the ECS service that run; `None` where the service is not named or ECS does not say.
+    pub tasks: Option<u64>,
     /// Each figure beside its limit. That of the queue's age is an upper bound: one look cannot know when the queue was empty.
     pub readings: [Reading; 6],
 }
@@ -117,7 +119,7 @@ impl Cutover {
 
     fn observer(&self, empty: u64) -> Result<Arc<FleetObserver>, FleetError> {
         required(self.settings.mongo.gallery_images.reveal(), "mongo.gallery_images", "GALLERY_IMAGES_MONGO_URI")?;
-        Ok(FleetObserver::new(&self.settings, self.aws.sqs.clone(), empty))
+        Ok(FleetObserver::new(&self.settings, &self.aws, empty))
     }
 
     /// Looks once; changes nothing.
@@ -144,6 +146,7 @@ impl Cutover {
             dwell_left_seconds: left.as_millis().div_ceil(1000) as u64,
             queues: depths,
             images: (images(&observed.batch), images(&observed.ecs)),
+            tasks: observed.tasks,
             readings: readings(&observed, &self.settings.cutover_limits()),
             state,
         })

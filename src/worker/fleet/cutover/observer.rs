@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
-use futures_util::future::join;
+use futures_util::future::{join, join3};
 use muster_actors::domain::cutover_state::State;
 use muster_actors::ports::observer::Observer;
 use muster_actors::ports::observer::{Observed, Seen};
@@ -14,7 +14,9 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::now;
+use muster_aws::clients::Clients;
 use muster_aws::depth::{depth, name};
+use muster_aws::ecs::EcsFleet;
 use muster_config::{Mongo, Settings};
 use muster_stores::mongo::{Connection, Lately, MongoError, Uris};
 
@@ -31,6 +33,8 @@ pub(crate) struct FleetObserver {
     ecs: String,
     batch: String,
     dead_letters: String,
+    /// The service that works on ECS's queue, where it is named.
+    service: Option<EcsFleet>,
     /// When Batch's queue was seen empty last, in milliseconds since 1970: what is in it now is younger.
     empty: Mutex<u64>,
 }
@@ -45,16 +49,18 @@ struct Stored {
 
 impl FleetObserver {
     /// Over a fleet whose Batch queue was empty at `empty`, in milliseconds since 1970, or may have been.
-    pub fn new(settings: &Settings, sqs: Client, empty: u64) -> Arc<Self> {
-        let Settings { cutover, queues, mongo, .. } = settings;
+    pub fn new(settings: &Settings, aws: &Clients, empty: u64) -> Arc<Self> {
+        let Settings { cutover, queues, mongo, ecs, .. } = settings;
+        let named = !ecs.cluster.is_empty() && !ecs.detection.is_empty();
         Arc::new(Self {
-            sqs,
+            sqs: aws.sqs.clone(),
             mongo: mongo.clone(),
             lately: OnceCell::new(),
             window: Duration::from_secs(cutover.window_seconds),
             ecs: cutover.ecs.clone(),
             batch: queues.images.clone(),
             dead_letters: queues.dead_letters.clone(),
+            service: named.then(|| EcsFleet::new(aws, settings, &ecs.detection)),
             empty: Mutex::new(empty),
         })
     }
@@ -92,6 +98,21 @@ impl FleetObserver {
         }
     }
 
+    /// Tasks of ECS's service that run.
+    async fn tasks(&self) -> Option<u64> {
+        match timeout(OBSERVATION_TIMEOUT, self.service.as_ref()?.running()).await {
+            Ok(Ok(tasks)) => Some(tasks),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cutover.observe");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("cutover.observe: ECS does not answer in time");
+                None
+            }
+        }
+    }
+
     /// How long nothing has come out of a queue that has messages.
     fn stalled(&self, depth: u64, last: Option<u64>, since: u64) -> Duration {
         let now = now();
@@ -108,7 +129,7 @@ impl FleetObserver {
 impl Observer for FleetObserver {
     async fn observe(&self, state: &State) -> Observed {
         let stored = timeout(OBSERVATION_TIMEOUT, self.stored(state.since));
-        let (stored, depth) = join(stored, self.depth(&self.batch)).await;
+        let (stored, depth, tasks) = join3(stored, self.depth(&self.batch), self.tasks()).await;
         let stored = match stored {
             Ok(Ok(stored)) => Some(stored),
             Ok(Err(error)) => {
@@ -124,6 +145,7 @@ impl Observer for FleetObserver {
         let letters = self.dead_letters().await.zip(state.dead_letters);
         Observed {
             stalled,
+            tasks,
             dead_letters: letters.map(|(now, before)| now.saturating_sub(before)),
             interruptions: stored.as_ref().map(|stored| stored.interruptions),
             ecs: stored.as_ref().and_then(|stored| stored.ecs.clone()),
