@@ -10,6 +10,7 @@ NO_RESOURCE = {
     "cloudwatch:GetMetricData": "metrics are no resources",
     "ecr:GetAuthorizationToken": "a token is for the whole registry",
     "ecs:DiscoverPollEndpoint": "asks where the service is",
+    "sqs:ListQueues": "lists an account's queues",
     "xray:PutTraceSegments": "spans are no resources",
     "xray:PutSpans": "spans are no resources",
     "xray:PutSpansForIndexing": "spans are no resources",
@@ -90,9 +91,11 @@ ROLES = {
         **STATE, **KEY,
     }),
     "WebRole": ("ecs-tasks", {
-        "*": SPANS,
+        "*": SPANS + ["sqs:ListQueues"],
         "${RequestsQueue.Arn}": SEND + ["sqs:PurgeQueue"],
         "${ResponsesQueue.Arn}": RECEIVE + ["sqs:PurgeQueue"],
+        "${ResponsesQueue.Arn}-*": RECEIVE + [
+            "sqs:PurgeQueue", "sqs:CreateQueue", "sqs:DeleteQueue", "sqs:TagQueue", "sqs:ListQueueTags"],
         "${InputBucket.Arn}": ["s3:ListBucket"],
         "${InputBucket.Arn}/requests/*": ["s3:PutObject", "s3:DeleteObject"],
         "${OutputBucket.Arn}": ["s3:ListBucket"],
@@ -103,6 +106,7 @@ ROLES = {
         "*": SPANS,
         "${RequestsQueue.Arn}": RECEIVE,
         "${ResponsesQueue.Arn}": ["sqs:SendMessage"],
+        "${ResponsesQueue.Arn}-*": ["sqs:SendMessage"],
         "${RecognitionDeadLetters.Arn}": ["sqs:SendMessage"],
         "${InputBucket.Arn}": ["s3:ListBucket"],
         "${InputBucket.Arn}/requests/*": ["s3:GetObject"],

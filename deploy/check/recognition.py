@@ -71,7 +71,10 @@ def web(template):
     (container,) = template.of("AWS::ECS::TaskDefinition")["WebTask"]["ContainerDefinitions"]
     if container["Command"] != ["serve"] or [entry["ContainerPort"] for entry in container.get("PortMappings", [])] != [PORT]:
         yield f"WebTask: is not muster serve at {PORT}"
-    listens = {entry["Name"]: entry["Value"] for entry in left(container["Environment"])}.get("MUSTER_SERVE__LISTEN")
+    environment = {entry["Name"]: entry["Value"] for entry in left(container["Environment"])}
+    if environment.get("MUSTER_QUEUES__OWN_RESPONSES") != "true":
+        yield "WebTask: a reply is received by each of its tasks until the one that asked has it"
+    listens = environment.get("MUSTER_SERVE__LISTEN")
     if listens != f"0.0.0.0:{PORT}":
         yield f"WebTask: listens at {listens}, where no load balancer reaches it"
     command = " ".join(container.get("HealthCheck", {}).get("Command", []))

@@ -11,7 +11,7 @@ QUEUES = {
     "ImagesQueue": "ImagesDeadLetters", "EcsImagesQueue": "ImagesDeadLetters", "IntakeQueue": "ImagesDeadLetters",
     "GalleriesQueue": "GalleriesDeadLetters", "RequestsQueue": "RecognitionDeadLetters",
 }
-# Queues of which nothing may become a dead letter: a web task gives back what is for another, as often as it takes.
+# Queues of which nothing may become a dead letter: a web task without a queue of its own gives back what is for another, as often as it takes.
 HANDED_ON = {"ResponsesQueue"}
 # Queues whose messages are worth nothing soon: whoever asked has left.
 SECONDS = {"RequestsQueue": 600, "ResponsesQueue": 600}

@@ -144,6 +144,8 @@ pub struct Queues {
     pub requests: String,
     /// URL of the queue of replies to the web tier.
     pub responses: String,
+    /// Whether a web server makes a queue of replies for itself, like `responses`, and deletes it when it ends.
+    pub own_responses: bool,
     /// Seconds a request or a reply stays invisible: a worker that dies costs its callers so long.
     pub request_visibility_seconds: u64,
     /// Seconds a received message stays invisible; renewed at a third of it.

@@ -3,6 +3,7 @@
 
 mod letter;
 mod outbox;
+mod own;
 mod receipts;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,6 +24,7 @@ use super::classify::{Fault, class, fault};
 use super::depth::name;
 use letter::{Letter, Original};
 pub use outbox::SqsOutbox;
+pub use own::OwnQueue;
 use receipts::Receipts;
 
 /// Entries of a batch call (SQS quota).

@@ -1,4 +1,5 @@
-//! Replies of the workers, as a web server hears them. Several servers may share a queue: what is for another goes back at once.
+//! Replies of the workers, as a web server hears them, in a queue of its own or in one that several share: what is for another goes
+//! back at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,13 @@ impl Listener {
     pub fn hears(&self) -> Result<(), String> {
         let deaf = self.deaf.lock();
         deaf.clone().map_or(Ok(()), |why| Err(format!("replies cannot be received: {why}")))
+    }
+}
+
+impl Listener {
+    /// Listens no more.
+    pub fn stop(&self) {
+        self.task.abort();
     }
 }
 

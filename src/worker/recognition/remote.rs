@@ -34,7 +34,7 @@ use super::waiting::{Waiter, Waiting};
 use muster_aws::classify::Fault;
 use muster_aws::clients::Clients;
 use muster_aws::s3::{S3Bucket, S3Objects, When};
-use muster_aws::sqs::{SqsOutbox, SqsQueue, Urls};
+use muster_aws::sqs::{OwnQueue, SqsOutbox, SqsQueue, Urls};
 use muster_config::{Settings, Unset, required};
 use muster_telemetry::header;
 
@@ -79,6 +79,8 @@ pub struct Remote {
     seconds: u64,
     waiting: Arc<Waiting>,
     listener: Listener,
+    /// Its own queue of replies, where it has made one.
+    own: Option<OwnQueue>,
     /// What is being deleted.
     left: Arc<Mutex<JoinSet<()>>>,
     /// The pipelines are elsewhere.
@@ -128,6 +130,17 @@ fn refused(answer: Answer) -> Refusal {
     }
 }
 
+/// A queue for the replies to this server alone. Where it cannot be made, the shared one serves too.
+async fn own_queue(aws: &Clients, shared: &str, server: Id) -> Option<OwnQueue> {
+    match OwnQueue::make(aws.sqs.clone(), shared, &server.to_string()).await {
+        Ok(own) => Some(own),
+        Err(fault) => {
+            tracing::warn!(error = fault.message, "recognition.own_queue");
+            None
+        }
+    }
+}
+
 impl Remote {
     /// Connects, and begins to listen for replies.
     ///
@@ -146,6 +159,8 @@ impl Remote {
         // Nobody else is called so; without a source of chance there is no service.
         let server = Id::random().unwrap_or_else(|_| std::process::abort());
         let waiting = Arc::<Waiting>::default();
+        let own = if queues.own_responses { own_queue(&aws, responses, server).await } else { None };
+        let responses = own.as_ref().map_or(responses, OwnQueue::url);
         let urls = Urls { queue: responses.to_owned(), dead_letters: String::new() };
         let wait = Duration::from_secs(queues.wait_seconds);
         let replies = SqsQueue::new(aws.sqs.clone(), urls, queues.request_visibility(), wait);
@@ -157,6 +172,7 @@ impl Remote {
             sqs: aws.sqs,
             requests: requests.to_owned(),
             responses: responses.to_owned(),
+            own,
             gallery: serve.gallery.clone(),
             seconds: serve.seconds,
             waiting,
@@ -283,5 +299,11 @@ impl Recognizer for Remote {
         }
         let mut left = std::mem::take(&mut *self.left.lock());
         while left.join_next().await.is_some() {}
+        if let Some(own) = &self.own {
+            self.listener.stop();
+            if let Err(fault) = own.delete().await {
+                tracing::warn!(error = fault.message, "recognition.own_queue");
+            }
+        }
     }
 }

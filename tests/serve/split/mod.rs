@@ -2,6 +2,7 @@
 
 mod callers;
 mod people;
+mod replies;
 mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
