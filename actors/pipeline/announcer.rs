@@ -67,6 +67,22 @@ impl Announcer {
     }
 }
 
+/// The class of a wake-up that was not taken, for the photos that it is for: they are in the store, and nothing that a queue
+/// says of a wake-up is their fault.
+fn of_queue(class: Class) -> Class {
+    match class {
+        Class::Transient | Class::Throttled { .. } | Class::DependencyDown | Class::Misconfigured(_) => class,
+        Class::Overload
+        | Class::Poison
+        | Class::Suspect
+        | Class::LeaseLost
+        | Class::Engine
+        | Class::HostFault
+        | Class::Hang
+        | Class::Bug => Class::Transient,
+    }
+}
+
 /// A store whose writes are announced.
 pub struct Announced<F> {
     store: F,
@@ -91,6 +107,7 @@ impl<F: Faces> Faces for Announced<F> {
             of.iter().zip(&outcomes).filter(|(_, outcome)| changed(outcome)).map(|(gallery, _)| gallery).collect();
         for gallery in written {
             let Err(QueueError { class, message }) = self.announcer.announce(gallery).await else { continue };
+            let class = of_queue(class);
             for (_, outcome) in of.iter().zip(&mut outcomes).filter(|(other, _)| *other == gallery) {
                 if changed(outcome) {
                     *outcome = Err(FacesError::Failed { class, message: message.clone() });
@@ -106,5 +123,90 @@ impl<F: Faces> Faces for Announced<F> {
 
     async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
         self.store.save(gallery, generation, reconciled).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::exit::Mend;
+    use crate::domain::image::{ImageId, ImageRecord, ImageState, Locator};
+    use crate::domain::timings::Timings;
+    use crate::errors::class::Classified;
+
+    /// A queue that answers every letter alike.
+    struct Answers(Result<Vec<Settled>, Class>);
+
+    #[async_trait]
+    impl Outbox for Answers {
+        async fn send(&self, _: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+            self.0.clone().map_err(|class| QueueError { class, message: String::from("refused") })
+        }
+    }
+
+    /// A store that takes everything.
+    struct Taken;
+
+    #[async_trait]
+    impl Faces for Taken {
+        async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+            Ok(batch.iter().map(|_| Ok(())).collect())
+        }
+
+        async fn gallery(&self, _: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+            Err(FacesError::Conflict)
+        }
+
+        async fn save(&self, _: &GalleryId, _: u64, _: &Reconciled) -> Result<(), FacesError> {
+            Err(FacesError::Conflict)
+        }
+    }
+
+    fn photo() -> Commit {
+        let locator = Locator { gallery: GalleryId("g".into()), bucket: "b".into(), key: "k".into() };
+        let image = ImageRecord {
+            id: ImageId([0; 16]),
+            locator,
+            etag: String::new(),
+            bytes: 1,
+            width: 1,
+            height: 1,
+            orientation: 1,
+            taken: None,
+            picture: None,
+            state: ImageState::NoFaces,
+            rejection: None,
+            quality: None,
+            face_count: 0,
+            model: "m".into(),
+        };
+        Commit { image, faces: Vec::new(), content: None, timings: Timings::default() }
+    }
+
+    #[tokio::test]
+    async fn a_wake_up_that_is_refused_is_never_the_fault_of_the_photos_that_it_is_for() {
+        let (permission, throttled) = (Class::Misconfigured(Mend::Permission), Class::Throttled { retry_after: None });
+        let mut answers = vec![(Ok(vec![]), Class::Transient), (Ok(vec![Settled::LeaseLost]), Class::Transient)];
+        for (class, expected) in [
+            (Class::Transient, Class::Transient),
+            (throttled, throttled),
+            (Class::DependencyDown, Class::DependencyDown),
+            (permission, permission),
+            // The classes that say something of the photo, or of this machine.
+            (Class::Poison, Class::Transient),
+            (Class::Suspect, Class::Transient),
+            (Class::LeaseLost, Class::Transient),
+            (Class::Overload, Class::Transient),
+            (Class::Bug, Class::Transient),
+        ] {
+            answers.push((Ok(vec![Settled::Failed(class)]), expected));
+            answers.push((Err(class), expected));
+        }
+        for (answer, expected) in answers {
+            let outbox = Arc::new(Answers(answer.clone()));
+            let announced = Announced::new(Taken, Announcer::new(outbox, Duration::from_secs(3), || None));
+            let outcome = announced.commit(vec![photo()]).await.unwrap().pop().unwrap();
+            assert_eq!(outcome.map_err(|error| error.class()), Err(expected), "{answer:?}");
+        }
     }
 }
