@@ -24,8 +24,9 @@ const VALUES: usize = 100;
 /// Characters that the value of a dimension may have.
 const CHARACTERS: usize = 1024;
 
-/// Bytes that a line may have: 1 MB, less what CloudWatch Logs counts for the event itself.
-const BYTES: usize = (1 << 20) - 1024;
+/// Bytes that a line may have: 256 KiB, which agents and drivers of logs cut an event at, less what is counted for the event
+/// itself.
+const BYTES: usize = (256 << 10) - 1024;
 
 /// What was told so far.
 #[derive(Debug, Default)]
@@ -153,7 +154,8 @@ mod tests {
                 assert!(document[dimension.as_str().unwrap()].is_string(), "{dimension} has no value");
             }
         }
-        assert!(line.len() <= 1 << 20 && !line.contains('\n'));
+        // With its line feed, and with what CloudWatch Logs counts for each event.
+        assert!(line.len() + 1 + 26 <= 256 << 10 && !line.contains('\n'), "{} bytes", line.len());
         document
     }
 
@@ -203,5 +205,27 @@ mod tests {
             .map(|line| valid(line)["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().len())
             .collect();
         assert_eq!(sizes, [100, 100, 49]);
+    }
+
+    #[test]
+    fn a_line_is_no_longer_than_an_event_of_a_log_may_be() {
+        let bounds: Vec<f64> = (1..200).map(|n| 1.0 / 3.0 + f64::from(n)).collect();
+        let bounds: &'static [f64] = bounds.leak();
+        let mut histogram = muster_actors::domain::histogram::Histogram::new(bounds);
+        bounds.iter().for_each(|value| histogram.record_times(*value, 1_000_000_007));
+        // As many labels as are told, each as long as it may be and of characters that JSON writes with six bytes.
+        let names: Vec<String> = (0..40).map(|n| format!("label{n}")).collect();
+        let labels: Labels = names.leak().iter().map(|name| (name.as_str(), "\u{1}".repeat(2 * CHARACTERS))).collect();
+        let sample = |n: usize| Sample {
+            metric: names::Metric { name: format!("muster_metric_{n}").leak(), ..names::WORK },
+            labels: labels.clone(),
+            value: Value::Histogram(histogram.clone()),
+        };
+        let samples: Vec<Sample> = (0..120).map(sample).collect();
+        let told: usize = lines(&samples, &"g".repeat(512), u64::MAX)
+            .iter()
+            .map(|line| valid(line)["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().len())
+            .sum();
+        assert_eq!(told, samples.len(), "nothing is left out");
     }
 }
