@@ -165,6 +165,35 @@ impl RejectReason {
             Self::Forgotten => "FORGOTTEN",
         }
     }
+
+    /// Whether the rejection tells how reading or judging the picture went, and nothing of the picture: then what an
+    /// earlier run found in it holds on.
+    pub fn says_nothing_of_the_picture(self) -> bool {
+        match self {
+            // A policy, a key or an archive: whoever could read it before read this picture.
+            Self::Unreadable
+            // A message may name a bucket or key that is not there yet, or not any more; that a photo was deleted is for the
+            // event of its deletion to say.
+            | Self::Missing
+            // This machine's fault.
+            | Self::DecoderMissing
+            // A decoder, a device or a worker came to grief: it need not be of this picture.
+            | Self::Crashed
+            | Self::Isolated
+            | Self::TooManyAttempts
+            // There is no picture.
+            | Self::BadMessage => true,
+            // Its bytes were looked at, and these are what is there now.
+            Self::Empty
+            | Self::UnknownFormat
+            | Self::Truncated
+            | Self::Corrupt
+            | Self::TooManyBytes
+            | Self::TooManyPixels
+            // Nothing may be known of it.
+            | Self::Forgotten => false,
+        }
+    }
 }
 
 /// A rejection: the reason, and one sentence for a person.

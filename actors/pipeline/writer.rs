@@ -50,6 +50,15 @@ fn written(context: &PipelineContext, finished: Finished) {
     }
 }
 
+/// What the failure of a whole bulk says of each of its results. That a result may never be stored is said of that result alone.
+fn of_each(mut failure: Failure, results: usize) -> Failure {
+    if results > 1 && failure.class == Class::Poison {
+        failure.class = Class::Transient;
+        failure.rejection = None;
+    }
+    failure
+}
+
 /// Writes bulks.
 #[derive(Clone)]
 struct BulkWriter {
@@ -119,7 +128,7 @@ impl BulkWriter {
                     let failure = Failure { class: Class::Bug, message, rejection: None };
                     vec![Err(failure); bulk.len()]
                 }
-                Ok(Err(error)) => vec![Err(Failure::from(error)); bulk.len()],
+                Ok(Err(error)) => vec![Err(of_each(Failure::from(error), bulk.len())); bulk.len()],
                 Err(_) => vec![Err(Failure::timeout("commit", limit)); bulk.len()],
             };
             if outcomes.iter().any(Result::is_ok) {
@@ -253,3 +262,24 @@ impl Handler<Shutdown> for Writer {
 }
 
 abortable!(Writer);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bulk_that_fails_as_a_whole_condemns_none_of_several() {
+        let rejection = Some(Rejection::new(RejectReason::Corrupt, "as a test says"));
+        for (class, results, expected) in [
+            (Class::Poison, 1, Class::Poison),
+            (Class::Poison, 2, Class::Transient),
+            (Class::DependencyDown, 1, Class::DependencyDown),
+            (Class::DependencyDown, 2, Class::DependencyDown),
+        ] {
+            let failure = Failure { class, message: String::new(), rejection: rejection.clone() };
+            let failure = of_each(failure, results);
+            assert_eq!(failure.class, expected, "{class:?} of {results}");
+            assert_eq!(failure.rejection.is_some(), class == expected, "{class:?} of {results}");
+        }
+    }
+}

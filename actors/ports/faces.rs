@@ -10,7 +10,8 @@ use crate::errors::Class;
 use crate::errors::class::Classified;
 use crate::ports::analyses::Content;
 
-/// One image's result, written as a whole: its faces replace what was there before.
+/// One image's result, written as a whole: its faces replace what was there before, unless it
+/// [keeps that](Commit::keeps_stored).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
     /// The image.
@@ -24,6 +25,13 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// Whether it is a rejection that says nothing of the picture: a record and faces of an earlier result stay, and it is
+    /// recorded only where there is no record, or that of another rejection.
+    pub fn keeps_stored(&self) -> bool {
+        let rejection = self.image.rejection.as_ref();
+        rejection.is_some_and(|rejection| rejection.reason.says_nothing_of_the_picture())
+    }
+
     /// Takes out the faces at places that were forgotten; whether there were any.
     pub fn forget(&mut self, places: &[BBox]) -> bool {
         let before = self.faces.len();

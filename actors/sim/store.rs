@@ -189,6 +189,12 @@ impl Faces for Reached {
                 continue;
             }
             let mut state = self.faces.lock();
+            let stored = state.images.get(&commit.image.id).map(|stored| stored.image.state);
+            if commit.keeps_stored() && stored.is_some_and(|stored| stored != ImageState::Rejected) {
+                self.host.world.note(|| format!("store.keep {}", commit.image.locator.key));
+                outcomes.push(Ok(()));
+                continue;
+            }
             *state.generations.entry(commit.image.locator.gallery.clone()).or_default() += 1;
             self.host.world.note(|| format!("store.commit {} {:?}", commit.image.locator.key, commit.image.state));
             state.images.insert(commit.image.id, commit);

@@ -44,9 +44,12 @@ pub(super) fn keep(db: &Connection, image: &ImageRecord) -> Result<bool, Library
         .prepare_cached("SELECT state, model FROM images WHERE id = ?1")?
         .query_row([image.id.0], |row| Ok((rows::state(row, 0)?, row.get::<_, String>(1)?)))
         .optional()?;
-    let Some((ImageState::Indexed, model)) = stored else { return Ok(false) };
+    let Some((state, model)) = stored else { return Ok(false) };
     match rejection.reason {
         RejectReason::Forgotten => return Ok(false),
+        _ if state == ImageState::Rejected => return Ok(false),
+        // Without faces there is nothing to lose to a limit; what says nothing of the picture replaces no record at all.
+        reason if state != ImageState::Indexed && !reason.says_nothing_of_the_picture() => return Ok(false),
         // It kills its decoder, so it must not be tried again before it or the model changes.
         RejectReason::Crashed if model == image.model => {
             db.prepare_cached("UPDATE images SET etag = ?2, bytes = ?3 WHERE id = ?1")?.execute(params![
@@ -141,7 +144,9 @@ mod tests {
             (R::Empty, "indexed", "m@1", false, "old"),
             (R::UnknownFormat, "indexed", "m@1", false, "old"),
             (R::Forgotten, "indexed", "m@1", false, "old"),
-            (R::Unreadable, "no_faces", "m@1", false, "old"),
+            (R::Unreadable, "no_faces", "m@1", true, "old"),
+            (R::Crashed, "low_quality", "m@1", true, "new"),
+            (R::TooManyBytes, "no_faces", "m@1", false, "old"),
             (R::Unreadable, "rejected", "m@1", false, "old"),
         ] {
             let mut db = Connection::open_in_memory().unwrap();

@@ -1,21 +1,25 @@
-//! Unordered bulks with an outcome for each statement: one `bulkWrite` of the client from MongoDB 8.0 on, else one command for
-//! each collection and kind (`update`, `delete`; MongoDB manual, "Database Commands").
+//! Unordered bulks with an outcome for each statement: one `bulkWrite` from MongoDB 8.0 on, else one command for each collection
+//! and kind (`update`, `delete`; MongoDB manual, "Database Commands"). The commands are built here, because the driver's own
+//! bulk has no time limit on the server: it would go on after everybody gave it up, and write what was forgotten meanwhile.
+//!
+//! A server may refuse a command as a whole for one statement in it. Then it is sent in halves, until the one stands alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use futures_util::future::join_all;
+use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::error::ErrorKind;
-use mongodb::options::{DeleteManyModel, UpdateOneModel, WriteModel};
-use mongodb::{Client, Database, Namespace};
 
-use super::{Connection, MongoError};
+use super::{Connection, MongoError, classify};
 
-/// Wire protocol of MongoDB 8.0, the first with a `bulkWrite` of the client.
+/// Wire protocol of MongoDB 8.0, the first with a `bulkWrite`.
 const BULK_WRITE: i32 = 25;
 /// A command is one document, and a document has at most 16 MiB (BSON).
 const COMMAND_BYTES: usize = 12 << 20;
 const COMMAND_STATEMENTS: usize = 10_000;
+/// The id of no document.
+const NOBODY: &str = "nobody";
 /// Milliseconds after which the server gives a command up: before the Writer does, so that none goes on behind its back.
 const TIME_LIMIT: i64 = 45_000;
 
@@ -47,145 +51,303 @@ pub(crate) enum Op {
         /// Which.
         filter: Document,
     },
+    /// Updates a document that is not there.
+    Nothing,
 }
 
 /// How bulks are written on this server.
 #[derive(Clone, Debug)]
-pub enum Bulks {
-    /// MongoDB 8.0 and newer, where there is no database of metadata.
-    Client { client: Client, faces: String },
-    /// Older servers, and deployments where the two databases are not on one server.
-    Commands { faces: Database, metadata: Option<Database> },
+pub(crate) struct Bulks {
+    faces: Database,
+    metadata: Option<Database>,
+    /// The server has a `bulkWrite` over several collections.
+    whole: bool,
 }
 
 type Outcomes = Vec<Result<(), MongoError>>;
 
+/// A command of one form, for statements that one command can hold.
+#[derive(Clone, Debug)]
+enum Form {
+    /// Several collections of the database of faces (MongoDB manual, "bulkWrite").
+    Whole,
+    /// One collection.
+    Collection { metadata: bool, collection: &'static str, delete: bool },
+}
+
 impl Bulks {
-    /// As this server can. The two databases have clients of their own, so only one of them can be written through the
-    /// client's bulk: with metadata elsewhere the commands it is.
-    pub fn new(connection: &Connection) -> Self {
-        match (&connection.metadata, connection.wire) {
-            (None, BULK_WRITE..) => {
-                Self::Client { client: connection.faces.client().clone(), faces: connection.faces.name().to_owned() }
-            }
-            (metadata, _) => Self::Commands { faces: connection.faces.clone(), metadata: metadata.clone() },
-        }
+    /// As this server can. The two databases have clients of their own, so only one of them can be written with one command:
+    /// with metadata elsewhere it is one a collection.
+    pub(crate) fn new(connection: &Connection) -> Self {
+        let metadata = connection.metadata.clone();
+        Self { faces: connection.faces.clone(), whole: metadata.is_none() && connection.wire >= BULK_WRITE, metadata }
     }
 
-    /// Writes statements; one outcome for each of `items` items: the first failure of its statements.
+    /// Writes statements, of one collection its deletes first; one outcome for each of `items` items: the first failure of its
+    /// statements.
     ///
     /// # Errors
     /// A whole call failed: nothing is known of any item.
-    pub async fn run(&self, statements: Vec<Statement>, items: usize) -> Result<Outcomes, MongoError> {
+    pub(crate) async fn run(&self, statements: Vec<Statement>, items: usize) -> Result<Outcomes, MongoError> {
         let mut outcomes: Outcomes = vec![Ok(()); items];
-        let failures = match self {
-            Self::Client { client, faces } => whole(client, faces, statements).await?,
-            Self::Commands { faces, metadata } => commands(faces, metadata.as_ref(), statements).await?,
-        };
-        for (item, error) in failures {
+        for (item, error) in self.write(statements).await? {
             if let Some(outcome) = outcomes.get_mut(item).filter(|outcome| outcome.is_ok()) {
                 *outcome = Err(error);
             }
         }
         Ok(outcomes)
     }
+
+    async fn write(&self, statements: Vec<Statement>) -> Result<Failures, MongoError> {
+        if self.whole {
+            return self.send(&Form::Whole, statements).await;
+        }
+        let mut failures = Failures::new();
+        let (deletes, upserts): (Vec<_>, Vec<_>) =
+            statements.into_iter().partition(|statement| matches!(statement.op, Op::Delete { .. }));
+        for (delete, statements) in [(true, deletes), (false, upserts)] {
+            let mut kinds: BTreeMap<(bool, &'static str), Vec<Statement>> = BTreeMap::new();
+            for statement in statements {
+                kinds.entry((statement.metadata, statement.collection)).or_default().push(statement);
+            }
+            let calls = kinds.into_iter().map(|((metadata, collection), statements)| async move {
+                self.send(&Form::Collection { metadata, collection, delete }, statements).await
+            });
+            // All of them, also where one fails: none may still be on its way when the caller looks at what is there.
+            for answer in join_all(calls).await.into_iter().collect::<Result<Vec<Failures>, MongoError>>()? {
+                failures.extend(answer);
+            }
+        }
+        Ok(failures)
+    }
+
+    /// Statements of one form, in as many commands as their size asks for.
+    async fn send(&self, form: &Form, statements: Vec<Statement>) -> Result<Failures, MongoError> {
+        let mut failures = Failures::new();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for statement in statements {
+            let size = mongodb::bson::serialize_to_vec(&statement.op.document())?.len();
+            if batch.len() == COMMAND_STATEMENTS || bytes + size > COMMAND_BYTES {
+                failures.extend(self.in_parts(form, &batch).await?);
+                (batch, bytes) = (Vec::new(), 0);
+            }
+            bytes += size;
+            batch.push(statement);
+        }
+        failures.extend(self.in_parts(form, &batch).await?);
+        Ok(failures)
+    }
+
+    /// Statements in one command, or in parts where the server refuses them as one.
+    async fn in_parts(&self, form: &Form, statements: &[Statement]) -> Result<Failures, MongoError> {
+        let (mut failures, mut parts, mut taken) = (Failures::new(), Parts::of(statements.len()), false);
+        while let Some(part) = parts.next() {
+            let error = match self.command(form, &statements[part.clone()]).await {
+                Ok(more) => {
+                    failures.extend(more);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let Some(of_one) = classify::of_one(&error) else { return Err(error) };
+            if !taken {
+                // Where the server takes no command of this form, no statement is at fault.
+                self.command(form, &[harmless(&statements[part.start])]).await?;
+                taken = true;
+            }
+            failures.extend(parts.refused(part).map(|one| (statements[one].item, of_one)));
+        }
+        Ok(failures)
+    }
+
+    /// One command.
+    async fn command(&self, form: &Form, statements: &[Statement]) -> Result<Failures, MongoError> {
+        let database = match form {
+            Form::Whole => Some(self.faces.client().database("admin")),
+            Form::Collection { metadata: true, .. } => self.metadata.clone(),
+            Form::Collection { metadata: false, .. } => Some(self.faces.clone()),
+        };
+        let Some(database) = database else { return Ok(Failures::new()) };
+        read(&database.run_command(form.command(self.faces.name(), statements)).await?, statements)
+    }
 }
 
-/// In the database of metadata, collection, a delete: what one command can hold.
-type Kind = (bool, &'static str, bool);
+impl Form {
+    /// The command of some statements; `faces` is the name of the database of faces.
+    fn command(&self, faces: &str, statements: &[Statement]) -> Document {
+        let list = |each: &dyn Fn(&Statement) -> Document| -> Vec<Bson> {
+            statements.iter().map(|statement| Bson::Document(each(statement))).collect()
+        };
+        let mut command = match self {
+            Self::Whole => {
+                let all: BTreeSet<&str> = statements.iter().map(|statement| statement.collection).collect();
+                let place = |name: &str| all.iter().take_while(|collection| **collection != name).count() as i32;
+                let ops = list(&|statement| statement.op.of_several(place(statement.collection)));
+                let names: Vec<Bson> =
+                    all.iter().map(|name| Bson::Document(doc! { "ns": format!("{faces}.{name}") })).collect();
+                doc! { "bulkWrite": 1, "ops": ops, "nsInfo": names, "errorsOnly": true }
+            }
+            Self::Collection { collection, delete, .. } => {
+                let (verb, key) = if *delete { ("delete", "deletes") } else { ("update", "updates") };
+                doc! { verb: *collection, key: list(&|statement| statement.op.document()) }
+            }
+        };
+        command.extend(doc! {
+            "ordered": false, "writeConcern": { "w": "majority", "j": true }, "maxTimeMS": TIME_LIMIT,
+        });
+        command
+    }
+}
+
 type Failures = Vec<(usize, MongoError)>;
 
-async fn whole(client: &Client, faces: &str, statements: Vec<Statement>) -> Result<Failures, MongoError> {
-    let items: Vec<usize> = statements.iter().map(|statement| statement.item).collect();
-    let models: Vec<WriteModel> = statements
-        .into_iter()
-        .map(|statement| {
-            let namespace = Namespace::new(faces, statement.collection);
-            match statement.op {
-                Op::Upsert { filter, update } => WriteModel::UpdateOne(
-                    UpdateOneModel::builder().namespace(namespace).filter(filter).update(update).upsert(true).build(),
-                ),
-                Op::Delete { filter } => {
-                    WriteModel::DeleteMany(DeleteManyModel::builder().namespace(namespace).filter(filter).build())
-                }
-            }
-        })
-        .collect();
-    if models.is_empty() {
-        return Ok(Vec::new());
-    }
-    let Err(error) = client.bulk_write(models).ordered(false).await else { return Ok(Vec::new()) };
-    let ErrorKind::BulkWrite(bulk) = error.kind.as_ref() else { return Err(error.into()) };
-    if !bulk.write_concern_errors.is_empty() || std::error::Error::source(&error).is_some() {
-        // Not known to be with a majority: all of it is written again.
-        return Err(error.into());
-    }
-    let fault = |code, message: &str| MongoError::Statement { code, message: message.to_owned() };
-    Ok(bulk.write_errors.iter().map(|(index, error)| (items[*index], fault(error.code, &error.message))).collect())
-}
-
-async fn commands(
-    faces: &Database,
-    metadata: Option<&Database>,
-    statements: Vec<Statement>,
-) -> Result<Failures, MongoError> {
-    let mut kinds: BTreeMap<Kind, Vec<(usize, Document)>> = BTreeMap::new();
-    for Statement { item, metadata, collection, op } in statements {
-        let (delete, statement) = match op {
-            Op::Upsert { filter, update } => (false, doc! { "q": filter, "u": update, "upsert": true }),
-            Op::Delete { filter } => (true, doc! { "q": filter, "limit": 0 }),
-        };
-        kinds.entry((metadata, collection, delete)).or_default().push((item, statement));
-    }
-    let calls = kinds.into_iter().filter_map(|((in_metadata, collection, delete), statements)| {
-        let database = if in_metadata { metadata? } else { faces };
-        Some(command(database, collection, delete, statements))
-    });
-    // All of them, also where one fails: none may still be on its way when the caller looks at what is there.
-    let answers = join_all(calls).await.into_iter().collect::<Result<Vec<Failures>, MongoError>>()?;
-    Ok(answers.into_iter().flatten().collect())
-}
-
-/// One kind of statement on one collection, in as many commands as its size asks for.
-async fn command(
-    database: &Database,
-    collection: &str,
-    delete: bool,
-    statements: Vec<(usize, Document)>,
-) -> Result<Failures, MongoError> {
-    let mut failures = Vec::new();
-    let mut rest = statements.into_iter().peekable();
-    while rest.peek().is_some() {
-        let (mut items, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while let Some((item, statement)) = rest.next_if(|_| batch.len() < COMMAND_STATEMENTS && bytes < COMMAND_BYTES)
-        {
-            bytes += mongodb::bson::serialize_to_vec(&statement)?.len();
-            items.push(item);
-            batch.push(Bson::Document(statement));
+impl Op {
+    /// As the commands of one collection have it.
+    fn document(&self) -> Document {
+        match self {
+            Self::Upsert { filter, update } => doc! { "q": filter, "u": update, "upsert": true },
+            Self::Delete { filter } => doc! { "q": filter, "limit": 0 },
+            Self::Nothing => doc! { "q": { "_id": NOBODY }, "u": { "$set": { NOBODY: true } } },
         }
-        let (verb, list) = if delete { ("delete", "deletes") } else { ("update", "updates") };
-        let answer = database
-            .run_command(doc! {
-                verb: collection, list: batch, "ordered": false, "writeConcern": { "w": "majority", "j": true },
-                "maxTimeMS": TIME_LIMIT,
-            })
-            .await?;
-        failures.extend(read(&answer, &items)?);
     }
-    Ok(failures)
+
+    /// As `bulkWrite` has it, on the collection at a place of its list.
+    fn of_several(&self, collection: i32) -> Document {
+        match self {
+            Self::Upsert { filter, update } => {
+                doc! { "update": collection, "filter": filter, "updateMods": update, "multi": false, "upsert": true }
+            }
+            Self::Delete { filter } => doc! { "delete": collection, "filter": filter, "multi": true },
+            Self::Nothing => {
+                let update = doc! { "$set": { NOBODY: true } };
+                doc! { "update": collection, "filter": { "_id": NOBODY }, "updateMods": update, "multi": false }
+            }
+        }
+    }
+}
+
+/// A statement on a document that is not there, which changes nothing: whether a command of this form is taken at all.
+fn harmless(like: &Statement) -> Statement {
+    let op = match like.op {
+        Op::Upsert { .. } | Op::Nothing => Op::Nothing,
+        Op::Delete { .. } => Op::Delete { filter: doc! { "_id": NOBODY } },
+    };
+    Statement { op, ..*like }
+}
+
+/// Which of some statements are sent next, so that those for which a server refuses whole commands are found.
+struct Parts(Vec<Range<usize>>);
+
+impl Parts {
+    /// All of so many.
+    fn of(statements: usize) -> Self {
+        Self(Vec::from_iter((statements > 0).then_some(0..statements)))
+    }
+
+    /// What to send.
+    fn next(&mut self) -> Option<Range<usize>> {
+        self.0.pop()
+    }
+
+    /// That was refused: its halves come next. The statement, where it stands alone.
+    fn refused(&mut self, part: Range<usize>) -> Option<usize> {
+        let middle = part.start + part.len() / 2;
+        if part.len() < 2 {
+            return Some(part.start);
+        }
+        self.0.extend([middle..part.end, part.start..middle]);
+        None
+    }
 }
 
 /// What a write command says of its statements.
-fn read(answer: &Document, items: &[usize]) -> Result<Failures, MongoError> {
+fn read(answer: &Document, statements: &[Statement]) -> Result<Failures, MongoError> {
     let code = |error: &Document| error.get_i32("code").unwrap_or_default();
     let message = |error: &Document| error.get_str("errmsg").unwrap_or("no message").to_owned();
     if let Ok(error) = answer.get_document("writeConcernError") {
-        return Err(MongoError::Statement { code: code(error), message: message(error) });
+        // Not known to be with a majority: all of it is written again.
+        return Err(MongoError::Unconfirmed { code: code(error), message: message(error) });
     }
-    let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-    let failure = |error: &Document| {
-        let index = usize::try_from(error.get_i32("index").unwrap_or(-1)).ok()?;
-        Some((*items.get(index)?, MongoError::Statement { code: code(error), message: message(error) }))
+    let (errors, index) = match answer.get_document("cursor") {
+        Ok(cursor) => (cursor.get_array("firstBatch"), "idx"),
+        Err(_) => (answer.get_array("writeErrors"), "index"),
     };
-    Ok(errors.iter().filter_map(Bson::as_document).filter_map(failure).collect())
+    let errors = errors.map(Vec::as_slice).unwrap_or_default();
+    if answer.get_i32("nErrors").is_ok_and(|all| usize::try_from(all) != Ok(errors.len())) {
+        return Err(MongoError::Unconfirmed { code: 0, message: "more errors than an answer holds".to_owned() });
+    }
+    let failure = |error: &Document| {
+        let index = usize::try_from(error.get_i32(index).unwrap_or(-1)).ok()?;
+        Some((statements.get(index)?.item, MongoError::Statement { code: code(error), message: message(error) }))
+    };
+    Ok(errors.iter().filter_map(Bson::as_document).filter(|error| code(error) != 0).filter_map(failure).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_for_which_commands_are_refused_are_found_and_all_others_are_sent() {
+        for (statements, bad) in [
+            (0, vec![]),
+            (1, vec![]),
+            (1, vec![0]),
+            (500, vec![]),
+            (500, vec![499]),
+            (500, vec![0, 7, 8]),
+            (3, vec![0, 1, 2]),
+        ] {
+            let (mut parts, mut sent, mut found, mut commands) = (Parts::of(statements), Vec::new(), Vec::new(), 0);
+            while let Some(part) = parts.next() {
+                commands += 1;
+                match part.clone().any(|one| bad.contains(&one)) {
+                    true => found.extend(parts.refused(part)),
+                    false => sent.extend(part),
+                }
+            }
+            let good: Vec<usize> = (0..statements).filter(|one| !bad.contains(one)).collect();
+            assert_eq!((found, sent), (bad.clone(), good), "{statements} {bad:?}");
+            // Each goes down the whole tree at most.
+            assert!(commands <= 1 + 20 * bad.len(), "{statements} {bad:?}: {commands}");
+        }
+    }
+
+    fn statement(item: usize, collection: &'static str) -> Statement {
+        Statement { item, metadata: false, collection, op: Op::Delete { filter: doc! {} } }
+    }
+
+    #[test]
+    fn every_command_has_an_end_on_the_server_and_is_answered_by_a_majority() {
+        let statements = [statement(0, "images"), statement(1, "faces"), statement(2, "images")];
+        let one = |delete| Form::Collection { metadata: false, collection: "images", delete };
+        for form in [Form::Whole, one(true), one(false)] {
+            let command = form.command("db", &statements);
+            assert_eq!(command.get_i64("maxTimeMS").unwrap(), TIME_LIMIT, "{form:?}");
+            let concern = command.get_document("writeConcern").unwrap();
+            assert_eq!((concern.get_str("w").unwrap(), concern.get_bool("j").unwrap()), ("majority", true), "{form:?}");
+        }
+        let whole = Form::Whole.command("db", &statements);
+        let names: Vec<&Document> = whole.get_array("nsInfo").unwrap().iter().filter_map(Bson::as_document).collect();
+        assert_eq!(names, [&doc! { "ns": "db.faces" }, &doc! { "ns": "db.images" }]);
+        let ops = whole.get_array("ops").unwrap().iter().filter_map(Bson::as_document);
+        assert_eq!(ops.map(|op| op.get_i32("delete").unwrap()).collect::<Vec<_>>(), [1, 0, 1]);
+    }
+
+    #[test]
+    fn answers_of_both_kinds_of_commands_name_the_statement() {
+        let statements = [statement(3, "faces"), statement(5, "images")];
+        let error = doc! { "ok": 0.0, "idx": 1, "index": 1, "code": 121, "errmsg": "no" };
+        let whole = |errors: i32| doc! { "cursor": { "id": 0i64, "firstBatch": [error.clone()] }, "nErrors": errors };
+        for answer in [whole(1), doc! { "n": 1, "writeErrors": [error.clone()] }] {
+            let failures = read(&answer, &statements).unwrap();
+            assert!(matches!(failures.as_slice(), [(5, MongoError::Statement { code: 121, .. })]), "{failures:?}");
+        }
+        assert!(read(&doc! { "n": 2 }, &statements).unwrap().is_empty());
+        let unconfirmed = doc! { "n": 2, "writeConcernError": { "code": 64, "errmsg": "timed out" } };
+        for answer in [whole(2), unconfirmed] {
+            let error = read(&answer, &statements).unwrap_err();
+            assert!(matches!(error, MongoError::Unconfirmed { .. }), "{answer}: {error}");
+        }
+    }
 }

@@ -11,7 +11,8 @@ use super::MongoError;
 pub fn class(error: &MongoError) -> Class {
     match error {
         MongoError::Driver(error) => of_driver(error),
-        MongoError::Statement { code, .. } => of_code(*code),
+        MongoError::Statement { code, .. } if OF_A_DOCUMENT.contains(code) => Class::Poison,
+        MongoError::Statement { code, .. } | MongoError::Unconfirmed { code, .. } => of_code(*code),
         // What muster did not write, it cannot mend; the worker leaves rather than guess.
         MongoError::Document(_) | MongoError::Unfit(_) => Class::Misconfigured(Mend::Settings),
         MongoError::Invalid(_) => Class::Poison,
@@ -31,6 +32,19 @@ const LATER: [&str; 6] = [
 /// Labels that say: too much is asked of the server.
 const BUSY: [&str; 2] = ["SystemOverloadedError", "SystemOverloaded"];
 
+/// The document breaks a rule of the collection, is too large, or a value is of a kind that it cannot hold. Of a whole command
+/// they may mean any part of it, or the command itself.
+const OF_A_DOCUMENT: [i32; 9] = [2, 9, 14, 15, 22, 121, 10334, 17280, 17419];
+
+/// The error of one statement, where a server refused a whole command as it does for one statement in it.
+pub(super) fn of_one(error: &MongoError) -> Option<MongoError> {
+    let MongoError::Driver(error) = error else { return None };
+    let ErrorKind::Command(command) = error.kind.as_ref() else { return None };
+    let code = command.code;
+    let passes = BUSY.iter().chain(&LATER).any(|label| error.contains_label(label));
+    (!passes && OF_A_DOCUMENT.contains(&code)).then(|| MongoError::Statement { code, message: command.message.clone() })
+}
+
 fn of_driver(error: &Error) -> Class {
     if BUSY.iter().any(|label| error.contains_label(label)) {
         return Class::Throttled { retry_after: None };
@@ -40,6 +54,7 @@ fn of_driver(error: &Error) -> Class {
     }
     match error.kind.as_ref() {
         ErrorKind::Command(error) => of_code(error.code),
+        ErrorKind::Write(WriteFailure::WriteError(error)) if OF_A_DOCUMENT.contains(&error.code) => Class::Poison,
         ErrorKind::Write(WriteFailure::WriteError(error)) => of_code(error.code),
         ErrorKind::Write(_)
         | ErrorKind::BulkWrite(_)
@@ -60,15 +75,15 @@ fn of_driver(error: &Error) -> Class {
     }
 }
 
-/// The class of a server's error code.
+/// The class of a server's error code, whatever it was asked: it condemns no image.
 fn of_code(code: i32) -> Class {
     match code {
         // Unauthorized, AuthenticationFailed, AtlasError.
         13 | 18 | 8000 => Class::Misconfigured(Mend::Permission),
         // Command unknown, illegal operation, transactions not supported: another server is wanted.
         59 | 20 | 263 => Class::Misconfigured(Mend::Settings),
-        // The document breaks a rule of the collection, is too large, or a value is of a kind that it cannot hold.
-        2 | 9 | 14 | 17419 | 10334 | 17280 | 121 => Class::Poison,
+        // The server refuses commands of this form.
+        code if OF_A_DOCUMENT.contains(&code) => Class::Misconfigured(Mend::Settings),
         // IngressRequestRateLimitExceeded; the request rate of services that speak the protocol.
         462 | 16500 => Class::Throttled { retry_after: None },
         // Not primary, stepping down, shutting down, write conflict, time limits, duplicate key of two upserts that met.
@@ -97,6 +112,14 @@ mod tests {
             (462, Class::Throttled { retry_after: None }),
         ] {
             assert_eq!(statement(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_whole_command_condemns_nothing() {
+        for code in OF_A_DOCUMENT.into_iter().chain([0, 1, 64, 91, 100, 11000]) {
+            let whole = class(&MongoError::Unconfirmed { code, message: String::new() });
+            assert_ne!(whole, Class::Poison, "{code}");
         }
     }
 }

@@ -65,6 +65,14 @@ pub enum MongoError {
         /// For a person.
         message: String,
     },
+    /// A bulk was done, and it is not known how far.
+    #[error("MongoDB: {message} (code {code})")]
+    Unconfirmed {
+        /// The server's error code.
+        code: i32,
+        /// For a person.
+        message: String,
+    },
     /// A document is not what muster wrote.
     #[error("MongoDB: {0}")]
     Document(String),

@@ -52,7 +52,8 @@ impl Published {
     }
 
     /// Writes the objects of one image.
-    async fn put(&self, Commit { image, faces, .. }: &Commit) -> Result<(), Fault> {
+    async fn put(&self, commit: &Commit) -> Result<(), Fault> {
+        let Commit { image, faces, .. } = commit;
         for face in faces.iter().filter(|face| !face.thumbnail.is_empty()) {
             let key = crop_key(&image.locator.gallery, image.id, face.id);
             self.groups.put(&key, face.thumbnail.clone().into(), "image/jpeg", None, When::Always).await?;
@@ -60,7 +61,8 @@ impl Published {
         if let Some((bucket, prefix)) = &self.results {
             let key = format!("{prefix}{}.json", image.locator.key);
             let text = result(image, faces).to_string();
-            bucket.put(&key, text.into(), "application/json", Some(Note::Image(image.id)), When::Always).await?;
+            let when = if commit.keeps_stored() { When::Absent } else { When::Always };
+            bucket.put(&key, text.into(), "application/json", Some(Note::Image(image.id)), when).await?;
         }
         Ok(())
     }

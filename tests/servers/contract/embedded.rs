@@ -130,6 +130,7 @@ hold! { queue over a_folder:
 hold! { faces over a_library:
     faces_come_back_as_they_went_in_ascending_by_id
     a_rerun_replaces_and_leaves_no_orphan
+    a_rejection_that_says_nothing_of_the_picture_keeps_its_faces
     one_result_that_cannot_be_stored_fails_alone
     a_partition_is_saved_only_onto_the_generation_it_was_made_from
     many_writers_at_once_lose_nothing

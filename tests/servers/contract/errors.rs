@@ -58,6 +58,45 @@ async fn each_failure_of_mongodb_has_its_class() {
     }
 }
 
+/// A server may refuse a command as a whole for one thing in it, and for what has nothing to do with any document.
+#[tokio::test]
+async fn a_command_that_is_refused_as_a_whole_condemns_no_image() {
+    for (server, command, metadata) in
+        [("mongo", "update", "huemn"), ("mongo", "delete", ""), ("mongo8", "bulkWrite", "")]
+    {
+        let (connection, faces) = store(server, metadata, "refused").await;
+        let admin = connection.faces.client().database("admin");
+        let fail = async |mode: Document, code: i32| {
+            let data = doc! { "failCommands": [command], "appName": "refused", "errorCode": code };
+            admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data }).await.unwrap();
+        };
+        for code in [2, 9, 14] {
+            let batch = || (0..20).map(|n| result(&format!("{code}/{n}.jpg"), 1)).collect::<Vec<_>>();
+            fail(doc! { "times": 1 }, code).await;
+            let outcomes = faces.commit(batch()).await.unwrap();
+            assert!(outcomes.iter().all(Result::is_ok), "{server} {command} {code}: {outcomes:?}");
+            fail(doc! { "times": 1_000 }, code).await;
+            let error = faces.commit(batch()).await.unwrap_err();
+            admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
+            assert_eq!(error.class(), SETTINGS, "{server} {command} {code}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_its_collection_refuses_fails_alone() {
+    for (server, metadata) in [("mongo", "huemn"), ("mongo8", "")] {
+        let (connection, faces) = store(server, metadata, "suite").await;
+        faces.commit(vec![result("a.jpg", 1)]).await.unwrap();
+        let rule = doc! { "collMod": "images", "validator": { "key": { "$ne": "bad.jpg" } } };
+        connection.faces.run_command(rule).await.unwrap();
+        let batch = ["a.jpg", "b.jpg", "bad.jpg", "c.jpg"].map(|key| result(key, 1));
+        let outcomes = faces.commit(batch.to_vec()).await.unwrap();
+        let classes: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(Classified::class)).collect();
+        assert_eq!(classes, [None, None, Some(Class::Poison), None], "{server}");
+    }
+}
+
 /// A server that gives one answer to everything.
 async fn always(status: u16, body: &'static str) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

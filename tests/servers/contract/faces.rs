@@ -2,8 +2,10 @@
 
 use muster_actors::domain::capture::{Capture, PictureHash, Taken};
 use muster_actors::domain::face::{BBox, Face, FaceId, Quality, QualityReason};
-use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled, Suggestion};
-use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
+use muster_actors::domain::gallery::{
+    GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled, Suggestion,
+};
+use muster_actors::domain::image::{ImageRecord, ImageState, Locator, RejectReason, Rejection};
 use muster_actors::domain::timings::Timings;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 
@@ -99,6 +101,48 @@ pub async fn one_result_that_cannot_be_stored_fails_alone<F: Faces>(make: impl M
     let fates: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
     assert_eq!(fates, [true, false, true]);
     assert_eq!(store.gallery(&gallery()).await.unwrap().faces.len(), 2);
+}
+
+/// A rejection of the image that [`result`] is of.
+pub fn rejected(key: &str, reason: RejectReason) -> Commit {
+    let Commit { image, content, timings, .. } = result(key, 0);
+    let rejection = Some(Rejection::new(reason, "as a test says"));
+    let image = ImageRecord { state: ImageState::Rejected, rejection, ..image };
+    Commit { image, faces: Vec::new(), content, timings }
+}
+
+pub async fn a_rejection_that_says_nothing_of_the_picture_keeps_its_faces<F: Faces>(make: impl Make<F>) {
+    use RejectReason as R;
+    let store = make().await;
+    for (reason, kept) in [
+        (R::Unreadable, true),
+        (R::TooManyAttempts, true),
+        (R::Isolated, true),
+        (R::Crashed, true),
+        (R::Missing, true),
+        (R::DecoderMissing, true),
+        (R::Corrupt, false),
+        (R::Truncated, false),
+        (R::UnknownFormat, false),
+        (R::Empty, false),
+    ] {
+        let key = format!("{}.jpg", reason.as_str());
+        commit(&store, vec![result(&key, 2), result("other.jpg", 1)]).await;
+        let before = store.gallery(&gallery()).await.unwrap();
+        // The queue delivers the rejected message once more.
+        commit(&store, vec![rejected(&key, reason), rejected(&key, reason)]).await;
+        let after = store.gallery(&gallery()).await.unwrap();
+        let of = |snapshot: &GallerySnapshot| {
+            let id = result(&key, 0).image.id;
+            snapshot.faces.iter().filter(|face| face.image == id).count()
+        };
+        assert_eq!((of(&before), of(&after)), (2, if kept { 2 } else { 0 }), "{reason:?}");
+        assert_eq!(
+            before.generation == after.generation,
+            kept,
+            "{reason:?}: groups need no look where no face changed"
+        );
+    }
 }
 
 fn partition(faces: Vec<FaceId>) -> Reconciled {

@@ -164,6 +164,7 @@ async fn object() -> S3Cell {
 hold! { faces over mongodb_6:
     faces_come_back_as_they_went_in_ascending_by_id
     a_rerun_replaces_and_leaves_no_orphan
+    a_rejection_that_says_nothing_of_the_picture_keeps_its_faces
     one_result_that_cannot_be_stored_fails_alone
     a_partition_is_saved_only_onto_the_generation_it_was_made_from
     many_writers_at_once_lose_nothing
@@ -171,6 +172,7 @@ hold! { faces over mongodb_6:
 hold! { faces over mongodb_8:
     faces_come_back_as_they_went_in_ascending_by_id
     a_rerun_replaces_and_leaves_no_orphan
+    a_rejection_that_says_nothing_of_the_picture_keeps_its_faces
     one_result_that_cannot_be_stored_fails_alone
     a_partition_is_saved_only_onto_the_generation_it_was_made_from
     many_writers_at_once_lose_nothing
