@@ -65,7 +65,7 @@ fn sides(body: &str, percent: u8, limit: usize) -> Option<Vec<Side>> {
         Intake { gallery: GalleryRule::Always(GalleryId("any".to_owned())), results: String::new(), thumbnails: None };
     match parse(body, &intake, limit) {
         Ok(Message::Images(images)) => {
-            Some(images.iter().map(|image| side(&image.bucket, &image.key, percent)).collect())
+            Some(images.iter().map(|image| side(&image.locator.bucket, &image.locator.key, percent)).collect())
         }
         Ok(Message::Ignored(_)) | Err(_) => None,
     }

@@ -10,14 +10,24 @@ use serde_json::Value;
 use crate::domain::gallery::{GalleryId, GalleryRule};
 use crate::domain::image::{Locator, RejectReason, Rejection};
 use crate::domain::sibling::Sibling;
+use crate::domain::version::Sequencer;
 
 /// What a message asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Index these images, at least one.
-    Images(Vec<Locator>),
+    Images(Vec<ImageEvent>),
     /// Nothing to index; the reason is for the log.
     Ignored(&'static str),
+}
+
+/// An image that a message asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageEvent {
+    /// Where it is.
+    pub locator: Locator,
+    /// Where the event stands among those of the image, where it says so.
+    pub sequencer: Option<Sequencer>,
 }
 
 /// How messages are read.
@@ -47,6 +57,15 @@ struct Named {
 #[derive(Deserialize)]
 struct Keyed {
     key: String,
+    #[serde(default)]
+    sequencer: Option<Value>,
+}
+
+impl Keyed {
+    /// What is no sequencer orders nothing, and is no reason to pass an image over.
+    fn sequencer(&self) -> Option<Sequencer> {
+        Sequencer::new(self.sequencer.as_ref()?.as_str()?)
+    }
 }
 
 #[derive(Deserialize)]
@@ -141,7 +160,9 @@ fn records(records: Value, intake: &Intake) -> Result<Message, Rejection> {
         }
         let key = decode(&record.s3.object.key)?;
         if !intake.is_made(&key) {
-            images.push(locator(intake.gallery.of(&key), record.s3.bucket.name, key)?);
+            let sequencer = record.s3.object.sequencer();
+            let locator = locator(intake.gallery.of(&key), record.s3.bucket.name, key)?;
+            images.push(ImageEvent { locator, sequencer });
         }
     }
     Ok(if images.is_empty() {
@@ -194,11 +215,13 @@ pub fn parse(body: &str, intake: &Intake, limit: usize) -> Result<Message, Rejec
         if intake.is_made(&object.key) {
             return Ok(Message::Ignored("a result or thumbnail"));
         }
-        return Ok(Message::Images(vec![locator(intake.gallery.of(&object.key), bucket.name, object.key)?]));
+        let sequencer = object.sequencer();
+        let locator = locator(intake.gallery.of(&object.key), bucket.name, object.key)?;
+        return Ok(Message::Images(vec![ImageEvent { locator, sequencer }]));
     }
     let own: Own = shape(value, "neither an S3 event nor {bucket, key, gallery_id}")?;
     let of = own.gallery_id.map_or_else(|| intake.gallery.of(&own.key), GalleryId);
-    Ok(Message::Images(vec![locator(of, own.bucket, own.key)?]))
+    Ok(Message::Images(vec![ImageEvent { locator: locator(of, own.bucket, own.key)?, sequencer: None }]))
 }
 
 #[cfg(test)]
@@ -220,7 +243,7 @@ mod tests {
             bucket: (*bucket).into(),
             key: (*key).into(),
         };
-        Ok(Message::Images(of.iter().map(locator).collect()))
+        Ok(Message::Images(of.iter().map(|of| ImageEvent { locator: locator(of), sequencer: None }).collect()))
     }
 
     fn s3(version: &str, event: &str, key: &str) -> String {
@@ -278,6 +301,27 @@ mod tests {
             ),
         ] {
             assert_eq!(read(&body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_event_says_where_it_stands_among_those_of_its_image() {
+        let records =
+            |object: &str| format!(r#"{{"Records":[{{"s3":{{"bucket":{{"name":"b"}},"object":{{{object}}}}}}}]}}"#);
+        let bridge = |object: &str| {
+            format!(r#"{{"source":"aws.s3","detail":{{"bucket":{{"name":"b"}},"object":{{{object}}}}}}}"#)
+        };
+        for (object, expected) in [
+            (r#""key":"k","sequencer":"0055AED6DCD90281E5""#, Sequencer::new("0055AED6DCD90281E5")),
+            (r#""key":"k""#, None),
+            (r#""key":"k","sequencer":null"#, None),
+            (r#""key":"k","sequencer":"no digits""#, None),
+            (r#""key":"k","sequencer":7"#, None),
+        ] {
+            for body in [records(object), bridge(object)] {
+                let Ok(Message::Images(images)) = read(&body) else { panic!("{body}") };
+                assert_eq!(images[0].sequencer, expected, "{body}");
+            }
         }
     }
 

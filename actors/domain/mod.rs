@@ -16,3 +16,4 @@ pub mod message;
 pub mod person;
 pub mod sibling;
 pub mod timings;
+pub mod version;

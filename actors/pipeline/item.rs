@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::domain::face::{Face, FaceId};
 use crate::domain::image::{Frame, ImageId, ImageRecord, ImageState, Locator, Rejection};
 use crate::domain::timings::Timings;
+use crate::domain::version::{ObjectVersion, Sequencer};
 use crate::flow::credit::Credit;
 use crate::flow::lease::Lease;
 use crate::ports::analyses::{Content, Known};
@@ -20,6 +21,8 @@ use crate::ports::objects::Object;
 #[rtype(result = "()")]
 pub(crate) struct Item {
     pub(crate) locator: Locator,
+    /// Of the event that asked for it.
+    pub(crate) sequencer: Option<Sequencer>,
     pub(crate) lease: Lease,
     pub(crate) credit: Credit,
     /// Received too often without an end, or on a device whose engine broke for good: runs alone.
@@ -42,13 +45,15 @@ pub(crate) struct Item {
 pub(crate) struct Source {
     pub(crate) etag: String,
     pub(crate) bytes: u64,
+    /// As [`ObjectVersion::modified_ms`].
+    pub(crate) modified_ms: Option<i64>,
     /// Names the bytes, where they were read.
     pub(crate) content: Option<Content>,
 }
 
 impl From<&Object> for Source {
     fn from(object: &Object) -> Self {
-        Self { etag: object.etag.clone(), bytes: object.size, content: None }
+        Self { etag: object.etag.clone(), bytes: object.size, modified_ms: object.modified_ms, content: None }
     }
 }
 
@@ -74,7 +79,8 @@ impl Item {
     /// Ends with this result.
     fn finished(self, source: &Source, image: ImageRecord, faces: Vec<Face>) -> Finished {
         let timings = Timings { total: self.received.elapsed(), ..self.timings };
-        Finished { item: self, commit: Commit { image, faces, content: source.content, timings } }
+        let version = ObjectVersion { modified_ms: source.modified_ms, sequencer: self.sequencer.clone() };
+        Finished { item: self, commit: Commit { image, faces, content: source.content, version, timings } }
     }
 
     /// A record of this image without faces.

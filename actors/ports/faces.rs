@@ -6,6 +6,7 @@ use crate::domain::face::{BBox, Face};
 use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use crate::domain::image::{ImageRecord, ImageState, Rejection};
 use crate::domain::timings::Timings;
+use crate::domain::version::ObjectVersion;
 use crate::errors::Class;
 use crate::errors::class::Classified;
 use crate::ports::analyses::Content;
@@ -20,6 +21,8 @@ pub struct Commit {
     pub faces: Vec<Face>,
     /// Names the image's bytes, where they were read.
     pub content: Option<Content>,
+    /// Which version of the image it is of: a result that is there of a newer one stays, and this one counts as written.
+    pub version: ObjectVersion,
     /// How long it took.
     pub timings: Timings,
 }
@@ -130,7 +133,13 @@ mod tests {
             face_count: 2,
             model: "m".into(),
         };
-        let commit = Commit { image, faces: vec![face(0.0), face(50.0)], content: None, timings: Timings::default() };
+        let commit = Commit {
+            image,
+            faces: vec![face(0.0), face(50.0)],
+            content: None,
+            version: ObjectVersion::default(),
+            timings: Timings::default(),
+        };
         for (places, left, state) in [
             (vec![], 2, ImageState::Indexed),
             // A model that finds the face a little beside it, and one that finds another face there.

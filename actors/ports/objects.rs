@@ -16,6 +16,8 @@ pub struct Object {
     pub size: u64,
     /// Version of these bytes.
     pub etag: String,
+    /// When the store took them, in milliseconds since the start of 1970; `None` where that does not order versions.
+    pub modified_ms: Option<i64>,
 }
 
 /// Why an object could not be had.

@@ -76,7 +76,7 @@ impl SimImages {
             return Err(ObjectsError::Rejected(Rejection::new(RejectReason::Missing, "simulated")));
         }
         let bytes = Bytes::copy_from_slice(&(number as u64).to_le_bytes());
-        Ok(Object { size: bytes.len() as u64, etag: format!("v{number}"), bytes })
+        Ok(Object { size: bytes.len() as u64, etag: format!("v{number}"), modified_ms: None, bytes })
     }
 }
 

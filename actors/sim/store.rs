@@ -189,8 +189,9 @@ impl Faces for Reached {
                 continue;
             }
             let mut state = self.faces.lock();
-            let stored = state.images.get(&commit.image.id).map(|stored| stored.image.state);
-            if commit.keeps_stored() && stored.is_some_and(|stored| stored != ImageState::Rejected) {
+            let stored = state.images.get(&commit.image.id);
+            let kept = |stored: &Commit| commit.keeps_stored() && stored.image.state != ImageState::Rejected;
+            if stored.is_some_and(|stored| kept(stored) || stored.version.is_newer_than(&commit.version)) {
                 self.host.world.note(|| format!("store.keep {}", commit.image.locator.key));
                 outcomes.push(Ok(()));
                 continue;

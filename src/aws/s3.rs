@@ -53,12 +53,12 @@ impl S3Objects {
         if size > limit {
             return Err(too_large(size, limit));
         }
-        let etag = etag(&answer);
+        let (etag, modified_ms) = (etag(&answer), modified_ms(&answer));
         let bytes = read(answer, limit).await?.ok_or_else(|| too_large(limit + 1, limit))?;
         if bytes.is_empty() {
             return Err(empty());
         }
-        Ok(Got::Object(Object { size: bytes.len() as u64, bytes, etag }))
+        Ok(Got::Object(Object { size: bytes.len() as u64, bytes, etag, modified_ms }))
     }
 
     /// Missing, forbidden, archived: this object alone. Everything else is for everybody.
@@ -101,6 +101,11 @@ fn etag(answer: &GetObjectOutput) -> String {
         Some(version) => format!("{etag}@{version}"),
         None => etag.to_owned(),
     }
+}
+
+/// When S3 took these bytes.
+fn modified_ms(answer: &GetObjectOutput) -> Option<i64> {
+    answer.last_modified()?.to_millis().ok()
 }
 
 /// The body, of at most `limit` bytes; `None` where it is longer.
@@ -147,7 +152,7 @@ impl Objects for S3Objects {
         self.readable.store(true, Ordering::Relaxed);
         let length = answer.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
         let total = answer.content_range().and_then(|range| range.rsplit('/').next()?.parse().ok());
-        let etag = etag(&answer);
+        let (etag, modified_ms) = (etag(&answer), modified_ms(&answer));
         // A server that ignores the range sends everything: the rest is not read.
         let mut head = BytesMut::new();
         while (head.len() as u64) < bytes {
@@ -164,7 +169,7 @@ impl Objects for S3Objects {
             return Err(empty());
         }
         head.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
-        Ok(Object { bytes: head.freeze(), size: total.unwrap_or(length), etag })
+        Ok(Object { bytes: head.freeze(), size: total.unwrap_or(length), etag, modified_ms })
     }
 }
 

@@ -4,6 +4,7 @@ use muster_actors::domain::face::{Face, FaceId};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::people::Correction;
 use muster_actors::ports::faces::Commit;
 
@@ -18,7 +19,7 @@ pub fn record(gallery: &GalleryId, photo: &[u8], image: ImageRecord, faces: Vec<
     let faces: Vec<Face> = faces.into_iter().map(face).collect();
     let face_count = u32::try_from(faces.len()).unwrap_or(u32::MAX);
     let image = ImageRecord { id, etag: locator.key.clone(), locator, state: ImageState::Indexed, face_count, ..image };
-    Commit { image, faces, content: None, timings: Timings::default() }
+    Commit { image, faces, content: None, version: ObjectVersion::default(), timings: Timings::default() }
 }
 
 /// Who is enrolled, as it is said.

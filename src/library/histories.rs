@@ -8,6 +8,7 @@ use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::grouping::Params;
 use muster_actors::people::{Author, Correction, Member};
 use muster_actors::ports::faces::Commit;
@@ -156,7 +157,13 @@ impl World {
             face_count: faces.len() as u32,
             model: self.model(),
         };
-        let commit = Commit { image, faces, content: Some(content), timings: Timings::default() };
+        let commit = Commit {
+            image,
+            faces,
+            content: Some(content),
+            version: ObjectVersion::default(),
+            timings: Timings::default(),
+        };
         write::commit(self.library.db_mut(), &[commit]).unwrap()[0].clone().unwrap();
     }
 

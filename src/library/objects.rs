@@ -88,7 +88,7 @@ fn read(path: &Path, want: Want) -> Result<Object, ObjectsError> {
     if stamp(&before) != stamp(&after) || bytes.len() as u64 != take {
         return Err(changing());
     }
-    Ok(Object { bytes: Bytes::from(bytes), size, etag: stamp(&after) })
+    Ok(Object { bytes: Bytes::from(bytes), size, etag: stamp(&after), modified_ms: None })
 }
 
 fn changing() -> ObjectsError {

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator, Rejection};
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use muster_gallery::LIBRARY_GALLERY;
@@ -230,7 +231,13 @@ impl FolderQueue {
             Recorded::Not => {}
         }
         self.store
-            .commit(vec![Commit { image, faces: Vec::new(), content: None, timings: Timings::default() }])
+            .commit(vec![Commit {
+                image,
+                faces: Vec::new(),
+                content: None,
+                version: ObjectVersion::default(),
+                timings: Timings::default(),
+            }])
             .await?
             .into_iter()
             .collect()

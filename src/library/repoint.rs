@@ -150,6 +150,7 @@ mod tests {
     use muster_actors::domain::gallery::GalleryId;
     use muster_actors::domain::image::{ImageRecord, ImageState};
     use muster_actors::domain::timings::Timings;
+    use muster_actors::domain::version::ObjectVersion;
     use muster_actors::ports::faces::Commit;
     use muster_gallery::LIBRARY_GALLERY;
 
@@ -191,7 +192,13 @@ mod tests {
                 face_count: 1,
                 model: "m@1".to_owned(),
             };
-            let commit = Commit { image, faces: vec![face], content: None, timings: Timings::default() };
+            let commit = Commit {
+                image,
+                faces: vec![face],
+                content: None,
+                version: ObjectVersion::default(),
+                timings: Timings::default(),
+            };
             write::commit(&mut db, &[commit]).unwrap()[0].clone().unwrap();
         }
         db

@@ -288,6 +288,7 @@ mod tests {
     use muster_actors::domain::face::{BBox, Face, Quality};
     use muster_actors::domain::image::ImageRecord;
     use muster_actors::domain::timings::Timings;
+    use muster_actors::domain::version::ObjectVersion;
     use muster_actors::grouping::non_faces::non_faces;
     use muster_actors::ports::faces::Commit;
     use muster_gallery::pages::Faces;
@@ -332,7 +333,7 @@ mod tests {
             model: "m@1".to_owned(),
         };
         let faces = (0..).zip(probabilities).map(face).collect();
-        Commit { image, faces, content: None, timings: Timings::default() }
+        Commit { image, faces, content: None, version: ObjectVersion::default(), timings: Timings::default() }
     }
 
     #[test]

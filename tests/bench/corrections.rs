@@ -13,6 +13,7 @@ use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Recon
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
 use muster_actors::domain::person::BirthDate;
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::people::correction::Details;
 use muster_actors::people::{Author, Correction, Member};
 use muster_actors::ports::faces::Commit;
@@ -62,7 +63,13 @@ fn photo(number: usize) -> Commit {
         face_count: 2,
         model: "m@1".to_owned(),
     };
-    Commit { image, faces: faces.collect(), content: Some(*blake3(number)), timings: Timings::default() }
+    Commit {
+        image,
+        faces: faces.collect(),
+        content: Some(*blake3(number)),
+        version: ObjectVersion::default(),
+        timings: Timings::default(),
+    }
 }
 
 /// A digest of its own for each photo.

@@ -21,6 +21,7 @@ use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 use muster_actors::domain::image::{Frame, ImageRecord, ImageState, Locator, Pixels, Rejection};
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::flow::concurrency::{Bounds, Limits};
 use muster_actors::pipeline::batcher::plan::BatchLimits;
 use muster_actors::pipeline::settings::{CreditSettings, FetcherSettings, Settings};
@@ -161,7 +162,13 @@ fn result(n: usize, faces: usize) -> Commit {
         face_count: faces as u32,
         model: "bench@1".into(),
     };
-    Commit { image, faces: (0..faces).map(face).collect(), content: None, timings: Timings::default() }
+    Commit {
+        image,
+        faces: (0..faces).map(face).collect(),
+        content: None,
+        version: ObjectVersion::default(),
+        timings: Timings::default(),
+    }
 }
 
 /// Faces a second into MongoDB, four an image, in bulks as the Writer makes them.
@@ -224,7 +231,7 @@ impl Queue for Nothing {
 #[async_trait]
 impl Objects for Nothing {
     async fn get(&self, _: &Locator, _: u64) -> Result<Object, ObjectsError> {
-        Ok(Object { bytes: Bytes::from_static(b"x"), size: 1, etag: "e".into() })
+        Ok(Object { bytes: Bytes::from_static(b"x"), size: 1, etag: "e".into(), modified_ms: None })
     }
     async fn head(&self, locator: &Locator, limit: u64) -> Result<Object, ObjectsError> {
         self.get(locator, limit).await

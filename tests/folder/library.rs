@@ -12,6 +12,7 @@ use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
 use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled, Suggestion};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator, RejectReason};
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::people::{Author, Correction};
 use muster_actors::ports::faces::{Commit, Faces};
 use muster_actors::ports::objects::{Objects, ObjectsError};
@@ -61,7 +62,7 @@ fn result(locator: Locator, etag: &str, faces: u8) -> Commit {
         face_count,
         model: MODEL.to_owned(),
     };
-    Commit { image, faces, content: None, timings: Timings::default() }
+    Commit { image, faces, content: None, version: ObjectVersion::default(), timings: Timings::default() }
 }
 
 /// A small pipeline: everything that is readable has two faces. What is delivered, by key.

@@ -7,6 +7,7 @@ use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
 use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition, Reconciled};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator, RejectReason, Rejection};
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::ports::faces::Commit;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_library::{Library, groups, write};
@@ -66,7 +67,7 @@ fn photo(key: &str, crop_bytes: usize) -> Commit {
     let (landmarks, embedding) = ([[1.0; 2]; 5], vec![0.6, 0.8]);
     let face = Face { id, image: image.id, bbox, landmarks, quality, embedding, thumbnail };
     (image.state, image.face_count) = (ImageState::Indexed, 1);
-    Commit { image, faces: vec![face], content: None, timings: Timings::default() }
+    Commit { image, faces: vec![face], content: None, version: ObjectVersion::default(), timings: Timings::default() }
 }
 
 /// A photo that could not be used.
@@ -74,7 +75,7 @@ pub fn rejected(key: &str) -> Commit {
     let mut image = image(key);
     image.state = ImageState::Rejected;
     image.rejection = Some(Rejection::new(RejectReason::Corrupt, "the bytes are <no> image & never were"));
-    Commit { image, faces: Vec::new(), content: None, timings: Timings::default() }
+    Commit { image, faces: Vec::new(), content: None, version: ObjectVersion::default(), timings: Timings::default() }
 }
 
 fn image(key: &str) -> ImageRecord {

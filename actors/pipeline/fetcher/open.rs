@@ -21,9 +21,10 @@ pub(super) fn open(context: &PipelineContext, forward: &Forward, mut delivery: D
     let longest = context.settings.fetcher.message_bytes;
     match forward {
         Forward::Images { .. } => match parse(&body, &context.settings.intake, longest) {
-            Ok(Message::Images(locators)) => {
-                let leases = context.leases.open(&delivery, locators.iter().cloned().map(Some).collect());
-                waitlist.add(&delivery, locators.into_iter().map(Task::Image).zip(leases));
+            Ok(Message::Images(images)) => {
+                let locators = images.iter().map(|image| Some(image.locator.clone()));
+                let leases = context.leases.open(&delivery, locators.collect());
+                waitlist.add(&delivery, images.into_iter().map(Task::Image).zip(leases));
             }
             Ok(Message::Ignored(why)) => {
                 tracing::debug!(why, "fetcher.ignore");

@@ -11,6 +11,7 @@ use super::open::open;
 use super::waitlist::{Task, Waiting, Waitlist};
 use crate::domain::gallery::GalleryId;
 use crate::domain::image::{RejectReason, Rejection};
+use crate::domain::message::ImageEvent;
 use crate::domain::timings::Timings;
 use crate::errors::route::Terminal;
 use crate::flow::credit::Credit;
@@ -140,12 +141,13 @@ fn begin(context: &PipelineContext, forward: &Forward, waitlist: &mut Waitlist, 
     for (waiting, credit) in waitlist.take(credits) {
         let Waiting { task, lease, delivery, deaths, received } = waiting;
         match (task, forward) {
-            (Task::Image(locator), _) => {
+            (Task::Image(ImageEvent { locator, sequencer }), _) => {
                 let mut lease = lease;
                 lease.trace(span(context, &delivery, &locator.gallery));
                 items.push(Item {
                     lease,
                     locator,
+                    sequencer,
                     credit,
                     suspect: deaths + 1 >= context.settings.fetcher.suspect_at,
                     receive_count: delivery.receive_count,

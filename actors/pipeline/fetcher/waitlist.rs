@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::domain::gallery::GalleryId;
-use crate::domain::image::Locator;
+use crate::domain::message::ImageEvent;
 use crate::flow::credit::Credit;
 use crate::flow::lease::Lease;
 use crate::ports::queue::Delivery;
@@ -15,7 +15,7 @@ use crate::ports::releases::Receive;
 /// What is to be done for a message.
 #[derive(Debug)]
 pub(super) enum Task {
-    Image(Locator),
+    Image(ImageEvent),
     Gallery(GalleryId),
 }
 

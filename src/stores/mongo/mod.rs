@@ -22,6 +22,7 @@ mod history;
 mod indexes;
 mod lately;
 mod non_faces;
+mod order;
 pub mod pages;
 mod partition;
 mod photos;

@@ -2,33 +2,48 @@
 //!
 //! Faces go before their image: who is written over finds at the image that it is, and takes its own faces back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mongodb::bson::{Bson, Document, doc};
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::domain::image::ImageId;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::ports::faces::Commit;
 
 use super::bulk::{Op, Statement};
-use super::{MongoError, MongoFaces, Origin, documents, names};
+use super::{MongoError, MongoFaces, Origin, documents, names, order};
 
 /// The server's code of a duplicate key.
 const DUPLICATE: i32 = 11000;
+/// What a filter passes over.
+const UNLESS: &str = "$nor";
 
 type Outcomes = Vec<Result<(), MongoError>>;
 
 /// Writes results; one outcome for each, in order.
+///
+/// Who is written over meanwhile by a result of a newer version leaves nothing behind, in whatever order their statements are
+/// done: the newer one deletes older faces after it wrote the image, and the older one wrote its faces before it finds the newer
+/// one at the image.
 pub async fn commit(store: &MongoFaces, batch: &[Commit]) -> Result<Outcomes, MongoError> {
     let mut outcomes: Outcomes = batch.iter().map(documents::check).collect();
-    each(store, batch, &mut outcomes, faces).await?;
-    each(store, batch, &mut outcomes, |item, result| vec![image(store, item, result)]).await?;
-    pass_over(store, batch, &mut outcomes, false).await?;
+    each(store, batch, &mut outcomes, faces, Stays::Fine).await?;
+    each(store, batch, &mut outcomes, |item, result| vec![image(store, item, result)], Stays::Failed).await?;
+    let newest = pass_over(store, batch, &mut outcomes).await?;
     if store.metadata.is_some() {
-        each(store, batch, &mut outcomes, |item, result| vec![metadata(item, result)]).await?;
-        pass_over(store, batch, &mut outcomes, true).await?;
+        each(store, batch, &mut outcomes, |item, result| vec![metadata(item, result)], Stays::Fine).await?;
     }
+    each(store, batch, &mut outcomes, |item, result| outdated(item, result, &newest), Stays::Failed).await?;
     raise(store, batch, &mut outcomes).await?;
     Ok(outcomes)
+}
+
+/// What it is to a statement that a document is there which it does not replace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stays {
+    Fine,
+    /// Somebody looks whether it is so.
+    Failed,
 }
 
 /// Writes statements of each result that has not failed so far.
@@ -37,35 +52,69 @@ async fn each(
     batch: &[Commit],
     outcomes: &mut Outcomes,
     statements: impl Fn(usize, &Commit) -> Vec<Statement>,
+    stays: Stays,
 ) -> Result<(), MongoError> {
     let mut all = Vec::new();
     for (item, result) in batch.iter().enumerate().filter(|(item, _)| outcomes[*item].is_ok()) {
         all.extend(statements(item, result));
     }
-    for (outcome, written) in outcomes.iter_mut().zip(store.bulks.run(all, batch.len()).await?) {
-        if outcome.is_ok() {
-            *outcome = written;
+    let items: Vec<usize> = all.iter().map(|statement| statement.item).collect();
+    let conditional: Vec<bool> = all.iter().map(Statement::is_conditional).collect();
+    let numbered = |(number, statement): (usize, Statement)| Statement { item: number, ..statement };
+    let again = if conditional.contains(&true) { all.clone() } else { Vec::new() };
+    let mut written = store.bulks.run(all.into_iter().enumerate().map(numbered).collect(), items.len()).await?;
+    // An upsert that passes a document over tries to make it anew; but so does one that lost to another's, which it may replace.
+    let met = |written: &Outcomes, number: usize| conditional[number] && is_there(&written[number]);
+    let lost: Vec<Statement> = again.into_iter().enumerate().map(numbered).filter(|s| met(&written, s.item)).collect();
+    if !lost.is_empty() {
+        let numbers: Vec<usize> = lost.iter().map(|statement| statement.item).collect();
+        let mut second = store.bulks.run(lost, items.len()).await?;
+        for number in numbers {
+            written[number] = std::mem::replace(&mut second[number], Ok(()));
+            if stays == Stays::Fine && met(&written, number) {
+                written[number] = Ok(());
+            }
+        }
+    }
+    for (item, outcome) in items.into_iter().zip(written) {
+        if outcomes[item].is_ok() {
+            outcomes[item] = outcome;
         }
     }
     Ok(())
 }
 
-/// The statements of a result's faces: what is there now is updated, what is not there any more is deleted. A face that stays
-/// keeps its group.
+/// The statements of a result's faces, of which none replaces a face of a newer version: what is there now is updated, what is
+/// not there any more is deleted. A face that stays keeps its group.
 fn faces(item: usize, result: &Commit) -> Vec<Statement> {
-    let Commit { image, faces, .. } = result;
+    let Commit { image, faces, version, .. } = result;
     if result.keeps_stored() {
         return Vec::new();
     }
     let of = |op| Statement { item, metadata: false, collection: names::FACES, op };
+    let newer = order::newer(version);
     let ids: Vec<Bson> = faces.iter().map(|face| documents::uuid(face.id.0)).collect();
     let gone = doc! { "image": documents::uuid(image.id.0), "_id": { "$nin": ids } };
-    let mut statements = vec![of(Op::Delete { filter: gone })];
+    let mut statements = vec![of(Op::Delete { filter: unless(gone, newer.clone()) })];
     statements.extend(faces.iter().map(|face| {
-        let update = doc! { "$set": documents::face(image, face) };
-        of(Op::Upsert { filter: doc! { "_id": documents::uuid(face.id.0) }, update })
+        let mut fields = documents::face(image, face);
+        fields.extend(order::fields(version));
+        let filter = unless(doc! { "_id": documents::uuid(face.id.0) }, newer.clone());
+        of(Op::Upsert { filter, update: doc! { "$set": fields } })
     }));
     statements
+}
+
+/// The statement that deletes what is left of older versions, once the image says which is the newest: its own, or where it was
+/// passed over the one that is there.
+fn outdated(item: usize, result: &Commit, newest: &BTreeMap<ImageId, ObjectVersion>) -> Vec<Statement> {
+    let image = result.image.id;
+    let older = order::older(newest.get(&image).unwrap_or(&result.version));
+    if older.is_empty() || result.keeps_stored() {
+        return Vec::new();
+    }
+    let filter = doc! { "image": documents::uuid(image.0), "$or": older };
+    vec![Statement { item, metadata: false, collection: names::FACES, op: Op::Delete { filter } }]
 }
 
 /// The statement of a result's image.
@@ -80,19 +129,24 @@ fn metadata(item: usize, result: &Commit) -> Statement {
     record(item, result, documents::metadata(&result.image), true)
 }
 
-fn record(item: usize, result: &Commit, fields: Document, metadata: bool) -> Statement {
-    let mut filter = doc! { "_id": documents::uuid(result.image.id.0) };
-    let stays = stays(result, metadata);
-    if !stays.is_empty() {
-        filter.insert("$nor", stays);
-    }
+fn record(item: usize, result: &Commit, mut fields: Document, metadata: bool) -> Statement {
+    fields.extend(order::fields(&result.version));
+    let filter = unless(doc! { "_id": documents::uuid(result.image.id.0) }, stays(result, metadata));
     let update = doc! { "$set": fields, "$currentDate": { "indexed_at": true } };
     Statement { item, metadata, collection: names::IMAGES, op: Op::Upsert { filter, update } }
 }
 
-/// What a document is like that a result does not replace: any of these.
+/// A filter that passes over what meets any of these conditions.
+fn unless(mut filter: Document, conditions: Vec<Document>) -> Document {
+    if !conditions.is_empty() {
+        filter.insert(UNLESS, conditions);
+    }
+    filter
+}
+
+/// What the record of an image is like that a result does not replace: any of these.
 fn stays(result: &Commit, metadata: bool) -> Vec<Document> {
-    let mut stays = Vec::new();
+    let mut stays = order::newer(&result.version);
     if result.keeps_stored() {
         let state = if metadata { "status" } else { "state" };
         stays.push(doc! { state: { "$nin": [null, "rejected", "forgotten"] } });
@@ -100,37 +154,64 @@ fn stays(result: &Commit, metadata: bool) -> Vec<Document> {
     stays
 }
 
-/// A result that failed because a document is there that it does not replace is done. An upsert that passes such a document over
-/// tries to make it anew.
+/// A result that failed because a record is there that it does not replace is done. The versions of those records.
 async fn pass_over(
     store: &MongoFaces,
     batch: &[Commit],
     outcomes: &mut Outcomes,
-    metadata: bool,
-) -> Result<(), MongoError> {
-    let mut asked = Vec::new();
-    for (result, outcome) in batch.iter().zip(outcomes.iter()) {
-        let stays = stays(result, metadata);
-        if is_there(outcome) && !stays.is_empty() {
-            asked.push(doc! { "_id": documents::uuid(result.image.id.0), "$or": stays });
-        }
-    }
-    if asked.is_empty() {
-        return Ok(());
-    }
-    let database = store.metadata.as_ref().filter(|_| metadata).unwrap_or(&store.faces);
-    let images = database.collection::<Document>(names::IMAGES);
-    let mut found = images.find(doc! { "$or": asked }).projection(doc! { "_id": 1 }).await?;
-    let mut passed: BTreeSet<ImageId> = BTreeSet::new();
-    while found.advance().await? {
-        passed.insert(documents::image_id(&found.deserialize_current()?, "_id")?);
-    }
+) -> Result<BTreeMap<ImageId, ObjectVersion>, MongoError> {
+    let failed = batch.iter().zip(outcomes.iter()).filter(|(_, outcome)| is_there(outcome)).map(|(result, _)| result);
+    let there = replaced_by(store, failed, |result| stays(result, false)).await?;
     for (result, outcome) in batch.iter().zip(outcomes.iter_mut()) {
-        if is_there(outcome) && passed.contains(&result.image.id) {
+        if is_there(outcome) && there.contains_key(&result.image.id) {
             *outcome = Ok(());
         }
     }
-    Ok(())
+    Ok(there)
+}
+
+/// The versions of the records that are there and meet any of the conditions of a result.
+async fn replaced_by<'a>(
+    store: &MongoFaces,
+    results: impl Iterator<Item = &'a Commit>,
+    conditions: impl Fn(&Commit) -> Vec<Document>,
+) -> Result<BTreeMap<ImageId, ObjectVersion>, MongoError> {
+    let mut asked = Vec::new();
+    for result in results {
+        let conditions = conditions(result);
+        if !conditions.is_empty() {
+            asked.push(doc! { "_id": documents::uuid(result.image.id.0), "$or": conditions });
+        }
+    }
+    let mut there = BTreeMap::new();
+    if asked.is_empty() {
+        return Ok(there);
+    }
+    let projection = doc! { order::MODIFIED: 1, order::SEQUENCER: 1 };
+    let mut found = store.collection(names::IMAGES).find(doc! { "$or": asked }).projection(projection).await?;
+    while found.advance().await? {
+        let document = found.deserialize_current()?;
+        there.insert(documents::image_id(&document, "_id")?, order::version(&document));
+    }
+    Ok(there)
+}
+
+impl MongoFaces {
+    /// Those of some results of which a newer version is stored.
+    ///
+    /// # Errors
+    /// The server did not answer.
+    pub async fn superseded(&self, batch: &[Commit]) -> Result<BTreeSet<ImageId>, MongoError> {
+        let newer = replaced_by(self, batch.iter(), |result| order::newer(&result.version)).await?;
+        Ok(newer.into_keys().collect())
+    }
+}
+
+impl Statement {
+    /// Whether it passes over some of the documents with its id.
+    fn is_conditional(&self) -> bool {
+        matches!(&self.op, Op::Upsert { filter, .. } if filter.contains_key(UNLESS))
+    }
 }
 
 /// Whether a document that was to be made is there.

@@ -29,16 +29,19 @@ pub(super) fn key(locator: &Locator) -> String {
     format!("muster:image:{}/{}", locator.bucket, locator.key)
 }
 
-/// An object as it is kept: its etag, a line feed, its bytes.
+/// An object as it is kept: its etag, a tab and when it was taken where that is known, a line feed, its bytes.
 fn written(object: &Object) -> Vec<u8> {
-    [object.etag.as_bytes(), b"\n", &object.bytes].concat()
+    let modified = object.modified_ms.map(|time| format!("\t{time}")).unwrap_or_default();
+    [object.etag.as_bytes(), modified.as_bytes(), b"\n", &object.bytes].concat()
 }
 
 fn read(value: &bytes::Bytes) -> Option<Object> {
     let end = value.iter().position(|byte| *byte == b'\n')?;
-    let etag = std::str::from_utf8(&value[..end]).ok()?.to_owned();
+    let head = std::str::from_utf8(&value[..end]).ok()?;
+    // A release before this one wrote the etag alone.
+    let (etag, modified) = head.split_once('\t').unwrap_or((head, ""));
     let bytes = value.slice(end + 1..);
-    Some(Object { size: bytes.len() as u64, bytes, etag })
+    Some(Object { size: bytes.len() as u64, bytes, etag: etag.to_owned(), modified_ms: modified.parse().ok() })
 }
 
 #[async_trait]
@@ -82,9 +85,14 @@ mod tests {
 
     #[test]
     fn an_object_is_read_as_it_was_written() {
-        let object = Object { bytes: bytes::Bytes::from_static(b"\nbytes\n"), size: 7, etag: "e@v".to_owned() };
-        let got = read(&written(&object).into()).unwrap();
-        assert_eq!((got.bytes, got.size, got.etag), (object.bytes, 7, object.etag));
+        for modified_ms in [None, Some(1_594_030_210_000)] {
+            let bytes = bytes::Bytes::from_static(b"\n\tbytes\n");
+            let object = Object { bytes, size: 8, etag: "e@v".to_owned(), modified_ms };
+            let got = read(&written(&object).into()).unwrap();
+            assert_eq!((got.bytes, got.size, got.etag, got.modified_ms), (object.bytes, 8, object.etag, modified_ms));
+        }
+        let old = read(&bytes::Bytes::from_static(b"e@v\nbytes")).unwrap();
+        assert_eq!((old.etag.as_str(), old.modified_ms), ("e@v", None));
         assert!(read(&bytes::Bytes::from_static(b"no line feed")).is_none());
     }
 }

@@ -137,7 +137,15 @@ fn groups(gallery: &GalleryId, album: &Album) -> Value {
 impl Published {
     /// Writes results, whoever may have forgotten them.
     async fn write(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
-        let puts: Vec<_> = batch.iter().map(|commit| self.put(commit)).collect();
+        // Theirs are the objects that people look at.
+        let superseded = self.store.superseded(&batch).await?;
+        let puts: Vec<_> = batch
+            .iter()
+            .map(|commit| {
+                let stays = superseded.contains(&commit.image.id);
+                async move { if stays { Ok(()) } else { self.put(commit).await } }
+            })
+            .collect();
         let put: Vec<Result<(), Fault>> = stream::iter(puts).buffered(AT_ONCE).collect().await;
         let ready: Vec<Commit> =
             batch.into_iter().zip(&put).filter(|(_, put)| put.is_ok()).map(|(commit, _)| commit).collect();

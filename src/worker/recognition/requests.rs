@@ -236,14 +236,14 @@ impl Objects for Requests {
             let detail = format!("{size} bytes, {limit} are allowed");
             return Err(ObjectsError::Rejected(Rejection::new(RejectReason::TooManyBytes, detail)));
         }
-        Ok(Object { bytes: photo, size, etag: String::new() })
+        Ok(Object { bytes: photo, size, etag: String::new(), modified_ms: None })
     }
 
     async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError> {
         let photo = self.photo(locator)?;
         let size = photo.len() as u64;
         let head = photo.slice(..usize::try_from(bytes.min(size)).unwrap_or(photo.len()));
-        Ok(Object { bytes: head, size, etag: String::new() })
+        Ok(Object { bytes: head, size, etag: String::new(), modified_ms: None })
     }
 }
 

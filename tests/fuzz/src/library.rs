@@ -4,6 +4,7 @@ use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::grouping::{Params, reconcile};
 use muster_actors::people::{Author, Correction};
 use muster_actors::ports::faces::Commit;
@@ -82,7 +83,13 @@ fn image(n: u8) -> Commit {
         face_count: 2,
         model: "m@1".to_owned(),
     };
-    Commit { image, faces: vec![face(0), face(1)], content: None, timings: Timings::default() }
+    Commit {
+        image,
+        faces: vec![face(0), face(1)],
+        content: None,
+        version: ObjectVersion::default(),
+        timings: Timings::default(),
+    }
 }
 
 /// A library in memory: three images, grouped, with a person, a fact and a redirect.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use muster_actors::domain::gallery::{GalleryId, GalleryRule};
 use muster_actors::domain::image::{Locator, RejectReason};
-use muster_actors::domain::message::{Intake, Message, parse, parse_grouping};
+use muster_actors::domain::message::{ImageEvent, Intake, Message, parse, parse_grouping};
 use serde_json::json;
 
 /// Below the size of the largest seeds' mutations, so that it is passed at times.
@@ -28,7 +28,7 @@ fn escaped(key: &str) -> String {
 
 fn written(image: &Locator, intake: &Intake) {
     let Locator { gallery, bucket, key } = image;
-    let one = Ok(Message::Images(vec![image.clone()]));
+    let one = Ok(Message::Images(vec![ImageEvent { locator: image.clone(), sequencer: None }]));
     let own = json!({ "bucket": bucket, "key": key, "gallery_id": gallery.0 }).to_string();
     assert_eq!(parse(&own, intake, usize::MAX), one, "{own}");
     if intake.gallery.of(key) != *gallery {
@@ -57,7 +57,7 @@ pub fn message(data: &[u8]) {
         match read {
             Ok(Message::Images(images)) => {
                 assert!(!images.is_empty() && body.len() <= LIMIT);
-                for image in &images {
+                for ImageEvent { locator: image, .. } in &images {
                     harmless(&image.gallery);
                     assert!(!image.bucket.is_empty() && !image.key.is_empty());
                     written(image, &intake);

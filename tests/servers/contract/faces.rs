@@ -7,6 +7,7 @@ use muster_actors::domain::gallery::{
 };
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator, RejectReason, Rejection};
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::{ObjectVersion, Sequencer};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 
 /// Makes an empty store.
@@ -56,7 +57,7 @@ pub fn result(key: &str, faces: u8) -> Commit {
         face_count: u32::try_from(faces.len()).unwrap(),
         model: "test@1".to_owned(),
     };
-    Commit { image, faces, content: None, timings: Timings::default() }
+    Commit { image, faces, content: None, version: ObjectVersion::default(), timings: Timings::default() }
 }
 
 async fn commit(store: &impl Faces, batch: Vec<Commit>) {
@@ -105,10 +106,10 @@ pub async fn one_result_that_cannot_be_stored_fails_alone<F: Faces>(make: impl M
 
 /// A rejection of the image that [`result`] is of.
 pub fn rejected(key: &str, reason: RejectReason) -> Commit {
-    let Commit { image, content, timings, .. } = result(key, 0);
+    let Commit { image, content, version, timings, .. } = result(key, 0);
     let rejection = Some(Rejection::new(reason, "as a test says"));
     let image = ImageRecord { state: ImageState::Rejected, rejection, ..image };
-    Commit { image, faces: Vec::new(), content, timings }
+    Commit { image, faces: Vec::new(), content, version, timings }
 }
 
 pub async fn a_rejection_that_says_nothing_of_the_picture_keeps_its_faces<F: Faces>(make: impl Make<F>) {
@@ -142,6 +143,88 @@ pub async fn a_rejection_that_says_nothing_of_the_picture_keeps_its_faces<F: Fac
             kept,
             "{reason:?}: groups need no look where no face changed"
         );
+    }
+}
+
+/// A result of a version, whose faces are as many and lie so far to the right.
+fn versioned(key: &str, faces: u8, right: f32, version: ObjectVersion) -> Commit {
+    let mut commit = Commit { version, ..result(key, faces) };
+    for face in &mut commit.faces {
+        face.bbox.x += right;
+        face.id = FaceId::new(face.image, "test@1", &face.bbox);
+    }
+    commit
+}
+
+/// Both orders of two commits, both at once, and each of them once more.
+pub async fn of_two_versions_the_newer_one_stays_whoever_is_last<F: Faces>(make: impl Make<F>) {
+    let store = make().await;
+    let version = |modified_ms, sequencer: &str| ObjectVersion { modified_ms, sequencer: Sequencer::new(sequencer) };
+    for (case, older, newer) in [
+        ("time", version(Some(1_000), ""), version(Some(2_000), "")),
+        ("time before event", version(Some(1_000), "F"), version(Some(2_000), "")),
+        ("event within a second", version(Some(1_000), "0A"), version(Some(1_000), "0A1")),
+        ("events alone", version(None, "1"), version(None, "2")),
+        ("event against a read", version(Some(1_000), "1"), version(None, "2")),
+        ("read against an event", version(None, "1"), version(Some(1_000), "2")),
+    ] {
+        // Faces elsewhere, some at the same place, and none.
+        for (faces, right) in [(1, 7.0), (2, 0.0), (0, 0.0)] {
+            for order in ["older last", "newer last", "at once", "each twice"] {
+                let key = format!("{case}/{faces}/{order}.jpg");
+                let old = versioned(&key, 3, 0.0, older.clone());
+                let new = versioned(&key, faces, right, newer.clone());
+                match order {
+                    "older last" => {
+                        commit(&store, vec![new.clone()]).await;
+                        commit(&store, vec![old]).await;
+                    }
+                    "newer last" => {
+                        commit(&store, vec![old]).await;
+                        commit(&store, vec![new.clone()]).await;
+                    }
+                    "at once" => {
+                        let both = [vec![old], vec![new.clone()]].map(|batch| commit(&store, batch));
+                        futures_util::future::join_all(both).await;
+                    }
+                    _ => {
+                        for batch in [vec![old.clone(), new.clone()], vec![new.clone(), old.clone()], vec![old]] {
+                            commit(&store, batch).await;
+                        }
+                    }
+                }
+                let faces = store.gallery(&gallery()).await.unwrap().faces;
+                let id = new.image.id;
+                let got: Vec<FaceId> = faces.iter().filter(|face| face.image == id).map(|face| face.id).collect();
+                let mut want: Vec<FaceId> = new.faces.iter().map(|face| face.id).collect();
+                want.sort();
+                assert_eq!(got, want, "{key}");
+            }
+        }
+    }
+}
+
+/// What is written anew of the same version is another model's; and what a release of before wrote says nothing of its version.
+pub async fn a_result_replaces_one_of_its_own_version_and_one_of_none<F: Faces>(make: impl Make<F>) {
+    let store = make().await;
+    let event = ObjectVersion { modified_ms: Some(1_000), sequencer: Sequencer::new("1") };
+    let asked = ObjectVersion { sequencer: None, ..event.clone() };
+    for (number, (first, second)) in [
+        (event.clone(), event.clone()),
+        (event.clone(), asked.clone()),
+        (asked, event.clone()),
+        (ObjectVersion::default(), event),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = format!("{number}.jpg");
+        commit(&store, vec![versioned(&key, 3, 0.0, first)]).await;
+        let second = versioned(&key, 1, 7.0, second);
+        commit(&store, vec![second.clone()]).await;
+        let faces = store.gallery(&gallery()).await.unwrap().faces;
+        let got: Vec<FaceId> = faces.iter().filter(|face| face.image == second.image.id).map(|face| face.id).collect();
+        assert_eq!(got, [second.faces[0].id], "{number}");
     }
 }
 

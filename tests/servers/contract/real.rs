@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mongodb::bson::{DateTime, Document, doc};
 use muster_actors::domain::image::Locator;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::errors::Class;
+use muster_actors::ports::faces::{Commit, Faces};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, Settled};
 use muster_actors::ports::releases::{Receive, Releases};
@@ -109,6 +111,29 @@ async fn events_of_groups_are_kept_as_long_as_the_settings_say() {
     }
 }
 
+/// The records of an image in both databases, which the port does not show.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_records_of_an_image_are_of_its_newest_version() {
+    let (connection, faces) = store("mongo", "huemn", "versions").await;
+    let version = |modified_ms| ObjectVersion { modified_ms: Some(modified_ms), sequencer: None };
+    let old = Commit { version: version(1_000), ..faces::result("a.jpg", 3) };
+    let new = Commit { version: version(2_000), ..faces::result("a.jpg", 1) };
+    assert!(faces.superseded(std::slice::from_ref(&old)).await.unwrap().is_empty());
+    for batch in [new, old.clone()] {
+        let outcomes = faces.commit(vec![batch]).await.unwrap();
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    }
+    for database in [Some(&connection.faces), connection.metadata.as_ref()] {
+        let images = database.unwrap().collection::<Document>("images");
+        let image = images.find_one(doc! {}).await.unwrap().unwrap();
+        let number = |key| image.get_i64(key).unwrap();
+        assert_eq!((number("face_count"), number("modified_ms")), (1, 2_000), "{image}");
+    }
+    assert_eq!(faces.superseded(&[old.clone()]).await.unwrap(), [old.image.id].into());
+    let face = connection.faces.collection::<Document>("faces").find_one(doc! {}).await.unwrap().unwrap();
+    assert_eq!(face.get_i64("modified_ms").unwrap(), 2_000, "{face}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_whose_answer_was_lost_is_no_lost_lease() {
     let proxy = Proxy::start(stack().url("aws")).await.unwrap();
@@ -165,6 +190,8 @@ hold! { faces over mongodb_6:
     faces_come_back_as_they_went_in_ascending_by_id
     a_rerun_replaces_and_leaves_no_orphan
     a_rejection_that_says_nothing_of_the_picture_keeps_its_faces
+    of_two_versions_the_newer_one_stays_whoever_is_last
+    a_result_replaces_one_of_its_own_version_and_one_of_none
     one_result_that_cannot_be_stored_fails_alone
     a_partition_is_saved_only_onto_the_generation_it_was_made_from
     many_writers_at_once_lose_nothing
@@ -173,6 +200,8 @@ hold! { faces over mongodb_8:
     faces_come_back_as_they_went_in_ascending_by_id
     a_rerun_replaces_and_leaves_no_orphan
     a_rejection_that_says_nothing_of_the_picture_keeps_its_faces
+    of_two_versions_the_newer_one_stays_whoever_is_last
+    a_result_replaces_one_of_its_own_version_and_one_of_none
     one_result_that_cannot_be_stored_fails_alone
     a_partition_is_saved_only_onto_the_generation_it_was_made_from
     many_writers_at_once_lose_nothing

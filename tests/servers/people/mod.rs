@@ -13,6 +13,7 @@ use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Group, GroupId, Partition, Reconciled};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator, digest};
 use muster_actors::domain::timings::Timings;
+use muster_actors::domain::version::ObjectVersion;
 use muster_actors::grouping::picture::{Member, picture};
 use muster_actors::people::Author;
 use muster_actors::ports::faces::{Commit, Faces};
@@ -80,7 +81,7 @@ fn photo(n: usize, faces: usize) -> Commit {
         face_count: u32::try_from(faces.len()).unwrap(),
         model: "test@1".to_owned(),
     };
-    Commit { image, faces, content: Some(content), timings: Timings::default() }
+    Commit { image, faces, content: Some(content), version: ObjectVersion::default(), timings: Timings::default() }
 }
 
 async fn commit(store: &MongoFaces, photos: Vec<Commit>) {
