@@ -287,6 +287,18 @@ async fn mongo(settings: &Settings) -> Vec<Finding> {
         Ok(missing) => Finding::lacking("indexes", &missing.join(", "), "the first worker makes them"),
         Err(error) => broken(error),
     });
+    match connection.foreign().await {
+        Ok(foreign) if foreign.is_empty() => {}
+        Ok(foreign) => {
+            let counts: Vec<String> = foreign.iter().map(|(name, count)| format!("{count} in {name}")).collect();
+            let detail = format!(
+                "documents of another program are left alone: {} (of each, 1000 are counted)",
+                counts.join(", ")
+            );
+            findings.push(Finding::ok("other documents", detail));
+        }
+        Err(error) => findings.push(broken(error)),
+    }
     findings
 }
 

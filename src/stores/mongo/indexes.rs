@@ -1,4 +1,7 @@
 //! The indexes that everything relies on, and how long a gallery's lineage is kept.
+//!
+//! The collections may hold documents of another program: the service before muster had its own in these databases. They have no
+//! `gallery`, are never read, and no index may fail for them.
 
 use std::time::Duration;
 
@@ -9,10 +12,18 @@ use mongodb::{Collection, IndexModel};
 
 use super::{Connection, MongoError, facts, names};
 
-/// Codes of the server: no such collection, no such index, an index with these keys and other options.
+/// Codes of the server: no such collection, no such index, an index with these keys and other options, one with this name.
 const NO_COLLECTION: i32 = 26;
 const NO_INDEX: i32 = 27;
 const OTHER_OPTIONS: i32 = 85;
+const SAME_NAME: i32 = 86;
+/// Two documents that an index allows one of.
+const DUPLICATE: i32 = 11000;
+
+/// What every document of muster's has.
+const OURS: &str = "gallery";
+/// So many documents of another program are counted.
+const COUNTED: u64 = 1_000;
 
 /// How long it is known that a machine was taken away.
 const INTERRUPTIONS: Duration = Duration::from_secs(7 * 86_400);
@@ -42,7 +53,8 @@ fn lineage() -> Document {
 
 fn indexes(keep: Option<Duration>) -> Vec<Index> {
     let mut all = vec![
-        index(names::IMAGES, doc! { "gallery": 1, "bucket": 1, "key": 1 }, true),
+        // An image's id is made of these three, so that it need not be unique.
+        index(names::IMAGES, doc! { "gallery": 1, "bucket": 1, "key": 1 }, false),
         index(names::IMAGES, doc! { "gallery": 1, "state": 1 }, false),
         index(names::IMAGES, doc! { "queue": 1, "indexed_at": 1 }, false),
         index(names::FACES, doc! { "gallery": 1, "_id": 1 }, false),
@@ -54,8 +66,8 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
         index(names::FACTS, doc! { "gallery": 1, "a": 1 }, false),
         index(names::FACTS, doc! { "gallery": 1, "b": 1 }, false),
         Index { of: Some(facts::PHOTO), ..index(names::FACTS, doc! { "gallery": 1, facts::PHOTO: 1 }, false) },
-        index(names::CHANGES, doc! { "gallery": 1, "number": 1, "part": 1 }, true),
-        index(names::DECISIONS, doc! { "gallery": 1, "seq": 1 }, true),
+        Index { of: Some(OURS), ..index(names::CHANGES, doc! { "gallery": 1, "number": 1, "part": 1 }, true) },
+        Index { of: Some(OURS), ..index(names::DECISIONS, doc! { "gallery": 1, "seq": 1 }, true) },
         index(names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),
         index(names::FORGOTTEN, doc! { "image": 1 }, false),
         index(names::FORGOTTEN, doc! { "gallery": 1, "prefix": 1 }, false),
@@ -102,12 +114,30 @@ impl Connection {
                 self.faces.run_command(doc! { "collMod": collection, "index": index }).await?;
                 Ok(())
             }
+            // A release before this one made it, over the same keys.
+            (Err(error), None) if is(&error, &[OTHER_OPTIONS, SAME_NAME]) => Ok(()),
+            (Err(error), _) if is(&error, &[DUPLICATE]) => Err(MongoError::Unfit(format!(
+                "documents in {collection} that muster did not write stand in the way of the index {keys}: move them to \
+                 another database ({error})"
+            ))),
             (Err(error), _) => Err(error.into()),
         }
     }
 
     fn collection(&self, name: &str) -> Collection<Document> {
         self.faces.collection(name)
+    }
+
+    /// How many documents of another program lie among muster's, by collection, those that hold any: at most a thousand of each
+    /// are counted.
+    pub async fn foreign(&self) -> Result<Vec<(&'static str, u64)>, MongoError> {
+        let mut found = Vec::new();
+        for name in [names::IMAGES, names::FACES, names::GROUPS, names::CHANGES, names::DECISIONS] {
+            let others = doc! { OURS: { "$exists": false } };
+            let count = self.collection(name).count_documents(others).limit(COUNTED).await?;
+            found.extend((count > 0).then_some((name, count)));
+        }
+        Ok(found)
     }
 
     /// Indexes that are not there, as `collection {keys}`.

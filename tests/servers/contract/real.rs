@@ -37,6 +37,17 @@ fn number() -> usize {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// Documents as the service before muster left them: without a gallery, several of a kind, their ids of any type.
+async fn leave_old_documents(connection: &Connection) {
+    for name in ["images", "faces", "groups", "changes", "decisions", "galleries"] {
+        let old = |n: i32| doc! { "gallery_id": "local", "image_key": format!("{n}.jpg"), "embedding": [0.5, 0.25] };
+        let named = doc! { "_id": "a name", "gallery_id": "local", "group_id": 3, "state": "done" };
+        let twins = doc! { "bucket": ".", "key": "a.jpg", "number": 1, "part": 0, "seq": 1 };
+        let documents = [old(1), old(1), old(2), named, twins.clone(), twins];
+        connection.faces.collection::<Document>(name).insert_many(documents).await.unwrap();
+    }
+}
+
 /// For `application`, a database of its own on `server`, beside one of metadata where there is a name for that.
 pub async fn store(server: &str, metadata: &str, application: &str) -> (Connection, MongoFaces) {
     let uri = |name: &str| match name {
@@ -47,6 +58,9 @@ pub async fn store(server: &str, metadata: &str, application: &str) -> (Connecti
     };
     let (gallery_images, huemn) = (uri("faces"), uri(metadata));
     let connection = Connection::open(&Uris { gallery_images: &gallery_images, huemn: &huemn }).await.unwrap();
+    if application == OLD {
+        leave_old_documents(&connection).await;
+    }
     connection.ensure_indexes(None).await.unwrap();
     assert_eq!(connection.missing_indexes(None).await.unwrap(), Vec::<String>::new());
     let mut settings = Layers::defaults().settings().unwrap().redis;
@@ -54,6 +68,14 @@ pub async fn store(server: &str, metadata: &str, application: &str) -> (Connecti
     let vectors = Vectors::new(Cache::new(&settings).unwrap(), 60);
     let faces = MongoFaces::new(&connection, Some(Arc::new(vectors)));
     (connection, faces)
+}
+
+/// An application in whose databases another one was at work before.
+const OLD: &str = "old";
+
+/// Among documents of the service before.
+async fn mongodb_with_old_documents() -> MongoFaces {
+    store("mongo", "huemn", OLD).await.1
 }
 
 /// One command a collection.
@@ -111,16 +133,34 @@ async fn events_of_groups_are_kept_as_long_as_the_settings_say() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_of_the_service_before_stay_and_are_told() {
+    let (connection, store) = store("mongo", "", OLD).await;
+    let told = connection.foreign().await.unwrap();
+    assert_eq!(told, ["images", "faces", "groups", "changes", "decisions"].map(|name| (name, 6)), "{told:?}");
+    store.commit(vec![faces::result("a.jpg", 1)]).await.unwrap();
+    assert_eq!(connection.foreign().await.unwrap(), told, "they stay, and muster's are no others");
+    // What a release before this one made is taken as it is.
+    let images = connection.faces.collection::<Document>("images");
+    images.delete_many(doc! { "gallery": { "$exists": false } }).await.unwrap();
+    images.drop_index("gallery_1_bucket_1_key_1").await.unwrap();
+    let options = mongodb::options::IndexOptions::builder().unique(true).build();
+    let keys = doc! { "gallery": 1, "bucket": 1, "key": 1 };
+    images.create_index(mongodb::IndexModel::builder().keys(keys).options(options).build()).await.unwrap();
+    connection.ensure_indexes(None).await.unwrap();
+    assert_eq!(connection.missing_indexes(None).await.unwrap(), Vec::<String>::new());
+}
+
 /// The records of an image in both databases, which the port does not show.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_records_of_an_image_are_of_its_newest_version() {
-    let (connection, faces) = store("mongo", "huemn", "versions").await;
+    let (connection, store) = store("mongo", "huemn", "versions").await;
     let version = |modified_ms| ObjectVersion { modified_ms: Some(modified_ms), sequencer: None };
     let old = Commit { version: version(1_000), ..faces::result("a.jpg", 3) };
     let new = Commit { version: version(2_000), ..faces::result("a.jpg", 1) };
-    assert!(faces.superseded(std::slice::from_ref(&old)).await.unwrap().is_empty());
+    assert!(store.superseded(std::slice::from_ref(&old)).await.unwrap().is_empty());
     for batch in [new, old.clone()] {
-        let outcomes = faces.commit(vec![batch]).await.unwrap();
+        let outcomes = store.commit(vec![batch]).await.unwrap();
         assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     }
     for database in [Some(&connection.faces), connection.metadata.as_ref()] {
@@ -129,7 +169,7 @@ async fn the_records_of_an_image_are_of_its_newest_version() {
         let number = |key| image.get_i64(key).unwrap();
         assert_eq!((number("face_count"), number("modified_ms")), (1, 2_000), "{image}");
     }
-    assert_eq!(faces.superseded(&[old.clone()]).await.unwrap(), [old.image.id].into());
+    assert_eq!(store.superseded(&[old.clone()]).await.unwrap(), [old.image.id].into());
     let face = connection.faces.collection::<Document>("faces").find_one(doc! {}).await.unwrap().unwrap();
     assert_eq!(face.get_i64("modified_ms").unwrap(), 2_000, "{face}");
 }
@@ -193,6 +233,12 @@ hold! { faces over mongodb_6:
     of_two_versions_the_newer_one_stays_whoever_is_last
     a_result_replaces_one_of_its_own_version_and_one_of_none
     one_result_that_cannot_be_stored_fails_alone
+    a_partition_is_saved_only_onto_the_generation_it_was_made_from
+    many_writers_at_once_lose_nothing
+}
+hold! { faces over mongodb_with_old_documents:
+    faces_come_back_as_they_went_in_ascending_by_id
+    a_rerun_replaces_and_leaves_no_orphan
     a_partition_is_saved_only_onto_the_generation_it_was_made_from
     many_writers_at_once_lose_nothing
 }
