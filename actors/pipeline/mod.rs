@@ -10,6 +10,7 @@
 pub mod announcer;
 pub mod batcher;
 pub(crate) mod build;
+mod bulk;
 mod context;
 pub(crate) mod device;
 mod downloader;

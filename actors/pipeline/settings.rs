@@ -82,6 +82,8 @@ pub struct WriterSettings {
     pub bytes: usize,
     /// A result waits at most so long for others.
     pub age: Duration,
+    /// And at most so long once no other is on its way.
+    pub complete_age: Duration,
     /// Bulks written at once.
     pub at_once: usize,
 }
@@ -254,7 +256,13 @@ impl Default for Settings {
             adjust_every: seconds(1),
             batch: BatchLimits { count: 8, pixels: 64 << 20, age: Duration::from_millis(50) },
             regrow_after: 8,
-            writer: WriterSettings { count: 100, bytes: 16 << 20, age: Duration::from_millis(200), at_once: 1 },
+            writer: WriterSettings {
+                count: 100,
+                bytes: 16 << 20,
+                age: Duration::from_millis(200),
+                complete_age: Duration::ZERO,
+                at_once: 1,
+            },
             keeper: KeeperSettings {
                 batch: 100,
                 linger: Duration::from_millis(20),

@@ -1,4 +1,4 @@
-//! Buffers results by count, bytes or age, or until nothing else is on its way, and writes them in bulks; every result's own
+//! Buffers results by count, bytes or age, or until nothing else is on its way, and writes them in bounded bulks; every result's own
 //! outcome decides its lease.
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use crate::errors::{Class, Failure};
 use crate::flow::progress::Stage;
 use crate::flow::retry::Next;
 use crate::flow::run_stats::Done;
+use crate::pipeline::bulk::{Waiting, length};
 use crate::pipeline::context::{ActorBase, PipelineContext, StageTools};
 use crate::pipeline::grouper::{FacesWritten, Grouper};
 use crate::pipeline::item::Finished;
@@ -194,12 +195,15 @@ impl Writer {
         while self.base.in_flight < settings.at_once.max(1)
             && let Some(oldest) = self.oldest
         {
-            let full = self.buffer.len() >= settings.count || self.bytes >= settings.bytes;
-            let age = oldest.elapsed();
-            // Everything on its way is here: nothing comes while it waits.
-            let complete = self.buffer.len() >= self.base.context().leases.open_images();
-            if !full && !complete && age < settings.age && self.base.shutdown.is_none() {
-                self.set_alarm(settings.age - age, ctx);
+            let waiting = Waiting {
+                count: self.buffer.len(),
+                bytes: self.bytes,
+                age: oldest.elapsed(),
+                is_complete: self.buffer.len() >= self.base.context().leases.open_images(),
+                is_ending: self.base.shutdown.is_some(),
+            };
+            if let Some(wait) = waiting.wait(&settings) {
+                self.set_alarm(wait, ctx);
                 break;
             }
             self.flush(ctx);
@@ -220,7 +224,7 @@ impl Writer {
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        let count = self.buffer.len().min(self.base.context().settings.writer.count.max(1));
+        let count = length(self.buffer.iter().map(Finished::bytes), &self.base.context().settings.writer);
         let bulk: Vec<Finished> = self.buffer.drain(..count).collect();
         self.bytes -= bulk.iter().map(Finished::bytes).sum::<usize>();
         self.oldest = (!self.buffer.is_empty()).then(Instant::now);

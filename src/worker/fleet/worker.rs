@@ -185,6 +185,7 @@ impl Worker {
                 count: mongo.write_batch,
                 bytes: BULK_BYTES,
                 age: Duration::from_millis(mongo.write_milliseconds),
+                complete_age: Duration::ZERO,
                 at_once: BULKS,
             },
             keeper: KeeperSettings {
