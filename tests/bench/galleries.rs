@@ -108,7 +108,7 @@ fn photo(gallery: &GalleryId, name: &str, embeddings: &[&[f32]]) -> Commit {
         face_count: faces.len() as u32,
         model: "bench@1".into(),
     };
-    Commit { image, faces, content: None, timings: Timings::default() }
+    Commit { image, faces, content: None, timings: Timings::default(), version: Default::default() }
 }
 
 /// The photos of some faces.

@@ -169,7 +169,7 @@ async fn the_records_of_an_image_are_of_its_newest_version() {
         let number = |key| image.get_i64(key).unwrap();
         assert_eq!((number("face_count"), number("modified_ms")), (1, 2_000), "{image}");
     }
-    assert_eq!(store.superseded(&[old.clone()]).await.unwrap(), [old.image.id].into());
+    assert_eq!(store.superseded(std::slice::from_ref(&old)).await.unwrap(), [old.image.id].into());
     let face = connection.faces.collection::<Document>("faces").find_one(doc! {}).await.unwrap().unwrap();
     assert_eq!(face.get_i64("modified_ms").unwrap(), 2_000, "{face}");
 }
