@@ -113,7 +113,9 @@ pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
                 if Some(rejection.reason) != reason && !too_many && !unlucky {
                     world.violation(format!("image {number}, {kind:?}, is dead as {rejection}"));
                 }
-                if why != Some(rejection.reason) && !worn {
+                // What another receipt of it found stays where the rejection says nothing of the picture.
+                let kept = unlucky && why.is_none() && rejection.reason.says_nothing_of_the_picture();
+                if why != Some(rejection.reason) && !worn && !kept {
                     world.violation(format!("image {number} is dead as {rejection} and stored as {why:?}"));
                 }
             }

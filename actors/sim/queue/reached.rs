@@ -160,8 +160,8 @@ impl Queue for Reached {
             let rejection = entries[position].1.clone();
             if let Some(store) = &self.queue.store {
                 let stored = store.state_of(number);
-                // Another receipt of the same message may have ended well meanwhile: too many attempts, then, but stored.
-                let overtaken = rejection.reason == RejectReason::TooManyAttempts && stored.is_some();
+                // Another receipt of the same message may have ended well meanwhile: what it found stays.
+                let overtaken = rejection.reason.says_nothing_of_the_picture() && stored.is_some();
                 let unwritten = matches!(rejection.reason, RejectReason::BadMessage | RejectReason::Forgotten);
                 if !unwritten && !overtaken && stored != Some(ImageState::Rejected) {
                     self.host.world.violation(format!("image {number} was rejected while stored as {stored:?}"));
