@@ -61,8 +61,8 @@ pub fn split(body: &str, percent: u8, limit: usize) -> Vec<Part<'_>> {
 /// The sides of a message's images; `None` where it asks for none.
 fn sides(body: &str, percent: u8, limit: usize) -> Option<Vec<Side>> {
     // Galleries, results and thumbnails are the worker's concern: whatever they are, they have a bucket and a key.
-    let intake =
-        Intake { gallery: GalleryRule::Always(GalleryId("any".to_owned())), results: String::new(), thumbnails: None };
+    let gallery = GalleryRule::Always(GalleryId("any".to_owned()));
+    let intake = Intake { gallery, results: String::new(), thumbnails: None, removals: true };
     match parse(body, &intake, limit) {
         Ok(Message::Images(images)) => {
             Some(images.iter().map(|image| side(&image.locator.bucket, &image.locator.key, percent)).collect())
@@ -204,13 +204,14 @@ mod tests {
         removed["eventName"] = "ObjectRemoved:Delete".into();
         let odd = format!("\u{ffff}{}", batch[0]);
         let odd = (0..).map(|n| format!("{odd}{n}")).find(|key| side("b", key, 50) == Side::Batch).unwrap();
+        // A deletion goes where its photo went.
         let records = [record(&ecs[0]), record(&batch[0]), removed, record(&ecs[2]), record(&odd)];
         let body = json!({ "Records": records }).to_string();
         for body in [body.clone(), json!({ "Type": "Notification", "Message": body }).to_string()] {
             let parts = split(&body, 50, LIMIT);
             let read = |part: &Part<'_>| (part.side, serde_json::from_str::<Value>(&part.body).unwrap());
             let expected = [
-                (Side::Ecs, json!({ "Records": [records[0], records[3]] })),
+                (Side::Ecs, json!({ "Records": [records[0], records[2], records[3]] })),
                 (Side::Batch, json!({ "Records": [records[1], records[4]] })),
             ];
             assert_eq!(parts.iter().map(read).collect::<Vec<_>>(), expected);

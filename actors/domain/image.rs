@@ -141,6 +141,8 @@ pub enum RejectReason {
     Isolated,
     /// Received too often without an end.
     TooManyAttempts,
+    /// It was deleted from the bucket. No letter: what was known of it is gone, and its record says so.
+    Removed,
     /// Somebody asked that nothing be known of it.
     Forgotten,
 }
@@ -162,6 +164,7 @@ impl RejectReason {
             Self::Crashed => "CRASHED",
             Self::Isolated => "ISOLATED",
             Self::TooManyAttempts => "TOO_MANY_ATTEMPTS",
+            Self::Removed => "REMOVED",
             Self::Forgotten => "FORGOTTEN",
         }
     }
@@ -190,7 +193,8 @@ impl RejectReason {
             | Self::Corrupt
             | Self::TooManyBytes
             | Self::TooManyPixels
-            // Nothing may be known of it.
+            // Nothing is there, or may be known of it.
+            | Self::Removed
             | Self::Forgotten => false,
         }
     }

@@ -28,6 +28,8 @@ pub struct ImageEvent {
     pub locator: Locator,
     /// Where the event stands among those of the image, where it says so.
     pub sequencer: Option<Sequencer>,
+    /// It was deleted, as far as the event says.
+    pub removed: bool,
 }
 
 /// How messages are read.
@@ -39,6 +41,8 @@ pub struct Intake {
     pub results: String,
     /// Where thumbnails lie among the images: events about them are passed over too.
     pub thumbnails: Option<Sibling>,
+    /// Events that an image was deleted ask for something too.
+    pub removals: bool,
 }
 
 impl Intake {
@@ -155,14 +159,15 @@ fn records(records: Value, intake: &Intake) -> Result<Message, Rejection> {
         if !record.event_source.is_empty() && record.event_source != "aws:s3" {
             return Err(bad("an event that is not from S3"));
         }
-        if record.event_name.contains("ObjectRemoved") || record.event_name.contains("LifecycleExpiration") {
+        let removed = ["ObjectRemoved", "LifecycleExpiration"].iter().any(|name| record.event_name.contains(name));
+        if removed && !intake.removals {
             continue;
         }
         let key = decode(&record.s3.object.key)?;
         if !intake.is_made(&key) {
             let sequencer = record.s3.object.sequencer();
             let locator = locator(intake.gallery.of(&key), record.s3.bucket.name, key)?;
-            images.push(ImageEvent { locator, sequencer });
+            images.push(ImageEvent { locator, sequencer, removed });
         }
     }
     Ok(if images.is_empty() {
@@ -207,7 +212,8 @@ pub fn parse(body: &str, intake: &Intake, limit: usize) -> Result<Message, Rejec
         return Ok(Message::Ignored("s3:TestEvent"));
     }
     if value.get("source").and_then(Value::as_str) == Some("aws.s3") {
-        if value.get("detail-type").and_then(Value::as_str) == Some("Object Deleted") {
+        let removed = value.get("detail-type").and_then(Value::as_str) == Some("Object Deleted");
+        if removed && !intake.removals {
             return Ok(Message::Ignored("nothing was created"));
         }
         let detail = value.get_mut("detail").map(Value::take).unwrap_or_default();
@@ -217,163 +223,13 @@ pub fn parse(body: &str, intake: &Intake, limit: usize) -> Result<Message, Rejec
         }
         let sequencer = object.sequencer();
         let locator = locator(intake.gallery.of(&object.key), bucket.name, object.key)?;
-        return Ok(Message::Images(vec![ImageEvent { locator, sequencer }]));
+        return Ok(Message::Images(vec![ImageEvent { locator, sequencer, removed }]));
     }
     let own: Own = shape(value, "neither an S3 event nor {bucket, key, gallery_id}")?;
     let of = own.gallery_id.map_or_else(|| intake.gallery.of(&own.key), GalleryId);
-    Ok(Message::Images(vec![ImageEvent { locator: locator(of, own.bucket, own.key)?, sequencer: None }]))
+    let locator = locator(of, own.bucket, own.key)?;
+    Ok(Message::Images(vec![ImageEvent { locator, sequencer: None, removed: false }]))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(body: &str) -> Result<Message, RejectReason> {
-        let intake = Intake {
-            gallery: GalleryRule::Always(GalleryId("g".into())),
-            results: "results/".into(),
-            thumbnails: "thumbs/{key}".parse().ok(),
-        };
-        parse(body, &intake, 4096).map_err(|rejection| rejection.reason)
-    }
-
-    fn images(of: &[(&str, &str, &str)]) -> Result<Message, RejectReason> {
-        let locator = |(gallery, bucket, key): &(&str, &str, &str)| Locator {
-            gallery: GalleryId((*gallery).into()),
-            bucket: (*bucket).into(),
-            key: (*key).into(),
-        };
-        Ok(Message::Images(of.iter().map(|of| ImageEvent { locator: locator(of), sequencer: None }).collect()))
-    }
-
-    fn s3(version: &str, event: &str, key: &str) -> String {
-        format!(
-            r#"{{"eventVersion":"{version}","eventSource":"aws:s3","eventName":"{event}",
-                "s3":{{"bucket":{{"name":"b"}},"object":{{"key":"{key}","size":1}}}}}}"#
-        )
-    }
-
-    #[test]
-    fn every_shape_of_message_is_read() {
-        let one = |record: String| format!(r#"{{"Records":[{record}]}}"#);
-        let put = "ObjectCreated:Put";
-        for (body, expected) in [
-            (r#"{"bucket":"b","key":"k +%41","gallery_id":"mine"}"#.into(), images(&[("mine", "b", "k +%41")])),
-            (r#"{"bucket":"b","key":"k"}"#.into(), images(&[("g", "b", "k")])),
-            (one(s3("2.1", put, "a+b%2Bc/%C3%A9.jpg")), images(&[("g", "b", "a b+c/é.jpg")])),
-            (one(s3("99.7", put, "k")), images(&[("g", "b", "k")])),
-            (
-                one(s3("2.1", "ObjectRemoved:Delete", "k")),
-                Ok(Message::Ignored("nothing was created, or a result or thumbnail")),
-            ),
-            (
-                one(s3("2.1", put, "thumbs/k.jpg")),
-                Ok(Message::Ignored("nothing was created, or a result or thumbnail")),
-            ),
-            (
-                one(s3("2.1", put, "results/k.json")),
-                Ok(Message::Ignored("nothing was created, or a result or thumbnail")),
-            ),
-            (
-                r#"{"source":"aws.s3","detail-type":"Object Created",
-                    "detail":{"bucket":{"name":"b"},"object":{"key":"results/k"}}}"#
-                    .into(),
-                Ok(Message::Ignored("a result or thumbnail")),
-            ),
-            (
-                format!(r#"{{"Records":[{},{}]}}"#, s3("2.1", put, "k"), s3("2.1", put, "l")),
-                images(&[("g", "b", "k"), ("g", "b", "l")]),
-            ),
-            (r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#.into(), Ok(Message::Ignored("s3:TestEvent"))),
-            (
-                r#"{"source":"aws.s3","detail-type":"Object Created",
-                    "detail":{"bucket":{"name":"b"},"object":{"key":"a+b"}}}"#
-                    .into(),
-                images(&[("g", "b", "a+b")]),
-            ),
-            (
-                r#"{"source":"aws.s3","detail-type":"Object Deleted","detail":{}}"#.into(),
-                Ok(Message::Ignored("nothing was created")),
-            ),
-            (
-                serde_json::json!({"Type": "Notification", "Message": one(s3("2.1", put, "k"))}).to_string(),
-                images(&[("g", "b", "k")]),
-            ),
-        ] {
-            assert_eq!(read(&body), expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn an_event_says_where_it_stands_among_those_of_its_image() {
-        let records =
-            |object: &str| format!(r#"{{"Records":[{{"s3":{{"bucket":{{"name":"b"}},"object":{{{object}}}}}}}]}}"#);
-        let bridge = |object: &str| {
-            format!(r#"{{"source":"aws.s3","detail":{{"bucket":{{"name":"b"}},"object":{{{object}}}}}}}"#)
-        };
-        for (object, expected) in [
-            (r#""key":"k","sequencer":"0055AED6DCD90281E5""#, Sequencer::new("0055AED6DCD90281E5")),
-            (r#""key":"k""#, None),
-            (r#""key":"k","sequencer":null"#, None),
-            (r#""key":"k","sequencer":"no digits""#, None),
-            (r#""key":"k","sequencer":7"#, None),
-        ] {
-            for body in [records(object), bridge(object)] {
-                let Ok(Message::Images(images)) = read(&body) else { panic!("{body}") };
-                assert_eq!(images[0].sequencer, expected, "{body}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_a_bad_message() {
-        let long = format!(r#"{{"bucket":"b","key":"{}"}}"#, "k".repeat(5000));
-        for body in [
-            "",
-            "not json",
-            "[]",
-            "null",
-            "{}",
-            r#"{"bucket":"b"}"#,
-            r#"{"bucket":"","key":"k"}"#,
-            r#"{"Records":7}"#,
-            r#"{"Records":[{"eventSource":"aws:sns"}]}"#,
-            r#"{"Records":[{"eventSource":"aws:sqs","s3":{"bucket":{"name":"b"},"object":{"key":"k"}}}]}"#,
-            r#"{"Records":[{"s3":{"bucket":{"name":"b"},"object":{"key":"%4"}}}]}"#,
-            r#"{"Records":[{"s3":{"bucket":{"name":"b"},"object":{"key":"%ff"}}}]}"#,
-            r#"{"source":"aws.s3","detail-type":"Object Created"}"#,
-            r#"{"Type":"Notification","Message":"not json"}"#,
-            r#"{"bucket":"b","key":"k","gallery_id":""}"#,
-            r#"{"bucket":"b","key":"k","gallery_id":"../other"}"#,
-            r#"{"bucket":"b","key":"k","gallery_id":".."}"#,
-            r#"{"bucket":"b","key":"k","gallery_id":"a\u0000b"}"#,
-            &long,
-        ] {
-            assert_eq!(read(body), Err(RejectReason::BadMessage), "{body}");
-        }
-    }
-
-    #[test]
-    fn a_grouping_message_names_its_gallery() {
-        let read = |body: &str| parse_grouping(body, 4096).map_err(|rejection| rejection.reason);
-        let mine = Ok(GalleryId("mine".into()));
-        assert_eq!(read(r#"{"gallery_id":"mine"}"#), mine);
-        assert_eq!(read(r#"{"Type":"Notification","Message":"{\"gallery_id\":\"mine\"}"}"#), mine);
-        for body in ["", "{}", r#"{"gallery_id":7}"#, r#"{"gallery_id":"a/b"}"#, r#"{"bucket":"b","key":"k"}"#] {
-            assert_eq!(read(body), Err(RejectReason::BadMessage), "{body}");
-        }
-    }
-
-    #[test]
-    fn an_image_without_a_gallery_goes_where_the_rule_says() {
-        let other = GalleryId("other".into());
-        for (rule, key, gallery) in [
-            (GalleryRule::Always(other.clone()), "wedding/1.jpg", "other"),
-            (GalleryRule::FirstFolder(other.clone()), "wedding/a/1.jpg", "wedding"),
-            (GalleryRule::FirstFolder(other.clone()), "1.jpg", "other"),
-            (GalleryRule::FirstFolder(other), "/1.jpg", "other"),
-        ] {
-            assert_eq!(rule.of(key).0, gallery, "{rule:?} {key}");
-        }
-    }
-}
+mod tests;

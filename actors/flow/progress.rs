@@ -102,6 +102,9 @@ pub struct Counts {
     /// Galleries grouped, where messages ask for that.
     #[serde(skip_serializing_if = "is_zero")]
     pub grouped: u64,
+    /// Images that were deleted, where messages tell.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub removed: u64,
     /// Dead-lettered with a reason.
     pub rejected: u64,
     /// Given back to the queue.
@@ -122,7 +125,7 @@ impl Counts {
 
     /// Those whose message was deleted because the result is stored.
     pub fn acked(&self) -> u64 {
-        self.indexed + self.no_faces + self.low_quality + self.grouped
+        self.indexed + self.no_faces + self.low_quality + self.grouped + self.removed
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) enum Done {
     Image(ImageState),
     /// A gallery was grouped.
     Gallery,
+    /// What was known of a deleted image was removed; or it is there.
+    Removal,
 }
 
 /// How a lease ended.
@@ -106,6 +108,7 @@ impl RunStats {
             // A rejected image is never acked: it goes to the dead letters.
             LeaseOutcome::Acked(Done::Image(ImageState::Rejected)) => counts.rejected += 1,
             LeaseOutcome::Acked(Done::Gallery) => counts.grouped += 1,
+            LeaseOutcome::Acked(Done::Removal) => counts.removed += 1,
             LeaseOutcome::Released => counts.released += 1,
             LeaseOutcome::LeaseLost => counts.lease_lost += 1,
             LeaseOutcome::Rejected(rejection) => {

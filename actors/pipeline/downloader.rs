@@ -8,10 +8,12 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use crate::domain::image::{RejectReason, Rejection};
 use crate::errors::Class;
 use crate::flow::concurrency::{Limits, Observed, adjust};
 use crate::flow::progress::Stage;
 use crate::flow::retry::GaveUp;
+use crate::flow::run_stats::Done;
 use crate::pipeline::batcher::Batcher;
 use crate::pipeline::context::{ActorBase, StageTools};
 use crate::pipeline::item::{Decoded, Item, Source};
@@ -61,6 +63,10 @@ impl Work {
         if item.lease.lost() {
             return None;
         }
+        if item.removed {
+            self.removed(item).await;
+            return None;
+        }
         match self.fetch(&mut item).await {
             Ok(object) => {
                 tracing::debug!(bytes = object.size, "downloader.got");
@@ -81,6 +87,30 @@ impl Work {
                 results.give_up(tools, item, &Source::default(), gave_up).await;
                 None
             }
+        }
+    }
+
+    /// Ends an image that was deleted, unless it is there: somebody put it back, or deleted an older version of it.
+    async fn removed(&self, item: Item) {
+        let Self { tools, results, .. } = self;
+        let context = &tools.context;
+        let head = || context.ports.objects.head(&item.locator, 1);
+        let looked = tools.retrier.run("head", context.settings.timeouts.object, head).await;
+        let gave_up = match looked {
+            Ok(_) => {
+                tracing::debug!("downloader.there");
+                item.lease.ack(Done::Removal);
+                return;
+            }
+            Err(gave_up) => gave_up,
+        };
+        match gave_up.failure.rejection.as_ref().map(|rejection| rejection.reason) {
+            Some(RejectReason::Missing) => {
+                let removed = Rejection::new(RejectReason::Removed, "the object was deleted");
+                results.finish(item.rejected(&Source::default(), removed, &context.settings.model)).await;
+            }
+            Some(RejectReason::Empty) => item.lease.ack(Done::Removal),
+            _ => results.give_up(tools, item, &Source::default(), gave_up).await,
         }
     }
 

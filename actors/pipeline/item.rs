@@ -23,6 +23,8 @@ pub(crate) struct Item {
     pub(crate) locator: Locator,
     /// Of the event that asked for it.
     pub(crate) sequencer: Option<Sequencer>,
+    /// That event says that it was deleted.
+    pub(crate) removed: bool,
     pub(crate) lease: Lease,
     pub(crate) credit: Credit,
     /// Received too often without an end, or on a device whose engine broke for good: runs alone.

@@ -150,8 +150,8 @@ impl Prefilter {
             let judge = self.judge.clone();
             let judged = async move {
                 match &judge.tools.context.settings.prefilter {
-                    Some(settings) => judge.judge(settings, item).await,
-                    None => judge.downloader.send_or_release(item).await,
+                    Some(settings) if !item.removed => judge.judge(settings, item).await,
+                    _ => judge.downloader.send_or_release(item).await,
                 }
             };
             let judged = judged.instrument(span);

@@ -233,6 +233,7 @@ impl Default for Settings {
                 gallery: GalleryRule::Always(GalleryId(String::from("default"))),
                 results: String::new(),
                 thumbnails: None,
+                removals: false,
             },
             object_bytes: 256 << 20,
             credits: CreditSettings { count: 256, bytes: 512 << 20, estimate: 4 << 20 },

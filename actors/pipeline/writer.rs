@@ -41,6 +41,7 @@ fn written(context: &PipelineContext, finished: Finished) {
     }
     context.stats.faces(&commit.faces);
     match (image.state, image.rejection) {
+        (ImageState::Rejected, Some(Rejection { reason: RejectReason::Removed, .. })) => item.lease.ack(Done::Removal),
         (ImageState::Rejected, rejection) => item.lease.reject(rejection.unwrap_or_else(|| {
             // Every record in this state is made with its reason.
             Rejection::new(RejectReason::Isolated, "no reason was recorded")

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::domain::face::{BBox, Face};
 use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use crate::domain::image::{ImageRecord, ImageState, Rejection};
+use crate::domain::image::{ImageRecord, ImageState, RejectReason, Rejection};
 use crate::domain::timings::Timings;
 use crate::domain::version::ObjectVersion;
 use crate::errors::Class;
@@ -33,6 +33,11 @@ impl Commit {
     pub fn keeps_stored(&self) -> bool {
         let rejection = self.image.rejection.as_ref();
         rejection.is_some_and(|rejection| rejection.reason.says_nothing_of_the_picture())
+    }
+
+    /// Whether it says that the image was deleted: the objects made from it go too.
+    pub fn removes(&self) -> bool {
+        self.image.rejection.as_ref().is_some_and(|rejection| rejection.reason == RejectReason::Removed)
     }
 
     /// Takes out the faces at places that were forgotten; whether there were any.

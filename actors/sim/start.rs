@@ -83,6 +83,7 @@ impl Site {
                 gallery: GalleryRule::Always(GalleryId(String::from("even"))),
                 results: String::new(),
                 thumbnails: None,
+                removals: false,
             },
             limits: Limits { downloads: 4, decodes: 2 },
             bounds: Bounds { least: Limits { downloads: 1, decodes: 1 }, most: Limits { downloads: 8, decodes: 4 } },

@@ -118,6 +118,16 @@ pub fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -
     if value.is_empty() { Err(Unset { key, variable }) } else { Ok(value) }
 }
 
+/// What follows when an image was deleted from its bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Removals {
+    /// Nothing: what is known of it stays.
+    Ignore,
+    /// Its faces, crops and result are deleted, if it is not there any more.
+    Remove,
+}
+
 /// Whether a worker leaves when its queue stays empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -164,6 +174,8 @@ pub struct Queues {
     pub max_receives: u32,
     /// Faces of a gallery that are written within so many seconds are grouped together.
     pub group_after_seconds: u64,
+    /// What a message does that says that an image was deleted from its bucket.
+    pub removals: Removals,
     /// Address of SQS where it is not `fleet.endpoint`.
     pub endpoint: String,
 }

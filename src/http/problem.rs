@@ -104,6 +104,7 @@ impl Problem {
             | R::Crashed
             | R::Isolated
             | R::TooManyAttempts
+            | R::Removed
             | R::Forgotten => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let which = which.map(|which| format!("{which}: ")).unwrap_or_default();

@@ -66,6 +66,7 @@ pub fn answering(serve: &Serve, common: PipelineSettings) -> PipelineSettings {
             gallery: GalleryRule::Always(GalleryId("requests".to_owned())),
             results: String::new(),
             thumbnails: None,
+            removals: false,
         },
         object_bytes: (serve.photo_megabytes as u64) << 20,
         fetcher: FetcherSettings { pause: Duration::ZERO, ..common.fetcher },

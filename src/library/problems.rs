@@ -29,6 +29,7 @@ pub(super) fn may_pass(reason: RejectReason) -> bool {
     match reason {
         R::Missing | R::Unreadable | R::DecoderMissing | R::Isolated | R::TooManyAttempts | R::BadMessage => true,
         R::Forgotten => true,                       // until it is taken back
+        R::Removed => true,                         // of a bucket alone
         R::TooManyBytes | R::TooManyPixels => true, // the limits are settings
         R::Empty | R::UnknownFormat | R::Truncated | R::Corrupt | R::Crashed => false,
     }

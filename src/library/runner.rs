@@ -176,7 +176,12 @@ impl Runner {
         let apart_at = if self.store.interrupted() { 1 } else { common.fetcher.apart_at };
         PipelineSettings {
             fetcher: FetcherSettings { apart_at, ..common.fetcher },
-            intake: Intake { gallery: GalleryRule::Always(gallery.clone()), results: String::new(), thumbnails: None },
+            intake: Intake {
+                gallery: GalleryRule::Always(gallery.clone()),
+                results: String::new(),
+                thumbnails: None,
+                removals: false,
+            },
             writer: WriterSettings {
                 count: ours.write_batch,
                 age: Duration::from_millis(ours.write_milliseconds),

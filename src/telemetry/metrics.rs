@@ -203,12 +203,13 @@ pub fn samples(progress: &Progress, extra: &Extra) -> Vec<Sample> {
 }
 
 /// How many images ended in which state.
-fn states(counts: &Counts) -> [(&'static str, u64); 7] {
+fn states(counts: &Counts) -> [(&'static str, u64); 8] {
     [
         ("indexed", counts.indexed),
         ("no_faces", counts.no_faces),
         ("low_quality", counts.low_quality),
         ("grouped", counts.grouped),
+        ("removed", counts.removed),
         ("rejected", counts.rejected),
         ("released", counts.released),
         ("lease_lost", counts.lease_lost),

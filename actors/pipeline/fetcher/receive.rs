@@ -141,13 +141,14 @@ fn begin(context: &PipelineContext, forward: &Forward, waitlist: &mut Waitlist, 
     for (waiting, credit) in waitlist.take(credits) {
         let Waiting { task, lease, delivery, deaths, received } = waiting;
         match (task, forward) {
-            (Task::Image(ImageEvent { locator, sequencer }), _) => {
+            (Task::Image(ImageEvent { locator, sequencer, removed }), _) => {
                 let mut lease = lease;
                 lease.trace(span(context, &delivery, &locator.gallery));
                 items.push(Item {
                     lease,
                     locator,
                     sequencer,
+                    removed,
                     credit,
                     suspect: deaths + 1 >= context.settings.fetcher.suspect_at,
                     receive_count: delivery.receive_count,

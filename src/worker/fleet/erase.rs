@@ -135,6 +135,16 @@ impl Published {
         Ok((crops, self.remove_result(image).await?))
     }
 
+    /// Deletes the objects of an image that was deleted, and what the cache holds of it. What people said of its faces stays: it may
+    /// come back.
+    pub(super) async fn clear_removed(&self, image: &Locator) -> Result<(), FacesError> {
+        self.clear(image).await?;
+        let mut known = self.store.known_of(&[image.id()]).await?;
+        known.push(Known { locator: image.clone(), content: None });
+        self.uncache(&known, std::slice::from_ref(&image.gallery)).await;
+        Ok(())
+    }
+
     async fn remove_result(&self, image: &Locator) -> Result<Deleted, Fault> {
         match &self.results {
             Some((bucket, prefix)) => {

@@ -143,16 +143,22 @@ impl Published {
             .iter()
             .map(|commit| {
                 let stays = superseded.contains(&commit.image.id);
-                async move { if stays { Ok(()) } else { self.put(commit).await } }
+                async move {
+                    match stays {
+                        true => Ok(()),
+                        false if commit.removes() => self.clear_removed(&commit.image.locator).await,
+                        false => Ok(self.put(commit).await?),
+                    }
+                }
             })
             .collect();
-        let put: Vec<Result<(), Fault>> = stream::iter(puts).buffered(AT_ONCE).collect().await;
+        let put: Vec<Result<(), FacesError>> = stream::iter(puts).buffered(AT_ONCE).collect().await;
         let ready: Vec<Commit> =
             batch.into_iter().zip(&put).filter(|(_, put)| put.is_ok()).map(|(commit, _)| commit).collect();
         let mut written = if ready.is_empty() { Vec::new() } else { self.store.commit(ready).await? }.into_iter();
-        let outcome = |put: Result<(), Fault>| match put {
+        let outcome = |put: Result<(), FacesError>| match put {
             Ok(()) => written.next().unwrap_or_else(|| Err(missing())),
-            Err(fault) => Err(fault.into()),
+            Err(error) => Err(error),
         };
         Ok(put.into_iter().map(outcome).collect())
     }

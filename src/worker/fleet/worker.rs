@@ -24,7 +24,7 @@ use muster_aws::depth::name;
 use muster_aws::requests::Counted;
 use muster_aws::s3::S3Objects;
 use muster_aws::sqs::{SqsQueue, Urls};
-use muster_config::{Duty, Settings, required};
+use muster_config::{Duty, Removals, Settings, required};
 use muster_index::FlatFactory;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
@@ -173,7 +173,12 @@ impl Worker {
                 at_once: fleet.downloads,
                 ..common
             }),
-            intake: Intake { gallery, results: buckets.results_prefix.clone(), thumbnails },
+            intake: Intake {
+                gallery,
+                results: buckets.results_prefix.clone(),
+                thumbnails,
+                removals: queues.removals == Removals::Remove,
+            },
             fetcher: FetcherSettings {
                 leave_after_empty: fleet.leaves_when_empty(batch_job).then_some(queues.leave_after_empty),
                 apart_at: queues.apart_at,

@@ -28,7 +28,7 @@ fn escaped(key: &str) -> String {
 
 fn written(image: &Locator, intake: &Intake) {
     let Locator { gallery, bucket, key } = image;
-    let one = Ok(Message::Images(vec![ImageEvent { locator: image.clone(), sequencer: None }]));
+    let one = Ok(Message::Images(vec![ImageEvent { locator: image.clone(), sequencer: None, removed: false }]));
     let own = json!({ "bucket": bucket, "key": key, "gallery_id": gallery.0 }).to_string();
     assert_eq!(parse(&own, intake, usize::MAX), one, "{own}");
     if intake.gallery.of(key) != *gallery {
@@ -51,7 +51,9 @@ pub fn message(data: &[u8]) {
     let body = String::from_utf8_lossy(data);
     let other = GalleryId("other".to_owned());
     for gallery in [GalleryRule::Always(other.clone()), GalleryRule::FirstFolder(other.clone())] {
-        let intake = Intake { gallery, results: "results/".to_owned(), thumbnails: "thumbs/{key}".parse().ok() };
+        let thumbnails = "thumbs/{key}".parse().ok();
+        let intake =
+            Intake { gallery, results: "results/".to_owned(), thumbnails, removals: data.len().is_multiple_of(2) };
         let read = parse(&body, &intake, LIMIT);
         assert_eq!(read, parse(&body, &intake, LIMIT), "read twice");
         match read {

@@ -9,7 +9,7 @@ const LIMIT: usize = 1 << 20;
 
 fn images(body: &str) -> Option<Vec<Locator>> {
     let gallery = GalleryRule::Always(GalleryId("any".to_owned()));
-    match parse(body, &Intake { gallery, results: String::new(), thumbnails: None }, LIMIT) {
+    match parse(body, &Intake { gallery, results: String::new(), thumbnails: None, removals: true }, LIMIT) {
         Ok(Message::Images(images)) => Some(images.into_iter().map(|image| image.locator).collect()),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! `muster check` of a fleet: every dependency, with the mend for each fault, and the exit code of the error table.
 
+use mongodb::bson::{Document, doc};
 use serde_json::Value;
 
 use super::{stack, support};
@@ -57,4 +58,23 @@ async fn a_worker_that_groups_needs_no_images() {
         check(&fleet, 0, &[("SERVICE_TYPE", "grouping"), ("QUEUE_URL", &none), ("BUCKET_NAME", "nobodys-bucket")]);
     assert!(all.iter().all(|(what, ..)| !what.contains("images")), "{all:?}");
     assert!(all.iter().any(|(what, state, _)| what == "queue of galleries" && state == "ok"), "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_of_another_program_are_told_and_keep_no_worker_from_starting() {
+    let fleet = Fleet::new(&stack()).await;
+    let images = fleet.database("gallery_images").await.collection::<Document>("images");
+    let old = |n: i32| doc! { "gallery_id": "demo", "image_key": format!("{n}.jpg"), "status": "done" };
+    images.insert_many([old(1), old(2)]).await.unwrap();
+    let detail = || {
+        let output = support::run(fleet.muster().args(["check", "--json"]), 0);
+        let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let found = findings.into_iter().find(|finding| finding["what"] == "other documents").unwrap();
+        assert_eq!(found["state"], "ok", "{found}");
+        found["detail"].as_str().unwrap().to_owned()
+    };
+    assert!(detail().contains("2 in images"), "{}", detail());
+    fleet.work("detect");
+    assert!(detail().contains("2 in images"), "{}", detail());
+    assert_eq!(images.count_documents(doc! {}).await.unwrap(), 2);
 }

@@ -11,6 +11,7 @@ mod host;
 mod outages;
 mod prefilter;
 mod remains;
+mod removals;
 mod strategies;
 mod traces;
 
