@@ -26,7 +26,7 @@ impl S3Cell {
     }
 
     fn put(&self, bytes: Vec<u8>) -> PutObjectFluentBuilder {
-        let S3Bucket { client, bucket, kms_key } = &self.bucket;
+        let S3Bucket { client, bucket, kms_key, .. } = &self.bucket;
         let asked = client.put_object().bucket(bucket).key(&self.key).body(bytes.into());
         match kms_key {
             Some(key) => asked.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(key),

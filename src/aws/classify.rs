@@ -49,19 +49,25 @@ where
 }
 
 impl Fault {
+    /// Whether the service answered that it will not do this, be it for what was asked or for a reason that is not known here.
+    pub fn is_refusal(&self) -> bool {
+        self.class == Class::Poison
+            || matches!(self.status, Some(400..=499)) && known(self.code.as_deref(), self.status).is_none()
+    }
+
     /// A look at the fleet that failed: what the service will never answer has a wrong name in it.
     pub(crate) fn of_read(self) -> FleetError {
-        let class = if self.class == Class::Poison { Class::Misconfigured(Mend::Settings) } else { self.class };
+        let class = if self.is_refusal() { Class::Misconfigured(Mend::Settings) } else { self.class };
         FleetError::Failed { class, message: self.message }
     }
 }
 
 impl From<Fault> for FleetError {
-    /// A request that the service will never take starts nothing.
-    fn from(Fault { class, message, .. }: Fault) -> Self {
-        match class {
-            Class::Poison => Self::Refused(message),
-            class => Self::Failed { class, message },
+    /// A request that the service will not take starts nothing.
+    fn from(fault: Fault) -> Self {
+        match fault.is_refusal() {
+            true => Self::Refused(fault.message),
+            false => Self::Failed { class: fault.class, message: fault.message },
         }
     }
 }
@@ -76,7 +82,7 @@ fn deepest(error: &dyn std::error::Error) -> String {
 }
 
 /// We ask too fast.
-const THROTTLED: [&str; 10] = [
+const THROTTLED: [&str; 9] = [
     "SlowDown",
     "Throttling",
     "ThrottlingException",
@@ -85,50 +91,82 @@ const THROTTLED: [&str; 10] = [
     "RequestThrottledException",
     "TooManyRequestsException",
     "RequestLimitExceeded",
-    "KmsThrottled",
     "OverLimit",
 ];
 /// Passes by itself: credentials that ran out are renewed behind our back, the host sets its clock.
 const PASSING: [&str; 5] =
     ["ExpiredToken", "ExpiredTokenException", "RequestTimeout", "RequestExpired", "RequestTimeTooSkewed"];
 /// A name in the settings is wrong.
-const MISNAMED: [&str; 6] = [
+const MISNAMED: [&str; 9] = [
     "NoSuchBucket",
+    "InvalidBucketName",
+    "IllegalLocationConstraintException",
     "QueueDoesNotExist",
     "NonExistentQueue",
     "InvalidAddress",
     "PermanentRedirect",
     "AuthorizationHeaderMalformed",
+    // A FIFO queue wants a group that no message of ours has.
+    "MissingParameter",
 ];
 /// A permission or a key is missing.
-const FORBIDDEN: [&str; 10] = [
+const FORBIDDEN: [&str; 6] = [
     "AccessDenied",
     "AccessDeniedException",
     "InvalidClientTokenId",
     "UnrecognizedClientException",
     "SignatureDoesNotMatch",
     "InvalidAccessKeyId",
-    "KmsAccessDenied",
-    "KmsDisabled",
-    "KmsNotFound",
-    "KmsInvalidState",
 ];
 /// A receipt is not, or no longer, ours.
 const STALE: [&str; 2] = ["ReceiptHandleIsInvalid", "MessageNotInflight"];
 
-/// The class of a service's answer.
+/// A statement about the one object or message that was asked for: whatever else is asked is answered.
+const ITS_OWN: [&str; 8] = [
+    "NoSuchKey",
+    "NoSuchVersion",
+    "InvalidObjectState",
+    "KeyTooLongError",
+    "InvalidURI",
+    "EntityTooLarge",
+    "MetadataTooLarge",
+    "InvalidMessageContents",
+];
+
+/// The class of a service's answer. A refusal that is not known says nothing of the item that was asked for: it is tried again.
 pub fn class(code: Option<&str>, status: Option<u16>) -> Class {
-    let code = code.map(|code| code.rsplit(['.', '#']).next().unwrap_or(code)).unwrap_or_default();
-    match status {
+    known(code, status).unwrap_or(Class::Transient)
+}
+
+/// The class of an answer; `None` for a refusal that is not known.
+fn known(code: Option<&str>, status: Option<u16>) -> Option<Class> {
+    let code = code.map(|code| code.rsplit('#').next().unwrap_or(code)).unwrap_or_default();
+    if let Some(what) = code.strip_prefix("KMS.").or_else(|| code.strip_prefix("Kms")) {
+        return Some(of_key(what));
+    }
+    let code = code.rsplit('.').next().unwrap_or(code);
+    Some(match status {
         _ if THROTTLED.contains(&code) => Class::Throttled { retry_after: None },
         _ if PASSING.contains(&code) => Class::Transient,
         _ if MISNAMED.contains(&code) => Class::Misconfigured(Mend::Settings),
         _ if FORBIDDEN.contains(&code) => Class::Misconfigured(Mend::Permission),
         _ if STALE.contains(&code) => Class::LeaseLost,
+        _ if ITS_OWN.contains(&code) => Class::Poison,
         Some(429) => Class::Throttled { retry_after: None },
         Some(401 | 403) => Class::Misconfigured(Mend::Permission),
-        Some(400..=499) => Class::Poison,
+        // The bucket is in another region.
+        Some(301) => Class::Misconfigured(Mend::Settings),
+        Some(400..=499) => return None,
         Some(_) | None => Class::Transient,
+    })
+}
+
+/// The class of what KMS said of the key that an object or a message is encrypted with. The same key encrypts all others.
+fn of_key(what: &str) -> Class {
+    match what {
+        "ThrottlingException" | "Throttled" => Class::Throttled { retry_after: None },
+        "KMSInternalException" | "DependencyTimeoutException" | "KeyUnavailableException" => Class::Transient,
+        _ => Class::Misconfigured(Mend::Permission),
     }
 }
 
@@ -142,25 +180,102 @@ impl From<Fault> for FacesError {
 mod tests {
     use super::*;
 
+    const THROTTLE: Class = Class::Throttled { retry_after: None };
+    const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
+    const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
+
     #[test]
     fn every_answer_has_its_class() {
-        let throttled = Class::Throttled { retry_after: None };
         for (code, status, expected) in [
-            (Some("SlowDown"), Some(503), throttled),
-            (None, Some(429), throttled),
-            (Some("RequestThrottled"), Some(400), throttled),
+            (Some("SlowDown"), Some(503), THROTTLE),
+            (None, Some(429), THROTTLE),
+            (Some("RequestThrottled"), Some(400), THROTTLE),
             (Some("ServiceUnavailable"), Some(503), Class::Transient),
             (Some("InternalError"), Some(500), Class::Transient),
             (Some("ExpiredToken"), Some(403), Class::Transient),
-            (Some("AccessDenied"), Some(403), Class::Misconfigured(Mend::Permission)),
-            (None, Some(403), Class::Misconfigured(Mend::Permission)),
-            (Some("AWS.SimpleQueueService.NonExistentQueue"), Some(400), Class::Misconfigured(Mend::Settings)),
-            (Some("com.amazonaws.sqs#QueueDoesNotExist"), Some(400), Class::Misconfigured(Mend::Settings)),
+            (Some("AccessDenied"), Some(403), PERMISSION),
+            (None, Some(403), PERMISSION),
+            (Some("AWS.SimpleQueueService.NonExistentQueue"), Some(400), SETTINGS),
+            (Some("com.amazonaws.sqs#QueueDoesNotExist"), Some(400), SETTINGS),
             (Some("ReceiptHandleIsInvalid"), Some(400), Class::LeaseLost),
-            (Some("NoSuchKey"), Some(404), Class::Poison),
+            (Some("NoSuchBucket"), Some(404), SETTINGS),
+            (None, Some(301), SETTINGS),
             (None, None, Class::Transient),
         ] {
             assert_eq!(class(code, status), expected, "{code:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_known_code_of_one_object_or_message_is_its_own_fault() {
+        for (code, status) in [
+            ("NoSuchKey", 404),
+            ("NoSuchVersion", 404),
+            ("InvalidObjectState", 403),
+            ("KeyTooLongError", 400),
+            ("InvalidURI", 400),
+            ("EntityTooLarge", 400),
+            ("MetadataTooLarge", 400),
+            ("InvalidMessageContents", 400),
+            ("com.amazonaws.sqs#InvalidMessageContents", 400),
+        ] {
+            assert_eq!(class(Some(code), Some(status)), Class::Poison, "{code}");
+        }
+        // Everything else that is refused says nothing of the item that was asked for.
+        for status in 400..500 {
+            for code in [None, Some("SomethingNewOfAmazons"), Some("InvalidRequest"), Some("ClientException")] {
+                let class = class(code, Some(status));
+                assert!(
+                    matches!(class, Class::Transient | Class::Throttled { .. } | Class::Misconfigured(_)),
+                    "{class:?}"
+                );
+            }
+        }
+        for code in ["OperationAborted", "ConditionalRequestConflict", "PreconditionFailed", "BadDigest"] {
+            assert_eq!(class(Some(code), Some(409)), Class::Transient, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_a_fleet_will_not_take_starts_nothing_and_what_it_will_not_tell_has_a_wrong_name() {
+        for (code, status, is_refusal) in [
+            (Some("ClientException"), Some(400), true),
+            (Some("SomethingNewOfAmazons"), Some(404), true),
+            (Some("NoSuchKey"), Some(404), true),
+            (Some("TooManyRequestsException"), Some(429), false),
+            (Some("ServerException"), Some(500), false),
+            (Some("RequestTimeout"), Some(400), false),
+            (None, None, false),
+        ] {
+            let fault =
+                Fault { class: class(code, status), code: code.map(str::to_owned), status, message: String::new() };
+            assert_eq!(fault.is_refusal(), is_refusal, "{code:?}");
+            let order = FleetError::from(fault.clone());
+            assert_eq!(matches!(order, FleetError::Refused(_)), is_refusal, "{code:?}: {order:?}");
+            let FleetError::Failed { class: read, .. } = fault.clone().of_read() else { panic!("{code:?}") };
+            assert_eq!(read, if is_refusal { SETTINGS } else { fault.class }, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_kms_is_no_fault_of_what_it_encrypts() {
+        for (code, expected) in [
+            ("KMS.DisabledException", PERMISSION),
+            ("KMS.NotFoundException", PERMISSION),
+            ("KMS.KMSInvalidStateException", PERMISSION),
+            ("KMS.InvalidKeyUsageException", PERMISSION),
+            ("KMS.SomethingNewException", PERMISSION),
+            ("com.amazonaws.sqs#KMS.DisabledException", PERMISSION),
+            ("KMS.ThrottlingException", THROTTLE),
+            ("KMS.KMSInternalException", Class::Transient),
+            ("KMS.DependencyTimeoutException", Class::Transient),
+            ("KMS.KeyUnavailableException", Class::Transient),
+            ("KmsDisabled", PERMISSION),
+            ("com.amazonaws.sqs#KmsInvalidKeyUsage", PERMISSION),
+            ("com.amazonaws.sqs#KmsOptInRequired", PERMISSION),
+            ("com.amazonaws.sqs#KmsThrottled", THROTTLE),
+        ] {
+            assert_eq!(class(Some(code), Some(400)), expected, "{code}");
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -10,18 +9,22 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption};
 use bytes::{Bytes, BytesMut};
-use muster_actors::domain::image::{ImageId, Locator, RejectReason, Rejection};
+use muster_actors::domain::image::{ImageId, Locator};
 use muster_actors::errors::Class;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 
 use super::classify::{Fault, fault};
+use super::granted::Granted;
+use super::read_history::{Cause, ReadHistory};
+use super::refusal::{empty, judge, too_large};
 
-/// A bucket's objects, read by locator.
+/// Objects, read by locator.
 #[derive(Clone, Debug)]
 pub struct S3Objects {
     client: Client,
-    /// Whether any object could be read so far.
-    readable: Arc<AtomicBool>,
+    /// The bucket of the settings; empty where they name none.
+    configured: String,
+    history: Arc<ReadHistory>,
 }
 
 /// What a read of an object brought.
@@ -33,22 +36,28 @@ pub enum Got {
 }
 
 impl S3Objects {
-    /// Over a client.
-    pub fn new(client: Client) -> Self {
-        Self { client, readable: Arc::default() }
+    /// Over a client. Only the bucket `configured` can be wrong for everybody, and be a fault of the settings; whoever names
+    /// another one is at fault alone where it is not there. Empty where the settings name none: then each counts as configured.
+    pub fn new(client: Client, configured: &str) -> Self {
+        Self { client, configured: configured.to_owned(), history: Arc::default() }
     }
 
     /// The whole object, of at most `limit` bytes, unless it still is what `known` names.
     pub async fn get_unless(&self, locator: &Locator, limit: u64, known: Option<&str>) -> Result<Got, ObjectsError> {
         let asked = self.client.get_object().bucket(&locator.bucket).key(&locator.key);
+        let begun = self.history.begin();
         let answer = match asked.set_if_none_match(known.map(str::to_owned)).send().await {
             Ok(answer) => answer,
             Err(error) => {
                 let fault = fault(&format!("GetObject from {}", locator.bucket), &error);
-                return if fault.status == Some(304) { Ok(Got::Unchanged) } else { Err(self.refused(fault)) };
+                if fault.status != Some(304) {
+                    return Err(self.refused(locator, begun, fault).await);
+                }
+                self.history.read(&locator.bucket, &locator.key, begun);
+                return Ok(Got::Unchanged);
             }
         };
-        self.readable.store(true, Ordering::Relaxed);
+        self.history.read(&locator.bucket, &locator.key, begun);
         let size = answer.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
         if size > limit {
             return Err(too_large(size, limit));
@@ -61,37 +70,31 @@ impl S3Objects {
         Ok(Got::Object(Object { size: bytes.len() as u64, bytes, etag, modified_ms }))
     }
 
-    /// Missing, forbidden, archived: this object alone. Everything else is for everybody.
-    fn refused(&self, fault: Fault) -> ObjectsError {
-        let reject = |reason, detail: &str| ObjectsError::Rejected(Rejection::new(reason, detail));
-        match (fault.code.as_deref(), fault.status) {
-            (Some("NoSuchBucket"), _) => {}
-            (Some("NoSuchKey" | "NoSuchVersion"), _) | (_, Some(404)) => {
-                return reject(RejectReason::Missing, "the object is not there");
-            }
-            (Some("InvalidObjectState"), _) => {
-                return reject(RejectReason::Unreadable, "the object is archived: restore it first");
-            }
-            // Where nothing at all can be read a policy is wrong, and a person must mend it; one object among others that
-            // can be read has a policy or a key of its own.
-            (Some("AccessDenied") | None, Some(403)) if self.readable.load(Ordering::Relaxed) => {
-                return reject(RejectReason::Unreadable, "no permission to read the object");
-            }
-            // A bad request for this key: S3 will never say anything else.
-            _ if fault.class == Class::Poison => return reject(RejectReason::Unreadable, &fault.message),
-            _ => {}
+    async fn refused(&self, locator: &Locator, begun: u64, fault: Fault) -> ObjectsError {
+        let Locator { bucket, key, .. } = locator;
+        let is_configured = self.configured.is_empty() || self.configured == *bucket;
+        let mut cause = None;
+        let error = judge(fault, is_configured, || *cause.insert(self.history.refused(bucket, key, begun)));
+        if cause == Some(Cause::Unknown) {
+            self.try_another(bucket, key).await;
         }
-        ObjectsError::Failed { class: fault.class, message: fault.message }
+        error
     }
-}
 
-fn empty() -> ObjectsError {
-    ObjectsError::Rejected(Rejection::new(RejectReason::Empty, "the object has no bytes"))
-}
-
-fn too_large(size: u64, limit: u64) -> ObjectsError {
-    let detail = format!("{size} bytes or more, allowed are {limit}");
-    ObjectsError::Rejected(Rejection::new(RejectReason::TooManyBytes, detail))
+    /// Reads a byte of an object that could be read before: where nobody else reads, nothing else says whether `key` alone is
+    /// refused.
+    async fn try_another(&self, bucket: &str, key: &str) {
+        let Some(other) = self.history.readable(bucket).filter(|other| other != key) else { return };
+        let begun = self.history.begin();
+        let answer = self.client.get_object().bucket(bucket).key(&other).range("bytes=0-0").send().await;
+        match answer.map_err(|error| fault("GetObject", &error)) {
+            Ok(_) => self.history.read(bucket, &other, begun),
+            Err(Fault { class: Class::Misconfigured(_), .. }) => {
+                self.history.refused(bucket, &other, begun);
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// Names these bytes: the etag, with the version where the bucket keeps versions.
@@ -138,6 +141,7 @@ impl Objects for S3Objects {
     async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError> {
         let range = format!("bytes=0-{}", bytes.max(1) - 1);
         let asked = self.client.get_object().bucket(&locator.bucket).key(&locator.key).range(range);
+        let begun = self.history.begin();
         let mut answer = match asked.send().await {
             Ok(answer) => answer,
             Err(error) => {
@@ -146,10 +150,10 @@ impl Objects for S3Objects {
                 if fault.status == Some(416) {
                     return Err(empty());
                 }
-                return Err(self.refused(fault));
+                return Err(self.refused(locator, begun, fault).await);
             }
         };
-        self.readable.store(true, Ordering::Relaxed);
+        self.history.read(&locator.bucket, &locator.key, begun);
         let length = answer.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
         let total = answer.content_range().and_then(|range| range.rsplit('/').next()?.parse().ok());
         let (etag, modified_ms) = (etag(&answer), modified_ms(&answer));
@@ -179,6 +183,8 @@ pub struct S3Bucket {
     pub(super) client: Client,
     pub(super) bucket: String,
     pub(super) kms_key: Option<String>,
+    reads: Granted,
+    writes: Granted,
 }
 
 /// On which condition an object is written.
@@ -195,7 +201,8 @@ pub enum When {
 impl S3Bucket {
     /// Objects are encrypted with `kms_key`, where it is not empty, else as the bucket says.
     pub fn new(client: Client, bucket: &str, kms_key: &str) -> Self {
-        Self { client, bucket: bucket.to_owned(), kms_key: (!kms_key.is_empty()).then(|| kms_key.to_owned()) }
+        let kms_key = (!kms_key.is_empty()).then(|| kms_key.to_owned());
+        Self { client, bucket: bucket.to_owned(), kms_key, reads: Granted::default(), writes: Granted::default() }
     }
 
     /// What the bucket is called.
@@ -203,7 +210,7 @@ impl S3Bucket {
         &self.bucket
     }
 
-    /// Writes an object; whether the condition held.
+    /// Writes an object; whether the condition held. Without a condition it is written, or an error says that it is not.
     pub async fn put(
         &self,
         key: &str,
@@ -228,20 +235,20 @@ impl S3Bucket {
             Some(Note::Image(image)) => asked.metadata(IMAGE, image.to_string()),
             None => asked,
         };
-        asked = match when {
+        asked = match &when {
             When::Always => asked,
             When::Absent => asked.if_none_match("*"),
             When::Unchanged(etag) => asked.if_match(etag),
         };
         match asked.send().await {
-            Ok(_) => Ok(true),
-            Err(error) => match fault(&format!("PutObject to {}", self.bucket), &error) {
-                // 409: somebody else's conditional write is on its way.
-                Fault { status: Some(409 | 412), .. } => Ok(false),
-                // It was to be unchanged and is gone.
-                Fault { status: Some(404), code: Some(code), .. } if code == "NoSuchKey" => Ok(false),
-                fault => Err(fault),
-            },
+            Ok(_) => {
+                self.writes.succeeded();
+                Ok(true)
+            }
+            Err(error) => {
+                let fault = fault(&format!("PutObject to {}", self.bucket), &error);
+                if is_overtaken(&fault, &when) { Ok(false) } else { Err(self.writes.judge(fault)) }
+            }
         }
     }
 
@@ -261,12 +268,27 @@ impl S3Bucket {
 
     async fn look(&self, key: &str) -> Result<Option<HeadObjectOutput>, Fault> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
-            Ok(answer) => Ok(Some(answer)),
+            Ok(answer) => {
+                self.reads.succeeded();
+                Ok(Some(answer))
+            }
             Err(error) => match fault(&format!("HeadObject in {}", self.bucket), &error) {
                 Fault { status: Some(404), .. } => Ok(None),
-                fault => Err(fault),
+                fault => Err(self.reads.judge(fault)),
             },
         }
+    }
+}
+
+/// Whether a write failed because its condition does not hold. One without a condition was not made, and is made again.
+fn is_overtaken(fault: &Fault, when: &When) -> bool {
+    match (when, fault.status, fault.code.as_deref()) {
+        (When::Always, ..) => false,
+        // 409: somebody else's conditional write is on its way.
+        (When::Absent | When::Unchanged(_), Some(409 | 412), _) => true,
+        // It was to be unchanged and is gone.
+        (When::Unchanged(_), Some(404), Some("NoSuchKey")) => true,
+        (When::Absent | When::Unchanged(_), ..) => false,
     }
 }
 
@@ -281,3 +303,35 @@ pub enum Note {
 
 const GENERATION: &str = "generation";
 const IMAGE: &str = "image";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_write_with_a_condition_can_be_overtaken() {
+        let unchanged = When::Unchanged("etag".to_owned());
+        for (when, status, code, expected) in [
+            (&When::Always, 409, Some("OperationAborted"), false),
+            (&When::Always, 409, Some("ConditionalRequestConflict"), false),
+            (&When::Always, 412, Some("PreconditionFailed"), false),
+            (&When::Always, 404, Some("NoSuchKey"), false),
+            (&When::Absent, 409, Some("ConditionalRequestConflict"), true),
+            (&When::Absent, 412, Some("PreconditionFailed"), true),
+            (&When::Absent, 404, Some("NoSuchBucket"), false),
+            (&When::Absent, 503, Some("SlowDown"), false),
+            (&unchanged, 412, None, true),
+            (&unchanged, 404, Some("NoSuchKey"), true),
+            (&unchanged, 404, Some("NoSuchBucket"), false),
+            (&unchanged, 403, Some("AccessDenied"), false),
+        ] {
+            let fault = Fault {
+                class: Class::Transient,
+                code: code.map(str::to_owned),
+                status: Some(status),
+                message: String::new(),
+            };
+            assert_eq!(is_overtaken(&fault, when), expected, "{when:?} {status} {code:?}");
+        }
+    }
+}

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::classify::{Fault, class, fault};
 use super::depth::name;
+use super::granted::Granted;
 use letter::{Letter, Original};
 pub use outbox::SqsOutbox;
 pub use own::OwnQueue;
@@ -39,6 +40,7 @@ pub struct SqsQueue {
     visibility: Duration,
     wait: Duration,
     receipts: Receipts,
+    receives: Granted,
 }
 
 /// Where the messages are.
@@ -60,7 +62,15 @@ impl SqsQueue {
     /// Messages are leased for `visibility` (whole seconds); a receive waits for `wait`.
     pub fn new(client: Client, urls: Urls, visibility: Duration, wait: Duration) -> Self {
         let Urls { queue, dead_letters } = urls;
-        Self { client, url: queue, dead_letters, visibility, wait, receipts: Receipts::default() }
+        Self {
+            client,
+            url: queue,
+            dead_letters,
+            visibility,
+            wait,
+            receipts: Receipts::default(),
+            receives: Granted::default(),
+        }
     }
 
     /// Calls `batch` for those handles that are ours, ten at a time; one outcome a handle, in order.
@@ -209,7 +219,11 @@ impl Queue for SqsQueue {
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .send()
             .await
-            .map_err(|error| QueueError::from(fault(&format!("ReceiveMessage from {}", name(&self.url)), &error)))?;
+            .map_err(|error| {
+                let fault = fault(&format!("ReceiveMessage from {}", name(&self.url)), &error);
+                QueueError::from(self.receives.judge(fault))
+            })?;
+        self.receives.succeeded();
         // The lease began before the answer came; after a long poll that is up to `wait` later than the call.
         let until = Instant::now() + self.visibility;
         let (mut deliveries, mut received) = (Vec::new(), Vec::new());

@@ -5,6 +5,9 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     MessageSystemAttributeNameForSends as Trace, MessageSystemAttributeValue, SendMessageBatchRequestEntry,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::future::join_all;
 use muster_actors::errors::Class;
 use muster_actors::ports::outbox::{Letter, Outbox};
@@ -12,6 +15,7 @@ use muster_actors::ports::queue::{QueueError, Settled};
 
 use super::{ENTRIES, name, outcomes};
 use crate::classify::fault;
+use crate::granted::Granted;
 
 /// Bytes of a call (SQS quota: 1 MiB, and 256 KiB until 2025). A larger message goes alone.
 const CALL_BYTES: usize = 256 << 10;
@@ -21,12 +25,13 @@ const CALL_BYTES: usize = 256 << 10;
 pub struct SqsOutbox {
     client: Client,
     url: String,
+    sends: Granted,
 }
 
 impl SqsOutbox {
     /// The queue at `url`.
     pub fn new(client: Client, url: String) -> Self {
-        Self { client, url }
+        Self { client, url, sends: Granted::default() }
     }
 
     /// A letter alone goes by SendMessage: MiniStack drops the trace header of a batch's entries.
@@ -37,8 +42,23 @@ impl SqsOutbox {
             None => message,
         };
         let sent = message.set_delay_seconds(delay(letter)).send().await;
-        let what = || format!("SendMessage to {}", name(&self.url));
-        sent.map(|_| vec![Settled::Done]).map_err(|error| QueueError::from(fault(&what(), &error)))
+        self.judged("SendMessage", sent).map(|_| vec![Settled::Done])
+    }
+
+    fn judged<T, E>(&self, what: &str, sent: Result<T, SdkError<E, HttpResponse>>) -> Result<T, QueueError>
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
+        match sent {
+            Ok(answer) => {
+                self.sends.succeeded();
+                Ok(answer)
+            }
+            Err(error) => {
+                let fault = fault(&format!("{what} to {}", name(&self.url)), &error);
+                Err(self.sends.judge(fault).into())
+            }
+        }
     }
 
     async fn call(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
@@ -57,8 +77,7 @@ impl SqsOutbox {
             return Ok(vec![Settled::Failed(Class::Bug); letters.len()]);
         };
         let asked = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
-        let what = || format!("SendMessageBatch to {}", name(&self.url));
-        let answer = asked.send().await.map_err(|error| QueueError::from(fault(&what(), &error)))?;
+        let answer = self.judged("SendMessageBatch", asked.send().await)?;
         let done = answer.successful.iter().map(|entry| entry.id.as_str());
         Ok(outcomes(letters.len(), done, &answer.failed))
     }

@@ -101,7 +101,7 @@ fn unset(what: &'static str, variable: &str) -> Finding {
 /// A fault with its mend.
 fn faulty(what: &'static str, mut fault: Fault, permission: &str) -> Finding {
     // Not there, or not a name at all: no item is at fault here, a setting is.
-    if fault.class == Class::Poison {
+    if fault.is_refusal() {
         fault.class = Class::Misconfigured(Mend::Settings);
     }
     let mend = match fault.class {

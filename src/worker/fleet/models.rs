@@ -35,7 +35,7 @@ struct Remote<'a> {
 impl<'a> Remote<'a> {
     async fn from_settings(settings: &'a Settings) -> Option<Self> {
         let (bucket, prefix) = place(&settings.models.pack)?;
-        let objects = S3Objects::new(Clients::new(settings).await.s3);
+        let objects = S3Objects::new(Clients::new(settings).await.s3, bucket);
         Some(Self { objects, pack: &settings.models.pack, bucket, prefix })
     }
 

@@ -46,7 +46,7 @@ impl Worker {
         let ports = Ports {
             queue: Arc::new(inbox),
             releases: self.releases(Duty::Recognition),
-            objects: Arc::new(S3Objects::new(self.ends.aws.s3.clone())),
+            objects: Arc::new(S3Objects::new(self.ends.aws.s3.clone(), &buckets.input)),
             // What a caller shows is nobody else's to find.
             analyses: None,
             decoder,

@@ -64,7 +64,7 @@ impl Stores {
     /// What a face looks like, where its crop is there.
     pub async fn crop(&self, gallery: &GalleryId, image: ImageId, face: FaceId) -> Result<Option<Vec<u8>>, FleetError> {
         let (bucket, key) = (self.published.groups.name().to_owned(), crop_key(gallery, image, face));
-        match S3Objects::new(self.ends.aws.s3.clone())
+        match S3Objects::new(self.ends.aws.s3.clone(), &bucket)
             .get(&Locator { gallery: gallery.clone(), bucket, key }, CROP)
             .await
         {

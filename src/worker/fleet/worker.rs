@@ -101,7 +101,8 @@ impl Worker {
     }
 
     fn objects(&self) -> Arc<dyn Objects> {
-        let (objects, redis) = (S3Objects::new(self.ends.aws.s3.clone()), &self.settings.redis);
+        let Settings { buckets, redis, .. } = &self.settings;
+        let objects = S3Objects::new(self.ends.aws.s3.clone(), &buckets.images);
         match &self.ends.cache {
             Some(cache) => {
                 Arc::new(CachedObjects::new(objects, cache.clone(), redis.image_megabytes << 20, redis.image_seconds))

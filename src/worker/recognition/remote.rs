@@ -155,7 +155,7 @@ impl Remote {
         let aws = Clients::serving(settings).await;
         let bucket = |name: &str| S3Bucket::new(aws.s3.clone(), name, &buckets.kms_key);
         let buckets =
-            Buckets { photos: bucket(input), answers: bucket(output), objects: S3Objects::new(aws.s3.clone()) };
+            Buckets { photos: bucket(input), answers: bucket(output), objects: S3Objects::new(aws.s3.clone(), output) };
         // Nobody else is called so; without a source of chance there is no service.
         let server = Id::random().unwrap_or_else(|_| std::process::abort());
         let waiting = Arc::<Waiting>::default();

@@ -13,17 +13,24 @@ use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::Faces;
 use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::queue::Queue;
-use muster_chaos::proxy::Proxy;
 
 use super::faces::result;
 use super::real::{stack, store};
 use crate::support::fleet::clients;
-use muster_aws::s3::S3Objects;
+use crate::support::moody::{Moody, Refusal};
+use muster_aws::s3::{S3Bucket, S3Objects, When};
 use muster_aws::sqs::{SqsQueue, Urls};
 
 const THROTTLED: Class = Class::Throttled { retry_after: None };
 const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
 const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
+// As S3 writes them ("Error responses", Amazon S3 API Reference).
+const DENIED: &str = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+const DISABLED: &str = "<Error><Code>KMS.DisabledException</Code><Message>The key is disabled.</Message></Error>";
+
+fn locator(bucket: &str, key: &str) -> Locator {
+    Locator { gallery: GalleryId("g".into()), bucket: bucket.into(), key: key.into() }
+}
 
 /// A server fails in one way at a time.
 static FAILING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -113,21 +120,24 @@ async fn always(status: u16, body: &'static str) -> String {
 
 #[tokio::test]
 async fn each_answer_of_s3_has_its_class() {
-    let locator =
-        |bucket: &str| Locator { gallery: GalleryId("g".into()), bucket: bucket.into(), key: "none.jpg".into() };
     let get = async |url: &str, bucket: &str| {
-        S3Objects::new(clients(url).await.s3).get(&locator(bucket), 100).await.unwrap_err()
+        S3Objects::new(clients(url).await.s3, bucket).get(&locator(bucket, "none.jpg"), 100).await.unwrap_err()
     };
     // As S3 writes them ("Error responses", Amazon S3 API Reference).
     for (status, body, expected) in [
         (503, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>", THROTTLED),
         (503, "<Error><Code>ServiceUnavailable</Code><Message>Please try again.</Message></Error>", Class::Transient),
         (500, "<Error><Code>InternalError</Code><Message>We encountered an error.</Message></Error>", Class::Transient),
-        (403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", PERMISSION),
+        (403, DENIED, PERMISSION),
         (403, "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>", PERMISSION),
         (403, "<Error><Code>RequestTimeTooSkewed</Code><Message>no</Message></Error>", Class::Transient),
         (403, "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>", Class::Poison),
         (301, "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>", SETTINGS),
+        (400, "<Error><Code>KeyTooLongError</Code><Message>Your key is too long</Message></Error>", Class::Poison),
+        (400, DISABLED, PERMISSION),
+        (400, "<Error><Code>KMS.NotFoundException</Code><Message>no key</Message></Error>", PERMISSION),
+        (400, "<Error><Code>SomethingNew</Code><Message>of tomorrow</Message></Error>", Class::Transient),
+        (404, "<html>a balancer's page</html>", Class::Transient),
         (502, "<html>a balancer's page</html>", Class::Transient),
     ] {
         let error = get(&always(status, body).await, "b").await;
@@ -142,26 +152,102 @@ async fn each_answer_of_s3_has_its_class() {
 }
 
 #[tokio::test]
-async fn one_forbidden_object_among_others_is_rejected_and_a_forbidden_bucket_ends_the_run() {
-    let client = clients(stack().url("aws")).await.s3;
-    client.create_bucket().bucket("some-forbidden").send().await.unwrap();
-    client.put_object().bucket("some-forbidden").key("good.jpg").body(b"x".to_vec().into()).send().await.unwrap();
-    let denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
-    let forbidden = clients(&always(403, denied).await).await.s3;
-    let locator =
-        |key: &str| Locator { gallery: GalleryId("g".into()), bucket: "some-forbidden".into(), key: key.into() };
-    let nothing_yet = S3Objects::new(forbidden.clone());
-    assert_eq!(nothing_yet.get(&locator("a.jpg"), 9).await.unwrap_err().class(), PERMISSION);
-    // The same adapter once it has read something: the bucket is not the matter.
-    let wire = Proxy::start(stack().url("aws")).await.unwrap();
-    let objects = S3Objects::new(clients(&wire.url()).await.s3);
-    objects.get(&locator("good.jpg"), 9).await.unwrap();
-    wire.lead_to(&always(403, denied).await);
-    // The first call may find its old connection cut.
-    let answers = [objects.get(&locator("a.jpg"), 9).await, objects.get(&locator("a.jpg"), 9).await];
-    match answers.into_iter().last().unwrap().unwrap_err() {
-        ObjectsError::Rejected(rejection) => assert_eq!(rejection.reason, RejectReason::Unreadable),
-        error @ ObjectsError::Failed { .. } => panic!("{error}"),
+async fn a_bucket_that_only_a_message_names_is_that_messages_fault() {
+    let get = async |url: &str, bucket: &str| {
+        let objects = S3Objects::new(clients(url).await.s3, "the-settings-bucket");
+        objects.get(&locator(bucket, "none.jpg"), 100).await.unwrap_err()
+    };
+    for (status, body, expected) in [
+        (404, "<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>", Class::Poison),
+        (301, "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>", Class::Poison),
+        (400, "<Error><Code>AuthorizationHeaderMalformed</Code><Message>us-east-2</Message></Error>", Class::Poison),
+        (403, DENIED, Class::Poison),
+        (400, DISABLED, Class::Transient),
+        (403, "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>", Class::Transient),
+        (503, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>", THROTTLED),
+    ] {
+        let error = get(&always(status, body).await, "another-bucket").await;
+        assert_eq!(error.class(), expected, "{status} {body}: {error}");
+    }
+    for bucket in ["nobodys-bucket", "No Bucket At All"] {
+        let real = get(stack().url("aws"), bucket).await;
+        assert_eq!(real.class(), Class::Poison, "{real}");
+    }
+}
+
+/// A bucket with a photo, and an adapter that reads it through a service whose mood may turn.
+async fn readable(bucket: &str) -> (Moody, S3Objects) {
+    let moody = Moody::calm(stack().url("aws")).await;
+    let client = clients(moody.url()).await.s3;
+    client.create_bucket().bucket(bucket).send().await.unwrap();
+    client.put_object().bucket(bucket).key("good.jpg").body(b"x".to_vec().into()).send().await.unwrap();
+    let objects = S3Objects::new(client, bucket);
+    objects.get(&locator(bucket, "good.jpg"), 9).await.unwrap();
+    (moody, objects)
+}
+
+#[tokio::test]
+async fn one_forbidden_object_among_others_is_rejected() {
+    let (moody, objects) = readable("some-forbidden").await;
+    moody.refuse(Some(Refusal { times: usize::MAX, path: "a.jpg", status: 403, body: DENIED }));
+    let mut reasons = Vec::new();
+    for _ in 0..4 {
+        match objects.get(&locator("some-forbidden", "a.jpg"), 9).await.unwrap_err() {
+            ObjectsError::Rejected(rejection) => reasons.push(Some(rejection.reason)),
+            ObjectsError::Failed { class, .. } => {
+                assert_eq!(class, Class::Transient);
+                reasons.push(None);
+            }
+        }
+    }
+    // Nobody else reads: what was read before is read again, to know.
+    assert_eq!(reasons, [None, None, None, Some(RejectReason::Unreadable)]);
+    objects.get(&locator("some-forbidden", "good.jpg"), 9).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_policy_or_a_key_that_breaks_after_the_first_success_is_no_objects_fault() {
+    for (bucket, status, body) in [("policy-breaks", 403, DENIED), ("key-disabled", 400, DISABLED)] {
+        let (moody, objects) = readable(bucket).await;
+        moody.refuse(Some(Refusal { times: usize::MAX, path: "", status, body }));
+        for n in 0..50 {
+            let key = if n % 2 == 0 { "good.jpg".to_owned() } else { format!("{}.jpg", n % 3) };
+            let error = objects.get(&locator(bucket, &key), 9).await.unwrap_err();
+            assert_eq!(error.class(), Class::Transient, "{key}: {error}");
+            let error = objects.head(&locator(bucket, &key), 9).await.unwrap_err();
+            assert_eq!(error.class(), Class::Transient, "{key}: {error}");
+        }
+        moody.refuse(None);
+        objects.get(&locator(bucket, "good.jpg"), 9).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_write_without_a_condition_is_made_or_fails() {
+    let moody = Moody::calm(stack().url("aws")).await;
+    let client = clients(moody.url()).await.s3;
+    client.create_bucket().bucket("written").send().await.unwrap();
+    let bucket = S3Bucket::new(client, "written", "");
+    let put = async |when: When| bucket.put("crop.jpg", b"x".to_vec().into(), "image/jpeg", None, when).await;
+    let once = |status, body| moody.refuse(Some(Refusal { times: 1, path: "", status, body }));
+    // A permission that was never there is missing.
+    once(400, DISABLED);
+    assert_eq!(put(When::Always).await.unwrap_err().class, PERMISSION);
+    for (status, body) in [
+        (409, "<Error><Code>OperationAborted</Code><Message>A conflicting operation</Message></Error>"),
+        (409, "<Error><Code>ConditionalRequestConflict</Code><Message>A conflict</Message></Error>"),
+        (412, "<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"),
+    ] {
+        once(status, body);
+        assert_eq!(put(When::Always).await.unwrap_err().class, Class::Transient, "{body}");
+        assert_eq!(put(When::Always).await, Ok(true), "{body}");
+        once(status, body);
+        assert_eq!(put(When::Absent).await, Ok(false), "{body}");
+    }
+    // It was allowed a moment ago: that is waited for.
+    for (status, body) in [(400, DISABLED), (403, DENIED)] {
+        once(status, body);
+        assert_eq!(put(When::Always).await.unwrap_err().class, Class::Transient, "{body}");
     }
 }
 
@@ -176,6 +262,9 @@ async fn each_answer_of_sqs_has_its_class() {
     for (status, body, expected) in [
         (400, r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"none"}"#, SETTINGS),
         (400, r#"{"__type":"com.amazonaws.sqs#RequestThrottled","message":"slow"}"#, THROTTLED),
+        (400, r#"{"__type":"com.amazonaws.sqs#KmsThrottled","message":"slow"}"#, THROTTLED),
+        (400, r#"{"__type":"com.amazonaws.sqs#KmsDisabled","message":"no"}"#, PERMISSION),
+        (400, r#"{"__type":"com.amazonaws.sqs#SomethingNew","message":"no"}"#, Class::Transient),
         (400, r#"{"__type":"com.amazonaws.sqs#OverLimit","message":"120000 in flight"}"#, THROTTLED),
         (403, r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"no"}"#, PERMISSION),
         (403, r#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"no"}"#, Class::Transient),

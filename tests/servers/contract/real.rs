@@ -218,7 +218,7 @@ async fn s3() -> Bucket {
     let client = clients(stack().url("aws")).await.s3;
     let bucket = format!("photos-{}", number());
     client.create_bucket().bucket(&bucket).send().await.unwrap();
-    Bucket(S3Objects::new(client.clone()), client, bucket)
+    Bucket(S3Objects::new(client.clone(), &bucket), client, bucket)
 }
 
 async fn object() -> S3Cell {

@@ -101,6 +101,21 @@ async fn bad_messages_and_bad_objects_go_to_the_dead_letters_with_their_reasons_
     assert_eq!(rejected, 20);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_names_a_bucket_that_is_not_there_is_rejected_and_the_others_are_worked_on() {
+    let fleet = Fleet::new(&stack()).await;
+    let keys = fleet.upload(&support::photos("demo").join("P001"), "demo/").await;
+    let elsewhere = |n: usize| json!({ "bucket": "nobodys-bucket", "key": format!("{n}.jpg") }).to_string();
+    fleet.send((0..3).map(elsewhere).chain(keys.iter().map(|key| fleet.event(key)))).await;
+    let summary = fleet.work("detect");
+    assert_eq!((count(&summary, "rejected"), count(&summary, "indexed")), (3, keys.len() as u64), "{summary:#}");
+    assert_eq!(count(&summary, "released"), 0, "nobody waits for it: {summary:#}");
+    let letters = letters(&fleet).await;
+    let reasons: Vec<String> = letters.iter().map(|letter| attribute(letter, "reason")).collect();
+    assert_eq!(reasons, ["UNREADABLE"; 3]);
+    assert_eq!(fleet.depth(&fleet.images).await, (0, 0));
+}
+
 /// SIGTERM by number: what the agent of ECS and Batch sends.
 fn terminate(worker: &Worker) {
     assert!(std::process::Command::new("kill").args(["-TERM", &worker.id().to_string()]).status().unwrap().success());

@@ -1,0 +1,216 @@
+//! What the latest answers of a bucket say of an object that may not be read: is it this object, or the whole bucket?
+//!
+//! A policy or a key breaks in the middle of a run: reads that began before still succeed, and for a few seconds some of those
+//! that begin after it do. So an object is at fault only when it is refused each time that it is tried, and nearly all that
+//! was read since its first refusal could be read.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use parking_lot::Mutex;
+
+/// Answers of a bucket that are remembered.
+const REMEMBERED: usize = 4096;
+/// Refusals of an object before it may be at fault: fewer than an item has attempts.
+const REFUSALS: usize = 4;
+/// Reads of other objects that must have succeeded since its first refusal.
+const READS: usize = 3;
+/// So many of these for each other object that was refused too.
+const READS_FOR_EACH_REFUSED: usize = 32;
+
+/// Where the cause of a refusal lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Nothing was ever read from the bucket.
+    Bucket,
+    /// In the object: it is refused again while nearly all others are read.
+    Object,
+    /// There was a time when the bucket could be read; whether it can be now is not known.
+    Unknown,
+}
+
+/// An answer of a bucket. Moments are counted, not timed.
+#[derive(Clone, Debug)]
+struct Answer {
+    key: String,
+    begun: u64,
+    ended: u64,
+    is_read: bool,
+}
+
+/// The latest answers of one bucket, the oldest first.
+#[derive(Debug, Default)]
+struct Answers {
+    recent: VecDeque<Answer>,
+    /// The object that was read last.
+    readable: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    moment: u64,
+    buckets: HashMap<String, Answers>,
+}
+
+/// The latest answers of the buckets that could be read.
+#[derive(Debug, Default)]
+pub(crate) struct ReadHistory(Mutex<State>);
+
+/// Where the cause of the latest refusal of `key` lies, which is among the answers.
+fn cause<'a>(recent: impl Iterator<Item = &'a Answer> + Clone, key: &str) -> Cause {
+    let (own, others): (Vec<&Answer>, Vec<&Answer>) = recent.partition(|answer| answer.key == key);
+    let last_read = own.iter().rposition(|answer| answer.is_read).map_or(0, |place| place + 1);
+    let Some(first) = own.get(last_read).map(|answer| answer.ended) else { return Cause::Unknown };
+    // Photos of several galleries may be one object, and be refused at once: that is one refusal.
+    let (mut refusals, mut ended) = (0, None);
+    for refusal in &own[last_read..] {
+        if ended.is_none_or(|ended| refusal.begun > ended) {
+            (refusals, ended) = (refusals + 1, Some(refusal.ended));
+        }
+    }
+    if refusals < REFUSALS {
+        return Cause::Unknown;
+    }
+    let (read, refused): (Vec<&Answer>, Vec<&Answer>) =
+        others.into_iter().filter(|answer| answer.begun > first).partition(|answer| answer.is_read);
+    let refused: BTreeSet<&str> = refused.iter().map(|answer| answer.key.as_str()).collect();
+    let are_read = read.len() >= READS && refused.len() * READS_FOR_EACH_REFUSED <= read.len();
+    if are_read { Cause::Object } else { Cause::Unknown }
+}
+
+impl ReadHistory {
+    /// A read begins: its moment.
+    pub(crate) fn begin(&self) -> u64 {
+        let mut state = self.0.lock();
+        state.moment += 1;
+        state.moment
+    }
+
+    /// A read that began at `begun` succeeded.
+    pub(crate) fn read(&self, bucket: &str, key: &str, begun: u64) {
+        let mut state = self.0.lock();
+        state.buckets.entry(bucket.to_owned()).or_default().readable = Some(key.to_owned());
+        state.remember(bucket, key, begun, true);
+    }
+
+    /// A read that began at `begun` was refused: where the cause lies.
+    pub(crate) fn refused(&self, bucket: &str, key: &str, begun: u64) -> Cause {
+        let mut state = self.0.lock();
+        // A bucket that was never read has no history: messages may name as many as they like.
+        if !state.buckets.contains_key(bucket) {
+            return Cause::Bucket;
+        }
+        state.remember(bucket, key, begun, false);
+        state.buckets.get(bucket).map_or(Cause::Bucket, |answers| cause(answers.recent.iter(), key))
+    }
+
+    /// The object of a bucket that was read last.
+    pub(crate) fn readable(&self, bucket: &str) -> Option<String> {
+        self.0.lock().buckets.get(bucket)?.readable.clone()
+    }
+}
+
+impl State {
+    fn remember(&mut self, bucket: &str, key: &str, begun: u64, is_read: bool) {
+        self.moment += 1;
+        let ended = self.moment;
+        let Some(answers) = self.buckets.get_mut(bucket) else { return };
+        if answers.recent.len() == REMEMBERED {
+            answers.recent.pop_front();
+        }
+        answers.recent.push_back(Answer { key: key.to_owned(), begun, ended, is_read });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OK: bool = true;
+    const NO: bool = false;
+
+    /// Answers one after the other: each begins when the one before has ended.
+    fn after_each_other(answers: &[(&str, bool)]) -> Vec<Answer> {
+        let answer = |(n, (key, is_read)): (usize, &(&str, bool))| Answer {
+            key: (*key).to_owned(),
+            begun: 2 * n as u64,
+            ended: 2 * n as u64 + 1,
+            is_read: *is_read,
+        };
+        answers.iter().enumerate().map(answer).collect()
+    }
+
+    #[test]
+    fn an_object_is_at_fault_when_it_is_refused_each_time_while_the_others_are_read() {
+        let [no, b, c, d] = [("a", NO), ("b", OK), ("c", OK), ("d", OK)];
+        let many =
+            |refused: &[(&'static str, bool)], read: usize| [&[no, no, no], refused, &vec![b; read], &[no]].concat();
+        for (answers, expected) in [
+            (vec![no, b, no, c, no, d, no], Cause::Object),
+            (vec![no, b, c, d, no, no, no], Cause::Object),
+            // The only other object of a quiet bucket.
+            (vec![no, b, no, b, no, b, no], Cause::Object),
+            // Refused too seldom.
+            (vec![no, b, no, c, d, b, no], Cause::Unknown),
+            (vec![b, c, d, no], Cause::Unknown),
+            // Too few were read since, or all before it.
+            (vec![no, b, no, c, no, no], Cause::Unknown),
+            (vec![no, no, no, no], Cause::Unknown),
+            (vec![b, c, d, no, no, no, no], Cause::Unknown),
+            // It was read once: its own policy is not the matter.
+            (vec![no, b, no, c, ("a", OK), no, d, no], Cause::Unknown),
+            // A policy breaks: whoever was read before is refused too.
+            (vec![b, c, d, no, ("b", NO), ("c", NO), no, ("d", NO), no, no], Cause::Unknown),
+            // A policy that breaks for half of the objects, or has not reached all servers.
+            (vec![no, b, ("x", NO), no, c, ("y", NO), no, d, no], Cause::Unknown),
+            // Another object is refused too, however often it is tried.
+            (many(&[("x", NO), ("x", NO), ("x", NO)], 32), Cause::Object),
+            (many(&[("x", NO)], 31), Cause::Unknown),
+            (many(&[("x", NO), ("y", NO)], 63), Cause::Unknown),
+        ] {
+            assert_eq!(cause(after_each_other(&answers).iter(), "a"), expected, "{answers:?}");
+        }
+    }
+
+    #[test]
+    fn reads_that_began_before_the_refusal_do_not_speak_for_the_bucket() {
+        let history = ReadHistory::default();
+        let begun: Vec<u64> = (0..100).map(|_| history.begin()).collect();
+        history.read("bucket", "0", begun[0]);
+        assert_eq!(history.refused("bucket", "1", begun[1]), Cause::Unknown);
+        (2..100).for_each(|n| history.read("bucket", &n.to_string(), begun[n]));
+        for _ in 0..REFUSALS {
+            assert_eq!(history.refused("bucket", "1", history.begin()), Cause::Unknown);
+        }
+        // These began after it.
+        ["a", "b", "c"].iter().for_each(|key| history.read("bucket", key, history.begin()));
+        assert_eq!(history.refused("bucket", "1", history.begin()), Cause::Object);
+        assert_eq!(history.readable("bucket").as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn refusals_at_once_are_one() {
+        let history = ReadHistory::default();
+        history.read("bucket", "b", history.begin());
+        for expected in [Cause::Unknown, Cause::Unknown, Cause::Unknown, Cause::Object] {
+            let begun: Vec<u64> = (0..REFUSALS).map(|_| history.begin()).collect();
+            let causes: Vec<Cause> = begun.iter().map(|begun| history.refused("bucket", "a", *begun)).collect();
+            assert_eq!(causes, [expected; REFUSALS]);
+            (0..READS).for_each(|_| history.read("bucket", "b", history.begin()));
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_was_never_read_leaves_nothing_behind() {
+        let history = ReadHistory::default();
+        history.read("read", "a", history.begin());
+        for n in 0..100 {
+            assert_eq!(history.refused(&n.to_string(), "a", history.begin()), Cause::Bucket);
+        }
+        assert_eq!(history.readable("1"), None);
+        assert_eq!(history.0.lock().buckets.len(), 1);
+        for n in 0..2 * REMEMBERED {
+            history.refused("read", &n.to_string(), history.begin());
+        }
+        assert_eq!(history.0.lock().buckets["read"].recent.len(), REMEMBERED);
+    }
+}

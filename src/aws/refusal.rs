@@ -1,0 +1,140 @@
+//! What follows when S3 refuses to send an object: is it this object, the message that names it, or everybody's trouble?
+
+use muster_actors::domain::exit::Mend;
+use muster_actors::domain::image::{RejectReason, Rejection};
+use muster_actors::errors::Class;
+use muster_actors::ports::objects::ObjectsError;
+
+use super::classify::Fault;
+use super::read_history::Cause;
+
+fn rejected(reason: RejectReason, detail: impl Into<String>) -> ObjectsError {
+    ObjectsError::Rejected(Rejection::new(reason, detail))
+}
+
+/// An object without bytes.
+pub(crate) fn empty() -> ObjectsError {
+    rejected(RejectReason::Empty, "the object has no bytes")
+}
+
+/// An object that is larger than is allowed.
+pub(crate) fn too_large(size: u64, limit: u64) -> ObjectsError {
+    rejected(RejectReason::TooManyBytes, format!("{size} bytes or more, allowed are {limit}"))
+}
+
+/// A refusal that may be for want of a permission: not for the signature or the account, which are the same for all objects.
+fn is_denied(fault: &Fault) -> bool {
+    fault.class == Class::Misconfigured(Mend::Permission)
+        && matches!(fault.code.as_deref(), Some("AccessDenied") | None)
+}
+
+/// What an answer means for the object that was asked for. `is_configured`: its bucket is the one of the settings; any other
+/// was named by the message, whose fault it is when it cannot be read at all.
+pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> Cause) -> ObjectsError {
+    match fault.code.as_deref() {
+        Some("NoSuchKey" | "NoSuchVersion") => return rejected(RejectReason::Missing, "the object is not there"),
+        Some("InvalidObjectState") => {
+            return rejected(RejectReason::Unreadable, "the object is archived: restore it first");
+        }
+        _ => {}
+    }
+    let class = match fault.class {
+        // A code that speaks of this object alone: S3 will never say anything else.
+        Class::Poison => return rejected(RejectReason::Unreadable, fault.message),
+        Class::Misconfigured(Mend::Permission) => match cause() {
+            Cause::Bucket if is_configured => fault.class,
+            Cause::Bucket if is_denied(&fault) => return elsewhere(&fault),
+            Cause::Object if is_denied(&fault) => {
+                return rejected(
+                    RejectReason::Unreadable,
+                    "no permission to read the object, while others can be read",
+                );
+            }
+            // It could be read: whoever broke a policy or disabled a key mends it, and until then it is an outage.
+            Cause::Bucket | Cause::Object | Cause::Unknown => Class::Transient,
+        },
+        Class::Misconfigured(_) if !is_configured => return elsewhere(&fault),
+        class => class,
+    };
+    ObjectsError::Failed { class, message: fault.message }
+}
+
+/// A bucket that the message names and the settings do not.
+fn elsewhere(fault: &Fault) -> ObjectsError {
+    let detail = format!("its bucket, which is not that of the settings, cannot be read: {}", fault.message);
+    rejected(RejectReason::Unreadable, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::classify::class;
+    use super::*;
+
+    const OURS: bool = true;
+    const THEIRS: bool = false;
+    const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
+    const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
+
+    #[test]
+    fn only_a_statement_about_the_object_or_the_bucket_that_it_names_rejects_it() {
+        use Cause::{Bucket, Object, Unknown};
+        let (missing, unreadable) = (Err(RejectReason::Missing), Err(RejectReason::Unreadable));
+        let all = [Bucket, Object, Unknown];
+        let mut cases = Vec::new();
+        let mut case = |code, status, of: &[bool], causes: &[Cause], expected: Result<Class, RejectReason>| {
+            cases.extend(
+                of.iter().flat_map(|ours| causes.iter().map(move |cause| (code, status, *ours, *cause, expected))),
+            );
+        };
+        case(Some("NoSuchKey"), 404, &[OURS, THEIRS], &all, missing);
+        case(Some("NoSuchVersion"), 404, &[OURS, THEIRS], &all, missing);
+        case(Some("InvalidObjectState"), 403, &[OURS, THEIRS], &all, unreadable);
+        case(Some("KeyTooLongError"), 400, &[OURS, THEIRS], &all, unreadable);
+        // The page of a balancer, a code of tomorrow.
+        case(None, 404, &[OURS, THEIRS], &all, Ok(Class::Transient));
+        case(Some("SomethingNew"), 400, &[OURS, THEIRS], &all, Ok(Class::Transient));
+        case(Some("InternalError"), 500, &[OURS, THEIRS], &all, Ok(Class::Transient));
+        // The bucket's name.
+        for (code, status) in [
+            (Some("NoSuchBucket"), 404),
+            (Some("InvalidBucketName"), 400),
+            (Some("PermanentRedirect"), 301),
+            (Some("AuthorizationHeaderMalformed"), 400),
+            (None, 301),
+        ] {
+            case(code, status, &[OURS], &all, Ok(SETTINGS));
+            case(code, status, &[THEIRS], &all, unreadable);
+        }
+        // A policy.
+        for code in [Some("AccessDenied"), None] {
+            case(code, 403, &[OURS], &[Bucket], Ok(PERMISSION));
+            case(code, 403, &[THEIRS], &[Bucket], unreadable);
+            case(code, 403, &[OURS, THEIRS], &[Unknown], Ok(Class::Transient));
+            case(code, 403, &[OURS, THEIRS], &[Object], unreadable);
+        }
+        // A key, and the credentials.
+        for (code, status) in [
+            ("KMS.DisabledException", 400),
+            ("KMS.NotFoundException", 400),
+            ("KMS.KMSInvalidStateException", 400),
+            ("SignatureDoesNotMatch", 403),
+        ] {
+            case(Some(code), status, &[OURS], &[Bucket], Ok(PERMISSION));
+            case(Some(code), status, &[OURS], &[Object, Unknown], Ok(Class::Transient));
+            case(Some(code), status, &[THEIRS], &all, Ok(Class::Transient));
+        }
+        for (code, status, ours, cause, expected) in cases {
+            let fault = Fault {
+                class: class(code, Some(status)),
+                code: code.map(str::to_owned),
+                status: Some(status),
+                message: "GetObject".to_owned(),
+            };
+            let judged = match judge(fault, ours, || cause) {
+                ObjectsError::Rejected(rejection) => Err(rejection.reason),
+                ObjectsError::Failed { class, .. } => Ok(class),
+            };
+            assert_eq!(judged, expected, "{code:?} {status} {ours} {cause:?}");
+        }
+    }
+}
