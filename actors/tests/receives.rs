@@ -69,7 +69,7 @@ impl Objects for World {
         self.most_open.fetch_max(open, Ordering::Relaxed);
         sleep(Duration::from_secs(1)).await;
         self.open.fetch_sub(1, Ordering::Relaxed);
-        Ok(Object { bytes: Bytes::from_static(b"x"), size: 1, etag: "e".into() })
+        Ok(Object { bytes: Bytes::from_static(b"x"), size: 1, etag: "e".into(), modified_ms: None })
     }
     async fn head(&self, locator: &Locator, limit: u64) -> Result<Object, ObjectsError> {
         self.get(locator, limit).await
