@@ -180,7 +180,7 @@ mod tests {
             face_count: 0,
             model: "m".into(),
         };
-        Commit { image, faces: Vec::new(), content: None, timings: Timings::default() }
+        Commit { image, faces: Vec::new(), content: None, version: Default::default(), timings: Timings::default() }
     }
 
     #[tokio::test]

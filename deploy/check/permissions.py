@@ -33,6 +33,7 @@ PEOPLE = {
     "${GalleriesQueue.Arn}": ["sqs:SendMessage"],
     "${GroupsBucket.Arn}": ["s3:ListBucket"],
     "${GroupsBucket.Arn}/galleries/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+    "${GroupsBucket.Arn}/packs/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
     "${ImagesBucket.Arn}": ["s3:ListBucket"],
     "${ImagesBucket.Arn}/results/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
     "arn:${AWS::Partition}:s3:::${ModelsBucket}/*manifest.toml": ["s3:GetObject"],
@@ -71,6 +72,7 @@ ROLES = {
         "${ImagesBucket.Arn}/results/*": ["s3:PutObject", "s3:DeleteObject"],
         "${GroupsBucket.Arn}": ["s3:ListBucket"],
         "${GroupsBucket.Arn}/galleries/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        "${GroupsBucket.Arn}/packs/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
         **PACK, **KEY,
     }),
     "GroupingRole": ("ecs-tasks", {
@@ -79,6 +81,7 @@ ROLES = {
         "${GalleriesDeadLetters.Arn}": SEND,
         "${GroupsBucket.Arn}": ["s3:ListBucket"],
         "${GroupsBucket.Arn}/galleries/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        "${GroupsBucket.Arn}/packs/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
         **PACK, **KEY,
     }),
     "CutoverRole": ("ecs-tasks", {

@@ -80,7 +80,7 @@ FAULTS = [
     (permissions, "                  - sqs:DeleteQueue\n", "", "is missing"),
     (permissions, "Resource: !Ref FallbackService", "Resource: !Ref WebService", "is not in permissions.py"),
     (permissions, "ServesPeople\n                  - Effect: Allow", "Recognises\n                  - Effect: Allow", "without ServesPeople"),
-    (permissions, "Resource: [!Sub \"${GroupsBucket.Arn}/galleries/*\", !Sub \"${ImagesBucket.Arn}/results/*\"]", "Resource: [!Sub \"${GroupsBucket.Arn}/*\", !Sub \"${ImagesBucket.Arn}/results/*\"]", "is not in permissions.py"),
+    (permissions, "Resource: [!Sub \"${GroupsBucket.Arn}/galleries/*\", ", "Resource: [!Sub \"${GroupsBucket.Arn}/*\", ", "is not in permissions.py"),
     (permissions, "Condition: {StringLikeIfExists: {s3:prefix: results/*}}", 'Condition: {StringLikeIfExists: {s3:prefix: "*"}}', "may list"),
     (recognition, "!And [{Condition: Recognises}, ", "!Or [{Condition: Recognises}, ", "not whether there are"),
     (recognition, "ServesPeople\n            - {IpProtocol: tcp, FromPort: 27017", "Recognises\n            - {IpProtocol: tcp, FromPort: 27017", "Amazon's services alone"),

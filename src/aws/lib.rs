@@ -11,6 +11,7 @@ pub mod ecs;
 pub mod gauge;
 mod granted;
 pub mod host;
+pub mod parts;
 mod read_history;
 mod refusal;
 pub mod requests;

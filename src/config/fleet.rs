@@ -180,6 +180,16 @@ pub struct Queues {
     pub endpoint: String,
 }
 
+/// How crops, or results, lie in S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Those of many images in one object.
+    Packed,
+    /// Each in an object of its own, as releases before had them.
+    Single,
+}
+
 /// Where images come from and results go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -192,7 +202,11 @@ pub struct Buckets {
     pub input: String,
     /// Bucket of answers, until they are read.
     pub output: String,
-    /// Where results lie in the bucket of images; empty writes none.
+    /// How crops lie in the bucket of groups.
+    pub crops: Layout,
+    /// How results lie: packed in the bucket of groups, or single in the bucket of images.
+    pub results: Layout,
+    /// Where single results lie in the bucket of images; empty writes no results, packed ones neither.
     pub results_prefix: String,
     /// KMS key that results, crops and groups are encrypted with; empty leaves it to the bucket.
     pub kms_key: String,
@@ -208,9 +222,9 @@ pub struct Mongo {
     pub gallery_images: Secret,
     /// Connection string of the images' metadata.
     pub huemn: Secret,
-    /// Results written in one bulk, at most.
+    /// Results written in one bulk, at most; never more than half of `fleet.credits`.
     pub write_batch: usize,
-    /// A result waits at most this many milliseconds to be written.
+    /// A result waits at most this many milliseconds to be written, and one second once no other photo is on its way.
     pub write_milliseconds: u64,
     /// Days that births, merges, splits and ends of groups are kept; 0 keeps them for ever.
     pub lineage_days: u64,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cost::Cost;
 pub use cutover::Cutover;
-pub use fleet::{Buckets, Duty, Fleet, Mode, Mongo, Queues, Redis, Removals, Service, Unset, required};
+pub use fleet::{Buckets, Duty, Fleet, Layout, Mode, Mongo, Queues, Redis, Removals, Service, Unset, required};
 pub use layers::{Layers, Origin, SettingsError};
 pub use provider::Provider;
 pub use scale::{Batch, Ecs, FleetKind, PolicyName, Scale};

@@ -73,6 +73,14 @@ pub struct FleetReceipt {
     pub crops: u64,
     /// Results in S3.
     pub results: u64,
+    /// Objects that held crops or results of many images, and were written anew without these.
+    pub packs_rewritten: u64,
+    /// Such objects that were deleted, because nothing else was left in them.
+    pub packs_deleted: u64,
+    /// Such objects that a worker was about to write: it deletes them, or where it died a worker or `forget` does after a day.
+    pub packs_awaited: u64,
+    /// No byte of what was deleted is left in S3; else `packs_awaited` or `versions_stay` says why.
+    pub bytes_gone: bool,
     /// Groups that no longer exist.
     pub groups: Vec<GroupId>,
     /// Groups that lost faces and were computed anew without them.

@@ -157,13 +157,13 @@ impl Fleet {
         self.sqs.create_queue().queue_name(format!("{}-{of}", self.name)).send().await.unwrap().queue_url.unwrap()
     }
 
-    /// Every document of a collection, ascending by id, without the fields that say when, how long and by whom.
+    /// Every document of a collection, ascending by id, without the fields that say when, how long, by whom, and in which pack.
     pub async fn documents(&self, database: &str, collection: &str) -> Vec<Document> {
         let all = self.database(database).await.collection::<Document>(collection);
         let found = all.find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
         let mut documents: Vec<Document> = found.try_collect().await.unwrap();
         for document in &mut documents {
-            for field in ["indexed_at", "timings", "queue", "worker"] {
+            for field in ["indexed_at", "timings", "queue", "worker", "crop", "result"] {
                 document.remove(field);
             }
         }

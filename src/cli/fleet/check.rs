@@ -23,6 +23,8 @@ const SKEW: Duration = Duration::from_secs(300);
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is written to try whether it may be.
 const PROBE: &str = "galleries/.muster-check";
+/// The same among crops and results of many photos, which a policy may name apart.
+const PACKS_PROBE: &str = "packs/.muster-check";
 const NOBODYS: &str = "muster-check";
 
 fn is_forbidden(fault: &Fault) -> bool {
@@ -250,10 +252,12 @@ async fn groups(aws: &Clients, settings: &Settings) -> Finding {
     }
     let bucket = S3Bucket::new(aws.s3.clone(), &buckets.groups, &buckets.kms_key);
     let needs = "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject on it, and kms:GenerateDataKey where it has a key";
-    match written(&bucket, PROBE).await {
-        Ok(()) => Finding::ok(what, format!("{}, written, read and deleted", buckets.groups)),
-        Err(fault) => faulty(what, fault, needs),
+    for key in [PROBE, PACKS_PROBE] {
+        if let Err(fault) = written(&bucket, key).await {
+            return faulty(what, fault, needs);
+        }
     }
+    Finding::ok(what, format!("{}, written, read and deleted", buckets.groups))
 }
 
 async fn mongo(settings: &Settings) -> Vec<Finding> {

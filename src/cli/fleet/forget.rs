@@ -139,6 +139,10 @@ fn tell(r: &FleetReceipt, redis: &Redis, out: &mut dyn Write) -> Result<(), CliE
     writeln!(out, "  decisions         {}", r.decisions)?;
     writeln!(out, "  face crops        {}", r.crops)?;
     writeln!(out, "  results           {}", r.results)?;
+    if r.packs_rewritten + r.packs_deleted > 0 {
+        let (rewritten, deleted) = (count(r.packs_rewritten, "object"), r.packs_deleted);
+        writeln!(out, "  packs             {rewritten} rewritten without them, {deleted} deleted")?;
+    }
     let list = |ids: &[_]| ids.iter().map(short).collect::<Vec<_>>().join(" ");
     if !r.groups.is_empty() {
         writeln!(out, "  groups ended      {}", list(&r.groups))?;
@@ -171,6 +175,17 @@ fn tell(r: &FleetReceipt, redis: &Redis, out: &mut dyn Write) -> Result<(), CliE
     }
     if r.versions_stay {
         writeln!(out, "  the bucket keeps versions: old ones stay until its lifecycle removes them")?;
+    }
+    if r.packs_awaited > 0 {
+        writeln!(
+            out,
+            "  a worker was about to write {}: it deletes them itself. Where it died first, the first worker that groups,\n  \
+             or the first `muster forget`, deletes them after a day",
+            count(r.packs_awaited, "object")
+        )?;
+    }
+    if r.bytes_gone {
+        writeln!(out, "  no byte of them is left in S3")?;
     }
     Ok(writeln!(
         out,

@@ -29,6 +29,7 @@ function ofLibrary(receipt) {
 function ofFleet(receipt) {
   return [
     line("Crops and results in S3", `${digits(receipt.crops)} and ${digits(receipt.results)}`),
+    line("Objects rewritten without them, deleted", `${digits(receipt.packs_rewritten)}, ${digits(receipt.packs_deleted)}`),
     line("What was said of them", count(receipt.decisions, "decision")),
     line("Cache", { none: "there is none", emptied: "holds nothing of it", away: "did not answer: it holds what it holds until its time is over" }[receipt.cache]),
   ];
@@ -36,12 +37,15 @@ function ofFleet(receipt) {
 
 const LEFT = {
   rewritten: "Something else was reading the library: deleted rows are overwritten, but copies may be left in its journal until something is forgotten again.",
+  awaited: "A worker was about to write something of it: it deletes that itself. Where it died first, that is deleted after a day, by the next worker that groups or the next forgetting.",
   versions: "A bucket keeps versions: the old ones stay until its lifecycle removes them.",
 };
 
 function told(receipt) {
   const here = "rewritten" in receipt;
-  const left = here ? !receipt.rewritten && LEFT.rewritten : receipt.versions_stay && LEFT.versions;
+  const left = here
+    ? !receipt.rewritten && LEFT.rewritten
+    : (receipt.packs_awaited > 0 && LEFT.awaited) || (receipt.versions_stay && LEFT.versions);
   return h("div", { class: "stack" },
     left && h("p", { class: "warning" }, left),
     h("dl", { class: "receipt", "data-testid": "receipt" },

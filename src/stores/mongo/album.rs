@@ -9,6 +9,7 @@ use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::non_faces::non_faces as set_aside;
 
 use super::documents::{self, face_id, group_id, image_id, text};
+use super::packs::PackRange;
 use super::{MongoError, MongoFaces, conversion, gallery, names, non_faces};
 
 /// How often a gallery that changes meanwhile is read.
@@ -38,6 +39,8 @@ pub struct Place {
     pub key: String,
     /// In pixels of the full upright image.
     pub bbox: BBox,
+    /// Where its crop lies, where that is in a pack.
+    pub crop: Option<PackRange>,
 }
 
 impl MongoFaces {
@@ -78,7 +81,7 @@ async fn read(store: &MongoFaces, of: &GalleryId) -> Result<(Vec<(Group, Vec<Pla
     }
     let mut members = BTreeMap::<_, Vec<Place>>::new();
     let (mut alone, mut doubted) = (BTreeSet::new(), BTreeSet::new());
-    let projection = doc! { "image": 1, "group": 1, "box": 1, non_faces::PROBABILITY: 1 };
+    let projection = doc! { "image": 1, "group": 1, "box": 1, documents::CROP: 1, non_faces::PROBABILITY: 1 };
     let mut cursor = gallery::find(store, names::FACES, of, projection, doc! { "gallery": 1, "_id": 1 }).await?;
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;
@@ -92,7 +95,9 @@ async fn read(store: &MongoFaces, of: &GalleryId) -> Result<(Vec<(Group, Vec<Pla
             continue;
         };
         let (bucket, key) = images.get(&image).cloned().unwrap_or_default();
-        let place = Place { face: face_id(&document, "_id")?, image, bucket, key, bbox: documents::bbox(&document)? };
+        let (face, bbox) = (face_id(&document, "_id")?, documents::bbox(&document)?);
+        let crop = PackRange::read(&document, documents::CROP)?;
+        let place = Place { face, image, bucket, key, bbox, crop };
         members.entry(group).or_default().push(place);
     }
     let ungrouped = alone.difference(&set_aside(&doubted, &non_faces::words(store, of).await?.0)).count() as u64;

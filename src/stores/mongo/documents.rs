@@ -17,6 +17,7 @@ use muster_actors::ports::faces::Commit;
 use serde::Serialize;
 
 use super::MongoError;
+use super::packs::PackRange;
 use crate::embeddings::{Digest, digest};
 
 /// An id as MongoDB holds it.
@@ -138,6 +139,25 @@ pub fn bbox(document: &Document) -> Result<BBox, MongoError> {
     Ok(BBox { x: part("x")?, y: part("y")?, width: part("width")?, height: part("height")? })
 }
 
+/// A box as documents have it.
+pub(super) fn box_document(bbox: &BBox) -> Document {
+    let number = f64::from;
+    doc! { "x": number(bbox.x), "y": number(bbox.y), "width": number(bbox.width), "height": number(bbox.height) }
+}
+
+/// Where a face's crop lies in a pack; absent where it lies under a key of its own.
+pub const CROP: &str = "crop";
+/// Where an image's result lies in a pack; absent where it lies under a key of its own, or nowhere.
+pub const RESULT: &str = "result";
+
+/// Has an update say where something lies in a pack, or that it lies in none.
+pub(super) fn locate(update: &mut Document, field: &str, range: Option<&PackRange>) {
+    match (range, update.get_document_mut("$set")) {
+        (Some(range), Ok(set)) => drop(set.insert(field, range.document())),
+        _ => drop(update.insert("$unset", doc! { field: "" })),
+    }
+}
+
 /// Fields of an image and of how it went.
 pub fn image(Commit { image, content, timings, .. }: &Commit) -> Document {
     let mut fields = doc! {
@@ -226,7 +246,7 @@ pub fn face(image: &ImageRecord, face: &Face) -> Document {
         "gallery": &image.locator.gallery.0,
         "image": uuid(image.id.0),
         "model": &image.model,
-        "box": { "x": number(face.bbox.x), "y": number(face.bbox.y), "width": number(face.bbox.width), "height": number(face.bbox.height) },
+        "box": box_document(&face.bbox),
         "landmarks": landmarks,
         "score": number(q.score),
         "overall": number(q.overall),

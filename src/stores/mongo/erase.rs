@@ -205,7 +205,8 @@ impl MongoFaces {
                 [(Some(self.collection(names::IMAGES)), "state"), (self.metadata_images(), "status")]
             {
                 let Some(collection) = collection else { continue };
-                let update = doc! { "$set": { "face_count": signed(faces) } };
+                // The result goes with the face: it tells of it too.
+                let update = doc! { "$set": { "face_count": signed(faces) }, "$unset": { documents::RESULT: "" } };
                 collection.update_many(doc! { "_id": { "$in": &ids } }, update).await?;
                 if faces == 0 {
                     let indexed = doc! { "_id": { "$in": &ids }, state: "indexed" };

@@ -71,6 +71,9 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
         index(names::LINEAGE, doc! { "gallery": 1, "generation": 1 }, false),
         index(names::FORGOTTEN, doc! { "image": 1 }, false),
         index(names::FORGOTTEN, doc! { "gallery": 1, "prefix": 1 }, false),
+        index(names::PACKS, doc! { "entries.image": 1 }, false),
+        index(names::PACKS, doc! { "entries.gallery": 1 }, false),
+        index(names::PACKS, doc! { "written": 1, "at": 1 }, false),
         Index { expires: Some(INTERRUPTIONS), ..index(names::INTERRUPTIONS, doc! { "at": 1 }, false) },
         Index { expires: Some(RELEASES), ..index(names::RELEASES, doc! { "at": 1 }, false) },
     ];

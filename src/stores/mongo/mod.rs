@@ -23,6 +23,7 @@ mod indexes;
 mod lately;
 mod non_faces;
 mod order;
+mod packs;
 pub mod pages;
 mod partition;
 mod photos;
@@ -49,6 +50,7 @@ pub use album::{Album, Place};
 pub use connect::{Connection, Uris};
 pub use erase::{Known, KnownFace, PAGE};
 pub use lately::{Lately, Origin};
+pub use packs::{PackEntry, PackKind, PackRange, PackRecord, Packed};
 pub use releases::MongoReleases;
 pub use tombstones::{Marks, Scope};
 
@@ -121,6 +123,7 @@ pub(crate) mod names {
     pub(crate) const GALLERIES: &str = "galleries";
     pub(crate) const LINEAGE: &str = "lineage";
     pub const FORGOTTEN: &str = "forgotten";
+    pub(crate) const PACKS: &str = "packs";
     pub(crate) const INTERRUPTIONS: &str = "interruptions";
     pub(crate) const RELEASES: &str = "releases";
 }
@@ -178,6 +181,19 @@ impl MongoFaces {
         }
     }
 
+    /// Writes results whose crops and results lie where `packed` says; one outcome for each, in order.
+    ///
+    /// # Errors
+    /// As [`Faces::commit`].
+    pub async fn commit_packed(
+        &self,
+        batch: &[Commit],
+        packed: &Packed,
+    ) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        let outcomes = write::commit(self, batch, packed).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(FacesError::from)).collect())
+    }
+
     pub(crate) fn collection(&self, name: &str) -> Collection<Document> {
         self.faces.collection(name)
     }
@@ -186,8 +202,7 @@ impl MongoFaces {
 #[async_trait]
 impl Faces for MongoFaces {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
-        let outcomes = write::commit(self, &batch).await?;
-        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(FacesError::from)).collect())
+        self.commit_packed(&batch, &Packed::default()).await
     }
 
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {

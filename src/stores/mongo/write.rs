@@ -11,6 +11,7 @@ use muster_actors::domain::version::ObjectVersion;
 use muster_actors::ports::faces::Commit;
 
 use super::bulk::{Op, Statement};
+use super::packs::{PackRange, Packed};
 use super::{MongoError, MongoFaces, Origin, documents, names, order};
 
 /// The server's code of a duplicate key.
@@ -25,10 +26,10 @@ type Outcomes = Vec<Result<(), MongoError>>;
 /// Who is written over meanwhile by a result of a newer version leaves nothing behind, in whatever order their statements are
 /// done: the newer one deletes older faces after it wrote the image, and the older one wrote its faces before it finds the newer
 /// one at the image.
-pub async fn commit(store: &MongoFaces, batch: &[Commit]) -> Result<Outcomes, MongoError> {
+pub async fn commit(store: &MongoFaces, batch: &[Commit], packed: &Packed) -> Result<Outcomes, MongoError> {
     let mut outcomes: Outcomes = batch.iter().map(documents::check).collect();
-    each(store, batch, &mut outcomes, faces, Stays::Fine).await?;
-    each(store, batch, &mut outcomes, |item, result| vec![image(store, item, result)], Stays::Failed).await?;
+    each(store, batch, &mut outcomes, |item, result| faces(item, result, packed), Stays::Fine).await?;
+    each(store, batch, &mut outcomes, |item, result| vec![image(store, item, result, packed)], Stays::Failed).await?;
     let newest = pass_over(store, batch, &mut outcomes).await?;
     if store.metadata.is_some() {
         each(store, batch, &mut outcomes, |item, result| vec![metadata(item, result)], Stays::Fine).await?;
@@ -86,7 +87,7 @@ async fn each(
 
 /// The statements of a result's faces, of which none replaces a face of a newer version: what is there now is updated, what is
 /// not there any more is deleted. A face that stays keeps its group.
-fn faces(item: usize, result: &Commit) -> Vec<Statement> {
+fn faces(item: usize, result: &Commit, packed: &Packed) -> Vec<Statement> {
     let Commit { image, faces, version, .. } = result;
     if result.keeps_stored() {
         return Vec::new();
@@ -100,7 +101,9 @@ fn faces(item: usize, result: &Commit) -> Vec<Statement> {
         let mut fields = documents::face(image, face);
         fields.extend(order::fields(version));
         let filter = unless(doc! { "_id": documents::uuid(face.id.0) }, newer.clone());
-        of(Op::Upsert { filter, update: doc! { "$set": fields } })
+        let mut update = doc! { "$set": fields };
+        documents::locate(&mut update, documents::CROP, packed.crops.get(&face.id));
+        of(Op::Upsert { filter, update })
     }));
     statements
 }
@@ -118,21 +121,26 @@ fn outdated(item: usize, result: &Commit, newest: &BTreeMap<ImageId, ObjectVersi
 }
 
 /// The statement of a result's image.
-fn image(store: &MongoFaces, item: usize, result: &Commit) -> Statement {
+fn image(store: &MongoFaces, item: usize, result: &Commit, packed: &Packed) -> Statement {
     let mut fields = documents::image(result);
     fields.extend(store.origin.iter().flat_map(Origin::fields));
-    record(item, result, fields, false)
+    record(item, result, fields, Some(packed.results.get(&result.image.id)))
 }
 
 /// The statement of what the existing system wants to know of an image.
 fn metadata(item: usize, result: &Commit) -> Statement {
-    record(item, result, documents::metadata(&result.image), true)
+    record(item, result, documents::metadata(&result.image), None)
 }
 
-fn record(item: usize, result: &Commit, mut fields: Document, metadata: bool) -> Statement {
+/// The record of an image; with where its result is packed, or without for the database of metadata.
+fn record(item: usize, result: &Commit, mut fields: Document, place: Option<Option<&PackRange>>) -> Statement {
+    let metadata = place.is_none();
     fields.extend(order::fields(&result.version));
     let filter = unless(doc! { "_id": documents::uuid(result.image.id.0) }, stays(result, metadata));
-    let update = doc! { "$set": fields, "$currentDate": { "indexed_at": true } };
+    let mut update = doc! { "$set": fields, "$currentDate": { "indexed_at": true } };
+    if let Some(range) = place {
+        documents::locate(&mut update, documents::RESULT, range);
+    }
     Statement { item, metadata, collection: names::IMAGES, op: Op::Upsert { filter, update } }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use muster_actors::pipeline::announcer::Announcer;
 use tracing::Span;
 
+use super::published::Layouts;
 use super::{FleetError, Published};
 use muster_aws::clients::Clients;
 use muster_aws::depth::name;
@@ -54,7 +55,8 @@ impl Ends {
             prefix => Some((bucket(required(&buckets.images, "buckets.images", "BUCKET_NAME")?), prefix.to_owned())),
         };
         let groups = bucket(required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?);
-        Ok(Published::new(self.store.clone(), results, groups, self.cache.clone()))
+        let layouts = Layouts { crops: buckets.crops, results: buckets.results };
+        Ok(Published::new(self.store.clone(), results, groups, layouts, self.cache.clone()))
     }
 }
 

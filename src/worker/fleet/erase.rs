@@ -5,16 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use muster_actors::domain::face::FaceId;
+use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, Locator};
 use muster_actors::ports::faces::FacesError;
 
 use super::Published;
-use super::published::{AT_ONCE, crop_key};
+use super::objects::{AT_ONCE, crop_key};
+use super::packs::Blanked;
 use muster_aws::classify::Fault;
 use muster_aws::deletion::Deleted;
-use muster_stores::mongo::{Known, KnownFace, Marks};
+use muster_stores::mongo::{Known, KnownFace, Marks, PackEntry};
 
 /// What was taken out.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,12 @@ pub(crate) struct Erased {
     pub crops: Deleted,
     /// Results in S3.
     pub results: Deleted,
+    /// Packs that were written anew without them.
+    pub packs_rewritten: u64,
+    /// Packs of which nothing was left.
+    pub packs_deleted: u64,
+    /// Packs that a worker is about to put.
+    pub packs_awaited: u64,
     /// Groups that lost faces.
     pub groups: BTreeSet<GroupId>,
     /// The cache did not answer: what it holds stays until its time is over.
@@ -48,8 +55,22 @@ impl Erased {
         self.decisions += other.decisions;
         self.crops = self.crops.and(other.crops);
         self.results = self.results.and(other.results);
+        self.packs_rewritten += other.packs_rewritten;
+        self.packs_deleted += other.packs_deleted;
+        self.packs_awaited += other.packs_awaited;
         self.groups.extend(other.groups);
         self.cache_away |= other.cache_away;
+    }
+
+    /// With what went from packs.
+    pub fn with(mut self, packs: Blanked) -> Self {
+        let of = |objects| Deleted { objects, versions_stay: packs.versions_stay };
+        self.crops = self.crops.and(of(packs.crops));
+        self.results = self.results.and(of(packs.results));
+        self.packs_rewritten += packs.rewritten;
+        self.packs_deleted += packs.deleted;
+        self.packs_awaited += packs.awaited;
+        self
     }
 }
 
@@ -65,11 +86,13 @@ impl Published {
         let marked = images.iter().map(|image| image.locator.id()).filter(|image| !marks.places(*image).is_empty());
         let marked: BTreeSet<ImageId> = marked.collect();
         if !marked.is_empty() {
-            let mut faces = self.store.faces_of(marked).await?;
+            let mut faces = self.store.faces_of(marked.iter().copied()).await?;
             faces.retain(|face| marks.places(face.image).iter().any(|place| place.is_place_of(&face.bbox)));
             if !faces.is_empty() {
                 erased.add(self.erase_faces(images, &faces).await?);
             }
+            // Of photos that were looked at by another model before, too, and of a run that nobody finished.
+            erased.add(Erased::default().with(self.erase_packed_faces(&marked, &faces, &marks).await?));
         }
         Ok((marks, erased))
     }
@@ -80,6 +103,8 @@ impl Published {
         let faces = self.store.faces_of(ids.iter().copied()).await?;
         let clears: Vec<_> = locators.iter().map(|image| self.clear(image)).collect();
         let cleared: Vec<(Deleted, Deleted)> = stream::iter(clears).buffer_unordered(AT_ONCE).try_collect().await?;
+        let all: BTreeSet<ImageId> = ids.iter().copied().collect();
+        let packs = self.packs.erase(self.store.packs_of(&ids).await?, &|entry| all.contains(&entry.image)).await?;
         // Under the contents that were written, and under those that are on their way.
         let there = self.store.known_of(&ids).await?;
         let mut cache_away = !self.uncache(&[images, &there].concat(), &[]).await;
@@ -95,7 +120,26 @@ impl Published {
             results: cleared.iter().fold(Deleted::default(), |sum, (_, result)| sum.and(*result)),
             groups: faces.iter().filter_map(|face| face.group).collect(),
             cache_away,
-        })
+            ..Erased::default()
+        }
+        .with(packs))
+    }
+
+    /// Takes faces, and all faces at places that were forgotten, out of packs, and the results that tell of them.
+    async fn erase_packed_faces(
+        &self,
+        images: &BTreeSet<ImageId>,
+        faces: &[KnownFace],
+        marks: &Marks,
+    ) -> Result<Blanked, FacesError> {
+        let faces: BTreeSet<FaceId> = faces.iter().map(|face| face.id).collect();
+        let gone = |entry: &PackEntry| {
+            let is_gone = |(face, bbox): &(FaceId, BBox)| {
+                faces.contains(face) || marks.places(entry.image).iter().any(|place| place.is_place_of(bbox))
+            };
+            images.contains(&entry.image) && entry.faces.iter().any(is_gone)
+        };
+        self.packs.erase(self.store.packs_of(&Vec::from_iter(images.iter().copied())).await?, &gone).await
     }
 
     /// Deletes faces of some of these images. The images' results tell of them too and go with them.
@@ -126,6 +170,7 @@ impl Published {
             results: results.into_iter().fold(Deleted::default(), Deleted::and),
             groups: faces.iter().filter_map(|face| face.group).collect(),
             cache_away,
+            ..Erased::default()
         })
     }
 
@@ -139,7 +184,9 @@ impl Published {
     /// come back.
     pub(super) async fn clear_removed(&self, image: &Locator) -> Result<(), FacesError> {
         self.clear(image).await?;
-        let mut known = self.store.known_of(&[image.id()]).await?;
+        let id = image.id();
+        self.packs.erase(self.store.packs_of(&[id]).await?, &|entry| entry.image == id).await?;
+        let mut known = self.store.known_of(&[id]).await?;
         known.push(Known { locator: image.clone(), content: None });
         self.uncache(&known, std::slice::from_ref(&image.gallery)).await;
         Ok(())

@@ -101,6 +101,7 @@ impl Forgetter {
     /// Forgets.
     pub async fn forget(&self, target: &Target) -> Result<FleetReceipt, FleetError> {
         self.published.store.prepare(&self.gallery).await?;
+        self.published.packs.sweep().await?;
         let mut tombstones = 0;
         if let Target::Group(group) = target {
             // Once: what is in it later was put there by a grouping without the forgotten.
@@ -145,6 +146,10 @@ impl Forgetter {
             decisions: erased.decisions,
             crops: erased.crops.objects,
             results: erased.results.objects,
+            packs_rewritten: erased.packs_rewritten,
+            packs_deleted: erased.packs_deleted,
+            packs_awaited: erased.packs_awaited,
+            bytes_gone: erased.packs_awaited == 0 && !erased.crops.versions_stay && !erased.results.versions_stay,
             groups: groups.into_iter().collect(),
             recomputed,
             appeared: appeared.into_iter().collect(),
@@ -187,6 +192,12 @@ impl Forgetter {
             // Also where no document is: a worker may have died before it wrote one.
             let locator = Locator { gallery: self.gallery.clone(), bucket: bucket.clone(), key: key.clone() };
             erased.add(self.published.sweep(&[Known { locator, content: None }]).await?.1);
+        }
+        if *scope == Scope::Gallery {
+            // Once for all of its images: there may be several pages of them in one pack.
+            let keys = store.packs_in(&self.gallery).await?;
+            let packs = self.published.packs.erase(keys, &|entry| entry.gallery == self.gallery).await?;
+            erased = erased.with(packs);
         }
         loop {
             let page = store.known(&self.gallery, scope).await?;

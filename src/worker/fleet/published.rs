@@ -1,70 +1,66 @@
 //! A store whose results, crops and groups lie in S3 too.
 //!
-//! An image's result and crops are written before the image counts as written; their keys follow from the image, so that a
-//! repeated write changes nothing. A gallery's `groups.json` carries the generation it was made from and is written on
-//! condition, so that an older worker cannot put its groups over newer ones.
+//! The results and crops of a bulk are written before its images count as written ([`super::objects`]). A gallery's
+//! `groups.json` carries the generation it was made from and is written on condition, so that an older worker cannot put its
+//! groups over newer ones.
 //!
 //! What somebody forgot is looked for before anything is written, and again after: whoever forgets takes out what is there when
 //! they have said so, and what comes later is taken out here.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use muster_actors::domain::face::Face;
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
-use muster_actors::domain::image::{ImageId, ImageRecord, RejectReason, Rejection};
+use muster_actors::domain::image::{ImageId, RejectReason, Rejection};
 use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use serde_json::{Value, json};
 
-use muster_aws::classify::Fault;
 use muster_aws::s3::{Note, S3Bucket, When};
 use muster_stores::mongo::{Album, Known, Marks, MongoFaces, Scope};
 use muster_stores::redis::Cache;
 
-/// Objects of one bulk that are written at once.
-pub(super) const AT_ONCE: usize = 32;
-/// Version of what is written, for those who read it.
-const FORMAT: u32 = 1;
+use super::objects::{AT_ONCE, crop_key, crop_place, format};
+use super::packs::Packs;
+use muster_config::Layout;
+
+/// How crops and results lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layouts {
+    /// Crops, in the bucket of groups.
+    pub crops: Layout,
+    /// Results.
+    pub results: Layout,
+}
 
 /// MongoDB with S3 beside it.
 #[derive(Clone)]
 pub struct Published {
     /// The database.
     pub store: MongoFaces,
-    /// Where results go, and under which prefix; nowhere when `None`.
+    /// Where single results go, and under which prefix; no results are written when `None`.
     pub(super) results: Option<(S3Bucket, String)>,
-    /// Where crops and groups go.
+    /// Where crops, groups and packs go.
     pub(super) groups: S3Bucket,
+    pub(super) layouts: Layouts,
+    pub(super) packs: Packs,
     /// What is forgotten goes from here too.
     pub(super) cache: Option<Cache>,
 }
 
-/// The key of a face's crop.
-pub(crate) fn crop_key(gallery: &GalleryId, image: ImageId, face: impl std::fmt::Display) -> String {
-    format!("galleries/{gallery}/faces/{image}/{face}.jpg")
-}
-
 impl Published {
     /// Over MongoDB.
-    pub fn new(store: MongoFaces, results: Option<(S3Bucket, String)>, groups: S3Bucket, cache: Option<Cache>) -> Self {
-        Self { store, results, groups, cache }
-    }
-
-    /// Writes the objects of one image.
-    async fn put(&self, commit: &Commit) -> Result<(), Fault> {
-        let Commit { image, faces, .. } = commit;
-        for face in faces.iter().filter(|face| !face.thumbnail.is_empty()) {
-            let key = crop_key(&image.locator.gallery, image.id, face.id);
-            self.groups.put(&key, face.thumbnail.clone().into(), "image/jpeg", None, When::Always).await?;
-        }
-        if let Some((bucket, prefix)) = &self.results {
-            let key = format!("{prefix}{}.json", image.locator.key);
-            let text = result(image, faces).to_string();
-            let when = if commit.keeps_stored() { When::Absent } else { When::Always };
-            bucket.put(&key, text.into(), "application/json", Some(Note::Image(image.id)), when).await?;
-        }
-        Ok(())
+    pub fn new(
+        store: MongoFaces,
+        results: Option<(S3Bucket, String)>,
+        groups: S3Bucket,
+        layouts: Layouts,
+        cache: Option<Cache>,
+    ) -> Self {
+        let packs = Packs::new(store.clone(), groups.clone());
+        Self { store, results, groups, layouts, packs, cache }
     }
 
     /// Puts a gallery's groups where people look, unless it was forgotten.
@@ -102,17 +98,6 @@ impl Published {
     }
 }
 
-/// An image's result. No embedding leaves the database.
-fn result(image: &ImageRecord, faces: &[Face]) -> Value {
-    let face = |face: &Face| {
-        json!({
-            "id": face.id, "box": face.bbox, "landmarks": face.landmarks, "quality": face.quality,
-            "crop": crop_key(&image.locator.gallery, image.id, face.id),
-        })
-    };
-    json!({ "format": FORMAT, "image": image, "faces": faces.iter().map(face).collect::<Vec<_>>() })
-}
-
 /// A gallery's groups.
 fn groups(gallery: &GalleryId, album: &Album) -> Value {
     let groups: Vec<Value> = album
@@ -122,7 +107,7 @@ fn groups(gallery: &GalleryId, album: &Album) -> Value {
             let face = |place: &muster_stores::mongo::Place| {
                 json!({
                     "id": place.face, "bucket": place.bucket, "key": place.key, "box": place.bbox,
-                    "crop": crop_key(gallery, place.image, place.face),
+                    "crop": crop_place(place.crop.as_ref(), || crop_key(gallery, place.image, place.face)),
                 })
             };
             json!({
@@ -131,36 +116,45 @@ fn groups(gallery: &GalleryId, album: &Album) -> Value {
             })
         })
         .collect();
-    json!({ "format": FORMAT, "gallery": gallery, "generation": album.generation, "groups": groups, "ungrouped": album.ungrouped })
+    let is_packed = album.groups.iter().flat_map(|(_, places)| places).any(|place| place.crop.is_some());
+    json!({ "format": format(is_packed), "gallery": gallery, "generation": album.generation, "groups": groups, "ungrouped": album.ungrouped })
 }
 
 impl Published {
+    /// Deletes the objects of the images of a bulk that were deleted; those for which that failed, by their numbers.
+    async fn clear_all_removed(&self, batch: &[Commit], superseded: &BTreeSet<ImageId>) -> Vec<(usize, FacesError)> {
+        let removed = batch.iter().enumerate();
+        let removed = removed.filter(|(_, commit)| commit.removes() && !superseded.contains(&commit.image.id));
+        let clears: Vec<_> = removed
+            .map(|(of, commit)| async move { Some((of, self.clear_removed(&commit.image.locator).await.err()?)) })
+            .collect();
+        stream::iter(clears).buffer_unordered(AT_ONCE).filter_map(async |failed| failed).collect().await
+    }
+
     /// Writes results, whoever may have forgotten them.
     async fn write(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         // Theirs are the objects that people look at.
         let superseded = self.store.superseded(&batch).await?;
-        let puts: Vec<_> = batch
-            .iter()
-            .map(|commit| {
-                let stays = superseded.contains(&commit.image.id);
-                async move {
-                    match stays {
-                        true => Ok(()),
-                        false if commit.removes() => self.clear_removed(&commit.image.locator).await,
-                        false => Ok(self.put(commit).await?),
-                    }
-                }
-            })
-            .collect();
-        let put: Vec<Result<(), FacesError>> = stream::iter(puts).buffered(AT_ONCE).collect().await;
+        let removed = self.clear_all_removed(&batch, &superseded).await;
+        let has_objects = |commit: &Commit| !superseded.contains(&commit.image.id) && !commit.removes();
+        let mut objects = self.put_objects(&batch, has_objects).await;
+        for (of, error) in removed {
+            objects.failed(of, error);
+        }
+        let is_put: Vec<bool> = objects.outcomes.iter().map(Result::is_ok).collect();
         let ready: Vec<Commit> =
-            batch.into_iter().zip(&put).filter(|(_, put)| put.is_ok()).map(|(commit, _)| commit).collect();
-        let mut written = if ready.is_empty() { Vec::new() } else { self.store.commit(ready).await? }.into_iter();
-        let outcome = |put: Result<(), FacesError>| match put {
-            Ok(()) => written.next().unwrap_or_else(|| Err(missing())),
-            Err(error) => Err(error),
-        };
-        Ok(put.into_iter().map(outcome).collect())
+            batch.into_iter().zip(&is_put).filter(|(_, is_put)| **is_put).map(|(commit, _)| commit).collect();
+        let mut stored = match ready.is_empty() {
+            true => Vec::new(),
+            false => self.store.commit_packed(&ready, &objects.packed).await?,
+        }
+        .into_iter();
+        let mut outcomes = std::mem::take(&mut objects.outcomes);
+        for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
+            *outcome = stored.next().unwrap_or_else(|| Err(missing()));
+        }
+        self.release_objects(&objects, |of| outcomes[of].is_ok());
+        Ok(outcomes)
     }
 }
 
@@ -196,11 +190,15 @@ impl Faces for Published {
     async fn commit(&self, mut batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         let images: Vec<Known> = batch.iter().map(known).collect();
         let (before, _) = self.sweep(&images).await.map_err(of_nobody)?;
+        let is_covered = |marks: &Marks| images.iter().any(|image| marks.covers(&image.locator));
         let mut bared = Vec::new();
         for commit in &mut batch {
             if commit.forget(before.places(commit.image.id)) {
                 bared.push(known(commit));
             }
+        }
+        if !bared.is_empty() || is_covered(&before) {
+            self.packs.release_own();
         }
         if !bared.is_empty() {
             // Their analyses were kept a moment ago, with all faces.
@@ -210,6 +208,9 @@ impl Faces for Published {
         let rest: Vec<Known> = batch.iter().map(known).collect();
         let written = if batch.is_empty() { Vec::new() } else { self.write(batch).await? };
         let (after, _) = self.sweep(&rest).await.map_err(of_nobody)?;
+        if is_covered(&after) {
+            self.packs.release_own();
+        }
         let mut written = written.into_iter();
         let outcome = |image: &Known| {
             if before.covers(&image.locator) {

@@ -5,17 +5,16 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::GalleryId;
-use muster_actors::domain::image::{ImageId, Locator};
+use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::Params;
-use muster_actors::ports::objects::{Objects, ObjectsError};
 
 use super::ends::{Ends, announcer};
-use super::published::crop_key;
+use super::objects::crop_key;
+use super::packs::is_blank;
 use super::{FleetError, Forgetter, Published};
-use muster_aws::classify::Fault;
 use muster_aws::clients::Clients;
-use muster_aws::s3::S3Objects;
 use muster_config::Settings;
+use muster_stores::mongo::PackRange;
 
 /// Bytes of a face's crop at most.
 const CROP: u64 = 1 << 20;
@@ -62,17 +61,22 @@ impl Stores {
     }
 
     /// What a face looks like, where its crop is there.
+    ///
+    /// # Errors
+    /// A store failed.
     pub async fn crop(&self, gallery: &GalleryId, image: ImageId, face: FaceId) -> Result<Option<Vec<u8>>, FleetError> {
-        let (bucket, key) = (self.published.groups.name().to_owned(), crop_key(gallery, image, face));
-        match S3Objects::new(self.ends.aws.s3.clone(), &bucket)
-            .get(&Locator { gallery: gallery.clone(), bucket, key }, CROP)
-            .await
-        {
-            Ok(object) => Ok(Some(object.bytes.to_vec())),
-            Err(ObjectsError::Rejected(_)) => Ok(None),
-            Err(ObjectsError::Failed { class, message }) => {
-                Err(FleetError::Aws(Fault { class, code: None, status: None, message }))
+        let Published { store, groups, .. } = &self.published;
+        let found = match store.crop_of(gallery, face).await? {
+            Some(range) if range.length > CROP => None,
+            Some(PackRange { pack, offset, length }) => {
+                groups.get_range(&pack, offset, length).await.map_err(FleetError::Aws)?
             }
-        }
+            // It is as a release before left it, or crops are not packed here.
+            None => {
+                let whole = groups.get_whole(&crop_key(gallery, image, face)).await.map_err(FleetError::Aws)?;
+                whole.map(|whole| whole.bytes)
+            }
+        };
+        Ok(found.filter(|jpeg| !is_blank(jpeg)).map(|jpeg| jpeg.to_vec()))
     }
 }

@@ -33,6 +33,8 @@ use muster_stores::redis::{Cache, CachedAnalyses, CachedObjects};
 
 /// Bytes of a bulk of results.
 const BULK_BYTES: usize = 16 << 20;
+/// When no photo is on its way any more, results wait so long for those that follow: a few photos a second still share objects.
+const FOLLOWERS: Duration = Duration::from_secs(1);
 /// Bulks on their way at once: the next does not wait for the answer of the last.
 const BULKS: usize = 4;
 /// Downloads side by side at the start.
@@ -145,13 +147,23 @@ impl Worker {
     pub fn group(&self) -> Result<Running, FleetError> {
         let queues = &self.settings.queues;
         let queue = self.queue(Duty::Grouping.queue(queues)?, queues.visibility())?;
+        let published = Arc::new(self.ends.published(&self.settings)?);
+        let packs = published.packs.clone();
+        tokio::spawn(async move {
+            match packs.sweep().await {
+                Ok(swept) => tracing::debug!(deleted = swept.deleted, "packs.swept"),
+                // The next worker does it, or whoever forgets something.
+                Err(error) => {
+                    tracing::warn!(%error, "packs.sweep: objects of workers that died stay until the next sweep")
+                }
+            }
+        });
         let params = pipeline::params(&self.settings, self.pack.manifest());
         let limit = memory::for_kept_galleries(self.settings.fleet.kept_megabytes);
         tracing::info!(megabytes = limit >> 20, "grouper.kept");
         let kept = Kept::new(params, Arc::new(FlatFactory), limit);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
-        let faces = Arc::new(self.ends.published(&self.settings)?);
-        Ok(start_grouping(queue, self.releases(Duty::Grouping), faces, reconcile, self.pipeline()))
+        Ok(start_grouping(queue, self.releases(Duty::Grouping), published, reconcile, self.pipeline()))
     }
 
     pub(super) fn pipeline(&self) -> PipelineSettings {
@@ -188,10 +200,11 @@ impl Worker {
                 ..common.fetcher
             },
             writer: WriterSettings {
-                count: mongo.write_batch,
+                // Results keep their credits while they wait: the other half is for photos.
+                count: mongo.write_batch.min(fleet.credits / 2).max(1),
                 bytes: BULK_BYTES,
                 age: Duration::from_millis(mongo.write_milliseconds),
-                complete_age: Duration::ZERO,
+                complete_age: FOLLOWERS,
                 at_once: BULKS,
             },
             keeper: KeeperSettings {

@@ -40,13 +40,32 @@ fn a_day_of_a_service_around_the_clock_is_told_beside_the_policies() {
     let (ours, service) = (of(&report, "drain-time"), of(&report, "always-on"));
     let dollars = |run: &Value| run["dollars"].as_f64().unwrap();
     // One machine on demand for a day; 1.9 hours of Spot. The requests are the same.
-    let requests = 0.04 + 2.6 + 0.0132;
-    assert!((dollars(service) - (24.0 * 0.526 + requests)).abs() < 0.01, "{}", dollars(service));
+    let settings = muster_config::Layers::defaults().settings().unwrap();
+    let (cost, rate) = (&settings.cost, settings.scale.rate);
+    let each = cost.reads_per_image * cost.s3_reads_thousand / 1e3
+        + cost.writes_per_image * cost.s3_writes_thousand / 1e3
+        + cost.messages_per_image * cost.sqs_million / 1e6;
+    let requests = 100_000.0 * each;
+    assert!((dollars(service) - (24.0 * cost.on_demand_hour + requests)).abs() < 0.01, "{}", dollars(service));
     let hours = ours["hours"].as_f64().unwrap();
-    assert!((dollars(ours) - (hours * 0.21 + requests)).abs() < 0.01, "{}", dollars(ours));
-    assert_eq!(service["drained"], 4999, "20 a second from the first second on");
+    assert!((dollars(ours) - (hours * cost.spot_hour + requests)).abs() < 0.01, "{}", dollars(ours));
+    let drained = service["drained"].as_f64().unwrap();
+    assert!((drained - 100_000.0 / rate).abs() <= 1.0, "{rate} a second from the first second on: {drained}");
     let million = ours["dollars_per_million"].as_f64().unwrap();
     assert!((million - 10.0 * dollars(ours)).abs() < 1e-9, "{million}");
+}
+
+#[test]
+fn a_million_images_cost_a_dollar_and_a_half_at_most() {
+    for (trace, interruptions) in [("burst-1m", "0"), ("burst-1m", "0.05"), ("burst-100k", "0.05")] {
+        let report = simulate(trace, &["--interruptions", interruptions]);
+        let ours = of(&report, "drain-time");
+        let million = ours["dollars_per_million"].as_f64().unwrap();
+        println!("{trace}, {interruptions} interruptions an hour: {million:.2} dollars a million, {}", ours["bill"]);
+        assert!(million <= 1.5, "{trace}: {million}");
+        let parts: f64 = ours["bill"].as_object().unwrap().values().map(|dollars| dollars.as_f64().unwrap()).sum();
+        assert!((parts - ours["dollars"].as_f64().unwrap()).abs() < 1e-9, "{ours}");
+    }
 }
 
 #[test]

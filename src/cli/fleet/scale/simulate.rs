@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use muster_actors::domain::cost::Prices;
+use muster_actors::domain::cost::{Bill, Prices};
 use muster_actors::scaler::simulate::{Outcome, Rule, simulate};
 use muster_actors::scaler::trace::{NAMES, Trace};
 use serde::Serialize;
@@ -39,6 +39,8 @@ pub struct Run {
     pub outcome: Outcome,
     /// Of machines and of requests; the service around the clock runs for whole days.
     pub dollars: f64,
+    /// The same by what they are for.
+    pub bill: Bill,
     /// Of a million such images.
     pub dollars_per_million: Option<f64>,
 }
@@ -86,7 +88,7 @@ impl Simulation {
         let run = |policy, outcome: Outcome, seconds: f64, prices: &Prices| {
             let bill = cost.usage(outcome.done, seconds).at(prices);
             let (dollars, dollars_per_million) = (bill.total(), bill.per_million(outcome.done));
-            Run { policy, outcome, dollars, dollars_per_million }
+            Run { policy, outcome, dollars, bill, dollars_per_million }
         };
         let mut policies: Vec<Run> = PolicyName::ALL
             .into_iter()
@@ -134,7 +136,7 @@ fn table(report: &Report, out: &mut dyn Write) -> Result<(), CliError> {
         "dollars",
         "a million"
     )?;
-    for Run { policy, outcome, dollars, dollars_per_million } in &report.policies {
+    for Run { policy, outcome, dollars, dollars_per_million, .. } in &report.policies {
         let drained = outcome.drained.map_or_else(|| "never".to_owned(), |seconds| seconds.to_string());
         let million = dollars_per_million.map_or_else(|| "-".to_owned(), |dollars| format!("{dollars:.2}"));
         writeln!(
@@ -142,6 +144,12 @@ fn table(report: &Report, out: &mut dyn Write) -> Result<(), CliError> {
             "{policy:<12} {drained:>10} {:>9} {:>8} {:>9.2} {:>6} {:>9} {:>12} {dollars:>9.2} {million:>10}",
             outcome.backlog, outcome.workers, outcome.hours, outcome.empty, outcome.rejected, outcome.interrupted,
         )?;
+    }
+    writeln!(out, "\na million images")?;
+    for Run { policy, outcome, bill, .. } in report.policies.iter().filter(|run| run.outcome.done > 0) {
+        let million = |dollars: f64| dollars / outcome.done as f64 * 1e6;
+        let parts = bill.items().map(|(item, dollars)| format!("{item} {:.2}", million(dollars)));
+        writeln!(out, "{policy:<12} {}", parts.join(", "))?;
     }
     Ok(())
 }

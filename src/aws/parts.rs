@@ -1,0 +1,90 @@
+//! Parts of objects, and whole ones that are to be written anew.
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
+use bytes::{Bytes, BytesMut};
+use muster_actors::errors::Class;
+
+use super::classify::{Fault, fault};
+use super::s3::S3Bucket;
+
+/// An object that somebody is about to write anew.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// What it is now, for a conditional write.
+    pub etag: String,
+    /// The bucket kept versions when these bytes were written: they stay as an old one when the object is written or deleted.
+    pub versions_stay: bool,
+}
+
+impl S3Bucket {
+    /// Reads `length` bytes of an object from `offset` on; `None` where the object is not there, or ends before.
+    ///
+    /// # Errors
+    /// S3, or the answer ends early.
+    pub async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Option<Bytes>, Fault> {
+        if length == 0 {
+            return Ok(Some(Bytes::new()));
+        }
+        let range = format!("bytes={offset}-{}", offset.saturating_add(length - 1));
+        let Some(answer) = self.sent(self.client.get_object().key(key).range(range)).await? else { return Ok(None) };
+        let is_part = answer.content_range().is_some();
+        let bytes = body(answer).await?;
+        // A server that ignores the range sends everything.
+        let start = if is_part { 0 } else { usize::try_from(offset).unwrap_or(usize::MAX) };
+        let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
+        Ok(end.filter(|end| *end <= bytes.len()).map(|end| bytes.slice(start..end)))
+    }
+
+    /// Reads a whole object; `None` where it is not there.
+    ///
+    /// # Errors
+    /// S3, or the answer ends early.
+    pub async fn get_whole(&self, key: &str) -> Result<Option<Whole>, Fault> {
+        let Some(answer) = self.sent(self.client.get_object().key(key)).await? else { return Ok(None) };
+        let etag = answer.e_tag().unwrap_or_default().to_owned();
+        let versions_stay = answer.version_id().is_some_and(|version| version != "null");
+        Ok(Some(Whole { bytes: body(answer).await?, etag, versions_stay }))
+    }
+
+    /// Whether an object was written while the bucket kept versions: what it was before stays as an old one.
+    ///
+    /// # Errors
+    /// S3.
+    pub async fn has_version(&self, key: &str) -> Result<bool, Fault> {
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(answer) => Ok(answer.version_id().is_some_and(|version| version != "null")),
+            Err(error) => match fault(&format!("HeadObject in {}", self.bucket), &error) {
+                Fault { status: Some(404), .. } => Ok(false),
+                fault => Err(fault),
+            },
+        }
+    }
+
+    async fn sent(&self, asked: GetObjectFluentBuilder) -> Result<Option<GetObjectOutput>, Fault> {
+        match asked.bucket(&self.bucket).send().await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) => match fault(&format!("GetObject from {}", self.bucket), &error) {
+                Fault { code: Some(code), .. } if code == "NoSuchKey" => Ok(None),
+                Fault { status: Some(416), .. } => Ok(None),
+                fault => Err(fault),
+            },
+        }
+    }
+}
+
+async fn body(mut answer: GetObjectOutput) -> Result<Bytes, Fault> {
+    let mut bytes = BytesMut::new();
+    let broken = |error: aws_sdk_s3::primitives::ByteStreamError| Fault {
+        class: Class::Transient,
+        code: None,
+        status: None,
+        message: format!("GetObject: the body ends early: {error}"),
+    };
+    while let Some(part) = answer.body.try_next().await.map_err(broken)? {
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes.freeze())
+}
