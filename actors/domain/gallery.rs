@@ -130,11 +130,30 @@ pub struct Suggestion {
     pub probability: f32,
 }
 
-/// Everything a grouper needs of a gallery, read in one snapshot.
+/// How far a gallery is. Both numbers only rise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GalleryVersion {
+    /// Rises with every write: while it stands still there is nothing new to group.
+    pub generation: u64,
+    /// Rises with every write but those that only add faces: groups that were made before do not fit any more. Faces that
+    /// are added wait for the next grouping.
+    pub revision: u64,
+}
+
+impl GalleryVersion {
+    /// The generation whose faces are all in the groups that were made at this version, where the gallery was at `before`
+    /// when they were saved and is at `after` since.
+    pub fn grouped(self, before: Self, after: Self) -> u64 {
+        if before.generation == self.generation { after.generation } else { self.generation }
+    }
+}
+
+/// Everything a grouper needs of a gallery. Faces may be in it that were added while it was read; where anything else was
+/// written meanwhile, its version is older than that, and groups made from it are not saved.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GallerySnapshot {
-    /// Changes whenever faces, facts or groups do: guards the write back.
-    pub generation: u64,
+    /// How far the gallery was: guards the write back.
+    pub version: GalleryVersion,
     /// All faces, ascending by id: also those that take no part in grouping.
     pub faces: Vec<FaceVector>,
     /// Those of them that the models take for objects.
@@ -145,7 +164,7 @@ pub struct GallerySnapshot {
     pub previous: Partition,
 }
 
-/// What one reconciliation decided; saved under the snapshot's generation.
+/// What one reconciliation decided; saved under the snapshot's version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reconciled {
     /// The new partition.

@@ -1,38 +1,54 @@
 //! The galleries whose groups are older than their faces.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::domain::gallery::GalleryId;
 
-/// Galleries that must be reconciled. It outlives the Grouper: a crash forgets none.
-#[derive(Clone, Debug)]
-pub(crate) struct DirtyGalleries(Arc<Mutex<BTreeSet<GalleryId>>>);
+/// Galleries that must be reconciled, in the order in which they were marked. It outlives the Grouper: a crash forgets none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DirtyGalleries(Arc<Mutex<Marks>>);
+
+#[derive(Debug, Default)]
+struct Marks {
+    /// By their numbers, which follow each other.
+    waiting: BTreeMap<u64, GalleryId>,
+    numbers: HashMap<GalleryId, u64>,
+    next: u64,
+}
 
 impl DirtyGalleries {
     /// Begins with galleries that are reconciled in any case.
     pub(crate) fn new(always: &[GalleryId]) -> Self {
-        Self(Arc::new(Mutex::new(always.iter().cloned().collect())))
+        let dirty = Self::default();
+        always.iter().for_each(|gallery| dirty.mark(gallery));
+        dirty
     }
 
-    /// The gallery changed.
+    /// The gallery changed. One that is marked keeps its place.
     pub(crate) fn mark(&self, gallery: &GalleryId) {
-        let mut dirty = self.0.lock();
-        if !dirty.contains(gallery) {
-            dirty.insert(gallery.clone());
+        let mut marks = self.0.lock();
+        if !marks.numbers.contains_key(gallery) {
+            let number = marks.next;
+            marks.next += 1;
+            marks.waiting.insert(number, gallery.clone());
+            marks.numbers.insert(gallery.clone(), number);
         }
     }
 
-    /// The first gallery that must be reconciled.
+    /// The gallery that was marked first.
     pub(crate) fn first(&self) -> Option<GalleryId> {
-        self.0.lock().first().cloned()
+        self.0.lock().waiting.values().next().cloned()
     }
 
     /// Takes a mark away, until the guard is dropped.
     pub(crate) fn take(&self, gallery: GalleryId) -> RemarkGuard {
-        self.0.lock().remove(&gallery);
+        let mut marks = self.0.lock();
+        if let Some(number) = marks.numbers.remove(&gallery) {
+            marks.waiting.remove(&number);
+        }
         RemarkGuard { dirty: self.clone(), gallery: Some(gallery) }
     }
 }
@@ -56,5 +72,41 @@ impl Drop for RemarkGuard {
         if let Some(gallery) = &self.gallery {
             self.dirty.mark(gallery);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gallery(name: &str) -> GalleryId {
+        GalleryId(name.to_owned())
+    }
+
+    #[test]
+    fn who_is_marked_first_is_served_first_whatever_it_is_called() {
+        let dirty = DirtyGalleries::new(&[gallery("z")]);
+        for name in ["b", "a", "z", "b"] {
+            dirty.mark(&gallery(name));
+        }
+        let mut served = Vec::new();
+        while let Some(first) = dirty.first() {
+            dirty.take(first.clone()).done();
+            served.push(first.0);
+            if served.len() < 4 {
+                // It is written to all the time.
+                dirty.mark(&gallery("a"));
+            }
+        }
+        assert_eq!(served, ["z", "b", "a", "a"]);
+    }
+
+    #[test]
+    fn a_gallery_whose_grouping_was_not_done_comes_again_after_the_others() {
+        let dirty = DirtyGalleries::new(&[gallery("a"), gallery("b")]);
+        drop(dirty.take(gallery("a")));
+        assert_eq!(dirty.first(), Some(gallery("b")));
+        dirty.take(gallery("b")).done();
+        assert_eq!(dirty.first(), Some(gallery("a")));
     }
 }

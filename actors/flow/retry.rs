@@ -13,7 +13,7 @@ use crate::errors::route::Terminal;
 use crate::errors::{Class, Failure, History, Strategy, route};
 use crate::flow::progress::Stage;
 use crate::flow::run_stats::RunStats;
-use crate::runtime::heartbeat::Heartbeat;
+use crate::runtime::heartbeat::{BusyGuard, Heartbeat};
 
 /// No dependency may make a stage wait for longer: leases and drains would suffer.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -84,10 +84,33 @@ impl Retrier {
     }
 
     /// One call with its retries. Each attempt may take `limit`.
-    pub(crate) async fn run<T, E, F>(
+    pub(crate) async fn run<T, E, F>(&self, what: &str, limit: Duration, call: impl FnMut() -> F) -> Result<T, GaveUp>
+    where
+        E: Into<Failure>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.attempts(what, limit, || Some(self.heartbeat.busy()), call).await
+    }
+
+    /// As [`Self::run`], for a call that may take longer than the watchdog waits: `limit` alone bounds an attempt.
+    pub(crate) async fn run_long<T, E, F>(
         &self,
         what: &str,
         limit: Duration,
+        call: impl FnMut() -> F,
+    ) -> Result<T, GaveUp>
+    where
+        E: Into<Failure>,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.attempts(what, limit, || None, call).await
+    }
+
+    async fn attempts<T, E, F>(
+        &self,
+        what: &str,
+        limit: Duration,
+        busy: impl Fn() -> Option<BusyGuard>,
         mut call: impl FnMut() -> F,
     ) -> Result<T, GaveUp>
     where
@@ -98,7 +121,7 @@ impl Retrier {
         loop {
             self.brake.wait().await;
             let attempt = {
-                let _working = self.heartbeat.busy();
+                let _working = busy();
                 timeout(limit, call()).await
             };
             let failure = match attempt {

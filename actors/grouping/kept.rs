@@ -121,7 +121,7 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::domain::facts::Facts;
-    use crate::domain::gallery::Partition;
+    use crate::domain::gallery::{GalleryVersion, Partition};
     use crate::grouping::scan::ScanFactory;
     use crate::grouping::tests::{Rng, gallery, run, said};
 
@@ -156,7 +156,13 @@ mod tests {
                 let count = rng.below(4);
                 let facts = said(&mut rng, &all, count);
                 let doubted = faces.iter().map(|face| face.id).filter(|_| rng.below(10) == 0).collect();
-                let snapshot = GallerySnapshot { generation: round, faces, doubted, facts, previous };
+                let snapshot = GallerySnapshot {
+                    version: GalleryVersion { generation: round, revision: round },
+                    faces,
+                    doubted,
+                    facts,
+                    previous,
+                };
                 let got = kept.reconcile(&of, snapshot.clone()).expect("equal dimensions");
                 assert_eq!(got, afresh(calibration(&kept), &snapshot), "seed {seed}, round {round}");
                 previous = got.partition;

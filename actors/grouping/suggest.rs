@@ -135,7 +135,7 @@ mod tests {
         let suggested = |faces: &[FaceVector], said: Option<Fact>| {
             let previous = grouped.clone();
             let (faces, facts) = (faces.to_vec(), said.into_iter().collect::<Facts>());
-            let snapshot = GallerySnapshot { generation: 1, faces, facts, previous, ..Default::default() };
+            let snapshot = GallerySnapshot { faces, facts, previous, ..Default::default() };
             reconcile(snapshot, &params, &ScanFactory).expect("equal dimensions").partition.suggestions
         };
         let found = suggested(&faces, None);

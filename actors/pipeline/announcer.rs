@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use crate::errors::Class;
 use crate::ports::faces::{Commit, Faces, FacesError};
 use crate::ports::outbox::{Letter, Outbox};
@@ -121,8 +121,16 @@ impl<F: Faces> Faces for Announced<F> {
         self.store.gallery(gallery).await
     }
 
-    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
-        self.store.save(gallery, generation, reconciled).await
+    async fn is_grouped(&self, gallery: &GalleryId) -> Result<bool, FacesError> {
+        self.store.is_grouped(gallery).await
+    }
+
+    async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        self.store.publish(gallery).await
+    }
+
+    async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
+        self.store.save(gallery, read, reconciled).await
     }
 }
 

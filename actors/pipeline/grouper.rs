@@ -69,22 +69,32 @@ enum Trouble {
     Fatal(FatalReason, String),
 }
 
-/// Reads a gallery, groups it, saves it; reads again when it changed meanwhile.
+/// Groups a gallery, unless its groups are those of its faces, and publishes the groups.
 async fn reconcile_gallery(tools: StageTools, gallery: GalleryId) -> Result<(), Trouble> {
-    let StageTools { context, heartbeat, retrier, .. } = &tools;
-    let limit = context.settings.timeouts.store;
-    let give_up = |GaveUp { failure, terminal }| match terminal {
+    let StageTools { context, retrier, .. } = &tools;
+    let (faces, timeouts) = (&context.ports.faces, context.settings.timeouts);
+    if !retrier.run("grouped", timeouts.store, || faces.is_grouped(&gallery)).await.map_err(give_up)? {
+        group_and_save(&tools, &gallery).await?;
+    }
+    retrier.run_long("publish", timeouts.gallery, || faces.publish(&gallery)).await.map_err(give_up)
+}
+
+fn give_up(GaveUp { failure, terminal }: GaveUp) -> Trouble {
+    match terminal {
         Terminal::Leave(reason) => Trouble::Fatal(reason, failure.message),
         Terminal::Release | Terminal::Reject | Terminal::Drop | Terminal::Unexpected => Trouble::Later(failure.message),
-    };
-    if retrier.run("grouped", limit, || context.ports.faces.is_grouped(&gallery)).await.map_err(give_up)? {
-        return Ok(());
     }
+}
+
+/// Reads a gallery, groups it, saves it; reads again when it changed meanwhile.
+async fn group_and_save(tools: &StageTools, gallery: &GalleryId) -> Result<(), Trouble> {
+    let StageTools { context, retrier, .. } = tools;
+    let limit = context.settings.timeouts.gallery;
     for _ in 0..=context.settings.grouper.conflicts {
         let timer = tools.timer(1);
         let snapshot =
-            retrier.run("gallery", limit, || context.ports.faces.gallery(&gallery)).await.map_err(give_up)?;
-        let generation = snapshot.generation;
+            retrier.run_long("gallery", limit, || context.ports.faces.gallery(gallery)).await.map_err(give_up)?;
+        let read = snapshot.version;
         let Some(function) = context.ports.reconcile.clone() else { return Ok(()) };
         // Not under the watchdog: the time it takes depends on the gallery.
         let of = gallery.clone();
@@ -95,16 +105,11 @@ async fn reconcile_gallery(tools: StageTools, gallery: GalleryId) -> Result<(), 
         };
         // A conflict is an answer, not a failure: it is not retried here.
         let saved = retrier
-            .run("save", limit, || {
-                let busy = heartbeat.busy();
-                let save = context.ports.faces.save(&gallery, generation, &reconciled);
-                async move {
-                    let _busy = busy;
-                    match save.await {
-                        Ok(()) => Ok(true),
-                        Err(FacesError::Conflict) => Ok(false),
-                        Err(error) => Err(error),
-                    }
+            .run_long("save", limit, || async {
+                match context.ports.faces.save(gallery, read, &reconciled).await {
+                    Ok(()) => Ok(true),
+                    Err(FacesError::Conflict) => Ok(false),
+                    Err(error) => Err(error),
                 }
             })
             .await

@@ -138,6 +138,8 @@ pub struct Timeouts {
     pub rebuild: Duration,
     /// One call of the store.
     pub store: Duration,
+    /// Reading a gallery as a whole, saving its groups, or publishing them.
+    pub gallery: Duration,
 }
 
 /// Called at the head of every handler with the actor's stage: where simulated faults strike.
@@ -279,6 +281,8 @@ impl Default for Settings {
                 engine: seconds(120),
                 rebuild: seconds(120),
                 store: seconds(60),
+                // A million faces take minutes.
+                gallery: seconds(1200),
             },
             retry: RetrySettings::default(),
             release_delay: seconds(10),

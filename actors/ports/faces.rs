@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::domain::face::{BBox, Face};
-use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use crate::domain::image::{ImageRecord, ImageState, RejectReason, Rejection};
 use crate::domain::timings::Timings;
 use crate::domain::version::ObjectVersion;
@@ -55,7 +55,7 @@ impl Commit {
 /// A write or read failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FacesError {
-    /// The gallery changed since the snapshot: read again and reconcile again.
+    /// More than new faces changed in the gallery since the snapshot: read again and reconcile again.
     #[error("the gallery changed meanwhile")]
     Conflict,
     /// The result may never be stored; the image's message ends with this reason.
@@ -95,12 +95,18 @@ pub trait Faces: Send + Sync {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError>;
     /// Everything the grouper needs of a gallery.
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError>;
-    /// Whether a gallery's groups were computed from what it holds now, so that grouping it again changes nothing.
+    /// Whether a gallery's groups were computed from what it holds now, so that grouping it again changes nothing. Reads no
+    /// faces.
     async fn is_grouped(&self, _gallery: &GalleryId) -> Result<bool, FacesError> {
         Ok(false)
     }
-    /// Saves a partition if the gallery's generation still is `generation`, else [`FacesError::Conflict`].
-    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError>;
+    /// Shows a gallery's groups to those who do not read the store. Does nothing where they are shown.
+    async fn publish(&self, _gallery: &GalleryId) -> Result<(), FacesError> {
+        Ok(())
+    }
+    /// Saves a partition that was made at `read` if the gallery's revision still is that one, else
+    /// [`FacesError::Conflict`]. Faces that were added since stay in no group.
+    async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError>;
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::spawn_local;
 
-use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use crate::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use crate::domain::image::Rejection;
 use crate::ports::faces::{Commit, Faces, FacesError};
 use crate::ports::queue::{Handle, Queue, QueueError, Received, Settled};
@@ -112,7 +112,15 @@ impl Faces for PlantedFaces {
         self.faces.gallery(gallery).await
     }
 
-    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
-        self.faces.save(gallery, generation, reconciled).await
+    async fn is_grouped(&self, gallery: &GalleryId) -> Result<bool, FacesError> {
+        self.faces.is_grouped(gallery).await
+    }
+
+    async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        self.faces.publish(gallery).await
+    }
+
+    async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
+        self.faces.save(gallery, read, reconciled).await
     }
 }

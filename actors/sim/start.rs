@@ -93,6 +93,7 @@ impl Site {
                 engine: seconds(30),
                 rebuild: seconds(30),
                 store: seconds(5),
+                gallery: seconds(5),
             },
             retry: RetrySettings { max: seconds(3), ..RetrySettings::default() },
             release_delay: seconds(3),

@@ -1,4 +1,4 @@
-//! A fake of the store: partial bulks, failover, lost replies, overload, and generations that conflict.
+//! A fake of the store: partial bulks, failover, lost replies, overload, and groups that conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
 use crate::domain::facts::Facts;
-use crate::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Partition, Reconciled};
+use crate::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, GalleryVersion, Partition, Reconciled};
 use crate::domain::image::{ImageId, ImageState, RejectReason, Rejection};
 use crate::errors::Class;
 use crate::grouping::identity::identify;
@@ -23,8 +23,23 @@ use crate::sim::world::{locator, number};
 #[derive(Default)]
 struct State {
     images: BTreeMap<ImageId, Commit>,
-    generations: BTreeMap<GalleryId, u64>,
+    versions: BTreeMap<GalleryId, GalleryVersion>,
     partitions: BTreeMap<GalleryId, Partition>,
+    /// The generations whose faces are all in groups.
+    grouped: BTreeMap<GalleryId, u64>,
+    /// Groups that people see.
+    published: BTreeMap<GalleryId, Partition>,
+}
+
+impl State {
+    /// Says that an image's faces come in place of those that are stored.
+    fn raise(&mut self, Commit { image, faces, .. }: &Commit) {
+        let before = self.images.get(&image.id).into_iter().flat_map(|commit| &commit.faces);
+        let is_smaller = before.map(|face| face.id).any(|id| !faces.iter().any(|face| face.id == id));
+        let version = self.versions.entry(image.locator.gallery.clone()).or_default();
+        version.generation += 1;
+        version.revision += u64::from(is_smaller);
+    }
 }
 
 /// The store of the simulated world.
@@ -68,13 +83,13 @@ impl SimFaces {
         self.lock().images.len()
     }
 
-    /// Galleries whose groups do not hold exactly the faces that are stored.
+    /// Galleries whose published groups do not hold exactly the faces that are stored.
     pub(super) fn stale(&self) -> Vec<GalleryId> {
         let state = self.lock();
         let mut stale = Vec::new();
-        for gallery in state.generations.keys() {
+        for gallery in state.versions.keys() {
             let faces: Vec<FaceId> = vectors(&state, gallery).into_iter().map(|face| face.id).collect();
-            let groups = state.partitions.get(gallery).into_iter().flat_map(|partition| &partition.groups);
+            let groups = state.published.get(gallery).into_iter().flat_map(|partition| &partition.groups);
             // A face that is in two groups is here twice.
             let mut grouped: Vec<FaceId> = groups.flat_map(|group| group.faces.clone()).collect();
             grouped.sort_unstable();
@@ -196,7 +211,7 @@ impl Faces for Reached {
                 outcomes.push(Ok(()));
                 continue;
             }
-            *state.generations.entry(commit.image.locator.gallery.clone()).or_default() += 1;
+            state.raise(&commit);
             self.host.world.note(|| format!("store.commit {} {:?}", commit.image.locator.key, commit.image.state));
             state.images.insert(commit.image.id, commit);
             drop(state);
@@ -214,7 +229,7 @@ impl Faces for Reached {
         self.call().await?;
         let state = self.faces.lock();
         Ok(GallerySnapshot {
-            generation: state.generations.get(gallery).copied().unwrap_or(0),
+            version: state.versions.get(gallery).copied().unwrap_or_default(),
             faces: vectors(&state, gallery),
             doubted: BTreeSet::new(),
             facts: Facts::default(),
@@ -222,15 +237,32 @@ impl Faces for Reached {
         })
     }
 
-    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
+    async fn is_grouped(&self, gallery: &GalleryId) -> Result<bool, FacesError> {
+        self.call().await?;
+        let state = self.faces.lock();
+        Ok(state.versions.get(gallery).map(|version| version.generation) == state.grouped.get(gallery).copied())
+    }
+
+    async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        let lost = self.call().await?;
+        let mut state = self.faces.lock();
+        let groups = state.partitions.get(gallery).cloned().unwrap_or_default();
+        state.published.insert(gallery.clone(), groups);
+        if lost { Err(failed(Class::Transient)) } else { Ok(()) }
+    }
+
+    async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
         let lost = self.call().await?;
         {
             let mut state = self.faces.lock();
             let changed = self.host.world.chance(|s| s.conflicts);
-            if changed || state.generations.get(gallery).copied().unwrap_or(0) != generation {
+            let before = state.versions.get(gallery).copied().unwrap_or_default();
+            if changed || before.revision != read.revision {
                 return Err(FacesError::Conflict);
             }
-            *state.generations.entry(gallery.clone()).or_default() += 1;
+            let after = GalleryVersion { generation: before.generation + 1, revision: before.revision + 1 };
+            state.versions.insert(gallery.clone(), after);
+            state.grouped.insert(gallery.clone(), read.grouped(before, after));
             state.partitions.insert(gallery.clone(), reconciled.partition.clone());
         }
         self.host.world.note(|| format!("store.save {gallery}"));

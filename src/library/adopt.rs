@@ -35,7 +35,7 @@ pub fn adopt(db: &mut Connection, corrected: &Corrected, params: &Params) -> Res
     let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
     let snapshot = groups::snapshot(db, &gallery)?;
     let (generation, there) =
-        (snapshot.generation, snapshot.previous.groups.iter().map(|g| g.id).collect::<BTreeSet<_>>());
+        (snapshot.version.generation, snapshot.previous.groups.iter().map(|g| g.id).collect::<BTreeSet<_>>());
     let is_home = |face: &FaceId| snapshot.previous.groups.iter().any(|group| group.faces.contains(face));
     let lost: BTreeSet<FaceId> = freed.into_iter().filter(|face| !is_home(face)).collect();
     let after = grouping::group(snapshot, params).map_err(|error| LibraryError::Broken(error.to_string()))?;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use parking_lot::Mutex;
@@ -187,11 +187,11 @@ impl Faces for SqliteFaces {
         Ok(self.run(move |library| groups::is_grouped(library, &gallery)).get().await?)
     }
 
-    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
+    async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
         let (gallery, reconciled) = (gallery.clone(), reconciled.clone());
         let save = move |library: &mut Library| {
             let db: &mut Connection = &mut library.db;
-            groups::save(db, &gallery, generation, &reconciled)
+            groups::save(db, &gallery, read, &reconciled)
         };
         Ok(self.run(save).get().await?)
     }

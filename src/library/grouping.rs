@@ -51,9 +51,9 @@ pub fn group(snapshot: GallerySnapshot, params: &Params) -> Result<Reconciled, I
 pub fn regroup(library: &mut Library, params: &Params) -> Result<(), LibraryError> {
     let gallery = GalleryId(LIBRARY_GALLERY.to_owned());
     let snapshot = groups::snapshot(library.db_mut(), &gallery)?;
-    let generation = snapshot.generation;
+    let read = snapshot.version;
     let after = group(snapshot, params).map_err(|error| LibraryError::Broken(error.to_string()))?;
-    groups::save(library.db_mut(), &gallery, generation, &after)
+    groups::save(library.db_mut(), &gallery, read, &after)
 }
 
 /// Why two faces are together or apart.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_actors::domain::face::{FaceId, LEAST_FACE};
 use muster_actors::domain::gallery::{
-    FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Lineage, Partition, Reconciled, Suggestion,
+    FaceVector, GalleryId, GallerySnapshot, GalleryVersion, Group, GroupId, Lineage, Partition, Reconciled, Suggestion,
 };
 use muster_actors::domain::image::ImageId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -17,11 +17,9 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
     // One transaction: faces, facts and groups of one moment.
     let moment = db.transaction()?;
     let found = moment
-        .query_row("SELECT n, generation FROM galleries WHERE name = ?1", [&gallery.0], |row| {
-            Ok((row.get::<_, i64>(0)?, rows::unsigned(row, 1)?))
-        })
+        .query_row("SELECT n FROM galleries WHERE name = ?1", [&gallery.0], |row| row.get::<_, i64>(0))
         .optional()?;
-    let Some((number, generation)) = found else { return Ok(GallerySnapshot::default()) };
+    let Some(number) = found else { return Ok(GallerySnapshot::default()) };
     // In the order of the file, then sorted here: by id each row would be a seek. Vectors of two models cannot be
     // compared: those of most photos are grouped.
     let (mut faces, mut doubted) = (Vec::new(), BTreeSet::new());
@@ -51,7 +49,7 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
     }
     faces.sort_unstable_by_key(|face| face.id);
     Ok(GallerySnapshot {
-        generation,
+        version: version(&moment, number)?,
         faces,
         doubted,
         facts: facts::all(&moment, number)?,
@@ -63,6 +61,13 @@ pub fn snapshot(db: &mut Connection, gallery: &GalleryId) -> Result<GallerySnaps
 pub fn generation(db: &Connection, gallery: &GalleryId) -> Result<u64, LibraryError> {
     let mut select = db.prepare_cached("SELECT generation FROM galleries WHERE name = ?1")?;
     Ok(select.query_row([&gallery.0], |row| rows::unsigned(row, 0)).optional()?.unwrap_or(0))
+}
+
+fn version(db: &Connection, gallery: i64) -> Result<GalleryVersion, LibraryError> {
+    let mut select = db.prepare_cached("SELECT generation, generation - additions FROM galleries WHERE n = ?1")?;
+    let read =
+        |row: &Row<'_>| Ok(GalleryVersion { generation: rows::unsigned(row, 0)?, revision: rows::unsigned(row, 1)? });
+    Ok(select.query_row([gallery], read)?)
 }
 
 /// The partition that was saved last. May name faces that are gone since.
@@ -131,26 +136,23 @@ fn pairs(db: &Connection, sql: &str, gallery: i64) -> Result<Vec<(Id, Id)>, Libr
     Ok(select.query_map([gallery], read)?.collect::<Result<_, _>>()?)
 }
 
-/// Saves a partition, if the gallery's generation still is `generation`; only what differs is written.
+/// Saves a partition that was made at `read`, if the gallery's revision still is that one; only what differs is written.
 pub fn save(
     db: &mut Connection,
     gallery: &GalleryId,
-    generation: u64,
+    read: GalleryVersion,
     reconciled: &Reconciled,
 ) -> Result<(), LibraryError> {
     let whole = db.transaction()?;
     let number = gallery_number(&whole, gallery)?;
-    let now =
-        whole.query_row("SELECT generation FROM galleries WHERE n = ?1", [number], |row| rows::unsigned(row, 0))?;
-    if now != generation {
+    let before = version(&whole, number)?;
+    if before.revision != read.revision {
         return Err(LibraryError::Conflict);
     }
     if save_in(&whole, number, reconciled)? {
         bump(&whole, number)?;
     }
-    let grouped: u64 =
-        whole.query_row("SELECT generation FROM galleries WHERE n = ?1", [number], |row| rows::unsigned(row, 0))?;
-    note_grouped(&whole, Some(grouped))?;
+    note_grouped(&whole, Some(read.grouped(before, version(&whole, number)?)))?;
     whole.commit()?;
     Ok(())
 }

@@ -80,6 +80,10 @@ CREATE TABLE changes (
 CREATE INDEX changes_undone ON changes (gallery, undone_by) WHERE undone_by IS NOT NULL;
 CREATE TABLE written_names (image INTEGER PRIMARY KEY REFERENCES images ON DELETE CASCADE, regions TEXT NOT NULL);
 ",
+    // How many of the changes that `generation` counts only added faces.
+    "
+ALTER TABLE galleries ADD COLUMN additions INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// The version whose migration turns the log of verdicts into facts.

@@ -219,7 +219,7 @@ fn attempt(
     let before = groups::snapshot(db, gallery)?;
     // Grouping takes a while: a correction meanwhile is not lost, but taken in by another attempt.
     let snapshot = GallerySnapshot {
-        generation: before.generation,
+        version: before.version,
         facts: before.facts.clone(),
         previous: before.previous.clone(),
         ..staged.clone()
@@ -227,7 +227,7 @@ fn attempt(
     let after = grouping::group(snapshot, params).map_err(|error| LibraryError::Broken(error.to_string()))?;
     let whole = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let number = gallery_number(&whole, gallery)?;
-    if groups::generation(&whole, gallery)? != before.generation {
+    if groups::generation(&whole, gallery)? != before.version.generation {
         return Err(LibraryError::Conflict);
     }
     let from = whole

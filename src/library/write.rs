@@ -17,9 +17,16 @@ pub(super) fn gallery_number(db: &Connection, gallery: &GalleryId) -> Result<i64
     Ok(db.prepare_cached("SELECT n FROM galleries WHERE name = ?1")?.query_row([&gallery.0], |row| row.get(0))?)
 }
 
-/// Says that faces, facts or groups of a gallery changed.
+/// Says that faces, facts or groups of a gallery changed: groups made before do not fit any more.
 pub(super) fn bump(db: &Connection, gallery: i64) -> Result<(), LibraryError> {
     db.prepare_cached("UPDATE galleries SET generation = generation + 1 WHERE n = ?1")?.execute([gallery])?;
+    Ok(())
+}
+
+/// Says that faces of a gallery came, or were found again, and none went.
+fn bump_added(db: &Connection, gallery: i64) -> Result<(), LibraryError> {
+    let sql = "UPDATE galleries SET generation = generation + 1, additions = additions + 1 WHERE n = ?1";
+    db.prepare_cached(sql)?.execute([gallery])?;
     Ok(())
 }
 
@@ -93,14 +100,20 @@ fn replace(db: &Connection, Commit { image, faces, content, .. }: &Commit) -> Re
             ],
             |row| row.get(0),
         )?;
-    let gone = db.prepare_cached("DELETE FROM faces WHERE image = ?1")?.execute([number])?;
+    let before: Vec<[u8; 16]> = db
+        .prepare_cached("DELETE FROM faces WHERE image = ?1 RETURNING id")?
+        .query_map([number], |row| rows::id(row, 0))?
+        .collect::<Result<_, _>>()?;
     for face in &kept {
         insert(db, gallery, number, face)?;
     }
-    if gone > 0 || !kept.is_empty() {
-        bump(db, gallery)?;
+    if before.iter().any(|id| !kept.iter().any(|face| face.id.0 == *id)) {
+        bump(db, gallery)
+    } else if kept.is_empty() {
+        Ok(())
+    } else {
+        bump_added(db, gallery)
     }
-    Ok(())
 }
 
 fn insert(db: &Connection, gallery: i64, image: i64, face: &Face) -> Result<(), LibraryError> {

@@ -105,9 +105,9 @@ fn fill(library: &mut Library, count: usize) -> Result<Vec<GroupId>, Failure> {
     let mut partition = Partition { groups, ..Partition::default() };
     partition.groups.sort_by_key(|group| group.id);
     let groups: Vec<GroupId> = partition.groups.iter().map(|group| group.id).collect();
-    let generation = groups::generation(library.db(), &gallery())?;
+    let read = groups::snapshot(library.db_mut(), &gallery())?.version;
     let reconciled = Reconciled { partition, ..Reconciled::default() };
-    groups::save(library.db_mut(), &gallery(), generation, &reconciled)?;
+    groups::save(library.db_mut(), &gallery(), read, &reconciled)?;
     for (n, id) in groups.iter().step_by(3).enumerate() {
         correct::correct(library.db_mut(), &Correction::name(*id, format!("Person {n}")), &author(n as u64))?;
     }

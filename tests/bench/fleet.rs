@@ -18,7 +18,7 @@ use actix::System;
 use async_trait::async_trait;
 use bytes::Bytes;
 use muster_actors::domain::face::{BBox, Face, FaceId, Quality};
-use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use muster_actors::domain::image::{Frame, ImageRecord, ImageState, Locator, Pixels, Rejection};
 use muster_actors::domain::timings::Timings;
 use muster_actors::domain::version::ObjectVersion;
@@ -269,7 +269,7 @@ impl Faces for Nothing {
     async fn gallery(&self, _: &GalleryId) -> Result<GallerySnapshot, FacesError> {
         Ok(GallerySnapshot::default())
     }
-    async fn save(&self, _: &GalleryId, _: u64, _: &Reconciled) -> Result<(), FacesError> {
+    async fn save(&self, _: &GalleryId, _: GalleryVersion, _: &Reconciled) -> Result<(), FacesError> {
         Ok(())
     }
 }

@@ -286,9 +286,9 @@ async fn what_is_forgotten_is_in_no_file_of_the_library_and_does_not_come_back()
         suggestions: [(private.faces[0].id, perhaps(ada)), (keep.faces[1].id, perhaps(ben))].into(),
         ..Partition::default()
     };
-    let generation = groups::snapshot(writer.db_mut(), &gallery()).unwrap().generation;
+    let read = groups::snapshot(writer.db_mut(), &gallery()).unwrap().version;
     let reconciled = Reconciled { partition, ..Reconciled::default() };
-    groups::save(writer.db_mut(), &gallery(), generation, &reconciled).unwrap();
+    groups::save(writer.db_mut(), &gallery(), read, &reconciled).unwrap();
     for (group, name) in [(ada, "Ada"), (ben, "Ben")] {
         correct(writer.db_mut(), &Correction::name(group, name), &Author::default()).unwrap();
     }

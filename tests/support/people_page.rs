@@ -52,8 +52,8 @@ pub fn library(folder: &Path, contents: &Contents) -> (Library, Vec<GroupId>) {
     let rejected: Vec<Commit> = (0..contents.rejected).map(|n| rejected(&format!("broken/{n}.jpg"))).collect();
     write::commit(library.db_mut(), &rejected).unwrap().into_iter().for_each(|outcome| outcome.unwrap());
     partition.groups.sort_by_key(|group| group.id);
-    let generation = groups::generation(library.db(), &gallery).unwrap();
-    groups::save(library.db_mut(), &gallery, generation, &Reconciled { partition, ..Reconciled::default() }).unwrap();
+    let read = groups::snapshot(library.db_mut(), &gallery).unwrap().version;
+    groups::save(library.db_mut(), &gallery, read, &Reconciled { partition, ..Reconciled::default() }).unwrap();
     (library, ids)
 }
 

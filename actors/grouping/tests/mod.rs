@@ -145,12 +145,7 @@ pub fn sets(faces: impl AsRef<[FaceVector]>, facts: &Facts) -> Vec<Vec<FaceId>> 
 pub fn run(faces: &[FaceVector], facts: &Facts, previous: &Partition) -> Reconciled {
     let mut faces = faces.to_vec();
     faces.sort_by_key(|face| face.id);
-    let snapshot = GallerySnapshot {
-        generation: 1,
-        faces,
-        doubted: Default::default(),
-        facts: facts.clone(),
-        previous: previous.clone(),
-    };
+    let snapshot =
+        GallerySnapshot { faces, facts: facts.clone(), previous: previous.clone(), ..GallerySnapshot::default() };
     reconcile(snapshot, &Params::default(), &ScanFactory).expect("equal dimensions")
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mongodb::bson::doc;
 use muster_actors::domain::face::{BBox, FaceId, LEAST_FACE};
-use muster_actors::domain::gallery::{GalleryId, Group};
+use muster_actors::domain::gallery::{GalleryId, GalleryVersion, Group};
 use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::non_faces::non_faces as set_aside;
 
@@ -44,26 +44,30 @@ pub struct Place {
 }
 
 impl MongoFaces {
+    async fn version(&self, of: &GalleryId) -> Result<GalleryVersion, MongoError> {
+        Ok(gallery::version(self, of).await?.unwrap_or_default())
+    }
+
     /// The gallery's generation; 0 where nobody wrote to it.
     pub async fn generation(&self, of: &GalleryId) -> Result<u64, MongoError> {
-        Ok(gallery::generation(self, of).await?.unwrap_or(0))
+        Ok(self.version(of).await?.generation)
     }
 
     /// Sees to it that what people said of a gallery is kept as facts; its generation, 0 where nobody wrote to it.
     pub async fn prepare(&self, of: &GalleryId) -> Result<u64, MongoError> {
-        Ok(conversion::convert(self, of).await?.unwrap_or(0))
+        Ok(conversion::convert(self, of).await?.unwrap_or_default().generation)
     }
 
-    /// The gallery's groups at one generation.
+    /// The gallery's groups at one revision, and how many faces are in none: of those that are added while it is read, some.
     ///
     /// # Errors
     /// [`MongoError::Conflict`] when it changes all the time.
     pub async fn album(&self, of: &GalleryId) -> Result<Album, MongoError> {
         for _ in 0..ROUNDS {
-            let generation = self.generation(of).await?;
+            let GalleryVersion { generation, revision } = self.version(of).await?;
             let (groups, ungrouped) = read(self, of).await?;
             // What was written meanwhile may be in there in part.
-            if self.generation(of).await? == generation {
+            if self.version(of).await?.revision == revision {
                 return Ok(Album { generation, groups, ungrouped });
             }
         }

@@ -64,7 +64,14 @@ pub(crate) struct Bulks {
     whole: bool,
 }
 
-type Outcomes = Vec<Result<(), MongoError>>;
+/// What became of a bulk.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Of each item: the first failure of its statements.
+    pub outcomes: Vec<Result<(), MongoError>>,
+    /// Items by which documents were deleted, or may have been.
+    pub deleted: BTreeSet<usize>,
+}
 
 /// A command of one form, for statements that one command can hold.
 #[derive(Clone, Debug)]
@@ -83,26 +90,26 @@ impl Bulks {
         Self { faces: connection.faces.clone(), whole: metadata.is_none() && connection.wire >= BULK_WRITE, metadata }
     }
 
-    /// Writes statements, of one collection its deletes first; one outcome for each of `items` items: the first failure of its
-    /// statements.
+    /// Writes statements of `items` items, of one collection its deletes first.
     ///
     /// # Errors
     /// A whole call failed: nothing is known of any item.
-    pub(crate) async fn run(&self, statements: Vec<Statement>, items: usize) -> Result<Outcomes, MongoError> {
-        let mut outcomes: Outcomes = vec![Ok(()); items];
-        for (item, error) in self.write(statements).await? {
+    pub(crate) async fn run(&self, statements: Vec<Statement>, items: usize) -> Result<Written, MongoError> {
+        let mut outcomes = vec![Ok(()); items];
+        let Answered { failures, deleted } = self.write(statements).await?;
+        for (item, error) in failures {
             if let Some(outcome) = outcomes.get_mut(item).filter(|outcome| outcome.is_ok()) {
                 *outcome = Err(error);
             }
         }
-        Ok(outcomes)
+        Ok(Written { outcomes, deleted })
     }
 
-    async fn write(&self, statements: Vec<Statement>) -> Result<Failures, MongoError> {
+    async fn write(&self, statements: Vec<Statement>) -> Result<Answered, MongoError> {
         if self.whole {
             return self.send(&Form::Whole, statements).await;
         }
-        let mut failures = Failures::new();
+        let mut all = Answered::default();
         let (deletes, upserts): (Vec<_>, Vec<_>) =
             statements.into_iter().partition(|statement| matches!(statement.op, Op::Delete { .. }));
         for (delete, statements) in [(true, deletes), (false, upserts)] {
@@ -114,37 +121,37 @@ impl Bulks {
                 self.send(&Form::Collection { metadata, collection, delete }, statements).await
             });
             // All of them, also where one fails: none may still be on its way when the caller looks at what is there.
-            for answer in join_all(calls).await.into_iter().collect::<Result<Vec<Failures>, MongoError>>()? {
-                failures.extend(answer);
+            for answer in join_all(calls).await.into_iter().collect::<Result<Vec<Answered>, MongoError>>()? {
+                all.add(answer);
             }
         }
-        Ok(failures)
+        Ok(all)
     }
 
     /// Statements of one form, in as many commands as their size asks for.
-    async fn send(&self, form: &Form, statements: Vec<Statement>) -> Result<Failures, MongoError> {
-        let mut failures = Failures::new();
+    async fn send(&self, form: &Form, statements: Vec<Statement>) -> Result<Answered, MongoError> {
+        let mut all = Answered::default();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for statement in statements {
             let size = mongodb::bson::serialize_to_vec(&statement.op.document())?.len();
             if batch.len() == COMMAND_STATEMENTS || bytes + size > COMMAND_BYTES {
-                failures.extend(self.in_parts(form, &batch).await?);
+                all.add(self.in_parts(form, &batch).await?);
                 (batch, bytes) = (Vec::new(), 0);
             }
             bytes += size;
             batch.push(statement);
         }
-        failures.extend(self.in_parts(form, &batch).await?);
-        Ok(failures)
+        all.add(self.in_parts(form, &batch).await?);
+        Ok(all)
     }
 
     /// Statements in one command, or in parts where the server refuses them as one.
-    async fn in_parts(&self, form: &Form, statements: &[Statement]) -> Result<Failures, MongoError> {
-        let (mut failures, mut parts, mut taken) = (Failures::new(), Parts::of(statements.len()), false);
+    async fn in_parts(&self, form: &Form, statements: &[Statement]) -> Result<Answered, MongoError> {
+        let (mut all, mut parts, mut taken) = (Answered::default(), Parts::of(statements.len()), false);
         while let Some(part) = parts.next() {
             let error = match self.command(form, &statements[part.clone()]).await {
                 Ok(more) => {
-                    failures.extend(more);
+                    all.add(more);
                     continue;
                 }
                 Err(error) => error,
@@ -155,19 +162,19 @@ impl Bulks {
                 self.command(form, &[harmless(&statements[part.start])]).await?;
                 taken = true;
             }
-            failures.extend(parts.refused(part).map(|one| (statements[one].item, of_one)));
+            all.failures.extend(parts.refused(part).map(|one| (statements[one].item, of_one)));
         }
-        Ok(failures)
+        Ok(all)
     }
 
     /// One command.
-    async fn command(&self, form: &Form, statements: &[Statement]) -> Result<Failures, MongoError> {
+    async fn command(&self, form: &Form, statements: &[Statement]) -> Result<Answered, MongoError> {
         let database = match form {
             Form::Whole => Some(self.faces.client().database("admin")),
             Form::Collection { metadata: true, .. } => self.metadata.clone(),
             Form::Collection { metadata: false, .. } => Some(self.faces.clone()),
         };
-        let Some(database) = database else { return Ok(Failures::new()) };
+        let Some(database) = database else { return Ok(Answered::default()) };
         read(&database.run_command(form.command(self.faces.name(), statements)).await?, statements)
     }
 }
@@ -199,7 +206,21 @@ impl Form {
     }
 }
 
-type Failures = Vec<(usize, MongoError)>;
+/// What the server says of statements.
+#[derive(Debug, Default)]
+struct Answered {
+    /// Items that failed, and why.
+    failures: Vec<(usize, MongoError)>,
+    /// Items by which documents were deleted, or may have been: a command says only how many it deleted for all of its statements.
+    deleted: BTreeSet<usize>,
+}
+
+impl Answered {
+    fn add(&mut self, other: Self) {
+        self.failures.extend(other.failures);
+        self.deleted.extend(other.deleted);
+    }
+}
 
 impl Op {
     /// As the commands of one collection have it.
@@ -261,7 +282,7 @@ impl Parts {
 }
 
 /// What a write command says of its statements.
-fn read(answer: &Document, statements: &[Statement]) -> Result<Failures, MongoError> {
+fn read(answer: &Document, statements: &[Statement]) -> Result<Answered, MongoError> {
     let code = |error: &Document| error.get_i32("code").unwrap_or_default();
     let message = |error: &Document| error.get_str("errmsg").unwrap_or("no message").to_owned();
     if let Ok(error) = answer.get_document("writeConcernError") {
@@ -280,7 +301,16 @@ fn read(answer: &Document, statements: &[Statement]) -> Result<Failures, MongoEr
         let index = usize::try_from(error.get_i32(index).unwrap_or(-1)).ok()?;
         Some((statements.get(index)?.item, MongoError::Statement { code: code(error), message: message(error) }))
     };
-    Ok(errors.iter().filter_map(Bson::as_document).filter(|error| code(error) != 0).filter_map(failure).collect())
+    let errors = errors.iter().filter_map(Bson::as_document).filter(|error| code(error) != 0);
+    let deletes = statements.iter().filter(|statement| matches!(statement.op, Op::Delete { .. }));
+    let deleted = if deleted(answer) == 0 { BTreeSet::new() } else { deletes.map(|delete| delete.item).collect() };
+    Ok(Answered { failures: errors.filter_map(failure).collect(), deleted })
+}
+
+/// How many documents a command of deletes deleted, by its answer; 1 where it does not say.
+fn deleted(answer: &Document) -> i64 {
+    let count = answer.get("nDeleted").or_else(|| answer.get("n"));
+    count.and_then(|count| count.as_i64().or_else(|| count.as_i32().map(i64::from))).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -340,10 +370,19 @@ mod tests {
         let error = doc! { "ok": 0.0, "idx": 1, "index": 1, "code": 121, "errmsg": "no" };
         let whole = |errors: i32| doc! { "cursor": { "id": 0i64, "firstBatch": [error.clone()] }, "nErrors": errors };
         for answer in [whole(1), doc! { "n": 1, "writeErrors": [error.clone()] }] {
-            let failures = read(&answer, &statements).unwrap();
+            let Answered { failures, .. } = read(&answer, &statements).unwrap();
             assert!(matches!(failures.as_slice(), [(5, MongoError::Statement { code: 121, .. })]), "{failures:?}");
         }
-        assert!(read(&doc! { "n": 2 }, &statements).unwrap().is_empty());
+        for (answer, expected) in [
+            (doc! { "n": 2 }, vec![3, 5]),
+            (doc! { "n": 0 }, vec![]),
+            (doc! { "nDeleted": 0, "nErrors": 0, "cursor": { "firstBatch": [] } }, vec![]),
+            (doc! { "nDeleted": 1i64, "nErrors": 0, "cursor": { "firstBatch": [] } }, vec![3, 5]),
+        ] {
+            let Answered { failures, deleted } = read(&answer, &statements).unwrap();
+            assert!(failures.is_empty(), "{answer}: {failures:?}");
+            assert_eq!(Vec::from_iter(deleted), expected, "{answer}");
+        }
         let unconfirmed = doc! { "n": 2, "writeConcernError": { "code": 64, "errmsg": "timed out" } };
         for answer in [whole(2), unconfirmed] {
             let error = read(&answer, &statements).unwrap_err();

@@ -11,12 +11,14 @@ use mongodb::ClientSession;
 use mongodb::bson::{Bson, DateTime, Document, Uuid, doc};
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::fact::Fact;
-use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition};
+use muster_actors::domain::gallery::{
+    FaceVector, GalleryId, GallerySnapshot, GalleryVersion, Group, GroupId, Partition,
+};
 use muster_actors::domain::image::ImageId;
 use muster_actors::people::legacy::{self, Decision, Verdict};
 use muster_actors::people::{Scene, Topic};
 
-use super::documents::{self, group_id, unsigned};
+use super::documents::{self, group_id};
 use super::facts::CHUNK;
 use super::scene::scene;
 use super::transaction::{Patience, begin, end, now_ms, read};
@@ -33,16 +35,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Sees to it that what people said of a gallery is kept as facts; its generation, or none where nobody wrote to it.
+/// Sees to it that what people said of a gallery is kept as facts; its version, or none where nobody wrote to it.
 ///
 /// # Errors
 /// [`MongoError::Conflict`] when another takes long to convert it.
-pub async fn convert(store: &MongoFaces, of: &GalleryId) -> Result<Option<u64>, MongoError> {
+pub async fn convert(store: &MongoFaces, of: &GalleryId) -> Result<Option<GalleryVersion>, MongoError> {
     let since = Instant::now();
     loop {
         let Some(state) = gallery::state(store, of).await? else { return Ok(None) };
         if state.contains_key(MARK) {
-            return Ok(Some(unsigned(&state, "generation")?));
+            return Ok(Some(gallery::version_of(&state)?));
         }
         let converter = Converter { store, of, claim: Uuid::new() };
         if converter.claim().await? {

@@ -70,7 +70,7 @@ impl MongoFaces {
                 Statement { item, metadata: false, collection: names::FORGOTTEN, op }
             };
             let statements = ids.into_iter().zip(tombstones).enumerate().map(statement).collect();
-            for outcome in self.bulks.run(statements, tombstones.len()).await? {
+            for outcome in self.bulks.run(statements, tombstones.len()).await?.outcomes {
                 match outcome {
                     // Somebody else forgets the same: the tombstone is there.
                     Err(MongoError::Statement { code: DUPLICATE, .. }) => {}

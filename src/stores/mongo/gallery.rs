@@ -4,7 +4,9 @@ use mongodb::Cursor;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ReadConcern;
 use muster_actors::domain::face::{FaceId, LEAST_FACE};
-use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot, Group, GroupId, Partition, Suggestion};
+use muster_actors::domain::gallery::{
+    FaceVector, GalleryId, GallerySnapshot, GalleryVersion, Group, GroupId, Partition, Suggestion,
+};
 use muster_actors::domain::image::ImageState;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,18 +18,41 @@ use crate::embeddings::{Digest, Embeddings};
 /// Faces that a cursor brings at once.
 const BATCH: u32 = 5_000;
 
-/// Everything of a gallery. The generation is read first: what is written while the rest is read raises it, and saving
-/// then ends in a conflict. A gallery nobody wrote to is empty, generation 0.
+/// Everything of a gallery. Its version is read first: what is written while the rest is read raises that. Faces that are
+/// added meanwhile may be in it or not; anything else raises the revision, and saving ends in a conflict. A gallery nobody
+/// wrote to is empty, generation 0.
 pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<GallerySnapshot, MongoError> {
-    let Some(generation) = conversion::convert(store, gallery).await? else { return Ok(GallerySnapshot::default()) };
-    let Read { faces, doubted, members } = faces(store, gallery, generation).await?;
+    let Some(version) = conversion::convert(store, gallery).await? else { return Ok(GallerySnapshot::default()) };
+    let Read { faces, doubted, members } = faces(store, gallery, version).await?;
     let previous = partition(store, gallery, members).await?;
-    Ok(GallerySnapshot { generation, faces, doubted, facts: facts::all(store, gallery).await?, previous })
+    Ok(GallerySnapshot { version, faces, doubted, facts: facts::all(store, gallery).await?, previous })
 }
 
-pub async fn generation(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<u64>, MongoError> {
+/// How far a gallery is; `None` where nobody wrote to it.
+pub async fn version(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<GalleryVersion>, MongoError> {
     let found = state(store, gallery).await?;
-    found.map(|found| unsigned(&found, "generation")).transpose()
+    found.as_ref().map(version_of).transpose()
+}
+
+/// Where a gallery says how many of its generations only added faces. A release before knew of none: what it writes raises
+/// the revision.
+pub const ADDITIONS: &str = "additions";
+
+/// Where a gallery says which generation's faces are all in its groups, and with which figures they were grouped.
+pub const GROUPED: &str = "grouped";
+pub const GROUPED_BY: &str = "grouped_by";
+
+/// Whether a gallery's groups are those of its faces as `grouping` makes them.
+pub fn is_grouped(state: &Document, grouping: &str) -> Result<bool, MongoError> {
+    let is_same = state.get_str(GROUPED_BY).is_ok_and(|by| by == grouping);
+    Ok(is_same && unsigned(state, GROUPED)? == unsigned(state, "generation")?)
+}
+
+/// How far a gallery is, by its document.
+pub fn version_of(state: &Document) -> Result<GalleryVersion, MongoError> {
+    let generation = unsigned(state, "generation")?;
+    let additions = if state.contains_key(ADDITIONS) { unsigned(state, ADDITIONS)? } else { 0 };
+    Ok(GalleryVersion { generation, revision: generation.saturating_sub(additions) })
 }
 
 /// What is noted of a gallery as a whole.
@@ -67,30 +92,27 @@ struct Read {
 }
 
 /// Embeddings that the cache has are not read from the database.
-async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<Read, MongoError> {
+async fn faces(store: &MongoFaces, gallery: &GalleryId, at: GalleryVersion) -> Result<Read, MongoError> {
     let mut projection =
         doc! { "image": 1, "overall": 1, "group": 1, "digest": 1, "box": 1, non_faces::PROBABILITY: 1 };
     if store.vectors.is_none() {
         projection.insert("embedding", 1);
     }
     let mut cursor = find(store, names::FACES, gallery, projection, doc! { "gallery": 1, "_id": 1 }).await?;
-    let photos = photos(store, gallery).await?;
-    let (mut faces, mut digests, mut members) = (Vec::new(), Vec::new(), Members::new());
+    let (mut faces, mut boxes, mut digests, mut members) = (Vec::new(), Vec::new(), Vec::new(), Members::new());
     let mut doubted = BTreeSet::new();
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;
         let id = face_id(&document, "_id")?;
-        let image = image_id(&document, "image")?;
-        let photo = photos.get(&image);
-        let bbox = documents::bbox(&document)?;
+        boxes.push(documents::bbox(&document)?);
         digests.push(digest_of(&document)?);
         faces.push(FaceVector {
             id,
-            image,
+            image: image_id(&document, "image")?,
             embedding: if store.vectors.is_none() { floats(&document, "embedding")? } else { Vec::new() },
             quality: documents::fraction(&document, "overall")?,
-            capture: photo.map(|photo| photo.capture).unwrap_or_default(),
-            place: photo.map(|photo| photo.place(bbox)),
+            capture: Default::default(),
+            place: None,
         });
         if let Some(group) = group_id(&document, "group")? {
             members.entry(group).or_default().push(id);
@@ -99,17 +121,23 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: u64) -> Result<Read,
             doubted.insert(id);
         }
     }
+    // After the faces, so that the image of a face that was added meanwhile is among them.
+    let photos = photos(store, gallery).await?;
+    for (face, bbox) in faces.iter_mut().zip(boxes) {
+        let Some(photo) = photos.get(&face.image) else { continue };
+        (face.capture, face.place) = (photo.capture, Some(photo.place(bbox)));
+    }
     if let Some(vectors) = store.vectors.as_deref() {
+        let read = fill(store, vectors, gallery, &digests, &mut faces).await?;
         // What was read and kept while somebody deleted it must not stay in the cache.
-        if fill(store, vectors, gallery, &digests, &mut faces).await? && generation(store, gallery).await? != Some(at) {
+        if read && version(store, gallery).await?.is_none_or(|now| now.revision != at.revision) {
             vectors.forget(gallery).await;
         }
     }
     Ok(Read { faces, doubted, members })
 }
 
-/// The images with faces. Read before the faces: an image that is written in between
-/// raises the generation, and saving ends in a conflict.
+/// The images with faces.
 async fn photos(store: &MongoFaces, gallery: &GalleryId) -> Result<Photos, MongoError> {
     let mut cursor = store
         .collection(names::IMAGES)
@@ -159,7 +187,7 @@ async fn fill(
         let kept: Vec<_> = there.map(|place| (digests[*place], &faces[*place].embedding[..])).collect();
         vectors.keep(gallery, &kept).await;
     }
-    // Deleted since the first read: the generation says so, and saving ends in a conflict.
+    // Deleted since the first read: the revision says so, and saving ends in a conflict.
     faces.retain(|face| !face.embedding.is_empty());
     Ok(!missing.is_empty())
 }

@@ -31,7 +31,7 @@ pub async fn apply(
     for face in &change.moved {
         moved.entry(face.to).or_default().push(uuid(face.face.0));
     }
-    put_faces(&store.collection(names::FACES), session, moved).await?;
+    put_faces(&store.collection(names::FACES), session, &moved).await?;
     let mut facts = scene.facts.clone();
     change.edits.iter().for_each(|edit| facts.apply(edit));
     let groups = Groups { store, of, persons: &facts.persons };

@@ -2,8 +2,9 @@
 //! (docs/fleet.md).
 //!
 //! Writes are idempotent by key. One image's result is several statements in unordered bulks; it counts as written when all
-//! of them are acknowledged by a majority. Every write of faces ends by raising its gallery's generation, so that nobody
-//! saves groups made from older faces; groups are saved in a transaction that checks the generation.
+//! of them are acknowledged by a majority. Every write of faces ends by raising its gallery's generation: there is something
+//! to group. Every write but those that only add faces raises its revision with it; groups are saved in a transaction that
+//! checks the revision.
 
 mod album;
 mod bulk;
@@ -41,7 +42,8 @@ use crate::embeddings::Embeddings;
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection, Database};
-use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
+use muster_actors::grouping::Params;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_gallery::{AlbumError, StoreFault};
 use tokio::time::timeout;
@@ -140,6 +142,8 @@ pub struct MongoFaces {
     bulks: bulk::Bulks,
     vectors: Option<Arc<dyn Embeddings>>,
     origin: Option<Origin>,
+    /// Names the figures that galleries are grouped with.
+    grouping: String,
 }
 
 impl MongoFaces {
@@ -152,12 +156,19 @@ impl MongoFaces {
             bulks: bulk::Bulks::new(connection),
             vectors,
             origin: None,
+            grouping: String::new(),
         }
     }
 
     /// Results that it writes say where they come from.
     pub fn with_origin(self, origin: Origin) -> Self {
         Self { origin: Some(origin), ..self }
+    }
+
+    /// Groups are made with these figures: a gallery whose groups were made with others is grouped again.
+    pub fn with_grouping(self, params: &Params) -> Self {
+        let figures = format!("{}:{params:?}", env!("CARGO_PKG_VERSION"));
+        Self { grouping: blake3::hash(figures.as_bytes()).to_hex()[..16].to_owned(), ..self }
     }
 
     /// Tries an update that matches nothing, in both databases.
@@ -209,7 +220,12 @@ impl Faces for MongoFaces {
         Ok(gallery::snapshot(self, gallery).await?)
     }
 
-    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
-        Ok(partition::save(self, gallery, generation, reconciled).await?)
+    async fn is_grouped(&self, gallery: &GalleryId) -> Result<bool, FacesError> {
+        let Some(state) = gallery::state(self, gallery).await? else { return Ok(false) };
+        Ok(gallery::is_grouped(&state, &self.grouping)?)
+    }
+
+    async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
+        Ok(partition::save(self, gallery, read, reconciled).await?)
     }
 }

@@ -1,4 +1,4 @@
-//! A partition into the database: one transaction, guarded by the gallery's generation; only what differs is written.
+//! A partition into the database: one transaction, guarded by the gallery's revision; only what differs is written.
 
 use std::collections::BTreeMap;
 
@@ -6,59 +6,107 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::UpdateModifications;
 use mongodb::{ClientSession, Collection};
 use muster_actors::domain::face::FaceId;
-use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Lineage, Partition, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GalleryVersion, Group, GroupId, Lineage, Partition, Reconciled};
 
-use super::documents::{self, signed, uuid};
-use super::transaction::{begin, end, guard, raise};
+use super::documents::{self, group_id, signed, uuid};
+use super::transaction::{Patience, advance, begin, end};
 use super::{MongoError, MongoFaces, facts, gallery, history, names};
 
 /// Faces that one statement moves.
 const FACES: usize = 5_000;
 
-/// Saves a partition, if the gallery's generation still is `generation`.
+/// What a partition changes in the database.
+struct Difference {
+    /// Faces by the group that they go into.
+    moved: BTreeMap<Option<GroupId>, Vec<Bson>>,
+    /// Documents of groups and redirects that are new, or not as they are stored.
+    changed: Vec<(GroupId, Document)>,
+    /// Groups and redirects that are no more.
+    ended: Vec<Bson>,
+}
+
+impl Difference {
+    /// Between what is stored and a partition.
+    async fn read(store: &MongoFaces, gallery: &GalleryId, after: &Partition) -> Result<Self, MongoError> {
+        let moved = moved(gallery::members(store, gallery).await?, after);
+        let mut ended = Vec::new();
+        let mut drawn = drawn(gallery, after);
+        let mut stored = gallery::find(store, names::GROUPS, gallery, doc! {}, doc! { "_id": 1 }).await?;
+        while stored.advance().await? {
+            let mut document = stored.deserialize_current()?;
+            let Some(id) = group_id(&document, "_id")? else { continue };
+            document.remove("_id");
+            match drawn.get(&id) {
+                None => ended.push(uuid(id.0)),
+                // As it is stored, not as its faces say: one of them may be gone that it counts.
+                Some(drawing) if *drawing == document => {
+                    drawn.remove(&id);
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Self { moved, changed: drawn.into_iter().collect(), ended })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.moved.is_empty() && self.changed.is_empty() && self.ended.is_empty()
+    }
+}
+
+/// Saves a partition that was made at `read`, if the gallery's revision still is that one.
 ///
 /// # Errors
-/// [`MongoError::Conflict`] when somebody else changed the gallery meanwhile.
+/// [`MongoError::Conflict`] when somebody changed more meanwhile than new faces.
 pub async fn save(
     store: &MongoFaces,
     gallery: &GalleryId,
-    generation: u64,
+    read: GalleryVersion,
     reconciled: &Reconciled,
 ) -> Result<(), MongoError> {
-    // Read outside the transaction: a change after this read raises the generation, and the transaction sees that.
-    let members = gallery::members(store, gallery).await?;
-    let before = gallery::partition(store, gallery, members).await?;
-    let unchanged = before == reconciled.partition && reconciled.lineage.is_empty() && reconciled.recognised.is_empty();
-    let mut session = begin(store).await?;
-    let written = write(store, &mut session, gallery, generation, (!unchanged).then_some((&before, reconciled))).await;
-    end(session, written).await
+    // Outside the transaction: a change after this raises the revision, and the transaction sees that.
+    let difference = Difference::read(store, gallery, &reconciled.partition).await?;
+    let mut patience = Patience::new();
+    loop {
+        let mut session = begin(store).await?;
+        let saved = write(store, &mut session, gallery, read, (&difference, reconciled)).await;
+        let saved = end(session, saved).await;
+        // It may have lost against somebody who only added faces.
+        if patience.ends(&saved).await {
+            return if saved? { Ok(()) } else { Err(MongoError::Conflict) };
+        }
+    }
 }
 
+/// Whether it was written: the revision still is that of `read`.
 async fn write(
     store: &MongoFaces,
     session: &mut ClientSession,
     gallery: &GalleryId,
-    generation: u64,
-    change: Option<(&Partition, &Reconciled)>,
-) -> Result<(), MongoError> {
-    guard(store, session, gallery, generation).await?;
-    // Nothing to tell anybody: the generation stays, so a repeated wake-up ends here.
-    let Some((before, reconciled)) = change else { return Ok(()) };
-    raise(store, session, gallery).await?;
-    // The generation guards what was said meanwhile.
-    facts::apply(store, session, gallery, &reconciled.recognised).await?;
-    history::rename(store, session, gallery, &reconciled.renamed).await?;
-    move_faces(&store.collection(names::FACES), session, before, &reconciled.partition).await?;
-    let groups = store.collection(names::GROUPS);
-    let (old, new) = (drawn(gallery, before), drawn(gallery, &reconciled.partition));
-    let ended: Vec<Bson> = old.keys().filter(|id| !new.contains_key(id)).map(|id| uuid(id.0)).collect();
-    if !ended.is_empty() {
-        groups.delete_many(doc! { "_id": { "$in": ended } }).session(&mut *session).await?;
+    read: GalleryVersion,
+    (difference, reconciled): (&Difference, &Reconciled),
+) -> Result<bool, MongoError> {
+    let Reconciled { lineage: events, recognised, renamed, .. } = reconciled;
+    let unchanged = difference.is_empty() && events.is_empty() && recognised.is_empty() && renamed.is_empty();
+    // Where there is nothing to tell anybody the generation stays, so that a repeated wake-up ends here.
+    let Some(generation) = advance(store, session, gallery, read, u64::from(!unchanged)).await? else {
+        return Ok(false);
+    };
+    if unchanged {
+        return Ok(true);
     }
-    for (id, document) in new.iter().filter(|(id, document)| old.get(*id) != Some(*document)) {
+    // The revision guards what was said meanwhile.
+    facts::apply(store, session, gallery, recognised).await?;
+    history::rename(store, session, gallery, renamed).await?;
+    put_faces(&store.collection(names::FACES), session, &difference.moved).await?;
+    let groups = store.collection(names::GROUPS);
+    if !difference.ended.is_empty() {
+        groups.delete_many(doc! { "_id": { "$in": &difference.ended } }).session(&mut *session).await?;
+    }
+    for (id, document) in &difference.changed {
         groups.replace_one(doc! { "_id": uuid(id.0) }, document).upsert(true).session(&mut *session).await?;
     }
-    lineage(store, session, gallery, generation + 1, &reconciled.lineage).await
+    lineage(store, session, gallery, generation, events).await?;
+    Ok(true)
 }
 
 /// Notes events of a gallery's groups, which are those of one generation.
@@ -108,32 +156,29 @@ fn drawn(gallery: &GalleryId, partition: &Partition) -> BTreeMap<GroupId, Docume
     partition.groups.iter().map(group).chain(partition.redirects.iter().map(redirect)).collect()
 }
 
-/// Says of every face whose group changed which it is in now.
-async fn move_faces(
-    faces: &Collection<Document>,
-    session: &mut ClientSession,
-    before: &Partition,
-    after: &Partition,
-) -> Result<(), MongoError> {
-    let place = |partition: &Partition| -> BTreeMap<FaceId, GroupId> {
-        partition.groups.iter().flat_map(|group| group.faces.iter().map(|face| (*face, group.id))).collect()
-    };
-    let (from, to) = (place(before), place(after));
+/// The faces whose group is another in a partition than it is now.
+fn moved(now: BTreeMap<GroupId, Vec<FaceId>>, after: &Partition) -> BTreeMap<Option<GroupId>, Vec<Bson>> {
+    let mut left: BTreeMap<FaceId, GroupId> =
+        now.into_iter().flat_map(|(group, faces)| faces.into_iter().map(move |face| (face, group))).collect();
     let mut moved: BTreeMap<Option<GroupId>, Vec<Bson>> = BTreeMap::new();
-    for (face, group) in to.iter().filter(|(face, group)| from.get(*face) != Some(*group)) {
-        moved.entry(Some(*group)).or_default().push(uuid(face.0));
+    for group in &after.groups {
+        let new = group.faces.iter().filter(|face| left.remove(face) != Some(group.id));
+        let new: Vec<Bson> = new.map(|face| uuid(face.0)).collect();
+        if !new.is_empty() {
+            moved.insert(Some(group.id), new);
+        }
     }
-    for face in from.keys().filter(|face| !to.contains_key(face)) {
-        moved.entry(None).or_default().push(uuid(face.0));
+    if !left.is_empty() {
+        moved.insert(None, left.into_keys().map(|face| uuid(face.0)).collect());
     }
-    put_faces(faces, session, moved).await
+    moved
 }
 
-/// Puts faces into groups, or into none.
+/// Puts faces into groups, or into none. A face that is no more stays away.
 pub async fn put_faces(
     faces: &Collection<Document>,
     session: &mut ClientSession,
-    moved: BTreeMap<Option<GroupId>, Vec<Bson>>,
+    moved: &BTreeMap<Option<GroupId>, Vec<Bson>>,
 ) -> Result<(), MongoError> {
     for (group, ids) in moved {
         let update: UpdateModifications = match group {

@@ -66,7 +66,7 @@ impl Releases for MongoReleases {
             Statement { item, metadata: false, collection: names::RELEASES, op: Op::Upsert { filter, update } }
         };
         let statements = receives.iter().enumerate().map(statement).collect();
-        let outcomes = self.bulks.run(statements, receives.len()).await?;
+        let outcomes = self.bulks.run(statements, receives.len()).await?.outcomes;
         outcomes.into_iter().collect::<Result<(), MongoError>>()?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Several writes as one, guarded by a gallery's generation.
+//! Several writes as one, guarded by a gallery's version.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,8 +7,10 @@ use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::options::{ReadConcern, ReturnDocument};
-use muster_actors::domain::gallery::GalleryId;
+use muster_actors::domain::gallery::{GalleryId, GalleryVersion};
 
+use super::documents::signed;
+use super::gallery::{GROUPED, GROUPED_BY, version_of};
 use super::{MongoError, MongoFaces, documents, names};
 
 /// How often a commit whose answer was lost is asked for.
@@ -91,19 +93,28 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether the gallery's generation still is `generation`.
-///
-/// # Errors
-/// [`MongoError::Conflict`] when it is not.
-pub async fn guard(
+/// Where the gallery's revision is that of `read`: raises its generation and its revision by `by`, and notes which
+/// generation is grouped. What its generation is then; `None` where the revision is another.
+pub async fn advance(
     store: &MongoFaces,
     session: &mut ClientSession,
     gallery: &GalleryId,
-    generation: u64,
-) -> Result<(), MongoError> {
-    let now = store.collection(names::GALLERIES).find_one(doc! { "_id": &gallery.0 }).session(session).await?;
-    let now = now.map_or(Ok(0), |found| documents::unsigned(&found, "generation"))?;
-    if now == generation { Ok(()) } else { Err(MongoError::Conflict) }
+    read: GalleryVersion,
+    by: u64,
+) -> Result<Option<u64>, MongoError> {
+    let galleries = store.collection(names::GALLERIES);
+    let of = doc! { "_id": &gallery.0 };
+    let found = galleries.find_one(of.clone()).session(&mut *session).await?;
+    let before = found.as_ref().map_or(Ok(GalleryVersion::default()), version_of)?;
+    if before.revision != read.revision {
+        return Ok(None);
+    }
+    let after = GalleryVersion { generation: before.generation + by, revision: before.revision + by };
+    let grouped = signed(read.grouped(before, after));
+    let update =
+        doc! { "$inc": { "generation": signed(by) }, "$set": { GROUPED: grouped, GROUPED_BY: &store.grouping } };
+    galleries.update_one(of, update).upsert(true).session(session).await?;
+    Ok(Some(after.generation))
 }
 
 /// Raises the gallery's generation; what it is then. Where this comes first in a transaction, transactions on one gallery

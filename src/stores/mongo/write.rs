@@ -10,7 +10,8 @@ use muster_actors::domain::image::ImageId;
 use muster_actors::domain::version::ObjectVersion;
 use muster_actors::ports::faces::Commit;
 
-use super::bulk::{Op, Statement};
+use super::bulk::{Op, Statement, Written};
+use super::gallery::ADDITIONS;
 use super::packs::{PackRange, Packed};
 use super::{MongoError, MongoFaces, Origin, documents, names, order};
 
@@ -28,14 +29,17 @@ type Outcomes = Vec<Result<(), MongoError>>;
 /// one at the image.
 pub async fn commit(store: &MongoFaces, batch: &[Commit], packed: &Packed) -> Result<Outcomes, MongoError> {
     let mut outcomes: Outcomes = batch.iter().map(documents::check).collect();
-    each(store, batch, &mut outcomes, |item, result| faces(item, result, packed), Stays::Fine).await?;
+    let faces = |item: usize, result: &Commit| faces(item, result, packed);
+    let mut deleted = each(store, batch, &mut outcomes, faces, Stays::Fine).await?;
     each(store, batch, &mut outcomes, |item, result| vec![image(store, item, result, packed)], Stays::Failed).await?;
     let newest = pass_over(store, batch, &mut outcomes).await?;
     if store.metadata.is_some() {
         each(store, batch, &mut outcomes, |item, result| vec![metadata(item, result)], Stays::Fine).await?;
     }
-    each(store, batch, &mut outcomes, |item, result| outdated(item, result, &newest), Stays::Failed).await?;
-    raise(store, batch, &mut outcomes).await?;
+    deleted.extend(
+        each(store, batch, &mut outcomes, |item, result| outdated(item, result, &newest), Stays::Failed).await?,
+    );
+    raise(store, batch, &mut outcomes, &deleted).await?;
     Ok(outcomes)
 }
 
@@ -47,14 +51,14 @@ enum Stays {
     Failed,
 }
 
-/// Writes statements of each result that has not failed so far.
+/// Writes statements of each result that has not failed so far; the results by which documents were deleted, or may have been.
 async fn each(
     store: &MongoFaces,
     batch: &[Commit],
     outcomes: &mut Outcomes,
     statements: impl Fn(usize, &Commit) -> Vec<Statement>,
     stays: Stays,
-) -> Result<(), MongoError> {
+) -> Result<BTreeSet<usize>, MongoError> {
     let mut all = Vec::new();
     for (item, result) in batch.iter().enumerate().filter(|(item, _)| outcomes[*item].is_ok()) {
         all.extend(statements(item, result));
@@ -63,13 +67,14 @@ async fn each(
     let conditional: Vec<bool> = all.iter().map(Statement::is_conditional).collect();
     let numbered = |(number, statement): (usize, Statement)| Statement { item: number, ..statement };
     let again = if conditional.contains(&true) { all.clone() } else { Vec::new() };
-    let mut written = store.bulks.run(all.into_iter().enumerate().map(numbered).collect(), items.len()).await?;
+    let Written { outcomes: mut written, deleted } =
+        store.bulks.run(all.into_iter().enumerate().map(numbered).collect(), items.len()).await?;
     // An upsert that passes a document over tries to make it anew; but so does one that lost to another's, which it may replace.
     let met = |written: &Outcomes, number: usize| conditional[number] && is_there(&written[number]);
     let lost: Vec<Statement> = again.into_iter().enumerate().map(numbered).filter(|s| met(&written, s.item)).collect();
     if !lost.is_empty() {
         let numbers: Vec<usize> = lost.iter().map(|statement| statement.item).collect();
-        let mut second = store.bulks.run(lost, items.len()).await?;
+        let mut second = store.bulks.run(lost, items.len()).await?.outcomes;
         for number in numbers {
             written[number] = std::mem::replace(&mut second[number], Ok(()));
             if stays == Stays::Fine && met(&written, number) {
@@ -77,12 +82,12 @@ async fn each(
             }
         }
     }
-    for (item, outcome) in items.into_iter().zip(written) {
-        if outcomes[item].is_ok() {
-            outcomes[item] = outcome;
+    for (item, outcome) in items.iter().zip(written) {
+        if outcomes[*item].is_ok() {
+            outcomes[*item] = outcome;
         }
     }
-    Ok(())
+    Ok(deleted.into_iter().map(|number| items[number]).collect())
 }
 
 /// The statements of a result's faces, of which none replaces a face of a newer version: what is there now is updated, what is
@@ -228,22 +233,29 @@ fn is_there(outcome: &Result<(), MongoError>) -> bool {
 }
 
 /// Raises the generation of every gallery that was written to: after its faces, so that whoever reads the new generation
-/// reads the faces too, and always, because a first attempt may have died in between.
-async fn raise(store: &MongoFaces, batch: &[Commit], outcomes: &mut Outcomes) -> Result<(), MongoError> {
-    let galleries: Vec<&GalleryId> = batch
-        .iter()
-        .zip(outcomes.iter())
-        .filter(|(result, outcome)| outcome.is_ok() && !result.keeps_stored())
-        .map(|(result, _)| &result.image.locator.gallery)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    let statement = |(item, gallery): (usize, &&GalleryId)| {
-        let op = Op::Upsert { filter: doc! { "_id": &gallery.0 }, update: doc! { "$inc": { "generation": 1i64 } } };
+/// reads the faces too, and always, because a first attempt may have died in between. Where no face was deleted its revision
+/// stays: groups that were made before still fit.
+async fn raise(
+    store: &MongoFaces,
+    batch: &[Commit],
+    outcomes: &mut [Result<(), MongoError>],
+    deleted: &BTreeSet<usize>,
+) -> Result<(), MongoError> {
+    let mut galleries: BTreeMap<&GalleryId, bool> = BTreeMap::new();
+    for (item, result) in batch.iter().enumerate() {
+        let is_smaller = deleted.contains(&item);
+        if is_smaller || (outcomes[item].is_ok() && !result.keeps_stored()) {
+            *galleries.entry(&result.image.locator.gallery).or_default() |= is_smaller;
+        }
+    }
+    let statement = |(item, (gallery, is_smaller)): (usize, (&&GalleryId, &bool))| {
+        let additions = i64::from(!is_smaller);
+        let update = doc! { "$inc": { "generation": 1i64, ADDITIONS: additions } };
+        let op = Op::Upsert { filter: doc! { "_id": &gallery.0 }, update };
         Statement { item, metadata: false, collection: names::GALLERIES, op }
     };
     let raised = store.bulks.run(galleries.iter().enumerate().map(statement).collect(), galleries.len()).await?;
-    for (gallery, outcome) in galleries.into_iter().zip(raised) {
+    for (gallery, outcome) in galleries.into_keys().zip(raised.outcomes) {
         let Err(error) = outcome else { continue };
         for (of, _) in outcomes.iter_mut().zip(batch).filter(|(_, result)| result.image.locator.gallery == *gallery) {
             if of.is_ok() {

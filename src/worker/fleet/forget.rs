@@ -67,6 +67,7 @@ pub struct Forgetter {
 impl Forgetter {
     /// Over the stores. Groups are computed anew with `params`, which must be those of the workers.
     pub fn new(gallery: GalleryId, params: Params, published: Published, announcer: Option<Announcer>) -> Self {
+        let published = published.grouping_with(&params);
         Self { gallery, params, published, announcer }
     }
 
@@ -259,14 +260,17 @@ impl Forgetter {
             self.published.store.erase_lineage(&self.gallery, &told).await?;
             // They leave without an event that would tell of them.
             previous.groups.retain(|group| !group.faces.is_empty());
-            let (generation, before) = (snapshot.generation, snapshot.previous.clone());
+            let (read, before) = (snapshot.version, snapshot.previous.clone());
             let params = self.params.clone();
             let grouped = tokio::task::spawn_blocking(move || reconcile(snapshot, &params, &FlatFactory)).await;
             let bug = |message: String| FacesError::Failed { class: Class::Bug, message };
             let reconciled =
                 grouped.map_err(|error| bug(error.to_string()))?.map_err(|error| bug(error.to_string()))?;
-            match self.published.save(&self.gallery, generation, &reconciled).await {
-                Ok(()) => return Ok(Regrouped { died, saved: true, reconciled }),
+            match self.published.save(&self.gallery, read, &reconciled).await {
+                Ok(()) => {
+                    self.published.publish(&self.gallery).await?;
+                    return Ok(Regrouped { died, saved: true, reconciled });
+                }
                 Err(FacesError::Conflict) if conflicts == CONFLICTS => {
                     let reconciled = Reconciled { partition: before, ..Reconciled::default() };
                     return Ok(Regrouped { died, saved: false, reconciled });

@@ -12,9 +12,10 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use muster_actors::domain::image::{ImageId, RejectReason, Rejection};
 use muster_actors::errors::Class;
+use muster_actors::grouping::Params;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use serde_json::{Value, json};
 
@@ -61,6 +62,11 @@ impl Published {
     ) -> Self {
         let packs = Packs::new(store.clone(), groups.clone());
         Self { store, results, groups, layouts, packs, cache }
+    }
+
+    /// Galleries are grouped with these figures.
+    pub(super) fn grouping_with(self, params: &Params) -> Self {
+        Self { store: self.store.with_grouping(params), ..self }
     }
 
     /// Puts a gallery's groups where people look, unless it was forgotten.
@@ -232,8 +238,15 @@ impl Faces for Published {
         self.store.gallery(gallery).await
     }
 
-    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
-        self.store.save(gallery, generation, reconciled).await?;
-        self.publish(gallery).await
+    async fn is_grouped(&self, gallery: &GalleryId) -> Result<bool, FacesError> {
+        self.store.is_grouped(gallery).await
+    }
+
+    async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        Published::publish(self, gallery).await
+    }
+
+    async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
+        self.store.save(gallery, read, reconciled).await
     }
 }

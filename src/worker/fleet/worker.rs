@@ -147,7 +147,8 @@ impl Worker {
     pub fn group(&self) -> Result<Running, FleetError> {
         let queues = &self.settings.queues;
         let queue = self.queue(Duty::Grouping.queue(queues)?, queues.visibility())?;
-        let published = Arc::new(self.ends.published(&self.settings)?);
+        let params = pipeline::params(&self.settings, self.pack.manifest());
+        let published = Arc::new(self.ends.published(&self.settings)?.grouping_with(&params));
         let packs = published.packs.clone();
         tokio::spawn(async move {
             match packs.sweep().await {
@@ -158,7 +159,6 @@ impl Worker {
                 }
             }
         });
-        let params = pipeline::params(&self.settings, self.pack.manifest());
         let limit = memory::for_kept_galleries(self.settings.fleet.kept_megabytes);
         tracing::info!(megabytes = limit >> 20, "grouper.kept");
         let kept = Kept::new(params, Arc::new(FlatFactory), limit);

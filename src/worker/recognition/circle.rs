@@ -151,7 +151,7 @@ impl Circle {
                 return Err(CrowdError::NoGallery(self.gallery.clone()));
             }
             let snapshot = self.galleries.snapshot(&self.gallery).await?;
-            let (generation, dimensions) = (snapshot.generation, self.dimensions);
+            let (generation, dimensions) = (snapshot.version.generation, self.dimensions);
             let build = move || Enrolled::new(&snapshot, dimensions, &FlatFactory).map(Mutex::new);
             let enrolled = tokio::task::spawn_blocking(build).await.map_err(FacesError::from)??;
             let (checked, took) = (Mutex::new(begun), begun.elapsed());
@@ -171,7 +171,7 @@ mod tests {
 
     use async_trait::async_trait;
     use muster_actors::domain::face::FaceId;
-    use muster_actors::domain::gallery::{FaceVector, GallerySnapshot, Group, GroupId};
+    use muster_actors::domain::gallery::{FaceVector, GallerySnapshot, GalleryVersion, Group, GroupId};
     use muster_actors::domain::image::ImageId;
     use muster_actors::ports::faces::FacesError;
 
@@ -202,7 +202,8 @@ mod tests {
                 tokio::time::sleep(4 * FRESH).await;
             }
             let (face, generation) = (FaceId([1; 16]), self.generation.load(Ordering::SeqCst));
-            let mut snapshot = GallerySnapshot { generation, ..GallerySnapshot::default() };
+            let version = GalleryVersion { generation, ..GalleryVersion::default() };
+            let mut snapshot = GallerySnapshot { version, ..GallerySnapshot::default() };
             let embedding = vec![1.0, 0.0];
             snapshot.faces.push(FaceVector {
                 id: face,

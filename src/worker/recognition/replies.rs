@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use muster_actors::domain::image::RejectReason;
 use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
@@ -124,7 +124,7 @@ impl Faces for Replies {
         not_here()
     }
 
-    async fn save(&self, _: &GalleryId, _: u64, _: &Reconciled) -> Result<(), FacesError> {
+    async fn save(&self, _: &GalleryId, _: GalleryVersion, _: &Reconciled) -> Result<(), FacesError> {
         not_here()
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use muster_actors::domain::image::{Locator, RejectReason, Rejection};
 use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
@@ -270,7 +270,7 @@ impl Faces for Requests {
         Err(no_gallery())
     }
 
-    async fn save(&self, _: &GalleryId, _: u64, _: &Reconciled) -> Result<(), FacesError> {
+    async fn save(&self, _: &GalleryId, _: GalleryVersion, _: &Reconciled) -> Result<(), FacesError> {
         Err(no_gallery())
     }
 }

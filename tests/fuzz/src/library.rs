@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 /// What is damaged.
-const COLUMNS: [(&str, &str); 33] = [
+const COLUMNS: [(&str, &str); 34] = [
     ("faces", "id"),
     ("faces", "bbox"),
     ("faces", "landmarks"),
@@ -35,6 +35,7 @@ const COLUMNS: [(&str, &str); 33] = [
     ("images", "reason"),
     ("images", "quality"),
     ("galleries", "generation"),
+    ("galleries", "additions"),
     ("groups", "id"),
     ("groups", "cover"),
     ("groups", "centroid"),
@@ -99,10 +100,10 @@ fn whole() -> Connection {
     schema::migrate(&mut db).expect("a new file");
     write::commit(&mut db, &[0, 1, 2].map(image)).expect("good images");
     let snapshot = groups::snapshot(&mut db, &gallery).expect("a good library");
-    let generation = snapshot.generation;
+    let read = snapshot.version;
     let grouped = reconcile(snapshot, &Params::around(0.4), &FlatFactory).expect("good faces");
     assert_eq!(grouped.partition.groups.len(), 2);
-    groups::save(&mut db, &gallery, generation, &grouped).expect("nobody else");
+    groups::save(&mut db, &gallery, read, &grouped).expect("nobody else");
     let name = Correction::name(grouped.partition.groups[0].id, "Ada");
     correct(&mut db, &name, &Author::default()).expect("a name");
     db.execute_batch(
@@ -163,10 +164,10 @@ pub fn library(mut data: &[u8]) {
     let _ = (history::list(&db, None, 10), suggestions::list(&mut db));
     let Ok(snapshot) = groups::snapshot(&mut db, &gallery) else { return };
     let some = snapshot.previous.groups.first().map(|group| group.id);
-    let (generation, faces) = (snapshot.generation, snapshot.faces.len());
+    let (read, faces) = (snapshot.version, snapshot.faces.len());
     let Ok(grouped) = reconcile(snapshot, &Params::around(0.4), &FlatFactory) else { return };
     assert!(grouped.partition.groups.iter().map(|group| group.faces.len()).sum::<usize>() <= faces);
-    let _ = groups::save(&mut db, &gallery, generation, &grouped);
+    let _ = groups::save(&mut db, &gallery, read, &grouped);
     if let Some(id) = some {
         let _ = correct(&mut db, &Correction::name(id, "Eva"), &Author::default());
         let _ = take_back(&mut db, None, &Author::default());

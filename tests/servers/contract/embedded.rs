@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use muster_actors::domain::image::{Locator, Rejection};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
@@ -50,8 +50,16 @@ impl Faces for Housed<SqliteFaces> {
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
         self.0.gallery(gallery).await
     }
-    async fn save(&self, gallery: &GalleryId, generation: u64, reconciled: &Reconciled) -> Result<(), FacesError> {
-        self.0.save(gallery, generation, reconciled).await
+    async fn is_grouped(&self, gallery: &GalleryId) -> Result<bool, FacesError> {
+        self.0.is_grouped(gallery).await
+    }
+
+    async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        self.0.publish(gallery).await
+    }
+
+    async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
+        self.0.save(gallery, read, reconciled).await
     }
 }
 
@@ -132,7 +140,8 @@ hold! { faces over a_library:
     a_rerun_replaces_and_leaves_no_orphan
     a_rejection_that_says_nothing_of_the_picture_keeps_its_faces
     one_result_that_cannot_be_stored_fails_alone
-    a_partition_is_saved_only_onto_the_generation_it_was_made_from
+    a_partition_is_saved_only_onto_the_revision_it_was_made_from
+    faces_that_are_added_meanwhile_wait_for_the_next_grouping
     many_writers_at_once_lose_nothing
 }
 hold! { objects over a_folder_of_photos:

@@ -60,7 +60,7 @@ pub fn result(key: &str, faces: u8) -> Commit {
     Commit { image, faces, content: None, version: ObjectVersion::default(), timings: Timings::default() }
 }
 
-async fn commit(store: &impl Faces, batch: Vec<Commit>) {
+pub async fn commit(store: &impl Faces, batch: Vec<Commit>) {
     for outcome in store.commit(batch).await.unwrap() {
         outcome.unwrap();
     }
@@ -237,25 +237,48 @@ fn partition(faces: Vec<FaceId>) -> Reconciled {
     Reconciled { partition, lineage: vec![Lineage::Born { group: id }], ..Reconciled::default() }
 }
 
-pub async fn a_partition_is_saved_only_onto_the_generation_it_was_made_from<F: Faces>(make: impl Make<F>) {
+pub async fn a_partition_is_saved_only_onto_the_revision_it_was_made_from<F: Faces>(make: impl Make<F>) {
     let store = make().await;
-    commit(&store, vec![result("a.jpg", 2)]).await;
+    commit(&store, vec![result("a.jpg", 3), result("b.jpg", 1)]).await;
     let old = store.gallery(&gallery()).await.unwrap();
-    commit(&store, vec![result("b.jpg", 1)]).await;
+    commit(&store, vec![result("a.jpg", 2)]).await;
     let new = store.gallery(&gallery()).await.unwrap();
-    assert_ne!(old.generation, new.generation, "new faces change the generation");
-    let made = partition(old.faces.iter().map(|f| f.id).collect());
-    let refused = store.save(&gallery(), old.generation, &made).await;
+    assert!(new.version.generation > old.version.generation, "there is something to group");
+    assert_ne!(old.version.revision, new.version.revision, "a face is gone");
+    let made = partition(new.faces.iter().map(|f| f.id).collect());
+    let refused = store.save(&gallery(), old.version, &made).await;
     assert!(matches!(refused, Err(FacesError::Conflict)), "{refused:?}");
     assert!(store.gallery(&gallery()).await.unwrap().previous.groups.is_empty());
-    store.save(&gallery(), new.generation, &made).await.unwrap();
+    store.save(&gallery(), new.version, &made).await.unwrap();
     let saved = store.gallery(&gallery()).await.unwrap();
     assert_eq!(saved.previous, made.partition);
+    let refused = store.save(&gallery(), new.version, &Reconciled::default()).await;
+    assert!(
+        matches!(refused, Err(FacesError::Conflict)),
+        "of two groupings that read the same one is saved: {refused:?}"
+    );
     let again = Reconciled { lineage: Vec::new(), ..made };
-    store.save(&gallery(), saved.generation, &again).await.unwrap();
-    assert_eq!(store.gallery(&gallery()).await.unwrap().generation, saved.generation, "nothing changed by it");
-    store.save(&gallery(), saved.generation, &Reconciled::default()).await.unwrap();
+    store.save(&gallery(), saved.version, &again).await.unwrap();
+    assert_eq!(store.gallery(&gallery()).await.unwrap().version, saved.version, "nothing changed by it");
+    store.save(&gallery(), saved.version, &Reconciled::default()).await.unwrap();
     assert_eq!(store.gallery(&gallery()).await.unwrap().previous, Partition::default());
+}
+
+pub async fn faces_that_are_added_meanwhile_wait_for_the_next_grouping<F: Faces>(make: impl Make<F>) {
+    let store = make().await;
+    commit(&store, vec![result("a.jpg", 2)]).await;
+    let read = store.gallery(&gallery()).await.unwrap();
+    // One that is new, and one that is delivered again.
+    commit(&store, vec![result("b.jpg", 1)]).await;
+    commit(&store, vec![result("a.jpg", 2)]).await;
+    let made = partition(read.faces.iter().map(|face| face.id).collect());
+    store.save(&gallery(), read.version, &made).await.unwrap();
+    let saved = store.gallery(&gallery()).await.unwrap();
+    assert_eq!((saved.previous, saved.faces.len()), (made.partition, 3));
+    assert!(!store.is_grouped(&gallery()).await.unwrap(), "one face is in none");
+    let made = partition(saved.faces.iter().map(|face| face.id).collect());
+    store.save(&gallery(), saved.version, &made).await.unwrap();
+    assert_eq!(store.gallery(&gallery()).await.unwrap().previous, made.partition);
 }
 
 pub async fn many_writers_at_once_lose_nothing<F: Faces>(make: impl Make<F>) {

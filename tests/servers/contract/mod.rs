@@ -9,3 +9,4 @@ mod objects;
 mod queue;
 pub mod real;
 mod releases;
+mod steady;

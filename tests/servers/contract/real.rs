@@ -233,7 +233,8 @@ hold! { faces over mongodb_6:
     of_two_versions_the_newer_one_stays_whoever_is_last
     a_result_replaces_one_of_its_own_version_and_one_of_none
     one_result_that_cannot_be_stored_fails_alone
-    a_partition_is_saved_only_onto_the_generation_it_was_made_from
+    a_partition_is_saved_only_onto_the_revision_it_was_made_from
+    faces_that_are_added_meanwhile_wait_for_the_next_grouping
     many_writers_at_once_lose_nothing
 }
 hold! { faces over mongodb_with_old_documents:
@@ -249,7 +250,8 @@ hold! { faces over mongodb_8:
     of_two_versions_the_newer_one_stays_whoever_is_last
     a_result_replaces_one_of_its_own_version_and_one_of_none
     one_result_that_cannot_be_stored_fails_alone
-    a_partition_is_saved_only_onto_the_generation_it_was_made_from
+    a_partition_is_saved_only_onto_the_revision_it_was_made_from
+    faces_that_are_added_meanwhile_wait_for_the_next_grouping
     many_writers_at_once_lose_nothing
 }
 hold! { queue over sqs:

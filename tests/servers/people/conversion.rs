@@ -79,10 +79,10 @@ async fn a_log_becomes_the_same_facts_as_over_the_whole_gallery_once_whoever_rea
             async { other.gallery(&gallery()).await.unwrap() },
             async { one.history(&gallery(), None, 5).await.unwrap() },
         );
-        assert_eq!((a.facts.clone(), a.generation), (b.facts, b.generation), "seed {seed}");
+        assert_eq!((a.facts.clone(), a.version.generation), (b.facts, b.version.generation), "seed {seed}");
         assert_eq!(timeless(a.facts), expected, "seed {seed}: {log:#?}");
         assert_eq!((a.previous, c), (before.previous, Vec::new()));
-        assert_eq!(a.generation, before.generation + 1, "once");
+        assert_eq!(a.version.generation, before.version.generation + 1, "once");
         let facts = connection.faces.collection::<Document>("facts");
         assert_eq!(facts.count_documents(doc! {}).await.unwrap(), expected.iter().count() as u64);
         let decisions = connection.faces.collection::<Document>("decisions");

@@ -61,7 +61,7 @@ fn anything(rng: &mut Rng, now: &GallerySnapshot) -> Correction {
     let some = |rng: &mut Rng, of: &[FaceId]| (0..1 + rng.below(3)).map(|_| rng.pick(of)).collect::<BTreeSet<_>>();
     let group = rng.pick(&groups);
     let own = now.previous.groups.iter().find(|other| other.id == group).map_or(&faces[..1], |group| &group.faces);
-    let name = || format!("N{}", now.generation);
+    let name = || format!("N{}", now.version.generation);
     match rng.below(12) {
         0 => Correction::name(group, name()),
         1 => {
@@ -128,7 +128,7 @@ async fn corrections_and_their_undoing_leave_what_they_leave_of_a_gallery_in_mem
             let now = store.gallery(&gallery()).await.unwrap();
             assert_eq!(now.facts, model.facts, "seed {seed} step {step}");
             assert_eq!(now.previous, model.previous, "seed {seed} step {step}");
-            model.generation = now.generation;
+            model.version = now.version;
         }
         let history = store.history(&gallery(), None, 1_000).await.unwrap();
         let numbers: Vec<u64> = history.iter().map(|entry| entry.change).collect();
@@ -138,7 +138,7 @@ async fn corrections_and_their_undoing_leave_what_they_leave_of_a_gallery_in_mem
         // What was saved is what a grouping reads and writes.
         let now = store.gallery(&gallery()).await.unwrap();
         let same = Reconciled { partition: now.previous.clone(), ..Reconciled::default() };
-        store.save(&gallery(), now.generation, &same).await.unwrap();
+        store.save(&gallery(), now.version, &same).await.unwrap();
         assert_eq!(store.gallery(&gallery()).await.unwrap(), now, "nothing to write");
     }
 }
@@ -205,8 +205,7 @@ async fn corrections_at_once_are_all_made_while_workers_write() {
                 let now = store.gallery(&gallery()).await.unwrap();
                 let redirects = [(GroupId([8; 16]), now.previous.groups[0].id)].into();
                 let partition = muster_actors::domain::gallery::Partition { redirects, ..now.previous };
-                let _ =
-                    store.save(&gallery(), now.generation, &Reconciled { partition, ..Reconciled::default() }).await;
+                let _ = store.save(&gallery(), now.version, &Reconciled { partition, ..Reconciled::default() }).await;
             }
         })
     };
@@ -250,7 +249,7 @@ async fn what_was_suggested_for_a_group_goes_with_it_but_for_faces_that_came_int
     let suggestion = |group| muster_actors::domain::gallery::Suggestion { group, probability: 0.5 };
     now.previous.suggestions = alone.iter().map(|face| (*face, suggestion(b))).collect();
     let made = Reconciled { partition: now.previous, ..Reconciled::default() };
-    store.save(&gallery(), now.generation, &made).await.unwrap();
+    store.save(&gallery(), now.version, &made).await.unwrap();
     let moved = Correction::Move { group: a, faces: [alone[0]].into() };
     store.correct(&gallery(), &moved, &author(1)).await.unwrap();
     let merged = Correction::Merge(vec![Member::Group(a), Member::Group(b)]);
@@ -284,10 +283,10 @@ async fn what_was_said_of_a_face_follows_it_to_another_id_with_a_grouping_and_in
     facts.rename(&[(one.id, other.id)]);
     let (recognised, renamed) = (now.facts.edits_to(&facts), vec![(one.id, other.id)]);
     let made = Reconciled { recognised, renamed, ..Reconciled::default() };
-    store.save(&gallery(), now.generation, &made).await.unwrap();
+    store.save(&gallery(), now.version, &made).await.unwrap();
     let after = store.gallery(&gallery()).await.unwrap();
     assert_eq!(after.facts.are_faces, [(other.id, false)].into());
-    assert!(after.generation > now.generation);
+    assert!(after.version.generation > now.version.generation);
     store.undo(&gallery(), None, &author(2)).await.unwrap();
     assert!(store.gallery(&gallery()).await.unwrap().facts.are_faces.is_empty(), "it is taken back of that one");
 }

@@ -115,7 +115,7 @@ async fn grouped(store: &MongoFaces, size: usize, named: impl Fn(usize) -> Optio
     groups.sort_by_key(|group| group.id);
     let partition = Partition { groups, ..Partition::default() };
     let made = Reconciled { partition, ..Reconciled::default() };
-    store.save(&gallery(), now.generation, &made).await.unwrap();
+    store.save(&gallery(), now.version, &made).await.unwrap();
     store.gallery(&gallery()).await.unwrap()
 }
 
