@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mongodb::bson::doc;
 use muster_actors::domain::face::{BBox, FaceId, LEAST_FACE};
-use muster_actors::domain::gallery::{GalleryId, GalleryVersion, Group};
+use muster_actors::domain::gallery::{GalleryId, Group};
 use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::non_faces::non_faces as set_aside;
 
 use super::documents::{self, face_id, group_id, image_id, text};
+use super::gallery::GalleryHead;
 use super::packs::PackRange;
+use super::pointer::PartitionPointer;
 use super::{MongoError, MongoFaces, conversion, gallery, names, non_faces};
 
 /// How often a gallery that changes meanwhile is read.
@@ -44,13 +46,13 @@ pub struct Place {
 }
 
 impl MongoFaces {
-    async fn version(&self, of: &GalleryId) -> Result<GalleryVersion, MongoError> {
-        Ok(gallery::version(self, of).await?.unwrap_or_default())
+    async fn head(&self, of: &GalleryId) -> Result<GalleryHead, MongoError> {
+        Ok(gallery::head(self, of).await?.unwrap_or_default())
     }
 
     /// The gallery's generation; 0 where nobody wrote to it.
     pub async fn generation(&self, of: &GalleryId) -> Result<u64, MongoError> {
-        Ok(self.version(of).await?.generation)
+        Ok(self.head(of).await?.version.generation)
     }
 
     /// Sees to it that what people said of a gallery is kept as facts; its generation, 0 where nobody wrote to it.
@@ -64,18 +66,22 @@ impl MongoFaces {
     /// [`MongoError::Conflict`] when it changes all the time.
     pub async fn album(&self, of: &GalleryId) -> Result<Album, MongoError> {
         for _ in 0..ROUNDS {
-            let GalleryVersion { generation, revision } = self.version(of).await?;
-            let (groups, ungrouped) = read(self, of).await?;
+            let head = self.head(of).await?;
+            let (groups, ungrouped) = read(self, of, head.pointer).await?;
             // What was written meanwhile may be in there in part.
-            if self.version(of).await?.revision == revision {
-                return Ok(Album { generation, groups, ungrouped });
+            if self.head(of).await?.has_groups_of(head) {
+                return Ok(Album { generation: head.version.generation, groups, ungrouped });
             }
         }
         Err(MongoError::Conflict)
     }
 }
 
-async fn read(store: &MongoFaces, of: &GalleryId) -> Result<(Vec<(Group, Vec<Place>)>, u64), MongoError> {
+async fn read(
+    store: &MongoFaces,
+    of: &GalleryId,
+    pointer: PartitionPointer,
+) -> Result<(Vec<(Group, Vec<Place>)>, u64), MongoError> {
     let mut images = BTreeMap::new();
     let mut cursor = gallery::find(store, names::IMAGES, of, doc! { "bucket": 1, "key": 1 }, doc! { "_id": 1 }).await?;
     while cursor.advance().await? {
@@ -85,12 +91,12 @@ async fn read(store: &MongoFaces, of: &GalleryId) -> Result<(Vec<(Group, Vec<Pla
     }
     let mut members = BTreeMap::<_, Vec<Place>>::new();
     let (mut alone, mut doubted) = (BTreeSet::new(), BTreeSet::new());
-    let projection = doc! { "image": 1, "group": 1, "box": 1, documents::CROP: 1, non_faces::PROBABILITY: 1 };
+    let projection = doc! { "image": 1, pointer.field(): 1, "box": 1, documents::CROP: 1, non_faces::PROBABILITY: 1 };
     let mut cursor = gallery::find(store, names::FACES, of, projection, doc! { "gallery": 1, "_id": 1 }).await?;
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;
         let image = image_id(&document, "image")?;
-        let Some(group) = group_id(&document, "group")? else {
+        let Some(group) = group_id(&document, pointer.field())? else {
             let face = face_id(&document, "_id")?;
             if non_faces::probability(&document)? < LEAST_FACE {
                 doubted.insert(face);
@@ -105,7 +111,7 @@ async fn read(store: &MongoFaces, of: &GalleryId) -> Result<(Vec<(Group, Vec<Pla
         members.entry(group).or_default().push(place);
     }
     let ungrouped = alone.difference(&set_aside(&doubted, &non_faces::words(store, of).await?.0)).count() as u64;
-    let partition = gallery::partition(store, of, BTreeMap::new()).await?;
+    let partition = gallery::partition(store, of, pointer, BTreeMap::new()).await?;
     let with = |group: Group| {
         let places = members.remove(&group.id).unwrap_or_default();
         (group, places)

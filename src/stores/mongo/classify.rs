@@ -16,7 +16,7 @@ pub fn class(error: &MongoError) -> Class {
         // What muster did not write, it cannot mend; the worker leaves rather than guess.
         MongoError::Document(_) | MongoError::Unfit(_) => Class::Misconfigured(Mend::Settings),
         MongoError::Invalid(_) => Class::Poison,
-        MongoError::Conflict => Class::Transient,
+        MongoError::Conflict | MongoError::Aborted(_) => Class::Transient,
     }
 }
 

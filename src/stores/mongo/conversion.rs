@@ -20,6 +20,7 @@ use muster_actors::people::{Scene, Topic};
 
 use super::documents::{self, group_id};
 use super::facts::CHUNK;
+use super::pointer::{PartitionPointer, pointer};
 use super::scene::scene;
 use super::transaction::{Patience, begin, end, now_ms, read};
 use super::{MongoError, MongoFaces, facts, gallery, names};
@@ -147,12 +148,13 @@ impl Converter<'_> {
         let log = read(store, session, names::DECISIONS, doc! { "gallery": &of.0 }, doc! {}, doc! { "seq": 1 }).await?;
         let log: Vec<Decision> = log.iter().map(documents::decision).collect::<Result<_, _>>()?;
         let Some(last) = log.last() else { return Ok((0, Vec::new())) };
-        let called = names_of(store, session, of).await?;
+        let pointer = pointer(store, of).await?;
+        let called = names_of(store, session, of, pointer).await?;
         let topic = Topic {
             groups: called.keys().copied().collect(),
             faces: log.iter().flat_map(|decision| spoken_of(&decision.verdict)).collect(),
         };
-        let scene = scene(store, session, of, &topic).await?;
+        let scene = scene(store, session, (of, pointer), &topic).await?;
         Ok((last.seq, legacy::facts(&log, &snapshot(scene, called), now_ms()).iter().collect()))
     }
 
@@ -208,9 +210,10 @@ async fn names_of(
     store: &MongoFaces,
     session: &mut ClientSession,
     of: &GalleryId,
+    pointer: PartitionPointer,
 ) -> Result<BTreeMap<GroupId, String>, MongoError> {
     let filter = doc! { "gallery": &of.0, "into": null, "name": { "$type": "string" } };
-    let found = read(store, session, names::GROUPS, filter, doc! { "name": 1 }, doc! {}).await?;
+    let found = read(store, session, pointer.groups(), filter, doc! { "name": 1 }, doc! {}).await?;
     let called = |group: &Document| {
         let name = documents::text(group, "name")?.to_owned();
         Ok(group_id(group, "_id")?.map(|id| (id, name)))

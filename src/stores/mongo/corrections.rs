@@ -12,6 +12,7 @@ use muster_actors::people::{self, Author, Change, Correction, Scene};
 use muster_gallery::AlbumError;
 use muster_gallery::corrected::Corrected;
 
+use super::gallery::GalleryHead;
 use super::history::{self, FORGOTTEN, Noted};
 use super::partition::lineage;
 use super::scene::scene;
@@ -96,8 +97,8 @@ impl MongoFaces {
         correction: &Correction,
         author: &Author,
     ) -> Result<Outcome<Corrected>, MongoError> {
-        let generation = raise(self, session, of).await?;
-        let scene = scene(self, session, of, &correction.topic()).await?;
+        let head = raise(self, session, of).await?;
+        let scene = scene(self, session, (of, head.pointer), &correction.topic()).await?;
         let change = match people::plan(&scene, correction, author) {
             Ok(change) if change.is_empty() => {
                 return Ok(Outcome::Nothing(Ok(Corrected::new(&scene, &change, None))));
@@ -105,7 +106,7 @@ impl MongoFaces {
             Ok(change) => change,
             Err(error) => return Ok(Outcome::Nothing(Err(error.into()))),
         };
-        let (_, corrected) = self.write(session, of, generation, &scene, &change).await?;
+        let (_, corrected) = self.write(session, (of, head), &scene, &change).await?;
         Ok(Outcome::Written(corrected))
     }
 
@@ -117,7 +118,7 @@ impl MongoFaces {
         author: &Author,
     ) -> Result<Outcome<Corrected>, MongoError> {
         let refuse = |error: AlbumError| Ok(Outcome::Nothing(Err(error)));
-        let generation = raise(self, session, of).await?;
+        let head = raise(self, session, of).await?;
         let number = match number {
             Some(number) => number,
             None => match history::last(self, session, of).await? {
@@ -135,13 +136,13 @@ impl MongoFaces {
         if change.said == FORGOTTEN {
             return cannot(UndoError::Forgotten);
         }
-        let scene = scene(self, session, of, &change.topic()).await?;
+        let scene = scene(self, session, (of, head.pointer), &change.topic()).await?;
         let back = match people::undo(&scene, &change, number, author) {
             Ok(back) => back,
             Err(error) => return cannot(error),
         };
         // Also where nothing is left of the change: the next one to be taken back is the one before it.
-        let (by, corrected) = self.write(session, of, generation, &scene, &back).await?;
+        let (by, corrected) = self.write(session, (of, head), &scene, &back).await?;
         history::mark(self, session, of, number, Some(by)).await?;
         if let Some(again) = change.undoes {
             history::mark(self, session, of, again, None).await?;
@@ -153,16 +154,15 @@ impl MongoFaces {
     async fn write(
         &self,
         session: &mut ClientSession,
-        of: &GalleryId,
-        generation: u64,
+        (of, head): (&GalleryId, GalleryHead),
         scene: &Scene,
         change: &Change,
     ) -> Result<(u64, Corrected), MongoError> {
         facts::apply(self, session, of, &change.edits).await?;
-        group_update::apply(self, session, of, scene, change).await?;
+        group_update::apply(self, session, (of, head.pointer), scene, change).await?;
         let number = history::append(self, session, of, change).await?;
         let corrected = Corrected::new(scene, change, Some(number));
-        lineage(self, session, of, generation, &corrected.events).await?;
+        lineage(self, session, of, head.version.generation, &corrected.events).await?;
         Ok((number, corrected))
     }
 }

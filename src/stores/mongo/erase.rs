@@ -12,6 +12,7 @@ use muster_actors::ports::analyses::Content;
 use super::documents::{self, face_id, group_id, image_id, signed, text, uuid};
 use super::erase_facts::Said;
 use super::facts::PLACE;
+use super::pointer::{GROUP, PartitionPointer, STAGED_GROUP, pointer};
 use super::tombstones::Scope;
 use super::{MongoError, MongoFaces, names};
 
@@ -96,20 +97,28 @@ impl MongoFaces {
 
     /// The faces of a group.
     pub async fn members_of(&self, gallery: &GalleryId, group: GroupId) -> Result<Vec<KnownFace>, MongoError> {
-        self.known_faces(doc! { "gallery": &gallery.0, "group": uuid(group.0) }).await
+        let field = pointer(self, gallery).await?.field();
+        self.known_faces(doc! { "gallery": &gallery.0, field: uuid(group.0) }).await
     }
 
     async fn known_faces(&self, filter: Document) -> Result<Vec<KnownFace>, MongoError> {
-        let projection = doc! { "image": 1, "box": 1, "group": 1 };
+        let projection = doc! { "image": 1, "box": 1, "gallery": 1, GROUP: 1, STAGED_GROUP: 1 };
+        let mut pointers: BTreeMap<String, PartitionPointer> = BTreeMap::new();
         let mut found = self.collection(names::FACES).find(filter).projection(projection).await?;
         let mut faces = Vec::new();
         while found.advance().await? {
             let document = found.deserialize_current()?;
+            let gallery = text(&document, "gallery")?;
+            let at = match pointers.get(gallery) {
+                Some(at) => *at,
+                None => pointer(self, &GalleryId(gallery.to_owned())).await?,
+            };
+            pointers.insert(gallery.to_owned(), at);
             faces.push(KnownFace {
                 id: face_id(&document, "_id")?,
                 image: image_id(&document, "image")?,
                 bbox: documents::bbox(&document)?,
-                group: group_id(&document, "group")?,
+                group: group_id(&document, at.field())?,
             });
         }
         Ok(faces)
@@ -118,8 +127,8 @@ impl MongoFaces {
     /// Groups of a gallery whose ids begin so, ascending; a merged one leads to where it went.
     pub async fn groups_like(&self, gallery: &GalleryId, beginning: &str) -> Result<Vec<GroupId>, MongoError> {
         let projection = doc! { "into": 1 };
-        let mut found =
-            self.collection(names::GROUPS).find(doc! { "gallery": &gallery.0 }).projection(projection).await?;
+        let groups = self.collection(pointer(self, gallery).await?.groups());
+        let mut found = groups.find(doc! { "gallery": &gallery.0 }).projection(projection).await?;
         let (mut groups, beginning) = (BTreeSet::new(), beginning.to_ascii_lowercase());
         while found.advance().await? {
             let document = found.deserialize_current()?;
@@ -233,6 +242,7 @@ impl MongoFaces {
             names::FACES,
             names::IMAGES,
             names::GROUPS,
+            names::STAGED_GROUPS,
             names::LINEAGE,
         ];
         for collection in rest {

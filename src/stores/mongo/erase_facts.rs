@@ -10,6 +10,7 @@ use muster_actors::domain::person::Person;
 
 use super::documents::{self, SUGGESTIONS, face_id, uuid};
 use super::facts::{self, CHUNK, PHOTO, PLACE};
+use super::pointer::pointer;
 use super::{MongoError, MongoFaces, names};
 
 /// Faces of one gallery that are being forgotten, and what was said of them.
@@ -73,7 +74,9 @@ impl MongoFaces {
             said.persons.extend(confirmed.into_values());
             let suggested = doc! { "gallery": &of.0, "suggestions.face": { "$in": ids } };
             let without = doc! { "$pull": { SUGGESTIONS: { "face": { "$in": ids } } } };
-            self.collection(names::GROUPS).update_many(suggested, without).await?;
+            for groups in [names::GROUPS, names::STAGED_GROUPS] {
+                self.collection(groups).update_many(suggested.clone(), without.clone()).await?;
+            }
         }
         self.uncover(of, &said.persons, &said.faces).await?;
         said.facts += self.erase_naming(of, &ids).await?;
@@ -117,7 +120,7 @@ impl MongoFaces {
 
     /// Whether any face is a person's: by a group, or because somebody said so.
     async fn has_faces(&self, of: &GalleryId, person: GroupId) -> Result<bool, MongoError> {
-        let grouped = doc! { "gallery": &of.0, "group": uuid(person.0) };
+        let grouped = doc! { "gallery": &of.0, pointer(self, of).await?.field(): uuid(person.0) };
         if self.collection(names::FACES).find_one(grouped).projection(doc! { "_id": 1 }).await?.is_some() {
             return Ok(true);
         }
@@ -225,7 +228,12 @@ impl MongoFaces {
 
     /// The name of a person or a group, where it has one.
     async fn name_of(&self, group: GroupId) -> Result<Option<String>, MongoError> {
-        let found = self.collection(names::GROUPS).find_one(doc! { "_id": uuid(group.0) }).await?;
-        Ok(found.and_then(|group| documents::text(&group, "name").ok().map(str::to_owned)))
+        for groups in [names::GROUPS, names::STAGED_GROUPS] {
+            let found = self.collection(groups).find_one(doc! { "_id": uuid(group.0) }).await?;
+            if let Some(name) = found.and_then(|group| documents::text(&group, "name").ok().map(str::to_owned)) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 }

@@ -8,30 +8,61 @@ use muster_actors::domain::gallery::{
     FaceVector, GalleryId, GallerySnapshot, GalleryVersion, Group, GroupId, Partition, Suggestion,
 };
 use muster_actors::domain::image::ImageState;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::documents::{self, digest_of, face_id, floats, group_id, image_id, unsigned};
 use super::photos::{self, Photos};
+use super::pointer::{PartitionPointer, PartitionRead};
 use super::{MongoError, MongoFaces, conversion, facts, names, non_faces};
 use crate::embeddings::{Digest, Embeddings};
 
 /// Faces that a cursor brings at once.
 const BATCH: u32 = 5_000;
+/// As many, of which only the ids and groups are read.
+const HOMES: u32 = 50_000;
+
+/// How far a gallery is, and where its groups are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GalleryHead {
+    pub version: GalleryVersion,
+    pub pointer: PartitionPointer,
+}
+
+impl GalleryHead {
+    /// By a gallery's document.
+    pub fn of(state: &Document) -> Result<Self, MongoError> {
+        Ok(Self { version: version_of(state)?, pointer: PartitionPointer::of(state)? })
+    }
+
+    /// Whether groups that were read with the one are those of the other.
+    pub fn has_groups_of(self, other: Self) -> bool {
+        self.version.revision == other.version.revision && self.pointer == other.pointer
+    }
+}
 
 /// Everything of a gallery. Its version is read first: what is written while the rest is read raises that. Faces that are
 /// added meanwhile may be in it or not; anything else raises the revision, and saving ends in a conflict. A gallery nobody
 /// wrote to is empty, generation 0.
 pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<GallerySnapshot, MongoError> {
-    let Some(version) = conversion::convert(store, gallery).await? else { return Ok(GallerySnapshot::default()) };
-    let Read { faces, doubted, members } = faces(store, gallery, version).await?;
-    let previous = partition(store, gallery, members).await?;
-    Ok(GallerySnapshot { version, faces, doubted, facts: facts::all(store, gallery).await?, previous })
+    if conversion::convert(store, gallery).await?.is_none() {
+        return Ok(GallerySnapshot::default());
+    }
+    let mut reading = PartitionRead::begin(store, gallery).await?;
+    loop {
+        let head = reading.head();
+        let Read { faces, doubted, members } = faces(store, gallery, head).await?;
+        let previous = partition(store, gallery, head.pointer, members).await?;
+        let facts = facts::all(store, gallery).await?;
+        if reading.is_whole().await? {
+            return Ok(GallerySnapshot { version: head.version, faces, doubted, facts, previous });
+        }
+    }
 }
 
 /// How far a gallery is; `None` where nobody wrote to it.
-pub async fn version(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<GalleryVersion>, MongoError> {
+pub async fn head(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<GalleryHead>, MongoError> {
     let found = state(store, gallery).await?;
-    found.as_ref().map(version_of).transpose()
+    found.as_ref().map(GalleryHead::of).transpose()
 }
 
 /// Where a gallery says how many of its generations only added faces. A release before knew of none: what it writes raises
@@ -92,9 +123,9 @@ struct Read {
 }
 
 /// Embeddings that the cache has are not read from the database.
-async fn faces(store: &MongoFaces, gallery: &GalleryId, at: GalleryVersion) -> Result<Read, MongoError> {
+async fn faces(store: &MongoFaces, gallery: &GalleryId, at: GalleryHead) -> Result<Read, MongoError> {
     let mut projection =
-        doc! { "image": 1, "overall": 1, "group": 1, "digest": 1, "box": 1, non_faces::PROBABILITY: 1 };
+        doc! { "image": 1, "overall": 1, at.pointer.field(): 1, "digest": 1, "box": 1, non_faces::PROBABILITY: 1 };
     if store.vectors.is_none() {
         projection.insert("embedding", 1);
     }
@@ -114,7 +145,7 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: GalleryVersion) -> R
             capture: Default::default(),
             place: None,
         });
-        if let Some(group) = group_id(&document, "group")? {
+        if let Some(group) = group_id(&document, at.pointer.field())? {
             members.entry(group).or_default().push(id);
         }
         if non_faces::probability(&document)? < LEAST_FACE {
@@ -130,7 +161,8 @@ async fn faces(store: &MongoFaces, gallery: &GalleryId, at: GalleryVersion) -> R
     if let Some(vectors) = store.vectors.as_deref() {
         let read = fill(store, vectors, gallery, &digests, &mut faces).await?;
         // What was read and kept while somebody deleted it must not stay in the cache.
-        if read && version(store, gallery).await?.is_none_or(|now| now.revision != at.revision) {
+        let is_same = |now: GalleryHead| now.version.revision == at.version.revision;
+        if read && !head(store, gallery).await?.is_some_and(is_same) {
             vectors.forget(gallery).await;
         }
     }
@@ -192,22 +224,39 @@ async fn fill(
     Ok(!missing.is_empty())
 }
 
-/// Which group each face is in.
-pub async fn members(store: &MongoFaces, gallery: &GalleryId) -> Result<Members, MongoError> {
-    let mut cursor = find(store, names::FACES, gallery, doc! { "group": 1 }, doc! { "gallery": 1, "_id": 1 }).await?;
-    let mut members = Members::new();
+/// Which group each face is in that is in one: an index holds all that is read.
+pub async fn homes(
+    store: &MongoFaces,
+    gallery: &GalleryId,
+    pointer: PartitionPointer,
+) -> Result<HashMap<FaceId, GroupId>, MongoError> {
+    let field = pointer.field();
+    let any = doc! { "$gte": documents::uuid([0; 16]), "$lte": documents::uuid([255; 16]) };
+    let mut cursor = store
+        .collection(names::FACES)
+        .find(doc! { "gallery": &gallery.0, field: any })
+        .projection(doc! { "_id": 1, field: 1 })
+        .batch_size(HOMES)
+        .read_concern(ReadConcern::majority())
+        .await?;
+    let mut homes = HashMap::new();
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;
-        if let Some(group) = group_id(&document, "group")? {
-            members.entry(group).or_default().push(face_id(&document, "_id")?);
+        if let Some(group) = group_id(&document, field)? {
+            homes.insert(face_id(&document, "_id")?, group);
         }
     }
-    Ok(members)
+    Ok(homes)
 }
 
 /// The partition that was saved last, of faces that still are.
-pub async fn partition(store: &MongoFaces, gallery: &GalleryId, mut members: Members) -> Result<Partition, MongoError> {
-    let mut cursor = find(store, names::GROUPS, gallery, doc! {}, doc! { "_id": 1 }).await?;
+pub async fn partition(
+    store: &MongoFaces,
+    gallery: &GalleryId,
+    pointer: PartitionPointer,
+    mut members: Members,
+) -> Result<Partition, MongoError> {
+    let mut cursor = find(store, pointer.groups(), gallery, doc! {}, doc! { "_id": 1 }).await?;
     let mut partition = Partition::default();
     while cursor.advance().await? {
         let document = cursor.deserialize_current()?;

@@ -13,9 +13,10 @@ use muster_actors::grouping::picture::{Member, picture};
 use muster_actors::people::scene::SceneGroup;
 use muster_actors::people::{Change, Scene};
 
+use super::difference::into as put_into;
 use super::documents::{self, SUGGESTIONS, face_id, floats, fraction, signed, uuid};
 use super::facts::CHUNK;
-use super::partition::put_faces;
+use super::pointer::PartitionPointer;
 use super::transaction::read;
 use super::{MongoError, MongoFaces, names};
 
@@ -23,7 +24,7 @@ use super::{MongoError, MongoFaces, names};
 pub async fn apply(
     store: &MongoFaces,
     session: &mut ClientSession,
-    of: &GalleryId,
+    (of, pointer): (&GalleryId, PartitionPointer),
     scene: &Scene,
     change: &Change,
 ) -> Result<(), MongoError> {
@@ -31,10 +32,16 @@ pub async fn apply(
     for face in &change.moved {
         moved.entry(face.to).or_default().push(uuid(face.face.0));
     }
-    put_faces(&store.collection(names::FACES), session, &moved).await?;
+    let faces = store.collection(names::FACES);
+    for (group, ids) in moved {
+        for ids in ids.chunks(CHUNK) {
+            let which = doc! { "_id": { "$in": ids } };
+            faces.update_many(which, put_into(pointer, group)).session(&mut *session).await?;
+        }
+    }
     let mut facts = scene.facts.clone();
     change.edits.iter().for_each(|edit| facts.apply(edit));
-    let groups = Groups { store, of, persons: &facts.persons };
+    let groups = Groups { store, of, pointer, persons: &facts.persons };
     let newly: Vec<Bson> = change.moved.iter().filter(|m| m.from.is_none()).map(|m| uuid(m.face.0)).collect();
     groups.drop_suggestions(session, &newly).await?;
     // Groups that go into others come last: what was suggested for them is the others' then.
@@ -84,6 +91,7 @@ impl<'a> Records<'a> {
 struct Groups<'a> {
     store: &'a MongoFaces,
     of: &'a GalleryId,
+    pointer: PartitionPointer,
     /// The records of those that a change is about, as they are after it.
     persons: &'a BTreeMap<GroupId, Person>,
 }
@@ -94,7 +102,7 @@ impl Groups<'_> {
         for faces in faces.chunks(CHUNK) {
             let suggested = doc! { "gallery": &self.of.0, "suggestions.face": { "$in": faces } };
             let without = doc! { "$pull": { SUGGESTIONS: { "face": { "$in": faces } } } };
-            self.store.collection(names::GROUPS).update_many(suggested, without).session(&mut *session).await?;
+            self.store.collection(self.pointer.groups()).update_many(suggested, without).session(&mut *session).await?;
         }
         Ok(())
     }
@@ -113,7 +121,7 @@ impl Groups<'_> {
         fields.extend(chosen.map(|cover| ("cover".to_owned(), uuid(cover.0))));
         // A person without faces has no group.
         let group = doc! { "_id": uuid(id.0), "gallery": &self.of.0, "into": null };
-        let groups = self.store.collection(names::GROUPS);
+        let groups = self.store.collection(self.pointer.groups());
         groups.update_one(group, doc! { "$set": fields }).session(session).await?;
         Ok(())
     }
@@ -136,7 +144,7 @@ impl Groups<'_> {
         };
         // An id that led elsewhere is a group again.
         let update = doc! { "$set": fields, "$unset": { "into": 1 } };
-        let groups = self.store.collection(names::GROUPS);
+        let groups = self.store.collection(self.pointer.groups());
         groups.update_one(doc! { "_id": uuid(id.0) }, update).upsert(true).session(session).await?;
         Ok(())
     }
@@ -147,7 +155,7 @@ impl Groups<'_> {
         session: &mut ClientSession,
         id: GroupId,
     ) -> Result<Vec<(FaceId, Vec<f32>, f32)>, MongoError> {
-        let filter = doc! { "gallery": &self.of.0, "group": uuid(id.0) };
+        let filter = doc! { "gallery": &self.of.0, self.pointer.field(): uuid(id.0) };
         let projection = doc! { "embedding": 1, "overall": 1 };
         let found = read(self.store, session, names::FACES, filter, projection, doc! {}).await?;
         let member =
@@ -158,7 +166,7 @@ impl Groups<'_> {
     }
 
     async fn end(&self, session: &mut ClientSession, id: GroupId, into: Option<GroupId>) -> Result<(), MongoError> {
-        let groups = self.store.collection(names::GROUPS);
+        let groups = self.store.collection(self.pointer.groups());
         let (itself, led) = (doc! { "_id": uuid(id.0) }, doc! { "gallery": &self.of.0, "into": uuid(id.0) });
         let Some(into) = into else {
             groups.delete_one(itself).session(&mut *session).await?;

@@ -10,6 +10,7 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, IndexModel};
 
+use super::pointer::STAGED_GROUP;
 use super::{Connection, MongoError, facts, names};
 
 /// Codes of the server: no such collection, no such index, an index with these keys and other options, one with this name.
@@ -60,8 +61,14 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
         index(names::FACES, doc! { "gallery": 1, "_id": 1 }, false),
         index(names::FACES, doc! { "image": 1 }, false),
         index(names::FACES, doc! { "gallery": 1, "group": 1, "overall": -1, "_id": 1 }, false),
+        Index {
+            of: Some(STAGED_GROUP),
+            ..index(names::FACES, doc! { "gallery": 1, STAGED_GROUP: 1, "overall": -1, "_id": 1 }, false)
+        },
         index(names::GROUPS, doc! { "gallery": 1, "into": 1 }, false),
         index(names::GROUPS, doc! { "gallery": 1, "suggestions.face": 1 }, false),
+        index(names::STAGED_GROUPS, doc! { "gallery": 1, "into": 1 }, false),
+        index(names::STAGED_GROUPS, doc! { "gallery": 1, "suggestions.face": 1 }, false),
         index(names::FACTS, doc! { "gallery": 1, "kind": 1 }, false),
         index(names::FACTS, doc! { "gallery": 1, "a": 1 }, false),
         index(names::FACTS, doc! { "gallery": 1, "b": 1 }, false),

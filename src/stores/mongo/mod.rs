@@ -4,7 +4,7 @@
 //! Writes are idempotent by key. One image's result is several statements in unordered bulks; it counts as written when all
 //! of them are acknowledged by a majority. Every write of faces ends by raising its gallery's generation: there is something
 //! to group. Every write but those that only add faces raises its revision with it; groups are saved in a transaction that
-//! checks the revision.
+//! checks the revision. A grouping that changes much is written beside the groups that hold, and takes their place at the end.
 
 mod album;
 mod bulk;
@@ -12,6 +12,7 @@ pub mod classify;
 mod connect;
 mod conversion;
 mod corrections;
+mod difference;
 pub mod documents;
 mod erase;
 mod erase_facts;
@@ -28,9 +29,11 @@ mod packs;
 pub mod pages;
 mod partition;
 mod photos;
+mod pointer;
 mod questions;
 mod releases;
 mod scene;
+mod staged;
 mod tombstones;
 mod transaction;
 mod write;
@@ -87,6 +90,9 @@ pub enum MongoError {
     /// The gallery changed since the snapshot.
     #[error("the gallery changed meanwhile")]
     Conflict,
+    /// The server ended a transaction that took long, or was large.
+    #[error("MongoDB ended a transaction: {0}")]
+    Aborted(String),
     /// The server cannot do what muster needs.
     #[error("MongoDB: {0}")]
     Unfit(String),
@@ -118,6 +124,10 @@ pub(crate) mod names {
     pub const IMAGES: &str = "images";
     pub const FACES: &str = "faces";
     pub(crate) const GROUPS: &str = "groups";
+    /// Groups of a partition beside that one.
+    pub(crate) const STAGED_GROUPS: &str = "staged_groups";
+    /// Who writes a gallery's next partition.
+    pub(crate) const STAGING: &str = "staging";
     pub(crate) const FACTS: &str = "facts";
     pub(crate) const CHANGES: &str = "changes";
     /// What people said, as a release before this one kept it: read once.

@@ -9,6 +9,7 @@ use muster_actors::domain::gallery::{GalleryId, GroupId, Suggestion};
 use muster_gallery::suggested::{GroupSize, Suggested, questions};
 
 use super::documents::{self, face_id, group_id, unsigned, uuid};
+use super::pointer::{PartitionPointer, PartitionRead};
 use super::{MongoError, MongoFaces, facts, gallery, names};
 
 impl MongoFaces {
@@ -17,8 +18,18 @@ impl MongoFaces {
     /// # Errors
     /// The database does not answer, or a document is not as it should be.
     pub async fn questions(&self, of: &GalleryId) -> Result<Vec<Suggested>, MongoError> {
+        let mut reading = PartitionRead::begin(self, of).await?;
+        loop {
+            let found = self.questions_in(of, reading.head().pointer).await?;
+            if reading.is_whole().await? {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn questions_in(&self, of: &GalleryId, pointer: PartitionPointer) -> Result<Vec<Suggested>, MongoError> {
         let projection = doc! { "cover": 1, "count": 1, "into": 1, documents::SUGGESTIONS: 1 };
-        let mut cursor = gallery::find(self, names::GROUPS, of, projection, doc! { "_id": 1 }).await?;
+        let mut cursor = gallery::find(self, pointer.groups(), of, projection, doc! { "_id": 1 }).await?;
         let mut suggestions: BTreeMap<FaceId, Suggestion> = BTreeMap::new();
         let mut groups: BTreeMap<GroupId, GroupSize> = BTreeMap::new();
         while cursor.advance().await? {
@@ -36,14 +47,14 @@ impl MongoFaces {
         let mut cursor = self
             .collection(names::FACES)
             .find(doc! { "_id": { "$in": ids } })
-            .projection(doc! { "group": 1 })
+            .projection(doc! { pointer.field(): 1 })
             .read_concern(ReadConcern::majority())
             .await?;
         let (mut homes, mut there) = (BTreeMap::new(), BTreeMap::new());
         while cursor.advance().await? {
             let document = cursor.deserialize_current()?;
             let face = face_id(&document, "_id")?;
-            homes.extend(group_id(&document, "group")?.map(|group| (face, group)));
+            homes.extend(group_id(&document, pointer.field())?.map(|group| (face, group)));
             there.extend(suggestions.remove_entry(&face));
         }
         Ok(questions(&there, &homes, &groups, &facts::all(self, of).await?))

@@ -13,6 +13,7 @@ use muster_actors::people::{Scene, Topic};
 use super::documents::{self, face_id, group_id, image_id, uuid};
 use super::facts::{self, CHUNK};
 use super::photos::{self, Photos};
+use super::pointer::PartitionPointer;
 use super::transaction::read;
 use super::{MongoError, MongoFaces, names, non_faces};
 
@@ -29,16 +30,17 @@ struct Reader<'a> {
     store: &'a MongoFaces,
     session: &'a mut ClientSession,
     of: &'a GalleryId,
+    pointer: PartitionPointer,
 }
 
 /// The scene of a topic.
 pub async fn scene(
     store: &MongoFaces,
     session: &mut ClientSession,
-    of: &GalleryId,
+    (of, pointer): (&GalleryId, PartitionPointer),
     topic: &Topic,
 ) -> Result<Scene, MongoError> {
-    let mut reader = Reader { store, session, of };
+    let mut reader = Reader { store, session, of, pointer };
     let mut ids: BTreeSet<GroupId> = topic.groups.clone();
     let redirects = reader.redirects(&ids).await?;
     ids.extend(redirects.values());
@@ -48,7 +50,7 @@ pub async fn scene(
     let named: BTreeSet<[u8; 16]> = ids.iter().map(|id| id.0).collect();
     let became = facts::about(reader.store, reader.session, of, &named).await?.became;
     ids.extend(became.iter().filter(|(from, _)| topic.groups.contains(from)).map(|(_, into)| *into));
-    faces.extend(reader.faces("group", ids.iter().map(|id| id.0)).await?);
+    faces.extend(reader.faces(pointer.field(), ids.iter().map(|id| id.0)).await?);
 
     let mut groups: BTreeMap<GroupId, SceneGroup> = BTreeMap::new();
     for (face, found) in &faces {
@@ -87,7 +89,7 @@ impl Reader<'_> {
     }
 
     async fn redirects(&mut self, ids: &BTreeSet<GroupId>) -> Result<BTreeMap<GroupId, GroupId>, MongoError> {
-        let found = self.read(names::GROUPS, "_id", ids.iter().map(|id| id.0), doc! { "into": 1 }).await?;
+        let found = self.read(self.pointer.groups(), "_id", ids.iter().map(|id| id.0), doc! { "into": 1 }).await?;
         let redirect = |group: &Document| match (group_id(group, "_id")?, group_id(group, "into")?) {
             (Some(from), Some(into)) => Ok(Some((from, into))),
             _ => Ok(None),
@@ -100,13 +102,14 @@ impl Reader<'_> {
         key: &str,
         ids: impl Iterator<Item = [u8; 16]>,
     ) -> Result<BTreeMap<FaceId, Found>, MongoError> {
-        let projection = doc! { "image": 1, "box": 1, "group": 1, non_faces::PROBABILITY: 1 };
+        let projection = doc! { "image": 1, "box": 1, self.pointer.field(): 1, non_faces::PROBABILITY: 1 };
         let found = self.read(names::FACES, key, ids, projection).await?;
+        let field = self.pointer.field();
         let face = |face: &Document| {
             let found = Found {
                 image: image_id(face, "image")?,
                 bbox: documents::bbox(face)?,
-                group: group_id(face, "group")?,
+                group: group_id(face, field)?,
                 doubted: non_faces::probability(face)? < LEAST_FACE,
             };
             Ok((face_id(face, "_id")?, found))
@@ -115,7 +118,7 @@ impl Reader<'_> {
     }
 
     async fn covers(&mut self, ids: impl Iterator<Item = &GroupId>) -> Result<Vec<(GroupId, FaceId)>, MongoError> {
-        let found = self.read(names::GROUPS, "_id", ids.map(|id| id.0), doc! { "cover": 1 }).await?;
+        let found = self.read(self.pointer.groups(), "_id", ids.map(|id| id.0), doc! { "cover": 1 }).await?;
         let mut covers = Vec::new();
         for group in found.iter().filter(|group| group.contains_key("cover")) {
             covers.extend(group_id(group, "_id")?.zip(Some(face_id(group, "cover")?)));

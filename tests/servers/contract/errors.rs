@@ -14,7 +14,7 @@ use muster_actors::ports::faces::Faces;
 use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::queue::Queue;
 
-use super::faces::result;
+use super::faces::{self, result};
 use super::real::{stack, store};
 use crate::support::fleet::clients;
 use crate::support::moody::{Moody, Refusal};
@@ -41,6 +41,24 @@ async fn fail_next(connection: &muster_stores::mongo::Connection, application: &
     all.extend(data);
     let admin = connection.faces.client().database("admin");
     admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": { "times": 1 }, "data": all }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_transaction_that_the_server_ends_for_its_time_or_size_is_no_conflict() {
+    let (connection, store) = store("mongo", "", "ended").await;
+    let galleries = connection.faces.collection::<Document>("galleries");
+    for (round, (code, staged)) in [(112, 0), (290, 2), (257, 4)].into_iter().enumerate() {
+        faces::commit(&store, vec![result(&format!("{round}.jpg"), 1)]).await;
+        let read = store.gallery(&faces::gallery()).await.unwrap();
+        let made = faces::partition(read.faces.iter().map(|face| face.id).collect());
+        let label = doc! { "errorCode": code, "errorLabels": ["TransientTransactionError"] };
+        fail_next(&connection, "ended", label).await;
+        // A conflict is tried again, the others are done in parts.
+        store.save(&faces::gallery(), read.version, &made).await.unwrap();
+        assert_eq!(store.gallery(&faces::gallery()).await.unwrap().previous, made.partition, "{code}");
+        let gallery = galleries.find_one(doc! {}).await.unwrap().unwrap();
+        assert_eq!(gallery.get_i64("partition").unwrap_or(0), staged, "{code}");
+    }
 }
 
 #[tokio::test]

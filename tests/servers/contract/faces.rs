@@ -228,7 +228,7 @@ pub async fn a_result_replaces_one_of_its_own_version_and_one_of_none<F: Faces>(
     }
 }
 
-fn partition(faces: Vec<FaceId>) -> Reconciled {
+pub fn partition(faces: Vec<FaceId>) -> Reconciled {
     let id = GroupId([7; 16]);
     let group = Group { id, cover: faces[0], faces, centroid: vec![0.5, -0.0], name: Some("Ada".to_owned()) };
     let redirects = [(GroupId([8; 16]), id)].into();

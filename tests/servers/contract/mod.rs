@@ -9,4 +9,5 @@ mod objects;
 mod queue;
 pub mod real;
 mod releases;
+mod staged;
 mod steady;

@@ -13,15 +13,21 @@ use super::people::name;
 use super::{by_id, by_word, strange};
 use crate::mongo::documents::{bbox, face_id, fraction, group_id, image_id, signed, text, uuid};
 use crate::mongo::non_faces::{self, Words};
+use crate::mongo::pointer::{PartitionPointer, PartitionRead};
 use crate::mongo::{MongoError, MongoFaces, facts, names};
 
-async fn filter(store: &MongoFaces, of: &GalleryId, which: Faces) -> Result<Document, MongoError> {
+async fn filter(
+    store: &MongoFaces,
+    of: &GalleryId,
+    pointer: PartitionPointer,
+    which: Faces,
+) -> Result<Document, MongoError> {
     let mut filter = doc! { "gallery": &of.0 };
     match which {
         Faces::All => {}
-        Faces::Group(id) => drop(filter.insert("group", uuid(id.0))),
-        Faces::Grouped => drop(filter.insert("group", doc! { "$ne": null })),
-        Faces::Ungrouped => drop(filter.insert("group", Bson::Null)),
+        Faces::Group(id) => drop(filter.insert(pointer.field(), uuid(id.0))),
+        Faces::Grouped => drop(filter.insert(pointer.field(), doc! { "$ne": null })),
+        Faces::Ungrouped => drop(filter.insert(pointer.field(), Bson::Null)),
         Faces::NonFaces => drop(filter.insert("$and", vec![non_faces::words(store, of).await?.condition()])),
         Faces::Image(id) => drop(filter.insert("image", uuid(id.0))),
     }
@@ -39,7 +45,23 @@ pub async fn faces(
     after: Option<Place>,
     limit: usize,
 ) -> Result<Part<FaceRow>, MongoError> {
-    let (faces, mut filter) = (store.collection(names::FACES), filter(store, of, which).await?);
+    let mut reading = PartitionRead::begin(store, of).await?;
+    loop {
+        let found = faces_in(store, (of, reading.head().pointer), which, after, limit).await?;
+        if reading.is_whole().await? {
+            return Ok(found);
+        }
+    }
+}
+
+async fn faces_in(
+    store: &MongoFaces,
+    (of, pointer): (&GalleryId, PartitionPointer),
+    which: Faces,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Part<FaceRow>, MongoError> {
+    let (faces, mut filter) = (store.collection(names::FACES), filter(store, of, pointer, which).await?);
     let total = faces.count_documents(filter.clone()).await?;
     if let Some((overall, last)) = after {
         let overall = f64::from(overall);
@@ -48,19 +70,29 @@ pub async fn faces(
     }
     let found = faces.find(filter).projection(doc! { "embedding": 0 }).sort(doc! { "overall": -1, "_id": 1 });
     let found = found.allow_disk_use(true).limit(signed(limit as u64)).await?;
-    Ok(Part { rows: rows(store, of, found.try_collect().await?).await?, total })
+    Ok(Part { rows: rows(store, (of, pointer), found.try_collect().await?).await?, total })
 }
 
 /// One face.
 pub async fn face(store: &MongoFaces, of: &GalleryId, id: FaceId) -> Result<Option<FaceRow>, MongoError> {
-    let faces = store.collection(names::FACES);
-    let found = faces.find_one(doc! { "_id": uuid(id.0), "gallery": &of.0 });
-    let found = found.projection(doc! { "embedding": 0 }).await?;
-    Ok(rows(store, of, found.into_iter().collect()).await?.pop())
+    let mut reading = PartitionRead::begin(store, of).await?;
+    loop {
+        let faces = store.collection(names::FACES);
+        let found = faces.find_one(doc! { "_id": uuid(id.0), "gallery": &of.0 });
+        let found = found.projection(doc! { "embedding": 0 }).await?;
+        let mut rows = rows(store, (of, reading.head().pointer), found.into_iter().collect()).await?;
+        if reading.is_whole().await? {
+            return Ok(rows.pop());
+        }
+    }
 }
 
 /// Faces with where their photos are and how their groups are called.
-async fn rows(store: &MongoFaces, of: &GalleryId, faces: Vec<Document>) -> Result<Vec<FaceRow>, MongoError> {
+async fn rows(
+    store: &MongoFaces,
+    (of, pointer): (&GalleryId, PartitionPointer),
+    faces: Vec<Document>,
+) -> Result<Vec<FaceRow>, MongoError> {
     let ids = faces.iter().filter_map(|face| face.get("_id").cloned()).collect();
     let said = facts::of_kinds(store, of, &["is_face", "confirmed"], Some(ids)).await?;
     let words = Words(said.are_faces);
@@ -73,15 +105,15 @@ async fn rows(store: &MongoFaces, of: &GalleryId, faces: Vec<Document>) -> Resul
     }
     let mut groups = BTreeSet::new();
     for face in &faces {
-        groups.extend(group_id(face, "group")?.map(|group| group.0));
+        groups.extend(group_id(face, pointer.field())?.map(|group| group.0));
     }
     let mut called = BTreeMap::new();
-    for group in by_id(store, names::GROUPS, groups, doc! { "name": 1 }).await? {
+    for group in by_id(store, pointer.groups(), groups, doc! { "name": 1 }).await? {
         called.insert(group_id(&group, "_id")?, name(&group));
     }
     let mut rows = Vec::with_capacity(faces.len());
     for face in &faces {
-        let (image, group) = (image_id(face, "image")?, group_id(face, "group")?);
+        let (image, group) = (image_id(face, "image")?, group_id(face, pointer.field())?);
         // A photo that is being forgotten lies nowhere.
         let (bucket, key) = places.get(&image).cloned().unwrap_or_default();
         let (id, quality) = (face_id(face, "_id")?, quality(face)?);

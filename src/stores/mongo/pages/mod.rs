@@ -14,6 +14,7 @@ use muster_gallery::view::Totals;
 use serde::de::DeserializeOwned;
 
 use super::documents::{group_id, text, unsigned, uuid};
+use super::pointer::PartitionRead;
 use super::{MongoError, MongoFaces, names, non_faces};
 
 pub use faces::{face, faces};
@@ -65,8 +66,16 @@ pub async fn totals(store: &MongoFaces, of: &GalleryId) -> Result<Totals, MongoE
     }
     let no_face = non_faces::words(store, of).await?.condition();
     let faces = doc! { "$match": { "gallery": &of.0, "$nor": [&no_face] } };
-    let groups = [faces, doc! { "$group": { "_id": "$group", "n": { "$sum": 1 } } }];
-    for group in all(store, names::FACES, groups.to_vec()).await? {
+    let mut reading = PartitionRead::begin(store, of).await?;
+    let groups = loop {
+        let group = format!("${}", reading.head().pointer.field());
+        let groups = [faces.clone(), doc! { "$group": { "_id": group, "n": { "$sum": 1 } } }];
+        let groups = all(store, names::FACES, groups.to_vec()).await?;
+        if reading.is_whole().await? {
+            break groups;
+        }
+    };
+    for group in groups {
         let count = unsigned(&group, "n")?;
         totals.faces += count;
         match group_id(&group, "_id")? {

@@ -9,6 +9,7 @@ use muster_gallery::view::Person;
 
 use super::{IDS, all};
 use crate::mongo::documents::{face_id, group_id, unsigned, uuid};
+use crate::mongo::pointer::{PartitionPointer, PartitionRead};
 use crate::mongo::{MongoError, MongoFaces, facts, names};
 
 /// Photos that a text is found in at most.
@@ -16,9 +17,20 @@ const FOUND: i64 = 20_000;
 
 /// All people, the largest groups first, then by id.
 pub async fn people(store: &MongoFaces, of: &GalleryId) -> Result<Vec<Person>, MongoError> {
+    let mut reading = PartitionRead::begin(store, of).await?;
+    loop {
+        let people = people_in(store, of, reading.head().pointer).await?;
+        if reading.is_whole().await? {
+            return Ok(people);
+        }
+    }
+}
+
+async fn people_in(store: &MongoFaces, of: &GalleryId, pointer: PartitionPointer) -> Result<Vec<Person>, MongoError> {
+    let group = format!("${}", pointer.field());
     let counts = [
-        doc! { "$match": { "gallery": &of.0, "group": { "$ne": null } } },
-        doc! { "$group": { "_id": { "group": "$group", "image": "$image" }, "faces": { "$sum": 1 } } },
+        doc! { "$match": { "gallery": &of.0, pointer.field(): { "$ne": null } } },
+        doc! { "$group": { "_id": { "group": &group, "image": "$image" }, "faces": { "$sum": 1 } } },
         doc! { "$group": { "_id": "$_id.group", "faces": { "$sum": "$faces" }, "photos": { "$sum": 1 } } },
     ];
     let mut sizes = BTreeMap::new();
@@ -27,7 +39,7 @@ pub async fn people(store: &MongoFaces, of: &GalleryId) -> Result<Vec<Person>, M
             sizes.insert(id, (unsigned(&size, "faces")?, unsigned(&size, "photos")?));
         }
     }
-    let groups = store.collection(names::GROUPS);
+    let groups = store.collection(pointer.groups());
     let live = groups.find(doc! { "gallery": &of.0, "into": null });
     let mut cursor = live.projection(doc! { "name": 1, "cover": 1 }).await?;
     let mut persons = facts::of_kinds(store, of, &["person"], None).await?.persons;
@@ -51,8 +63,14 @@ pub async fn people(store: &MongoFaces, of: &GalleryId) -> Result<Vec<Person>, M
 
 /// Where an id that went into another leads; itself where it is a group.
 pub async fn group(store: &MongoFaces, of: &GalleryId, id: GroupId) -> Result<Option<GroupId>, MongoError> {
-    let found = store.collection(names::GROUPS).find_one(doc! { "_id": uuid(id.0), "gallery": &of.0 }).await?;
-    found.map(|group| Ok(group_id(&group, "into")?.unwrap_or(id))).transpose()
+    let mut reading = PartitionRead::begin(store, of).await?;
+    loop {
+        let groups = store.collection(reading.head().pointer.groups());
+        let found = groups.find_one(doc! { "_id": uuid(id.0), "gallery": &of.0 }).await?;
+        if reading.is_whole().await? {
+            return found.map(|group| Ok(group_id(&group, "into")?.unwrap_or(id))).transpose();
+        }
+    }
 }
 
 /// The groups that have a face in a photo whose key holds this text, whatever its case.
@@ -63,14 +81,20 @@ pub async fn groups_in(store: &MongoFaces, of: &GalleryId, part: &str) -> Result
     let images = store.collection(names::IMAGES);
     let found = images.find(holds).projection(doc! { "_id": 1 }).limit(FOUND).await?;
     let images: Vec<Document> = found.try_collect().await?;
-    let mut groups = BTreeSet::new();
-    for images in images.chunks(IDS) {
-        let ids: Vec<Bson> = images.iter().filter_map(|image| image.get("_id").cloned()).collect();
-        for group in store.collection(names::FACES).distinct("group", doc! { "image": { "$in": ids } }).await? {
-            groups.extend(group_id(&doc! { "group": group }, "group")?);
+    let mut reading = PartitionRead::begin(store, of).await?;
+    loop {
+        let field = reading.head().pointer.field();
+        let mut groups = BTreeSet::new();
+        for images in images.chunks(IDS) {
+            let ids: Vec<Bson> = images.iter().filter_map(|image| image.get("_id").cloned()).collect();
+            for group in store.collection(names::FACES).distinct(field, doc! { "image": { "$in": ids } }).await? {
+                groups.extend(group_id(&doc! { "group": group }, "group")?);
+            }
+        }
+        if reading.is_whole().await? {
+            return Ok(groups);
         }
     }
-    Ok(groups)
 }
 
 /// What people call a group.

@@ -1,0 +1,281 @@
+//! What a partition changes of one that is stored, and the writes for that.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use mongodb::ClientSession;
+use mongodb::bson::{Bson, Document, doc};
+use muster_actors::domain::face::FaceId;
+use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition};
+
+use super::documents::{self, group_id, signed, uuid};
+use super::pointer::PartitionPointer;
+use super::{MongoError, MongoFaces, gallery, names};
+
+/// Faces and documents of groups that are written at once. Whoever waits for such a write waits for less than a second.
+pub const CHUNK: usize = 1_000;
+
+/// A partition as documents.
+struct Drawing<'a> {
+    of: &'a GalleryId,
+    groups: HashMap<GroupId, &'a Group>,
+    redirects: &'a BTreeMap<GroupId, GroupId>,
+    /// Faces that are suggested for each group, ascending by id, with the probabilities.
+    suggested: HashMap<GroupId, Vec<(FaceId, f32)>>,
+}
+
+impl<'a> Drawing<'a> {
+    fn new(of: &'a GalleryId, partition: &'a Partition) -> Self {
+        let mut suggested: HashMap<GroupId, Vec<(FaceId, f32)>> = HashMap::new();
+        for (face, suggestion) in &partition.suggestions {
+            suggested.entry(suggestion.group).or_default().push((*face, suggestion.probability));
+        }
+        let groups = partition.groups.iter().map(|group| (group.id, group)).collect();
+        Self { of, groups, redirects: &partition.redirects, suggested }
+    }
+
+    /// The document of a group or a redirect, without its id; `None` where the partition has neither.
+    fn document(&self, id: GroupId) -> Option<Document> {
+        if let Some(into) = self.redirects.get(&id) {
+            return Some(doc! { "gallery": &self.of.0, "into": uuid(into.0) });
+        }
+        let group = self.groups.get(&id)?;
+        let mut document = doc! {
+            "gallery": &self.of.0,
+            "count": signed(group.faces.len() as u64),
+            "cover": uuid(group.cover.0),
+            "centroid": documents::vector(&group.centroid),
+            "name": group.name.as_deref(),
+        };
+        if let Some(suggested) = self.suggested.get(&id) {
+            let one = |(face, probability): &(FaceId, f32)| {
+                doc! { "face": uuid(face.0), "probability": f64::from(*probability) }
+            };
+            document.insert(documents::SUGGESTIONS, suggested.iter().map(one).collect::<Vec<_>>());
+        }
+        Some(document)
+    }
+}
+
+/// What a partition changes of one that is stored.
+pub struct Difference<'a> {
+    /// Where the stored one is.
+    pointer: PartitionPointer,
+    drawing: Drawing<'a>,
+    /// Faces by the group that they go into.
+    moved: BTreeMap<Option<GroupId>, Vec<FaceId>>,
+    /// Groups and redirects that are new, or not as they are stored.
+    changed: Vec<GroupId>,
+    /// Groups and redirects that are no more.
+    ended: Vec<GroupId>,
+}
+
+/// A part of a difference.
+enum Write<'d> {
+    Move(Option<GroupId>, &'d [FaceId]),
+    Put(GroupId),
+    End(&'d [GroupId]),
+}
+
+impl Write<'_> {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Move(_, faces) => faces.len(),
+            Self::Put(_) => 1,
+            Self::End(groups) => groups.len(),
+        }
+    }
+}
+
+impl<'a> Difference<'a> {
+    /// Between what is stored and a partition.
+    pub async fn read(
+        store: &MongoFaces,
+        of: &'a GalleryId,
+        pointer: PartitionPointer,
+        after: &'a Partition,
+    ) -> Result<Self, MongoError> {
+        let moved = moved(gallery::homes(store, of, pointer).await?, after);
+        let drawing = Drawing::new(of, after);
+        let (mut ended, mut same) = (Vec::new(), HashSet::new());
+        let mut stored = gallery::find(store, pointer.groups(), of, doc! {}, doc! { "_id": 1 }).await?;
+        while stored.advance().await? {
+            let mut document = stored.deserialize_current()?;
+            let Some(id) = group_id(&document, "_id")? else { continue };
+            document.remove("_id");
+            match drawing.document(id) {
+                None => ended.push(id),
+                // As it is stored, not as its faces say: one of them may be gone that it counts.
+                Some(drawn) if drawn == document => drop(same.insert(id)),
+                Some(_) => {}
+            }
+        }
+        let all = after.groups.iter().map(|group| group.id).chain(after.redirects.keys().copied());
+        let changed = all.filter(|id| !same.contains(id)).collect();
+        Ok(Self { pointer, drawing, moved, changed, ended })
+    }
+
+    /// Where the stored partition is.
+    pub fn pointer(&self) -> PartitionPointer {
+        self.pointer
+    }
+
+    /// How many faces and documents are written.
+    pub fn len(&self) -> usize {
+        self.moved.values().map(Vec::len).sum::<usize>() + self.changed.len() + self.ended.len()
+    }
+
+    fn writes(&self) -> impl Iterator<Item = Write<'_>> {
+        let moved = self.moved.iter();
+        let moved = moved.flat_map(|(group, faces)| faces.chunks(CHUNK).map(|faces| Write::Move(*group, faces)));
+        let ended = self.ended.chunks(CHUNK).map(Write::End);
+        moved.chain(self.changed.iter().map(|id| Write::Put(*id))).chain(ended)
+    }
+
+    /// All writes, in parts of about [`CHUNK`] faces and documents.
+    pub fn batches(&self) -> impl Iterator<Item = Batch> + '_ {
+        let mut writes = self.writes().peekable();
+        std::iter::from_fn(move || {
+            writes.peek()?;
+            let (mut batch, mut weight) = (Batch::of(self.pointer), 0);
+            while weight < CHUNK
+                && let Some(write) = writes.next()
+            {
+                weight += write.weight();
+                batch.add(&write, &self.drawing);
+            }
+            Some(batch)
+        })
+    }
+}
+
+/// Writes that are made at once.
+pub struct Batch {
+    pointer: PartitionPointer,
+    faces: Vec<Document>,
+    groups: Vec<Document>,
+    ended: Vec<Bson>,
+}
+
+impl Batch {
+    fn of(pointer: PartitionPointer) -> Self {
+        Self { pointer, faces: Vec::new(), groups: Vec::new(), ended: Vec::new() }
+    }
+
+    fn add(&mut self, write: &Write<'_>, drawing: &Drawing<'_>) {
+        match write {
+            // A face that is no more stays away.
+            Write::Move(group, faces) => {
+                let ids: Vec<Bson> = faces.iter().map(|face| uuid(face.0)).collect();
+                self.faces
+                    .push(doc! { "q": { "_id": { "$in": ids } }, "u": into(self.pointer, *group), "multi": true });
+            }
+            Write::Put(id) => {
+                let document = drawing.document(*id).unwrap_or_default();
+                self.groups.push(doc! { "q": { "_id": uuid(id.0) }, "u": document, "upsert": true });
+            }
+            Write::End(groups) => self.ended.extend(groups.iter().map(|group| uuid(group.0))),
+        }
+    }
+
+    /// Makes the writes in a transaction.
+    pub async fn write(&self, store: &MongoFaces, session: &mut ClientSession) -> Result<(), MongoError> {
+        for (collection, updates) in [(names::FACES, &self.faces), (self.pointer.groups(), &self.groups)] {
+            if !updates.is_empty() {
+                let command = doc! { "update": collection, "updates": updates };
+                told(&store.faces.run_command(command).session(&mut *session).await?)?;
+            }
+        }
+        if !self.ended.is_empty() {
+            let ended = doc! { "_id": { "$in": &self.ended } };
+            store.collection(self.pointer.groups()).delete_many(ended).session(session).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The update that puts faces into a group, or into none.
+pub fn into(pointer: PartitionPointer, group: Option<GroupId>) -> Document {
+    match group {
+        Some(group) => doc! { "$set": { pointer.field(): uuid(group.0) } },
+        None => doc! { "$unset": { pointer.field(): 1 } },
+    }
+}
+
+/// What an `update` says of its statements.
+fn told(answer: &Document) -> Result<(), MongoError> {
+    let Some(Bson::Document(error)) = answer.get_array("writeErrors").ok().and_then(|errors| errors.first()) else {
+        return Ok(());
+    };
+    let message = error.get_str("errmsg").unwrap_or("no message").to_owned();
+    Err(MongoError::Statement { code: error.get_i32("code").unwrap_or_default(), message })
+}
+
+/// The faces whose group is another in a partition than it is now.
+fn moved(mut now: HashMap<FaceId, GroupId>, after: &Partition) -> BTreeMap<Option<GroupId>, Vec<FaceId>> {
+    let mut moved: BTreeMap<Option<GroupId>, Vec<FaceId>> = BTreeMap::new();
+    for group in &after.groups {
+        let new = group.faces.iter().copied().filter(|face| now.remove(face) != Some(group.id));
+        let new: Vec<FaceId> = new.collect();
+        if !new.is_empty() {
+            moved.insert(Some(group.id), new);
+        }
+    }
+    if !now.is_empty() {
+        moved.insert(None, now.into_keys().collect());
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(id: u8, faces: &[u8]) -> Group {
+        let faces: Vec<FaceId> = faces.iter().map(|face| FaceId([*face; 16])).collect();
+        Group { id: GroupId([id; 16]), cover: faces[0], faces, centroid: vec![1.0], name: None }
+    }
+
+    #[test]
+    fn every_write_is_in_one_batch_and_no_batch_is_large() {
+        let of = GalleryId("g".to_owned());
+        let groups: Vec<Group> = (0..250).map(|id| group(id, &[id])).collect();
+        let partition = Partition { groups, ..Partition::default() };
+        let faces = |n: usize| (0..n).map(|face| FaceId([(face % 251) as u8; 16])).collect::<Vec<_>>();
+        let moved = BTreeMap::from([
+            (None, faces(1)),
+            (Some(GroupId([1; 16])), faces(2_700)),
+            (Some(GroupId([2; 16])), faces(40)),
+        ]);
+        let difference = Difference {
+            pointer: PartitionPointer::default(),
+            drawing: Drawing::new(&of, &partition),
+            moved,
+            changed: partition.groups.iter().map(|group| group.id).collect(),
+            ended: (0..2_100u32).map(|n| GroupId([(n % 7) as u8; 16])).collect(),
+        };
+        let ids = |update: &Document| {
+            update.get_document("q").unwrap().get_document("_id").unwrap().get_array("$in").unwrap().len()
+        };
+        let (mut moved, mut put, mut ended) = (0, 0, 0);
+        for batch in difference.batches() {
+            let faces: usize = batch.faces.iter().map(ids).sum();
+            assert!(faces + batch.groups.len() + batch.ended.len() < 2 * CHUNK);
+            (moved, put, ended) = (moved + faces, put + batch.groups.len(), ended + batch.ended.len());
+        }
+        assert_eq!((moved, put, ended), (2_741, 250, 2_100));
+        assert_eq!(difference.len(), 2_741 + 250 + 2_100);
+    }
+
+    #[test]
+    fn a_face_is_moved_where_its_group_is_another_and_out_where_it_is_in_none() {
+        let face = |n| FaceId([n; 16]);
+        let now = [(face(1), GroupId([1; 16])), (face(2), GroupId([1; 16])), (face(3), GroupId([2; 16]))];
+        let after = Partition { groups: vec![group(1, &[1, 4]), group(3, &[2])], ..Partition::default() };
+        let expected = BTreeMap::from([
+            (None, vec![face(3)]),
+            (Some(GroupId([1; 16])), vec![face(4)]),
+            (Some(GroupId([3; 16])), vec![face(2)]),
+        ]);
+        assert_eq!(moved(now.into(), &after), expected);
+    }
+}

@@ -1,0 +1,231 @@
+//! A partition that changes much: it is written beside the one that holds, in parts, and takes its place at the end.
+//!
+//! The server aborts a transaction that takes long or is large, and others wait for its end. So each part is a transaction
+//! of its own, and what nobody reads yet may be there in part: who dies leaves nothing behind that anybody sees, and who
+//! comes next compares with what is there and goes on. The last transaction is short: it checks the revision and moves the
+//! gallery's pointer.
+//!
+//! One writer at a time stages a gallery. It claims that in a document of its own, so that nobody who writes faces waits for
+//! it, and each part keeps up the claim: whoever lost it writes nothing any more.
+//!
+//! At the end the partition is copied to where releases before look for it, and the pointer moves there. Where that fails it
+//! stays where it is until the next is saved.
+
+use std::time::Duration;
+
+use mongodb::ClientSession;
+use mongodb::bson::{Bson, DateTime, Document, Uuid, doc};
+use muster_actors::domain::gallery::{GalleryId, GalleryVersion, Partition, Reconciled};
+
+use super::difference::{Batch, CHUNK, Difference};
+use super::gallery::{self, GalleryHead};
+use super::partition::events;
+use super::pointer::PartitionPointer;
+use super::transaction::{Advance, Patience, Saved, advance, begin, end, is_duplicate, now_ms};
+use super::{MongoError, MongoFaces, documents, facts, history, names};
+
+/// How long a claim holds that is not kept up.
+const LEASE: Duration = Duration::from_secs(20);
+/// How often another's claim is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Saves a partition that was made at `read`, if the gallery's revision still is that one.
+///
+/// # Errors
+/// [`MongoError::Conflict`] when somebody changed more meanwhile than new faces.
+pub async fn save(
+    store: &MongoFaces,
+    of: &GalleryId,
+    read: GalleryVersion,
+    reconciled: &Reconciled,
+) -> Result<(), MongoError> {
+    let stage = Stage::claim(store, of, read).await?;
+    let saved = stage.save(read, reconciled).await;
+    if let Err(error) = stage.leave().await {
+        // The claim ends by itself, and what is left is overwritten.
+        tracing::debug!(%error, "mongo.stage");
+    }
+    saved
+}
+
+/// Takes away what a writer that died left of a partition that never held.
+pub async fn tidy(store: &MongoFaces, of: &GalleryId) -> Result<(), MongoError> {
+    let left = doc! { "_id": &of.0, "until": { "$lt": DateTime::now() } };
+    if store.collection(names::STAGING).find_one(left).await?.is_some() {
+        let stage = Stage { store, of, claim: Uuid::new() };
+        if stage.try_claim().await? {
+            stage.leave().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Who writes a gallery's next partition.
+struct Stage<'a> {
+    store: &'a MongoFaces,
+    of: &'a GalleryId,
+    claim: Uuid,
+}
+
+/// One transaction of a stage.
+enum Step<'a> {
+    /// Writes a part of a partition that does not hold.
+    Write(&'a Batch),
+    /// Takes such documents away.
+    Clear(&'a Document),
+    /// The partition holds from now on; with it come what was recognised and renamed.
+    Flip(&'a Advance, &'a Reconciled),
+}
+
+impl<'a> Stage<'a> {
+    /// Waits until the gallery is this one's to write.
+    ///
+    /// # Errors
+    /// [`MongoError::Conflict`] when the revision is not that of `read` any more.
+    async fn claim(store: &'a MongoFaces, of: &'a GalleryId, read: GalleryVersion) -> Result<Self, MongoError> {
+        let stage = Self { store, of, claim: Uuid::new() };
+        while !stage.try_claim().await? {
+            tokio::time::sleep(LOOK).await;
+            stage.check(read).await?;
+        }
+        Ok(stage)
+    }
+
+    async fn check(&self, read: GalleryVersion) -> Result<GalleryHead, MongoError> {
+        let head = gallery::head(self.store, self.of).await?.unwrap_or_default();
+        if head.version.revision == read.revision { Ok(head) } else { Err(MongoError::Conflict) }
+    }
+
+    fn until() -> DateTime {
+        let lease = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
+        DateTime::from_millis(documents::signed(now_ms().saturating_add(lease)))
+    }
+
+    async fn try_claim(&self) -> Result<bool, MongoError> {
+        let free = doc! { "_id": &self.of.0, "until": { "$lt": DateTime::now() } };
+        let claim = doc! { "$set": { "by": self.claim, "until": Self::until() } };
+        let staging = self.store.collection(names::STAGING);
+        match staging.update_one(free, claim).upsert(true).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_duplicate(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn own(&self) -> Document {
+        doc! { "_id": &self.of.0, "by": self.claim }
+    }
+
+    async fn save(&self, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), MongoError> {
+        let from = self.check(read).await?.pointer;
+        let advance = Advance { read, at: from, saved: Saved::Staged };
+        let after = self.replace(&advance, reconciled).await?;
+        for (first, part) in (0..).step_by(CHUNK).zip(reconciled.lineage.chunks(CHUNK)) {
+            // Outside of the transaction, which has to be short: who dies here leaves out what was told of groups.
+            let events = events(self.of, after.version.generation, first, part);
+            self.store.collection(names::LINEAGE).insert_many(events).await?;
+        }
+        if !after.pointer.is_main() {
+            let advance = Advance { read: after.version, at: after.pointer, saved: Saved::Copied };
+            if let Err(error) = self.replace(&advance, reconciled).await {
+                tracing::debug!(%error, "mongo.copy");
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a partition beside the one that holds, and puts it in its place; how far the gallery is then.
+    async fn replace(&self, advance: &Advance, reconciled: &Reconciled) -> Result<GalleryHead, MongoError> {
+        self.write(advance.at.next(), advance.read, &reconciled.partition).await?;
+        self.step(&Step::Flip(advance, reconciled)).await?.ok_or(MongoError::Conflict)
+    }
+
+    async fn write(&self, at: PartitionPointer, read: GalleryVersion, after: &Partition) -> Result<(), MongoError> {
+        let difference = tokio::select! {
+            read = Difference::read(self.store, self.of, at, after) => read?,
+            error = self.keep_up() => return Err(error),
+        };
+        for batch in difference.batches() {
+            // Nobody would want the rest of it.
+            self.check(read).await?;
+            self.step(&Step::Write(&batch)).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps up the claim until it cannot; why.
+    async fn keep_up(&self) -> MongoError {
+        loop {
+            tokio::time::sleep(LEASE / 4).await;
+            let kept = doc! { "$set": { "until": Self::until() } };
+            match self.store.collection(names::STAGING).update_one(self.own(), kept).await {
+                Ok(kept) if kept.matched_count == 0 => return MongoError::Conflict,
+                Ok(_) => {}
+                Err(error) => return error.into(),
+            }
+        }
+    }
+
+    /// Deletes the groups of a partition beside the main one, and gives the claim back.
+    async fn leave(&self) -> Result<(), MongoError> {
+        if gallery::head(self.store, self.of).await?.unwrap_or_default().pointer.is_main() {
+            let staged = self.store.collection(names::STAGED_GROUPS);
+            loop {
+                let left = staged.find(doc! { "gallery": &self.of.0 }).projection(doc! { "_id": 1 });
+                let mut left = left.limit(documents::signed(CHUNK as u64)).await?;
+                let mut ids: Vec<Bson> = Vec::new();
+                while left.advance().await? {
+                    ids.extend(left.deserialize_current()?.get("_id").cloned());
+                }
+                if ids.is_empty() {
+                    break;
+                }
+                self.step(&Step::Clear(&doc! { "_id": { "$in": ids } })).await?;
+            }
+        }
+        self.store.collection(names::STAGING).delete_one(self.own()).await?;
+        Ok(())
+    }
+
+    /// Takes a step, if the claim still holds. How far the gallery is after a flip; `None` where its revision is another.
+    async fn step(&self, step: &Step<'_>) -> Result<Option<GalleryHead>, MongoError> {
+        let mut patience = Patience::new();
+        loop {
+            let mut session = begin(self.store).await?;
+            let taken = self.take(&mut session, step).await;
+            let taken = end(session, taken).await;
+            if patience.ends(&taken).await {
+                return taken?.ok_or(MongoError::Conflict);
+            }
+        }
+    }
+
+    /// `None` where the claim is lost.
+    async fn take(
+        &self,
+        session: &mut ClientSession,
+        step: &Step<'_>,
+    ) -> Result<Option<Option<GalleryHead>>, MongoError> {
+        let Self { store, of, .. } = *self;
+        let kept = doc! { "$set": { "until": Self::until() } };
+        let kept = store.collection(names::STAGING).update_one(self.own(), kept).session(&mut *session).await?;
+        if kept.matched_count == 0 {
+            return Ok(None);
+        }
+        match step {
+            Step::Write(batch) => batch.write(store, session).await?,
+            Step::Clear(which) => {
+                store.collection(names::STAGED_GROUPS).delete_many((*which).clone()).session(session).await?;
+            }
+            Step::Flip(to, Reconciled { recognised, renamed, .. }) => {
+                let head = advance(store, session, of, to).await?;
+                if head.is_some() && to.saved == Saved::Staged {
+                    facts::apply(store, session, of, recognised).await?;
+                    history::rename(store, session, of, renamed).await?;
+                }
+                return Ok(Some(head));
+            }
+        }
+        Ok(Some(None))
+    }
+}
