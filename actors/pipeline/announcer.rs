@@ -165,7 +165,7 @@ mod tests {
             Err(FacesError::Conflict)
         }
 
-        async fn save(&self, _: &GalleryId, _: u64, _: &Reconciled) -> Result<(), FacesError> {
+        async fn save(&self, _: &GalleryId, _: GalleryVersion, _: &Reconciled) -> Result<(), FacesError> {
             Err(FacesError::Conflict)
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
+use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use muster_actors::domain::image::{Frame, Locator, Pixels, RejectReason, Rejection};
 use muster_actors::errors::Class;
 use muster_actors::flow::concurrency::{Bounds, Limits};
@@ -128,7 +128,7 @@ impl Faces for World {
     async fn gallery(&self, _: &GalleryId) -> Result<GallerySnapshot, FacesError> {
         Ok(GallerySnapshot::default())
     }
-    async fn save(&self, _: &GalleryId, _: u64, _: &Reconciled) -> Result<(), FacesError> {
+    async fn save(&self, _: &GalleryId, _: GalleryVersion, _: &Reconciled) -> Result<(), FacesError> {
         Ok(())
     }
 }

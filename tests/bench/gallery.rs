@@ -103,7 +103,13 @@ fn photo(first: usize, persons: usize) -> Commit {
         face_count: OF_PHOTO as u32,
         model: "bench@1".to_owned(),
     };
-    Commit { image, faces: (0..OF_PHOTO).map(face).collect(), content: None, timings: Timings::default() }
+    Commit {
+        image,
+        faces: (0..OF_PHOTO).map(face).collect(),
+        content: None,
+        version: Default::default(),
+        timings: Timings::default(),
+    }
 }
 
 async fn commit(store: &MongoFaces, batch: Vec<Commit>) {

@@ -240,7 +240,8 @@ hold! { faces over mongodb_6:
 hold! { faces over mongodb_with_old_documents:
     faces_come_back_as_they_went_in_ascending_by_id
     a_rerun_replaces_and_leaves_no_orphan
-    a_partition_is_saved_only_onto_the_generation_it_was_made_from
+    a_partition_is_saved_only_onto_the_revision_it_was_made_from
+    faces_that_are_added_meanwhile_wait_for_the_next_grouping
     many_writers_at_once_lose_nothing
 }
 hold! { faces over mongodb_8:
