@@ -38,8 +38,8 @@ async fn documents(site: &Site, database: &str, collection: &str) -> Result<Vec<
     let found = of.find(doc! {}).sort(doc! { "_id": 1 }).await.map_err(ChaosError::server("MongoDB"))?;
     let mut documents: Vec<Document> = found.try_collect().await.map_err(ChaosError::server("MongoDB"))?;
     for document in &mut documents {
-        // When, how long, and by whom.
-        for field in ["indexed_at", "timings", "queue", "worker"] {
+        // When, how long, by whom, and beside what in S3.
+        for field in ["indexed_at", "timings", "queue", "worker", "crop", "result"] {
             document.remove(field);
         }
     }

@@ -52,6 +52,8 @@ async fn a_dependency_that_goes_away_and_comes_back_costs_time_and_nothing_else(
             .worker("detect")
             // The same photos again and again are work only where their analyses are not remembered.
             .env("MUSTER_REDIS__ANALYSIS_SECONDS", "1")
+            // Results are written when they are half of the credits: often enough that S3 is asked for something all the time.
+            .env("MUSTER_FLEET__CREDITS", "32")
             // Messages of a receive whose answer was lost come again when their lease ends: it waits for them.
             .env("MESSAGE_VISIBILITY_TIMEOUT", (seconds + 15).to_string())
             .env("MUSTER_QUEUES__LEAVE_AFTER_EMPTY", (seconds + 20).to_string())

@@ -1,11 +1,10 @@
 //! Photos that were deleted from their bucket, told by its events.
 
-use mongodb::bson::{Document, doc};
-use serde_json::{Value, json};
-
-use super::remains::{Own, hex};
+use super::remains::Own;
 use super::{count, support};
 use crate::support::fleet::{Worker, ended};
+use mongodb::bson::{Document, doc};
+use serde_json::{Value, json};
 
 /// The event of a deletion, as S3 writes it.
 fn removed(own: &Own, key: &str, sequencer: &str) -> String {
@@ -46,12 +45,19 @@ async fn a_deleted_photo_leaves_nothing_where_that_is_set_and_what_is_there_stay
     let summary = detect(&own, "remove");
     assert_eq!(count(&summary, "removed"), 2, "{summary:#}");
     assert_eq!((faces().await, own.all("faces").await.len()), (0, before.1 - before.0 as usize));
-    let kept = own.kept().await;
-    let has_result = |key: &str| kept.iter().any(|(name, _)| name.ends_with(&format!("results/{key}.json")));
-    assert_eq!((has_result(gone), has_result(there)), (false, true));
-    let image =
-        own.all("images").await.into_iter().find(|image| image.get_str("key").is_ok_and(|key| key == gone)).unwrap();
-    let crops = format!("faces/{}/", hex(&image, "_id"));
-    assert!(!kept.iter().any(|(name, _)| name.contains(&crops)), "its crops are gone");
+    let image = async |key: &str| {
+        let images = own.all("images").await;
+        images.into_iter().find(|image| image.get_str("key").is_ok_and(|name| name == key)).unwrap()
+    };
+    let (gone, there) = (image(gone).await, image(there).await);
+    assert_eq!((gone.contains_key("result"), there.contains_key("result")), (false, true));
+    let entries = async |of: &Document| {
+        let of = of.get("_id").unwrap();
+        let packs = own.all("packs").await;
+        let entries = packs.iter().flat_map(|pack| pack.get_array("entries").unwrap());
+        entries.filter(|entry| entry.as_document().unwrap().get("image") == Some(of)).count()
+    };
+    assert_eq!(entries(&gone).await, 0, "its crops and its result are in no pack");
+    assert!(entries(&there).await > 1);
     assert_eq!(own.fleet.depth(&own.fleet.images).await, (0, 0));
 }
