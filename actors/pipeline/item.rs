@@ -159,7 +159,7 @@ impl Decoded {
 }
 
 /// A face as stored, from a face as found.
-fn face(image: ImageId, model: &str, found: FoundFace) -> Face {
+pub(crate) fn face(image: ImageId, model: &str, found: FoundFace) -> Face {
     let FoundFace { bbox, landmarks, quality, embedding, thumbnail } = found;
     Face { id: FaceId::new(image, model, &bbox), image, bbox, landmarks, quality, embedding, thumbnail }
 }

@@ -16,7 +16,7 @@ pub(crate) mod device;
 mod downloader;
 mod fetcher;
 mod grouper;
-mod item;
+pub(crate) mod item;
 mod keeper;
 mod prefilter;
 mod results;

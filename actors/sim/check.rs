@@ -1,15 +1,18 @@
 //! What must always hold.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::domain::exit::Exit;
 use crate::domain::image::{ImageState, RejectReason};
 use crate::flow::progress::Summary;
 use crate::pipeline::settings::Settings;
+use crate::ports::faces::Commit;
 use crate::sim::host::Host;
 use crate::sim::images::faces;
 use crate::sim::life::{Service, Site};
 use crate::sim::queue::Fate;
+use crate::sim::refusal::Asked;
 use crate::sim::scenario::{Kind, Scenario};
 use crate::sim::script::{Fault, Script};
 
@@ -80,69 +83,92 @@ fn expected(kind: Kind, prefilter: bool) -> (ImageState, Option<RejectReason>) {
     }
 }
 
-/// After the last worker: every image is stored as what it is, once. The images whose messages were received so often that
-/// they may have been rejected for it, or that an engine broke on by chance.
+/// Whether the engines of a world break by chance, or for as long as the storm lasts: then they may break three times on
+/// one image.
+fn breaks_by_chance(scenario: &Scenario) -> bool {
+    let blamed = scenario.scripts.iter().flat_map(Script::faults).any(Fault::may_blame_an_image);
+    scenario.sticky > 0.0 || scenario.dead_after.is_some() || blamed
+}
+
+/// Whether a read of an object may fail as often as it is tried: a photo whose header cannot be read is judged by no one, and
+/// read as a whole later.
+fn reads_fail(scenario: &Scenario) -> bool {
+    let refused = scenario.refusals.iter().any(|refusal| refusal.asked == Asked::Get);
+    scenario.object_errors > 0.0 || scenario.slow > 0.0 || refused
+}
+
+/// After the last worker: every message has ended, and every image is stored as what it is, once. The images whose messages
+/// were received so often that they may have been rejected for it, that an engine broke on by chance, or that nobody judged.
 pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
     let Site { world, images: queue, galleries, store, .. } = site;
-    let mut excused = BTreeSet::new();
     let mut settings = Settings::default();
     (scenario.tune)(&mut settings);
-    // An engine that breaks by chance, or for as long as the storm lasts, may break three times on one image.
-    let blamed = scenario.scripts.iter().flat_map(Script::faults).any(Fault::may_blame_an_image);
-    let breaks = scenario.sticky > 0.0 || scenario.dead_after.is_some() || blamed;
-    let mut stored = 0;
-    for (number, kind) in scenario.images.iter().enumerate() {
-        let (state, reason) = expected(*kind, settings.prefilter.is_some());
-        let fate = queue.fate(number);
-        let commit = store.stored(number);
-        stored += usize::from(commit.is_some());
-        let worn = queue.deaths(number) >= settings.fetcher.max_receives;
-        match (&fate, &commit) {
-            (Fate::Queued, _) => world.violation(format!("message {number} is still in the queue")),
-            (Fate::Dead(rejection), None)
-                if matches!(rejection.reason, RejectReason::BadMessage | RejectReason::Forgotten)
-                    && reason == Some(rejection.reason) => {}
-            (Fate::Dead(rejection), Some(commit)) => {
-                let why = commit.image.rejection.as_ref().map(|r| r.reason);
-                // Two receipts of one message may end for two reasons.
-                let too_many = worn && rejection.reason == RejectReason::TooManyAttempts;
+    let expected: Vec<_> = scenario.images.iter().map(|kind| expected(*kind, settings.prefilter.is_some())).collect();
+    let breaks = breaks_by_chance(scenario);
+    let (mut excused, mut worn) = (BTreeSet::<usize>::new(), BTreeSet::<usize>::new());
+    for (images, fate, deaths) in queue.ended() {
+        // Where all images of a message can be indexed, none of them ends its workers; where every engine of every worker
+        // stays broken, nobody can tell.
+        let sound = |image: &usize| expected[*image].0 != ImageState::Rejected;
+        let innocent = scenario.dead_after.is_none() && images.iter().all(sound);
+        let too_many = deaths >= settings.fetcher.max_receives && !innocent;
+        if too_many {
+            worn.extend(&images);
+        }
+        match fate {
+            Fate::Queued => world.violation(format!("the message of {images:?} is still in the queue")),
+            Fate::Deleted => {
+                let bad = |image: &&usize| expected[**image].0 == ImageState::Rejected && !breaks;
+                if let Some(image) = images.iter().find(bad) {
+                    world.violation(format!("the message of image {image}, {:?}, is deleted", scenario.images[*image]));
+                }
+            }
+            Fate::Dead(rejection) => {
+                let too_many = too_many && rejection.reason == RejectReason::TooManyAttempts;
                 let unlucky = breaks && rejection.reason == RejectReason::Isolated;
-                if Some(rejection.reason) != reason && (too_many || unlucky) {
-                    excused.insert(number);
-                }
-                if Some(rejection.reason) != reason && !too_many && !unlucky {
-                    world.violation(format!("image {number}, {kind:?}, is dead as {rejection}"));
-                }
-                // What another receipt of it found stays where the rejection says nothing of the picture.
-                let kept = unlucky && why.is_none() && rejection.reason.says_nothing_of_the_picture();
-                if why != Some(rejection.reason) && !worn && !kept {
-                    world.violation(format!("image {number} is dead as {rejection} and stored as {why:?}"));
+                if images.iter().any(|image| expected[*image].1 == Some(rejection.reason)) {
+                } else if too_many || unlucky {
+                    excused.extend(&images);
+                } else {
+                    world.violation(format!("the message of {images:?} is dead as {rejection}"));
                 }
             }
-            (Fate::Dead(rejection), None) => {
-                world.violation(format!("image {number} is dead as {rejection} and not stored"));
+        }
+    }
+    let mut stored = 0;
+    for (number, (state, reason)) in expected.into_iter().enumerate() {
+        let kind = scenario.images[number];
+        let Some(commit) = store.stored(number) else {
+            // Nothing is known of what these messages name.
+            if !matches!(reason, Some(RejectReason::BadMessage | RejectReason::Forgotten)) {
+                world.violation(format!("image {number}, {kind:?}, is not stored"));
             }
-            // Of two receipts one was unlucky, and wrote last.
-            (Fate::Deleted, Some(commit))
-                if breaks && commit.image.rejection.as_ref().is_some_and(|r| r.reason == RejectReason::Isolated) =>
-            {
+            continue;
+        };
+        stored += 1;
+        let image = &commit.image;
+        let why = image.rejection.as_ref().map(|rejection| rejection.reason);
+        let too_many = worn.contains(&number) && why == Some(RejectReason::TooManyAttempts);
+        // Of two receipts one was unlucky, and wrote last.
+        let unlucky = breaks && why == Some(RejectReason::Isolated);
+        let unjudged = kind == Kind::Poor && image.state == ImageState::Indexed && reads_fail(scenario);
+        if (image.state, why) != (state, reason) {
+            if too_many || unlucky || unjudged {
                 excused.insert(number);
+            } else {
+                world.violation(format!("image {number}, {kind:?}, is stored as {:?} {why:?}", image.state));
             }
-            (Fate::Deleted, Some(commit)) => {
-                let image = &commit.image;
-                if image.state != state || image.face_count as usize != commit.faces.len() {
-                    world.violation(format!("image {number}, {kind:?}, is stored as {:?}", image.state));
-                }
-                let count = if state == ImageState::Indexed { faces(number, *kind).len() } else { 0 };
-                if commit.faces.len() != count {
-                    world.violation(format!("image {number} has {} faces, not {count}", commit.faces.len()));
-                }
-            }
-            (Fate::Deleted, None) => world.violation(format!("image {number} is deleted and not stored")),
+        } else if image.face_count as usize != commit.faces.len() {
+            world.violation(format!("image {number} has {} faces, and says {}", commit.faces.len(), image.face_count));
+        } else if state == ImageState::Indexed && !excused.contains(&number) && !has_faces(&commit, number, scenario) {
+            world.violation(format!("image {number}, {kind:?}, is stored with the faces of another"));
         }
     }
     if store.len() != stored {
         world.violation(format!("{} images are stored, but only {stored} were sent", store.len()));
+    }
+    if store.without_crop() > 0 {
+        world.violation(format!("{} faces are stored without their crops", store.without_crop()));
     }
     for gallery in store.stale() {
         world.violation(format!("the groups of gallery {gallery} are not of its faces"));
@@ -151,4 +177,10 @@ pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
         world.violation("a gallery that was asked for was not grouped");
     }
     excused
+}
+
+/// Whether the faces stored with an image are those of its last version.
+fn has_faces(commit: &Commit, number: usize, scenario: &Scenario) -> bool {
+    let found = faces(number, scenario.images[number], scenario.version(number, Duration::MAX));
+    commit.faces.iter().map(|face| face.bbox).eq(found.into_iter().map(|face| face.bbox))
 }

@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
+use crate::errors::Class;
 use crate::flow::progress::Stage;
+use crate::sim::refusal::{Answer, Asked};
 use crate::sim::scenario::Strike;
 use crate::sim::world::{Injected, World};
 
@@ -165,6 +167,17 @@ impl Host {
     pub(crate) fn allows(&self, code: u8) -> bool {
         let state = self.lock();
         if code == 0 { !state.fatal || self.world.is_calm() } else { state.allowed.contains(&code) }
+    }
+
+    /// What a service answers its worker instead of doing what it is asked; the worker may end for it.
+    pub(super) fn refused(&self, asked: Asked) -> Option<Answer> {
+        let answer = self.world.refusal(asked)?;
+        match answer.class() {
+            Class::Misconfigured(_) => self.allow(77, false),
+            _ => self.allow(81, false),
+        }
+        self.world.note(|| format!("worker {}: {asked:?} is refused: {}", self.number, answer.code()));
+        Some(answer)
     }
 
     /// An actor passes through a handler: does a panic strike?

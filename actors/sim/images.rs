@@ -15,6 +15,7 @@ use crate::ports::decoder::{DecodeError, Decoder};
 use crate::ports::engine::{Analysis, Engine, EngineError, FoundFace};
 use crate::ports::objects::{Object, Objects, ObjectsError};
 use crate::sim::host::Host;
+use crate::sim::refusal::Asked;
 use crate::sim::scenario::Kind;
 use crate::sim::world::{Injected, number};
 
@@ -32,17 +33,17 @@ fn person(number: usize, face: u8) -> Vec<f32> {
     (0..4).map(|axis| if axis == who { 1.0 } else { 0.0 }).collect()
 }
 
-/// The faces that every engine finds in image `number`.
-pub(super) fn faces(number: usize, kind: Kind) -> Vec<FoundFace> {
+/// The faces that every engine finds in a version of image `number`.
+pub(super) fn faces(number: usize, kind: Kind, version: u8) -> Vec<FoundFace> {
     let count = match kind {
         Kind::Faces(count) => count,
         _ => 1,
     };
     let face = |n: u8| FoundFace {
-        bbox: BBox { x: f32::from(n) * 50.0, y: number as f32, width: 40.0, height: 40.0 },
+        bbox: BBox { x: f32::from(n) * 50.0, y: number as f32, width: 40.0 + f32::from(version), height: 40.0 },
         landmarks: [[0.0; 2]; 5],
         quality: Quality { overall: 0.5, ..Quality::default() },
-        embedding: person(number, n),
+        embedding: person(number, n + version),
         thumbnail: vec![n; 8],
     };
     (0..count).map(face).collect()
@@ -58,7 +59,7 @@ impl SimImages {
         self.host.world.look(|s| s.images.get(number).copied().unwrap_or(Kind::Missing))
     }
 
-    /// The bytes of image `number` are its number in eight bytes.
+    /// The bytes of an image are its number and its version, in four bytes each.
     async fn object(&self, locator: &Locator) -> Result<Object, ObjectsError> {
         let world = &self.host.world;
         self.host.step().await;
@@ -71,18 +72,28 @@ impl SimImages {
         if world.chance(|s| s.object_throttled) {
             return Err(failed(Class::Throttled { retry_after: None }));
         }
+        if let Some(answer) = self.host.refused(Asked::Get) {
+            return Err(failed(answer.class()));
+        }
         let number = number(locator);
         if self.kind(number) == Kind::Missing {
             return Err(ObjectsError::Rejected(Rejection::new(RejectReason::Missing, "simulated")));
         }
-        let bytes = Bytes::copy_from_slice(&(number as u64).to_le_bytes());
-        Ok(Object { size: bytes.len() as u64, etag: format!("v{number}"), modified_ms: None, bytes })
+        let version = world.version(number);
+        let bytes = Bytes::copy_from_slice(&(number as u64 | u64::from(version) << 32).to_le_bytes());
+        let etag = format!("{number} v{version}");
+        Ok(Object { size: bytes.len() as u64, etag, modified_ms: world.modified_ms(number), bytes })
     }
 }
 
 /// The number of the image that these bytes begin.
 pub(super) fn read(bytes: &[u8]) -> usize {
-    bytes.iter().take(8).rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    bytes.iter().take(4).rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+}
+
+/// The version of the image that these bytes are.
+fn version(bytes: &[u8]) -> u8 {
+    bytes.get(4).copied().unwrap_or(0)
 }
 
 #[async_trait]
@@ -176,7 +187,8 @@ impl Engine for SimImages {
         if memory.is_some_and(|most| frames.len() > most) || kinds.contains(&Kind::Huge) {
             return Err(EngineError::OutOfMemory(String::from("simulated")));
         }
-        Ok(numbers.iter().zip(kinds).map(|(number, kind)| Ok(faces(*number, kind))).collect())
+        let found = |(frame, kind): (&Arc<Frame>, Kind)| faces(read(&frame.source), kind, version(&frame.source));
+        Ok(frames.iter().zip(kinds).map(|pair| Ok(found(pair))).collect())
     }
 
     async fn rebuild(&self) -> Result<(), EngineError> {

@@ -66,7 +66,7 @@ struct End {
 
 impl Site {
     pub(super) fn new(seed: u64, world: &World) -> Self {
-        let store = SimFaces::default();
+        let store = SimFaces::new(world);
         let (images, galleries) = (SimQueue::for_images(world, &store), SimQueue::for_galleries(world));
         Self {
             seed,

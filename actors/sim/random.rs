@@ -1,5 +1,6 @@
 //! Random scenarios.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
@@ -8,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::flow::progress::Stage;
 use crate::pipeline::settings::{PrefilterSettings, Settings, Wake};
 use crate::runtime::drain::Mode;
+use crate::sim::refusal::{Answer, Asked, Refusal};
 use crate::sim::scenario::{Fleet, Kind, Notice, Scenario, Strike};
 use crate::sim::script::Script;
 
@@ -79,6 +81,7 @@ impl Scenario {
 
     /// What only several machines, or none, can do.
     fn random_fleet(&mut self, rng: &mut ChaCha8Rng) {
+        let mut overwritten = BTreeSet::new();
         if rng.random_bool(0.7) {
             self.fleet = Some(Fleet { detectors: rng.random_range(1..=3), groupers: rng.random_range(1..=2) });
         }
@@ -100,6 +103,30 @@ impl Scenario {
                 self.strikes.push((rng.random_range(0..6), rng.random_range(1..150), strike));
             }
         }
+        if rng.random_bool(0.5) {
+            self.records = rng.random_range(2..=4);
+        }
+        if rng.random_bool(0.3) {
+            self.told_twice = rng.random_range(0.05..0.3);
+        }
+        if rng.random_bool(0.3) {
+            self.refusals.push(refusal(rng));
+        }
+        for (images, likely) in [(&mut self.stored, 0.5), (&mut overwritten, 0.3)] {
+            if rng.random_bool(likely) {
+                images.extend((0..self.images.len()).filter(|_| rng.random_bool(0.4)));
+            }
+        }
+        // Some are before any worker has read the first version, some in the midst of it.
+        let at = |image| (image, Duration::from_millis(rng.random_range(0..8_000)));
+        self.overwritten = overwritten.into_iter().map(at).collect();
+        if rng.random_bool(0.3) {
+            self.conflicts = rng.random_range(0.01..0.5);
+        }
+        if rng.random_bool(0.3) {
+            self.save_time = Duration::from_millis(rng.random_range(10..2_000));
+            self.transaction_limit = rng.random_bool(0.3).then(|| Duration::from_millis(rng.random_range(10..2_000)));
+        }
         let others = rng.random_range(0..3);
         for _ in 0..others {
             self.notices.push(Notice {
@@ -110,6 +137,16 @@ impl Scenario {
             });
         }
     }
+}
+
+/// A policy, a key or a service that breaks after calls have succeeded.
+fn refusal(rng: &mut ChaCha8Rng) -> Refusal {
+    let asked = [Asked::Get, Asked::Put, Asked::Send][rng.random_range(0..3)];
+    let answer = Answer::ALL[rng.random_range(0..Answer::ALL.len())];
+    // A policy and a key are broken for every call.
+    let share = if answer.class().passes() { rng.random_range(0.2..=1.0) } else { 1.0 };
+    let [from, length] = [0..6_000, 200..12_000].map(|range| Duration::from_millis(rng.random_range(range)));
+    Refusal { asked, answer, from, length, share }
 }
 
 /// Little room everywhere, and the prefilter on.

@@ -1,12 +1,13 @@
 //! What goes wrong in a simulated run, and how often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::flow::progress::Stage;
 use crate::pipeline::settings::Settings;
 use crate::runtime::drain::Mode;
 use crate::sim::plant::Plant;
+use crate::sim::refusal::Refusal;
 use crate::sim::script::Script;
 
 /// What an image is, and so how it must end.
@@ -37,8 +38,16 @@ pub enum Kind {
 /// The faults of one run. Probabilities are per call.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The images; image `n` is message `n`.
+    /// The images.
     pub images: Vec<Kind>,
+    /// Images that a message of a fleet names, at most.
+    pub records: usize,
+    /// Images of a fleet that a second message names too.
+    pub told_twice: f64,
+    /// Images of which an earlier run has found and grouped the faces, where they have any: of their first version.
+    pub stored: BTreeSet<usize>,
+    /// Images whose key gets a second version, with other faces, and when. A laptop's folder has it from the beginning.
+    pub overwritten: BTreeMap<usize, Duration>,
     /// Lease time of the queue.
     pub visibility: Duration,
     /// Devices.
@@ -63,6 +72,8 @@ pub struct Scenario {
     pub lost_replies: f64,
     /// Store calls refused because it is overloaded.
     pub store_overload: f64,
+    /// What services refuse, and when.
+    pub refusals: Vec<Refusal>,
     /// The store fails over at this time, for this long.
     pub failover: Option<(Duration, Duration)>,
     /// The store is gone for good at this time.
@@ -99,8 +110,12 @@ pub struct Scenario {
     pub storm: Duration,
     /// Reads of objects that end early.
     pub truncated: f64,
-    /// Saved groups whose gallery somebody changed meanwhile.
+    /// Galleries that somebody changes while their groups are saved.
     pub conflicts: f64,
+    /// How long groups take to be saved.
+    pub save_time: Duration,
+    /// The store aborts a transaction that takes longer.
+    pub transaction_limit: Option<Duration>,
     /// By how much the queue's clock runs faster than the workers'.
     pub drift: f64,
     /// The queue obeys receipts whose lease is over, and says that it obeys stale ones, as SQS does.
@@ -118,6 +133,10 @@ impl Scenario {
     pub fn calm(count: usize) -> Self {
         Self {
             images: vec![Kind::Faces(2); count],
+            records: 1,
+            told_twice: 0.0,
+            stored: BTreeSet::new(),
+            overwritten: BTreeMap::new(),
             visibility: Duration::from_secs(30),
             devices: 1,
             queue_errors: 0.0,
@@ -130,6 +149,7 @@ impl Scenario {
             store_errors: 0.0,
             lost_replies: 0.0,
             store_overload: 0.0,
+            refusals: Vec::new(),
             failover: None,
             store_down: None,
             memory: None,
@@ -149,6 +169,8 @@ impl Scenario {
             storm: Duration::from_secs(60),
             truncated: 0.0,
             conflicts: 0.0,
+            save_time: Duration::ZERO,
+            transaction_limit: None,
             drift: 0.0,
             lenient: false,
             copies: 0.0,
@@ -161,6 +183,8 @@ impl Scenario {
     pub(crate) fn calmed(&self) -> Self {
         Self {
             images: self.images.clone(),
+            stored: self.stored.clone(),
+            overwritten: self.overwritten.clone(),
             visibility: self.visibility,
             devices: self.devices,
             fleet: self.fleet,
@@ -168,6 +192,23 @@ impl Scenario {
             tune: self.tune,
             ..Self::calm(0)
         }
+    }
+
+    /// Whether an earlier run has stored faces of this image.
+    pub(super) fn has_stored(&self, number: usize) -> bool {
+        self.stored.contains(&number) && matches!(self.images.get(number), Some(Kind::Faces(1..)))
+    }
+
+    /// The version of an image that its key has at a time.
+    pub(super) fn version(&self, number: usize, now: Duration) -> u8 {
+        let overwritten = self.overwritten.get(&number).is_some_and(|at| self.fleet.is_none() || now >= *at);
+        u8::from(overwritten)
+    }
+
+    /// When a fleet's key got the version that it has at a time: in whole seconds, as S3 says it. A file's time says nothing.
+    pub(super) fn modified_ms(&self, number: usize, now: Duration) -> Option<i64> {
+        let since = self.overwritten.get(&number).filter(|at| now >= **at).map_or(0, Duration::as_secs);
+        self.fleet.map(|_| i64::try_from(since).unwrap_or(i64::MAX).saturating_mul(1000))
     }
 
     /// Workers that run side by side.

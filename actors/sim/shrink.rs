@@ -1,12 +1,14 @@
 //! Makes a schedule that fails as small as it can be made: fewer images, fewer faults, the failure still there.
 
+use std::time::Duration;
+
 use crate::sim::scenario::{Kind, Scenario};
 
 /// Worlds in which a smaller schedule is tried: what it leaves out changes all chance after it.
 const WORLDS: u64 = 8;
 
 /// One fault less each.
-const EASE: [fn(&mut Scenario); 30] = [
+const EASE: [fn(&mut Scenario); 36] = [
     |s| s.fleet = None,
     |s| {
         if let Some(fleet) = &mut s.fleet {
@@ -29,6 +31,10 @@ const EASE: [fn(&mut Scenario); 30] = [
     |s| s.store_errors = 0.0,
     |s| s.lost_replies = 0.0,
     |s| s.store_overload = 0.0,
+    |s| s.records = 1,
+    |s| s.told_twice = 0.0,
+    |s| s.stored.clear(),
+    |s| s.overwritten.clear(),
     |s| s.failover = None,
     |s| s.store_down = None,
     |s| s.memory = None,
@@ -40,6 +46,8 @@ const EASE: [fn(&mut Scenario); 30] = [
     |s| s.reported = None,
     |s| s.truncated = 0.0,
     |s| s.conflicts = 0.0,
+    |s| s.save_time = Duration::ZERO,
+    |s| s.transaction_limit = None,
     |s| s.drift = 0.0,
     |s| s.lenient = false,
     |s| s.copies = 0.0,
@@ -64,6 +72,7 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     }
     all.extend(EASE.iter().map(|ease| with(ease)));
     all.extend((0..scenario.strikes.len()).map(|at| with(&|s| _ = s.strikes.remove(at))));
+    all.extend((0..scenario.refusals.len()).map(|at| with(&|s| _ = s.refusals.remove(at))));
     all.extend((0..scenario.notices.len()).map(|at| with(&|s| _ = s.notices.remove(at))));
     // An easing that changes nothing is no step.
     let unchanged = format!("{scenario:?}");

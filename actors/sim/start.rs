@@ -13,14 +13,14 @@ use crate::pipeline::settings::{Probe, Settings, Timeouts};
 use crate::ports::Ports;
 use crate::ports::engine::Engine;
 use crate::ports::faces::Faces;
-use crate::ports::queue::Queue;
 use crate::runtime::blocking::Blocking;
 use crate::sim::faulty::Faulty;
 use crate::sim::host::Host;
 use crate::sim::images::{Apart, SimImages};
 use crate::sim::life::{Service, Site};
-use crate::sim::plant::Plant;
+use crate::sim::plant::{Plant, Planted};
 use crate::sim::store;
+use crate::sim::stored::MODEL;
 
 impl Site {
     /// Starts a worker of the simulated world.
@@ -28,23 +28,17 @@ impl Site {
         let scenario = self.world.scenario();
         let settings = self.settings(host, service);
         let faces = self.store.at(host);
-        let queue = |queue: Arc<dyn Queue>| match scenario.plant {
-            Some(plant) => plant.in_queue(queue),
-            None => queue,
-        };
+        let planted = Planted::new(scenario.plant);
         if service == Service::Group {
             let reconcile = Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot));
-            return start_grouping(
-                queue(Arc::new(self.galleries.at(host))),
-                self.galleries.releases(),
-                Arc::new(faces),
-                reconcile,
-                settings,
-            );
+            let galleries = planted.in_galleries(Arc::new(self.galleries.at(host)));
+            let releases = planted.in_releases(self.galleries.releases());
+            return start_grouping(galleries, releases, planted.in_faces(Arc::new(faces)), reconcile, settings);
         }
         let faces: Arc<dyn Faces> = match service {
             Service::Detect => {
-                let announcer = Announcer::new(Arc::new(self.galleries.at(host)), Duration::from_secs(3), || None);
+                let outbox = planted.in_outbox(Arc::new(self.galleries.at(host)));
+                let announcer = Announcer::new(outbox, Duration::from_secs(3), || None);
                 Arc::new(Announced::new(faces, announcer))
             }
             Service::Group | Service::Both => Arc::new(faces),
@@ -53,17 +47,14 @@ impl Site {
         let devices: Vec<Faulty> = (0..scenario.devices).map(device).collect();
         let images = Arc::new(SimImages::new(host));
         let ports = Ports {
-            queue: queue(Arc::new(self.images.at(host))),
-            releases: self.images.releases(),
-            objects: images.clone(),
+            queue: planted.in_images(Arc::new(self.images.at(host))),
+            releases: planted.in_releases(self.images.releases()),
+            objects: planted.in_objects(images.clone()),
             analyses: None,
             decoder: images.clone(),
             apart: Arc::new(Apart((*images).clone())),
             engines: devices.iter().map(|device| Arc::new(device.clone()) as Arc<dyn Engine>).collect(),
-            faces: match scenario.plant {
-                Some(plant) => plant.in_faces(faces),
-                None => faces,
-            },
+            faces: planted.in_faces(faces),
             reconcile: match service {
                 Service::Both => Some(Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot))),
                 Service::Detect | Service::Group => None,
@@ -78,10 +69,10 @@ impl Site {
         let seconds = Duration::from_secs;
         let striking = host.clone();
         let mut settings = Settings {
-            model: String::from("sim-1"),
+            model: String::from(MODEL),
             intake: Intake {
-                gallery: GalleryRule::Always(GalleryId(String::from("even"))),
-                results: String::new(),
+                gallery: GalleryRule::FirstFolder(GalleryId(String::from("even"))),
+                results: String::from("results/"),
                 thumbnails: None,
                 removals: false,
             },

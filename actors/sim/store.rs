@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::time::sleep;
 
 use crate::domain::capture::Capture;
 use crate::domain::face::FaceId;
@@ -17,21 +18,49 @@ use crate::grouping::identity::identify;
 use crate::ports::faces::{Commit, Faces, FacesError};
 use crate::ports::index::IndexError;
 use crate::sim::host::Host;
+use crate::sim::plant::Plant;
+use crate::sim::refusal::{Answer, Asked};
 use crate::sim::scenario::Kind;
-use crate::sim::world::{locator, number};
+use crate::sim::stored::stored;
+use crate::sim::world::{World, locator, number};
 
+/// What it holds.
 #[derive(Default)]
-struct State {
-    images: BTreeMap<ImageId, Commit>,
-    versions: BTreeMap<GalleryId, GalleryVersion>,
-    partitions: BTreeMap<GalleryId, Partition>,
+pub(super) struct State {
+    pub(super) images: BTreeMap<ImageId, Commit>,
+    pub(super) versions: BTreeMap<GalleryId, GalleryVersion>,
+    pub(super) partitions: BTreeMap<GalleryId, Partition>,
     /// The generations whose faces are all in groups.
-    grouped: BTreeMap<GalleryId, u64>,
+    pub(super) grouped: BTreeMap<GalleryId, u64>,
     /// Groups that people see.
-    published: BTreeMap<GalleryId, Partition>,
+    pub(super) published: BTreeMap<GalleryId, Partition>,
+    /// Faces whose crops are in S3.
+    pub(super) crops: BTreeSet<FaceId>,
 }
 
 impl State {
+    /// Everything that is known of a gallery.
+    pub(super) fn snapshot(&self, gallery: &GalleryId) -> GallerySnapshot {
+        GallerySnapshot {
+            version: self.version(gallery),
+            faces: vectors(self, gallery),
+            doubted: BTreeSet::new(),
+            facts: Facts::default(),
+            previous: self.partitions.get(gallery).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn version(&self, gallery: &GalleryId) -> GalleryVersion {
+        self.versions.get(gallery).copied().unwrap_or_default()
+    }
+
+    /// Somebody writes to a gallery, and does not only add faces to it.
+    fn change(&mut self, gallery: &GalleryId) {
+        let version = self.versions.entry(gallery.clone()).or_default();
+        version.generation += 1;
+        version.revision += 1;
+    }
+
     /// Says that an image's faces come in place of those that are stored.
     fn raise(&mut self, Commit { image, faces, .. }: &Commit) {
         let before = self.images.get(&image.id).into_iter().flat_map(|commit| &commit.faces);
@@ -43,7 +72,7 @@ impl State {
 }
 
 /// The store of the simulated world.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct SimFaces {
     state: Arc<Mutex<State>>,
 }
@@ -59,6 +88,11 @@ fn failed(class: Class) -> FacesError {
 }
 
 impl SimFaces {
+    /// With what an earlier run has stored.
+    pub(crate) fn new(world: &World) -> Self {
+        Self { state: Arc::new(Mutex::new(world.look(stored))) }
+    }
+
     /// For the worker of this machine.
     pub(crate) fn at(&self, host: &Host) -> Reached {
         Reached { faces: self.clone(), host: host.clone() }
@@ -100,6 +134,13 @@ impl SimFaces {
         stale
     }
 
+    /// Faces that are stored without their crops.
+    pub(super) fn without_crop(&self) -> usize {
+        let state = self.lock();
+        let faces = state.images.values().flat_map(|commit| &commit.faces);
+        faces.filter(|face| !state.crops.contains(&face.id)).count()
+    }
+
     /// Everything that is stored but of the images in `but`: what each is, its faces, and who is with whom.
     pub(super) fn fingerprint(&self, but: &BTreeSet<usize>) -> String {
         let state = self.lock();
@@ -128,6 +169,49 @@ impl Reached {
     /// Whether it answers, asked before a worker receives anything.
     pub(super) async fn hello(&self) -> Result<(), FacesError> {
         self.call().await.map(drop).inspect_err(|_| self.host.allow(81, false))
+    }
+
+    /// Puts the crops of an image.
+    fn put(&self, commit: &Commit) -> Result<(), FacesError> {
+        for face in &commit.faces {
+            match self.host.refused(Asked::Put) {
+                // A bug: it is taken for what another worker put there.
+                Some(Answer::Conflict) if self.host.world.look(|s| s.plant) == Some(Plant::ConflictCountsAsPut) => {}
+                Some(answer) => return Err(failed(answer.class())),
+                None => _ = self.faces.lock().crops.insert(face.id),
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a result does not take faces away that are in the photo.
+    fn keeps_faces(&self, before: &Commit, commit: &Commit) {
+        let number = number(&commit.image.locator);
+        let innocent = self.host.world.look(|s| matches!(s.images.get(number), Some(Kind::Faces(1..))));
+        let reason = commit.image.rejection.as_ref().map(|rejection| rejection.reason);
+        if innocent && !before.faces.is_empty() && commit.faces.is_empty() {
+            self.host.world.violation(format!("image {number} lost its faces: {:?} {reason:?}", commit.image.state));
+        }
+    }
+
+    /// The time between the begin of a transaction and its end, in which others write. One that takes too long is aborted.
+    async fn transaction(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        let world = &self.host.world;
+        let (time, limit) = world.look(|s| (s.save_time, s.transaction_limit));
+        sleep(limit.map_or(time, |limit| limit.min(time))).await;
+        self.host.step().await;
+        if limit.is_some_and(|limit| time > limit) {
+            world.note(|| format!("store.save {gallery} is aborted"));
+            // The last grouping may run out of rounds.
+            self.host.allow(81, false);
+            return Err(FacesError::Conflict);
+        }
+        if world.chance(|s| s.conflicts) {
+            world.note(|| format!("somebody corrects {gallery}"));
+            self.host.allow(81, false);
+            self.faces.lock().change(gallery);
+        }
+        Ok(())
     }
 
     /// How a call goes: not at all, done and said so, or done and answered with an error.
@@ -203,13 +287,20 @@ impl Faces for Reached {
                 outcomes.push(Err(Rejection::new(RejectReason::Forgotten, "simulated").into()));
                 continue;
             }
-            let mut state = self.faces.lock();
-            let stored = state.images.get(&commit.image.id);
-            let kept = |stored: &Commit| commit.keeps_stored() && stored.image.state != ImageState::Rejected;
-            if stored.is_some_and(|stored| kept(stored) || stored.version.is_newer_than(&commit.version)) {
-                self.host.world.note(|| format!("store.keep {}", commit.image.locator.key));
-                outcomes.push(Ok(()));
+            // A face is stored after its crop.
+            if let Err(error) = self.put(&commit) {
+                outcomes.push(Err(error));
                 continue;
+            }
+            let mut state = self.faces.lock();
+            if let Some(stored) = state.images.get(&commit.image.id) {
+                let kept = commit.keeps_stored() && stored.image.state != ImageState::Rejected;
+                if kept || stored.version.is_newer_than(&commit.version) {
+                    self.host.world.note(|| format!("store.keep {}", commit.image.locator.key));
+                    outcomes.push(Ok(()));
+                    continue;
+                }
+                self.keeps_faces(stored, &commit);
             }
             state.raise(&commit);
             self.host.world.note(|| format!("store.commit {} {:?}", commit.image.locator.key, commit.image.state));
@@ -227,14 +318,7 @@ impl Faces for Reached {
 
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
         self.call().await?;
-        let state = self.faces.lock();
-        Ok(GallerySnapshot {
-            version: state.versions.get(gallery).copied().unwrap_or_default(),
-            faces: vectors(&state, gallery),
-            doubted: BTreeSet::new(),
-            facts: Facts::default(),
-            previous: state.partitions.get(gallery).cloned().unwrap_or_default(),
-        })
+        Ok(self.faces.lock().snapshot(gallery))
     }
 
     async fn is_grouped(&self, gallery: &GalleryId) -> Result<bool, FacesError> {
@@ -253,16 +337,16 @@ impl Faces for Reached {
 
     async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
         let lost = self.call().await?;
+        self.transaction(gallery).await?;
         {
             let mut state = self.faces.lock();
-            let changed = self.host.world.chance(|s| s.conflicts);
-            let before = state.versions.get(gallery).copied().unwrap_or_default();
-            if changed || before.revision != read.revision {
+            let before = state.version(gallery);
+            if before.revision != read.revision {
                 return Err(FacesError::Conflict);
             }
-            let after = GalleryVersion { generation: before.generation + 1, revision: before.revision + 1 };
-            state.versions.insert(gallery.clone(), after);
-            state.grouped.insert(gallery.clone(), read.grouped(before, after));
+            state.change(gallery);
+            let grouped = read.grouped(before, state.version(gallery));
+            state.grouped.insert(gallery.clone(), grouped);
             state.partitions.insert(gallery.clone(), reconciled.partition.clone());
         }
         self.host.world.note(|| format!("store.save {gallery}"));

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::domain::gallery::GalleryId;
 use crate::domain::image::Locator;
+use crate::sim::refusal::{Answer, Asked};
 use crate::sim::scenario::Scenario;
 
 /// The payload of panics that the simulation causes itself.
@@ -98,6 +99,27 @@ impl World {
         probability > 0.0 && state.rng.random_bool(probability.min(1.0))
     }
 
+    /// What a service answers instead of doing what it is asked.
+    pub(super) fn refusal(&self, asked: Asked) -> Option<Answer> {
+        let mut state = self.lock();
+        let now = state.began.elapsed();
+        let refusal = state.scenario.refusals.iter().find(|refusal| refusal.strikes(asked, now)).copied()?;
+        let strikes = refusal.share >= 1.0 || state.rng.random_bool(refusal.share);
+        strikes.then_some(refusal.answer)
+    }
+
+    /// The version of an image that its key has now.
+    pub(super) fn version(&self, number: usize) -> u8 {
+        let state = self.lock();
+        state.scenario.version(number, state.began.elapsed())
+    }
+
+    /// When an image's key got the version that it has now.
+    pub(super) fn modified_ms(&self, number: usize) -> Option<i64> {
+        let state = self.lock();
+        state.scenario.modified_ms(number, state.began.elapsed())
+    }
+
     /// Uniform under `bound`.
     pub(crate) fn below(&self, bound: usize) -> usize {
         self.lock().rng.random_range(0..bound.max(1))
@@ -161,10 +183,11 @@ impl World {
 /// Where image `number` is.
 pub(crate) fn locator(number: usize) -> Locator {
     let gallery = GalleryId(String::from(if number.is_multiple_of(3) { "even" } else { "odd" }));
-    Locator { gallery, bucket: String::from("photos"), key: number.to_string() }
+    let key = format!("{gallery}/photo {number}");
+    Locator { gallery, bucket: String::from("photos"), key }
 }
 
 /// Which image a locator means.
 pub(crate) fn number(locator: &Locator) -> usize {
-    locator.key.parse().unwrap_or(usize::MAX)
+    locator.key.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
 }

@@ -111,7 +111,7 @@ fn an_image_that_does_not_fit_alone_costs_one_rebuild_and_is_the_only_one_isolat
         let (exit, summary) = report.first();
         assert_eq!((exit, summary.counts.indexed, summary.counts.rejected), (&Exit::Drained, 39, 1));
         assert_eq!((summary.rebuilds, summary.rejections[0].rejection.reason), (1, RejectReason::Isolated));
-        assert_eq!(summary.rejections[0].locator.as_ref().map(|at| at.key.as_str()), Some("9"));
+        assert_eq!(summary.rejections[0].locator.as_ref().map(|at| at.key.as_str()), Some("even/photo 9"));
     });
 }
 

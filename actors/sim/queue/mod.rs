@@ -9,14 +9,14 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::domain::image::Rejection;
+use crate::domain::image::{ImageState, Rejection};
 use crate::ports::queue::{Delivery, Handle, Settled};
 use crate::ports::releases::{LocalReleases, Receive};
 use crate::sim::host::Host;
+use crate::sim::notifications::{Notification, notifications};
 pub(crate) use crate::sim::queue::reached::Reached;
-use crate::sim::scenario::Kind;
 use crate::sim::store::SimFaces;
-use crate::sim::world::{World, locator};
+use crate::sim::world::World;
 
 /// A long poll.
 const POLL: Duration = Duration::from_secs(20);
@@ -41,6 +41,8 @@ struct Lease {
 
 struct Sent {
     body: String,
+    /// Images that it names.
+    images: Vec<usize>,
     receives: u32,
     /// Most receives without an end that it ever had.
     deaths: u32,
@@ -54,9 +56,19 @@ struct Sent {
 }
 
 impl Sent {
-    fn new(body: String, delay: Duration) -> Self {
+    fn new(Notification { body, images, delay }: Notification) -> Self {
         let visible = Instant::now() + delay;
-        Self { body, receives: 0, deaths: 0, visible, again: None, lease: None, fate: Fate::Queued, copied: false }
+        Self {
+            body,
+            images,
+            receives: 0,
+            deaths: 0,
+            visible,
+            again: None,
+            lease: None,
+            fate: Fate::Queued,
+            copied: false,
+        }
     }
 
     fn is_ready(&self, now: Instant) -> bool {
@@ -100,17 +112,9 @@ impl SimQueue {
         Self { world: world.clone(), name, finishes: !fleet, visibility, store, releases: Arc::default(), state }
     }
 
-    /// One message for each image.
+    /// The messages about the images of a world.
     pub(crate) fn for_images(world: &World, store: &SimFaces) -> Self {
-        let message = |(number, kind): (usize, &Kind)| {
-            let at = locator(number);
-            let body = match kind {
-                Kind::BadMessage => format!("{{\"unreadable\": {number}"),
-                _ => serde_json::json!({"bucket": at.bucket, "key": at.key, "gallery_id": at.gallery}).to_string(),
-            };
-            Sent::new(body, Duration::ZERO)
-        };
-        let messages = world.look(|s| s.images.iter().enumerate().map(message).collect());
+        let messages = notifications(world).into_iter().map(Sent::new).collect();
         Self::new(world, "images", Some(store.clone()), messages)
     }
 
@@ -133,9 +137,10 @@ impl SimQueue {
         self.lock().open
     }
 
-    /// How message `number` ended.
-    pub(super) fn fate(&self, number: usize) -> Fate {
-        self.lock().messages.get(number).map_or(Fate::Queued, |m| m.fate.clone())
+    /// Every message: the images that it names, how it ended, and how many of its receives had no end, at
+    /// most.
+    pub(super) fn ended(&self) -> Vec<(Vec<usize>, Fate, u32)> {
+        self.lock().messages.iter().map(|m| (m.images.clone(), m.fate.clone(), m.deaths)).collect()
     }
 
     /// What its workers note about releases.
@@ -143,9 +148,11 @@ impl SimQueue {
         Arc::clone(&self.releases)
     }
 
-    /// How many receives of message `number` had no end, at most.
-    pub(super) fn deaths(&self, number: usize) -> u32 {
-        self.lock().messages.get(number).map_or(0, |m| m.deaths)
+    /// The images that message `number` names, and how each is stored; none where there is no store to look at.
+    fn stored(&self, number: usize) -> Vec<(usize, Option<ImageState>)> {
+        let Some(store) = &self.store else { return Vec::new() };
+        let images = self.lock().messages[number].images.clone();
+        images.into_iter().map(|image| (image, store.state_of(image))).collect()
     }
 
     /// Messages that are still invisible to others because of a worker.

@@ -11,6 +11,8 @@ use crate::errors::Class;
 use crate::ports::outbox::{Letter, Outbox};
 use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
 use crate::sim::host::Host;
+use crate::sim::notifications::Notification;
+use crate::sim::refusal::Asked;
 
 /// A queue as a worker reaches it.
 pub(crate) struct Reached {
@@ -131,10 +133,9 @@ impl Queue for Reached {
 
     async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
         self.settle("ack", handles, |_, number| {
-            match self.queue.store.as_ref().map(|store| store.state_of(number)) {
-                None | Some(Some(ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality)) => {}
-                Some(other) => {
-                    self.host.world.violation(format!("image {number} was acked while stored as {other:?}"));
+            for (image, stored) in self.queue.stored(number) {
+                if !matches!(stored, Some(ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality)) {
+                    self.host.world.violation(format!("image {image} was acked while stored as {stored:?}"));
                 }
             }
             self.queue.end(number, Fate::Deleted);
@@ -158,14 +159,14 @@ impl Queue for Reached {
         let handles: Vec<Handle> = entries.iter().map(|(handle, _)| handle.clone()).collect();
         self.settle("reject", &handles, |position, number| {
             let rejection = entries[position].1.clone();
-            if let Some(store) = &self.queue.store {
-                let stored = store.state_of(number);
-                // Another receipt of the same message may have ended well meanwhile: what it found stays.
-                let overtaken = rejection.reason.says_nothing_of_the_picture() && stored.is_some();
-                let unwritten = matches!(rejection.reason, RejectReason::BadMessage | RejectReason::Forgotten);
-                if !unwritten && !overtaken && stored != Some(ImageState::Rejected) {
-                    self.host.world.violation(format!("image {number} was rejected while stored as {stored:?}"));
-                }
+            let images = self.queue.stored(number);
+            // Another receipt of the same message may have ended well meanwhile: what it found stays.
+            let overtaken = rejection.reason.says_nothing_of_the_picture();
+            let rejected = images.iter().any(|(_, stored)| *stored == Some(ImageState::Rejected)) || overtaken;
+            let all = rejected && images.iter().all(|(_, stored)| stored.is_some());
+            let unwritten = matches!(rejection.reason, RejectReason::BadMessage | RejectReason::Forgotten);
+            if !images.is_empty() && !unwritten && !all {
+                self.host.world.violation(format!("message {number} was rejected while stored as {images:?}"));
             }
             self.queue.end(number, Fate::Dead(rejection));
         })
@@ -178,6 +179,9 @@ impl Outbox for Reached {
     async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
         self.call("send").await?;
         let world = &self.host.world;
+        if let Some(answer) = self.host.refused(Asked::Send) {
+            return Err(QueueError { class: answer.class(), message: String::from("simulated") });
+        }
         let mut outcomes = Vec::new();
         for letter in letters {
             if world.chance(|s| s.queue_partial) {
@@ -185,7 +189,8 @@ impl Outbox for Reached {
                 continue;
             }
             let mut state = self.queue.lock();
-            state.messages.push(Sent::new(letter.body.clone(), letter.delay));
+            let message = Notification { body: letter.body.clone(), images: Vec::new(), delay: letter.delay };
+            state.messages.push(Sent::new(message));
             state.open += 1;
             drop(state);
             world.note(|| format!("worker {}: queue.send {}", self.host.number, letter.body));

@@ -1,0 +1,103 @@
+//! A store that says more than it does, or blames results for what is not their fault.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::task::spawn_local;
+
+use crate::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
+use crate::domain::image::{RejectReason, Rejection};
+use crate::domain::version::ObjectVersion;
+use crate::errors::Class;
+use crate::ports::faces::{Commit, Faces, FacesError};
+use crate::sim::plant::Plant;
+
+/// A store with a bug.
+pub(super) struct PlantedFaces<R> {
+    pub(super) faces: Arc<dyn Faces>,
+    pub(super) plant: Plant,
+    /// Whether a wake-up was refused since it was asked last.
+    pub(super) refused: R,
+}
+
+fn condemned(error: &FacesError) -> FacesError {
+    Rejection::new(RejectReason::Isolated, error.to_string()).into()
+}
+
+fn without_version(commit: Commit) -> Commit {
+    Commit { version: ObjectVersion::default(), ..commit }
+}
+
+impl<R> PlantedFaces<R> {
+    /// Writes the images of which no faces are stored.
+    async fn commit_unknown(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        let mut outcomes = Vec::new();
+        for commit in batch {
+            let stored = self.faces.gallery(&commit.image.locator.gallery).await?.faces;
+            if stored.iter().any(|face| face.image == commit.image.id) {
+                outcomes.push(Ok(()));
+            } else {
+                outcomes.extend(self.faces.commit(vec![commit]).await?);
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+#[async_trait]
+impl<R: Fn() -> bool + Send + Sync> Faces for PlantedFaces<R> {
+    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
+        let count = batch.len();
+        if self.plant == Plant::StoredIsEnough {
+            return self.commit_unknown(batch).await;
+        }
+        if self.plant == Plant::AckBeforeWrite {
+            let faces = Arc::clone(&self.faces);
+            // It ends with the worker's machine, whose tasks are one local set.
+            spawn_local(async move { faces.commit(batch).await });
+            return Ok(vec![Ok(()); count]);
+        }
+        let batch = match self.plant {
+            Plant::VersionForgotten => batch.into_iter().map(without_version).collect(),
+            _ => batch,
+        };
+        let outcomes = match self.faces.commit(batch).await {
+            Ok(outcomes) => outcomes,
+            Err(error) if self.plant == Plant::FailedCommandCondemns => return Ok(vec![Err(condemned(&error)); count]),
+            Err(error) => return Err(error),
+        };
+        let refused = (self.refused)();
+        let spoil = |outcome: Result<(), FacesError>| match (self.plant, outcome) {
+            (Plant::PartialIgnored, _) => Ok(()),
+            (Plant::RefusedWakeUpCondemns, Err(error)) if refused => Err(condemned(&error)),
+            (Plant::RefusedWriteCondemns, Err(error @ FacesError::Failed { class: Class::Misconfigured(_), .. })) => {
+                Err(condemned(&error))
+            }
+            (_, outcome) => outcome,
+        };
+        Ok(outcomes.into_iter().map(spoil).collect())
+    }
+
+    async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError> {
+        self.faces.gallery(gallery).await
+    }
+
+    async fn is_grouped(&self, gallery: &GalleryId) -> Result<bool, FacesError> {
+        self.faces.is_grouped(gallery).await
+    }
+
+    async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        self.faces.publish(gallery).await
+    }
+
+    async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
+        let read = match self.plant {
+            Plant::SavedOverNewer => self.faces.gallery(gallery).await?.version,
+            _ => read,
+        };
+        match self.faces.save(gallery, read, reconciled).await {
+            Err(FacesError::Conflict) if self.plant == Plant::ConflictIgnored => Ok(()),
+            saved => saved,
+        }
+    }
+}

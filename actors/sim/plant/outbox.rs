@@ -1,0 +1,31 @@
+//! A queue of wake-ups that says more than it does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+
+use crate::ports::outbox::{Letter, Outbox};
+use crate::ports::queue::{QueueError, Settled};
+use crate::sim::plant::Plant;
+
+/// An outbox with a bug.
+pub(super) struct PlantedOutbox {
+    pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) plant: Plant,
+    /// It has refused a letter.
+    pub(super) refused: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Outbox for PlantedOutbox {
+    async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+        if self.plant == Plant::LostWakeUp {
+            return Ok(vec![Settled::Done; letters.len()]);
+        }
+        let sent = self.outbox.send(letters).await;
+        let done = sent.as_ref().is_ok_and(|settled| settled.iter().all(|one| *one == Settled::Done));
+        self.refused.fetch_or(!done, Ordering::Relaxed);
+        sent
+    }
+}
