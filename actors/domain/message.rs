@@ -37,7 +37,8 @@ pub struct ImageEvent {
 pub struct Intake {
     /// Gallery of images whose message names none.
     pub gallery: GalleryRule,
-    /// Where results lie among the images: events about them are passed over. Empty where they lie elsewhere.
+    /// Where workers of releases before, or by their settings, write results among the images: events about them are
+    /// passed over. Empty where no worker does.
     pub results: String,
     /// Where thumbnails lie among the images: events about them are passed over too.
     pub thumbnails: Option<Sibling>,

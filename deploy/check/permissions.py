@@ -34,8 +34,9 @@ PEOPLE = {
     "${GroupsBucket.Arn}": ["s3:ListBucket"],
     "${GroupsBucket.Arn}/galleries/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
     "${GroupsBucket.Arn}/packs/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+    "${GroupsBucket.Arn}/results/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
     "${ImagesBucket.Arn}": ["s3:ListBucket"],
-    "${ImagesBucket.Arn}/results/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+    "${ImagesBucket.Arn}/results/*": ["s3:GetObject", "s3:DeleteObject"],
     "arn:${AWS::Partition}:s3:::${ModelsBucket}/*manifest.toml": ["s3:GetObject"],
 }
 LISTED_BY = {"WebRole": {"${GroupsBucket.Arn}": "galleries/*", "${ImagesBucket.Arn}": "results/*"}}
@@ -69,10 +70,11 @@ ROLES = {
         "${ImagesDeadLetters.Arn}": SEND,
         "${ImagesBucket.Arn}": ["s3:ListBucket"],
         "${ImagesBucket.Arn}/*": ["s3:GetObject"],
-        "${ImagesBucket.Arn}/results/*": ["s3:PutObject", "s3:DeleteObject"],
+        "${ImagesBucket.Arn}/results/*": ["s3:DeleteObject"],
         "${GroupsBucket.Arn}": ["s3:ListBucket"],
         "${GroupsBucket.Arn}/galleries/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
         "${GroupsBucket.Arn}/packs/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        "${GroupsBucket.Arn}/results/*": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
         **PACK, **KEY,
     }),
     "GroupingRole": ("ecs-tasks", {

@@ -3,6 +3,8 @@
 import re
 import tomllib
 
+import settings
+from permissions import granted
 from template import ROOT
 
 FORTNIGHT = 1209600
@@ -93,6 +95,20 @@ def buckets(template):
         yield "ImagesBucket does not wait for the policy by which it may send"
 
 
+def told(template):
+    """What S3 tells a queue of are photos: nothing else is written to such a bucket."""
+    tells = {name for name, bucket in template.of("AWS::S3::Bucket").items() if "NotificationConfiguration" in bucket}
+    for role, has in template.of("AWS::IAM::Role").items():
+        for resource, actions in granted(has).items():
+            if "s3:PutObject" in actions and any(resource.startswith(f"${{{bucket}.Arn}}") for bucket in tells):
+                yield f"{role}: may write to {resource}, which tells a queue of it"
+    for where, values in settings.environments(template):
+        for name in ("FACE_GROUP_BUCKET_NAME", "MUSTER_BUCKETS__RESULTS_BUCKET"):
+            bucket = values.get(name)
+            if isinstance(bucket, dict) and bucket.get("Ref") in tells:
+                yield f"{where}: results go to {bucket['Ref']}, which tells a queue of them"
+
+
 def fleeting(template):
     letters = (ROOT / "src/worker/recognition/letter.rs").read_text()
     for name, constant in FLEETING.items():
@@ -111,6 +127,6 @@ def kept(template):
 
 
 def check(template):
-    faults = [fault for one in (queues, buckets, fleeting, kept) for fault in one(template)]
+    faults = [fault for one in (queues, buckets, told, fleeting, kept) for fault in one(template)]
     print(f"storage    {len(template.of('AWS::SQS::Queue'))} queues, {len(template.of('AWS::S3::Bucket'))} buckets")
     return faults

@@ -180,40 +180,6 @@ pub struct Queues {
     pub endpoint: String,
 }
 
-/// How crops, or results, lie in S3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// Those of many images in one object.
-    Packed,
-    /// Each in an object of its own, as releases before had them.
-    Single,
-}
-
-/// Where images come from and results go.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Buckets {
-    /// Bucket of images and of results.
-    pub images: String,
-    /// Bucket of crops and groups.
-    pub groups: String,
-    /// Bucket of photos to recognise, until they are.
-    pub input: String,
-    /// Bucket of answers, until they are read.
-    pub output: String,
-    /// How crops lie in the bucket of groups.
-    pub crops: Layout,
-    /// How results lie: packed in the bucket of groups, or single in the bucket of images.
-    pub results: Layout,
-    /// Where single results lie in the bucket of images; empty writes no results, packed ones neither.
-    pub results_prefix: String,
-    /// KMS key that results, crops and groups are encrypted with; empty leaves it to the bucket.
-    pub kms_key: String,
-    /// Address of S3 where it is not `fleet.endpoint`.
-    pub endpoint: String,
-}
-
 /// Where faces go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,6 @@
 //! Settings: what a person may change, from four layers to one validated value.
 
+mod buckets;
 mod cost;
 mod cutover;
 mod fleet;
@@ -14,9 +15,10 @@ use muster_actors::domain::sibling::Sibling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use buckets::{Buckets, Layout};
 pub use cost::Cost;
 pub use cutover::Cutover;
-pub use fleet::{Buckets, Duty, Fleet, Layout, Mode, Mongo, Queues, Redis, Removals, Service, Unset, required};
+pub use fleet::{Duty, Fleet, Mode, Mongo, Queues, Redis, Removals, Service, Unset, required};
 pub use layers::{Layers, Origin, SettingsError};
 pub use provider::Provider;
 pub use scale::{Batch, Ecs, FleetKind, PolicyName, Scale};

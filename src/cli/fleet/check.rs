@@ -12,7 +12,7 @@ use crate::cli::finding::Finding;
 use muster_aws::classify::{Fault, fault};
 use muster_aws::clients::Clients;
 use muster_aws::s3::{S3Bucket, When};
-use muster_config::{Buckets, Settings};
+use muster_config::{Buckets, Layout, Settings};
 use muster_stores::mongo::{Connection, MongoFaces, Uris};
 use muster_stores::redis::Cache;
 use muster_worker::fleet::FleetError;
@@ -73,7 +73,7 @@ async fn all(settings: &Settings) -> Vec<Finding> {
         }
     }
     if detects {
-        findings.push(images(&aws, buckets).await);
+        findings.push(images(&aws, &buckets.images).await);
     }
     for (what, name, variable, prefix, writes) in [
         ("bucket of photos", &buckets.input, "INPUT_BUCKET_NAME", PHOTOS, web),
@@ -86,7 +86,10 @@ async fn all(settings: &Settings) -> Vec<Finding> {
     }
     let people = !web || !settings.mongo.gallery_images.is_empty();
     if people && !answers {
-        findings.push(groups(&aws, settings).await);
+        findings.push(groups(&aws, buckets).await);
+    }
+    if detects {
+        findings.extend(results(&aws, buckets).await);
     }
     if !people {
         return findings;
@@ -212,29 +215,45 @@ async fn between(
     }
 }
 
-/// The bucket of images, in which a worker that `writes` has its results too.
-async fn images(aws: &Clients, buckets: &Buckets) -> Finding {
-    let bucket = buckets.images.as_str();
+/// The bucket of images, which is only read.
+async fn images(aws: &Clients, bucket: &str) -> Finding {
     if bucket.is_empty() {
         return unset("bucket of images", "BUCKET_NAME");
     }
-    let needs = "s3:ListBucket and s3:GetObject on it, and s3:PutObject and s3:DeleteObject below results/";
+    let needs = "s3:ListBucket and s3:GetObject on it";
     if let Err(error) = aws.s3.head_bucket().bucket(bucket).send().await {
         return faulty("bucket of images", fault("HeadBucket", &error), needs);
     }
     // Not there is as good as there: it may be read.
     match aws.s3.get_object().bucket(bucket).key(PROBE).send().await.map_err(|error| fault("GetObject", &error)) {
-        Err(fault) if fault.status != Some(404) => return faulty("bucket of images", fault, needs),
-        _ => {}
+        Err(fault) if fault.status != Some(404) => faulty("bucket of images", fault, needs),
+        _ => Finding::ok("bucket of images", bucket),
     }
-    if buckets.results_prefix.is_empty() {
-        return Finding::ok("bucket of images", bucket);
+}
+
+/// The bucket of results, where there are any: nothing belongs in a bucket of images, since S3 tells a queue of it.
+async fn results(aws: &Clients, buckets: &Buckets) -> Option<Finding> {
+    let (what, name, prefix) = ("bucket of results", buckets.of_results(), buckets.results_prefix.as_str());
+    if prefix.is_empty() || name.is_empty() {
+        return None;
     }
-    let results = S3Bucket::new(aws.s3.clone(), bucket, &buckets.kms_key);
-    match written(&results, &format!("{}.muster-check", buckets.results_prefix)).await {
-        Ok(()) => Finding::ok("bucket of images", format!("{bucket}, and results written and deleted")),
-        Err(fault) => faulty("bucket of images", fault, needs),
+    if buckets.results_are_told() {
+        let detail = format!("{name} is the bucket of images: what is written becomes messages, counted as photos");
+        let mend = match buckets.groups == buckets.images {
+            true => "set FACE_GROUP_BUCKET_NAME to another bucket",
+            false => "set buckets.results_bucket to another bucket, or leave it empty",
+        };
+        return Some(Finding::lacking(what, &detail, mend));
     }
+    if buckets.results == Layout::Packed {
+        // It is tried as the bucket of groups.
+        return Some(Finding::ok(what, format!("{name}, in packs")));
+    }
+    let bucket = S3Bucket::new(aws.s3.clone(), name, &buckets.kms_key);
+    Some(match written(&bucket, &format!("{prefix}.muster-check")).await {
+        Ok(()) => Finding::ok(what, format!("{name}, written and deleted below {prefix}")),
+        Err(fault) => faulty(what, fault, &format!("s3:PutObject and s3:DeleteObject on {prefix}* there")),
+    })
 }
 
 /// Puts an object that says nothing, and deletes it.
@@ -244,9 +263,8 @@ async fn written(bucket: &S3Bucket, key: &str) -> Result<(), Fault> {
 }
 
 /// The bucket that is written to: an object that says nothing is.
-async fn groups(aws: &Clients, settings: &Settings) -> Finding {
+async fn groups(aws: &Clients, buckets: &Buckets) -> Finding {
     let what = "bucket of groups";
-    let Settings { buckets, .. } = settings;
     if buckets.groups.is_empty() {
         return unset(what, "FACE_GROUP_BUCKET_NAME");
     }

@@ -50,13 +50,17 @@ impl Ends {
     pub(super) fn published(&self, settings: &Settings) -> Result<Published, FleetError> {
         let buckets = &settings.buckets;
         let bucket = |name: &str| S3Bucket::new(self.aws.s3.clone(), name, &buckets.kms_key);
-        let results = match buckets.results_prefix.as_str() {
-            "" => None,
-            prefix => Some((bucket(required(&buckets.images, "buckets.images", "BUCKET_NAME")?), prefix.to_owned())),
-        };
         let groups = bucket(required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?);
+        let below_prefix = |name: &str| match buckets.results_prefix.as_str() {
+            "" => None,
+            prefix => Some((bucket(name), prefix.to_owned())),
+        };
+        let results = below_prefix(buckets.of_single_results());
+        // Releases before wrote results beside the images.
+        let elsewhere = !buckets.images.is_empty() && buckets.images != buckets.of_single_results();
+        let former = elsewhere.then(|| below_prefix(&buckets.images)).flatten();
         let layouts = Layouts { crops: buckets.crops, results: buckets.results };
-        Ok(Published::new(self.store.clone(), results, groups, layouts, self.cache.clone()))
+        Ok(Published::new(self.store.clone(), results, former, groups, layouts, self.cache.clone()))
     }
 }
 

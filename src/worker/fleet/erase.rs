@@ -193,17 +193,15 @@ impl Published {
     }
 
     async fn remove_result(&self, image: &Locator) -> Result<Deleted, Fault> {
-        match &self.results {
-            Some((bucket, prefix)) => {
-                let key = format!("{prefix}{}.json", image.key);
-                // The same key of another gallery or bucket has its result there too.
-                match bucket.image(&key).await? {
-                    Some(of) if of.is_none_or(|of| of == image.id()) => bucket.remove(&key).await,
-                    _ => Ok(Deleted::default()),
-                }
+        let mut deleted = Deleted::default();
+        for (bucket, prefix) in self.results.iter().chain(&self.former_results) {
+            let key = format!("{prefix}{}.json", image.key);
+            // The same key of another gallery or bucket has its result there too.
+            if bucket.image(&key).await?.is_some_and(|of| of.is_none_or(|of| of == image.id())) {
+                deleted = deleted.and(bucket.remove(&key).await?);
             }
-            None => Ok(Deleted::default()),
         }
+        Ok(deleted)
     }
 
     /// Deletes images, their analyses, and galleries' embeddings from the cache. Whether it answered, where there is one.

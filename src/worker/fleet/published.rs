@@ -43,6 +43,8 @@ pub struct Published {
     pub store: MongoFaces,
     /// Where single results go, and under which prefix; no results are written when `None`.
     pub(super) results: Option<(S3Bucket, String)>,
+    /// Where releases before wrote results, if elsewhere: they are deleted there too.
+    pub(super) former_results: Option<(S3Bucket, String)>,
     /// Where crops, groups and packs go.
     pub(super) groups: S3Bucket,
     pub(super) layouts: Layouts,
@@ -56,12 +58,13 @@ impl Published {
     pub fn new(
         store: MongoFaces,
         results: Option<(S3Bucket, String)>,
+        former_results: Option<(S3Bucket, String)>,
         groups: S3Bucket,
         layouts: Layouts,
         cache: Option<Cache>,
     ) -> Self {
         let packs = Packs::new(store.clone(), groups.clone());
-        Self { store, results, groups, layouts, packs, cache }
+        Self { store, results, former_results, groups, layouts, packs, cache }
     }
 
     /// Galleries are grouped with these figures.

@@ -25,6 +25,7 @@ async fn check_names_each_fault_of_a_fleet_with_its_mend_and_exits_by_the_error_
         "dead letters",
         "bucket of images",
         "bucket of groups",
+        "bucket of results",
         "mongodb",
         "redis",
     ] {
@@ -38,13 +39,24 @@ async fn check_names_each_fault_of_a_fleet_with_its_mend_and_exits_by_the_error_
         ("BUCKET_NAME", "nobodys-bucket".to_owned(), "bucket of images", "broken", "", 78),
         ("GALLERY_IMAGES_MONGO_URI", format!("mongodb://{gone}/x"), "mongodb", "broken", "network", 81),
         ("GALLERY_IMAGES_MONGO_URI", "nonsense".to_owned(), "mongodb", "broken", "connection string", 78),
+        // S3 would tell the queue of images of each result.
+        ("MUSTER_BUCKETS__RESULTS_BUCKET", fleet.photos.clone(), "bucket of results", "missing", "another bucket", 0),
+        ("FACE_GROUP_BUCKET_NAME", fleet.photos.clone(), "bucket of results", "missing", "another bucket", 0),
+        (
+            "MUSTER_BUCKETS__RESULTS_BUCKET",
+            "nobodys-bucket".to_owned(),
+            "bucket of results",
+            "broken",
+            "correct its name",
+            78,
+        ),
         ("AWS_ENDPOINT_URL", format!("http://{gone}"), "dead letters", "broken", "network", 81),
         ("REDIS_URL", format!("redis://{gone}/"), "redis", "missing", "goes on without it", 0),
         ("MUSTER_MODELS__PACK", format!("s3://{}/none", fleet.photos), "models", "broken", "upload the pack", 66),
         ("MUSTER_MODELS__PACK", "s3://nobodys-bucket/none".to_owned(), "models", "broken", "upload the pack", 78),
         ("REDIS_URL", "nonsense".to_owned(), "redis", "broken", "correct REDIS_URL", 78),
     ] {
-        let findings = check(&fleet, code, &[(variable, &value)]);
+        let findings = check(&fleet, code, &[("MUSTER_BUCKETS__RESULTS", "single"), (variable, &value)]);
         let found = findings.iter().find(|(of, ..)| of == what).unwrap();
         assert!(found.1 == state && found.2.contains(mend), "{variable}={value}: {found:?}");
     }
