@@ -105,12 +105,13 @@ pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
     (scenario.tune)(&mut settings);
     let expected: Vec<_> = scenario.images.iter().map(|kind| expected(*kind, settings.prefilter.is_some())).collect();
     let breaks = breaks_by_chance(scenario);
+    let engines_end_workers = scenario.dead_after.is_some() || scenario.hang_after.is_some();
     let (mut excused, mut worn) = (BTreeSet::<usize>::new(), BTreeSet::<usize>::new());
     for (images, fate, deaths) in queue.ended() {
         // Where all images of a message can be indexed, none of them ends its workers; where every engine of every worker
-        // stays broken, nobody can tell.
+        // stays broken or hangs, nobody can tell.
         let sound = |image: &usize| expected[*image].0 != ImageState::Rejected;
-        let innocent = scenario.dead_after.is_none() && images.iter().all(sound);
+        let innocent = !engines_end_workers && images.iter().all(sound);
         let too_many = deaths >= settings.fetcher.max_receives && !innocent;
         if too_many {
             worn.extend(&images);

@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) published: BTreeMap<GalleryId, Partition>,
     /// Faces whose crops are in S3.
     pub(super) crops: BTreeSet<FaceId>,
+    /// Images of which a result was passed over, because that of a newer version was there.
+    passed_over: BTreeSet<ImageId>,
 }
 
 impl State {
@@ -105,6 +107,11 @@ impl SimFaces {
     /// How image `number` is stored.
     pub(super) fn state_of(&self, number: usize) -> Option<ImageState> {
         self.stored(number).map(|commit| commit.image.state)
+    }
+
+    /// Whether a result of image `number` counts as written although that of a newer version is stored.
+    pub(super) fn passed_over(&self, number: usize) -> bool {
+        self.lock().passed_over.contains(&locator(number).id())
     }
 
     /// What is stored of image `number`.
@@ -295,7 +302,9 @@ impl Faces for Reached {
             let mut state = self.faces.lock();
             if let Some(stored) = state.images.get(&commit.image.id) {
                 let kept = commit.keeps_stored() && stored.image.state != ImageState::Rejected;
-                if kept || stored.version.is_newer_than(&commit.version) {
+                let newer = stored.version.is_newer_than(&commit.version);
+                if kept || newer {
+                    state.passed_over.extend(newer.then_some(commit.image.id));
                     self.host.world.note(|| format!("store.keep {}", commit.image.locator.key));
                     outcomes.push(Ok(()));
                     continue;

@@ -148,6 +148,14 @@ impl SimQueue {
         Arc::clone(&self.releases)
     }
 
+    /// Whether a message may be deleted that is about image `number`, where this is how it is stored.
+    fn is_done(&self, number: usize, stored: Option<ImageState>) -> bool {
+        match stored {
+            Some(ImageState::Rejected) => self.store.as_ref().is_some_and(|store| store.passed_over(number)),
+            stored => stored.is_some(),
+        }
+    }
+
     /// The images that message `number` names, and how each is stored; none where there is no store to look at.
     fn stored(&self, number: usize) -> Vec<(usize, Option<ImageState>)> {
         let Some(store) = &self.store else { return Vec::new() };

@@ -134,7 +134,7 @@ impl Queue for Reached {
     async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
         self.settle("ack", handles, |_, number| {
             for (image, stored) in self.queue.stored(number) {
-                if !matches!(stored, Some(ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality)) {
+                if !self.queue.is_done(image, stored) {
                     self.host.world.violation(format!("image {image} was acked while stored as {stored:?}"));
                 }
             }
