@@ -24,7 +24,7 @@ STEADY        = $(MUSTER) soak $(STORM) --minutes 5 --rate 4 --report $(CACHE)/s
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test unit check bench gallery-bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak serve-bench lambda lambda-cold-start gpu-test image-check
+.PHONY: help demo test unit check bench gallery-bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak pictures serve-bench lambda lambda-cold-start gpu-test image-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -81,6 +81,9 @@ bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure besi
 
 gallery-bench: ## group a gallery of a million faces in MongoDB (hours on two cores)
 	cargo bench --locked --bench gallery -- 1000000
+
+pictures: models $(VENV)/done $(PHOTOS)/demo ## render the pictures of the README and of docs/ from the demo photos
+	$(VENV)/bin/python tests/browser/pictures.py --muster $(MUSTER) --photos $(PHOTOS)/demo --out docs/pictures
 
 serve-bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## capacity and latency of muster serve at 50, 80 and 300 % of it; how sure its names are
 	$(RELEASED) models pull open
