@@ -24,7 +24,7 @@ STEADY        = $(MUSTER) soak $(STORM) --minutes 5 --rate 4 --report $(CACHE)/s
 SHELL        := /bin/bash
 .SHELLFLAGS  := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test unit check bench gallery-bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak pictures serve-bench lambda lambda-cold-start gpu-test image-check
+.PHONY: help demo test unit check bench galleries-bench fuzz setup models lint deny doc deploy-check clean apt stack stack-demo stack-telemetry fleet-demo outages chaos soak pictures serve-bench lambda lambda-cold-start gpu-test image-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -77,10 +77,12 @@ bench: $(RELEASED) $(VENV)/done $(PHOTOS)/demo $(PHOTOS)/gallery ## measure besi
 	cargo bench --locked -p muster-library --bench corrections
 	cargo bench --locked --bench report
 	cargo bench --locked --bench fleet
-	cargo bench --locked --bench gallery
+	cargo bench --locked --bench galleries -- large 100000
+	cargo bench --locked --bench galleries -- many 1000 400 2
 
-gallery-bench: ## group a gallery of a million faces in MongoDB (hours on two cores)
-	cargo bench --locked --bench gallery -- 1000000
+galleries-bench: $(VENV)/done models ## group a gallery of a million faces, and 10,000 galleries, in MongoDB (an hour on two cores)
+	cargo bench --locked --bench galleries -- large
+	cargo bench --locked --bench galleries -- many
 
 pictures: models $(VENV)/done $(PHOTOS)/demo ## render the pictures of the README and of docs/ from the demo photos
 	$(VENV)/bin/python tests/browser/pictures.py --muster $(MUSTER) --photos $(PHOTOS)/demo --out docs/pictures
