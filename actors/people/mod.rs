@@ -1,7 +1,7 @@
 //! Persons: what people say of faces and groups, which facts follow from it, and how that is taken back.
 //!
 //! A group is computed, and changes with every photo. A [person](crate::domain::person::Person) is said, and changes
-//! only by a [`Correction`]. [`plan`] turns a correction into a [`Change`]: the facts that come and go, and the faces
+//! only by a [`Correction`]. [`mod@plan`] turns a correction into a [`Change`]: the facts that come and go, and the faces
 //! that are in another group. It looks at a [`Scene`] alone: the groups and faces that the correction names, with the
 //! facts about them, so it costs as much as these are large. Pure.
 
