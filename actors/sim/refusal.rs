@@ -51,17 +51,6 @@ impl Answer {
         }
     }
 
-    /// The status of the HTTP answer.
-    pub fn status(self) -> u16 {
-        match self {
-            Self::AccessDenied => 403,
-            Self::KmsDisabled | Self::KmsNotFound => 400,
-            Self::SlowDown => 503,
-            Self::InternalError => 500,
-            Self::Conflict => 409,
-        }
-    }
-
     /// What an adapter must make of it: it is never the fault of the image that was asked for.
     pub fn class(self) -> Class {
         match self {
