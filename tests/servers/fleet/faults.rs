@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::Message;
+use muster_chaos::proxy::Proxy;
 use serde_json::json;
 
 use super::{count, stack, support};
@@ -149,26 +150,27 @@ async fn sigterm_in_mid_run_gives_everything_back_at_once_and_exits_80_within_tw
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_shorter_than_the_work_is_renewed_and_nothing_is_done_twice() {
     let fleet = Fleet::new(&stack()).await;
-    let keys = fleet.upload(&support::photos("demo"), "demo/").await;
-    // Each photo in three galleries.
-    let event =
-        |key: &String, gallery: &str| json!({ "bucket": fleet.photos, "key": key, "gallery_id": gallery }).to_string();
-    fleet.send(["a", "b", "c"].iter().flat_map(|gallery| keys.iter().map(move |key| event(key, gallery)))).await;
-    let sent = 3 * keys.len() as u64;
-    // All images are on their way at once, on one slow lane, and each lease lasts six seconds.
-    let worker = Worker::start(
-        fleet
-            .worker("detect")
-            .env("MESSAGE_VISIBILITY_TIMEOUT", "6")
-            .env("REDIS_URL", "")
-            .env("MAX_FACE_WORKERS", "1")
-            .env("MUSTER_PIPELINE__CREDITS", "1000")
-            .env("MUSTER_PIPELINE__CREDIT_MEGABYTES", "4000")
-            .env("MUSTER_MONGO__WRITE_MILLISECONDS", "8000"),
-    );
+    let keys = fleet.upload(&support::photos("demo").join("P001"), "demo/").await;
+    // One photo in each of twelve galleries.
+    let event = |n: usize| {
+        json!({ "bucket": fleet.photos, "key": keys[n % keys.len()], "gallery_id": format!("g{n}") }).to_string()
+    };
+    let sent = 12;
+    fleet.send((0..sent).map(event)).await;
+    // All messages are held at once, each lease lasts 15 seconds, and 2 photos at a time come in 8 seconds: the last one
+    // after three leases, however fast the machine is.
+    let wire = Proxy::start(fleet.stack.url("aws")).await.unwrap();
+    wire.slow(Duration::from_secs(8));
+    let mut worker = fleet.worker("detect");
+    worker
+        .env("MESSAGE_VISIBILITY_TIMEOUT", "15")
+        .env("REDIS_URL", "")
+        .env("MUSTER_BUCKETS__ENDPOINT", wire.url())
+        .env("MUSTER_FLEET__DOWNLOADS", "2");
     let begun = Instant::now();
-    let summary = ended(worker, 0);
-    assert!(begun.elapsed() > Duration::from_secs(12), "the leases were never too short");
-    assert_eq!((count(&summary, "fetched"), count(&summary, "lease_lost")), (sent, 0), "{summary:#}");
+    let worker = Worker::start(&mut worker);
+    let summary = tokio::task::spawn_blocking(move || ended(worker, 0)).await.unwrap();
+    assert!(begun.elapsed() > Duration::from_secs(40), "the leases were never too short");
+    assert_eq!((count(&summary, "fetched"), count(&summary, "lease_lost")), (sent as u64, 0), "{summary:#}");
     assert_eq!(fleet.depth(&fleet.images).await, (0, 0));
 }
