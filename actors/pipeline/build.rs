@@ -70,13 +70,25 @@ impl Running {
 
     /// Whether every credit came back and every lease was settled: what the simulation checks.
     #[cfg(feature = "sim")]
-    pub(crate) fn leftovers(&self) -> impl Fn() -> (usize, usize) + 'static {
+    pub(crate) fn leftovers(&self) -> impl Fn() -> Leftovers + 'static {
         let context = Arc::clone(&self.context);
         move || {
             let credits = if context.credits.all_returned() { 0 } else { context.credits.in_use().max(1) };
-            (credits, context.leases.len())
+            Leftovers { credits, leases: context.leases.len(), lost_messages: context.leases.lost_messages() }
         }
     }
+}
+
+/// What a pipeline has not given back.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Leftovers {
+    /// Credits that did not come back.
+    pub(crate) credits: usize,
+    /// Leases that were not settled.
+    pub(crate) leases: usize,
+    /// Messages whose lease was lost.
+    pub(crate) lost_messages: u64,
 }
 
 /// When the actors end in a drain, front to end.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use crate::domain::exit::Exit;
 use crate::domain::image::{ImageState, RejectReason};
 use crate::flow::progress::Summary;
+use crate::pipeline::build::Leftovers;
 use crate::pipeline::settings::Settings;
 use crate::ports::faces::Commit;
 use crate::sim::host::Host;
 use crate::sim::images::faces;
 use crate::sim::life::{Service, Site};
-use crate::sim::queue::Fate;
+use crate::sim::queue::{Fate, MessageCount};
 use crate::sim::refusal::Asked;
 use crate::sim::scenario::{Kind, Scenario};
 use crate::sim::script::{Fault, Script};
@@ -23,7 +24,7 @@ pub(super) fn worker(
     service: Service,
     exit: &Exit,
     summary: &Summary,
-    (credits, leases): (usize, usize),
+    leftovers: &Leftovers,
 ) {
     let world = &site.world;
     if *exit == Exit::Drained && service == Service::Both {
@@ -31,10 +32,13 @@ pub(super) fn worker(
             world.violation(format!("drained, and the groups of gallery {gallery} are not of its faces"));
         }
     }
-    // What it gave back is visible to others, and what it could not give back is counted so.
-    let kept = (site.images.kept_by(host.number) + site.galleries.kept_by(host.number)) as u64;
-    if kept > summary.counts.lease_lost {
-        world.violation(format!("{kept} messages are still leased to worker {}, which has ended", host.number));
+    let Leftovers { credits, leases, lost_messages } = *leftovers;
+    // What it gave back is visible to others, and what it could not give back is counted so: each message, and in the summary
+    // each image that one names. A test event names none.
+    let kept = site.images.kept_by(host.number) + site.galleries.kept_by(host.number);
+    let lost = MessageCount { messages: lost_messages, images: summary.counts.lease_lost };
+    if kept.messages > lost.messages || kept.images > lost.images {
+        world.violation(format!("worker {} has ended and still holds {kept:?}, but counts {lost:?}", host.number));
     }
     if summary.fetched != summary.counts.ended() {
         world.violation(format!(

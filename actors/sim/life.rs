@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::domain::exit::Exit;
 use crate::flow::progress::Summary;
+use crate::pipeline::build::Leftovers;
 use crate::runtime::drain::{Drain, Mode};
 use crate::sim::check;
 use crate::sim::faulty::{Call, Faulty};
@@ -58,8 +59,7 @@ struct Lives {
 struct End {
     exit: Exit,
     summary: Summary,
-    /// Credits that did not come back and leases that were not settled.
-    leftovers: (usize, usize),
+    leftovers: Leftovers,
     /// How long each drain took that was asked for, and how long it might.
     drains: Vec<(Duration, Duration)>,
 }
@@ -136,7 +136,7 @@ impl Site {
             }
         }
         self.allow(&host, &summary);
-        check::worker(self, &host, service, &exit, &summary, leftovers);
+        check::worker(self, &host, service, &exit, &summary, &leftovers);
         self.lives.borrow_mut().ended.push((exit.clone(), summary));
         Some(exit)
     }
@@ -154,7 +154,12 @@ impl Site {
         // A worker connects to its store before it receives anything.
         if let Err(error) = self.store.at(host).hello().await {
             let exit = Exit::DependencyDown(error.to_string());
-            return Some(End { exit, summary: Summary::default(), leftovers: (0, 0), drains: Vec::new() });
+            return Some(End {
+                exit,
+                summary: Summary::default(),
+                leftovers: Leftovers::default(),
+                drains: Vec::new(),
+            });
         }
         let running = self.start(host, service);
         let (leftovers, progress, drainer) = (running.leftovers(), running.progress(), running.drainer());

@@ -53,6 +53,17 @@ fn every_random_schedule_keeps_the_invariants() {
     assert!(failed.is_empty(), "{} of {count} schedules, replay with MUSTER_SEED=N:\n{shown}", failed.len());
 }
 
+/// Schedules that broke an invariant once.
+const REGRESSIONS: [u64; 4] = [22104, 34261, 34692, 57115];
+
+#[test]
+fn schedules_that_failed_once_keep_the_invariants() {
+    for seed in REGRESSIONS {
+        let found = violations(seed, &Scenario::random(seed));
+        assert!(found.is_empty(), "seed {seed}: {found:#?}");
+    }
+}
+
 #[test]
 fn every_planted_bug_is_found_within_ten_thousand_schedules() {
     for plant in Plant::ALL {

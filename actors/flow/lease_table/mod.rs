@@ -69,6 +69,7 @@ struct Inner {
     next: u64,
     entries: BTreeMap<u64, Entry>,
     released: u64,
+    lost: u64,
     dropped: Dropped,
 }
 
@@ -112,7 +113,7 @@ pub(crate) struct LeaseTable {
 impl LeaseTable {
     /// An empty table, which counts in `stats` how leases end.
     pub(crate) fn new(rules: LeaseRules, stats: RunStats) -> Arc<Self> {
-        let inner = Inner { next: 0, entries: BTreeMap::new(), released: 0, dropped: Dropped::Fails };
+        let inner = Inner { next: 0, entries: BTreeMap::new(), released: 0, lost: 0, dropped: Dropped::Fails };
         Arc::new(Self { rules, stats, inner: Mutex::new(inner), due: Notify::new(), left: Notify::new() })
     }
 
@@ -163,7 +164,7 @@ impl LeaseTable {
             entry.state = State::Due { settlement: Settlement::Ack, attempts: 0, not_before: Instant::now() };
             self.due.notify_one();
         } else if entry.lost {
-            self.remove(&mut inner, id, |_| LeaseOutcome::LeaseLost);
+            self.remove_lost(&mut inner, id);
         } else {
             entry.state = State::Due { settlement: settlement(&entry.parts), attempts: 0, not_before: Instant::now() };
             self.due.notify_one();
@@ -179,6 +180,12 @@ impl LeaseTable {
             // Images still in the pipeline count themselves when they end.
             self.left.notify_waiters();
         }
+    }
+
+    /// Takes an entry out that was not settled as far as is known: the message comes again when its lease ends.
+    fn remove_lost(&self, inner: &mut Inner, id: u64) {
+        inner.lost += u64::from(inner.entries.contains_key(&id));
+        self.remove(inner, id, |_| LeaseOutcome::LeaseLost);
     }
 
     /// Leases that are open or not settled yet.
@@ -200,6 +207,12 @@ impl LeaseTable {
     /// Messages given back so far.
     pub(crate) fn released(&self) -> u64 {
         self.inner.lock().released
+    }
+
+    /// Messages so far whose lease was lost. A message that names no image counts too, and as an image it counts nowhere.
+    #[cfg(feature = "sim")]
+    pub(crate) fn lost_messages(&self) -> u64 {
+        self.inner.lock().lost
     }
 
     /// After how long a dropped lease is visible again.
@@ -229,7 +242,7 @@ impl LeaseTable {
         let mut inner = self.inner.lock();
         let left: Vec<u64> = inner.entries.keys().copied().collect();
         for id in &left {
-            self.remove(&mut inner, *id, |_| LeaseOutcome::LeaseLost);
+            self.remove_lost(&mut inner, *id);
         }
         left.len()
     }

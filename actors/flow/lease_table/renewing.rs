@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Entry, Inner, LeaseTable, State};
-use crate::flow::run_stats::LeaseOutcome;
 use crate::ports::queue::{Handle, Settled};
 
 impl LeaseTable {
@@ -54,7 +53,7 @@ impl LeaseTable {
         let Some(entry) = inner.entries.get_mut(&id) else { return };
         entry.lost = true;
         if entry.open == 0 {
-            self.remove(inner, id, |_| LeaseOutcome::LeaseLost);
+            self.remove_lost(inner, id);
         }
     }
 

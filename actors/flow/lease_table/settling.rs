@@ -138,7 +138,7 @@ impl LeaseTable {
                 }
             }
             (Settled::LeaseLost, _) | (Settled::Failed(_), None) => {
-                self.remove(&mut inner, id, |_| LeaseOutcome::LeaseLost);
+                self.remove_lost(&mut inner, id);
             }
         }
     }

@@ -138,6 +138,19 @@ async fn a_release_waits_until_a_renewal_on_its_way_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_whose_settlement_is_on_its_way_at_the_end_is_lost_whatever_it_names() {
+    for images in [0, 1, 3] {
+        let (table, stats) = table();
+        open(&table, images).into_iter().for_each(|lease| lease.ack(Done::Image(ImageState::Indexed)));
+        let due = table.take_due(10);
+        assert_eq!((due.len(), table.abandon()), (1, 1));
+        table.settled(due[0].id, &Settled::Done, None);
+        let counts = stats.progress().counts;
+        assert_eq!((table.lost_messages(), counts.lease_lost, counts.ended()), (1, images as u64, images as u64));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delete_does_not_wait_for_a_renewal() {
     let (table, _) = table();
     let held = open(&table, 1);

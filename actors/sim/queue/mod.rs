@@ -3,6 +3,7 @@
 
 mod reached;
 
+use std::ops::Add;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,21 @@ pub(super) enum Fate {
     Queued,
     Deleted,
     Dead(Rejection),
+}
+
+/// A number of messages, and of the images (or galleries) that these name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MessageCount {
+    pub(super) messages: u64,
+    pub(super) images: u64,
+}
+
+impl Add for MessageCount {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { messages: self.messages + other.messages, images: self.images + other.images }
+    }
 }
 
 /// The only receipt that settles.
@@ -163,15 +179,18 @@ impl SimQueue {
         images.into_iter().map(|image| (image, store.state_of(image))).collect()
     }
 
-    /// Messages that are still invisible to others because of a worker.
-    pub(super) fn kept_by(&self, worker: usize) -> usize {
+    /// What is still invisible to others because of a worker.
+    pub(super) fn kept_by(&self, worker: usize) -> MessageCount {
         let now = Instant::now();
         let state = self.lock();
         let kept = |m: &&Sent| {
             let held = |l: &Lease| l.holder == worker && l.told && !l.released && l.until > now;
             m.fate == Fate::Queued && m.lease.as_ref().is_some_and(held)
         };
-        state.messages[state.first..].iter().filter(kept).count()
+        // A message of a queue of galleries names one gallery.
+        let named = |m: &Sent| if self.store.is_some() { m.images.len() as u64 } else { 1 };
+        let each = state.messages[state.first..].iter().filter(kept);
+        each.fold(MessageCount::default(), |all, m| all + MessageCount { messages: 1, images: named(m) })
     }
 
     /// A lease ran out: nobody may have held it in good health.
