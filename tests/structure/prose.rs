@@ -1,4 +1,4 @@
-//! Rules of the documents: width, links and commands.
+//! Rules of the documents: width, tables, links, commands and the form of decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,6 +9,8 @@ use walkdir::WalkDir;
 
 /// Columns of a line of prose. Tables, code, and lines of one long word are free.
 const WIDTH: usize = 100;
+/// Characters of a cell of a table. What is longer is a paragraph, and belongs in a section or a list.
+const CELL: usize = 160;
 
 /// Every Markdown file of the repository with its text, by its path from the root.
 fn documents() -> BTreeMap<PathBuf, String> {
@@ -36,6 +38,22 @@ fn too_wide(text: &str) -> impl Iterator<Item = usize> {
         (!is_code && line.chars().count() > WIDTH && !is_free(line)).then_some(number)
     };
     lines(text).filter_map(wide)
+}
+
+/// A cell's text as a reader sees it: without the targets of links.
+fn shown(cell: &str) -> String {
+    let mut parts = cell.trim().split("](");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, rest| text + rest.split_once(')').map_or(rest, |(_, after)| after))
+}
+
+/// The lines with a table's cell that carries a paragraph.
+fn full_cells(text: &str) -> impl Iterator<Item = usize> {
+    let is_full = |line: &str| line.split('|').any(|cell| shown(cell).chars().count() > CELL);
+    let full = move |(number, line, is_code): (usize, &str, bool)| {
+        (!is_code && line.starts_with('|') && is_full(line)).then_some(number)
+    };
+    lines(text).filter_map(full)
 }
 
 /// The targets of links, without those of other sites.
@@ -78,6 +96,44 @@ fn prose_is_no_wider_than_a_page() {
         .flat_map(|(path, text)| too_wide(text).map(|line| format!("{}:{line}", path.display())))
         .collect();
     assert!(faults.is_empty(), "wrap these at {WIDTH} columns: {faults:#?}");
+}
+
+#[test]
+fn no_cell_of_a_table_carries_a_paragraph() {
+    let faults: Vec<String> = documents()
+        .iter()
+        .flat_map(|(path, text)| full_cells(text).map(|line| format!("{}:{line}", path.display())))
+        .collect();
+    assert!(faults.is_empty(), "make lists or sections of cells over {CELL} characters: {faults:#?}");
+}
+
+#[test]
+fn every_decision_has_its_form_and_its_row() {
+    let folder = Path::new("docs/adr");
+    let documents = documents();
+    let table = &documents[&folder.join("README.md")];
+    let parts = ["\n- Date: 20", "\n- Status: ", "\n## Context\n", "\n## Decision\n", "\n## Consequences\n"];
+    let (mut found, mut faults) = (0, Vec::new());
+    for (path, text) in &documents {
+        if path.parent() != Some(folder) || path.ends_with("README.md") {
+            continue;
+        }
+        found += 1;
+        let name = path.file_name().unwrap().to_string_lossy();
+        let number = name.split('-').next().unwrap_or_default().trim_start_matches('0');
+        let heading = text.lines().next().unwrap_or_default();
+        let title = heading.strip_prefix(format!("# {number}. ").as_str()).unwrap_or_default();
+        let places: Vec<Option<usize>> = parts.iter().map(|part| text.find(*part)).collect();
+        let is_whole = places.iter().all(Option::is_some) && places.is_sorted();
+        if title.is_empty() || !is_whole || !table.contains(format!("| {number} | [{title}]({name}) |").as_str()) {
+            faults.push(path.display().to_string());
+        }
+    }
+    assert!(found > 20, "only {found} decisions were found");
+    assert!(
+        faults.is_empty(),
+        "docs/adr/README.md has the form of a decision, and its table a row of each: {faults:#?}"
+    );
 }
 
 #[test]
@@ -136,4 +192,6 @@ fn what_the_rules_look_for_is_found() {
     assert_eq!(commands(text, "muster"), ["go"].into());
     let wide = format!("{}\n| {0} |\n```\n{0}\n```\n", "word ".repeat(30));
     assert_eq!(too_wide(&wide).collect::<Vec<_>>(), [1]);
+    let long = "word ".repeat(40);
+    assert_eq!(full_cells(&format!("| a | {long} |\n| a | [b]({long}) |\n")).collect::<Vec<_>>(), [1]);
 }
