@@ -1,4 +1,5 @@
-//! What only an administrator may do: empty the queues and buckets between the web tier and its workers. It is asked twice.
+//! Lets an administrator empty the queues and buckets between the web tier and its workers, after a second request that
+//! confirms the first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,23 +17,23 @@ use utoipa_axum::routes;
 use super::body::Json;
 use super::guard::Caller;
 use super::problem::Problem;
-use crate::purge::{Content, Purger, Store};
+use crate::purge::{PurgeTarget, Purger, TargetContent};
 use muster_aws::classify::Fault;
 use muster_worker::recognition::Refusal;
 use muster_worker::recognition::letter::Id;
 
-/// The second time is taken so long after the first.
+/// Time within which a purge must be confirmed.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Purges that were asked for once.
+/// Administration of the stores, with the purges that wait for their confirmation.
 pub struct Admin {
     purger: Purger,
-    asked: Mutex<HashMap<Id, Asked>>,
+    asked: Mutex<HashMap<Id, PendingPurge>>,
 }
 
-struct Asked {
+struct PendingPurge {
     by: String,
-    stores: Vec<Store>,
+    stores: Vec<PurgeTarget>,
     at: Instant,
 }
 
@@ -41,37 +42,38 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Admin>> {
 }
 
 impl Admin {
-    /// Over what can be emptied.
+    /// Creates the administration over the stores that `purger` can empty.
     pub fn new(purger: Purger) -> Self {
         Self { purger, asked: Mutex::default() }
     }
 
-    fn asked(&self) -> MutexGuard<'_, HashMap<Id, Asked>> {
+    fn asked(&self) -> MutexGuard<'_, HashMap<Id, PendingPurge>> {
         let mut asked = self.asked.lock();
         asked.retain(|_, asked| asked.at.elapsed() < MINUTE);
         asked
     }
 
-    /// Notes that somebody asked; the word to say the second time.
-    fn first(&self, by: &str, stores: &[Store]) -> Result<Id, Problem> {
+    /// Notes a first request, and returns the word that confirms it.
+    fn first(&self, by: &str, stores: &[PurgeTarget]) -> Result<Id, Problem> {
         let word = Id::random().map_err(Problem::broken)?;
-        self.asked().insert(word, Asked { by: by.to_owned(), stores: stores.to_vec(), at: Instant::now() });
+        self.asked().insert(word, PendingPurge { by: by.to_owned(), stores: stores.to_vec(), at: Instant::now() });
         Ok(word)
     }
 
-    /// Whether the same caller asked for the same before. A word is good once.
-    fn second(&self, by: &str, stores: &[Store], word: &str) -> bool {
+    /// Tells whether the same caller asked for the same stores before. A word is valid once.
+    fn second(&self, by: &str, stores: &[PurgeTarget], word: &str) -> bool {
         let asked = word.parse().ok().and_then(|word: Id| self.asked().remove(&word));
         asked.is_some_and(|asked| asked.by == by && asked.stores == stores)
     }
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Wanted)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct PurgeRequest {
     /// What is emptied.
     #[schema(min_items = 1, max_items = 4)]
-    stores: Vec<Store>,
+    stores: Vec<PurgeTarget>,
     /// From the answer to the first time.
     confirm: Option<String>,
 }
@@ -82,7 +84,7 @@ struct Purge {
     /// Whether it was done.
     done: bool,
     /// What lies there, or lay there.
-    content: Vec<Content>,
+    content: Vec<TargetContent>,
     /// To be said within a minute, by the same caller to the same server.
     confirm: Option<String>,
 }
@@ -90,11 +92,11 @@ struct Purge {
 /// Empty the queues and buckets between the web tier and its workers
 ///
 /// The first time it says what would go, and a word; with that word, within a minute, it is done. Callers who wait get no answer.
-#[utoipa::path(post, path = "/v1/admin/purge", tag = "admin", request_body = Wanted, responses((status = 200, body = Purge)))]
+#[utoipa::path(post, path = "/v1/admin/purge", tag = "admin", request_body = PurgeRequest, responses((status = 200, body = Purge)))]
 async fn purge(
     State(admin): State<Arc<Admin>>,
     Extension(caller): Extension<Caller>,
-    Json(Wanted { mut stores, confirm }): Json<Wanted>,
+    Json(PurgeRequest { mut stores, confirm }): Json<PurgeRequest>,
 ) -> Result<Out<Purge>, Problem> {
     stores.sort();
     stores.dedup();

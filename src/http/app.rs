@@ -1,4 +1,4 @@
-//! The service put together: its parts, its routes, and the document that describes them.
+//! Puts the web service together: its parts, its routes, and the OpenAPI document that describes them.
 
 use std::sync::Arc;
 
@@ -16,31 +16,31 @@ use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder
 use utoipa_axum::router::OpenApiRouter;
 
 use super::admin::Admin;
+use super::app_state::AppState;
 use super::body::JSON_BYTES;
-use super::enrol::Enrolments;
+use super::drain_body::drain_body;
+use super::enrol::EnrolmentState;
 use super::etag::etag;
-use super::front::Front;
 use super::gallery::{self, gallery};
 use super::guard::{Guard, guard};
-use super::idempotency::{Answers, once};
+use super::http_metrics::count_requests;
+use super::idempotency::{RecentAnswers, once};
 use super::jobs::Jobs;
-use super::linger::linger;
 use super::problem::Problem;
-use super::served::count;
 use super::trace::trace;
 use super::{admin, enrol, faces, health, history, page, people, photos, recognize, suggestions};
 use muster_gallery::Albums;
 
-/// What a service consists of.
+/// The parts of a web service; a route exists where the part behind it does.
 #[derive(Clone)]
-pub struct Parts {
-    /// Every service has it.
-    pub front: Arc<Front>,
-    /// Where people are known.
+pub struct ServiceParts {
+    /// State that every service has.
+    pub state: Arc<AppState>,
+    /// The galleries, where people can be read and corrected.
     pub albums: Option<Arc<dyn Albums>>,
-    /// Where photos are indexed.
+    /// The indexing jobs, where the service has a library.
     pub jobs: Option<Arc<Jobs>>,
-    /// Where workers answer.
+    /// The administration of queues and buckets, where workers answer.
     pub admin: Option<Arc<Admin>>,
 }
 
@@ -51,12 +51,12 @@ pub struct Parts {
 )]
 struct Description;
 
-/// What every service answers.
-fn common() -> OpenApiRouter<Arc<Front>> {
+/// Routes of every service.
+fn common() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::with_openapi(Description::openapi()).merge(recognize::routes()).merge(health::routes())
 }
 
-/// What a service that knows people answers too.
+/// Routes of a service that has galleries.
 fn known() -> OpenApiRouter<Arc<dyn Albums>> {
     OpenApiRouter::new()
         .merge(people::routes())
@@ -66,12 +66,12 @@ fn known() -> OpenApiRouter<Arc<dyn Albums>> {
         .merge(photos::routes())
 }
 
-/// The service, and its description at `/openapi.json`.
-pub fn router(Parts { front, albums, jobs, admin }: Parts, guarded: Arc<Guard>) -> Router {
-    let served = Arc::clone(&front.served);
-    let mut routes = common().with_state(Arc::clone(&front));
+/// Builds the router of a service, with its OpenAPI document at `/openapi.json`.
+pub fn router(ServiceParts { state, albums, jobs, admin }: ServiceParts, guarded: Arc<Guard>) -> Router {
+    let metrics = Arc::clone(&state.metrics);
+    let mut routes = common().with_state(Arc::clone(&state));
     if let Some(albums) = albums {
-        let enrolments = Enrolments { front, albums: Arc::clone(&albums) };
+        let enrolments = EnrolmentState { state, albums: Arc::clone(&albums) };
         routes = routes.merge(known().with_state(albums)).merge(enrol::routes().with_state(enrolments));
         routes = routes.merge(page::routes(jobs.is_some()).into());
     }
@@ -90,23 +90,23 @@ pub fn router(Parts { front, albums, jobs, admin }: Parts, guarded: Arc<Guard>) 
         .route("/openapi.json", get(description))
         .fallback(|| async { Problem::missing("page") })
         .layer(from_fn(gallery))
-        .layer(from_fn_with_state(Arc::<Answers>::default(), once))
+        .layer(from_fn_with_state(Arc::<RecentAnswers>::default(), once))
         .layer(from_fn(etag))
         .layer(from_fn(plain))
         .layer(DefaultBodyLimit::max(JSON_BYTES))
         .layer(from_fn(trace))
-        // Before anything is read.
+        // This runs before any of the body is read.
         .layer(from_fn_with_state(guarded, guard))
-        .layer(from_fn_with_state(served, count))
-        .layer(from_fn(linger));
+        .layer(from_fn_with_state(metrics, count_requests))
+        .layer(from_fn(drain_body));
     match cors {
-        // Before anybody is asked for a key: browsers ask first without one.
+        // CORS comes before keys are checked: a browser's preflight request has none.
         Some(cors) => router.layer(cors),
         None => router,
     }
 }
 
-/// The description of a service with a library: what every route may answer is said once.
+/// Builds the OpenAPI document of a service with a library. The answers that all routes share are added in one place.
 pub fn document() -> utoipa::openapi::OpenApi {
     let (_, mut document) = common().split_for_parts();
     document.merge(known().split_for_parts().1);
@@ -131,7 +131,7 @@ fn described(mut document: utoipa::openapi::OpenApi, keys: bool) -> utoipa::open
         (503, "No answer in time, or not ready: Retry-After says when to ask again"),
         (507, "The disk is full"),
     ];
-    /// What is about one gallery.
+    /// Tags of the routes that take a gallery.
     const ABOUT: [&str; 4] = ["recognition", "people", "faces", "photos"];
     let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(64));
     let text = text.pattern(Some("^(?!\\.+$)[^/\\\\\\x00-\\x1f\\x7f-\\x9f]+$")).build();
@@ -175,7 +175,7 @@ fn described(mut document: utoipa::openapi::OpenApi, keys: bool) -> utoipa::open
     document
 }
 
-/// What the framework itself refuses becomes a problem too.
+/// Turns refusals by the framework itself into problem documents.
 async fn plain(request: Request, next: axum::middleware::Next) -> Response {
     let mut response = next.run(request).await;
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {

@@ -1,4 +1,4 @@
-//! Bodies of requests: JSON, and photos. Nothing larger than allowed is ever read whole.
+//! Reads the bodies of requests, which are JSON or photos, up to their limits.
 
 use axum::body::Bytes;
 use axum::extract::multipart::{Multipart, MultipartError};
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 
-/// A JSON body; errors are problems.
+/// Extractor of a JSON body that reports errors as problem documents.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -22,7 +22,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             Err(JsonRejection::JsonDataError(error)) => Err(Problem::invalid(error.body_text())),
             Err(JsonRejection::MissingJsonContentType(_)) => {
                 let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-                Err(Problem::new(status, "UNSUPPORTED_MEDIA_TYPE", "wanted is application/json"))
+                Err(Problem::new(
+                    status,
+                    "UNSUPPORTED_MEDIA_TYPE",
+                    "the body must be JSON: send Content-Type: application/json",
+                ))
             }
             Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::too_large(JSON_BYTES)),
             Err(error) => Err(Problem::unreadable(error.body_text())),
@@ -30,7 +34,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// The query of a request; errors are problems.
+/// Extractor of a query string that reports errors as problem documents.
 pub struct Params<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
@@ -57,7 +61,7 @@ pub(crate) struct FormLimits {
     pub bytes: usize,
 }
 
-/// Photos, and the name they are of.
+/// A form with photos, and the name of the person in them.
 #[derive(Debug, Default)]
 pub struct Form {
     /// The field `name`.
@@ -71,6 +75,9 @@ const TEXT_BYTES: usize = 4096;
 
 impl Form {
     /// Reads a form, field by field.
+    ///
+    /// # Errors
+    /// The form is malformed, has an unknown field, or exceeds a limit.
     pub async fn read(request: Request, limits: FormLimits) -> Result<Self, Problem> {
         let mut form = Self::default();
         let unreadable = |error: MultipartError| match error.status() {
@@ -109,7 +116,10 @@ impl Form {
     }
 }
 
-/// One photo: the whole body, or the field `photo` of a form.
+/// Reads one photo: the whole body, or the field `photo` of a form.
+///
+/// # Errors
+/// The body is of another type, malformed, or too large.
 pub async fn photo(request: Request, bytes: usize) -> Result<Bytes, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -123,7 +133,7 @@ pub async fn photo(request: Request, bytes: usize) -> Result<Bytes, Problem> {
         kind if kind.starts_with("image/") => whole(request, bytes).await,
         other => {
             let detail = format!(
-                "Content-Type is {other}; wanted is image/jpeg, image/png, image/webp, image/heic or application/octet-stream, \
+                "Content-Type is {other}: send image/jpeg, image/png, image/webp, image/heic or application/octet-stream, \
                  or multipart/form-data with the field `photo`"
             );
             Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail))

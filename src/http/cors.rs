@@ -1,18 +1,18 @@
-//! Pages of other origins that may ask: none, unless the settings name them. Only a service with API keys has any, because a page
-//! is asked for none by itself: its browser would lend it this machine's trust.
+//! Allows pages of the origins that the settings name, and no others. Only a service with API keys has any: without keys,
+//! a foreign page would act with the trust that this machine has.
 
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::CorsLayer;
 
-/// A browser asks again after so long.
+/// Time for which a browser may keep the answer to a preflight request.
 const AGE: Duration = Duration::from_secs(600);
 
-/// Origins as browsers write them: `https://photos.example https://localhost:3000`.
+/// Parses origins as browsers write them: `https://photos.example https://localhost:3000`.
 ///
 /// # Errors
-/// One that is no origin.
+/// A text that is not an origin, with what one looks like.
 pub fn origins(text: &str) -> Result<Vec<HeaderValue>, String> {
     text.split_whitespace().map(origin).collect()
 }
@@ -27,7 +27,7 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
         "https" => uri.port_u16() != Some(443),
         _ => false,
     };
-    // Browsers send small letters, no path, not even its slash, and no port that goes without saying.
+    // Browsers send lower case, no path, not even its slash, and no default port.
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
     if !named || !authority.as_str().bytes().all(plain) || text != format!("{scheme}://{authority}") {
         return Err(wrong());
@@ -35,7 +35,7 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(text).map_err(|_| wrong())
 }
 
-/// Says to browsers which pages may ask, and what of an answer those may read.
+/// Builds the layer that tells browsers which origins may send requests, and which headers of an answer they may read.
 pub fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins)

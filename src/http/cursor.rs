@@ -1,5 +1,5 @@
-//! Lists by pages. A cursor names the last item that was seen, by what lists are ordered by: what comes and goes meanwhile
-//! moves no page.
+//! Pages of lists. A cursor holds the sort key of the last item on the page before, so items that come and go meanwhile
+//! shift no page.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ use super::problem::Problem;
 const USUAL: usize = 50;
 const MOST: usize = 500;
 
-/// Which part of a list.
+/// The page of a list that a request asks for.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +28,7 @@ pub(crate) struct Page {
 /// A part of a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct List<T> {
-    /// In order.
+    /// The items, in order.
     pub items: Vec<T>,
     /// Cursor of what follows; `null` at the end.
     pub next: Option<String>,
@@ -45,7 +45,7 @@ impl Page {
         }
     }
 
-    /// What the last item before was ordered by.
+    /// Returns the sort key of the last item on the page before.
     pub fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
@@ -53,7 +53,7 @@ impl Page {
         key.map(Some).ok_or_else(|| Problem::invalid("cursor is not one of this list"))
     }
 
-    /// The page of a whole list that is ordered by `key`, ascending.
+    /// Cuts the page out of a whole list that is ordered by `key`, ascending.
     pub fn of<T: Clone, K: Serialize + DeserializeOwned + PartialOrd>(
         &self,
         all: &[T],
@@ -67,7 +67,7 @@ impl Page {
     }
 }
 
-/// A cursor behind an item that is ordered by `key`.
+/// Encodes the cursor that continues after an item with this sort key.
 pub fn cursor(key: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! A person is made known by photos, each with one good face. The photos are not kept.
+//! Enrols a person by photos that have one good face each. The photos are not kept.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::app_state::AppState;
 use super::body::{Form, FormLimits};
-use super::front::Front;
-use super::gallery::Named;
+use super::gallery::RequestedGallery;
 use super::guard::Caller;
 use super::people::called;
 use super::problem::Problem;
@@ -29,15 +29,15 @@ use muster_worker::recognition::letter::CANDIDATES;
 use muster_worker::recognition::seen::Found;
 use muster_worker::recognition::{Ask, Refusal};
 
-/// What an enrolment needs.
+/// State of the enrolment route.
 #[derive(Clone)]
-pub(super) struct Enrolments {
-    pub front: Arc<Front>,
+pub(super) struct EnrolmentState {
+    pub state: Arc<AppState>,
     pub albums: Arc<dyn Albums>,
 }
 
-pub(super) fn routes() -> OpenApiRouter<Enrolments> {
-    // It has limits of its own.
+pub(super) fn routes() -> OpenApiRouter<EnrolmentState> {
+    // The route has limits of its own.
     OpenApiRouter::new().routes(routes!(enrol)).layer(DefaultBodyLimit::disable())
 }
 
@@ -61,14 +61,14 @@ struct EnrolmentForm {
     request_body(content_type = "multipart/form-data", content = EnrolmentForm),
     responses((status = 201, body = Person)))]
 async fn enrol(
-    State(Enrolments { front, albums }): State<Enrolments>,
-    Named(gallery): Named,
+    State(EnrolmentState { state, albums }): State<EnrolmentState>,
+    RequestedGallery(gallery): RequestedGallery,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<(StatusCode, Out<Person>), Problem> {
     let album = albums.open(gallery).await?;
-    let limits = FormLimits { photos: front.limits.photos, bytes: front.limits.bytes };
-    let place = front.recognizer.place(length(&request, limits.photos * limits.bytes))?;
+    let limits = FormLimits { photos: state.limits.photos, bytes: state.limits.bytes };
+    let place = state.recognizer.place(length(&request, limits.photos * limits.bytes))?;
     let form = Form::read(request, limits).await?;
     let name = form.name.map(|name| name.trim().to_owned()).unwrap_or_default();
     if name.is_empty() {
@@ -85,7 +85,7 @@ async fn enrol(
     for (which, bytes) in form.photos {
         let ask = Ask { gallery: Some(gallery.clone()), keep: CANDIDATES };
         let Found { image, faces, who: mut each } =
-            usable(&which, front.recognizer.find(&place, bytes.clone(), ask).await)?;
+            usable(&which, state.recognizer.find(&place, bytes.clone(), ask).await)?;
         who.append(&mut each);
         photos.push(enrolment::record(&gallery, &bytes, image, faces));
     }
@@ -96,7 +96,10 @@ async fn enrol(
     Ok((StatusCode::CREATED, Out(Person::from(&person))))
 }
 
-/// A photo with one face that is good enough to stand for a person. What is no face is left out.
+/// Checks that a photo has exactly one face that is good enough to identify a person. Detections that are not faces are left out.
+///
+/// # Errors
+/// The photo is rejected, or has no face, several, or a poor one.
 fn usable(which: &str, found: Result<Found, Refusal>) -> Result<Found, Problem> {
     let Found { image, faces, who } = match found {
         Err(Refusal::Rejected(rejection)) => return Err(Problem::rejected(&rejection, Some(which))),
@@ -112,14 +115,15 @@ fn usable(which: &str, found: Result<Found, Refusal>) -> Result<Found, Problem> 
             refuse("POOR_FACE", format!("{which}: the face is too poor ({})", reasons.join(", ")))
         }
         [_] => Ok(found),
-        _ => refuse("SEVERAL_FACES", format!("{which}: several faces; wanted is one")),
+        _ => refuse("SEVERAL_FACES", format!("{which}: several faces were found; take a photo of one person")),
     }
 }
 
-/// Who it is that is enrolled, among those who are known.
+/// Compares an enrolment's faces with the people of the gallery. Someone who has the same name is the same person;
+/// look-alikes that have other names are recorded as other people.
 ///
 /// # Errors
-/// A face is somebody else's already.
+/// A face is near enough to somebody of another name to be that person.
 async fn newcomer(album: &dyn Album, who: Vec<Identified>, name: String) -> Result<Newcomer, Problem> {
     let mut others = Vec::new();
     for identified in who {

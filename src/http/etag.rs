@@ -1,4 +1,4 @@
-//! Answers that a caller has already are not sent again (RFC 9110, section 13).
+//! Answers with 304 where the caller has the current answer already (RFC 9110, section 13).
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -12,7 +12,7 @@ use super::problem::Problem;
 /// Longest answer in bytes: a page of a list.
 const LONGEST: usize = 64 << 20;
 
-/// Tags what is read, by a digest of what it is.
+/// Tags the answers to `GET` with a digest of their content.
 pub async fn etag(request: Request, next: Next) -> Response {
     let reads = request.method() == Method::GET;
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
@@ -31,7 +31,7 @@ pub async fn etag(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&tag) {
         parts.headers.insert(header::ETAG, value);
     }
-    // What may be kept is asked for again each time, and answered shortly.
+    // A browser may keep the answer, and asks each time whether it is still current.
     parts.headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
     if matches {
         parts.status = StatusCode::NOT_MODIFIED;
@@ -41,7 +41,7 @@ pub async fn etag(request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::from(bytes))
 }
 
-/// Whether a tag is one of a list; weakly, as section 13.1.2 says.
+/// Tells whether a tag is in a list, by the weak comparison of section 13.1.2.
 fn is_among(known: &str, tag: &str) -> bool {
     known.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }

@@ -1,4 +1,4 @@
-//! Faces: where they are, what they look like, why they are together or apart.
+//! Routes of faces: boxes, crops, explanations of groups, and corrections of single faces.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use utoipa_axum::routes;
 
 use super::body::{Json, Params};
 use super::cursor::{List, Page};
-use super::gallery::In;
+use super::gallery::GalleryParam;
 use super::guard::Caller;
-use super::people::{About, id, ids, some_faces};
+use super::people::{PersonDetails, id, ids, some_faces};
 use super::problem::Problem;
 use super::shapes::{Change, Face};
 use muster_gallery::{Album, Albums};
@@ -37,8 +37,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
-    /// In a group, or in none.
+struct ListFacesQuery {
+    /// Only faces in a group, or only those in none.
     in_group: Option<bool>,
     /// With `false`: what looked like a face and is none, whatever `in_group` says.
     is_face: Option<bool>,
@@ -51,15 +51,18 @@ struct Wanted {
 }
 
 /// The faces, the best first
-#[utoipa::path(get, path = "/v1/faces", tag = "faces", params(Wanted), responses((status = 200, body = List<Face>)))]
-async fn list(In(album): In, Params(wanted): Params<Wanted>) -> Result<Out<List<Face>>, Problem> {
-    let which = match (wanted.is_face, wanted.in_group) {
+#[utoipa::path(get, path = "/v1/faces", tag = "faces", params(ListFacesQuery), responses((status = 200, body = List<Face>)))]
+async fn list(
+    GalleryParam(album): GalleryParam,
+    Params(query): Params<ListFacesQuery>,
+) -> Result<Out<List<Face>>, Problem> {
+    let which = match (query.is_face, query.in_group) {
         (Some(false), _) => pages::Faces::NonFaces,
         (_, None) => pages::Faces::All,
         (_, Some(true)) => pages::Faces::Grouped,
         (_, Some(false)) => pages::Faces::Ungrouped,
     };
-    Ok(Out(some_faces(&*album, which, &Page { limit: wanted.limit, cursor: wanted.cursor }).await?))
+    Ok(Out(some_faces(&*album, which, &Page { limit: query.limit, cursor: query.cursor }).await?))
 }
 
 async fn row(album: &dyn Album, face: &str) -> Result<view::FaceRow, Problem> {
@@ -70,7 +73,7 @@ async fn row(album: &dyn Album, face: &str) -> Result<view::FaceRow, Problem> {
 /// One face
 #[utoipa::path(get, path = "/v1/faces/{id}", tag = "faces",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Face)))]
-async fn one(In(album): In, Path(face): Path<String>) -> Result<Out<Face>, Problem> {
+async fn one(GalleryParam(album): GalleryParam, Path(face): Path<String>) -> Result<Out<Face>, Problem> {
     Ok(Out(row(&*album, &face).await?.into()))
 }
 
@@ -78,22 +81,26 @@ async fn one(In(album): In, Path(face): Path<String>) -> Result<Out<Face>, Probl
 #[utoipa::path(get, path = "/v1/faces/{id}/crop", tag = "faces",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>)))]
-async fn crop(In(album): In, Path(face): Path<String>) -> Result<([(HeaderName, &'static str); 2], Vec<u8>), Problem> {
+async fn crop(
+    GalleryParam(album): GalleryParam,
+    Path(face): Path<String>,
+) -> Result<([(HeaderName, &'static str); 2], Vec<u8>), Problem> {
     let jpeg = album.crop(&row(&*album, &face).await?).await?;
     if jpeg.is_empty() {
         return Err(Problem::missing("crop"));
     }
-    // What a face looks like does not change; whoever lost the right to see it has seen it.
+    // A crop never changes, and a caller who has lost the right to see it has seen it already.
     Ok(([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=3600")], jpeg))
 }
 
 /// Why two faces are together or apart.
 #[derive(Debug, Serialize, ToSchema)]
-struct Why {
+#[schema(as = Why)]
+struct FaceExplanation {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     explanation: Explanation,
-    /// For a person.
+    /// The explanation in words.
     text: String,
 }
 
@@ -101,17 +108,21 @@ struct Why {
 #[utoipa::path(get, path = "/v1/faces/{id}/why/{other}", tag = "faces",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"), ("other" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = Object)))]
-async fn why(In(album): In, Path((a, b)): Path<(String, String)>) -> Result<Out<Why>, Problem> {
+async fn why(
+    GalleryParam(album): GalleryParam,
+    Path((a, b)): Path<(String, String)>,
+) -> Result<Out<FaceExplanation>, Problem> {
     let (a, b) = (row(&*album, &a).await?.id, row(&*album, &b).await?.id);
     let explanation = album.why(a, b).await?;
-    // The rule in words; the ids of the way are in the rest.
+    // The rule in words; the ids of the faces on the way are in `explanation`.
     let text = explanation.rule.to_string();
-    Ok(Out(Why { explanation, text }))
+    Ok(Out(FaceExplanation { explanation, text }))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Pair)]
 #[serde(deny_unknown_fields)]
-struct Pair {
+struct FacePair {
     /// One face.
     #[schema(pattern = "^[0-9a-f]{32}$")]
     a: String,
@@ -121,12 +132,12 @@ struct Pair {
 }
 
 /// Say that two faces are two people
-#[utoipa::path(post, path = "/v1/faces/not-same", tag = "faces", request_body = Pair,
+#[utoipa::path(post, path = "/v1/faces/not-same", tag = "faces", request_body = FacePair,
     responses((status = 200, body = Change)))]
 async fn not_same(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
-    Json(pair): Json<Pair>,
+    Json(pair): Json<FacePair>,
 ) -> Result<Out<Change>, Problem> {
     let face = |text: &str| text.parse().map_err(|_| Problem::invalid("an id has 32 hexadecimal digits"));
     let correction = Correction::NotSame { a: face(&pair.a)?, b: face(&pair.b)? };
@@ -136,13 +147,13 @@ async fn not_same(
 /// Make a person of a face that is in no group
 ///
 /// Somebody who was seen once gets a name, a date of birth or a note.
-#[utoipa::path(post, path = "/v1/faces/{id}/person", tag = "faces", request_body = About,
+#[utoipa::path(post, path = "/v1/faces/{id}/person", tag = "faces", request_body = PersonDetails,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn person(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(face): Path<String>,
-    Json(about): Json<About>,
+    Json(about): Json<PersonDetails>,
 ) -> Result<Out<Change>, Problem> {
     let member = Member::Face(row(&*album, &face).await?.id);
     let correction = Correction::Details { member, details: about.details()? };
@@ -150,8 +161,9 @@ async fn person(
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Judged)]
 #[serde(deny_unknown_fields)]
-struct Judged {
+struct IsFaceRequest {
     /// Ids of faces.
     #[schema(min_items = 1, max_items = 10_000)]
     faces: Vec<String>,
@@ -162,12 +174,12 @@ struct Judged {
 /// Say that these are faces, or are none
 ///
 /// What is no face is in no group and is not counted; `GET /v1/faces?is_face=false` lists it.
-#[utoipa::path(post, path = "/v1/faces/is-face", tag = "faces", request_body = Judged,
+#[utoipa::path(post, path = "/v1/faces/is-face", tag = "faces", request_body = IsFaceRequest,
     responses((status = 200, body = Change)))]
 async fn is_face(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
-    Json(Judged { faces, is_face }): Json<Judged>,
+    Json(IsFaceRequest { faces, is_face }): Json<IsFaceRequest>,
 ) -> Result<Out<Change>, Problem> {
     let correction = Correction::Face { faces: ids(&faces)?, is_face };
     Ok(Out(album.correct(correction, &caller.name).await?.into()))

@@ -1,4 +1,4 @@
-//! Which gallery a request is about: `?gallery=NAME`, on every route that is about one; the service's own where none is named.
+//! Takes the gallery of a request from `?gallery=NAME`; without it, the service's own gallery is meant.
 
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ use muster_actors::domain::message;
 use super::problem::Problem;
 use muster_gallery::{Album, Albums};
 
-/// The name in the query.
+/// Name of the query parameter.
 pub(crate) const PARAMETER: &str = "gallery";
 
-/// The gallery that a request names.
+/// The gallery that a request names; `None` where it names none.
 #[derive(Clone, Debug)]
-pub struct Named(pub Option<GalleryId>);
+pub struct RequestedGallery(pub Option<GalleryId>);
 
-/// The gallery that a request is about.
-pub struct In(pub Arc<dyn Album>);
+/// The gallery that a request is about, opened: the named one, or the service's own.
+pub struct GalleryParam(pub Arc<dyn Album>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S: Send + Sync> FromRequestParts<S> for RequestedGallery {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -32,21 +32,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
-impl FromRequestParts<Arc<dyn Albums>> for In {
+impl FromRequestParts<Arc<dyn Albums>> for GalleryParam {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, albums: &Arc<dyn Albums>) -> Result<Self, Problem> {
-        let Named(gallery) = Named::from_request_parts(parts, albums).await?;
+        let RequestedGallery(gallery) = RequestedGallery::from_request_parts(parts, albums).await?;
         Ok(Self(albums.open(gallery).await?))
     }
 }
 
-/// Takes the name out of the query, so that no route need know of it.
+/// Takes the parameter out of the query and stores it with the request, so that routes need not parse it.
 pub async fn gallery(mut request: Request, next: Next) -> Response {
     match named(request.uri()) {
         Ok(None) => {}
         Ok(Some((gallery, uri))) => {
-            request.extensions_mut().insert(Named(Some(gallery)));
+            request.extensions_mut().insert(RequestedGallery(Some(gallery)));
             *request.uri_mut() = uri;
         }
         Err(problem) => return problem.into_response(),
@@ -63,7 +63,7 @@ fn named(uri: &Uri) -> Result<Option<(GalleryId, Uri)>, Problem> {
     let mut all = query.split('&').filter(is_name);
     let Some(part) = all.next() else { return Ok(None) };
     if all.next().is_some() {
-        return Err(Problem::invalid("gallery is named twice"));
+        return Err(Problem::invalid("the query names a gallery twice: name one"));
     }
     let name = part.split_once('=').map_or("", |(_, name)| name);
     let refused = |_| Problem::invalid("gallery is not the name of a gallery");
@@ -72,8 +72,9 @@ fn named(uri: &Uri) -> Result<Option<(GalleryId, Uri)>, Problem> {
     let (path, rest) = (uri.path(), rest.join("&"));
     let text = if rest.is_empty() { path.to_owned() } else { format!("{path}?{rest}") };
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| Problem::invalid("the query is none"))?);
-    Ok(Some((gallery, Uri::from_parts(parts).map_err(|_| Problem::invalid("the query is none"))?)))
+    let invalid = || Problem::invalid("the query string is invalid");
+    parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| invalid())?);
+    Ok(Some((gallery, Uri::from_parts(parts).map_err(|_| invalid())?)))
 }
 
 #[cfg(test)]

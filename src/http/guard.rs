@@ -1,4 +1,4 @@
-//! Who may ask, how often, from where, and for how long: in front of every route.
+//! Checks keys, roles, hosts, rates and time limits in front of every route.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -20,36 +20,36 @@ use super::problem::Problem;
 /// Keys and limits of a service.
 pub struct Guard {
     keys: Keys,
-    /// Where no key is asked for, only pages of this very service may ask: any page of the web could otherwise, through the
-    /// browser of whoever runs it.
+    /// A service without keys accepts requests of its own pages only. Otherwise any page on the web could use the service
+    /// through the browser of the person who runs it.
     listen: SocketAddr,
     rate: Option<DefaultKeyedRateLimiter<String>>,
     limit: Duration,
     pages: Vec<HeaderValue>,
 }
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// The key's name, or the address.
+    /// Name of the key, or the address where there are no keys.
     pub name: String,
-    /// What it may do.
+    /// What the caller may do.
     pub role: Role,
 }
 
 impl Guard {
-    /// For a service at `listen`. `per_minute` requests a caller, 0 without a limit; `limit` an answer.
+    /// Creates a guard for a service at `listen`. A caller has `per_minute` requests, 0 without a limit; an answer has `limit`.
     pub fn new(keys: Keys, listen: SocketAddr, per_minute: u32, limit: Duration) -> Self {
         let rate = NonZeroU32::new(per_minute).map(|count| RateLimiter::keyed(Quota::per_minute(count)));
         Self { keys, listen, rate, limit, pages: Vec::new() }
     }
 
-    /// Pages of these origins may ask too, with a key.
+    /// Allows pages of these origins to send requests too, with a key.
     pub fn with_pages(self, pages: Vec<HeaderValue>) -> Self {
         Self { pages, ..self }
     }
 
-    /// What browsers are told of such pages; `None` where there are none.
+    /// Returns the layer that tells browsers which origins are allowed; `None` where no other origin is.
     pub(super) fn cors(&self) -> Option<CorsLayer> {
         (!self.pages.is_empty()).then(|| cors(self.pages.clone()))
     }
@@ -58,22 +58,22 @@ impl Guard {
         !self.listen.ip().is_loopback() || !self.keys.list().is_empty()
     }
 
-    /// Whether a request comes to this service by its own name, from a page of its own or from none.
+    /// Checks that a request names this service as its host and comes from one of its own pages, or from no page.
     fn is_ours(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let host = text(header::HOST).unwrap_or_default();
         let refuse = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, "FOREIGN", detail));
-        // A name that somebody else's DNS leads here.
+        // Another name may be one whose DNS was pointed at this machine (DNS rebinding).
         if !is_local(host) {
             return refuse("without API keys this service answers to 127.0.0.1, [::1] and localhost only");
         }
         match text(header::ORIGIN).map(|origin| origin.strip_prefix("http://").unwrap_or(origin)) {
-            Some(origin) if origin != host => refuse("a page of another origin asks"),
+            Some(origin) if origin != host => refuse("requests of pages of another origin are refused"),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Who asks, and whether that is enough.
+    /// Identifies the caller and checks its role.
     fn caller(&self, headers: &HeaderMap, from: IpAddr, needed: Role) -> Result<Caller, Problem> {
         if !self.needs_keys() {
             self.is_ours(headers)?;
@@ -82,7 +82,7 @@ impl Guard {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = given.and_then(|value| value.strip_prefix("Bearer "));
         let Some(owner) = key.and_then(|key| self.keys.owner(key)) else {
-            let detail = "this service wants an API key: Authorization: Bearer KEY (`muster keys add` makes one)";
+            let detail = "this service needs an API key: Authorization: Bearer KEY (`muster keys add` makes one)";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", detail));
         };
         if owner.role < needed {
@@ -95,13 +95,14 @@ impl Guard {
     fn admit(&self, caller: &Caller) -> Result<(), Problem> {
         let refused = self.rate.as_ref().is_some_and(|rate| rate.check_key(&caller.name).is_err());
         if refused {
-            let detail = "more requests in a minute than this caller may make";
+            let detail =
+                "this caller has sent more requests in a minute than it may: wait, or raise serve.requests_per_minute";
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "RATE", detail).after(1));
         }
         Ok(())
     }
 
-    /// Forgets callers that have not asked for a while.
+    /// Drops the rate limits of callers that have sent nothing for a while.
     pub fn tidy(&self) {
         if let Some(rate) = &self.rate {
             rate.retain_recent();
@@ -109,7 +110,7 @@ impl Guard {
     }
 }
 
-/// `127.0.0.1:8080`, `[::1]:8080`, `localhost`.
+/// Tells whether a host is this machine: `127.0.0.1:8080`, `[::1]:8080`, `localhost`.
 fn is_local(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
@@ -119,10 +120,10 @@ fn is_local(host: &str) -> bool {
     bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// What a route needs. Recognition changes nothing.
+/// Returns the role that a route needs. Recognition needs no more than reading, because it changes nothing.
 fn needed(method: &Method, path: &str) -> Option<Role> {
     match path {
-        // What a balancer asks, and what the page itself is made of, tells nothing of anybody.
+        // Health checks and the files of the page hold no data of anybody.
         path if path.starts_with("/health/") || path == "/openapi.json" => None,
         path if !path.starts_with("/v1/") && path != "/metrics" => None,
         "/v1/recognize" => Some(Role::Read),
@@ -132,7 +133,7 @@ fn needed(method: &Method, path: &str) -> Option<Role> {
     }
 }
 
-/// In front of every route.
+/// Authenticates a request, applies the caller's rate limit and bounds the time of the answer.
 pub async fn guard(
     State(guard): State<Arc<Guard>>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
@@ -164,7 +165,7 @@ pub async fn guard(
     secured(response)
 }
 
-/// What browsers are told. No other site may read, frame or run anything of this one.
+/// Adds the security headers: no other site may read, frame or run anything of this one.
 fn secured(mut response: Response) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
                           connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

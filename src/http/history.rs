@@ -1,4 +1,4 @@
-//! What was said of people, and taking it back.
+//! Routes that list corrections and undo them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::Params;
-use super::gallery::In;
+use super::gallery::GalleryParam;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::shapes::Change;
@@ -22,7 +22,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
 
 /// One change.
 #[derive(Debug, Serialize, ToSchema)]
-struct Said {
+#[schema(as = Said)]
+struct HistoryEntry {
     /// Its number, by which it is taken back.
     change: u64,
     /// `named`, `merged`, `split`, …; or `forgotten`, which cannot be taken back.
@@ -39,7 +40,7 @@ struct Said {
     undone_by: Option<u64>,
 }
 
-impl From<Entry> for Said {
+impl From<Entry> for HistoryEntry {
     fn from(Entry { change, said, by, at_ms, summary, undoes, undone_by }: Entry) -> Self {
         Self { change, said, by, at_ms, summary, undoes, undone_by }
     }
@@ -48,7 +49,7 @@ impl From<Entry> for Said {
 /// The changes, the last first.
 #[derive(Debug, Serialize, ToSchema)]
 struct Changes {
-    items: Vec<Said>,
+    items: Vec<HistoryEntry>,
     /// `before` of the next page; `null` where there is none.
     next: Option<u64>,
 }
@@ -56,7 +57,7 @@ struct Changes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Before {
+struct HistoryQuery {
     /// Only changes with smaller numbers.
     #[param(minimum = 1)]
     before: Option<u64>,
@@ -66,8 +67,11 @@ struct Before {
 }
 
 /// What was said, the last first
-#[utoipa::path(get, path = "/v1/history", tag = "people", params(Before), responses((status = 200, body = Changes)))]
-async fn list(In(album): In, Params(Before { before, limit }): Params<Before>) -> Result<Out<Changes>, Problem> {
+#[utoipa::path(get, path = "/v1/history", tag = "people", params(HistoryQuery), responses((status = 200, body = Changes)))]
+async fn list(
+    GalleryParam(album): GalleryParam,
+    Params(HistoryQuery { before, limit }): Params<HistoryQuery>,
+) -> Result<Out<Changes>, Problem> {
     let limit = limit.unwrap_or(50);
     if !(1..=500).contains(&limit) || before.is_some_and(|before| before == 0 || i64::try_from(before).is_err()) {
         return Err(Problem::invalid("limit is 1 to 500, and before the number of a change"));
@@ -76,24 +80,24 @@ async fn list(In(album): In, Params(Before { before, limit }): Params<Before>) -
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().filter(|_| more).map(|last| last.change);
-    Ok(Out(Changes { items: entries.into_iter().map(Said::from).collect(), next }))
+    Ok(Out(Changes { items: entries.into_iter().map(HistoryEntry::from).collect(), next }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Which {
+struct UndoQuery {
     /// The number of the change; the last that was not taken back where none is given.
     #[param(minimum = 1)]
     change: Option<u64>,
 }
 
 /// Take a change back
-#[utoipa::path(post, path = "/v1/undo", tag = "people", params(Which), responses((status = 200, body = Change)))]
+#[utoipa::path(post, path = "/v1/undo", tag = "people", params(UndoQuery), responses((status = 200, body = Change)))]
 async fn undo(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
-    Params(Which { change }): Params<Which>,
+    Params(UndoQuery { change }): Params<UndoQuery>,
 ) -> Result<Out<Change>, Problem> {
     if change == Some(0) {
         return Err(Problem::invalid("change is the number of a change, from 1"));

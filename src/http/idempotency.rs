@@ -1,4 +1,4 @@
-//! A request that is sent again with the same `Idempotency-Key` is not done again: it gets the answer of the first.
+//! Answers a request that is sent again with the same `Idempotency-Key` with the answer of the first, without doing it again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,46 +18,46 @@ use super::problem::Problem;
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const LONGEST_KEY: usize = 128;
-/// Answers that are kept, and for how long.
+/// Most answers that are kept, and for how long.
 const KEPT: usize = 1_000;
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Longest answer that is kept.
 const LONGEST_ANSWER: usize = 1 << 20;
 
 #[derive(Clone)]
-enum Known {
-    /// Somebody works on it.
+enum RequestState {
+    /// The first request is being worked on.
     Open,
-    /// As it was answered.
+    /// The answer to the first request.
     Answered(StatusCode, HeaderMap, Bytes),
 }
 
-struct Entry {
-    /// Of the request: its path, query and length.
+struct LoggedRequest {
+    /// The request's path, query and length, by which another request with the same key is noticed.
     what: String,
     since: Instant,
-    known: Known,
+    known: RequestState,
 }
 
 #[derive(Default)]
-struct State_ {
-    entries: HashMap<String, Entry>,
+struct AnswerLog {
+    entries: HashMap<String, LoggedRequest>,
     order: VecDeque<String>,
 }
 
-/// What was answered lately.
+/// Answers of the last day by idempotency key, at most [`KEPT`] of them.
 #[derive(Default)]
-pub struct Answers(Mutex<State_>);
+pub struct RecentAnswers(Mutex<AnswerLog>);
 
-impl Answers {
-    fn state(&self) -> MutexGuard<'_, State_> {
+impl RecentAnswers {
+    fn state(&self) -> MutexGuard<'_, AnswerLog> {
         self.0.lock()
     }
 
-    /// What is known of a key; none says that the caller is the first, who must [`Self::end`] it.
-    fn begin(&self, key: &str, what: &str) -> Result<Option<Known>, Problem> {
+    /// Looks a key up, and adds it where it is new: `None` says that the caller is the first, who must [`Self::end`] it.
+    fn begin(&self, key: &str, what: &str) -> Result<Option<RequestState>, Problem> {
         let mut state = self.state();
-        let State_ { entries, order } = &mut *state;
+        let AnswerLog { entries, order } = &mut *state;
         while let Some(oldest) = order.front()
             && (order.len() > KEPT || entries.get(oldest).is_none_or(|entry| entry.since.elapsed() > LIFE))
         {
@@ -66,17 +66,20 @@ impl Answers {
         }
         if let Some(entry) = entries.get(key) {
             if entry.what != what {
-                let detail = "this Idempotency-Key was used for another request";
+                let detail = "this Idempotency-Key was used for another request: take a new one";
                 return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "KEY_USED", detail));
             }
             return Ok(Some(entry.known.clone()));
         }
-        entries.insert(key.to_owned(), Entry { what: what.to_owned(), since: Instant::now(), known: Known::Open });
+        entries.insert(
+            key.to_owned(),
+            LoggedRequest { what: what.to_owned(), since: Instant::now(), known: RequestState::Open },
+        );
         order.push_back(key.to_owned());
         Ok(None)
     }
 
-    fn end(&self, key: &str, answer: Option<Known>) {
+    fn end(&self, key: &str, answer: Option<RequestState>) {
         let mut state = self.state();
         match answer {
             Some(answer) => {
@@ -84,7 +87,7 @@ impl Answers {
                     entry.known = answer;
                 }
             }
-            // Nothing was done: the next one is the first.
+            // Nothing was done, so the next request counts as the first.
             None => {
                 state.entries.remove(key);
                 state.order.retain(|kept| kept != key);
@@ -93,13 +96,13 @@ impl Answers {
     }
 }
 
-/// Ends an entry that has no answer: also when its caller leaves in the middle.
-struct Open {
-    answers: Arc<Answers>,
+/// Removes an entry without an answer when it is dropped, also where the caller disconnects.
+struct OpenRequestGuard {
+    answers: Arc<RecentAnswers>,
     key: Option<String>,
 }
 
-impl Drop for Open {
+impl Drop for OpenRequestGuard {
     fn drop(&mut self) {
         if let Some(key) = &self.key {
             self.answers.end(key, None);
@@ -107,8 +110,8 @@ impl Drop for Open {
     }
 }
 
-/// In front of what changes something.
-pub async fn once(State(answers): State<Arc<Answers>>, request: Request, next: Next) -> Response {
+/// Replays the answer to a repeated `POST` with an idempotency key, and keeps the answer to a new one.
+pub async fn once(State(answers): State<Arc<RecentAnswers>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).cloned();
     let Some(given) = given.filter(|_| request.method() == Method::POST) else { return next.run(request).await };
     let valid = given.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
@@ -122,26 +125,26 @@ pub async fn once(State(answers): State<Arc<Answers>>, request: Request, next: N
     let what = format!("{} {length}", request.uri());
     match answers.begin(&key, &what) {
         Err(problem) => problem.into_response(),
-        Ok(Some(Known::Open)) => {
+        Ok(Some(RequestState::Open)) => {
             let detail = "the first request with this Idempotency-Key has no answer yet";
             Problem::new(StatusCode::CONFLICT, "IN_PROGRESS", detail).after(1).into_response()
         }
-        Ok(Some(Known::Answered(status, headers, body))) => {
+        Ok(Some(RequestState::Answered(status, headers, body))) => {
             let mut response = (status, Body::from(body)).into_response();
             *response.headers_mut() = headers;
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
             response
         }
         Ok(None) => {
-            let mut open = Open { answers: Arc::clone(&answers), key: Some(key) };
+            let mut open = OpenRequestGuard { answers: Arc::clone(&answers), key: Some(key) };
             let (parts, body) = next.run(request).await.into_parts();
             let Ok(body) = to_bytes(body, LONGEST_ANSWER).await else {
                 return Problem::broken("an answer that is too long").into_response();
             };
-            // What could not be done may be tried again with the same key.
+            // A request that failed on this side may be tried again with the same key.
             let lasting = !parts.status.is_server_error() && parts.status != StatusCode::TOO_MANY_REQUESTS;
             if let Some(key) = open.key.take_if(|_| lasting) {
-                let known = Known::Answered(parts.status, parts.headers.clone(), body.clone());
+                let known = RequestState::Answered(parts.status, parts.headers.clone(), body.clone());
                 answers.end(&key, Some(known));
             }
             Response::from_parts(parts, Body::from(body))
@@ -153,23 +156,25 @@ pub async fn once(State(answers): State<Arc<Answers>>, request: Request, next: N
 mod tests {
     use super::*;
 
-    fn answered(body: &'static str) -> Known {
-        Known::Answered(StatusCode::OK, HeaderMap::new(), Bytes::from_static(body.as_bytes()))
+    fn answered(body: &'static str) -> RequestState {
+        RequestState::Answered(StatusCode::OK, HeaderMap::new(), Bytes::from_static(body.as_bytes()))
     }
 
     #[test]
     fn the_second_gets_the_answer_of_the_first() {
-        let answers = Answers::default();
+        let answers = RecentAnswers::default();
         assert!(answers.begin("a", "POST /x").unwrap().is_none());
-        assert!(matches!(answers.begin("a", "POST /x").unwrap(), Some(Known::Open)));
+        assert!(matches!(answers.begin("a", "POST /x").unwrap(), Some(RequestState::Open)));
         answers.end("a", Some(answered("done")));
-        assert!(matches!(answers.begin("a", "POST /x").unwrap(), Some(Known::Answered(_, _, body)) if body == "done"));
+        assert!(
+            matches!(answers.begin("a", "POST /x").unwrap(), Some(RequestState::Answered(_, _, body)) if body == "done")
+        );
         assert!(answers.begin("a", "POST /y").is_err(), "another request");
     }
 
     #[test]
     fn what_failed_may_be_tried_again() {
-        let answers = Answers::default();
+        let answers = RecentAnswers::default();
         assert!(answers.begin("a", "x").unwrap().is_none());
         answers.end("a", None);
         assert!(answers.begin("a", "x").unwrap().is_none());
@@ -177,7 +182,7 @@ mod tests {
 
     #[test]
     fn no_more_answers_are_kept_than_allowed() {
-        let answers = Answers::default();
+        let answers = RecentAnswers::default();
         for n in 0..KEPT + 10 {
             answers.begin(&n.to_string(), "x").unwrap();
         }

@@ -1,4 +1,4 @@
-//! Indexing as a job: started, watched by any number of callers, stopped.
+//! Runs indexing as a job, which callers start, watch and stop.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -26,7 +26,7 @@ use super::problem::Problem;
 use muster_library::runner::Watch;
 use muster_library::{Runner, ScanReport};
 
-/// Jobs that are remembered.
+/// Most jobs that are kept in the list.
 const KEPT: usize = 50;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Jobs>> {
@@ -76,20 +76,20 @@ pub struct Jobs {
     runner: Arc<Runner>,
     paths: Vec<PathBuf>,
     changed: Arc<dyn Fn() + Send + Sync>,
-    all: Mutex<VecDeque<Running>>,
+    all: Mutex<VecDeque<JobHandle>>,
 }
 
-struct Running {
+struct JobHandle {
     job: watch::Receiver<Job>,
     stop: watch::Sender<bool>,
 }
 
-/// Shows a round to those who watch its job.
-struct Board {
+/// Copies the progress of a run into its job, which callers watch.
+struct JobReporter {
     job: watch::Sender<Job>,
 }
 
-impl Drop for Board {
+impl Drop for JobReporter {
     fn drop(&mut self) {
         self.job.send_if_modified(|job| {
             let died = job.state == JobState::Running;
@@ -101,7 +101,7 @@ impl Drop for Board {
     }
 }
 
-impl Watch for Board {
+impl Watch for JobReporter {
     fn show(&mut self, progress: &Progress, scan: &ScanReport, left: Option<u64>) {
         self.job.send_if_modified(|job| {
             let before = job.clone();
@@ -116,12 +116,12 @@ impl Watch for Board {
 }
 
 impl Jobs {
-    /// Over a runner and the photos of its library. `changed` is called when a job has ended.
+    /// Creates the jobs over a runner and the photos of its library. `changed` is called when a job has ended.
     pub fn new(runner: Arc<Runner>, paths: Vec<PathBuf>, changed: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self { runner, paths, changed, all: Mutex::default() }
     }
 
-    fn all(&self) -> MutexGuard<'_, VecDeque<Running>> {
+    fn all(&self) -> MutexGuard<'_, VecDeque<JobHandle>> {
         self.all.lock()
     }
 
@@ -147,20 +147,20 @@ impl Jobs {
             counts: Counts::default(),
             faces: 0,
         };
-        let (board, seen) = watch::channel(job.clone());
+        let (reporter, seen) = watch::channel(job.clone());
         let (stop, mut stopped) = watch::channel(false);
         let (runner, paths, changed) = (Arc::clone(&self.runner), self.paths.clone(), Arc::clone(&self.changed));
         let work = move || {
-            let mut board = Board { job: board };
+            let mut reporter = JobReporter { job: reporter };
             let asked = async move {
-                // Nobody can ask any more once the service is gone: it asks itself before.
+                // The sender is gone once the service is; the service itself asks jobs to stop before that.
                 if stopped.wait_for(|stop| *stop).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             };
-            let round = runner.round(&paths, asked, &mut board);
+            let round = runner.round(&paths, asked, &mut reporter);
             changed();
-            board.job.send_modify(|job| {
+            reporter.job.send_modify(|job| {
                 (job.state, job.detail) = match round {
                     Ok(round) => {
                         (job.found, job.counts, job.faces) =
@@ -177,12 +177,12 @@ impl Jobs {
             });
         };
         std::thread::Builder::new().name("index".into()).spawn(work).map_err(Problem::broken)?;
-        all.push_front(Running { job: seen, stop });
+        all.push_front(JobHandle { job: seen, stop });
         all.truncate(KEPT);
         Ok(job)
     }
 
-    /// Newest first.
+    /// Returns all jobs, the newest first.
     pub fn list(&self) -> Vec<Job> {
         self.all().iter().map(|running| running.job.borrow().clone()).collect()
     }
@@ -194,7 +194,7 @@ impl Jobs {
         found.map(|running| running.job.clone()).ok_or_else(|| Problem::missing("job"))
     }
 
-    /// Asks whatever runs to stop, and waits for it.
+    /// Asks the running job to stop, and waits for its end.
     pub async fn finish(&self) {
         let running = self.all().front().map(|running| {
             running.stop.send_replace(true);
@@ -220,23 +220,25 @@ async fn list(State(jobs): State<Arc<Jobs>>) -> Out<JobList> {
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[schema(as = Kind)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum JobKind {
     /// Finds what is new or changed among the library's photos, and groups.
     Index,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Order)]
 #[serde(deny_unknown_fields)]
-struct Order {
-    kind: Kind,
+struct StartJob {
+    kind: JobKind,
 }
 
 /// Index what is new or changed among the library's photos
-#[utoipa::path(post, path = "/v1/jobs", tag = "jobs", request_body = Order, responses((status = 202, body = Job)))]
+#[utoipa::path(post, path = "/v1/jobs", tag = "jobs", request_body = StartJob, responses((status = 202, body = Job)))]
 async fn start(
     State(jobs): State<Arc<Jobs>>,
-    Json(Order { kind: Kind::Index }): Json<Order>,
+    Json(StartJob { kind: JobKind::Index }): Json<StartJob>,
 ) -> Result<(StatusCode, Out<Job>), Problem> {
     Ok((StatusCode::ACCEPTED, Out(jobs.start()?)))
 }

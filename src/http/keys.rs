@@ -1,4 +1,4 @@
-//! API keys: 256 random bits each, of which only a hash is kept (so much chance needs no slow hash), with a role.
+//! API keys: 256 random bits each, with a role. Only a hash is kept; keys of so much entropy need no slow one.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-/// Begins every key, so that one is known where it turns up.
+/// Prefix of every key, so that a leaked one is recognised.
 const PREFIX: &str = "muster_";
 
 /// What a caller may do; each may do what the one before it may.
@@ -24,7 +24,7 @@ pub enum Role {
     Admin,
 }
 
-/// A key as it is kept.
+/// A key as the file of keys has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
@@ -36,7 +36,7 @@ pub struct Key {
     hash: String,
 }
 
-/// A file of keys cannot be used.
+/// Errors of the file of keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// It cannot be read or written.
@@ -47,7 +47,7 @@ pub enum KeysError {
         /// Why not.
         source: io::Error,
     },
-    /// It is no file of keys.
+    /// The file does not hold keys.
     #[error("{} is not a file of API keys ({reason}): make one with `muster keys add`", path.display())]
     Damaged {
         /// The file.
@@ -55,7 +55,7 @@ pub enum KeysError {
         /// What is wrong.
         reason: String,
     },
-    /// There is a key of that name, or none.
+    /// The name is invalid, taken, or unknown.
     #[error("{0}")]
     Name(String),
 }
@@ -72,7 +72,10 @@ fn hash(key: &str) -> blake3::Hash {
 }
 
 impl Keys {
-    /// Those in a file; none where there is no file.
+    /// Reads the keys of a file; none where there is no file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold keys.
     pub fn read(path: &Path) -> Result<Self, KeysError> {
         match fs::read(path) {
             Ok(bytes) => Self::parse(path, &bytes),
@@ -83,14 +86,20 @@ impl Keys {
         }
     }
 
-    /// Those in the text of the file at `path`.
+    /// Parses the text of the file at `path`.
+    ///
+    /// # Errors
+    /// The text does not hold keys.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, KeysError> {
         let damaged =
             |error: serde_json::Error| KeysError::Damaged { path: path.to_owned(), reason: error.to_string() };
         Ok(Self { path: path.to_owned(), keys: serde_json::from_slice(text).map_err(damaged)? })
     }
 
-    /// Makes a key; it is told this once.
+    /// Creates a key and returns it. Only its hash is kept, so it cannot be shown again.
+    ///
+    /// # Errors
+    /// The name is invalid or taken, or the file cannot be written.
     pub fn add(&mut self, name: &str, role: Role) -> Result<String, KeysError> {
         let odd = name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control);
         if odd {
@@ -110,7 +119,10 @@ impl Keys {
         Ok(key)
     }
 
-    /// Takes a key back.
+    /// Revokes a key.
+    ///
+    /// # Errors
+    /// There is no key of that name, or the file cannot be written.
     pub fn remove(&mut self, name: &str) -> Result<(), KeysError> {
         let before = self.keys.len();
         self.keys.retain(|key| key.name != name);
@@ -120,12 +132,12 @@ impl Keys {
         self.write()
     }
 
-    /// All of them.
+    /// Returns all keys.
     pub fn list(&self) -> &[Key] {
         &self.keys
     }
 
-    /// Whose key this is.
+    /// Finds the entry of a key that a caller sent.
     pub(crate) fn owner(&self, key: &str) -> Option<&Key> {
         let given = hash(key);
         // Hashes are compared in constant time.

@@ -1,4 +1,4 @@
-//! The page: a few files, as they are.
+//! Serves the files of the web page, which are compiled into the program.
 
 use axum::Router;
 use axum::http::header;
@@ -45,7 +45,7 @@ files! {
     "/words.js": "words.js" as "text/javascript; charset=utf-8",
 }
 
-/// Every file of the page. Over a fleet nothing is indexed here, and the page does not offer it.
+/// Returns a route for every file of the page. Without indexing (`indexes`) the page does not offer it.
 pub(super) fn routes(indexes: bool) -> Router {
     const INDEX: &str = include_str!("page/index.html");
     let index = if indexes { INDEX.to_owned() } else { INDEX.replace("<body>", "<body class=\"fleet\">") };

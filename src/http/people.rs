@@ -1,4 +1,4 @@
-//! People: the groups, their names, and what somebody says of them.
+//! Routes of people: the groups, their names, and corrections of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::body::{Json, Params};
 use super::cursor::{List, Page, cursor};
-use super::gallery::In;
+use super::gallery::GalleryParam;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::shapes::{Change, Face, Person};
@@ -44,17 +44,17 @@ pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
         .routes(routes!(not_one))
 }
 
-/// An id in a path.
+/// Parses an id in a path. An invalid one is answered like an unknown one.
 pub(super) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::missing(what))
 }
 
-/// The person of an id in a path.
+/// Reads the person that an id in a path names.
 async fn this(album: &dyn Album, text: &str) -> Result<muster_gallery::view::Person, Problem> {
     person(album, id(text, "person")?).await?.ok_or_else(|| Problem::missing("person"))
 }
 
-/// Ids in a body.
+/// Parses the ids in a body.
 pub(super) fn ids<T: std::str::FromStr + Ord>(texts: &[String]) -> Result<BTreeSet<T>, Problem> {
     if texts.len() > IDS {
         return Err(Problem::invalid(format!("at most {IDS} ids are taken")));
@@ -63,11 +63,11 @@ pub(super) fn ids<T: std::str::FromStr + Ord>(texts: &[String]) -> Result<BTreeS
     texts.iter().map(id).collect()
 }
 
-/// Which people.
+/// Filters and page of a list of people.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListPeopleQuery {
     /// Part of a name or of a photo's path, or the beginning of an id.
     #[param(max_length = 200, pattern = "^[^\\x00]*$")]
     q: Option<String>,
@@ -85,38 +85,41 @@ struct Wanted {
 }
 
 /// The people, the largest groups first
-#[utoipa::path(get, path = "/v1/people", tag = "people", params(Wanted), responses((status = 200, body = List<Person>)))]
-async fn list(In(album): In, Params(wanted): Params<Wanted>) -> Result<Out<List<Person>>, Problem> {
-    let page = Page { limit: wanted.limit, cursor: wanted.cursor };
-    if wanted.q.as_deref().is_some_and(|q| q.chars().count() > LONGEST_NAME || q.contains('\0')) {
+#[utoipa::path(get, path = "/v1/people", tag = "people", params(ListPeopleQuery), responses((status = 200, body = List<Person>)))]
+async fn list(
+    GalleryParam(album): GalleryParam,
+    Params(query): Params<ListPeopleQuery>,
+) -> Result<Out<List<Person>>, Problem> {
+    let page = Page { limit: query.limit, cursor: query.cursor };
+    if query.q.as_deref().is_some_and(|q| q.chars().count() > LONGEST_NAME || q.contains('\0')) {
         return Err(Problem::invalid(format!("q has at most {LONGEST_NAME} characters")));
     }
     let people = album.people().await?;
-    let text = wanted.q.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_lowercase);
+    let text = query.q.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_lowercase);
     let seen = match &text {
         Some(text) => album.groups_in(text).await?,
         None => BTreeSet::new(),
     };
     let is_wanted = |person: &&muster_gallery::view::Person| {
-        let named = wanted.named.is_none_or(|named| named == person.name.is_some());
-        named && (wanted.hidden.unwrap_or(false) || !person.is_hidden)
+        let named = query.named.is_none_or(|named| named == person.name.is_some());
+        named && (query.hidden.unwrap_or(false) || !person.is_hidden)
     };
-    let mut found: Vec<(Rank, Person)> = people
+    let mut found: Vec<(MatchRank, Person)> = people
         .iter()
         .filter(is_wanted)
-        .filter_map(|person| Some((Rank::of(person, text.as_deref(), &seen)?, Person::from(person))))
+        .filter_map(|person| Some((MatchRank::of(person, text.as_deref(), &seen)?, Person::from(person))))
         .collect();
     // The nearest matches first; among equals descending by faces, then ascending by id, as the people come.
     found.sort_by_key(|(rank, _)| *rank);
-    let (ranks, found): (Vec<Rank>, Vec<Person>) = found.into_iter().unzip();
-    let rank_of: BTreeMap<GroupId, Rank> = found.iter().map(|person| person.id).zip(ranks).collect();
+    let (ranks, found): (Vec<MatchRank>, Vec<Person>) = found.into_iter().unzip();
+    let rank_of: BTreeMap<GroupId, MatchRank> = found.iter().map(|person| person.id).zip(ranks).collect();
     let place = |person: &Person| (rank_of[&person.id] as u8, u64::MAX - person.faces, person.id.to_string());
     Ok(Out(page.of(&found, place)?))
 }
 
-/// How well a person matches what is looked for, the best first.
+/// How well a person matches the text of a search, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum MatchRank {
     /// The text is the name.
     Name,
     /// The name begins so.
@@ -129,8 +132,8 @@ enum Rank {
     Photo,
 }
 
-impl Rank {
-    /// `None` where a person does not match; without a text everybody matches equally.
+impl MatchRank {
+    /// Ranks a person; `None` where it does not match. Without a text everybody matches equally.
     fn of(person: &muster_gallery::view::Person, text: Option<&str>, seen: &BTreeSet<GroupId>) -> Option<Self> {
         let Some(text) = text else { return Some(Self::Name) };
         let name = person.name.as_deref().unwrap_or_default().to_lowercase();
@@ -151,14 +154,15 @@ impl Rank {
 /// An id that went into another by a merge answers with that one.
 #[utoipa::path(get, path = "/v1/people/{id}", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Person)))]
-async fn one(In(album): In, Path(person): Path<String>) -> Result<Out<Person>, Problem> {
+async fn one(GalleryParam(album): GalleryParam, Path(person): Path<String>) -> Result<Out<Person>, Problem> {
     Ok(Out(Person::from(&this(&*album, &person).await?)))
 }
 
 /// What becomes known of a person. What is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = About)]
 #[serde(deny_unknown_fields)]
-pub(super) struct About {
+pub(super) struct PersonDetails {
     /// An empty one takes the name away.
     #[schema(max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     name: Option<String>,
@@ -175,8 +179,8 @@ pub(super) struct About {
     cover: Option<String>,
 }
 
-impl About {
-    /// It as a correction has it.
+impl PersonDetails {
+    /// Converts the body into the details of a correction.
     pub(super) fn details(self) -> Result<Details, Problem> {
         let born = match self.born.as_deref().map(str::trim) {
             None => None,
@@ -194,13 +198,13 @@ impl About {
 }
 
 /// Give a person a name, a date of birth, a note or a cover, or hide it
-#[utoipa::path(patch, path = "/v1/people/{id}", tag = "people", request_body = About,
+#[utoipa::path(patch, path = "/v1/people/{id}", tag = "people", request_body = PersonDetails,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn describe(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
-    Json(about): Json<About>,
+    Json(about): Json<PersonDetails>,
 ) -> Result<Out<Change>, Problem> {
     let member = Member::Group(id(&person, "person")?);
     let correction = Correction::Details { member, details: about.details()? };
@@ -211,11 +215,11 @@ async fn describe(
 #[utoipa::path(delete, path = "/v1/people/{id}", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Object)))]
 async fn forget(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
 ) -> Result<Out<Receipt>, Problem> {
-    // Also one whose faces went before whoever forgot it was done.
+    // A person whose faces are gone already is found too, so that an interrupted deletion can be completed.
     let group = album.group(id(&person, "person")?).await?.ok_or_else(|| Problem::missing("person"))?;
     Ok(Out(album.forget_person(group, &caller.name).await?))
 }
@@ -224,7 +228,7 @@ async fn forget(
 #[utoipa::path(get, path = "/v1/people/{id}/faces", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"), Page), responses((status = 200, body = List<Face>)))]
 async fn faces(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Path(person): Path<String>,
     Params(page): Params<Page>,
 ) -> Result<Out<List<Face>>, Problem> {
@@ -232,7 +236,7 @@ async fn faces(
     Ok(Out(some_faces(&*album, Faces::Group(person.id), &page).await?))
 }
 
-/// A page of faces.
+/// Reads a page of faces, the best first.
 pub(super) async fn some_faces(album: &dyn Album, which: Faces, page: &Page) -> Result<List<Face>, Problem> {
     let limit = page.limit()?;
     let after: Option<(f32, String)> = page.after()?;
@@ -251,20 +255,21 @@ pub(super) async fn some_faces(album: &dyn Album, which: Faces, page: &Page) -> 
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Members)]
 #[serde(deny_unknown_fields)]
-struct Members {
+struct MergeRequest {
     /// Ids of people, or of faces in no group.
     #[schema(min_items = 2, max_items = 10_000)]
     ids: Vec<String>,
 }
 
 /// Say that these are one person: the first
-#[utoipa::path(post, path = "/v1/people/merge", tag = "people", request_body = Members,
+#[utoipa::path(post, path = "/v1/people/merge", tag = "people", request_body = MergeRequest,
     responses((status = 200, body = Change)))]
 async fn merge(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
-    Json(Members { ids: all }): Json<Members>,
+    Json(MergeRequest { ids: all }): Json<MergeRequest>,
 ) -> Result<Out<Change>, Problem> {
     // The first keeps its id, name and cover.
     let checked: BTreeSet<GroupId> = ids(&all)?;
@@ -280,47 +285,48 @@ async fn merge(
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Chosen)]
 #[serde(deny_unknown_fields)]
-struct Chosen {
+struct FaceSelection {
     /// Ids of faces.
     #[schema(min_items = 1, max_items = 10_000)]
     faces: Vec<String>,
 }
 
 /// Say that faces of a person are somebody else
-#[utoipa::path(post, path = "/v1/people/{id}/split", tag = "people", request_body = Chosen,
+#[utoipa::path(post, path = "/v1/people/{id}/split", tag = "people", request_body = FaceSelection,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn split(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
-    Json(chosen): Json<Chosen>,
+    Json(chosen): Json<FaceSelection>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
     Ok(Out(album.correct(Correction::Split { group, faces }, &caller.name).await?.into()))
 }
 
 /// Say that faces, of others or of nobody, are this person
-#[utoipa::path(post, path = "/v1/people/{id}/move", tag = "people", request_body = Chosen,
+#[utoipa::path(post, path = "/v1/people/{id}/move", tag = "people", request_body = FaceSelection,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn relocate(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
-    Json(chosen): Json<Chosen>,
+    Json(chosen): Json<FaceSelection>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
     Ok(Out(album.correct(Correction::Move { group, faces }, &caller.name).await?.into()))
 }
 
 /// Say that faces are rightly this person's
-#[utoipa::path(post, path = "/v1/people/{id}/confirm", tag = "people", request_body = Chosen,
+#[utoipa::path(post, path = "/v1/people/{id}/confirm", tag = "people", request_body = FaceSelection,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn confirm(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
-    Json(chosen): Json<Chosen>,
+    Json(chosen): Json<FaceSelection>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
     if chosen.faces.is_empty() {
@@ -330,21 +336,22 @@ async fn confirm(
 }
 
 /// Say that faces are not this person
-#[utoipa::path(post, path = "/v1/people/{id}/not-person", tag = "people", request_body = Chosen,
+#[utoipa::path(post, path = "/v1/people/{id}/not-person", tag = "people", request_body = FaceSelection,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn not_person(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
-    Json(chosen): Json<Chosen>,
+    Json(chosen): Json<FaceSelection>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
     Ok(Out(album.correct(Correction::NotPerson { group, faces }, &caller.name).await?.into()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Two)]
 #[serde(deny_unknown_fields)]
-struct Two {
+struct PersonPair {
     /// One person.
     #[schema(pattern = "^[0-9a-f]{32}$")]
     a: String,
@@ -354,19 +361,19 @@ struct Two {
 }
 
 /// Say that two groups are two people
-#[utoipa::path(post, path = "/v1/people/not-one", tag = "people", request_body = Two,
+#[utoipa::path(post, path = "/v1/people/not-one", tag = "people", request_body = PersonPair,
     responses((status = 200, body = Change)))]
 async fn not_one(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
-    Json(Two { a, b }): Json<Two>,
+    Json(PersonPair { a, b }): Json<PersonPair>,
 ) -> Result<Out<Change>, Problem> {
     let group = |text: &str| text.parse::<GroupId>().map_err(|_| Problem::invalid("an id has 32 hexadecimal digits"));
     let correction = Correction::NotOne { a: group(&a)?, b: group(&b)? };
     Ok(Out(album.correct(correction, &caller.name).await?.into()))
 }
 
-/// How a person is called in a sentence.
+/// Returns what a message calls a person: its name in quotes, or its short id.
 pub(super) fn called(id: GroupId, name: Option<&str>) -> String {
     name.map_or_else(|| format!("the person {}", short(id)), |name| format!("{name:?}"))
 }

@@ -1,4 +1,4 @@
-//! Photos and galleries: what was indexed, what was not and why.
+//! Routes of photos and galleries: which photos were indexed, which were rejected, and why.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::body::Params;
 use super::cursor::{List, Page, cursor};
-use super::gallery::In;
+use super::gallery::GalleryParam;
 use super::guard::Caller;
 use super::people::id;
 use super::problem::Problem;
@@ -32,21 +32,22 @@ pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
 
 /// How a photo ended.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[schema(as = State_)]
 #[serde(rename_all = "snake_case")]
-enum State_ {
+enum PhotoState {
     Indexed,
     NoFaces,
     LowQuality,
     Rejected,
 }
 
-impl From<State_> for ImageState {
-    fn from(state: State_) -> Self {
+impl From<PhotoState> for ImageState {
+    fn from(state: PhotoState) -> Self {
         match state {
-            State_::Indexed => Self::Indexed,
-            State_::NoFaces => Self::NoFaces,
-            State_::LowQuality => Self::LowQuality,
-            State_::Rejected => Self::Rejected,
+            PhotoState::Indexed => Self::Indexed,
+            PhotoState::NoFaces => Self::NoFaces,
+            PhotoState::LowQuality => Self::LowQuality,
+            PhotoState::Rejected => Self::Rejected,
         }
     }
 }
@@ -54,10 +55,10 @@ impl From<State_> for ImageState {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ListPhotosQuery {
     /// Those that ended so.
     #[param(inline)]
-    state: Option<State_>,
+    state: Option<PhotoState>,
     /// Items at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
@@ -67,11 +68,14 @@ struct Wanted {
 }
 
 /// The photos, by path
-#[utoipa::path(get, path = "/v1/photos", tag = "photos", params(Wanted), responses((status = 200, body = List<Photo>)))]
-async fn list(In(album): In, Params(wanted): Params<Wanted>) -> Result<Out<List<Photo>>, Problem> {
-    let page = Page { limit: wanted.limit, cursor: wanted.cursor };
+#[utoipa::path(get, path = "/v1/photos", tag = "photos", params(ListPhotosQuery), responses((status = 200, body = List<Photo>)))]
+async fn list(
+    GalleryParam(album): GalleryParam,
+    Params(query): Params<ListPhotosQuery>,
+) -> Result<Out<List<Photo>>, Problem> {
+    let page = Page { limit: query.limit, cursor: query.cursor };
     let (limit, after) = (page.limit()?, page.after::<(String, String)>()?);
-    let state = wanted.state.map(ImageState::from);
+    let state = query.state.map(ImageState::from);
     let Part { mut rows, total } = album.photos(state, after, limit + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
@@ -88,7 +92,7 @@ async fn row(album: &dyn Album, photo: &str) -> Result<ImageRow, Problem> {
 /// One photo, with its faces
 #[utoipa::path(get, path = "/v1/photos/{id}", tag = "photos",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Photo)))]
-async fn one(In(album): In, Path(photo): Path<String>) -> Result<Out<Photo>, Problem> {
+async fn one(GalleryParam(album): GalleryParam, Path(photo): Path<String>) -> Result<Out<Photo>, Problem> {
     let row = row(&*album, &photo).await?;
     let most = usize::try_from(row.face_count).unwrap_or(usize::MAX);
     let faces = album.faces(Faces::Image(row.id), None, most).await?;
@@ -99,7 +103,7 @@ async fn one(In(album): In, Path(photo): Path<String>) -> Result<Out<Photo>, Pro
 #[utoipa::path(delete, path = "/v1/photos/{id}", tag = "photos",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Object)))]
 async fn forget(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(photo): Path<String>,
 ) -> Result<Out<Receipt>, Problem> {
@@ -127,6 +131,6 @@ async fn galleries(State(albums): State<Arc<dyn Albums>>) -> Result<Out<Gallerie
 
 /// How many there are of everything
 #[utoipa::path(get, path = "/v1/totals", tag = "photos", responses((status = 200, body = Object)))]
-async fn totals(In(album): In) -> Result<Out<Totals>, Problem> {
+async fn totals(GalleryParam(album): GalleryParam) -> Result<Out<Totals>, Problem> {
     Ok(Out(album.totals().await?))
 }

@@ -1,4 +1,4 @@
-//! Errors as `application/problem+json` (RFC 9457), each with a code that stays.
+//! Errors as `application/problem+json` (RFC 9457), each with a stable code.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,64 +31,64 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// With a status, a code and a sentence.
+    /// Creates a problem with a status, a stable code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         let (status, detail) = (status.as_u16(), detail.into());
         Self { kind: "about:blank", title, status, code, detail, retry_after: None }
     }
 
-    /// There is no such thing.
+    /// Creates the answer to a request for something that does not exist.
     pub fn missing(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no such {what}"))
     }
 
-    /// The request makes no sense.
+    /// Creates the answer to a request that can be read and is not valid.
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID", detail)
     }
 
-    /// None was named, and the service has none of its own.
+    /// Creates the answer to a request without a gallery where the service has none of its own.
     fn which_gallery() -> Self {
-        let detail = "which gallery? This service has none of its own: name one with ?gallery=";
+        let detail = "the request names no gallery, and this service has none of its own: name one with ?gallery=";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "WHICH_GALLERY", detail)
     }
 
-    /// The request cannot be read.
+    /// Creates the answer to a request that cannot be read.
     pub fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "UNREADABLE", detail)
     }
 
-    /// More bytes than are taken.
+    /// Creates the answer to a body above the limit in bytes.
     pub fn too_large(limit: usize) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_MANY_BYTES", format!("at most {limit} bytes are taken"))
     }
 
-    /// No answer within the time limit.
+    /// Creates the answer to a request whose time limit is over.
     pub fn late(seconds: u64) -> Self {
         let detail = format!("there was no answer within {seconds} s");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT", detail).after(1)
     }
 
-    /// Something that is not the caller's fault. What exactly is in the log.
+    /// Creates the answer to an internal error; its cause goes to the log only.
     pub fn broken(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "http.broken");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "BROKEN", "something went wrong here; the log says what")
     }
 
-    /// Something that this service depends on does not answer. What exactly is in the log.
+    /// Creates the answer where another service does not respond; the cause goes to the log only.
     pub fn unavailable(why: &str) -> Self {
         tracing::warn!(why, "http.unavailable");
         let detail = "something that this service depends on does not answer";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", detail).after(5)
     }
 
-    /// Ask again after so many seconds.
+    /// Adds the time after which the caller may try again, in seconds.
     pub fn after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// A photo that cannot be used; `which` names it among several.
+    /// Creates the answer to a photo that was rejected; `which` names it among several.
     pub fn rejected(rejection: &Rejection, which: Option<&str>) -> Self {
         use muster_actors::domain::image::RejectReason as R;
         let status = match rejection.reason {
@@ -115,7 +115,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        // Text and figures: they can always be written.
+        // Text and numbers can always be serialised.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();

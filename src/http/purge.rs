@@ -1,4 +1,4 @@
-//! Empties what lies between a web tier and its workers: whoever waits gets no answer.
+//! Empties the queues and buckets between a web tier and its workers. Callers who wait get no answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +8,14 @@ use muster_aws::s3::S3Bucket;
 use muster_worker::recognition::letter::{ANSWERS, PHOTOS};
 use muster_worker::recognition::{Remote, RemoteStores};
 
-/// Objects are counted so far.
+/// Most objects that are counted in a bucket.
 const COUNTED: u64 = 10_000;
 
-/// One of the four.
+/// A queue or bucket between the web tier and its workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Store)]
 #[serde(rename_all = "lowercase")]
-pub enum Store {
+pub enum PurgeTarget {
     /// The queue of requests.
     Requests,
     /// The queue of replies.
@@ -25,44 +26,51 @@ pub enum Store {
     Answers,
 }
 
-/// What lies in one of them.
+/// How much lies in a queue or bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Content {
+#[schema(as = Content)]
+pub struct TargetContent {
     /// Which.
-    store: Store,
+    store: PurgeTarget,
     /// The queue's name, or the bucket's with its prefix.
     name: String,
     /// Messages (as near as SQS says) or objects; ten thousand objects may be more.
     count: u64,
 }
 
-/// Can empty them.
+/// Counts and empties the queues and buckets between a web tier and its workers.
 pub struct Purger(RemoteStores);
 
 impl Purger {
-    /// Over what lies between a web front and its workers.
+    /// Creates a purger of the stores that a web front shares with its workers.
     pub fn new(remote: &Remote) -> Self {
         Self(remote.stores())
     }
 
-    /// What lies there.
-    pub async fn content(&self, store: Store) -> Result<Content, Fault> {
+    /// Counts the messages or objects of a store.
+    ///
+    /// # Errors
+    /// SQS or S3 fails.
+    pub async fn content(&self, store: PurgeTarget) -> Result<TargetContent, Fault> {
         let (name, count) = match store {
-            Store::Requests => self.messages(&self.0.requests).await?,
-            Store::Responses => self.messages(&self.0.responses).await?,
-            Store::Photos => objects(&self.0.photos, PHOTOS).await?,
-            Store::Answers => objects(&self.0.answers, ANSWERS).await?,
+            PurgeTarget::Requests => self.messages(&self.0.requests).await?,
+            PurgeTarget::Responses => self.messages(&self.0.responses).await?,
+            PurgeTarget::Photos => objects(&self.0.photos, PHOTOS).await?,
+            PurgeTarget::Answers => objects(&self.0.answers, ANSWERS).await?,
         };
-        Ok(Content { store, name, count })
+        Ok(TargetContent { store, name, count })
     }
 
-    /// Empties it. SQS takes up to a minute, and does not begin again before.
-    pub async fn purge(&self, store: Store) -> Result<(), Fault> {
+    /// Empties a store. SQS takes up to a minute for a queue, and accepts no other purge before.
+    ///
+    /// # Errors
+    /// SQS or S3 fails, or a purge of the queue is running.
+    pub async fn purge(&self, store: PurgeTarget) -> Result<(), Fault> {
         match store {
-            Store::Requests => self.drain(&self.0.requests).await,
-            Store::Responses => self.drain(&self.0.responses).await,
-            Store::Photos => self.0.photos.clear(PHOTOS).await.map(drop),
-            Store::Answers => self.0.answers.clear(ANSWERS).await.map(drop),
+            PurgeTarget::Requests => self.drain(&self.0.requests).await,
+            PurgeTarget::Responses => self.drain(&self.0.responses).await,
+            PurgeTarget::Photos => self.0.photos.clear(PHOTOS).await.map(drop),
+            PurgeTarget::Answers => self.0.answers.clear(ANSWERS).await.map(drop),
         }
     }
 

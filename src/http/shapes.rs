@@ -1,4 +1,4 @@
-//! What is said over HTTP: the shapes of answers.
+//! JSON bodies of answers.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality as FaceQualit
 use muster_actors::domain::gallery::{GroupId, Lineage};
 use muster_actors::domain::image::{ImageId, ImageState};
 use muster_actors::domain::person::BirthDate;
-use muster_actors::grouping::identification::{Candidate as Likely, Identified};
+use muster_actors::grouping::identification::{Candidate as IdentifiedCandidate, Identified};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -231,8 +231,9 @@ impl From<Corrected> for Change {
 
 /// What is said of a face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Verdict)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum RecognitionVerdict {
     /// A person with a name.
     Known,
     /// A person that nobody has named.
@@ -253,8 +254,8 @@ pub struct Candidate {
     face: FaceId,
 }
 
-impl From<Likely> for Candidate {
-    fn from(Likely { group, name, similarity, face }: Likely) -> Self {
+impl From<IdentifiedCandidate> for Candidate {
+    fn from(IdentifiedCandidate { group, name, similarity, face }: IdentifiedCandidate) -> Self {
         Self { person: PersonRef { id: group, name }, similarity, face }
     }
 }
@@ -271,7 +272,7 @@ pub(crate) struct RecognizedFace {
     /// How good.
     quality: Quality,
     /// What is said of it.
-    verdict: Verdict,
+    verdict: RecognitionVerdict,
     /// Who it is; `null` where nobody is near enough.
     person: Option<PersonRef>,
     /// Of the best candidate.
@@ -288,9 +289,9 @@ impl RecognizedFace {
         let candidates: Vec<Candidate> = candidates.into_iter().map(Candidate::from).collect();
         let person = candidates.first().filter(|_| certain).map(|first| first.person.clone());
         let verdict = match &person {
-            Some(PersonRef { name: Some(_), .. }) => Verdict::Known,
-            Some(PersonRef { name: None, .. }) => Verdict::Unnamed,
-            None => Verdict::Unknown,
+            Some(PersonRef { name: Some(_), .. }) => RecognitionVerdict::Known,
+            Some(PersonRef { name: None, .. }) => RecognitionVerdict::Unnamed,
+            None => RecognitionVerdict::Unknown,
         };
         Self {
             bbox: face.bbox.into(),

@@ -1,4 +1,4 @@
-//! Questions for whoever knows the people, and their answers.
+//! Routes that list suggestions, which are questions to somebody who knows the people, and take the answers.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::{Json, Params};
-use super::gallery::In;
+use super::gallery::GalleryParam;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::shapes::{Change, Face, PersonRef};
@@ -49,7 +49,7 @@ struct Suggestions {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Most {
+struct SuggestionsQuery {
     /// Items at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
@@ -59,8 +59,11 @@ struct Most {
 ///
 /// Faces in no group that may be somebody's, and people who may be one. Answers are kept: what was answered or skipped
 /// does not come again.
-#[utoipa::path(get, path = "/v1/suggestions", tag = "people", params(Most), responses((status = 200, body = Suggestions)))]
-async fn list(In(album): In, Params(Most { limit }): Params<Most>) -> Result<Out<Suggestions>, Problem> {
+#[utoipa::path(get, path = "/v1/suggestions", tag = "people", params(SuggestionsQuery), responses((status = 200, body = Suggestions)))]
+async fn list(
+    GalleryParam(album): GalleryParam,
+    Params(SuggestionsQuery { limit }): Params<SuggestionsQuery>,
+) -> Result<Out<Suggestions>, Problem> {
     let limit = limit.unwrap_or(50);
     if !(1..=500).contains(&limit) {
         return Err(Problem::invalid("limit is 1 to 500"));
@@ -90,8 +93,9 @@ enum Answer {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Answered)]
 #[serde(deny_unknown_fields)]
-struct Answered {
+struct SuggestionAnswer {
     /// The face of the question.
     #[schema(pattern = "^[0-9a-f]{32}$")]
     face: String,
@@ -103,12 +107,12 @@ struct Answered {
 }
 
 /// Answer a suggestion
-#[utoipa::path(post, path = "/v1/suggestions", tag = "people", request_body = Answered,
+#[utoipa::path(post, path = "/v1/suggestions", tag = "people", request_body = SuggestionAnswer,
     responses((status = 200, body = Change)))]
 async fn answer(
-    In(album): In,
+    GalleryParam(album): GalleryParam,
     Extension(caller): Extension<Caller>,
-    Json(Answered { face, person, answer }): Json<Answered>,
+    Json(SuggestionAnswer { face, person, answer }): Json<SuggestionAnswer>,
 ) -> Result<Out<Change>, Problem> {
     let fault = |_| Problem::invalid("an id has 32 hexadecimal digits");
     let (face, group) = (face.parse::<FaceId>().map_err(fault)?, person.parse::<GroupId>().map_err(fault)?);

@@ -1,4 +1,4 @@
-//! One trace a request of somebody who is let in, of `/v1`. Its span is the parent of what is done for it, here and at a worker.
+//! Starts one trace for each authenticated request of `/v1`. Its span is the parent of the work for it, here and in a worker.
 
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -7,28 +7,28 @@ use axum::response::Response;
 use tracing::{Instrument, Span, field};
 
 use super::guard::Caller;
-use super::served::template;
+use super::http_metrics::template;
 
-/// Amazon's load balancers pass the caller's trace on in it.
+/// Header in which Amazon's load balancers pass on the caller's trace.
 const HEADER: &str = "x-amzn-trace-id";
 
-/// Behind whoever lets in: a stranger's header decides on nothing.
+/// Runs after authentication, so unauthenticated clients cannot set trace headers.
 pub async fn trace(request: Request, next: Next) -> Response {
     let Some(span) = span(&request) else { return next.run(request).await };
-    let mut open = Open { span, answered: false };
+    let mut open = OpenRequest { span, answered: false };
     let response = next.run(request).instrument(open.span.clone()).await;
     open.answered = true;
     open.span.record("status", response.status().as_str());
     response
 }
 
-/// A request that is being answered. Dropped before, it was too late, or its caller left.
-struct Open {
+/// A request that is being answered. One that is dropped before its answer timed out, or its caller disconnected.
+struct OpenRequest {
     span: Span,
     answered: bool,
 }
 
-impl Drop for Open {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         if !self.answered {
             self.span.record("status", "none");
@@ -36,7 +36,7 @@ impl Drop for Open {
     }
 }
 
-/// Of a request with a caller; what balancers, browsers and Prometheus ask by the minute is no trace.
+/// Creates a span for an authenticated API request; health checks and scrapes are not traced.
 fn span(request: &Request) -> Option<Span> {
     request.extensions().get::<Caller>()?;
     let (route, method) = (template(request), request.method().as_str());

@@ -9,7 +9,7 @@ use muster_config::Settings;
 use muster_http::albums::LibraryAlbum;
 use muster_http::albums::LibraryGallery;
 use muster_http::jobs::Jobs;
-use muster_http::{Front, Parts, PhotoLimits};
+use muster_http::{AppState, PhotoLimits, ServiceParts};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
@@ -18,7 +18,7 @@ use muster_telemetry::{Extra, ModelRuns};
 use muster_worker::recognition::{self, Analyst, Crowd, Here};
 
 /// Recognition in this process over the library in `folder`; `paths` are what can be indexed, none those that were indexed last.
-pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result<Parts, CliError> {
+pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result<ServiceParts, CliError> {
     let home = Home::from_env()?;
     let pack = Pack::open(&settings.models.pack, &home)?;
     pack.verify()?;
@@ -41,10 +41,10 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     let grouped = Arc::clone(&crowd);
     let album = LibraryAlbum::new(store, Library::read(&folder)?, Arc::clone(&crowd))?;
     let here = Arc::new(Here { analyst: Analyst::start(settings, &pack, &lanes)?, crowd });
-    let front =
-        Front { recognizer: here, limits: limits(settings), extra: measured(&pack, lanes), served: Arc::default() };
-    Ok(Parts {
-        front: Arc::new(front),
+    let state =
+        AppState { recognizer: here, limits: limits(settings), extra: measured(&pack, lanes), metrics: Arc::default() };
+    Ok(ServiceParts {
+        state: Arc::new(state),
         albums: Some(Arc::new(album)),
         jobs: Some(Arc::new(Jobs::new(Arc::new(runner), paths, Arc::new(move || grouped.changed())))),
         admin: None,

@@ -20,7 +20,7 @@ use muster_config::{Layers, Origin, Settings};
 use muster_gallery::Albums;
 use muster_http::albums::FleetAlbums;
 use muster_http::purge::Purger;
-use muster_http::{Admin, Front, Guard, Keys, Parts, cors};
+use muster_http::{Admin, AppState, Guard, Keys, ServiceParts, cors};
 use muster_inference::pipeline;
 use muster_library::Library;
 use muster_telemetry::{Extra, Telemetry};
@@ -81,20 +81,21 @@ impl Args {
 
     fn here(&self, settings: &mut Settings) -> Result<Service, CliError> {
         let folder = self.folder()?;
-        let (guard, listen) = front(settings, Some(&folder))?;
+        let (guard, listen) = guard_and_address(settings, Some(&folder))?;
         let parts = library::open(settings, &folder, &self.paths)?;
         Ok(Service { parts, guard, listen })
     }
 }
 
 async fn elsewhere(settings: &Settings) -> Result<Service, CliError> {
-    let (guard, listen) = front(settings, None)?;
+    let (guard, listen) = guard_and_address(settings, None)?;
     let remote = Arc::new(Remote::start(settings).await.map_err(FleetError::from)?);
     let admin = Arc::new(Admin::new(Purger::new(&remote)));
     let extra =
         Box::new(|| Extra { elsewhere: true, device: "none", service: String::from("web"), ..Extra::default() });
-    let front = Front { recognizer: remote, limits: library::limits(settings), extra, served: Arc::default() };
-    let parts = Parts { front: Arc::new(front), albums: people(settings).await?, jobs: None, admin: Some(admin) };
+    let state = AppState { recognizer: remote, limits: library::limits(settings), extra, metrics: Arc::default() };
+    let parts =
+        ServiceParts { state: Arc::new(state), albums: people(settings).await?, jobs: None, admin: Some(admin) };
     Ok(Service { parts, guard, listen })
 }
 
@@ -108,7 +109,7 @@ async fn people(settings: &Settings) -> Result<Option<Arc<dyn Albums>>, CliError
 }
 
 /// Who may ask, and where.
-fn front(settings: &Settings, folder: Option<&Path>) -> Result<(Arc<Guard>, SocketAddr), CliError> {
+fn guard_and_address(settings: &Settings, folder: Option<&Path>) -> Result<(Arc<Guard>, SocketAddr), CliError> {
     let serve = &settings.serve;
     let wrong =
         || CliError::Usage(format!("serve.listen is {:?}, wanted is an address as 127.0.0.1:8080", serve.listen));

@@ -13,7 +13,7 @@ use crate::cli::CliError;
 use crate::cli::print::{print, say};
 use crate::cli::signal::Signals;
 use muster_http::jobs::Jobs;
-use muster_http::{Guard, Parts, router};
+use muster_http::{Guard, ServiceParts, router};
 use muster_telemetry::Telemetry;
 
 /// What a caller's answer may take beyond its time limit, before the service gives up on it.
@@ -24,7 +24,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What answers.
 pub struct Service {
-    pub parts: Parts,
+    pub parts: ServiceParts,
     pub guard: Arc<Guard>,
     pub listen: SocketAddr,
 }
@@ -44,10 +44,10 @@ impl Service {
         let bound = listener.local_addr()?;
         print(|out| Ok(writeln!(out, "http://{bound}")?))?;
         let Self { parts, guard, .. } = self;
-        let front = Arc::clone(&parts.front);
+        let state = Arc::clone(&parts.state);
         let (jobs, albums) = (parts.jobs.clone(), parts.albums.clone());
-        let told = Arc::clone(&front);
-        telemetry.watch(front.recognizer.progress(), move || told.told())?;
+        let metered = Arc::clone(&state);
+        telemetry.watch(state.recognizer.progress(), move || metered.process_metrics())?;
         let router = router(parts, Arc::clone(&guard));
         let tidy = tokio::spawn(async move {
             let mut minutes = interval(MINUTE);
@@ -60,7 +60,7 @@ impl Service {
         let mut server = tokio::spawn(answer(listener, router, stopped));
         let broken = tokio::select! {
             () = signals.asked() => None,
-            exit = front.recognizer.ended() => Some(exit),
+            exit = state.recognizer.ended() => Some(exit),
             end = &mut server => {
                 end.map_err(std::io::Error::other)??;
                 None
@@ -70,9 +70,9 @@ impl Service {
             say(&format!("muster: {exit}"));
         }
         stop.send_replace(true);
-        front.recognizer.close();
+        state.recognizer.close();
         let late = timeout(drain + GRACE, answered(jobs.as_deref(), &mut server)).await.is_err();
-        if timeout(GRACE, front.recognizer.finished()).await.is_err() || late {
+        if timeout(GRACE, state.recognizer.finished()).await.is_err() || late {
             say("muster: some callers were sent away without their answers");
         }
         tidy.abort();

@@ -47,11 +47,11 @@ struct Shared {
     stores: Stores,
     /// Those of the workers: why two faces are together follows from them.
     params: Params,
-    /// Of those who name none; empty where the service has none.
+    /// The gallery of requests that name none; empty where the service has none.
     own: String,
     people: Mutex<HashMap<GalleryId, People>>,
     copies: Mutex<HashMap<GalleryId, KeptCopies<u64>>>,
-    /// Who finds copies has this.
+    /// Held by the task that finds copies.
     finding_copies: tokio::sync::Mutex<()>,
     /// One correction of a gallery at a time: those of other servers are waited for by trying again.
     turns: Mutex<HashMap<GalleryId, Arc<tokio::sync::Mutex<()>>>>,
@@ -65,7 +65,7 @@ struct FleetAlbum {
 }
 
 impl FleetAlbums {
-    /// Connects. `params` are those of the workers.
+    /// Connects to the stores of a fleet. `params` are the grouping parameters of the workers.
     ///
     /// # Errors
     /// A setting is missing, or a service does not answer.
@@ -81,7 +81,7 @@ impl Albums for FleetAlbums {
     async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn Album>, AlbumError> {
         let own = Some(GalleryId(self.0.own.clone())).filter(|own| !own.0.is_empty());
         let gallery = gallery.or(own).ok_or(AlbumError::WhichGallery)?;
-        // Nobody wrote to it: there is none.
+        // A gallery that nobody has written to does not exist.
         if self.0.stores.published.store.prepare(&gallery).await? == 0 {
             return Err(AlbumError::NoGallery(gallery));
         }
@@ -103,20 +103,20 @@ impl Shared {
     }
 }
 
-/// Does what must not end halfway: it goes on, whether or not whoever asked for it stays.
+/// Runs work that must not stop halfway: it continues when the caller disconnects.
 async fn whole<R: Send + 'static>(
     work: impl Future<Output = Result<R, AlbumError>> + Send + 'static,
 ) -> Result<R, AlbumError> {
     tokio::spawn(work.in_current_span()).await.map_err(FacesError::from)?
 }
 
-/// Who says something, now.
+/// Returns the author of a correction that is made now.
 fn author(by: &str) -> Author {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Author { by: by.to_owned(), at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) }
 }
 
-/// Whether faces wait for the next grouping: such as are in no group now, and detections that count as faces again.
+/// Tells whether a correction left faces for the next grouping: faces in no group, or detections that count as faces again.
 fn wants_grouping(told: &Corrected) -> bool {
     let left = told.moved.iter().any(|moved| moved.to.is_none());
     match told.said.as_str() {
@@ -164,7 +164,7 @@ impl FleetAlbum {
         turn.lock_owned().await
     }
 
-    /// What follows from a correction elsewhere. It holds already, whatever becomes of that.
+    /// Asks for grouping and publication after a correction. Failures are logged; the correction itself is stored already.
     async fn follow(&self, told: &Corrected) {
         if told.change.is_none() {
             return;
@@ -312,7 +312,7 @@ impl Album for FleetAlbum {
     async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, AlbumError> {
         let snapshot = self.store().gallery(&self.gallery).await?;
         let params = self.shared.params.clone();
-        // Off the threads that answer.
+        // Blocking work runs off the threads that answer.
         let explained = tokio::task::spawn_blocking(move || explain(snapshot, &params, &FlatFactory, a, b));
         Ok(explained.await.map_err(FacesError::from)??)
     }

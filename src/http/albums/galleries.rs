@@ -1,4 +1,4 @@
-//! The gallery of a library, as recognition searches it.
+//! Gives recognition the gallery of a library.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 pub struct LibraryGallery(Arc<Mutex<Library>>);
 
 impl LibraryGallery {
-    /// Of a library that is open for reading.
+    /// Creates the gallery of a library that is open for reading.
     pub fn new(library: Library) -> Self {
         Self(Arc::new(Mutex::new(library)))
     }

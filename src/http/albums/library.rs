@@ -35,7 +35,7 @@ use muster_library::{pages, view};
 use muster_worker::recognition::Crowd;
 use parking_lot::Mutex;
 
-/// Everything that is known of photos, faces and people.
+/// The photos, faces and people of a library, read by one connection and written by another.
 #[derive(Clone)]
 pub struct LibraryAlbum(Arc<Parts>);
 
@@ -74,7 +74,10 @@ fn author(by: &str) -> Author {
 }
 
 impl LibraryAlbum {
-    /// Over a store that writes, and a reader beside it.
+    /// Creates an album over a store that writes, and a reader beside it.
+    ///
+    /// # Errors
+    /// The library cannot be read.
     pub fn new(store: Arc<SqliteFaces>, reader: Library, crowd: Arc<Crowd>) -> Result<Self, LibraryError> {
         let params = grouping::recall(&reader)?;
         let parts = Parts {
@@ -88,7 +91,7 @@ impl LibraryAlbum {
         Ok(Self(Arc::new(parts)))
     }
 
-    /// Reads, off the threads that answer.
+    /// Reads on a thread for blocking work.
     async fn read<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Library) -> Result<R, LibraryError> + Send + 'static,
@@ -98,7 +101,7 @@ impl LibraryAlbum {
         Ok(tokio::task::spawn_blocking(read).await.map_err(FacesError::from)??)
     }
 
-    /// Changes something, after what was written before.
+    /// Changes the library, after all writes that were queued before.
     async fn write<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Library) -> Result<R, CorrectError> + Send + 'static,
@@ -108,7 +111,7 @@ impl LibraryAlbum {
         Ok(done??)
     }
 
-    /// Corrects something, and puts faces where they belong that it left in no group.
+    /// Makes a correction, and puts faces that it left in no group into groups where they belong.
     async fn amend(
         &self,
         work: impl FnOnce(&mut Library) -> Result<Corrected, CorrectError> + Send + 'static,
@@ -143,7 +146,7 @@ impl Albums for LibraryAlbum {
         Ok(vec![gallery()])
     }
 
-    /// SQLite ends with whoever holds it.
+    /// Does nothing: SQLite connections close when they are dropped.
     async fn close(&self) {}
 }
 

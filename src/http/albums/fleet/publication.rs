@@ -1,5 +1,5 @@
-//! The groups of galleries in S3, where others read them, put there after corrections: behind the answer to whoever made
-//! them, because all groups of a gallery are written.
+//! Publishes the groups of galleries to S3 after corrections. It runs after the answer to the caller, because it writes all
+//! groups of a gallery.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::Shared;
 pub(super) struct Publications(Mutex<HashMap<GalleryId, bool>>);
 
 impl Publications {
-    /// Whether whoever asks is to publish the gallery; else the one who does will do so again.
+    /// Tells whether the caller must publish the gallery; otherwise the task that is publishing it will do so once more.
     fn begin(&self, gallery: &GalleryId) -> bool {
         let mut all = self.0.lock();
         match all.get_mut(gallery) {
@@ -25,7 +25,7 @@ impl Publications {
         !all[gallery]
     }
 
-    /// Whether the gallery is published as it is now; else it is to be published again.
+    /// Tells whether the gallery is published as it is now; otherwise it must be published again.
     fn end(&self, gallery: &GalleryId) -> bool {
         let mut all = self.0.lock();
         match all.get_mut(gallery) {

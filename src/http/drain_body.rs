@@ -1,5 +1,5 @@
-//! Whoever is refused while a photo is still on its way hears why: what is left of a body is read and thrown away, for a while.
-//! Otherwise the connection would be reset under an answer that nobody has read (RFC 9112, section 9.6).
+//! Reads and discards the rest of a request's body after a refusal, for a while. Otherwise the connection would be reset
+//! before the caller has read the answer (RFC 9112, section 9.6).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use futures_util::stream::unfold;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// What is thrown away at most, of one request.
+/// Most bytes that are discarded of one request.
 const BYTES: usize = 64 << 20;
-/// What is left of a body is read for so long at most.
+/// Longest time for which the rest of a body is read.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Around everything that may refuse.
-pub async fn linger(request: Request, next: Next) -> Response {
+/// Wraps every layer that may refuse a request, and drains the body of a refused one.
+pub async fn drain_body(request: Request, next: Next) -> Response {
     let headers = request.headers();
     if !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING) {
         return next.run(request).await;
@@ -43,7 +43,7 @@ pub async fn linger(request: Request, next: Next) -> Response {
                 }
             }
         };
-        // Too slow: then the connection ends.
+        // After the timeout the connection is closed.
         let _ = timeout(BODY_TIMEOUT, rest).await;
     }
     response

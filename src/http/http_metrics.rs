@@ -1,4 +1,5 @@
-//! What was served: how many answers of which kind, and in what time. A route is its template, so that what is counted stays bounded.
+//! Counts answers by route and status, with their durations. A route is counted by its template, which bounds the number
+//! of series.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use muster_actors::domain::histogram::Histogram;
 use muster_telemetry::Answers;
 use parking_lot::{Mutex, MutexGuard};
 
-/// The status of a request whose caller left before there was an answer.
+/// Status of a request whose caller disconnected before the answer.
 const LEFT: &str = "left";
 
-/// What was served since the start.
+/// Counts of requests and answers since the process started.
 #[derive(Default)]
-pub struct Served(Mutex<Tally>);
+pub struct HttpMetrics(Mutex<Tally>);
 
 #[derive(Default)]
 struct Tally {
@@ -38,7 +39,7 @@ struct Route {
     method: &'static str,
 }
 
-/// The template of a request's route; `none` where it leads nowhere.
+/// Returns the template of a request's route; `none` where no route matches.
 pub(super) fn template(request: &Request) -> &str {
     request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str)
 }
@@ -58,17 +59,17 @@ impl Route {
     }
 }
 
-impl Served {
+impl HttpMetrics {
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.0.lock()
     }
 
-    /// Callers who wait for an answer.
+    /// Returns the number of requests that have no answer yet.
     pub fn waiting(&self) -> u64 {
         self.tally().waiting
     }
 
-    /// The answers of each route.
+    /// Returns the counts and durations of each route's answers.
     pub fn answers(&self) -> Vec<Answers> {
         let tally = self.tally();
         let told = tally.routes.iter().map(|(Route { path, method }, counts)| Answers {
@@ -81,25 +82,25 @@ impl Served {
     }
 }
 
-/// A request that has no answer yet. Dropped without one, its caller left.
+/// A request that has no answer yet. One that is dropped without a status is counted as `left`.
 struct Waiting {
-    served: Arc<Served>,
+    metrics: Arc<HttpMetrics>,
     route: Route,
     begun: Instant,
     status: Option<StatusCode>,
 }
 
 impl Waiting {
-    fn begin(served: Arc<Served>, route: Route) -> Self {
-        served.tally().waiting += 1;
-        Self { served, route, begun: Instant::now(), status: None }
+    fn begin(metrics: Arc<HttpMetrics>, route: Route) -> Self {
+        metrics.tally().waiting += 1;
+        Self { metrics, route, begun: Instant::now(), status: None }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         let status = self.status.map_or_else(|| LEFT.to_owned(), |status| status.as_str().to_owned());
-        let mut tally = self.served.tally();
+        let mut tally = self.metrics.tally();
         tally.waiting -= 1;
         let counts = tally.routes.entry(self.route.clone()).or_default();
         *counts.statuses.entry(status).or_default() += 1;
@@ -107,9 +108,9 @@ impl Drop for Waiting {
     }
 }
 
-/// Around everything that answers: from the head of a request to that of its answer.
-pub async fn count(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
-    let mut waiting = Waiting::begin(served, Route::from_request(&request));
+/// Counts a request, and the time from its head to the head of its answer. It wraps all other layers.
+pub async fn count_requests(State(metrics): State<Arc<HttpMetrics>>, request: Request, next: Next) -> Response {
+    let mut waiting = Waiting::begin(metrics, Route::from_request(&request));
     let response = next.run(request).await;
     waiting.status = Some(response.status());
     response
@@ -121,15 +122,15 @@ mod tests {
 
     #[test]
     fn a_caller_who_leaves_is_counted_as_one_and_does_not_wait_any_more() {
-        let served = Arc::<Served>::default();
+        let metrics = Arc::<HttpMetrics>::default();
         let route = Route { path: "/v1/recognize".into(), method: "POST" };
-        let begin = || Waiting::begin(Arc::clone(&served), route.clone());
+        let begin = || Waiting::begin(Arc::clone(&metrics), route.clone());
         let (mut answered, left, _waits) = (begin(), begin(), begin());
         answered.status = Some(StatusCode::OK);
         drop((answered, left));
-        let [answers] = &served.answers()[..] else { panic!("one route") };
+        let [answers] = &metrics.answers()[..] else { panic!("one route") };
         assert_eq!((&*answers.route, answers.method), ("/v1/recognize", "POST"));
         assert_eq!(answers.statuses, [("200".to_owned(), 1), (LEFT.to_owned(), 1)].into());
-        assert_eq!((answers.seconds.count(), served.waiting()), (2, 1));
+        assert_eq!((answers.seconds.count(), metrics.waiting()), (2, 1));
     }
 }
