@@ -25,7 +25,7 @@ WORK = {
 # Queues that S3 may tell of photos.
 TOLD = {"ImagesQueue", "IntakeQueue"}
 KEPT = {"ImagesBucket", "GroupsBucket", "Repository", "ImagesDeadLetters", "GalleriesDeadLetters"}
-# Buckets of what callers leave behind: the name of the prefix in src/worker/recognition/letter.rs, which is deleted after a day.
+# Buckets of what callers leave behind: the name of the prefix in src/worker/recognition/wire_protocol.rs, which is deleted after a day.
 FLEETING = {"InputBucket": "PHOTOS", "OutputBucket": "ANSWERS"}
 
 
@@ -110,7 +110,7 @@ def told(template):
 
 
 def fleeting(template):
-    letters = (ROOT / "src/worker/recognition/letter.rs").read_text()
+    letters = (ROOT / "src/worker/recognition/wire_protocol.rs").read_text()
     for name, constant in FLEETING.items():
         prefix = re.search(rf'{constant}: &str = "([^"]+)"', letters)[1]
         rules = template.of("AWS::S3::Bucket").get(name, {}).get("LifecycleConfiguration", {}).get("Rules", [])

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use crate::purge::{PurgeTarget, Purger, TargetContent};
 use muster_aws::classify::Fault;
 use muster_worker::recognition::Refusal;
-use muster_worker::recognition::letter::Id;
+use muster_worker::recognition::wire_protocol::Id;
 
 /// Time within which a purge must be confirmed.
 const MINUTE: Duration = Duration::from_secs(60);

@@ -25,9 +25,9 @@ use super::shapes::Person;
 use muster_gallery::album::person;
 use muster_gallery::enrolment::{self, Newcomer};
 use muster_gallery::{Album, Albums};
-use muster_worker::recognition::letter::CANDIDATES;
-use muster_worker::recognition::seen::Found;
-use muster_worker::recognition::{Ask, Refusal};
+use muster_worker::recognition::query::AnalysedPhoto;
+use muster_worker::recognition::wire_protocol::CANDIDATES;
+use muster_worker::recognition::{RecognitionQuery, Refusal};
 
 /// State of the enrolment route.
 #[derive(Clone)]
@@ -68,7 +68,7 @@ async fn enrol(
 ) -> Result<(StatusCode, Out<Person>), Problem> {
     let album = albums.open(gallery).await?;
     let limits = FormLimits { photos: state.limits.photos, bytes: state.limits.bytes };
-    let place = state.recognizer.place(length(&request, limits.photos * limits.bytes))?;
+    let permit = state.recognizer.admit(length(&request, limits.photos * limits.bytes))?;
     let form = Form::read(request, limits).await?;
     let name = form.name.map(|name| name.trim().to_owned()).unwrap_or_default();
     if name.is_empty() {
@@ -83,9 +83,9 @@ async fn enrol(
     let gallery = album.gallery();
     let (mut photos, mut who) = (Vec::with_capacity(form.photos.len()), Vec::new());
     for (which, bytes) in form.photos {
-        let ask = Ask { gallery: Some(gallery.clone()), keep: CANDIDATES };
-        let Found { image, faces, who: mut each } =
-            usable(&which, state.recognizer.find(&place, bytes.clone(), ask).await)?;
+        let query = RecognitionQuery { gallery: Some(gallery.clone()), keep: CANDIDATES };
+        let AnalysedPhoto { image, faces, who: mut each } =
+            usable(&which, state.recognizer.find(&permit, bytes.clone(), query).await)?;
         who.append(&mut each);
         photos.push(enrolment::record(&gallery, &bytes, image, faces));
     }
@@ -100,13 +100,13 @@ async fn enrol(
 ///
 /// # Errors
 /// The photo is rejected, or has no face, several, or a poor one.
-fn usable(which: &str, found: Result<Found, Refusal>) -> Result<Found, Problem> {
-    let Found { image, faces, who } = match found {
+fn usable(which: &str, found: Result<AnalysedPhoto, Refusal>) -> Result<AnalysedPhoto, Problem> {
+    let AnalysedPhoto { image, faces, who } = match found {
         Err(Refusal::Rejected(rejection)) => return Err(Problem::rejected(&rejection, Some(which))),
         other => other?,
     };
     let (faces, who) = faces.into_iter().zip(who).filter(|(face, _)| face.quality.is_face()).unzip();
-    let found = Found { image, faces, who };
+    let found = AnalysedPhoto { image, faces, who };
     let refuse = |code, detail: String| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail));
     match &found.faces[..] {
         [] => refuse("NO_FACE", format!("{which}: no face was found")),

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use muster_aws::classify::{Fault, fault};
 use muster_aws::depth::{depth, name};
 use muster_aws::s3::S3Bucket;
-use muster_worker::recognition::letter::{ANSWERS, PHOTOS};
-use muster_worker::recognition::{Remote, RemoteStores};
+use muster_worker::recognition::wire_protocol::{ANSWERS, PHOTOS};
+use muster_worker::recognition::{RemoteRecognizer, RemoteStores};
 
 /// Most objects that are counted in a bucket.
 const COUNTED: u64 = 10_000;
@@ -43,7 +43,7 @@ pub struct Purger(RemoteStores);
 
 impl Purger {
     /// Creates a purger of the stores that a web front shares with its workers.
-    pub fn new(remote: &Remote) -> Self {
+    pub fn new(remote: &RemoteRecognizer) -> Self {
         Self(remote.stores())
     }
 

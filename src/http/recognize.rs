@@ -16,8 +16,8 @@ use super::body::{self, Params};
 use super::gallery::RequestedGallery;
 use super::problem::Problem;
 use super::shapes::Recognition;
-use muster_worker::recognition::Ask;
-use muster_worker::recognition::letter::CANDIDATES;
+use muster_worker::recognition::RecognitionQuery;
+use muster_worker::recognition::wire_protocol::CANDIDATES;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     // The route has limits of its own.
@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct RecognizeQuery {
+struct RecognizeParams {
     /// Candidates of each face at most.
     #[param(minimum = 1, maximum = 20, default = 3)]
     limit: Option<usize>,
@@ -51,7 +51,7 @@ pub(super) fn length(request: &Request, most: usize) -> usize {
 /// Whose faces are in a photo
 ///
 /// The body is the photo (JPEG, PNG, WebP or HEIC), or a form with the field `photo`. It is not kept.
-#[utoipa::path(post, path = "/v1/recognize", tag = "recognition", params(RecognizeQuery),
+#[utoipa::path(post, path = "/v1/recognize", tag = "recognition", params(RecognizeParams),
     request_body(content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/webp"),
         (Vec<u8> = "image/heic"), (Vec<u8> = "application/octet-stream"), (PhotoForm = "multipart/form-data"))),
     responses((status = 200, body = Recognition)))]
@@ -61,16 +61,16 @@ async fn recognize(
     request: Request,
 ) -> Result<Out<Recognition>, Problem> {
     let (mut parts, body) = request.into_parts();
-    let Params(RecognizeQuery { limit }) = Params::from_request_parts(&mut parts, &()).await?;
+    let Params(RecognizeParams { limit }) = Params::from_request_parts(&mut parts, &()).await?;
     let request = Request::from_parts(parts, body);
     let keep = limit.unwrap_or(3);
     if !(1..=CANDIDATES).contains(&keep) {
         return Err(Problem::invalid(format!("limit is {keep}, allowed is 1 to {CANDIDATES}")));
     }
-    let ask = Ask { gallery, keep };
-    let place = state.recognizer.place(length(&request, state.limits.bytes))?;
+    let query = RecognitionQuery { gallery, keep };
+    let permit = state.recognizer.admit(length(&request, state.limits.bytes))?;
     let photo = body::photo(request, state.limits.bytes).await?;
     let begun = Instant::now();
-    let seen = state.recognizer.recognize(&place, photo, ask).await?;
+    let seen = state.recognizer.recognize(&permit, photo, query).await?;
     Ok(Out(Recognition::new(seen, begun.elapsed())))
 }

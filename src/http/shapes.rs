@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use muster_actors::people::Moved;
 use muster_gallery::corrected::{Corrected, PersonChange, Renamed};
 use muster_gallery::view::{FaceRow, ImageRow, Original, Person as Group};
-use muster_worker::recognition::seen::{Seen, SeenFace};
+use muster_worker::recognition::query::{IdentifiedFace, IdentifiedFaces};
 
 /// A group by its id and name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -284,7 +284,7 @@ pub(crate) struct RecognizedFace {
 }
 
 impl RecognizedFace {
-    fn new(face: SeenFace) -> Self {
+    fn new(face: IdentifiedFace) -> Self {
         let Identified { candidates, margin, certain, .. } = face.who;
         let candidates: Vec<Candidate> = candidates.into_iter().map(Candidate::from).collect();
         let person = candidates.first().filter(|_| certain).map(|first| first.person.clone());
@@ -323,8 +323,8 @@ pub struct Recognition {
 
 impl Recognition {
     /// What was seen within a time.
-    pub fn new(seen: Seen, took: Duration) -> Self {
-        let Seen { width, height, model, faces } = seen;
+    pub fn new(seen: IdentifiedFaces, took: Duration) -> Self {
+        let IdentifiedFaces { width, height, model, faces } = seen;
         Self {
             width,
             height,

@@ -16,7 +16,7 @@ use muster_config::{Buckets, Layout, Settings};
 use muster_stores::mongo::{Connection, MongoFaces, Uris};
 use muster_stores::redis::Cache;
 use muster_worker::fleet::FleetError;
-use muster_worker::recognition::letter::{ANSWERS, PHOTOS};
+use muster_worker::recognition::wire_protocol::{ANSWERS, PHOTOS};
 
 /// Amazon refuses requests that are signed this far from its own time.
 const SKEW: Duration = Duration::from_secs(300);

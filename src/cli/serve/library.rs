@@ -15,7 +15,7 @@ use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
 use muster_library::{Library, Runner, SqliteFaces, runner};
 use muster_telemetry::{Extra, ModelRuns};
-use muster_worker::recognition::{self, Analyst, Crowd, Here};
+use muster_worker::recognition::{self, LocalRecognizer, RecognitionIndex, RecognitionPipeline};
 
 /// Recognition in this process over the library in `folder`; `paths` are what can be indexed, none those that were indexed last.
 pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result<ServiceParts, CliError> {
@@ -30,7 +30,7 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     let rule = recognition::rule(settings, pack.manifest());
     let dimensions = pack.manifest().embedder.dimensions as usize;
     let gallery = LibraryGallery::new(Library::read(&folder)?);
-    let crowd = Arc::new(Crowd::new(Arc::new(gallery), rule, dimensions));
+    let index = Arc::new(RecognitionIndex::new(Arc::new(gallery), rule, dimensions));
     let paths = match paths {
         [] => store.look(|library| runner::remembered(library))?,
         paths => paths.to_vec(),
@@ -38,9 +38,9 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     // One lane at least is left to callers while photos are indexed.
     let indexing = engines[..engines.len().saturating_sub(1).max(1)].to_vec();
     let runner = Runner::new(settings.clone(), Arc::clone(&pack), indexing, Arc::clone(&store));
-    let grouped = Arc::clone(&crowd);
-    let album = LibraryAlbum::new(store, Library::read(&folder)?, Arc::clone(&crowd))?;
-    let here = Arc::new(Here { analyst: Analyst::start(settings, &pack, &lanes)?, crowd });
+    let grouped = Arc::clone(&index);
+    let album = LibraryAlbum::new(store, Library::read(&folder)?, Arc::clone(&index))?;
+    let here = Arc::new(LocalRecognizer { pipeline: RecognitionPipeline::start(settings, &pack, &lanes)?, index });
     let state =
         AppState { recognizer: here, limits: limits(settings), extra: measured(&pack, lanes), metrics: Arc::default() };
     Ok(ServiceParts {

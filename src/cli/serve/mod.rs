@@ -25,7 +25,7 @@ use muster_inference::pipeline;
 use muster_library::Library;
 use muster_telemetry::{Extra, Telemetry};
 use muster_worker::fleet::FleetError;
-use muster_worker::recognition::Remote;
+use muster_worker::recognition::RemoteRecognizer;
 
 /// Arguments of `muster serve`.
 #[derive(Debug, clap::Args)]
@@ -89,7 +89,7 @@ impl Args {
 
 async fn elsewhere(settings: &Settings) -> Result<Service, CliError> {
     let (guard, listen) = guard_and_address(settings, None)?;
-    let remote = Arc::new(Remote::start(settings).await.map_err(FleetError::from)?);
+    let remote = Arc::new(RemoteRecognizer::start(settings).await.map_err(FleetError::from)?);
     let admin = Arc::new(Admin::new(Purger::new(&remote)));
     let extra =
         Box::new(|| Extra { elsewhere: true, device: "none", service: String::from("web"), ..Extra::default() });

@@ -32,7 +32,7 @@ use muster_library::{
     Library, LibraryError, SqliteFaces, adopt, grouping, groups, history, now_ms, suggestions, tombstones, write,
 };
 use muster_library::{pages, view};
-use muster_worker::recognition::Crowd;
+use muster_worker::recognition::RecognitionIndex;
 use parking_lot::Mutex;
 
 /// The photos, faces and people of a library, read by one connection and written by another.
@@ -47,7 +47,7 @@ struct Parts {
     /// As they were when another connection committed last.
     copies: Mutex<Option<KeptCopies<i64>>>,
     params: Params,
-    crowd: Arc<Crowd>,
+    index: Arc<RecognitionIndex>,
 }
 
 impl Parts {
@@ -78,7 +78,7 @@ impl LibraryAlbum {
     ///
     /// # Errors
     /// The library cannot be read.
-    pub fn new(store: Arc<SqliteFaces>, reader: Library, crowd: Arc<Crowd>) -> Result<Self, LibraryError> {
+    pub fn new(store: Arc<SqliteFaces>, reader: Library, index: Arc<RecognitionIndex>) -> Result<Self, LibraryError> {
         let params = grouping::recall(&reader)?;
         let parts = Parts {
             store,
@@ -86,7 +86,7 @@ impl LibraryAlbum {
             people: Mutex::default(),
             copies: Mutex::default(),
             params,
-            crowd,
+            index,
         };
         Ok(Self(Arc::new(parts)))
     }
@@ -107,7 +107,7 @@ impl LibraryAlbum {
         work: impl FnOnce(&mut Library) -> Result<R, CorrectError> + Send + 'static,
     ) -> Result<R, AlbumError> {
         let done = self.0.store.run(move |library| Ok(work(library))).get().await;
-        self.0.crowd.changed();
+        self.0.index.changed();
         Ok(done??)
     }
 

@@ -9,37 +9,41 @@ use muster_actors::{Running, start};
 
 use super::{FleetError, Worker};
 use crate::recognition::inbox::Inbox;
-use crate::recognition::letter::Rights;
-use crate::recognition::replies::Replies;
-use crate::recognition::{Crowd, rule};
+use crate::recognition::reply_writer::ReplyWriter;
+use crate::recognition::wire_protocol::RequestPolicy;
+use crate::recognition::{RecognitionIndex, rule};
 use muster_aws::s3::{S3Bucket, S3Objects};
 use muster_config::{Duty, required};
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::pipeline;
 
-/// Photos of a lane on their way: enough that it never waits, few enough that other workers have theirs.
+/// Photos in flight for each lane: enough that it never waits, few enough to leave some to other workers.
 const CREDITS: usize = 4;
-/// A photo that goes back comes again so soon: its caller waits (SQS: whole seconds).
+/// Delay before a released photo is received again. It is short because a caller waits; SQS takes whole seconds.
 const RETRY: Duration = Duration::from_secs(1);
-/// Answers on their way at once.
+/// Most answers that are sent at the same time.
 const ANSWERS: usize = 16;
 
 impl Worker {
-    /// Starts answering.
+    /// Starts the pipeline that answers callers.
+    ///
+    /// # Errors
+    /// A setting is missing, or a client cannot be created.
     pub fn respond(&self, lanes: &Lanes) -> Result<Running, FleetError> {
         let (queues, buckets, manifest) = (&self.settings.queues, &self.settings.buckets, self.pack.manifest());
-        let rights = Rights {
+        let policy = RequestPolicy {
             bucket: required(&buckets.input, "buckets.input", "INPUT_BUCKET_NAME")?.to_owned(),
             responses: required(&queues.responses, "queues.responses", "RESPONSE_QUEUE_URL")?.to_owned(),
         };
         let output = required(&buckets.output, "buckets.output", "OUTPUT_BUCKET_NAME")?;
         let queue = self.queue(Duty::Recognition.queue(queues)?, queues.request_visibility())?;
-        let responses = rights.responses.clone();
-        let inbox = Inbox::new(queue, rights);
+        let responses = policy.responses.clone();
+        let inbox = Inbox::new(queue, policy);
         let dimensions = manifest.embedder.dimensions as usize;
-        let crowd = Crowd::new(Arc::new(self.ends.store.clone()), rule(&self.settings, manifest), dimensions);
+        let index =
+            RecognitionIndex::new(Arc::new(self.ends.store.clone()), rule(&self.settings, manifest), dimensions);
         let answers = S3Bucket::new(self.ends.aws.s3.clone(), output, &buckets.kms_key);
-        let replies = Replies::new(inbox.open(), Arc::new(crowd), answers, self.ends.aws.sqs.clone(), responses);
+        let replies = ReplyWriter::new(inbox.open(), Arc::new(index), answers, self.ends.aws.sqs.clone(), responses);
         let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
         let engines = lanes.engines();
         let settings = self.answering(engines.len());
@@ -47,7 +51,7 @@ impl Worker {
             queue: Arc::new(inbox),
             releases: self.releases(Duty::Recognition),
             objects: Arc::new(S3Objects::new(self.ends.aws.s3.clone(), &buckets.input)),
-            // What a caller shows is nobody else's to find.
+            // Analyses of callers' photos are not shared through the cache.
             analyses: None,
             decoder,
             apart,

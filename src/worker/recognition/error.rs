@@ -1,4 +1,4 @@
-//! Why nobody could be looked up.
+//! Errors of looking up faces among known people.
 
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::errors::Class;
@@ -6,9 +6,9 @@ use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 
-/// Why nobody could be looked up.
+/// Error of looking up faces among known people.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum CrowdError {
+pub enum RecognitionIndexError {
     /// There is no such gallery.
     #[error("there is no gallery {0}")]
     NoGallery(GalleryId),
@@ -20,7 +20,7 @@ pub enum CrowdError {
     Index(#[from] IndexError),
 }
 
-impl Classified for CrowdError {
+impl Classified for RecognitionIndexError {
     fn class(&self) -> Class {
         match self {
             Self::NoGallery(_) => Class::Poison,

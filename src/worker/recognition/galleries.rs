@@ -1,4 +1,4 @@
-//! Where the people come from that are searched.
+//! The source of the people that recognition searches.
 
 use async_trait::async_trait;
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot};
@@ -6,19 +6,19 @@ use muster_actors::ports::faces::{Faces, FacesError};
 
 use muster_stores::mongo::MongoFaces;
 
-/// Galleries that can be read.
+/// A store whose galleries recognition reads.
 #[async_trait]
 pub trait Galleries: Send + Sync {
-    /// Grows with every change of a gallery; `None` where there is no such gallery.
+    /// Returns the generation of a gallery, which grows with every change; `None` where there is no such gallery.
     async fn generation(&self, gallery: &GalleryId) -> Result<Option<u64>, FacesError>;
-    /// Its faces and groups.
+    /// Reads the faces and groups of a gallery.
     async fn snapshot(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError>;
 }
 
 #[async_trait]
 impl Galleries for MongoFaces {
     async fn generation(&self, gallery: &GalleryId) -> Result<Option<u64>, FacesError> {
-        // Nobody wrote to it: there is none.
+        // A gallery that nobody has written to does not exist.
         Ok(Some(MongoFaces::generation(self, gallery).await?).filter(|generation| *generation > 0))
     }
 

@@ -1,4 +1,4 @@
-//! Requests as a worker's pipeline sees them: a queue of photos. Whoever waits for the answer is remembered here until it is written.
+//! The queue of requests as a worker's pipeline sees it, as a queue of photos. It remembers each request until it is answered.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,58 +10,58 @@ use muster_actors::errors::Class;
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::letter::{Request, Rights, is_over};
+use super::wire_protocol::{Request, RequestPolicy, is_over};
 
-/// Requests that are being worked on, by the key of their photo.
+/// Requests that a worker has received and not ended, by the key of their photo.
 #[derive(Clone, Default)]
-pub struct Open(Arc<Mutex<State>>);
+pub struct OpenRequests(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    requests: HashMap<String, Begun>,
-    /// The photo of each receipt, and when nobody waits for it any more.
+    requests: HashMap<String, OpenRequest>,
+    /// The photo of each receipt, and until when a caller waits for it.
     keys: HashMap<Handle, (String, Instant)>,
 }
 
 /// A request that is being worked on.
-struct Begun {
+struct OpenRequest {
     request: Request,
-    /// Whoever waits has been told, or has left.
-    told: bool,
+    /// The caller has an answer, or has left.
+    answered: bool,
 }
 
-impl Open {
+impl OpenRequests {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock()
     }
 
-    /// The request for a photo; `None` where it has ended.
+    /// Finds the request for a photo; `None` where it has ended.
     pub fn find(&self, key: &str) -> Option<Request> {
         self.state().requests.get(key).map(|begun| begun.request.clone())
     }
 
-    /// Whoever waits has been told, or has left.
-    pub fn told(&self, key: &str) {
+    /// Notes that the caller has an answer, or has left.
+    pub fn answered(&self, key: &str) {
         if let Some(begun) = self.state().requests.get_mut(key) {
-            begun.told = true;
+            begun.answered = true;
         }
     }
 
-    fn is_told(&self, handle: &Handle) -> bool {
+    fn is_answered(&self, handle: &Handle) -> bool {
         let state = self.state();
         let begun = state.keys.get(handle).and_then(|(key, _)| state.requests.get(key));
-        begun.is_some_and(|begun| begun.told)
+        begun.is_some_and(|begun| begun.answered)
     }
 
     fn begin(&self, handle: Handle, request: Request) {
         let mut state = self.state();
-        // A lease that ran out ends without a word.
+        // Nothing reports that a lease ran out, so such requests are removed here.
         let now = Instant::now();
         let late = state.keys.iter().filter(|(_, (_, until))| *until < now).map(|(handle, _)| handle.clone());
         late.collect::<Vec<_>>().iter().for_each(|handle| state.end(handle));
         state.keys.insert(handle, (request.key.clone(), now + Duration::from_secs(request.seconds)));
-        // What another receipt of the message has said was said.
-        state.requests.entry(request.key.clone()).or_insert(Begun { request, told: false });
+        // An answer under another receipt of the message counts too.
+        state.requests.entry(request.key.clone()).or_insert(OpenRequest { request, answered: false });
     }
 
     fn end(&self, handles: &[Handle], settled: &[Settled]) {
@@ -72,7 +72,7 @@ impl Open {
 }
 
 impl State {
-    /// The same message may have been received twice: the last receipt ends the request.
+    /// Ends a receipt. The same message may have been received twice; the last receipt ends the request.
     fn end(&mut self, handle: &Handle) {
         if let Some((key, _)) = self.keys.remove(handle)
             && !self.keys.values().any(|(other, _)| *other == key)
@@ -82,21 +82,21 @@ impl State {
     }
 }
 
-/// A queue of requests.
+/// A queue that passes on valid requests whose callers still wait.
 pub(crate) struct Inbox {
     queue: Arc<dyn Queue>,
-    rights: Rights,
-    open: Open,
+    policy: RequestPolicy,
+    open: OpenRequests,
 }
 
 impl Inbox {
-    /// Over the queue itself.
-    pub fn new(queue: Arc<dyn Queue>, rights: Rights) -> Self {
-        Self { queue, rights, open: Open::default() }
+    /// Wraps the queue itself.
+    pub fn new(queue: Arc<dyn Queue>, policy: RequestPolicy) -> Self {
+        Self { queue, policy, open: OpenRequests::default() }
     }
 
-    /// The requests that are being worked on.
-    pub fn open(&self) -> Open {
+    /// Returns the requests that are being worked on; the clone shares them.
+    pub fn open(&self) -> OpenRequests {
         self.open.clone()
     }
 }
@@ -111,7 +111,7 @@ impl Queue for Inbox {
         let Received { deliveries, finished } = self.queue.receive(max).await?;
         let (mut good, mut bad, mut late) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in deliveries {
-            match self.rights.read(&delivery.body) {
+            match self.policy.read(&delivery.body) {
                 Err(rejection) => bad.push((delivery.handle, rejection)),
                 Ok(request) if is_over(request.seconds, delivery.waited, delivery.receive_count) => {
                     late.push(delivery.handle)
@@ -122,7 +122,7 @@ impl Queue for Inbox {
                 }
             }
         }
-        // What cannot be settled now comes again, and is late or bad then too.
+        // A message that cannot be settled now comes again, and is late or bad then too.
         if !bad.is_empty() {
             tracing::warn!(count = bad.len(), "recognition.bad_request");
             drop(self.queue.reject(&bad).await);
@@ -151,16 +151,16 @@ impl Queue for Inbox {
     }
 
     async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
-        // Whoever asked has been told why the photo cannot be used: that is an answer, and nothing for an operator to look at.
-        let (told, untold): (Vec<_>, Vec<_>) =
-            entries.iter().cloned().partition(|(handle, _)| self.open.is_told(handle));
-        let told: Vec<Handle> = told.into_iter().map(|(handle, _)| handle).collect();
-        let acked = if told.is_empty() { Vec::new() } else { self.queue.ack(&told).await? };
-        let buried = if untold.is_empty() { Vec::new() } else { self.queue.reject(&untold).await? };
+        // A caller who knows why the photo cannot be used has an answer, so the message is no case for an operator.
+        let (answered, unanswered): (Vec<_>, Vec<_>) =
+            entries.iter().cloned().partition(|(handle, _)| self.open.is_answered(handle));
+        let answered: Vec<Handle> = answered.into_iter().map(|(handle, _)| handle).collect();
+        let acked = if answered.is_empty() { Vec::new() } else { self.queue.ack(&answered).await? };
+        let buried = if unanswered.is_empty() { Vec::new() } else { self.queue.reject(&unanswered).await? };
         let (mut acked, mut buried) = (acked.into_iter(), buried.into_iter());
         let settled: Vec<Settled> = entries
             .iter()
-            .map(|(handle, _)| if told.contains(handle) { acked.next() } else { buried.next() })
+            .map(|(handle, _)| if answered.contains(handle) { acked.next() } else { buried.next() })
             .map(|settled| settled.unwrap_or(Settled::Failed(Class::Bug)))
             .collect();
         let handles: Vec<Handle> = entries.iter().map(|(handle, _)| handle.clone()).collect();
@@ -174,7 +174,7 @@ mod tests {
     use muster_actors::domain::gallery::GalleryId;
     use muster_actors::ports::queue::Delivery;
 
-    use super::super::letter::Id;
+    use super::super::wire_protocol::Id;
     use super::*;
 
     #[derive(Default)]
@@ -248,7 +248,7 @@ mod tests {
             delivery("none", "{}".into(), 1),
             delivery("again", body(1), 2),
         ];
-        let inbox = Inbox::new(Arc::clone(&queue) as _, Rights { bucket: "in".into(), responses: "q".into() });
+        let inbox = Inbox::new(Arc::clone(&queue) as _, RequestPolicy { bucket: "in".into(), responses: "q".into() });
         let received = inbox.receive(10).await.unwrap();
         let handles: Vec<&str> = received.deliveries.iter().map(|delivery| &*delivery.handle.0).collect();
         assert_eq!(handles, ["good", "again"]);
@@ -258,7 +258,7 @@ mod tests {
         inbox.ack(&[Handle("good".into())]).await.unwrap();
         assert_eq!(open.find(&key), Some(request(1)), "another receipt is worked on");
         let rejection = Rejection::new(muster_actors::domain::image::RejectReason::Corrupt, "no photo");
-        open.told(&key);
+        open.answered(&key);
         inbox.reject(&[(Handle("again".into()), rejection.clone())]).await.unwrap();
         assert_eq!(open.find(&key), None);
         *queue.deliveries.lock() = vec![delivery("untold", body(3), 1)];
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(
             said[2..],
             ["ack good", "ack again", "reject untold"],
-            "what nobody was told is for a person to look at"
+            "a request without an answer is left to an operator"
         );
     }
 }

@@ -1,47 +1,48 @@
-//! Recognition: photos of callers go through the pipeline that indexes, and their faces are looked up among those that are known.
+//! Recognition: callers' photos go through the same pipeline as indexing, and their faces are compared with known people.
 //!
 //! ```text
-//! caller ─► Here:   Room ─► Analyst ─► Requests ─► Fetcher … Writer ─► Requests ─► faces ─► Crowd ─► who it is
+//! caller ─► LocalRecognizer:  AdmissionLimit ─► Requests ─► Fetcher … Writer ─► Requests ─► RecognitionIndex ─► caller
 //!
-//! caller ─► Remote: Room ─► S3, SQS ┄► Inbox ─► Fetcher … Writer ─► Replies (Crowd) ┄► S3, SQS ─► Listener ─► caller
+//! caller ─► RemoteRecognizer: AdmissionLimit ─► S3, SQS ┄► Inbox ─► Fetcher … Writer ─► ReplyWriter (RecognitionIndex)
+//!                             ┄► S3, SQS ─► ReplyConsumer ─► caller
 //! ```
 
-pub mod analyst;
-mod circle;
-pub mod crowd;
+pub mod admission;
 pub mod error;
 pub mod galleries;
-pub mod here;
+mod gallery_index;
 pub mod inbox;
-pub mod letter;
-mod listener;
+pub mod local_recognizer;
+pub mod query;
+pub mod recognition_index;
+pub mod recognition_pipeline;
 pub mod recognizer;
-pub mod remote;
-pub mod replies;
+pub mod remote_recognizer;
+mod reply_consumer;
+mod reply_waiters;
+pub mod reply_writer;
 pub mod requests;
-pub mod room;
-pub mod seen;
-mod waiting;
+pub mod wire_protocol;
 
 pub use {
-    analyst::Analyst,
-    here::Here,
+    admission::Permit,
+    local_recognizer::LocalRecognizer,
+    recognition_pipeline::RecognitionPipeline,
     recognizer::{Recognizer, Refusal},
-    remote::{Remote, RemoteStores},
-    room::Place,
+    remote_recognizer::{RemoteRecognizer, RemoteStores},
 };
-pub use {crowd::Crowd, seen::Ask};
+pub use {query::RecognitionQuery, recognition_index::RecognitionIndex};
 
 use muster_actors::grouping::identification::Rule;
 
 use muster_config::Settings;
 use muster_inference::onnx::manifest::Manifest;
 
-/// A name is said of a face only when it is so much nearer than two faces of one group must be: a group is looked at and mended, a
-/// name is believed. Measured with the pack `open` (docs/serve.md).
+/// How much above the grouping threshold a similarity must be to name a person. Groups are reviewed and corrected, but a
+/// recognised name is believed. Measured with the pack `open` (docs/serve.md).
 const SURER: f32 = 0.22;
 
-/// When a face is somebody who is known.
+/// Returns the rule that decides whether a face is a known person.
 pub fn rule(settings: &Settings, manifest: &Manifest) -> Rule {
     let threshold = match settings.serve.similarity {
         0.0 => manifest.grouping.similarity + SURER,

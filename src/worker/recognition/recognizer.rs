@@ -1,4 +1,4 @@
-//! What a web front needs of recognition, wherever it happens.
+//! The interface between a web front and recognition, in this process or in workers.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,14 +8,14 @@ use muster_actors::domain::image::Rejection;
 use muster_actors::flow::progress::Progress;
 use tokio::sync::watch;
 
-use super::room::Place;
-use super::seen::{Ask, Found, Seen};
+use super::admission::Permit;
+use super::query::{AnalysedPhoto, IdentifiedFaces, RecognitionQuery};
 
-/// Why a request has no result.
+/// Reasons why a request has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no room: ask again later.
-    #[error("{0} photos are waiting already")]
+    /// Too many photos wait; the caller may try again later.
+    #[error("{0} photos are waiting already: try again later")]
     Busy(usize),
     /// The photo cannot be used.
     #[error(transparent)]
@@ -26,37 +26,42 @@ pub enum Refusal {
     /// The service has no gallery of its own.
     #[error("no gallery was named, and the service has none of its own")]
     WhichGallery,
-    /// The service is going away.
+    /// The service is stopping.
     #[error("the service is stopping")]
     Closed,
-    /// Something that it depends on does not answer.
+    /// A dependency does not answer.
     #[error("{0}")]
     Unavailable(String),
-    /// Something is wrong with the service.
+    /// The service itself failed.
     #[error("{0}")]
     Broken(String),
 }
 
-/// Knows whose faces are in a photo.
+/// Finds the faces in photos and identifies them.
 #[async_trait]
 pub trait Recognizer: Send + Sync {
-    /// A place for a photo of at most `bytes`.
+    /// Takes a permit for a photo of at most `bytes`. It is released when it is dropped.
     ///
     /// # Errors
-    /// There is no room.
-    fn place(&self, bytes: usize) -> Result<Place, Refusal>;
-    /// The faces in a photo that has its place, and whose they are. Dropped, the request is withdrawn.
-    async fn recognize(&self, place: &Place, photo: Bytes, ask: Ask) -> Result<Seen, Refusal>;
-    /// The same, with the faces themselves; of many there are two at least.
-    async fn find(&self, place: &Place, photo: Bytes, ask: Ask) -> Result<Found, Refusal>;
-    /// Whether it can answer now; else why not.
+    /// [`Refusal::Busy`] where too many photos, or bytes of photos, wait.
+    fn admit(&self, bytes: usize) -> Result<Permit, Refusal>;
+    /// Finds and identifies the faces in a photo that has a permit. Dropping the future withdraws the request.
+    async fn recognize(
+        &self,
+        permit: &Permit,
+        photo: Bytes,
+        query: RecognitionQuery,
+    ) -> Result<IdentifiedFaces, Refusal>;
+    /// Does the same and returns the faces with vectors and crops; of many faces at least two.
+    async fn find(&self, permit: &Permit, photo: Bytes, query: RecognitionQuery) -> Result<AnalysedPhoto, Refusal>;
+    /// Checks that requests can be answered now; the error says why not.
     async fn ready(&self) -> Result<(), String>;
-    /// What its pipeline does.
+    /// Watches the progress of the pipeline.
     fn progress(&self) -> watch::Receiver<Progress>;
-    /// Returns when it cannot answer any more, with the reason.
+    /// Waits until no request can be answered any more, and returns the reason.
     async fn ended(&self) -> Exit;
-    /// Takes no more photos.
+    /// Refuses new photos from now on.
     fn close(&self);
-    /// Returns when nothing is left behind.
+    /// Waits until everything that requests left behind is removed.
     async fn finished(&self);
 }

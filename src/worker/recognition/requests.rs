@@ -1,10 +1,10 @@
-//! Requests as the ends of a pipeline: a queue in memory, the photos of those who ask, and their answers.
+//! Requests of callers as the queue, the photos and the store of a pipeline, in memory.
 //!
 //! ```text
-//! ask ─► Requests (Queue, Objects) ─► Fetcher … Writer ─► Requests (Faces) ─► Ticket
+//! ask ─► Requests (Queue, Objects) ─► Fetcher … Writer ─► Requests (Faces) ─► PendingRequest
 //! ```
 //!
-//! Whoever drops the [`Ticket`] leaves, and takes the request along: what has not begun never does.
+//! Dropping the [`PendingRequest`] cancels the request if it has not started.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,18 +26,18 @@ use tracing::Span;
 use super::recognizer::Refusal;
 use muster_telemetry::header;
 
-/// A lease in one process ends by being settled, never by time.
+/// Leases within one process end by being settled, never by time.
 const VISIBILITY: Duration = Duration::from_secs(3600);
-/// One receive waits so long.
+/// Longest wait of one receive.
 const POLL: Duration = Duration::from_secs(5);
 const BUCKET: &str = "requests";
 
-struct Request {
+struct QueuedRequest {
     photo: Bytes,
     trace: Option<String>,
     reply: oneshot::Sender<Result<Commit, Refusal>>,
     receives: u32,
-    /// Received and not given back.
+    /// The request was received and not released.
     leased: bool,
     not_before: Instant,
 }
@@ -45,34 +45,37 @@ struct Request {
 #[derive(Default)]
 struct State {
     next: u64,
-    open: HashMap<u64, Request>,
-    /// Oldest first; may name what is gone.
+    open: HashMap<u64, QueuedRequest>,
+    /// Ids in the order of arrival; they may name requests that have ended.
     waiting: VecDeque<u64>,
     closed: bool,
 }
 
-/// All open requests.
+/// All open requests of one process.
 #[derive(Default)]
 pub struct Requests {
     state: Mutex<State>,
     arrived: Notify,
 }
 
-/// A place in the queue.
-pub struct Ticket {
+/// A request that waits for its answer; dropping it cancels the request.
+pub struct PendingRequest {
     id: u64,
     requests: Arc<Requests>,
     answer: oneshot::Receiver<Result<Commit, Refusal>>,
 }
 
-impl Ticket {
-    /// What was found in the photo.
+impl PendingRequest {
+    /// Waits for the photo's record and faces.
+    ///
+    /// # Errors
+    /// The photo cannot be used, or the service is stopping.
     pub async fn answer(mut self) -> Result<Commit, Refusal> {
         (&mut self.answer).await.unwrap_or(Err(Refusal::Closed))
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         self.requests.take(self.id);
     }
@@ -83,8 +86,11 @@ impl Requests {
         self.state.lock()
     }
 
-    /// Joins the queue.
-    pub fn ask(self: &Arc<Self>, photo: Bytes) -> Result<Ticket, Refusal> {
+    /// Adds a request to the queue.
+    ///
+    /// # Errors
+    /// [`Refusal::Closed`] where the service is stopping.
+    pub fn ask(self: &Arc<Self>, photo: Bytes) -> Result<PendingRequest, Refusal> {
         let (reply, answer) = oneshot::channel();
         let mut state = self.state();
         if state.closed {
@@ -93,30 +99,30 @@ impl Requests {
         state.next += 1;
         let id = state.next;
         let trace = header(&Span::current());
-        let request = Request { photo, trace, reply, receives: 0, leased: false, not_before: Instant::now() };
+        let request = QueuedRequest { photo, trace, reply, receives: 0, leased: false, not_before: Instant::now() };
         state.open.insert(id, request);
         state.waiting.push_back(id);
         drop(state);
         self.arrived.notify_one();
-        Ok(Ticket { id, requests: Arc::clone(self), answer })
+        Ok(PendingRequest { id, requests: Arc::clone(self), answer })
     }
 
-    /// Requests that are open.
+    /// Returns the number of open requests.
     pub fn open(&self) -> usize {
         self.state().open.len()
     }
 
-    /// Nobody may ask any more, and the pipeline ends when all have their answers.
+    /// Refuses new requests; the pipeline ends when all open ones have their answers.
     pub fn close(&self) {
         self.state().closed = true;
         self.arrived.notify_one();
     }
 
-    fn take(&self, id: u64) -> Option<Request> {
+    fn take(&self, id: u64) -> Option<QueuedRequest> {
         let mut state = self.state();
         let request = state.open.remove(&id);
         if state.closed {
-            // It may have been the last.
+            // This may have been the last open request.
             self.arrived.notify_one();
         }
         request
@@ -124,12 +130,12 @@ impl Requests {
 
     fn end(&self, id: u64, answer: Result<Commit, Refusal>) {
         if let Some(request) = self.take(id) {
-            // Who asked may have left at this moment.
+            // The caller may just have left.
             let _ = request.reply.send(answer);
         }
     }
 
-    /// What may be received now, or when the next may be; `None` where nothing waits.
+    /// Takes the requests that may be received now; otherwise returns when the next may be, `None` where nothing waits.
     fn pick(&self, max: usize) -> Result<Received, Option<Instant>> {
         let mut state = self.state();
         let State { open, waiting, closed, .. } = &mut *state;
@@ -179,7 +185,7 @@ impl Queue for Requests {
                 Err(_) if Instant::now() >= until => return Ok(Received::default()),
                 Err(next) => {
                     let wake = next.map_or(until, |next| next.min(until));
-                    // Whichever comes first.
+                    // Either a new request or the time wakes this task.
                     let _ = timeout(wake.saturating_duration_since(Instant::now()), self.arrived.notified()).await;
                 }
             }
@@ -191,7 +197,7 @@ impl Queue for Requests {
     }
 
     async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
-        // The answer has ended it.
+        // The answer has ended the request.
         Ok(vec![Settled::Done; handles.len()])
     }
 
@@ -223,7 +229,7 @@ impl Requests {
     fn photo(&self, locator: &Locator) -> Result<Bytes, ObjectsError> {
         let id = locator.key.parse::<u64>().ok();
         let photo = id.and_then(|id| self.state().open.get(&id).map(|request| request.photo.clone()));
-        photo.ok_or_else(|| ObjectsError::Rejected(Rejection::new(RejectReason::Missing, "whoever asked has left")))
+        photo.ok_or_else(|| ObjectsError::Rejected(Rejection::new(RejectReason::Missing, "the caller has left")))
     }
 }
 

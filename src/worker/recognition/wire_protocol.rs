@@ -1,7 +1,7 @@
-//! What the web tier and its workers write to each other: a request, and a reply that says where the answer is. Pure.
+//! The messages between the web tier and its workers: a request, and a reply that says where the answer is. Pure functions.
 //!
-//! A photo and its answer have the request's own name in their buckets. So a reply carries nothing but that name, and whoever can
-//! write to the queue of replies can make nobody read anything else.
+//! The keys of a photo and its answer follow from the request's id. A reply carries that id only, so somebody who can write
+//! to the queue of replies cannot make a web server read another object.
 
 use std::fmt;
 use std::io;
@@ -13,31 +13,31 @@ use muster_actors::domain::image::{RejectReason, Rejection};
 use muster_actors::domain::message;
 use serde::{Deserialize, Serialize};
 
-use super::seen::{Found, Seen};
+use super::query::{AnalysedPhoto, IdentifiedFaces};
 
-/// Photos of callers lie here in their bucket.
+/// Prefix of callers' photos in their bucket.
 pub const PHOTOS: &str = "requests/";
-/// Answers lie here in theirs.
+/// Prefix of answers in their bucket.
 pub const ANSWERS: &str = "answers/";
-/// Bytes of a letter at most.
-const LETTER: usize = 16 << 10;
-/// Nobody waits for longer (`serve.seconds`).
+/// Most bytes of a message.
+const MESSAGE_BYTES: usize = 16 << 10;
+/// Longest time for which a caller waits (`serve.seconds`).
 const MAX_WAIT_SECONDS: u64 = 3600;
-/// Clocks may differ by so much: what is late by no more, and was never received before, is worked on.
+/// Most difference between clocks. A request that is late by no more, and is received for the first time, is worked on.
 const SKEW: Duration = Duration::from_secs(300);
-/// Candidates of a face at most.
+/// Most candidates of a face.
 pub const CANDIDATES: usize = 20;
 
-/// A name that nobody can guess.
+/// A random id that cannot be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Id(pub [u8; 16]);
 
 impl Id {
-    /// A new one.
+    /// Creates a random id.
     ///
     /// # Errors
-    /// The system has no random bytes to give.
+    /// The system provides no random bytes.
     pub fn random() -> io::Result<Self> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
@@ -76,60 +76,60 @@ impl TryFrom<String> for Id {
 }
 
 impl Id {
-    /// Of the photo.
+    /// Returns the key of the photo.
     pub fn photo(self) -> String {
         format!("{PHOTOS}{self}")
     }
 
-    /// Of the answer.
+    /// Returns the key of the answer.
     pub fn answer(self) -> String {
         format!("{ANSWERS}{self}.json")
     }
 }
 
-/// Whose faces are in a photo? A message to the workers; also one that the pipeline reads.
+/// A request to identify the faces in a photo: a message to the workers that their pipeline can read as well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Names it.
+    /// Id of the request.
     pub id: Id,
-    /// The web server that asks.
+    /// Id of the web server that sends it.
     pub server: Id,
-    /// Where the photo is.
+    /// Bucket of the photo.
     pub bucket: String,
-    /// The photo's key.
+    /// Key of the photo.
     pub key: String,
-    /// Among whom is searched.
+    /// Gallery to search.
     pub gallery_id: GalleryId,
-    /// Candidates of each face at most.
+    /// Most candidates of each face.
     pub candidates: usize,
-    /// The caller waits so long.
+    /// Seconds for which the caller waits.
     pub seconds: u64,
-    /// The queue of replies.
+    /// URL of the queue of replies.
     pub reply_to: String,
-    /// The faces themselves are wanted, with vectors and crops.
+    /// Whether the answer holds the faces themselves, with vectors and crops.
     #[serde(default)]
     pub whole: bool,
 }
 
-/// There is an answer, or there will be none.
+/// A reply that says that the answer to a request is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// Of the request.
+    /// Id of the request.
     pub id: Id,
-    /// Who asked.
+    /// Id of the web server that sent the request.
     pub server: Id,
-    /// The caller waits so long.
+    /// Seconds for which the caller waits.
     pub seconds: u64,
 }
 
-/// What lies in the bucket of answers.
+/// An object in the bucket of answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// This was seen.
-    Seen(Seen),
-    /// These faces were found.
-    Found(Box<Found>),
+    /// The faces, identified.
+    Seen(IdentifiedFaces),
+    /// The faces with vectors and crops, identified.
+    Found(Box<AnalysedPhoto>),
     /// The photo cannot be used.
     Rejected(Rejection),
     /// There is no such gallery.
@@ -138,32 +138,32 @@ pub enum Answer {
     Broken,
 }
 
-/// What a worker takes requests for.
+/// The bucket and queues that a worker accepts in requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rights {
-    /// It reads photos of this bucket.
+pub(crate) struct RequestPolicy {
+    /// The worker reads photos of this bucket only.
     pub bucket: String,
-    /// It replies to this queue, and to those whose name goes on after it with `-`.
+    /// The worker replies to this queue, and to queues whose name continues it with `-`.
     pub responses: String,
 }
 
-impl Rights {
+impl RequestPolicy {
     fn may_reply_to(&self, queue: &str) -> bool {
         let rest = queue.strip_prefix(&self.responses);
         let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-') && rest.chars().all(part))
     }
 
-    /// Reads a request.
+    /// Parses and checks a request.
     ///
     /// # Errors
     /// [`RejectReason::BadMessage`] with what is wrong.
     pub fn read(&self, body: &str) -> Result<Request, Rejection> {
         let bad = |detail: String| Rejection::new(RejectReason::BadMessage, detail);
-        if body.len() > LETTER {
-            return Err(bad(format!("{} bytes, more than {LETTER}", body.len())));
+        if body.len() > MESSAGE_BYTES {
+            return Err(bad(format!("{} bytes, more than {MESSAGE_BYTES}", body.len())));
         }
-        let request: Request = serde_json::from_str(body).map_err(|error| bad(format!("no request: {error}")))?;
+        let request: Request = serde_json::from_str(body).map_err(|error| bad(format!("not a request: {error}")))?;
         if request.bucket != self.bucket || request.key != request.id.photo() {
             return Err(bad("the photo is not where photos of callers are".into()));
         }
@@ -177,41 +177,41 @@ impl Rights {
 }
 
 impl Request {
-    /// To whoever asked.
+    /// Returns the reply to this request.
     pub fn reply(&self) -> Reply {
         Reply { id: self.id, server: self.server, seconds: self.seconds }
     }
 }
 
-/// Whether the caller has left.
+/// Tells whether the caller has left.
 fn is_late(seconds: u64, waited: Option<Duration>) -> bool {
     waited.is_some_and(|waited| waited > Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)))
 }
 
-/// Whether a request need not be begun. By a clock that is wrong every request would be late: whoever left has taken the photo
-/// along, so that the first attempt costs little.
+/// Tells whether a request need not be begun. A first attempt is allowed [`SKEW`], because by a wrong clock every request
+/// would be late. It costs little: a caller who leaves deletes the photo.
 pub fn is_over(seconds: u64, waited: Option<Duration>, receive_count: u32) -> bool {
     let forgiven = if receive_count > 1 { Duration::ZERO } else { SKEW };
     is_late(seconds, waited.map(|waited| waited.saturating_sub(forgiven)))
 }
 
-/// What becomes of a reply at one of several web servers.
+/// Where a reply goes that one of several web servers received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is for this server.
+pub enum ReplyRoute {
+    /// The reply is for this server.
     Ours(Id),
-    /// It is for another, who gets it next.
-    Theirs,
-    /// Nobody waits for it any more, or it is none.
-    Nobodys,
+    /// The reply is for another server, which receives it next.
+    OtherServer,
+    /// Nobody waits for the reply any more, or it is not valid.
+    Discard,
 }
 
-/// Reads a reply as the web server `server`.
-pub fn sort(body: &str, waited: Option<Duration>, server: Id) -> Fate {
+/// Decides where a reply goes that the web server `server` received.
+pub fn route(body: &str, waited: Option<Duration>, server: Id) -> ReplyRoute {
     match serde_json::from_str::<Reply>(body) {
-        Ok(reply) if reply.server == server => Fate::Ours(reply.id),
-        Ok(reply) if !is_late(reply.seconds, waited) => Fate::Theirs,
-        Ok(_) | Err(_) => Fate::Nobodys,
+        Ok(reply) if reply.server == server => ReplyRoute::Ours(reply.id),
+        Ok(reply) if !is_late(reply.seconds, waited) => ReplyRoute::OtherServer,
+        Ok(_) | Err(_) => ReplyRoute::Discard,
     }
 }
 
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_worker_reads_photos_of_its_bucket_only_and_replies_to_its_queues_only() {
-        let rights = Rights { bucket: "in".into(), responses: "https://sqs/1/replies".into() };
+        let policy = RequestPolicy { bucket: "in".into(), responses: "https://sqs/1/replies".into() };
         let good = request();
         for (request, ok) in [
             (good.clone(), true),
@@ -248,13 +248,13 @@ mod tests {
             (Request { key: "requests/../all".into(), ..good.clone() }, false),
             (Request { gallery_id: GalleryId("a/b".into()), ..good.clone() }, false),
         ] {
-            let read = rights.read(&serde_json::to_string(&request).unwrap());
+            let read = policy.read(&serde_json::to_string(&request).unwrap());
             assert_eq!(read.is_ok(), ok, "{request:?}");
         }
         let greedy = Request { candidates: 1_000_000, ..good };
-        assert_eq!(rights.read(&serde_json::to_string(&greedy).unwrap()).unwrap().candidates, CANDIDATES);
-        for body in ["", "{}", &"x".repeat(LETTER + 1)] {
-            assert!(rights.read(body).is_err());
+        assert_eq!(policy.read(&serde_json::to_string(&greedy).unwrap()).unwrap().candidates, CANDIDATES);
+        for body in ["", "{}", &"x".repeat(MESSAGE_BYTES + 1)] {
+            assert!(policy.read(body).is_err());
         }
     }
 
@@ -271,11 +271,11 @@ mod tests {
             assert_eq!(is_over(30, waited.map(Duration::from_secs), count), over, "{waited:?} {count}");
         }
         let endless = Request { seconds: u64::MAX, ..request() };
-        let rights = Rights { bucket: "in".into(), responses: "https://sqs/1/replies".into() };
-        assert_eq!(rights.read(&serde_json::to_string(&endless).unwrap()).unwrap().seconds, MAX_WAIT_SECONDS);
+        let policy = RequestPolicy { bucket: "in".into(), responses: "https://sqs/1/replies".into() };
+        assert_eq!(policy.read(&serde_json::to_string(&endless).unwrap()).unwrap().seconds, MAX_WAIT_SECONDS);
         let reply = Reply { seconds: u64::MAX, ..request().reply() };
         let old = Some(Duration::from_secs(MAX_WAIT_SECONDS + 1));
-        assert_eq!(sort(&serde_json::to_string(&reply).unwrap(), old, Id([9; 16])), Fate::Nobodys);
+        assert_eq!(route(&serde_json::to_string(&reply).unwrap(), old, Id([9; 16])), ReplyRoute::Discard);
     }
 
     #[test]
@@ -284,15 +284,15 @@ mod tests {
         let (ours, theirs) = (Id([1; 16]), Id([2; 16]));
         let (soon, late) = (Some(Duration::from_secs(29)), Some(Duration::from_secs(31)));
         for (body, waited, server, expected) in [
-            (&*reply, soon, ours, Fate::Ours(Id([7; 16]))),
-            (&reply, late, ours, Fate::Ours(Id([7; 16]))),
-            (&reply, soon, theirs, Fate::Theirs),
-            (&reply, None, theirs, Fate::Theirs),
-            (&reply, late, theirs, Fate::Nobodys),
-            ("{}", soon, ours, Fate::Nobodys),
-            (r#"{"id":"../../x","server":"","seconds":1}"#, soon, ours, Fate::Nobodys),
+            (&*reply, soon, ours, ReplyRoute::Ours(Id([7; 16]))),
+            (&reply, late, ours, ReplyRoute::Ours(Id([7; 16]))),
+            (&reply, soon, theirs, ReplyRoute::OtherServer),
+            (&reply, None, theirs, ReplyRoute::OtherServer),
+            (&reply, late, theirs, ReplyRoute::Discard),
+            ("{}", soon, ours, ReplyRoute::Discard),
+            (r#"{"id":"../../x","server":"","seconds":1}"#, soon, ours, ReplyRoute::Discard),
         ] {
-            assert_eq!(sort(body, waited, server), expected, "{body} {waited:?}");
+            assert_eq!(route(body, waited, server), expected, "{body} {waited:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked about a photo, and what was seen in it.
+//! Queries of callers about a photo, and their results.
 
 use muster_actors::domain::face::{BBox, Face, Landmarks, Quality};
 use muster_actors::domain::gallery::GalleryId;
@@ -6,55 +6,55 @@ use muster_actors::domain::image::ImageRecord;
 use muster_actors::grouping::identification::Identified;
 use serde::{Deserialize, Serialize};
 
-/// What a caller wants to know.
+/// Options of a caller: the gallery to search and the number of candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// Among whom is searched; `None` takes the service's own gallery.
+pub struct RecognitionQuery {
+    /// The gallery to search; `None` for the service's own.
     pub gallery: Option<GalleryId>,
-    /// Candidates of each face at most.
+    /// Most candidates of each face.
     pub keep: usize,
 }
 
-/// A face of the photo.
+/// A face of a photo with the people whom it resembles.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SeenFace {
-    /// Where, in pixels of the upright photo.
+pub struct IdentifiedFace {
+    /// The face's box, in pixels of the upright photo.
     pub bbox: BBox,
-    /// Its five points.
+    /// Five points: eyes, nose tip, mouth corners.
     pub landmarks: Landmarks,
-    /// How good.
+    /// Quality of the face.
     pub quality: Quality,
     /// Whose it may be.
     pub who: Identified,
 }
 
-/// The faces of a photo themselves, with vectors and crops: for whoever stores them.
+/// A photo's record and faces, with vectors and crops, for a caller that stores them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Found {
-    /// The photo.
+pub struct AnalysedPhoto {
+    /// The photo's record.
     pub image: ImageRecord,
     /// Its faces.
     pub faces: Vec<Face>,
-    /// Whose each may be.
+    /// The people whom each face resembles, in the order of `faces`.
     pub who: Vec<Identified>,
 }
 
-/// The faces of a photo, and whose they are.
+/// The faces of a photo with the people whom they resemble.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct IdentifiedFaces {
     /// Of the upright photo, in pixels.
     pub width: u32,
     /// Of the upright photo, in pixels.
     pub height: u32,
-    /// The model pack that looked.
+    /// Name of the model pack.
     pub model: String,
     /// By descending score.
-    pub faces: Vec<SeenFace>,
+    pub faces: Vec<IdentifiedFace>,
 }
 
-impl From<Found> for Seen {
-    fn from(Found { image, faces, who }: Found) -> Self {
-        let seen = faces.into_iter().zip(who).map(|(face, who)| SeenFace {
+impl From<AnalysedPhoto> for IdentifiedFaces {
+    fn from(AnalysedPhoto { image, faces, who }: AnalysedPhoto) -> Self {
+        let seen = faces.into_iter().zip(who).map(|(face, who)| IdentifiedFace {
             bbox: face.bbox,
             landmarks: face.landmarks,
             quality: face.quality,

@@ -1,4 +1,4 @@
-//! The people of one gallery, ready to be searched. While groups change all the time they are searched as they were a moment ago.
+//! An index of the people of one gallery. While groups keep changing, searches use the people as of a moment ago.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,38 +12,38 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
-use super::error::CrowdError;
+use super::error::RecognitionIndexError;
 use super::galleries::Galleries;
 use muster_index::FlatFactory;
 
-/// Whether the groups have changed is asked so often at most.
+/// Shortest interval between checks whether the groups have changed.
 const FRESH: Duration = Duration::from_millis(250);
-/// Reading them is this part of the time at most.
+/// Reading the people takes at most one part in this many of the time.
 const SHARE: u32 = 10;
-/// Nobody is answered by people that are known to be so much older.
+/// Age from which the people are too old to answer a request with.
 const STALE: Duration = Duration::from_secs(300);
 
-/// As the people were in one generation of their gallery.
-pub(super) struct Known {
+/// The people of a gallery in one of its generations.
+pub(super) struct GalleryPeople {
     generation: u64,
     read: Instant,
-    /// When it was still so.
+    /// When the generation was last found current.
     checked: Mutex<Instant>,
-    /// How long reading took.
+    /// Time that reading took.
     took: Duration,
     // FAISS's indexes may not be shared between threads.
     enrolled: Mutex<Enrolled>,
 }
 
-/// One gallery's people.
-pub(super) struct Circle {
+/// Keeps the people of one gallery in memory, and reads them again when they change.
+pub(super) struct GalleryIndex {
     gallery: GalleryId,
     galleries: Arc<dyn Galleries>,
     dimensions: usize,
-    known: Mutex<Option<Arc<Known>>>,
-    /// One reads, and the others need not.
+    known: Mutex<Option<Arc<GalleryPeople>>>,
+    /// Held by the task that reads, so that the others need not.
     reading: Arc<tokio::sync::Mutex<()>>,
-    /// Corrections that this process made: what was being read meanwhile is old.
+    /// Number of corrections that this process made. A read that began before one is outdated.
     changes: AtomicU64,
 }
 
@@ -51,57 +51,57 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock()
 }
 
-impl Known {
+impl GalleryPeople {
     fn age(&self) -> Duration {
         lock(&self.checked).elapsed()
     }
 
-    /// Whether they may be read again already.
+    /// Tells whether the people may be read again already.
     fn is_due(&self) -> bool {
         self.read.elapsed() >= self.took * SHARE
     }
 
-    /// Whom each probe resembles. Blocking.
+    /// Searches the people that each probe resembles. It blocks.
     pub(super) fn search(&self, probes: &[Vec<f32>], keep: usize) -> Result<Vec<Vec<Candidate>>, IndexError> {
         let probes: Vec<&[f32]> = probes.iter().map(Vec::as_slice).collect();
         lock(&self.enrolled).search(&probes, keep)
     }
 }
 
-impl Circle {
+impl GalleryIndex {
     pub(super) fn new(gallery: GalleryId, galleries: Arc<dyn Galleries>, dimensions: usize) -> Self {
         let (known, reading, changes) = (Mutex::default(), Arc::default(), AtomicU64::new(0));
         Self { gallery, galleries, dimensions, known, reading, changes }
     }
 
-    /// A person changed the groups: the next caller sees it.
+    /// Drops the people after a correction, so that the next caller sees it.
     pub(super) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
         *lock(&self.known) = None;
     }
 
-    /// Numbers in all vectors.
+    /// Returns the amount of numbers in all vectors.
     pub(super) fn size(&self) -> usize {
         self.current().map_or(0, |known| lock(&known.enrolled).len() * self.dimensions)
     }
 
-    fn current(&self) -> Option<Arc<Known>> {
+    fn current(&self) -> Option<Arc<GalleryPeople>> {
         lock(&self.known).clone()
     }
 
-    /// As the groups are, or were a moment ago.
-    pub(super) async fn known(self: &Arc<Self>) -> Result<Arc<Known>, CrowdError> {
+    /// Returns the people as they are, or were a moment ago.
+    pub(super) async fn known(self: &Arc<Self>) -> Result<Arc<GalleryPeople>, RecognitionIndexError> {
         let known = self.current().filter(|known| known.age() < STALE);
         match known {
             Some(known) if known.age() < FRESH => Ok(known),
             Some(known) => match Arc::clone(&self.reading).try_lock_owned() {
-                // Somebody looks, and whoever asks meanwhile has what is known.
+                // Another task checks; callers use the known people meanwhile.
                 Err(_) => Ok(known),
                 Ok(turn) => self.look(known, turn).await,
             },
             None => {
                 let turn = Arc::clone(&self.reading).lock_owned().await;
-                // What another caller read meanwhile, however long that took: who waited is not to read once more.
+                // Another caller may have read the people meanwhile. They are used however long that took.
                 match self.current().filter(|known| known.age() < STALE) {
                     Some(known) => Ok(known),
                     None => self.read(turn).await,
@@ -110,8 +110,12 @@ impl Circle {
         }
     }
 
-    /// Whether what is known still is so. It is read again where that is quick, else in the background.
-    async fn look(self: &Arc<Self>, known: Arc<Known>, turn: OwnedMutexGuard<()>) -> Result<Arc<Known>, CrowdError> {
+    /// Checks whether the people are current. It reads them again at once where that is quick, otherwise in the background.
+    async fn look(
+        self: &Arc<Self>,
+        known: Arc<GalleryPeople>,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Arc<GalleryPeople>, RecognitionIndexError> {
         let asked = Instant::now();
         match self.galleries.generation(&self.gallery).await? {
             Some(generation) if generation == known.generation => {
@@ -121,41 +125,41 @@ impl Circle {
             Some(_) if !known.is_due() => Ok(known),
             Some(_) if known.took < FRESH => self.read(turn).await,
             Some(_) => {
-                let circle = Arc::clone(self);
+                let index = Arc::clone(self);
                 tokio::spawn(async move {
-                    if let Err(error) = circle.read(turn).await {
+                    if let Err(error) = index.read(turn).await {
                         tracing::warn!(%error, "recognition.read");
                     }
                 });
                 Ok(known)
             }
-            None => Err(CrowdError::NoGallery(self.gallery.clone())),
+            None => Err(RecognitionIndexError::NoGallery(self.gallery.clone())),
         }
     }
 
-    /// Reads them, whether or not whoever waits for it stays.
-    async fn read(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> Result<Arc<Known>, CrowdError> {
-        let circle = Arc::clone(self);
+    /// Reads the people in a task that continues when the caller leaves.
+    async fn read(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> Result<Arc<GalleryPeople>, RecognitionIndexError> {
+        let index = Arc::clone(self);
         let read = tokio::spawn(async move {
-            let read = circle.fetch().await;
+            let read = index.fetch().await;
             drop(turn);
             read
         });
         read.await.map_err(FacesError::from)?
     }
 
-    async fn fetch(&self) -> Result<Arc<Known>, CrowdError> {
+    async fn fetch(&self) -> Result<Arc<GalleryPeople>, RecognitionIndexError> {
         loop {
             let (changes, begun) = (self.changes.load(Ordering::Relaxed), Instant::now());
             if self.galleries.generation(&self.gallery).await?.is_none() {
-                return Err(CrowdError::NoGallery(self.gallery.clone()));
+                return Err(RecognitionIndexError::NoGallery(self.gallery.clone()));
             }
             let snapshot = self.galleries.snapshot(&self.gallery).await?;
             let (generation, dimensions) = (snapshot.version.generation, self.dimensions);
             let build = move || Enrolled::new(&snapshot, dimensions, &FlatFactory).map(Mutex::new);
             let enrolled = tokio::task::spawn_blocking(build).await.map_err(FacesError::from)??;
             let (checked, took) = (Mutex::new(begun), begun.elapsed());
-            let fresh = Arc::new(Known { generation, read: Instant::now(), checked, took, enrolled });
+            let fresh = Arc::new(GalleryPeople { generation, read: Instant::now(), checked, took, enrolled });
             let mut known = lock(&self.known);
             if self.changes.load(Ordering::Relaxed) == changes {
                 *known = Some(Arc::clone(&fresh));
@@ -219,30 +223,30 @@ mod tests {
         }
     }
 
-    async fn name(circle: &Arc<Circle>) -> String {
-        let known = circle.known().await.unwrap();
+    async fn name(index: &Arc<GalleryIndex>) -> String {
+        let known = index.known().await.unwrap();
         known.search(&[vec![1.0, 0.0]], 1).unwrap()[0][0].name.clone().unwrap()
     }
 
-    fn circle(of: &str) -> (Arc<One>, Arc<Circle>) {
+    fn index(of: &str) -> (Arc<One>, Arc<GalleryIndex>) {
         let one = Arc::new(One::default());
-        (Arc::clone(&one), Arc::new(Circle::new(GalleryId(of.into()), one, 2)))
+        (Arc::clone(&one), Arc::new(GalleryIndex::new(GalleryId(of.into()), one, 2)))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_change_is_seen_a_moment_later_and_at_once_where_it_was_made_here() {
-        let (one, circle) = circle("g");
-        assert_eq!(name(&circle).await, "generation 0");
+        let (one, index) = index("g");
+        assert_eq!(name(&index).await, "generation 0");
         one.generation.store(1, Ordering::SeqCst);
-        assert_eq!(name(&circle).await, "generation 0", "it was asked a moment ago");
-        circle.changed();
-        assert_eq!(name(&circle).await, "generation 1");
+        assert_eq!(name(&index).await, "generation 0", "it was asked a moment ago");
+        index.changed();
+        assert_eq!(name(&index).await, "generation 1");
         one.generation.store(2, Ordering::SeqCst);
         tokio::time::sleep(FRESH + Duration::from_millis(50)).await;
-        assert_eq!((name(&circle).await.as_str(), one.reads.load(Ordering::SeqCst)), ("generation 2", 3));
+        assert_eq!((name(&index).await.as_str(), one.reads.load(Ordering::SeqCst)), ("generation 2", 3));
         tokio::time::sleep(FRESH + Duration::from_millis(50)).await;
         assert_eq!(
-            (name(&circle).await.as_str(), one.reads.load(Ordering::SeqCst)),
+            (name(&index).await.as_str(), one.reads.load(Ordering::SeqCst)),
             ("generation 2", 3),
             "nothing changed"
         );
@@ -250,15 +254,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_who_ask_first_share_one_reading_and_a_gallery_that_is_none_is_said_to_be_none() {
-        let (one, circle) = circle("g");
+        let (one, index) = index("g");
         one.slow.store(true, Ordering::SeqCst);
-        let all = futures_util::future::join_all((0..50).map(|_| name(&circle))).await;
+        let all = futures_util::future::join_all((0..50).map(|_| name(&index))).await;
         assert!(all.iter().all(|name| name == "generation 0"));
         assert_eq!(one.reads.load(Ordering::SeqCst), 1);
-        let (_, other) = self::circle("nobodys");
-        assert!(matches!(other.known().await, Err(CrowdError::NoGallery(_))));
+        let (_, other) = self::index("nobodys");
+        assert!(matches!(other.known().await, Err(RecognitionIndexError::NoGallery(_))));
         one.away.store(true, Ordering::SeqCst);
-        circle.changed();
-        assert!(matches!(circle.known().await, Err(CrowdError::Store(_))));
+        index.changed();
+        assert!(matches!(index.known().await, Err(RecognitionIndexError::Store(_))));
     }
 }

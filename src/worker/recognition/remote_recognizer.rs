@@ -1,11 +1,12 @@
-//! Recognition by workers elsewhere: a photo goes into the input bucket and a request into the queue; the answer comes out of the
-//! output bucket when a reply says so.
+//! Recognition by workers. A photo goes into the input bucket and a request into the queue; a reply says that the answer
+//! is in the output bucket.
 //!
 //! ```text
-//! caller ─► Room ─► photo to S3 ─► Request to SQS ┄ worker ┄ Answer to S3, Reply to SQS ─► Listener ─► Waiting ─► caller
+//! caller ─► AdmissionLimit ─► photo to S3 ─► Request to SQS ┄ worker
+//! worker ┄ Answer to S3, Reply to SQS ─► ReplyConsumer ─► ReplyWaiters ─► caller
 //! ```
 //!
-//! Whoever leaves takes the photo along: a worker that comes for it finds nothing.
+//! When a caller leaves, the photo is deleted, so that no worker analyses it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +26,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
-use super::letter::{Answer, Id, Request};
-use super::listener::Listener;
+use super::admission::{AdmissionLimit, Permit};
+use super::query::{AnalysedPhoto, IdentifiedFaces, RecognitionQuery};
 use super::recognizer::{Recognizer, Refusal};
-use super::room::{Place, Room};
-use super::seen::{Ask, Found, Seen};
-use super::waiting::{Waiter, Waiting};
+use super::reply_consumer::ReplyConsumer;
+use super::reply_waiters::{ReplyWaiter, ReplyWaiters};
+use super::wire_protocol::{Answer, Id, Request};
 use muster_aws::classify::Fault;
 use muster_aws::clients::Clients;
 use muster_aws::s3::{S3Bucket, S3Objects, When};
@@ -38,14 +39,14 @@ use muster_aws::sqs::{OwnQueue, SqsOutbox, SqsQueue, Urls};
 use muster_config::{Settings, Unset, required};
 use muster_telemetry::header;
 
-/// An answer whose reply somebody else has taken is found so soon after.
+/// Interval at which a caller checks for an answer whose reply was lost.
 const LOOK: Duration = Duration::from_secs(5);
-/// Callers who are sent away take their leave within some of these.
+/// Interval at which the end of all waits is checked.
 const TICK: Duration = Duration::from_millis(20);
-/// Bytes of an answer at most: a thousand faces with twenty candidates each.
+/// Most bytes of an answer: a thousand faces with twenty candidates each.
 const ANSWER: u64 = 16 << 20;
 
-/// The two buckets.
+/// The buckets of photos and answers.
 #[derive(Clone)]
 struct Buckets {
     photos: S3Bucket,
@@ -53,7 +54,7 @@ struct Buckets {
     objects: S3Objects,
 }
 
-/// What lies between a web front and its workers.
+/// The queues and buckets between a web front and its workers.
 pub struct RemoteStores {
     /// A client of the queues.
     pub sqs: aws_sdk_sqs::Client,
@@ -61,15 +62,15 @@ pub struct RemoteStores {
     pub requests: String,
     /// URL of the queue of replies.
     pub responses: String,
-    /// Where photos of callers lie.
+    /// Bucket of callers' photos.
     pub photos: S3Bucket,
-    /// Where answers lie.
+    /// Bucket of answers.
     pub answers: S3Bucket,
 }
 
-/// Recognition by workers elsewhere.
-pub struct Remote {
-    room: Room,
+/// Recognises faces by sending photos to workers.
+pub struct RemoteRecognizer {
+    admission: AdmissionLimit,
     server: Id,
     buckets: Buckets,
     sqs: aws_sdk_sqs::Client,
@@ -77,24 +78,24 @@ pub struct Remote {
     responses: String,
     gallery: String,
     seconds: u64,
-    waiting: Arc<Waiting>,
-    listener: Listener,
-    /// Its own queue of replies, where it has made one.
+    waiters: Arc<ReplyWaiters>,
+    consumer: ReplyConsumer,
+    /// This server's own queue of replies, where it could be created.
     own: Option<OwnQueue>,
-    /// What is being deleted.
+    /// Deletions that are running.
     left: Arc<Mutex<JoinSet<()>>>,
-    /// The pipelines are elsewhere.
+    /// An empty progress: the pipelines run in the workers.
     nothing: watch::Sender<Progress>,
 }
 
-/// Deletes a photo and its answer, when nobody waits for it any more.
-struct Photo {
+/// Deletes a photo and its answer when it is dropped.
+struct PhotoGuard {
     id: Id,
     buckets: Buckets,
     left: Arc<Mutex<JoinSet<()>>>,
 }
 
-impl Drop for Photo {
+impl Drop for PhotoGuard {
     fn drop(&mut self) {
         let (id, Buckets { photos, answers, .. }) = (self.id, self.buckets.clone());
         let mut left = self.left.lock();
@@ -120,7 +121,7 @@ fn refusal(class: Class, message: String) -> Refusal {
     if class.passes() { Refusal::Unavailable(message) } else { Refusal::Broken(message) }
 }
 
-/// An answer that has not what was asked for.
+/// Converts an answer without the requested faces into a refusal.
 fn refused(answer: Answer) -> Refusal {
     match answer {
         Answer::Rejected(rejection) => Refusal::Rejected(rejection),
@@ -130,7 +131,7 @@ fn refused(answer: Answer) -> Refusal {
     }
 }
 
-/// A queue for the replies to this server alone. Where it cannot be made, the shared one serves too.
+/// Creates a queue for the replies to this server alone. `None` where that fails; then the shared queue is used.
 async fn own_queue(aws: &Clients, shared: &str, server: Id) -> Option<OwnQueue> {
     match OwnQueue::make(aws.sqs.clone(), shared, &server.to_string()).await {
         Ok(own) => Some(own),
@@ -141,8 +142,8 @@ async fn own_queue(aws: &Clients, shared: &str, server: Id) -> Option<OwnQueue> 
     }
 }
 
-impl Remote {
-    /// Connects, and begins to listen for replies.
+impl RemoteRecognizer {
+    /// Connects, and starts consuming replies.
     ///
     /// # Errors
     /// A setting is missing.
@@ -156,17 +157,17 @@ impl Remote {
         let bucket = |name: &str| S3Bucket::new(aws.s3.clone(), name, &buckets.kms_key);
         let buckets =
             Buckets { photos: bucket(input), answers: bucket(output), objects: S3Objects::new(aws.s3.clone(), output) };
-        // Nobody else is called so; without a source of chance there is no service.
+        // The id must be unique; without random bytes the service cannot run.
         let server = Id::random().unwrap_or_else(|_| std::process::abort());
-        let waiting = Arc::<Waiting>::default();
+        let waiters = Arc::<ReplyWaiters>::default();
         let own = if queues.own_responses { own_queue(&aws, responses, server).await } else { None };
         let responses = own.as_ref().map_or(responses, OwnQueue::url);
         let urls = Urls { queue: responses.to_owned(), dead_letters: String::new() };
         let wait = Duration::from_secs(queues.wait_seconds);
         let replies = SqsQueue::new(aws.sqs.clone(), urls, queues.request_visibility(), wait);
-        let listener = Listener::start(server, Arc::new(replies), Arc::clone(&waiting), buckets.answers.clone());
+        let consumer = ReplyConsumer::start(server, Arc::new(replies), Arc::clone(&waiters), buckets.answers.clone());
         Ok(Self {
-            room: Room::new(serve.requests, serve.request_megabytes << 20),
+            admission: AdmissionLimit::new(serve.requests, serve.request_megabytes << 20),
             server,
             buckets,
             sqs: aws.sqs,
@@ -175,30 +176,30 @@ impl Remote {
             own,
             gallery: serve.gallery.clone(),
             seconds: serve.seconds,
-            waiting,
-            listener,
+            waiters,
+            consumer,
             left: Arc::default(),
             nothing: watch::Sender::default(),
         })
     }
 
-    /// What lies between it and its workers.
+    /// Returns the queues and buckets that this server shares with its workers.
     pub fn stores(&self) -> RemoteStores {
         let Buckets { photos, answers, .. } = self.buckets.clone();
         let (requests, responses) = (self.requests.clone(), self.responses.clone());
         RemoteStores { sqs: self.sqs.clone(), requests, responses, photos, answers }
     }
 
-    /// Sends a photo, and waits for its answer: `whole` with the faces themselves.
-    async fn send(&self, photo: Bytes, ask: Ask, whole: bool) -> Result<Answer, Refusal> {
-        let gallery = ask.gallery.unwrap_or_else(|| GalleryId(self.gallery.clone()));
+    /// Sends a photo and waits for its answer, with the faces themselves where `whole` is set.
+    async fn send(&self, photo: Bytes, query: RecognitionQuery, whole: bool) -> Result<Answer, Refusal> {
+        let gallery = query.gallery.unwrap_or_else(|| GalleryId(self.gallery.clone()));
         if gallery.0.is_empty() {
             return Err(Refusal::WhichGallery);
         }
         let id = Id::random().map_err(|error| Refusal::Broken(error.to_string()))?;
-        let (waiter, key) = (self.waiting.join(id), id.photo());
-        // Before the photo is there: its caller may leave while it is written.
-        let _photo = Photo { id, buckets: self.buckets.clone(), left: Arc::clone(&self.left) };
+        let (waiter, key) = (self.waiters.join(id), id.photo());
+        // The guard exists before the photo does, because the caller may leave during the upload.
+        let _photo = PhotoGuard { id, buckets: self.buckets.clone(), left: Arc::clone(&self.left) };
         let put = self.buckets.photos.put(&key, photo, "application/octet-stream", None, When::Always);
         put.instrument(tracing::debug_span!("server.put")).await?;
         let request = Request {
@@ -207,7 +208,7 @@ impl Remote {
             bucket: self.buckets.photos.name().to_owned(),
             key,
             gallery_id: gallery,
-            candidates: ask.keep,
+            candidates: query.keep,
             seconds: self.seconds,
             reply_to: self.responses.clone(),
             whole,
@@ -216,7 +217,7 @@ impl Remote {
     }
 
     /// Sends a request whose photo is there, and waits for its answer.
-    async fn ask(&self, request: Request, waiter: &Waiter) -> Result<Answer, Refusal> {
+    async fn ask(&self, request: Request, waiter: &ReplyWaiter) -> Result<Answer, Refusal> {
         let body = serde_json::to_string(&request).map_err(|error| Refusal::Broken(error.to_string()))?;
         let requests = SqsOutbox::new(self.sqs.clone(), self.requests.clone());
         let sent = requests.send(&[Letter { body, trace: header(&Span::current()), delay: Duration::ZERO }]).await;
@@ -225,22 +226,22 @@ impl Remote {
             Some(Settled::Done | Settled::LeaseLost) | None => {}
         }
         loop {
-            // Whoever waits too long is sent away by the time limit of the service.
+            // The time limit of the service ends a wait that takes too long.
             let _ = tokio::time::timeout(LOOK, waiter.called()).await;
-            if self.waiting.is_dismissed() {
+            if self.waiters.is_dismissed() {
                 return Err(Refusal::Closed);
             }
             match self.answer(request.id).await {
                 Ok(None) => {}
                 Ok(Some(answer)) => return Ok(answer),
-                // It may be there at the next look.
+                // The answer may be there at the next check.
                 Err(Refusal::Unavailable(why)) => tracing::warn!(why, "recognition.look"),
                 Err(refusal) => return Err(refusal),
             }
         }
     }
 
-    /// The answer, where it is there.
+    /// Reads the answer; `None` where it is not there yet.
     async fn answer(&self, id: Id) -> Result<Option<Answer>, Refusal> {
         let locator = Locator {
             gallery: GalleryId(String::new()),
@@ -253,32 +254,34 @@ impl Remote {
             Err(ObjectsError::Rejected(rejection)) => return Err(Refusal::Broken(rejection.to_string())),
             Err(ObjectsError::Failed { class, message }) => return Err(refusal(class, message)),
         };
-        serde_json::from_slice(&object.bytes).map(Some).map_err(|error| Refusal::Broken(format!("no answer: {error}")))
+        serde_json::from_slice(&object.bytes)
+            .map(Some)
+            .map_err(|error| Refusal::Broken(format!("an answer that cannot be read: {error}")))
     }
 }
 
 #[async_trait]
-impl Recognizer for Remote {
-    fn place(&self, bytes: usize) -> Result<Place, Refusal> {
-        self.room.place(bytes)
+impl Recognizer for RemoteRecognizer {
+    fn admit(&self, bytes: usize) -> Result<Permit, Refusal> {
+        self.admission.admit(bytes)
     }
 
-    async fn recognize(&self, _: &Place, photo: Bytes, ask: Ask) -> Result<Seen, Refusal> {
-        match self.send(photo, ask, false).await? {
+    async fn recognize(&self, _: &Permit, photo: Bytes, query: RecognitionQuery) -> Result<IdentifiedFaces, Refusal> {
+        match self.send(photo, query, false).await? {
             Answer::Seen(seen) => Ok(seen),
             other => Err(refused(other)),
         }
     }
 
-    async fn find(&self, _: &Place, photo: Bytes, ask: Ask) -> Result<Found, Refusal> {
-        match self.send(photo, ask, true).await? {
+    async fn find(&self, _: &Permit, photo: Bytes, query: RecognitionQuery) -> Result<AnalysedPhoto, Refusal> {
+        match self.send(photo, query, true).await? {
             Answer::Found(found) => Ok(*found),
             other => Err(refused(other)),
         }
     }
 
     async fn ready(&self) -> Result<(), String> {
-        self.listener.hears()
+        self.consumer.ready()
     }
 
     fn progress(&self) -> watch::Receiver<Progress> {
@@ -286,21 +289,21 @@ impl Recognizer for Remote {
     }
 
     async fn ended(&self) -> Exit {
-        // What it depends on may come back.
+        // Its dependencies may come back.
         std::future::pending().await
     }
 
     fn close(&self) {}
 
     async fn finished(&self) {
-        self.waiting.dismiss();
-        while self.waiting.count() > 0 {
+        self.waiters.dismiss();
+        while self.waiters.count() > 0 {
             tokio::time::sleep(TICK).await;
         }
         let mut left = std::mem::take(&mut *self.left.lock());
         while left.join_next().await.is_some() {}
         if let Some(own) = &self.own {
-            self.listener.stop();
+            self.consumer.stop();
             if let Err(fault) = own.delete().await {
                 tracing::warn!(error = fault.message, "recognition.own_queue");
             }

@@ -1,5 +1,5 @@
-//! A pipeline that answers callers: it runs on a thread of its own for as long as the service lives. What waits at the same
-//! time is analysed in one batch.
+//! The pipeline that analyses callers' photos in this process. It runs on its own thread until the service ends, and
+//! analyses photos that wait at the same time in one batch.
 
 use std::io;
 use std::sync::Arc;
@@ -17,35 +17,38 @@ use muster_actors::ports::releases::LocalReleases;
 use muster_actors::start;
 use tokio::sync::{oneshot, watch};
 
+use super::admission::{AdmissionLimit, Permit};
 use super::recognizer::Refusal;
 use super::requests::Requests;
-use super::room::{Place, Room};
 use muster_config::Settings;
 use muster_inference::gpu::health::Health;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
 
-/// An image that the pipeline had to give back comes again so soon: its caller waits.
+/// Delay before a photo that the pipeline released is received again. It is short because a caller waits.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// Answers on their way at once.
+/// Most answers that are sent at the same time.
 const ANSWERS: usize = 4;
 
-/// Finds the faces in photos of callers.
-pub struct Analyst {
-    room: Room,
+/// Finds the faces in callers' photos.
+pub struct RecognitionPipeline {
+    admission: AdmissionLimit,
     requests: Arc<Requests>,
     progress: watch::Receiver<Progress>,
     ended: watch::Receiver<Option<Exit>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Analyst {
-    /// Starts the pipeline over lanes that run already; a card of theirs that is lost ends it.
+impl RecognitionPipeline {
+    /// Starts the pipeline over lanes that run already. It ends when one of their cards is lost.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
     pub fn start(settings: &Settings, pack: &Pack, lanes: &Lanes) -> io::Result<Self> {
         let serve = &settings.serve;
-        let room = Room::new(serve.requests, serve.request_megabytes << 20);
+        let admission = AdmissionLimit::new(serve.requests, serve.request_megabytes << 20);
         let requests = Arc::new(Requests::default());
         let (decoder, apart) = pipeline::decoders(settings, pack);
         let ports = Ports {
@@ -68,65 +71,65 @@ impl Analyst {
                 let running = start(ports, pipeline);
                 let fault = running.faults();
                 let _health = Health::watch(&cards, move |reason| fault(Exit::HostFault(reason)));
-                // The service went away while it started.
+                // Sending fails where the service ended during the start.
                 let _ = begun.send(running.progress());
                 let (exit, _) = running.finished().await;
                 say.send_replace(Some(exit));
             });
         })?;
         let progress = progress.blocking_recv().map_err(io::Error::other)?;
-        Ok(Self { room, requests, progress, ended, thread: Some(thread) })
+        Ok(Self { admission, requests, progress, ended, thread: Some(thread) })
     }
 
-    /// A place for a photo of at most `bytes`.
+    /// Takes a permit for a photo of at most `bytes`.
     ///
     /// # Errors
-    /// There is no room.
-    pub fn place(&self, bytes: usize) -> Result<Place, Refusal> {
-        self.room.place(bytes)
+    /// [`Refusal::Busy`] where too many photos, or bytes of photos, wait.
+    pub fn admit(&self, bytes: usize) -> Result<Permit, Refusal> {
+        self.admission.admit(bytes)
     }
 
-    /// The faces in a photo that has its place. Dropped, the request is withdrawn.
+    /// Finds the faces in a photo that has a permit. Dropping the future withdraws the request.
     ///
     /// # Errors
     /// The photo cannot be used, or the service is stopping.
-    pub async fn analyse(&self, _: &Place, photo: Bytes) -> Result<Commit, Refusal> {
+    pub async fn analyse(&self, _: &Permit, photo: Bytes) -> Result<Commit, Refusal> {
         let ticket = self.requests.ask(photo)?;
         let mut ended = self.ended.clone();
         tokio::select! {
             answer = ticket.answer() => answer,
-            // Nobody is left who could answer.
+            // The pipeline has ended and cannot answer any more.
             _ = ended.wait_for(Option::is_some) => Err(Refusal::Closed),
         }
     }
 
-    /// What the pipeline does.
+    /// Watches the progress of the pipeline.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
 
-    /// How the pipeline ended, once it has.
+    /// Watches for the exit of the pipeline; `None` while it runs.
     pub fn ended(&self) -> watch::Receiver<Option<Exit>> {
         self.ended.clone()
     }
 
-    /// Takes no more requests; the pipeline ends when all that are open have their answers.
+    /// Refuses new requests; the pipeline ends when all open ones have their answers.
     pub fn close(&self) {
         self.requests.close();
     }
 }
 
-impl Drop for Analyst {
+impl Drop for RecognitionPipeline {
     fn drop(&mut self) {
         self.requests.close();
         if let Some(thread) = self.thread.take() {
-            // A panic there was told as its exit.
+            // A panic of the thread has been reported as its exit.
             let _ = thread.join();
         }
     }
 }
 
-/// No more photos on their way than there is room for.
+/// Returns pipeline settings with no more credits than admission permits.
 fn settings(settings: &Settings, model: String) -> PipelineSettings {
     let answering = pipeline::answering(&settings.serve, pipeline::settings(settings, model));
     let count = settings.serve.requests.min(answering.credits.count);

@@ -1,4 +1,4 @@
-//! Answers of a worker: what was seen goes into the bucket of answers, then a reply into the queue of whoever asked.
+//! Writes the answers of a worker: the answer goes into the bucket of answers, then a reply into the queue of the web server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,43 +15,49 @@ use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::outbox::{Letter, Outbox};
 use muster_actors::ports::queue::Settled;
 
-use super::crowd::Crowd;
-use super::error::CrowdError;
-use super::inbox::Open;
-use super::letter::{Answer, Request};
-use super::seen::Found;
+use super::error::RecognitionIndexError;
+use super::inbox::OpenRequests;
+use super::query::AnalysedPhoto;
+use super::recognition_index::RecognitionIndex;
+use super::wire_protocol::{Answer, Request};
 use muster_aws::classify::Fault;
 use muster_aws::s3::{S3Bucket, When};
 use muster_aws::sqs::SqsOutbox;
 
-/// Answers the requests that are open.
-pub struct Replies {
-    open: Open,
-    crowd: Arc<Crowd>,
+/// Answers open requests, in place of a store of faces.
+pub struct ReplyWriter {
+    open: OpenRequests,
+    index: Arc<RecognitionIndex>,
     answers: S3Bucket,
     sqs: Client,
     /// The queue of replies that all servers share.
     responses: String,
 }
 
-impl Replies {
-    /// Over the bucket of answers.
-    pub fn new(open: Open, crowd: Arc<Crowd>, answers: S3Bucket, sqs: Client, responses: String) -> Self {
-        Self { open, crowd, answers, sqs, responses }
+impl ReplyWriter {
+    /// Creates a writer over the bucket of answers.
+    pub fn new(
+        open: OpenRequests,
+        index: Arc<RecognitionIndex>,
+        answers: S3Bucket,
+        sqs: Client,
+        responses: String,
+    ) -> Self {
+        Self { open, index, answers, sqs, responses }
     }
 
     async fn answer(&self, request: &Request, commit: Commit) -> Result<Option<Answer>, FacesError> {
         if let Some(rejection) = commit.image.rejection {
-            // Whoever asked has left, and taken the photo along.
+            // The caller has left, and the photo was deleted.
             let left = rejection.reason == RejectReason::Missing;
             return Ok((!left).then_some(Answer::Rejected(rejection)));
         }
         let probes = commit.faces.iter().map(|face| face.embedding.clone()).collect();
-        match self.crowd.identify(&request.gallery_id, probes, request.candidates).await {
-            Ok(who) => Ok(Some(said(request, Found { image: commit.image, faces: commit.faces, who }))),
-            Err(CrowdError::NoGallery(gallery)) => Ok(Some(Answer::NoGallery(gallery))),
+        match self.index.identify(&request.gallery_id, probes, request.candidates).await {
+            Ok(who) => Ok(Some(said(request, AnalysedPhoto { image: commit.image, faces: commit.faces, who }))),
+            Err(RecognitionIndexError::NoGallery(gallery)) => Ok(Some(Answer::NoGallery(gallery))),
             Err(error) => match error.class() {
-                // This gallery alone may be at fault, and others have callers too.
+                // The fault may be in this gallery alone, so the worker goes on for others.
                 Class::Misconfigured(_) => {
                     tracing::error!(%error, "recognition.gallery");
                     Ok(Some(Answer::Broken))
@@ -63,11 +69,11 @@ impl Replies {
 
     async fn reply(&self, commit: Commit) -> Result<(), FacesError> {
         let Some(request) = self.open.find(&commit.image.locator.key) else {
-            // Answered under another receipt of the same message.
+            // The request was answered under another receipt of the same message.
             return Ok(());
         };
         let Some(answer) = self.answer(&request, commit).await? else {
-            self.open.told(&request.key);
+            self.open.answered(&request.key);
             return Ok(());
         };
         let bytes = json(&answer)?;
@@ -85,21 +91,21 @@ impl Replies {
         };
         match failed {
             Some((class, message)) if own => return Err(FacesError::Failed { class, message }),
-            // A server's own queue goes with it. Whoever still waits finds the answer without a reply.
+            // A server's own queue is deleted with the server. A caller that still waits finds the answer without a reply.
             Some((_, message)) => tracing::warn!(message, "recognition.reply"),
             None => {}
         }
-        self.open.told(&request.key);
+        self.open.answered(&request.key);
         Ok(())
     }
 }
 
-/// What the caller gets of what was found.
-fn said(request: &Request, mut found: Found) -> Answer {
+/// Builds the answer, with as much of the faces as the request asks for.
+fn said(request: &Request, mut found: AnalysedPhoto) -> Answer {
     if !request.whole {
         return Answer::Seen(found.into());
     }
-    // Nobody is enrolled by a photo of several: that there are two is enough to say so.
+    // Two faces are enough to refuse an enrolment by a photo of several.
     found.faces.truncate(2);
     Answer::Found(Box::new(found))
 }
@@ -115,7 +121,7 @@ fn not_here<T>() -> Result<T, FacesError> {
 }
 
 #[async_trait]
-impl Faces for Replies {
+impl Faces for ReplyWriter {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         Ok(join_all(batch.into_iter().map(|commit| self.reply(commit))).await)
     }
