@@ -1,4 +1,4 @@
-//! The account: what the databases, the queues and the dead letters say of every message that was sent.
+//! Audits a run: compares databases, queues and dead letters with the messages that were sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use muster_actors::domain::image::RejectReason;
 use serde::Serialize;
 
 use super::ChaosError;
-use super::load::{Load, Wanted};
 use super::site::Site;
+use super::workload::{RequestedImage, Workload};
 
-/// What was found.
+/// The findings of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Audit {
     /// Messages sent.
@@ -21,13 +21,13 @@ pub struct Audit {
     pub stored: usize,
     /// Images dead-lettered.
     pub dead: usize,
-    /// Letters beyond the first about one image: a worker died between its letter and its delete.
+    /// Dead letters beyond the first about one image. They come from workers that died between sending one and deleting the message.
     pub repeated_letters: usize,
     /// Images that are neither stored nor dead-lettered.
     pub lost: Vec<String>,
-    /// Effects that are there twice, or of nothing that was sent.
+    /// Effects that exist twice, or without a message.
     pub doubled: Vec<String>,
-    /// Good images that were rejected, and bad ones that were not, or for another reason.
+    /// Good images that were rejected, and bad ones that were not, or were for another reason.
     pub misjudged: Vec<String>,
     /// Hash of images, faces and who is with whom.
     pub fingerprint: String,
@@ -38,7 +38,7 @@ async fn documents(site: &Site, database: &str, collection: &str) -> Result<Vec<
     let found = of.find(doc! {}).sort(doc! { "_id": 1 }).await.map_err(ChaosError::server("MongoDB"))?;
     let mut documents: Vec<Document> = found.try_collect().await.map_err(ChaosError::server("MongoDB"))?;
     for document in &mut documents {
-        // When, how long, by whom, and beside what in S3.
+        // These fields hold times, durations, the worker and locations in S3, which differ between runs.
         for field in ["indexed_at", "timings", "queue", "worker", "crop", "result"] {
             document.remove(field);
         }
@@ -46,9 +46,9 @@ async fn documents(site: &Site, database: &str, collection: &str) -> Result<Vec<
     Ok(documents)
 }
 
-/// Every dead letter: its body and its reason. They are taken out of their queue.
+/// Takes all dead letters out of their queue, each with its body and reason.
 async fn letters(site: &Site) -> Result<Vec<(String, String)>, ChaosError> {
-    let sqs = &site.ground.clients().sqs;
+    let sqs = &site.servers.clients().sqs;
     let mut letters = Vec::new();
     loop {
         let asked = sqs.receive_message().queue_url(&site.dead_letters).max_number_of_messages(10);
@@ -75,8 +75,14 @@ fn text(document: &Document, field: &str) -> String {
     document.get_str(field).unwrap_or_default().to_owned()
 }
 
-/// What was expected of an image, against what is there.
-fn judge(audit: &mut Audit, one: &Wanted, bad: Option<RejectReason>, image: Option<&Document>, letter: Option<&str>) {
+/// Compares the expected state of an image with the stored one.
+fn judge(
+    audit: &mut Audit,
+    one: &RequestedImage,
+    bad: Option<RejectReason>,
+    image: Option<&Document>,
+    letter: Option<&str>,
+) {
     let name = format!("{}/{}", one.gallery, one.key);
     let state = image.map(|image| text(image, "state"));
     match (bad, state.as_deref(), letter) {
@@ -94,17 +100,17 @@ fn judge(audit: &mut Audit, one: &Wanted, bad: Option<RejectReason>, image: Opti
     }
 }
 
-/// Looks at everything.
+/// Audits a run whose queues are empty.
 ///
 /// # Errors
 /// A server does not answer.
-pub async fn audit(site: &Site, load: &Load) -> Result<Audit, ChaosError> {
-    let mut audit = Audit { sent: load.wanted.len(), ..Audit::default() };
+pub async fn audit(site: &Site, load: &Workload) -> Result<Audit, ChaosError> {
+    let mut audit = Audit { sent: load.images.len(), ..Audit::default() };
     let images = documents(site, "gallery_images", "images").await?;
     let faces = documents(site, "gallery_images", "faces").await?;
-    let mut of: BTreeMap<Wanted, &Document> = BTreeMap::new();
+    let mut of: BTreeMap<RequestedImage, &Document> = BTreeMap::new();
     for image in &images {
-        let one = Wanted { gallery: text(image, "gallery"), key: text(image, "key") };
+        let one = RequestedImage { gallery: text(image, "gallery"), key: text(image, "key") };
         if of.insert(one.clone(), image).is_some() {
             audit.doubled.push(format!("{}/{} is stored twice", one.gallery, one.key));
         }
@@ -114,7 +120,7 @@ pub async fn audit(site: &Site, load: &Load) -> Result<Audit, ChaosError> {
         dead.entry(body).or_insert((0, reason)).0 += 1;
     }
     audit.repeated_letters = dead.values().map(|(count, _)| count - 1).sum();
-    for one in &load.wanted {
+    for one in &load.images {
         let letter = dead.remove(&one.body(&site.photos)).map(|(_, reason)| reason);
         judge(&mut audit, one, load.bad.get(one).copied(), of.remove(one), letter.as_deref());
     }
@@ -137,7 +143,7 @@ pub async fn audit(site: &Site, load: &Load) -> Result<Audit, ChaosError> {
     Ok(audit)
 }
 
-/// The hash of everything that must not depend on what went wrong. Ids of groups follow history; who is with whom does not.
+/// Hashes everything that must not depend on the injected faults. Ids of groups depend on history, and membership does not.
 fn fingerprint(images: &[Document], faces: Vec<Document>, existing: &[Document]) -> String {
     let mut hash = blake3::Hasher::new();
     let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -162,7 +168,7 @@ mod tests {
 
     #[test]
     fn an_image_is_lost_doubled_or_misjudged_only_where_it_is() {
-        let one = Wanted { gallery: "g".into(), key: "k".into() };
+        let one = RequestedImage { gallery: "g".into(), key: "k".into() };
         let stored = doc! { "state": "indexed" };
         let rejected = doc! { "state": "rejected" };
         let crashed = Some(RejectReason::Crashed);

@@ -1,9 +1,9 @@
-//! Why a chaos run could not be made. What it finds is no error: see the report's verdict.
+//! Errors that prevent a chaos run. Faults that a run finds are in the report's verdict instead.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A chaos run could not be made.
+/// Error that prevents a chaos run.
 #[derive(Debug, thiserror::Error)]
 pub enum ChaosError {
     /// The servers did not start.
@@ -11,44 +11,44 @@ pub enum ChaosError {
         "{command}: {reason}; run it where `make setup` was run, or name the command that starts the servers with --servers"
     )]
     Servers {
-        /// What was started.
+        /// The command.
         command: String,
-        /// What came of it.
+        /// The reason.
         reason: String,
     },
-    /// No photos.
+    /// The folder has no photos.
     #[error("{}: no JPEG photos there; `make setup` fetches some, --photos names a folder", .0.display())]
     Photos(PathBuf),
-    /// A server answered with an error outside the storm.
+    /// A server failed outside the injected faults.
     #[error("{server}: {message}")]
     Server {
-        /// Which.
+        /// Name of the server.
         server: &'static str,
-        /// What it said.
+        /// The error.
         message: String,
     },
-    /// Something of this machine.
+    /// An operation on this machine failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// Workers do not live.
-    #[error("workers keep ending as they may not, the last: {end}; their logs are in {}", logs.display())]
+    /// Workers keep ending without an injected fault.
+    #[error("workers keep ending in ways that no injected fault explains, the last: {end}; their logs are in {}", logs.display())]
     Strange {
         /// How the last one ended.
         end: String,
         /// Where the workers' logs are.
         logs: PathBuf,
     },
-    /// The work did not end after the storm.
+    /// The work did not end after the last fault.
     #[error("{left} messages are still in the queues {seconds} s after the storm: the workers' logs are in {}", logs.display())]
     Stuck {
         /// Messages that were not settled.
         left: u64,
-        /// How long it was waited.
+        /// Seconds of waiting.
         seconds: u64,
         /// Where the workers' logs are.
         logs: PathBuf,
@@ -56,12 +56,12 @@ pub enum ChaosError {
 }
 
 impl ChaosError {
-    /// A server said no.
+    /// Wraps an error of a server.
     pub(super) fn server<E: std::fmt::Display>(server: &'static str) -> impl Fn(E) -> Self {
         move |error| Self::Server { server, message: error.to_string() }
     }
 
-    /// The machine said no.
+    /// Wraps an error of the operating system.
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

@@ -1,5 +1,5 @@
-//! `muster chaos`: real workers over real servers, killed, stopped, cut off and starved on a schedule that follows from a seed;
-//! then an account of what was lost, what was done twice, and whether the databases hold what an undisturbed run leaves.
+//! Runs `muster chaos`: real workers over real servers, which are killed, stopped, cut off and starved on a schedule that
+//! follows from a seed. An audit says what was lost or done twice, and whether the databases are as after an undisturbed run.
 //!
 //! ```text
 //! Servers ◄── Proxy (cut, mute, slow) ◄── Workers (processes) ◄── Plan (what happens when)
@@ -8,8 +8,8 @@
 //! ```
 
 pub mod audit;
+pub mod chaos_run;
 pub mod error;
-pub mod load;
 pub mod metadata;
 pub mod plan;
 pub mod plot;
@@ -19,7 +19,7 @@ pub mod servers;
 pub mod site;
 pub mod soak;
 pub mod stand_in;
-pub mod storm;
 pub mod workers;
+pub mod workload;
 
 pub use error::ChaosError;

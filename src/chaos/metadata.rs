@@ -1,4 +1,4 @@
-//! The instance metadata service, version 2, as far as a worker asks it: tokens that run out, and notices.
+//! A fake of the instance metadata service, version 2, with tokens that expire and Spot notices.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,28 +10,28 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use parking_lot::{Mutex, MutexGuard};
 
-/// A token is good for so few requests that each question meets a refusal; then 401, as when its time is over.
+/// Number of requests for which a token is valid; after them it is refused with 401 like an expired one.
 const TOKEN_USES: u32 = 1;
 
 #[derive(Default)]
-struct Machine {
+struct MetadataState {
     tokens: BTreeMap<String, u32>,
     notices: BTreeMap<&'static str, &'static str>,
     asked: u32,
 }
 
-fn lock(machine: &Mutex<Machine>) -> MutexGuard<'_, Machine> {
+fn lock(machine: &Mutex<MetadataState>) -> MutexGuard<'_, MetadataState> {
     machine.lock()
 }
 
-/// A metadata service.
+/// A fake metadata service on a local port.
 pub struct Metadata {
     address: SocketAddr,
-    machine: Arc<Mutex<Machine>>,
+    machine: Arc<Mutex<MetadataState>>,
 }
 
 async fn answer(
-    State(machine): State<Arc<Mutex<Machine>>>,
+    State(machine): State<Arc<Mutex<MetadataState>>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -63,12 +63,12 @@ async fn answer(
 }
 
 impl Metadata {
-    /// A machine that nobody wants back.
+    /// Starts the service without notices.
     ///
     /// # Errors
-    /// There is no port for it.
+    /// No port can be opened.
     pub async fn start() -> io::Result<Self> {
-        let machine = Arc::new(Mutex::new(Machine::default()));
+        let machine = Arc::new(Mutex::new(MetadataState::default()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let service = Router::new().fallback(answer).with_state(Arc::clone(&machine));
@@ -76,22 +76,22 @@ impl Metadata {
         Ok(Self { address, machine })
     }
 
-    /// Where it listens.
+    /// Returns the address of the service.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// From now on `path` answers `notice`.
+    /// Answers `path` with `notice` from now on.
     pub fn say(&self, path: &'static str, notice: &'static str) {
         lock(&self.machine).notices.insert(path, notice);
     }
 
-    /// Nobody wants the machine back any more.
+    /// Removes all notices.
     pub fn forget(&self) {
         lock(&self.machine).notices.clear();
     }
 
-    /// Requests with a good token.
+    /// Returns the number of requests with a valid token.
     pub fn asked(&self) -> u32 {
         lock(&self.machine).asked
     }

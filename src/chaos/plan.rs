@@ -1,4 +1,4 @@
-//! What happens when: a schedule that follows from a seed. Pure.
+//! Plans the faults of a run as a schedule that follows from a seed. Pure functions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::stand_in::Fault;
+use super::stand_in::DeviceFault;
 
 /// A service that workers depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,7 +26,7 @@ impl Dependency {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Sqs, Self::S3, Self::Mongo, Self::Redis];
 
-    /// As it is told.
+    /// Returns the name for reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sqs => "SQS",
@@ -37,37 +37,37 @@ impl Dependency {
     }
 }
 
-/// One thing that goes wrong.
+/// A fault that is injected into a worker or a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blow {
+pub enum ChaosFault {
     /// `kill -9`.
     Kill,
-    /// SIGTERM, and SIGKILL after the grace.
+    /// SIGTERM, with SIGKILL after the grace period.
     Terminate,
-    /// A Spot notice of the metadata service, SIGTERM after it, SIGKILL after the grace.
+    /// A Spot notice of the metadata service, then SIGTERM, then SIGKILL after the grace period.
     Notice,
     /// A rebalance recommendation.
     Rebalance,
-    /// SIGSTOP: a host that hangs; SIGCONT so much later.
+    /// SIGSTOP, as on a host that hangs, and SIGCONT after this time.
     Stop(Duration),
-    /// The worker's device fails, for as long as it takes to be noticed.
-    Engine(Fault),
-    /// The worker in this place starts again where its log has no room.
+    /// A failure of the worker's device that lasts until it is noticed.
+    Engine(DeviceFault),
+    /// A restart of the worker with a log on a full disk.
     FullDisk,
-    /// The worker in this place starts again with less memory than it wants.
+    /// A restart of the worker with too little memory.
     LittleMemory,
-    /// Every connection to a service is cut, and all new ones, for so long.
+    /// All connections to a service are cut for this time, new ones included.
     Cut(Dependency, Duration),
-    /// A service hears and its answers are lost, for so long.
+    /// A service receives requests and its answers are lost, for this time.
     Mute(Dependency, Duration),
-    /// Every request takes so much longer, for so long.
+    /// Every request takes longer by the first time, for the second time.
     Slow(Dependency, Duration, Duration),
-    /// A service is killed and started again so much later.
+    /// A service is killed, and started again after this time.
     Restart(Dependency, Duration),
 }
 
-impl Blow {
-    /// Whether it ends a worker.
+impl ChaosFault {
+    /// Tells whether the fault ends a worker.
     pub fn kills(self) -> bool {
         match self {
             Self::Kill | Self::Terminate | Self::Notice | Self::Rebalance | Self::FullDisk | Self::LittleMemory => true,
@@ -76,12 +76,12 @@ impl Blow {
         }
     }
 
-    /// Whether it ends a worker in good order.
+    /// Tells whether the fault makes a worker drain.
     pub fn drains(self) -> bool {
         matches!(self, Self::Terminate | Self::Notice | Self::Rebalance)
     }
 
-    /// As it is told.
+    /// Describes the fault for the timeline.
     pub fn text(self) -> String {
         let seconds = |length: Duration| format!("{:.1} s", length.as_secs_f64());
         match self {
@@ -103,83 +103,83 @@ impl Blow {
     }
 }
 
-/// A blow at a time, to the worker in one place.
+/// A fault at a time, for the worker in one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Since the storm began.
+pub struct FaultEvent {
+    /// Time since the start of the run.
     pub at: Duration,
-    /// Which worker's place; services have none.
-    pub place: usize,
-    /// What happens.
-    pub blow: Blow,
+    /// Number of the worker's slot; it does not matter for services.
+    pub slot: usize,
+    /// The fault.
+    pub fault: ChaosFault,
 }
 
-/// What a storm is made of.
+/// The parameters of a schedule of faults.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Weather {
-    /// Everything follows from it.
+pub struct FaultMix {
+    /// Seed from which the whole schedule follows.
     pub seed: u64,
-    /// How long.
+    /// Length of the run.
     pub length: Duration,
-    /// Blows that end a worker.
+    /// Number of faults that end a worker.
     pub kills: usize,
-    /// Workers' places.
+    /// Number of slots of workers.
     pub workers: usize,
-    /// Only drains, no other blow: to measure them.
+    /// Whether all faults are drains, to measure these.
     pub only_drains: bool,
 }
 
-/// Every so often something happens that ends no worker by itself.
+/// Interval of faults that end no worker by themselves.
 const BETWEEN: Duration = Duration::from_secs(12);
 
-fn service(rng: &mut ChaCha8Rng) -> Blow {
+fn service(rng: &mut ChaCha8Rng) -> ChaosFault {
     let of = Dependency::ALL[rng.random_range(0..4)];
     let length = Duration::from_millis(rng.random_range(500..6_000));
     match rng.random_range(0..4) {
-        0 => Blow::Cut(of, length),
+        0 => ChaosFault::Cut(of, length),
         // Commands over a wire without answers would be tried for a minute.
-        1 if of != Dependency::Mongo => Blow::Mute(of, length),
-        2 => Blow::Restart(of, length / 2),
-        _ => Blow::Slow(of, Duration::from_millis(rng.random_range(50..800)), length),
+        1 if of != Dependency::Mongo => ChaosFault::Mute(of, length),
+        2 => ChaosFault::Restart(of, length / 2),
+        _ => ChaosFault::Slow(of, Duration::from_millis(rng.random_range(50..800)), length),
     }
 }
 
-fn worker(rng: &mut ChaCha8Rng) -> Blow {
+fn worker(rng: &mut ChaCha8Rng) -> ChaosFault {
     match rng.random_range(0..8) {
-        0..3 => Blow::Stop(Duration::from_millis(rng.random_range(500..45_000))),
-        3 => Blow::Engine(Fault::Sticky),
-        4 => Blow::Engine(Fault::Lost),
-        5 => Blow::Engine(Fault::Hang),
-        6 => Blow::Engine(Fault::Dead),
-        _ => Blow::Engine(Fault::Memory(rng.random_range(1..5))),
+        0..3 => ChaosFault::Stop(Duration::from_millis(rng.random_range(500..45_000))),
+        3 => ChaosFault::Engine(DeviceFault::Sticky),
+        4 => ChaosFault::Engine(DeviceFault::Lost),
+        5 => ChaosFault::Engine(DeviceFault::Hang),
+        6 => ChaosFault::Engine(DeviceFault::Dead),
+        _ => ChaosFault::Engine(DeviceFault::Memory(rng.random_range(1..5))),
     }
 }
 
-fn ending(rng: &mut ChaCha8Rng, only_drains: bool) -> Blow {
+fn ending(rng: &mut ChaCha8Rng, only_drains: bool) -> ChaosFault {
     match rng.random_range(if only_drains { 7..10 } else { 0..12 }) {
-        0..7 => Blow::Kill,
-        7 => Blow::Terminate,
-        8 => Blow::Notice,
-        9 => Blow::Rebalance,
-        10 => Blow::FullDisk,
-        _ => Blow::LittleMemory,
+        0..7 => ChaosFault::Kill,
+        7 => ChaosFault::Terminate,
+        8 => ChaosFault::Notice,
+        9 => ChaosFault::Rebalance,
+        10 => ChaosFault::FullDisk,
+        _ => ChaosFault::LittleMemory,
     }
 }
 
-/// The schedule, by time.
-pub fn plan(weather: &Weather) -> Vec<Event> {
-    let Weather { seed, length, kills, workers, only_drains } = *weather;
+/// Plans a schedule, ordered by time.
+pub fn plan(mix: &FaultMix) -> Vec<FaultEvent> {
+    let FaultMix { seed, length, kills, workers, only_drains } = *mix;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut events = Vec::new();
     let others = if only_drains { 0 } else { (length.as_secs() / BETWEEN.as_secs()) as usize };
     for number in 0..kills + others {
         let at = length.mul_f64(rng.random_range(0.02..1.0));
-        let blow = match number {
+        let fault = match number {
             n if n < kills => ending(&mut rng, only_drains),
             n if n % 2 == 0 => service(&mut rng),
             _ => worker(&mut rng),
         };
-        events.push(Event { at, place: rng.random_range(0..workers.max(1)), blow });
+        events.push(FaultEvent { at, slot: rng.random_range(0..workers.max(1)), fault });
     }
     events.sort_by_key(|event| event.at);
     events
@@ -195,22 +195,22 @@ mod tests {
         fn a_schedule_has_the_kills_that_were_asked_for_within_its_time_and_repeats(
             seed in any::<u64>(), seconds in 1u64..5_000, kills in 0usize..300, workers in 0usize..9, only_drains: bool,
         ) {
-            let weather = Weather { seed, length: Duration::from_secs(seconds), kills, workers, only_drains };
-            let events = plan(&weather);
-            prop_assert_eq!(&events, &plan(&weather));
-            prop_assert_eq!(events.iter().filter(|event| event.blow.kills()).count(), kills);
-            prop_assert!(events.iter().all(|event| event.at <= weather.length && event.place < workers.max(1)));
+            let mix = FaultMix { seed, length: Duration::from_secs(seconds), kills, workers, only_drains };
+            let events = plan(&mix);
+            prop_assert_eq!(&events, &plan(&mix));
+            prop_assert_eq!(events.iter().filter(|event| event.fault.kills()).count(), kills);
+            prop_assert!(events.iter().all(|event| event.at <= mix.length && event.slot < workers.max(1)));
             prop_assert!(events.is_sorted_by_key(|event| event.at));
-            prop_assert!(!only_drains || events.iter().all(|event| event.blow.drains()));
+            prop_assert!(!only_drains || events.iter().all(|event| event.fault.drains()));
         }
     }
 
     #[test]
     fn a_long_storm_has_every_kind_of_blow() {
         let length = Duration::from_secs(3_600);
-        let events = plan(&Weather { seed: 1, length, kills: 300, workers: 4, only_drains: false });
-        let kind = |blow: Blow| blow.text().split([' ', ':']).next().map(str::to_owned);
-        let kinds: std::collections::BTreeSet<_> = events.iter().filter_map(|event| kind(event.blow)).collect();
+        let events = plan(&FaultMix { seed: 1, length, kills: 300, workers: 4, only_drains: false });
+        let kind = |fault: ChaosFault| fault.text().split([' ', ':']).next().map(str::to_owned);
+        let kinds: std::collections::BTreeSet<_> = events.iter().filter_map(|event| kind(event.fault)).collect();
         let expected = ["kill", "SIGTERM", "Spot", "rebalance", "SIGSTOP", "device", "SQS", "S3", "MongoDB", "Redis"];
         assert!(expected.iter().all(|kind| kinds.contains(*kind)), "{kinds:?}");
     }

@@ -1,20 +1,20 @@
-//! A page with the queue, the workers and the blows over time.
+//! Renders a page with messages, workers and faults over time.
 
 use std::fmt::Write;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::report::{Moment, Report, Sample};
-use super::soak::{MEASURES, Soak};
+use super::report::{Report, Sample, TimelineEvent};
+use super::soak::{MEASURES, SoakReport};
 
 const SIZE: (u32, u32) = (1_100, 520);
-const LOOK: &str = "body{font:15px system-ui;margin:2rem auto;max-width:1100px;padding:0 1rem}svg{max-width:100%;height:auto}\
+const STYLE: &str = "body{font:15px system-ui;margin:2rem auto;max-width:1100px;padding:0 1rem}svg{max-width:100%;height:auto}\
 td{padding:.1rem .8rem .1rem 0;vertical-align:top}pre{background:#f4f4f4;padding:1rem;overflow:auto}";
 
-type Fault = Box<dyn std::error::Error>;
+type PlotError = Box<dyn std::error::Error>;
 
-/// The page.
+/// Renders the page of a run.
 pub fn page(report: &Report) -> String {
     let mut svg = String::new();
     let drawn = charts(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(), report);
@@ -22,12 +22,12 @@ pub fn page(report: &Report) -> String {
         svg = format!("<p>no plot: {}</p>", escaped(&error.to_string()));
     }
     let mut rows = String::new();
-    for Moment { at, who, what } in &report.moments {
+    for TimelineEvent { at, who, what } in &report.moments {
         let _ = write!(rows, "<tr><td>{at:.1} s<td>{}<td>{}", escaped(who), escaped(what));
     }
     let summary = escaped(&report.text(false));
     format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>muster chaos, seed {}</title><style>{LOOK}</style>\
+        "<!doctype html><html lang=en><meta charset=utf-8><title>muster chaos, seed {}</title><style>{STYLE}</style>\
          <h1>muster chaos, seed {}</h1><pre>{summary}</pre>{svg}<h2>Timeline</h2><table>{rows}</table></html>",
         report.seed, report.seed
     )
@@ -37,8 +37,8 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Messages above with the blows as lines, workers below.
-fn charts(root: &DrawingArea<SVGBackend<'_>, Shift>, report: &Report) -> Result<(), Fault> {
+/// Draws messages with faults as vertical lines, and workers below.
+fn charts(root: &DrawingArea<SVGBackend<'_>, Shift>, report: &Report) -> Result<(), PlotError> {
     root.fill(&WHITE)?;
     let (above, below) = root.split_vertically(360);
     let end = report.seconds.max(1.0);
@@ -82,21 +82,21 @@ fn charts(root: &DrawingArea<SVGBackend<'_>, Shift>, report: &Report) -> Result<
     Ok(())
 }
 
-/// The page of a soak: every measure of every worker over time.
-pub fn soak(soak: &Soak) -> String {
+/// Renders the page of a soak with every measure of every worker over time.
+pub fn soak(soak: &SoakReport) -> String {
     let mut svg = String::new();
     let drawn = measures(&SVGBackend::with_string(&mut svg, (1_100, 900)).into_drawing_area(), soak);
     if let Err(error) = drawn {
         svg = format!("<p>no plot: {}</p>", escaped(&error.to_string()));
     }
     format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>muster soak</title><style>{LOOK}</style>\
+        "<!doctype html><html lang=en><meta charset=utf-8><title>muster soak</title><style>{STYLE}</style>\
          <h1>muster soak</h1><pre>{}</pre>{svg}</html>",
         escaped(&soak.text())
     )
 }
 
-fn measures(root: &DrawingArea<SVGBackend<'_>, Shift>, soak: &Soak) -> Result<(), Fault> {
+fn measures(root: &DrawingArea<SVGBackend<'_>, Shift>, soak: &SoakReport) -> Result<(), PlotError> {
     root.fill(&WHITE)?;
     let colours = [RGBColor(31, 119, 180), RGBColor(255, 127, 14)];
     let workers: std::collections::BTreeSet<&str> = soak.vitals.iter().map(|vital| vital.who.as_str()).collect();

@@ -1,4 +1,4 @@
-//! A wire that can be cut, or lose answers: a TCP proxy in front of a server.
+//! A TCP proxy in front of a server, which can cut connections, delay requests or lose answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,36 +8,36 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Passes connections on until it is cut.
+/// Forwards connections to a server until it is cut.
 pub struct Proxy {
     address: SocketAddr,
     server: String,
-    /// Where new connections lead; nowhere while the wire is cut. Every change ends the old ones.
-    leads: watch::Sender<Option<Lead>>,
+    /// Target of new connections; `None` while the proxy is cut. Every change ends the old ones.
+    upstream: watch::Sender<Option<Upstream>>,
 }
 
 #[derive(Clone)]
-struct Lead {
+struct Upstream {
     server: String,
-    /// The server hears what is asked, and its answer is lost.
-    mute: bool,
-    /// What is asked arrives so much later.
-    later: Duration,
+    /// Whether the server's answers are lost.
+    drop_answers: bool,
+    /// Delay of requests.
+    latency: Duration,
 }
 
-fn lead(url: &str) -> Lead {
+fn parse_upstream(url: &str) -> Upstream {
     let (_, place) = url.split_once("://").unwrap_or(("", url));
     let server = place.split(['/', '?']).next().unwrap_or(place).to_owned();
-    Lead { server, mute: false, later: Duration::ZERO }
+    Upstream { server, drop_answers: false, latency: Duration::ZERO }
 }
 
-/// Passes bytes on until one side ends, or the server begins to answer where nobody shall hear it.
-async fn pass(client: &mut TcpStream, server: &mut TcpStream, lead: &Lead) {
+/// Forwards bytes until one side ends, or until the server begins to answer where answers are lost.
+async fn pass(client: &mut TcpStream, server: &mut TcpStream, upstream: &Upstream) {
     let ((mut asked, mut told), (mut answer, mut asking)) = (client.split(), server.split());
     let ask = async {
         let mut bytes = vec![0; 64 << 10];
         while let Ok(count @ 1..) = asked.read(&mut bytes).await {
-            tokio::time::sleep(lead.later).await;
+            tokio::time::sleep(upstream.latency).await;
             if asking.write_all(&bytes[..count]).await.is_err() {
                 return;
             }
@@ -47,7 +47,7 @@ async fn pass(client: &mut TcpStream, server: &mut TcpStream, lead: &Lead) {
         std::future::pending().await
     };
     let hear = async {
-        if lead.mute {
+        if upstream.drop_answers {
             let _ = answer.read_u8().await;
         } else {
             let _ = copy(&mut answer, &mut told).await;
@@ -60,54 +60,54 @@ async fn pass(client: &mut TcpStream, server: &mut TcpStream, lead: &Lead) {
 }
 
 impl Proxy {
-    /// In front of `http://host:port`.
+    /// Starts a proxy in front of `http://host:port`.
     ///
     /// # Errors
-    /// There is no port for it.
+    /// No port can be opened.
     pub async fn start(url: &str) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (leads, seen) = watch::channel(Some(lead(url)));
+        let (upstream, seen) = watch::channel(Some(parse_upstream(url)));
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut seen = seen.clone();
                 tokio::spawn(async move {
-                    let lead = seen.borrow_and_update().clone();
-                    let Some(lead) = lead else { return };
-                    let Ok(mut server) = TcpStream::connect(&lead.server).await else { return };
+                    let upstream = seen.borrow_and_update().clone();
+                    let Some(upstream) = upstream else { return };
+                    let Ok(mut server) = TcpStream::connect(&upstream.server).await else { return };
                     tokio::select! {
-                        () = pass(&mut client, &mut server, &lead) => {}
+                        () = pass(&mut client, &mut server, &upstream) => {}
                         _ = seen.changed() => {}
                     }
                     // Dropped: the connection is closed in the middle of whatever it was doing.
                 });
             }
         });
-        Ok(Self { address, server: lead(url).server, leads })
+        Ok(Self { address, server: parse_upstream(url).server, upstream })
     }
 
-    /// Where it listens.
+    /// Returns the address of the proxy.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Cuts every connection, and all new ones; or mends the wire.
+    /// Cuts all connections, new ones included, or restores them where `whole` is true.
     pub fn set(&self, whole: bool) {
-        self.leads.send_replace(whole.then(|| lead(&self.server)));
+        self.upstream.send_replace(whole.then(|| parse_upstream(&self.server)));
     }
 
-    /// Ends every connection; over new ones the server hears what is asked, and its answer is lost.
+    /// Ends every connection; over new ones the server receives requests, and its answers are lost.
     pub fn lose_answers(&self) {
-        self.leads.send_replace(Some(Lead { mute: true, ..lead(&self.server) }));
+        self.upstream.send_replace(Some(Upstream { drop_answers: true, ..parse_upstream(&self.server) }));
     }
 
-    /// Ends every connection; over new ones each request takes so much longer.
-    pub fn slow(&self, later: Duration) {
-        self.leads.send_replace(Some(Lead { later, ..lead(&self.server) }));
+    /// Ends every connection; over new ones each request is delayed.
+    pub fn slow(&self, latency: Duration) {
+        self.upstream.send_replace(Some(Upstream { latency, ..parse_upstream(&self.server) }));
     }
 
-    /// Ends every connection; new ones lead to another server.
+    /// Ends every connection, and forwards new ones to another server.
     pub fn lead_to(&self, url: &str) {
-        self.leads.send_replace(Some(lead(url)));
+        self.upstream.send_replace(Some(parse_upstream(url)));
     }
 }

@@ -1,4 +1,4 @@
-//! What a run says in the end: the verdict, the timeline, how long drains took.
+//! The report of a run: its verdict, its timeline and the durations of drains.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,21 +7,21 @@ use serde::Serialize;
 
 use super::ChaosError;
 use super::audit::Audit;
+use super::chaos_run::RunOutcome;
 use super::plot;
-use super::storm::Outcome;
 
-/// Something happened.
+/// One event of the timeline.
 #[derive(Clone, Debug, Serialize)]
-pub struct Moment {
+pub struct TimelineEvent {
     /// Seconds since the first message.
     pub at: f64,
-    /// To whom.
+    /// Name of the worker, or `services`.
     pub who: String,
-    /// What.
+    /// Description of the event.
     pub what: String,
 }
 
-/// The queue and the workers at a time.
+/// Messages and workers at one time.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Sample {
     /// Seconds since the first message.
@@ -37,16 +37,16 @@ pub struct Sample {
 /// How long drains took.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Drains {
-    /// Seconds from the notice to the end of each that ended by itself; a notice of the metadata service is heard within five.
+    /// Seconds from the notice to the end, for each drain that ended by itself. Workers poll for notices every five seconds.
     pub clean: Vec<f64>,
-    /// Drains that another blow cut.
+    /// Number of drains that another fault cut short.
     pub cut: usize,
-    /// Drains that outlasted the grace.
+    /// Number of drains that outlasted the grace period.
     pub overdue: usize,
 }
 
 impl Drains {
-    /// The value that a share of the drains stays within; 0 without any.
+    /// Returns the duration that a share of the drains stays within; 0 without any.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.clean.clone();
         sorted.sort_by(f64::total_cmp);
@@ -54,7 +54,7 @@ impl Drains {
         sorted.get((last as f64 * share).ceil() as usize).copied().unwrap_or(0.0)
     }
 
-    /// Drains by whole seconds.
+    /// Renders a histogram of drains by whole seconds.
     fn histogram(&self) -> String {
         let mut text = String::new();
         let most = self.clean.iter().fold(0.0_f64, |most, took| most.max(*took)) as usize;
@@ -66,49 +66,49 @@ impl Drains {
     }
 }
 
-/// All of it.
+/// The whole report, as it is written to `report.json`.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Everything followed from it.
+    /// Seed of the schedule.
     pub seed: u64,
     /// Workers that detect.
     pub workers: usize,
     /// Seconds that a message is leased for.
     pub lease_seconds: u64,
-    /// Blows that ended a worker.
+    /// Number of faults that ended a worker.
     pub kills: usize,
     /// Seconds from the first message to the last.
     pub seconds: f64,
-    /// What the databases and queues say.
+    /// The audit of databases and queues.
     pub audit: Audit,
-    /// The fingerprint of an undisturbed run, where one was made.
+    /// The audit of an undisturbed run, where one was made.
     pub undisturbed: Option<Audit>,
-    /// Ends of workers that the error table does not have.
+    /// Ends of workers that the error table does not explain.
     pub strange: Vec<String>,
     /// How long drains took.
     pub drains: Drains,
-    /// What happened when.
-    pub moments: Vec<Moment>,
+    /// The timeline.
+    pub moments: Vec<TimelineEvent>,
     /// The queue and the workers, every second.
     pub samples: Vec<Sample>,
 }
 
 impl Report {
-    /// Of a storm, and of the same work in calm where that was done.
+    /// Builds the report of a run, and of the same work undisturbed where that was done.
     pub fn new(
         seed: u64,
         workers: usize,
         lease_seconds: u64,
-        outcome: Outcome,
+        outcome: RunOutcome,
         audit: Audit,
         calm: Option<Audit>,
     ) -> Self {
-        let Outcome { moments, samples, drains, kills, strange, seconds } = outcome;
+        let RunOutcome { moments, samples, drains, kills, strange, seconds } = outcome;
         let undisturbed = calm;
         Self { seed, workers, lease_seconds, kills, seconds, audit, undisturbed, strange, drains, moments, samples }
     }
 
-    /// Everything that is not as promised.
+    /// Lists everything that the run found wrong.
     pub fn faults(&self) -> Vec<String> {
         let Audit { lost, doubled, misjudged, fingerprint, .. } = &self.audit;
         let mut faults: Vec<String> = lost.iter().map(|one| format!("lost: {one}")).collect();
@@ -124,11 +124,11 @@ impl Report {
         faults
     }
 
-    /// For a person.
+    /// Renders the report as text.
     pub fn text(&self, timeline: bool) -> String {
         let mut text = String::new();
         if timeline {
-            for Moment { at, who, what } in &self.moments {
+            for TimelineEvent { at, who, what } in &self.moments {
                 let _ = writeln!(text, "{at:9.1} s  {who:<9} {what}");
             }
         }

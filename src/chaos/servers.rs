@@ -1,4 +1,4 @@
-//! The servers that workers talk to: real ones, started by a command (`tests/stack/stack.py`), stopped with this value.
+//! Starts real servers by a command (`tests/stack/stack.py`), and stops them with the value.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ChaosError;
 
-/// Servers that run as long as this is held.
+/// Servers that run until the value is dropped.
 #[derive(Debug)]
 pub struct Servers {
     command: String,
@@ -55,7 +55,7 @@ impl Servers {
         ChaosError::Servers { command: self.command.clone(), reason: reason.into() }
     }
 
-    /// Where a server is.
+    /// Returns the URL of a server.
     ///
     /// # Errors
     /// It was not started.
@@ -63,7 +63,7 @@ impl Servers {
         self.told[server]["url"].as_str().ok_or_else(|| self.failed(format!("{server} was not started")))
     }
 
-    /// The process of a server, as it was started first.
+    /// Returns the process id of a server, as it was started first.
     ///
     /// # Errors
     /// It was not started.
@@ -75,10 +75,10 @@ impl Servers {
         self.pipes.lock()
     }
 
-    /// Obeys `stop`, `kill` or `start` and waits for it.
+    /// Sends `stop`, `kill` or `start` for a server, and waits until it is done.
     ///
     /// # Errors
-    /// It does not.
+    /// The command fails.
     pub fn tell(&self, verb: &str, server: &str) -> Result<(), ChaosError> {
         let mut pipes = self.pipes();
         let Some(to) = &mut pipes.to else { return Err(self.failed("it was stopped")) };
@@ -89,7 +89,7 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        // The end of its input stops them all.
+        // The end of the command's input stops all servers.
         self.pipes().to = None;
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Where a run takes place: servers, wires to them that can be cut, and queues, buckets and databases of its own.
+//! The environment of a run: servers behind proxies that can be cut, and queues, buckets and databases of its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use muster_aws::clients::Clients;
 use muster_aws::depth::depth;
 use muster_config::Layers;
 
-/// Servers with a wire before each service.
-pub struct Ground {
+/// Servers with a proxy in front of each service.
+pub struct ProxiedServers {
     servers: Servers,
     sqs: Proxy,
     s3: Proxy,
@@ -42,7 +42,7 @@ async fn clients(url: &str) -> Clients {
     Clients::from_config(config, &settings)
 }
 
-impl Ground {
+impl ProxiedServers {
     /// Starts the servers.
     pub async fn start(command: &[String]) -> Result<Arc<Self>, ChaosError> {
         let servers = Servers::start(command, &["mongo", "redis", "aws"])?;
@@ -53,7 +53,7 @@ impl Ground {
         Ok(Arc::new(Self { servers, sqs, s3, mongo, redis, clients }))
     }
 
-    /// The wire to a service.
+    /// Returns the proxy in front of a service.
     pub(crate) fn wire(&self, to: Dependency) -> &Proxy {
         match to {
             Dependency::Sqs => &self.sqs,
@@ -76,7 +76,7 @@ impl Ground {
         self.servers.tell("start", server)
     }
 
-    /// Clients that no storm reaches.
+    /// Returns clients that bypass the proxies.
     pub fn clients(&self) -> &Clients {
         &self.clients
     }
@@ -90,8 +90,8 @@ impl Ground {
 
 /// Queues, bucket and databases of one run.
 pub struct Site {
-    /// Where.
-    pub ground: Arc<Ground>,
+    /// The servers.
+    pub servers: Arc<ProxiedServers>,
     name: &'static str,
     /// The bucket of photos, which runs share: an image's id has its name in it.
     pub photos: String,
@@ -109,8 +109,13 @@ pub struct Site {
 
 impl Site {
     /// Makes queues and buckets; databases make themselves.
-    pub async fn make(ground: &Arc<Ground>, name: &'static str, lease: u64, logs: PathBuf) -> Result<Self, ChaosError> {
-        let Clients { sqs, s3, .. } = ground.clients();
+    pub async fn make(
+        servers: &Arc<ProxiedServers>,
+        name: &'static str,
+        lease: u64,
+        logs: PathBuf,
+    ) -> Result<Self, ChaosError> {
+        let Clients { sqs, s3, .. } = servers.clients();
         let queue = async |of: &str| {
             let made = sqs.create_queue().queue_name(format!("{name}-{of}")).send().await;
             Ok(made.map_err(ChaosError::server("SQS"))?.queue_url.unwrap_or_default())
@@ -121,12 +126,12 @@ impl Site {
         for bucket in [photos.clone(), format!("{name}-groups")] {
             s3.create_bucket().bucket(bucket).send().await.map_err(ChaosError::server("S3"))?;
         }
-        Ok(Self { ground: Arc::clone(ground), name, photos, images, galleries, dead_letters, lease, logs })
+        Ok(Self { servers: Arc::clone(servers), name, photos, images, galleries, dead_letters, lease, logs })
     }
 
     /// The variables that a worker knows all this by.
     pub fn environment(&self, metadata: &str) -> Result<Vec<(&'static str, String)>, ChaosError> {
-        let place = self.ground.mongo(true)?;
+        let place = self.servers.mongo(true)?;
         let uri = |database: &str| {
             let timeouts = "serverSelectionTimeoutMS=5000&connectTimeoutMS=3000";
             format!("mongodb://{place}/{}_{database}?directConnection=true&{timeouts}", self.name)
@@ -135,9 +140,9 @@ impl Site {
             ("AWS_ACCESS_KEY_ID", "test".into()),
             ("AWS_SECRET_ACCESS_KEY", "test".into()),
             ("AWS_DEFAULT_REGION", "us-east-1".into()),
-            ("AWS_ENDPOINT_URL", self.ground.sqs.url()),
-            ("MUSTER_QUEUES__ENDPOINT", self.ground.sqs.url()),
-            ("MUSTER_BUCKETS__ENDPOINT", self.ground.s3.url()),
+            ("AWS_ENDPOINT_URL", self.servers.sqs.url()),
+            ("MUSTER_QUEUES__ENDPOINT", self.servers.sqs.url()),
+            ("MUSTER_BUCKETS__ENDPOINT", self.servers.s3.url()),
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.to_owned()),
             ("QUEUE_URL", self.images.clone()),
             ("GROUP_FACE_QUEUE_URL", self.galleries.clone()),
@@ -146,7 +151,7 @@ impl Site {
             ("FACE_GROUP_BUCKET_NAME", format!("{}-groups", self.name)),
             ("GALLERY_IMAGES_MONGO_URI", uri("gallery_images")),
             ("HUEMN_MONGO_URI", uri("huemn")),
-            ("REDIS_URL", self.ground.redis.url().replace("http://", "redis://")),
+            ("REDIS_URL", self.servers.redis.url().replace("http://", "redis://")),
             // The same photos under many names are work only where their analyses are not remembered.
             ("MUSTER_REDIS__ANALYSIS_SECONDS", "1".into()),
             ("MUSTER_QUEUES__WAIT_SECONDS", "1".into()),
@@ -161,13 +166,13 @@ impl Site {
 
     /// A database of this run, past every wire.
     pub async fn database(&self, database: &str) -> Result<Database, ChaosError> {
-        let uri = format!("mongodb://{}/?directConnection=true", self.ground.mongo(false)?);
+        let uri = format!("mongodb://{}/?directConnection=true", self.servers.mongo(false)?);
         let client = mongodb::Client::with_uri_str(uri).await.map_err(ChaosError::server("MongoDB"))?;
         Ok(client.database(&format!("{}_{database}", self.name)))
     }
 
     /// Messages in a queue.
     pub async fn depth(&self, queue: &str) -> Result<Depth, ChaosError> {
-        depth(&self.ground.clients().sqs, queue).await.map_err(|fault| ChaosError::server("SQS")(fault.message))
+        depth(&self.servers.clients().sqs, queue).await.map_err(|fault| ChaosError::server("SQS")(fault.message))
     }
 }

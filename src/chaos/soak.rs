@@ -1,4 +1,4 @@
-//! Steady work for a long time: does a worker's memory, its open files or its threads grow, does it fall behind?
+//! Runs steady work for a long time, and tells whether a worker's memory, open files, threads or backlog grow.
 //!
 //! The same images are sent again and again, so that what is stored does not grow: whatever does is a leak.
 
@@ -10,10 +10,10 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use super::ChaosError;
-use super::load::Load;
 use super::plot;
 use super::site::Site;
-use super::workers::{Place, Role};
+use super::workers::{WorkerKind, WorkerSlot};
+use super::workload::Workload;
 
 const SAMPLE: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(200);
@@ -23,9 +23,9 @@ const WARM_UP: f64 = 0.3;
 /// Growth after the warm-up that counts as a leak.
 pub(crate) const MOST_GROWTH: f64 = 0.02;
 
-/// What a worker holds at a time.
+/// The resources that a worker holds at one time.
 #[derive(Clone, Debug, Serialize)]
-pub struct Vital {
+pub struct ResourceSample {
     /// Seconds since the start.
     pub at: f64,
     /// Which worker.
@@ -40,12 +40,12 @@ pub struct Vital {
     pub lag: u64,
 }
 
-/// What can grow: its name, and how it is read.
-pub(crate) type Measure = (&'static str, fn(&Vital) -> u64);
+/// A measure that can grow, with its name.
+pub(crate) type Measure = (&'static str, fn(&ResourceSample) -> u64);
 const RESIDENT: &str = "resident KiB";
-/// Growth of memory that is a fault however it came, in parts of what it was.
+/// Share of its first mean by which memory may not grow, whether steadily or at once.
 const LEAP: f64 = 0.2;
-/// All that is measured.
+/// All measures.
 pub(crate) const MEASURES: [Measure; 4] = [
     (RESIDENT, |vital| vital.resident),
     ("open files", |vital| vital.files),
@@ -53,52 +53,51 @@ pub(crate) const MEASURES: [Measure; 4] = [
     ("messages that wait", |vital| vital.lag),
 ];
 
-/// How much something grew.
+/// How much one measure of a worker grew.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Growth {
     /// Which worker.
     pub who: String,
-    /// What.
+    /// Name of the measure.
     pub what: &'static str,
-    /// Its mean in each quarter of what comes after the warm-up.
+    /// Means of the four quarters after the warm-up.
     pub means: [f64; 4],
 }
 
 impl Growth {
-    /// What it grew by steadily, in parts of the first mean. A leak grows from each quarter to the next; what was wanted once and is
-    /// kept, a thread or a connection more while the machine was busy, grows once. One file, thread or message more or less is no
-    /// growth.
+    /// Returns the steady growth as a share of the first mean. A leak grows from each quarter to the next; a thread or a
+    /// connection that was opened once and is kept grows once. A difference of one file, thread or message is no growth.
     pub fn part(&self) -> f64 {
         let steps = self.means.windows(2).map(|pair| pair[1] - pair[0]);
         let steady = 3.0 * steps.fold(f64::INFINITY, f64::min);
         let (first, all) = (self.means[0].max(1.0), self.means[3] - self.means[0]);
-        // Nothing that is wanted once is so much memory.
+        // Nothing that is allocated once takes that much memory.
         let grew = if self.what == RESIDENT && all > LEAP * first { all } else { steady };
         if grew < 1.0 { 0.0 } else { grew / first }
     }
 }
 
-/// What a soak came to.
+/// The result of a soak, as it is written to `soak.json`.
 #[derive(Debug, Serialize)]
-pub struct Soak {
-    /// How long.
+pub struct SoakReport {
+    /// Length in seconds.
     pub seconds: f64,
     /// Messages sent.
     pub sent: usize,
     /// Every sample.
-    pub vitals: Vec<Vital>,
-    /// What each worker's measures did.
+    pub vitals: Vec<ResourceSample>,
+    /// Growth of each worker's measures.
     pub growth: Vec<Growth>,
     /// Workers that ended before the end.
     pub ended: Vec<String>,
 }
 
-/// How a worker's measures changed from quarter to quarter after the warm-up.
-fn growth(vitals: &[Vital], who: &str, seconds: f64) -> Vec<Growth> {
+/// Computes how a worker's measures changed from quarter to quarter after the warm-up.
+fn growth(vitals: &[ResourceSample], who: &str, seconds: f64) -> Vec<Growth> {
     let start = seconds * WARM_UP;
     let quarter = (seconds - start) / 4.0;
-    let own: Vec<&Vital> = vitals.iter().filter(|vital| vital.who == who).collect();
-    let mean = |n: usize, value: fn(&Vital) -> u64| {
+    let own: Vec<&ResourceSample> = vitals.iter().filter(|vital| vital.who == who).collect();
+    let mean = |n: usize, value: fn(&ResourceSample) -> u64| {
         let from = start + n as f64 * quarter;
         let part = own.iter().filter(|vital| vital.at >= from && vital.at < from + quarter);
         let values: Vec<f64> = part.map(|vital| value(vital) as f64).collect();
@@ -111,7 +110,7 @@ fn growth(vitals: &[Vital], who: &str, seconds: f64) -> Vec<Growth> {
     MEASURES.map(one).to_vec()
 }
 
-/// What the system says of a process; `None` when it is gone.
+/// Reads memory in KiB, open files and threads of a process; `None` when it has ended.
 fn vital(pid: u32) -> Option<(u64, u64, u64)> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| {
@@ -126,52 +125,58 @@ fn vital(pid: u32) -> Option<(u64, u64, u64)> {
 ///
 /// # Errors
 /// The servers fail.
-pub async fn soak(site: &Site, load: &Load, rate: f64, length: Duration, program: &Path) -> Result<Soak, ChaosError> {
+pub async fn soak(
+    site: &Site,
+    load: &Workload,
+    rate: f64,
+    length: Duration,
+    program: &Path,
+) -> Result<SoakReport, ChaosError> {
     let program = PathBuf::from(program);
-    let mut places = vec![
-        Place::open(site, Role::Detect, 0, program.clone()).await?,
-        Place::open(site, Role::Group, 0, program).await?,
+    let mut slots = vec![
+        WorkerSlot::open(site, WorkerKind::Detect, 0, program.clone()).await?,
+        WorkerSlot::open(site, WorkerKind::Group, 0, program).await?,
     ];
     let began = Instant::now();
     let (mut vitals, mut ended, mut sent, mut sampled) = (Vec::new(), Vec::new(), 0, began);
     while began.elapsed() < length {
-        for place in &mut places {
-            if let Some(end) = place.tick()? {
-                ended.push(format!("{}: {}", place.name(), end.status));
+        for slot in &mut slots {
+            if let Some(end) = slot.tick()? {
+                ended.push(format!("{}: {}", slot.name(), end.status));
             }
         }
         let due = (began.elapsed().as_secs_f64() * rate) as usize;
         while sent < due {
-            let from = sent % load.wanted.len();
-            let to = (from + due - sent).min(load.wanted.len()).min(from + 10);
-            Load::send(site, &load.wanted[from..to]).await?;
+            let from = sent % load.images.len();
+            let to = (from + due - sent).min(load.images.len()).min(from + 10);
+            Workload::send(site, &load.images[from..to]).await?;
             sent += to - from;
         }
         if sampled.elapsed() >= SAMPLE {
             sampled = Instant::now();
             let at = began.elapsed().as_secs_f64();
-            for (place, queue) in places.iter().zip([&site.images, &site.galleries]) {
+            for (slot, queue) in slots.iter().zip([&site.images, &site.galleries]) {
                 let lag = site.depth(queue).await?.visible;
-                let Some((resident, files, threads)) = place.pid().and_then(vital) else { continue };
-                vitals.push(Vital { at, who: place.name().to_owned(), resident, files, threads, lag });
+                let Some((resident, files, threads)) = slot.pid().and_then(vital) else { continue };
+                vitals.push(ResourceSample { at, who: slot.name().to_owned(), resident, files, threads, lag });
             }
         }
         sleep(TICK).await;
     }
     let seconds = began.elapsed().as_secs_f64();
-    let growth = places.iter().flat_map(|place| growth(&vitals, place.name(), seconds)).collect();
-    places.iter_mut().for_each(|place| place.close(GRACE));
-    while !places.iter().all(Place::is_empty) {
-        for place in &mut places {
-            place.tick()?;
+    let growth = slots.iter().flat_map(|slot| growth(&vitals, slot.name(), seconds)).collect();
+    slots.iter_mut().for_each(|slot| slot.close(GRACE));
+    while !slots.iter().all(WorkerSlot::is_empty) {
+        for slot in &mut slots {
+            slot.tick()?;
         }
         sleep(TICK).await;
     }
-    Ok(Soak { seconds, sent, vitals, growth, ended })
+    Ok(SoakReport { seconds, sent, vitals, growth, ended })
 }
 
-impl Soak {
-    /// Everything that is not as promised.
+impl SoakReport {
+    /// Lists every measure that grows and every worker that ended early.
     pub fn faults(&self) -> Vec<String> {
         let grew = self.growth.iter().filter(|growth| growth.part() > MOST_GROWTH);
         let grew = grew.map(|Growth { who, what, means: [first, .., last] }| {
@@ -180,7 +185,7 @@ impl Soak {
         grew.chain(self.ended.iter().map(|end| format!("ended early: {end}"))).collect()
     }
 
-    /// For a person.
+    /// Renders the result as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{} messages in {:.0} s", self.sent, self.seconds);
@@ -213,7 +218,7 @@ mod tests {
 
     #[test]
     fn growth_is_what_goes_on_after_the_warm_up_and_not_what_was_wanted_once() {
-        let vital = |second: u64| Vital {
+        let vital = |second: u64| ResourceSample {
             at: second as f64,
             who: "w".into(),
             // Steep while it warms up, then flat; files leak one every hundred seconds; a busy moment wants ten threads more.
@@ -222,7 +227,7 @@ mod tests {
             threads: if second < 600 { 8 } else { 18 },
             lag: second % 2,
         };
-        let vitals: Vec<Vital> = (0..1_000).map(vital).collect();
+        let vitals: Vec<ResourceSample> = (0..1_000).map(vital).collect();
         let found = growth(&vitals, "w", 1_000.0);
         let parts: Vec<bool> = found.iter().map(|growth| growth.part() > MOST_GROWTH).collect();
         assert_eq!(parts, [false, true, false, false], "{found:?}");

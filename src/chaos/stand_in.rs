@@ -1,5 +1,5 @@
-//! The pack `stand-in`: faces without a model, for volume. What it finds in an image follows from the image's pixels alone; what
-//! goes wrong, from a file that the storm writes.
+//! The pack `stand-in`, which finds faces without a model, for volume. Its faces follow from an image's pixels alone, and its
+//! faults from a file that the run writes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,44 +15,44 @@ use muster_actors::ports::engine::{Analysis, Engine, EngineError, FoundFace};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Its name.
+/// Name of the pack.
 pub const PACK: &str = "stand-in";
-/// People are built so: one person's faces are above 0.8 alike, two people's about 0.
+/// Grouping threshold of the pack. Faces of one person have a similarity above 0.8, faces of two people about 0.
 pub const SIMILARITY: f32 = 0.5;
-/// Where an engine reads what is wrong with it.
+/// Environment variable with the path of an engine's fault file.
 pub(crate) const FAULT: &str = "MUSTER_CHAOS_FAULT";
-/// An image that ends so kills the process that decodes it.
+/// Ending of an image that kills the process that decodes it.
 pub const ABORT: &[u8] = b"muster-chaos-abort";
 
 const DIMENSIONS: usize = 128;
 const PEOPLE: u64 = 40;
-/// What an image takes, in a batch or alone.
+/// Time that an image takes, in a batch or alone.
 const PACE: Duration = Duration::from_millis(4);
 
-/// A device that needs no model.
+/// An engine that needs no model and fails on request.
 #[derive(Debug)]
-pub struct StandIn {
+pub struct StandInEngine {
     fault: Option<PathBuf>,
     broken: AtomicBool,
 }
 
-/// What is wrong with a device, as its fault file says.
+/// A fault of a device, as its fault file names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Batches of more images run out of memory.
+pub enum DeviceFault {
+    /// Batches of more images than this run out of memory.
     Memory(usize),
-    /// Broken until it is rebuilt.
+    /// The device fails until it is rebuilt.
     Sticky,
-    /// Broken for good.
+    /// The device fails for good.
     Dead,
     /// The device is lost.
     Lost,
-    /// It does not answer.
+    /// The device does not answer.
     Hang,
 }
 
-impl Fault {
-    /// As the file says it.
+impl DeviceFault {
+    /// Renders the fault as the file holds it.
     pub fn text(self) -> String {
         match self {
             Self::Memory(most) => format!("memory {most}"),
@@ -76,18 +76,18 @@ impl Fault {
     }
 }
 
-impl StandIn {
-    /// A device whose faults stand in the file that `FAULT` names.
+impl StandInEngine {
+    /// Creates an engine whose fault file is named by the variable [`FAULT`].
     pub fn from_env() -> Arc<dyn Engine> {
         Arc::new(Self { fault: std::env::var_os(FAULT).map(PathBuf::from), broken: AtomicBool::new(false) })
     }
 
-    fn fault(&self) -> Option<Fault> {
-        Fault::parse(&std::fs::read_to_string(self.fault.as_ref()?).ok()?)
+    fn fault(&self) -> Option<DeviceFault> {
+        DeviceFault::parse(&std::fs::read_to_string(self.fault.as_ref()?).ok()?)
     }
 }
 
-/// The unit vector of one of so many people, a little off.
+/// Returns a unit vector near that of a person.
 fn embedding(person: u64, off: &mut ChaCha8Rng) -> Vec<f32> {
     let mut face = ChaCha8Rng::seed_from_u64(person);
     let mut vector: Vec<f32> =
@@ -97,7 +97,7 @@ fn embedding(person: u64, off: &mut ChaCha8Rng) -> Vec<f32> {
     vector
 }
 
-/// No, one or two faces, of people that follow from the pixels.
+/// Returns up to two faces, of people that follow from the pixels.
 fn faces(frame: &Frame) -> Vec<FoundFace> {
     let hash = blake3::hash(&frame.pixels.data);
     let mut rng = ChaCha8Rng::from_seed(*hash.as_bytes());
@@ -117,16 +117,16 @@ fn faces(frame: &Frame) -> Vec<FoundFace> {
 }
 
 #[async_trait]
-impl Engine for StandIn {
+impl Engine for StandInEngine {
     async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError> {
         tokio::time::sleep(PACE * u32::try_from(frames.len()).unwrap_or(1)).await;
         let said = || String::from("chaos");
         match self.fault() {
-            Some(Fault::Memory(most)) if frames.len() > most => return Err(EngineError::OutOfMemory(said())),
-            Some(Fault::Sticky | Fault::Dead) => self.broken.store(true, Ordering::Relaxed),
-            Some(Fault::Lost) => return Err(EngineError::DeviceLost(said())),
-            Some(Fault::Hang) => std::future::pending().await,
-            Some(Fault::Memory(_)) | None => {}
+            Some(DeviceFault::Memory(most)) if frames.len() > most => return Err(EngineError::OutOfMemory(said())),
+            Some(DeviceFault::Sticky | DeviceFault::Dead) => self.broken.store(true, Ordering::Relaxed),
+            Some(DeviceFault::Lost) => return Err(EngineError::DeviceLost(said())),
+            Some(DeviceFault::Hang) => std::future::pending().await,
+            Some(DeviceFault::Memory(_)) | None => {}
         }
         if self.broken.load(Ordering::Relaxed) {
             return Err(EngineError::Sticky(said()));
@@ -135,17 +135,17 @@ impl Engine for StandIn {
     }
 
     async fn rebuild(&self) -> Result<(), EngineError> {
-        if self.fault() != Some(Fault::Dead) {
+        if self.fault() != Some(DeviceFault::Dead) {
             self.broken.store(false, Ordering::Relaxed);
         }
         Ok(())
     }
 }
 
-/// A decoder that some images kill.
-pub struct Marked(pub Arc<dyn Decoder>);
+/// A decoder that aborts the process on images that end with [`ABORT`].
+pub struct AbortingDecoder(pub Arc<dyn Decoder>);
 
-impl Decoder for Marked {
+impl Decoder for AbortingDecoder {
     fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
         if source.ends_with(ABORT) {
             std::process::abort();
@@ -193,9 +193,11 @@ mod tests {
 
     #[test]
     fn a_fault_is_read_as_it_was_written() {
-        for fault in [Fault::Memory(3), Fault::Sticky, Fault::Dead, Fault::Lost, Fault::Hang] {
-            assert_eq!(Fault::parse(&fault.text()), Some(fault));
+        for fault in
+            [DeviceFault::Memory(3), DeviceFault::Sticky, DeviceFault::Dead, DeviceFault::Lost, DeviceFault::Hang]
+        {
+            assert_eq!(DeviceFault::parse(&fault.text()), Some(fault));
         }
-        assert_eq!(Fault::parse(""), None);
+        assert_eq!(DeviceFault::parse(""), None);
     }
 }

@@ -7,7 +7,7 @@ use muster_actors::ports::decoder::Decoder;
 use super::CliError;
 use super::values::Ask;
 #[cfg(feature = "chaos")]
-use muster_chaos::stand_in::Marked;
+use muster_chaos::stand_in::AbortingDecoder;
 use muster_vision::decode::{Limits, VisionDecoder};
 use muster_vision::isolated::answer;
 
@@ -38,7 +38,7 @@ impl Args {
         let decoder = VisionDecoder { limits, side: self.side };
         #[cfg(feature = "chaos")]
         if self.marked {
-            return self.answer(&Marked(std::sync::Arc::new(decoder)));
+            return self.answer(&AbortingDecoder(std::sync::Arc::new(decoder)));
         }
         self.answer(&decoder)
     }

@@ -1,6 +1,6 @@
-//! `muster chaos`: prove that nothing is lost and nothing done twice.
+//! `muster chaos` shows that workers lose nothing and do nothing twice while they are disturbed.
 
-mod ground;
+mod run_args;
 pub mod soak;
 
 use std::process::ExitCode;
@@ -11,27 +11,27 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::CliError;
 use crate::cli::print::{print, say};
-use ground::{FOUND, Where, program};
 use muster_chaos::ChaosError;
 use muster_chaos::audit::{Audit, audit};
-use muster_chaos::load::Load;
-use muster_chaos::plan::{Event, Weather, plan};
+use muster_chaos::chaos_run::{self, RunOutcome, RunSpec};
+use muster_chaos::plan::{FaultEvent, FaultMix, plan};
 use muster_chaos::report::Report;
 use muster_chaos::site::Site;
-use muster_chaos::stand_in::{self, Marked, StandIn};
-use muster_chaos::storm::{self, Outcome, Run};
+use muster_chaos::stand_in::{self, AbortingDecoder, StandInEngine};
+use muster_chaos::workload::Workload;
 use muster_inference::substitute::Substitute;
+use run_args::{FOUND, RunArgs, program};
 
-/// Seconds of a storm for each kill, where nobody says how long it lasts.
+/// Seconds of a run for each kill, where no length is given.
 const SECONDS_PER_KILL: f64 = 1.5;
 
-/// Makes the pack without models known, by which settings ask for it.
+/// Registers the pack without models, so that settings can name it.
 pub fn register_stand_in() {
     muster_inference::substitute::register(Substitute {
         name: stand_in::PACK,
         similarity: stand_in::SIMILARITY,
-        engine: StandIn::from_env,
-        decoder: |decoder| Arc::new(Marked(decoder)),
+        engine: StandInEngine::from_env,
+        decoder: |decoder| Arc::new(AbortingDecoder(decoder)),
         decoder_option: "--marked",
     });
 }
@@ -80,7 +80,7 @@ pub struct Args {
     #[arg(long)]
     no_compare: bool,
     #[command(flatten)]
-    ground: Where,
+    place: RunArgs,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -91,14 +91,14 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 impl Args {
-    /// Makes the run.
+    /// Executes the run and prints its report.
     pub fn run(self) -> Result<ExitCode, CliError> {
         let report = runtime()?.block_on(self.make())?;
-        report.write(&self.ground.report)?;
+        report.write(&self.place.report)?;
         print(|out| {
             let text = if self.json { serde_json::to_string(&report)? + "\n" } else { report.text(false) };
             write!(out, "{text}")?;
-            say(&self.ground.report.join("report.html").display().to_string());
+            say(&self.place.report.join("report.html").display().to_string());
             Ok(())
         })?;
         Ok(if report.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
@@ -110,28 +110,28 @@ impl Args {
         let seconds = self.minutes.map_or(self.kills as f64 * SECONDS_PER_KILL, |minutes| minutes * 60.0);
         let (length, workers) = (Duration::from_secs_f64(seconds.max(1.0)), usize::from(self.workers));
         say(&format!("seed {seed}: {} messages, {} kills in {seconds:.0} s", self.messages, self.kills));
-        let (ground, program) = (self.ground.start().await?, program()?);
-        let storm = self.ground.site(&ground, "storm", self.lease).await?;
-        let load = Load::upload(&storm, &self.ground.photos, self.messages, self.bad).await?;
-        let events = plan(&Weather {
+        let (servers, program) = (self.place.start().await?, program()?);
+        let storm = self.place.site(&servers, "storm", self.lease).await?;
+        let load = Workload::upload(&storm, &self.place.photos, self.messages, self.bad).await?;
+        let events = plan(&FaultMix {
             seed,
             length,
             kills: self.kills,
-            workers: workers + storm::GROUPERS,
+            workers: workers + chaos_run::GROUPERS,
             only_drains: self.only_drains,
         });
-        let weather = async |site: &Site, events: Vec<Event>, length| -> Result<(Outcome, Audit), ChaosError> {
+        let run = async |site: &Site, events: Vec<FaultEvent>, length| -> Result<(RunOutcome, Audit), ChaosError> {
             let program = program.clone();
-            let outcome = storm::weather(&Run { site, load: &load, events, length, workers, program }).await?;
+            let outcome = chaos_run::execute(&RunSpec { site, load: &load, events, length, workers, program }).await?;
             Ok((outcome, audit(site, &load).await?))
         };
-        let (outcome, audited) = weather(&storm, events, length).await?;
+        let (outcome, audited) = run(&storm, events, length).await?;
         let calm = if self.no_compare {
             None
         } else {
             say("the same work undisturbed, to compare");
-            let calm = self.ground.site(&ground, "calm", self.lease).await?;
-            Some(weather(&calm, Vec::new(), Duration::ZERO).await?.1)
+            let calm = self.place.site(&servers, "calm", self.lease).await?;
+            Some(run(&calm, Vec::new(), Duration::ZERO).await?.1)
         };
         Ok(Report::new(seed, workers, self.lease, outcome, audited, calm))
     }

@@ -1,18 +1,18 @@
-//! `muster soak`: does anything grow?
+//! `muster soak` tells whether the resources of workers grow under steady work.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::ground::{FOUND, Where, program};
+use super::run_args::{FOUND, RunArgs, program};
 use super::runtime;
 use crate::cli::CliError;
 use crate::cli::print::print;
-use muster_chaos::load::Load;
 use muster_chaos::soak::soak;
+use muster_chaos::workload::Workload;
 
-/// Images that are sent again and again.
+/// Number of images, which are sent again and again.
 const IMAGES: usize = 600;
-/// Seconds of their leases.
+/// Seconds of the messages' leases.
 const LEASE: u64 = 60;
 
 /// Arguments of `muster soak`.
@@ -30,23 +30,23 @@ pub struct Args {
     #[arg(long, default_value_t = 10.0)]
     rate: f64,
     #[command(flatten)]
-    ground: Where,
+    place: RunArgs,
 }
 
 impl Args {
-    /// Makes the run.
+    /// Executes the soak and prints its result.
     pub fn run(self) -> Result<ExitCode, CliError> {
         let soak = runtime()?.block_on(async {
-            let ground = self.ground.start().await?;
-            let site = self.ground.site(&ground, "soak", LEASE).await?;
-            let load = Load::upload(&site, &self.ground.photos, IMAGES, 0).await?;
+            let servers = self.place.start().await?;
+            let site = self.place.site(&servers, "soak", LEASE).await?;
+            let load = Workload::upload(&site, &self.place.photos, IMAGES, 0).await?;
             let length = Duration::from_secs_f64(self.minutes.max(0.1) * 60.0);
             soak(&site, &load, self.rate, length, &program()?).await
         })?;
-        soak.write(&self.ground.report)?;
+        soak.write(&self.place.report)?;
         print(|out| {
             write!(out, "{}", soak.text())?;
-            Ok(writeln!(out, "{}", self.ground.report.join("soak.html").display())?)
+            Ok(writeln!(out, "{}", self.place.report.join("soak.html").display())?)
         })?;
         Ok(if soak.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
     }

@@ -1,4 +1,4 @@
-//! The work: real photos in a bucket, bad images among them, and a message for each image.
+//! The work of a run: real photos in a bucket, bad images among them, and a message for each image.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,36 +12,36 @@ use super::ChaosError;
 use super::site::Site;
 use super::stand_in::ABORT;
 
-/// Photos above this are left out: the storm is about messages.
+/// Largest photo that is used; a run is about messages, not pixels.
 const PHOTO_BYTES: u64 = 40 << 10;
-/// Distinct photos; galleries repeat them.
+/// Most distinct photos; galleries repeat them.
 const PHOTOS: usize = 300;
 
-/// One image that a message asks for.
+/// An image that a message asks to be indexed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Wanted {
-    /// Its gallery.
+pub struct RequestedImage {
+    /// Gallery of the image.
     pub gallery: String,
-    /// Its key.
+    /// Key of the image.
     pub key: String,
 }
 
-impl Wanted {
-    /// The message.
+impl RequestedImage {
+    /// Renders the message.
     pub fn body(&self, bucket: &str) -> String {
         json!({ "bucket": bucket, "key": self.key, "gallery_id": self.gallery }).to_string()
     }
 }
 
-/// All of it.
-pub struct Load {
+/// All images of a run.
+pub struct Workload {
     /// Images in the order of their messages.
-    pub wanted: Vec<Wanted>,
-    /// Images that must be rejected, and why.
-    pub bad: BTreeMap<Wanted, RejectReason>,
+    pub images: Vec<RequestedImage>,
+    /// Images that must be rejected, with the reasons.
+    pub bad: BTreeMap<RequestedImage, RejectReason>,
 }
 
-/// Photos of a folder, by name.
+/// Reads the photos of a folder, by name.
 fn photos(folder: &Path) -> Result<Vec<Vec<u8>>, ChaosError> {
     let none = || ChaosError::Photos(folder.to_owned());
     let mut paths: Vec<_> =
@@ -55,7 +55,7 @@ fn photos(folder: &Path) -> Result<Vec<Vec<u8>>, ChaosError> {
     if photos.is_empty() { Err(none()) } else { Ok(photos) }
 }
 
-/// A JPEG that says it has four thousand million pixels.
+/// Turns a JPEG into one that claims four thousand million pixels.
 fn bomb(photo: &[u8]) -> Vec<u8> {
     let (mut bytes, mut at) = (photo.to_vec(), 2);
     // From segment to segment until the frame header (ITU T.81, B.2.2): after its length and precision, rows and columns.
@@ -71,7 +71,7 @@ fn bomb(photo: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Bad image `number`, and why it must be rejected: half of them kill the process that decodes them.
+/// Builds bad image `number`, with the reason for which it must be rejected. Half of them kill the process that decodes them.
 fn bad(number: usize, photo: &[u8]) -> (Vec<u8>, RejectReason) {
     match number % 8 {
         0 | 2 | 4 | 6 => ([photo, ABORT].concat(), RejectReason::Crashed),
@@ -82,7 +82,7 @@ fn bad(number: usize, photo: &[u8]) -> (Vec<u8>, RejectReason) {
     }
 }
 
-impl Load {
+impl Workload {
     /// Uploads photos and bad images, for `count` messages of which `bad_ones` are bad.
     pub async fn upload(site: &Site, folder: &Path, count: usize, bad_ones: usize) -> Result<Self, ChaosError> {
         let photos = photos(folder)?;
@@ -91,8 +91,8 @@ impl Load {
         for (number, photo) in photos.iter().enumerate().take(good) {
             objects.push((format!("photo/{number}.jpg"), photo.clone()));
         }
-        let mut wanted: Vec<Wanted> = (0..good)
-            .map(|n| Wanted {
+        let mut images: Vec<RequestedImage> = (0..good)
+            .map(|n| RequestedImage {
                 gallery: format!("gallery{}", n / photos.len()),
                 key: format!("photo/{}.jpg", n % photos.len()),
             })
@@ -101,14 +101,14 @@ impl Load {
         for number in 0..bad_ones {
             let (bytes, reason) = bad(number, &photos[number % photos.len()]);
             // Evenly among the good ones, in their galleries.
-            let at = (number * count / bad_ones).min(wanted.len());
-            let gallery = wanted.get(at.saturating_sub(1)).map_or("gallery0".into(), |near| near.gallery.clone());
-            let one = Wanted { gallery, key: format!("bad/{number}") };
+            let at = (number * count / bad_ones).min(images.len());
+            let gallery = images.get(at.saturating_sub(1)).map_or("gallery0".into(), |near| near.gallery.clone());
+            let one = RequestedImage { gallery, key: format!("bad/{number}") };
             objects.push((one.key.clone(), bytes));
             rejected.insert(one.clone(), reason);
-            wanted.insert(at, one);
+            images.insert(at, one);
         }
-        let s3 = &site.ground.clients().s3;
+        let s3 = &site.servers.clients().s3;
         let put =
             |(key, bytes): (String, Vec<u8>)| s3.put_object().bucket(&site.photos).key(key).body(bytes.into()).send();
         stream::iter(objects)
@@ -117,19 +117,19 @@ impl Load {
             .try_collect::<()>()
             .await
             .map_err(ChaosError::server("S3"))?;
-        Ok(Self { wanted, bad: rejected })
+        Ok(Self { images, bad: rejected })
     }
 
     /// Sends the messages of some images.
-    pub async fn send(site: &Site, wanted: &[Wanted]) -> Result<(), ChaosError> {
-        for ten in wanted.chunks(10) {
-            let entry = |(n, one): (usize, &Wanted)| {
+    pub async fn send(site: &Site, images: &[RequestedImage]) -> Result<(), ChaosError> {
+        for ten in images.chunks(10) {
+            let entry = |(n, one): (usize, &RequestedImage)| {
                 let entry = SendMessageBatchRequestEntry::builder().id(n.to_string());
                 entry.message_body(one.body(&site.photos)).build().map_err(ChaosError::server("SQS"))
             };
             let mut entries = ten.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
             while !entries.is_empty() {
-                let asked = site.ground.clients().sqs.send_message_batch().queue_url(&site.images);
+                let asked = site.servers.clients().sqs.send_message_batch().queue_url(&site.images);
                 let asked = asked.set_entries(Some(entries.clone())).send().await;
                 let failed = asked.map_err(ChaosError::server("SQS"))?.failed;
                 entries.retain(|entry| failed.iter().any(|failure| failure.id == entry.id));

@@ -1,17 +1,17 @@
-//! What `muster chaos` and `muster soak` need to start: servers, photos, a folder for what comes of it.
+//! Arguments that `muster chaos` and `muster soak` share: servers, photos and a folder for the report.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use muster_chaos::ChaosError;
-use muster_chaos::site::{Ground, Site};
+use muster_chaos::site::{ProxiedServers, Site};
 
-/// The exit code of a run that found a fault.
+/// Exit code of a run that found a fault.
 pub const FOUND: u8 = 1;
 
-/// Where a run takes place.
+/// Arguments for the environment of a run.
 #[derive(Debug, clap::Args)]
-pub struct Where {
+pub struct RunArgs {
     /// Folder of photos
     #[arg(long, value_name = "DIR", default_value = ".cache/photos/gallery")]
     pub photos: PathBuf,
@@ -23,25 +23,30 @@ pub struct Where {
     pub report: PathBuf,
 }
 
-impl Where {
+impl RunArgs {
     /// Starts the servers.
-    pub async fn start(&self) -> Result<Arc<Ground>, ChaosError> {
+    pub async fn start(&self) -> Result<Arc<ProxiedServers>, ChaosError> {
         let command: Vec<String> = self.servers.split_whitespace().map(str::to_owned).collect();
-        Ground::start(&command).await
+        ProxiedServers::start(&command).await
     }
 
-    /// Queues, buckets and databases of a run's own.
-    pub async fn site(&self, ground: &Arc<Ground>, name: &'static str, lease: u64) -> Result<Site, ChaosError> {
-        Site::make(ground, name, lease, logs(&self.report, name)?).await
+    /// Creates the queues, buckets and databases of a run.
+    pub async fn site(
+        &self,
+        servers: &Arc<ProxiedServers>,
+        name: &'static str,
+        lease: u64,
+    ) -> Result<Site, ChaosError> {
+        Site::make(servers, name, lease, logs(&self.report, name)?).await
     }
 }
 
-/// This program, which workers are.
+/// Returns the path of this program, which the workers run.
 pub fn program() -> Result<PathBuf, ChaosError> {
     std::env::current_exe().map_err(|source| ChaosError::Io { what: "this program".into(), source })
 }
 
-/// An empty folder for the logs of a run.
+/// Creates an empty folder for the logs of a run.
 fn logs(report: &Path, name: &str) -> Result<PathBuf, ChaosError> {
     let failed = |source| ChaosError::Io { what: report.display().to_string(), source };
     let folder = report.join(name);
