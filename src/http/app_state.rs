@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::http_metrics::HttpMetrics;
-use muster_telemetry::Extra;
+use muster_telemetry::ProcessMetrics;
 use muster_worker::recognition::Recognizer;
 
 /// The largest upload that the service accepts.
@@ -22,14 +22,14 @@ pub struct AppState {
     /// Limits of uploads.
     pub limits: PhotoLimits,
     /// Reads the metrics of the process that the pipeline does not count.
-    pub extra: Box<dyn Fn() -> Extra + Send + Sync>,
+    pub process: Box<dyn Fn() -> ProcessMetrics + Send + Sync>,
     /// Counts requests and answers.
     pub metrics: Arc<HttpMetrics>,
 }
 
 impl AppState {
     /// Reads the metrics of the process, with those of the web front.
-    pub fn process_metrics(&self) -> Extra {
-        Extra { answers: self.metrics.answers(), callers: Some(self.metrics.waiting()), ..(self.extra)() }
+    pub fn process_metrics(&self) -> ProcessMetrics {
+        ProcessMetrics { answers: self.metrics.answers(), callers: Some(self.metrics.waiting()), ..(self.process)() }
     }
 }

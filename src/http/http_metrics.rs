@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use muster_actors::domain::histogram::Histogram;
 
-use muster_telemetry::Answers;
+use muster_telemetry::RouteAnswers;
 use parking_lot::{Mutex, MutexGuard};
 
 /// Status of a request whose caller disconnected before the answer.
@@ -70,9 +70,9 @@ impl HttpMetrics {
     }
 
     /// Returns the counts and durations of each route's answers.
-    pub fn answers(&self) -> Vec<Answers> {
+    pub fn answers(&self) -> Vec<RouteAnswers> {
         let tally = self.tally();
-        let told = tally.routes.iter().map(|(Route { path, method }, counts)| Answers {
+        let told = tally.routes.iter().map(|(Route { path, method }, counts)| RouteAnswers {
             route: path.clone(),
             method,
             statuses: counts.statuses.clone(),

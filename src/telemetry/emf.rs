@@ -12,37 +12,36 @@ use super::names::Kind;
 
 pub use muster_aws::gauge::NAMESPACE;
 
-/// Metrics that one directive may hold.
+/// Most metrics in one directive.
 const METRICS: usize = 100;
 
-/// Dimensions that a set may hold.
+/// Most dimensions in a set.
 const DIMENSIONS: usize = 30;
 
-/// Values that one metric may have.
+/// Most values of one metric.
 const VALUES: usize = 100;
 
-/// Characters that the value of a dimension may have.
+/// Most characters in the value of a dimension.
 const CHARACTERS: usize = 1024;
 
-/// Bytes that a line may have: 256 KiB, which agents and drivers of logs cut an event at, less what is counted for the event
-/// itself.
+/// Most bytes of a line: 256 KiB, at which agents and log drivers cut an event, less what is counted for the event itself.
 const BYTES: usize = (256 << 10) - 1024;
 
-/// What was told so far.
+/// Writes samples as lines in the embedded metric format, with counters as differences.
 #[derive(Debug, Default)]
-pub(crate) struct Emf {
+pub(crate) struct EmfWriter {
     log_group: String,
     before: Vec<Sample>,
 }
 
-impl Emf {
-    /// Nothing told yet. An empty log group is not named.
+impl EmfWriter {
+    /// Creates a writer that has written nothing. An empty log group is not named.
     pub fn new(log_group: &str) -> Self {
         Self { log_group: log_group.to_owned(), before: Vec::new() }
     }
 
-    /// The lines that tell what happened since the last time. What never happened is not told: every combination of
-    /// dimensions is a metric that is paid for.
+    /// Renders what happened since the last call. A counter that is still zero is left out, because every combination of
+    /// dimensions is a metric that costs money.
     pub fn tell(&mut self, now: Vec<Sample>, at: SystemTime) -> Vec<String> {
         let mut told = deltas(&self.before, &now);
         let mut ever = now.iter().map(|sample| match &sample.value {
@@ -56,7 +55,7 @@ impl Emf {
     }
 }
 
-/// One line for each set of labels, more where one cannot hold all.
+/// Renders one line for each set of labels, or more where one cannot hold all.
 pub fn lines(samples: &[Sample], log_group: &str, milliseconds: u64) -> Vec<String> {
     let mut groups: Vec<(&Labels, Vec<(&Sample, Json)>)> = Vec::new();
     for sample in samples {
@@ -112,7 +111,7 @@ fn line(labels: &Labels, part: &[(&Sample, Json)], log_group: &str, milliseconds
     Json::Object(root).to_string()
 }
 
-/// The value as CloudWatch reads it; `None` where there is nothing to tell.
+/// Renders a value as CloudWatch reads it; `None` for an empty histogram.
 fn target(value: &Value) -> Option<Json> {
     match value {
         Value::Number(number) => number.is_finite().then(|| json!(number)),
@@ -161,9 +160,9 @@ mod tests {
 
     #[test]
     fn every_line_follows_the_specification() {
-        let (progress, extra) = busy();
+        let (progress, process) = busy();
         let at = UNIX_EPOCH + Duration::from_millis(1_574_109_732_004);
-        let lines = Emf::new("/muster").tell(samples(&progress, &extra), at);
+        let lines = EmfWriter::new("/muster").tell(samples(&progress, &process), at);
         assert!(lines.len() > 3, "{lines:?}");
         let documents: Vec<Json> = lines.iter().map(|line| valid(line)).collect();
         let of = |name: &str| documents.iter().find(|document| !document[name].is_null()).unwrap();
@@ -178,12 +177,12 @@ mod tests {
 
     #[test]
     fn the_second_line_tells_what_happened_since_the_first() {
-        let (progress, extra) = busy();
-        let mut emf = Emf::new("");
-        emf.tell(samples(&progress, &extra), UNIX_EPOCH);
+        let (progress, process) = busy();
+        let mut emf = EmfWriter::new("");
+        emf.tell(samples(&progress, &process), UNIX_EPOCH);
         let mut later = progress.clone();
         later.fetched += 4;
-        let lines = emf.tell(samples(&later, &extra), UNIX_EPOCH);
+        let lines = emf.tell(samples(&later, &process), UNIX_EPOCH);
         let documents: Vec<Json> = lines.iter().map(|line| valid(line)).collect();
         let told = |name: &str| documents.iter().find_map(|document| document.get(name));
         assert_eq!(told("muster_fetcher_received_images"), Some(&json!(4.0)));

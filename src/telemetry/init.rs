@@ -1,5 +1,5 @@
-//! Telemetry as a whole: started from the settings before the first log line, told later what to measure, flushed at the
-//! end of a drain.
+//! Telemetry as a whole. It is started from the settings before the first log line, is given a pipeline to measure later,
+//! and is flushed at the end of a drain.
 //!
 //! It has a small runtime of its own. So it sends while the actors' threads are busy or blocked, and a thread that waits
 //! for a flush holds up nothing that the flush needs.
@@ -24,43 +24,43 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::{Layer, Registry};
 
-use super::emf::Emf;
-use super::extra::Extra;
-use super::meters::Meters;
-use super::metrics::Source;
-use super::outlets::Outlets;
-use super::signer::Later;
-use super::xray::Inherited;
+use super::emf::EmfWriter;
+use super::meters::OtlpMeters;
+use super::metric_exporters::MetricExporters;
+use super::metrics::MetricSource;
+use super::process_metrics::ProcessMetrics;
+use super::signer::LazyCredentials;
+use super::xray::ParentSampler;
 use super::{otlp, prometheus};
 use muster_config::{LogFormat, Settings};
 
-/// Spans that wait to be sent; more are dropped.
+/// Most spans that wait to be sent; more are dropped.
 const SPANS: usize = 8192;
 
-/// Links that a batch's span may have: one an image.
+/// Most links of a batch's span, which has one for each image.
 const LINKS: u32 = 1024;
 
-/// What a drop waits for, where nobody has flushed.
+/// Time for which a drop waits where nobody has flushed.
 const LAST: Duration = Duration::from_secs(1);
 
-/// Why telemetry cannot start.
+/// Errors of starting telemetry.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// No thread to run on.
+    /// No thread can be started.
     #[error("telemetry cannot start: {0}")]
     Runtime(#[from] std::io::Error),
-    /// An exporter that cannot be made.
+    /// An exporter cannot be created.
     #[error("telemetry.otlp_endpoint or telemetry.traces: {0}")]
     Exporter(#[from] ExporterBuildError),
-    /// Not an address.
+    /// A setting is not an address.
     #[error("telemetry.metrics_listen is {0:?}, wanted is an address as 127.0.0.1:9464, or a port")]
     Address(String),
-    /// An address that cannot be had.
+    /// An address cannot be listened on.
     #[error("telemetry.metrics_listen: cannot listen on {address}: {error}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         error: std::io::Error,
     },
 }
@@ -68,23 +68,29 @@ pub enum TelemetryError {
 /// A layer for the subscriber that the log is written by.
 pub type TraceLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Traces, metrics and their ways out. Sends what is left when it is dropped.
+/// Traces and metrics with their exporters. Dropping it sends what is left.
 pub struct Telemetry {
     settings: Settings,
     resource: Resource,
     tracer: Option<SdkTracerProvider>,
-    outlets: Mutex<Option<Arc<Outlets>>>,
+    exporters: Mutex<Option<Arc<MetricExporters>>>,
     runtime: Option<Runtime>,
 }
 
 impl Telemetry {
-    /// Makes the ways out ready. Nothing is sent yet; `service` is the worker's name: `detection`, `grouping`.
-    /// Credentials for X-Ray are looked for when the first spans leave.
+    /// Creates the exporters. Nothing is sent yet; `service` is the worker's name: `detection`, `grouping`.
+    /// Credentials for X-Ray are looked for when the first spans are sent.
+    ///
+    /// # Errors
+    /// An exporter or its thread cannot be created.
     pub fn start(settings: &Settings, service: &str) -> Result<Self, TelemetryError> {
-        Self::start_as(settings, service, Later::provider(&settings.fleet))
+        Self::start_as(settings, service, LazyCredentials::provider(&settings.fleet))
     }
 
-    /// As [`Telemetry::start`], with these credentials for X-Ray.
+    /// Does the same as [`Telemetry::start`], with these credentials for X-Ray.
+    ///
+    /// # Errors
+    /// An exporter or its thread cannot be created.
     pub fn start_as(
         settings: &Settings,
         service: &str,
@@ -97,17 +103,17 @@ impl Telemetry {
             let batches = BatchConfigBuilder::default().with_max_queue_size(SPANS).build();
             SdkTracerProvider::builder()
                 .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
-                .with_sampler(Inherited::or_share(settings.telemetry.sample_ratio))
+                .with_sampler(ParentSampler::or_share(settings.telemetry.sample_ratio))
                 .with_id_generator(XrayIdGenerator::default())
                 .with_max_links_per_span(LINKS)
                 .with_resource(resource.clone())
                 .build()
         });
-        let outlets = Mutex::default();
-        Ok(Self { settings: settings.clone(), resource, tracer, outlets, runtime: Some(runtime) })
+        let exporters = Mutex::default();
+        Ok(Self { settings: settings.clone(), resource, tracer, exporters, runtime: Some(runtime) })
     }
 
-    /// The layer that turns muster's spans into traces; `None` where there are none. It has a filter of its own, so a
+    /// Returns the layer that turns muster's spans into traces; `None` where there are none. It has a filter of its own, so a
     /// log's level does not decide what is traced.
     pub fn layer(&self) -> Option<TraceLayer> {
         let tracer = self.tracer.as_ref()?.tracer("muster");
@@ -120,35 +126,38 @@ impl Telemetry {
         Some(layer.with_filter(filter_fn(traced).with_max_level_hint(Level::DEBUG)).boxed())
     }
 
-    /// How log lines look.
+    /// Returns the format of log lines.
     pub fn log_format(&self) -> LogFormat {
         self.settings.telemetry.log_format
     }
 
-    /// Measures a pipeline from here on: by the minute for CloudWatch and the collector, when asked for Prometheus. Called
-    /// once. Returns where Prometheus may ask.
+    /// Measures a pipeline from now on: each minute for CloudWatch and the collector, and on request for Prometheus. It is
+    /// called once, and returns the address for Prometheus.
+    ///
+    /// # Errors
+    /// The address for Prometheus is invalid or taken.
     pub fn watch(
         &self,
         progress: watch::Receiver<Progress>,
-        extra: impl Fn() -> Extra + Send + Sync + 'static,
+        process: impl Fn() -> ProcessMetrics + Send + Sync + 'static,
     ) -> Result<Option<SocketAddr>, TelemetryError> {
         let Some(runtime) = &self.runtime else { return Ok(None) };
         let telemetry = &self.settings.telemetry;
-        let source = Source::new(progress, extra);
+        let source = MetricSource::new(progress, process);
         let page = self.page(source.clone(), runtime)?;
-        let emf = telemetry.emf.then(|| Emf::new(&telemetry.log_group));
+        let emf = telemetry.emf.then(|| EmfWriter::new(&telemetry.log_group));
         let meters = otlp::metrics(&self.settings, runtime.handle())?;
-        let meters = meters.map(|exporter| Meters::new(exporter, self.resource.clone()));
+        let meters = meters.map(|exporter| OtlpMeters::new(exporter, self.resource.clone()));
         if emf.is_some() || meters.is_some() {
-            let outlets = Arc::new(Outlets::new(source, emf, meters));
-            *self.outlets() = Some(Arc::clone(&outlets));
-            runtime.spawn(outlets.run());
+            let exporters = Arc::new(MetricExporters::new(source, emf, meters));
+            *self.exporters() = Some(Arc::clone(&exporters));
+            runtime.spawn(exporters.run());
         }
         Ok(page)
     }
 
-    /// Serves the page for Prometheus, where it is wanted.
-    fn page(&self, source: Source, runtime: &Runtime) -> Result<Option<SocketAddr>, TelemetryError> {
+    /// Serves the page for Prometheus, where an address is set.
+    fn page(&self, source: MetricSource, runtime: &Runtime) -> Result<Option<SocketAddr>, TelemetryError> {
         let wanted = &self.settings.telemetry.metrics_listen;
         if wanted.is_empty() {
             return Ok(None);
@@ -164,37 +173,37 @@ impl Telemetry {
         Ok(Some(bound))
     }
 
-    /// Sends the spans and metrics that wait, and waits for that as long as it may take. Says whether all was sent. It may
-    /// be called from any thread, also one of a runtime, which it blocks.
+    /// Sends the spans and metrics that wait, within `timeout`, and tells whether all were sent. It may be called from any
+    /// thread, also one of a runtime, which it blocks.
     pub fn flush(&self, timeout: Duration) -> bool {
-        let (tracer, outlets) = (self.tracer.clone(), self.outlets().clone());
+        let (tracer, exporters) = (self.tracer.clone(), self.exporters().clone());
         let (sender, sent) = mpsc::channel();
         // The SDK's own flush has a time limit of its own, which is not the drain's.
         let flush = move || {
             let spans = tracer.is_none_or(|tracer| tracer.force_flush().is_ok());
-            let metrics = outlets.is_none_or(|outlets| outlets.send());
-            // Nobody waits any more where the time is over.
+            let metrics = exporters.is_none_or(|exporters| exporters.send());
+            // The receiver is gone where the timeout is over.
             let _ = sender.send(spans && metrics);
         };
         let started = std::thread::Builder::new().name("telemetry-flush".into()).spawn(flush);
         started.is_ok() && sent.recv_timeout(timeout).unwrap_or(false)
     }
 
-    fn outlets(&self) -> MutexGuard<'_, Option<Arc<Outlets>>> {
-        self.outlets.lock()
+    fn exporters(&self) -> MutexGuard<'_, Option<Arc<MetricExporters>>> {
+        self.exporters.lock()
     }
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
         if let Some(tracer) = self.tracer.take() {
-            // What cannot be sent in time is lost; the process ends anyway.
+            // Spans and metrics that cannot be sent in time are lost; the process ends anyway.
             let _ = tracer.shutdown_with_timeout(LAST);
         }
-        if let Some(outlets) = self.outlets().take() {
-            // The SDK's meters would end with one more export, over a runtime that goes away: what there was to send went
-            // with the flush.
-            std::mem::forget(outlets);
+        if let Some(exporters) = self.exporters().take() {
+            // The SDK's meters would end with one more export over a runtime that is going away. The flush has sent them
+            // already.
+            std::mem::forget(exporters);
         }
         if let Some(runtime) = self.runtime.take() {
             // Waiting here would panic on a thread of another runtime.
@@ -203,13 +212,13 @@ impl Drop for Telemetry {
     }
 }
 
-/// Spans down to debug level, events down to info: an event below may say which photo it is about.
+/// Selects spans down to debug level and events down to info; an event below may say which photo it is about.
 fn traced(metadata: &Metadata<'_>) -> bool {
     let least = if metadata.is_span() { Level::DEBUG } else { Level::INFO };
     metadata.target().starts_with("muster") && *metadata.level() <= least
 }
 
-/// Who speaks.
+/// Returns the resource that describes this process.
 fn resource(service: &str) -> Resource {
     let name = if service.is_empty() { String::from("muster") } else { format!("muster-{service}") };
     let job = std::env::var("AWS_BATCH_JOB_ID").ok().map(|job| KeyValue::new("service.instance.id", job));

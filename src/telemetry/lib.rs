@@ -1,18 +1,18 @@
-//! Telemetry of a fleet's workers: traces, metrics and logs, and their ways out.
+//! Telemetry of a fleet's workers: traces, metrics and logs, and their exporters.
 //!
 //! One trace an image; a batch's span is linked to its images and child of none. Metrics come from one place
 //! ([`metrics::samples`]) and go out as lines for CloudWatch ([`emf`]), as OTLP ([`meters`]) and as a page for Prometheus
 //! ([`prometheus`]).
 
 pub mod emf;
-mod extra;
 mod init;
 pub mod logs;
 pub mod meters;
+pub mod metric_exporters;
 pub mod metrics;
 pub mod names;
 mod otlp;
-pub mod outlets;
+mod process_metrics;
 pub mod prometheus;
 pub mod signer;
 pub mod xray;
@@ -21,8 +21,8 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-pub use extra::{Answers, CacheCounts, CardReading, Extra, ModelRuns};
 pub use init::{Telemetry, TelemetryError, TraceLayer};
+pub use process_metrics::{CacheCounts, CardReading, ModelRuns, ProcessMetrics, RouteAnswers};
 
 /// Makes a span the child of the remote span that an `AWSTraceHeader` names. Call it before the span is entered and before
 /// it has children: a span that has begun keeps its parent. What names no span changes nothing.

@@ -30,11 +30,11 @@ const PRIVATE: [&str; 12] = [
     "body",
 ];
 
-/// Names of fields that may open a door.
+/// Names of fields that may hold a secret.
 const SECRET: [&str; 9] =
     ["password", "secret", "token", "credentials", "authorization", "signature", "cookie", "handle", "receipt"];
 
-/// Whether a field is left out of a line of this level. A name counts by its last word: `object_key` is a `key`.
+/// Tells whether a field is left out of a line of this level. A name counts by its last word: `object_key` is a `key`.
 fn left_out(name: &str, level: Level) -> bool {
     let name = name.to_ascii_lowercase();
     let last = name.rsplit(['.', '_', '-']).next().unwrap_or_default();
@@ -60,7 +60,7 @@ where
         line.insert("timestamp".into(), time.into());
         line.insert("level".into(), level.as_str().into());
         line.insert("target".into(), event.metadata().target().into());
-        let mut fields = Fields { level, fields: Map::new() };
+        let mut fields = EventFields { level, fields: Map::new() };
         event.record(&mut fields);
         if let Some(message) = fields.fields.remove("message") {
             line.insert("message".into(), message);
@@ -87,7 +87,7 @@ where
     }
 }
 
-/// Trace and span of the current span, where it is traced: also of one that the log's own filter does not show.
+/// Returns trace and span id of the current span, where it is traced, even one that the log's own filter hides.
 fn current() -> Option<(String, String)> {
     let context = opentelemetry::Context::current();
     let span = context.span();
@@ -96,12 +96,12 @@ fn current() -> Option<(String, String)> {
 }
 
 /// Collects the fields of an event.
-struct Fields {
+struct EventFields {
     level: Level,
     fields: Map<String, Value>,
 }
 
-impl Fields {
+impl EventFields {
     fn insert(&mut self, field: &Field, value: impl Into<Value>) {
         if !left_out(field.name(), self.level) {
             self.fields.insert(field.name().to_owned(), value.into());
@@ -109,7 +109,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.insert(field, format!("{value:?}"));
     }

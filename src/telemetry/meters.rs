@@ -1,4 +1,4 @@
-//! Metrics as OTLP: the same samples, through the SDK's meter.
+//! Exports the samples as OTLP, through the SDK's meter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::metrics::{Sample, Value, deltas};
 use super::names::{Kind, METRICS, Metric};
 
-/// The reader's own clock is not used: one clock sends everything that goes out.
+/// Interval of the SDK's own reader, which is not used: one clock sends all metrics.
 const NEVER: Duration = Duration::from_secs(366 * 86_400);
 
 type Latest = Arc<Mutex<Vec<Sample>>>;
@@ -25,14 +25,14 @@ fn lock(latest: &Latest) -> MutexGuard<'_, Vec<Sample>> {
 }
 
 /// The SDK's instruments, and the samples they show.
-pub(crate) struct Meters {
+pub(crate) struct OtlpMeters {
     provider: SdkMeterProvider,
     histograms: BTreeMap<&'static str, Instrument<f64>>,
     latest: Latest,
 }
 
-impl Meters {
-    /// Instruments of every metric, that send through `exporter`.
+impl OtlpMeters {
+    /// Creates an instrument for every metric; they send through `exporter`.
     pub fn new(exporter: MetricExporter, resource: Resource) -> Self {
         let reader = PeriodicReader::builder(exporter).with_interval(NEVER).build();
         let provider = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build();
@@ -53,7 +53,7 @@ impl Meters {
         Self { provider, histograms, latest }
     }
 
-    /// Sends these samples. Waits until they are sent.
+    /// Sends these samples, and waits until they are sent.
     pub fn send(&self, now: Vec<Sample>) -> OTelSdkResult {
         let told = deltas(&lock(&self.latest), &now);
         // The SDK takes values and not buckets: it gets values that fill its buckets alike and have the same sum.
@@ -76,7 +76,7 @@ fn attributes(sample: &Sample) -> Vec<KeyValue> {
     sample.labels.iter().map(|(name, value)| KeyValue::new(*name, value.clone())).collect()
 }
 
-/// The numbers of one metric among the samples.
+/// Selects the numbers of one metric among the samples.
 fn numbers(latest: &Latest, name: &str) -> Vec<(f64, Vec<KeyValue>)> {
     let number = |sample: &Sample| match &sample.value {
         Value::Number(value) => Some((*value, attributes(sample))),

@@ -1,4 +1,4 @@
-//! What is measured: one pure function from a worker's progress to samples, for every way out.
+//! Turns a worker's progress into samples by one pure function, for all exporters.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use muster_actors::domain::histogram::Histogram;
 use muster_actors::flow::progress::{Counts, Progress, StageProgress};
 use tokio::sync::watch;
 
-use super::extra::{Answers, CardReading, Extra, joules_an_image};
 use super::names::{self, Kind, Metric};
+use super::process_metrics::{CardReading, ProcessMetrics, RouteAnswers, joules_an_image};
 
 /// Labels of a sample, by name.
 pub type Labels = Vec<(&'static str, String)>;
@@ -16,56 +16,59 @@ pub type Labels = Vec<(&'static str, String)>;
 /// One measured value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Of what.
+    /// The metric.
     pub metric: Metric,
-    /// Of which part.
+    /// The labels.
     pub labels: Labels,
-    /// How much.
+    /// The value.
     pub value: Value,
 }
 
-/// How much.
+/// The value of a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of a counter or a gauge.
+    /// Value of a counter or a gauge.
     Number(f64),
-    /// Of a histogram.
+    /// Value of a histogram.
     Histogram(Histogram),
 }
 
-/// Where samples come from: the progress of a pipeline and what stands beside it.
+/// The source of samples: the progress of a pipeline and the metrics of its process.
 #[derive(Clone)]
-pub struct Source {
+pub struct MetricSource {
     progress: watch::Receiver<Progress>,
-    extra: Arc<dyn Fn() -> Extra + Send + Sync>,
+    process: Arc<dyn Fn() -> ProcessMetrics + Send + Sync>,
 }
 
-impl Source {
-    /// From a pipeline's progress, and from a function that is called for every look.
-    pub fn new(progress: watch::Receiver<Progress>, extra: impl Fn() -> Extra + Send + Sync + 'static) -> Self {
-        Self { progress, extra: Arc::new(extra) }
+impl MetricSource {
+    /// Creates a source over a pipeline's progress and a function that reads the metrics of the process.
+    pub fn new(
+        progress: watch::Receiver<Progress>,
+        process: impl Fn() -> ProcessMetrics + Send + Sync + 'static,
+    ) -> Self {
+        Self { progress, process: Arc::new(process) }
     }
 
-    /// What there is to say now.
+    /// Takes the samples of this moment.
     pub fn samples(&self) -> Vec<Sample> {
-        let extra = (self.extra)();
+        let process = (self.process)();
         let progress = self.progress.borrow().clone();
-        samples(&progress, &extra)
+        samples(&progress, &process)
     }
 
-    /// Whether the pipeline still reports.
+    /// Tells whether the pipeline still reports.
     pub(crate) fn alive(&self) -> bool {
         self.progress.has_changed().is_ok()
     }
 }
 
 /// Collects samples that share labels.
-struct Samples<'a> {
+struct SampleBuilder<'a> {
     common: &'a [(&'static str, String)],
     all: Vec<Sample>,
 }
 
-impl Samples<'_> {
+impl SampleBuilder<'_> {
     fn push(&mut self, metric: Metric, labels: &[(&'static str, &str)], value: Value) {
         let own = labels.iter().map(|(name, value)| (*name, (*value).to_owned()));
         self.all.push(Sample { metric, labels: self.common.iter().cloned().chain(own).collect(), value });
@@ -112,7 +115,7 @@ impl Samples<'_> {
         }
     }
 
-    /// What the pipeline did.
+    /// Adds the metrics of the pipeline.
     fn pipeline(&mut self, progress: &Progress) {
         self.number(names::RUN, &[], progress.seconds);
         self.count(names::FETCHED, &[], progress.fetched);
@@ -149,33 +152,33 @@ impl Samples<'_> {
         self.count(names::DECODES, &[], progress.limits.decodes as u64);
     }
 
-    /// What was done beside it.
-    fn beside(&mut self, progress: &Progress, extra: &Extra) {
-        for model in &extra.models {
+    /// Adds the metrics of the process.
+    fn beside(&mut self, progress: &Progress, process: &ProcessMetrics) {
+        for model in &process.models {
             self.count(names::MODEL_RUNS, &[("model", model.model)], model.runs);
             self.number(names::MODEL_SECONDS, &[("model", model.model)], model.seconds);
         }
-        self.cards(&extra.cards, progress.counts.ended());
-        if let Some(cache) = extra.cache {
+        self.cards(&process.cards, progress.counts.ended());
+        if let Some(cache) = process.cache {
             self.count(names::CACHE_HITS, &[], cache.hits);
             self.count(names::CACHE_MISSES, &[], cache.misses);
             self.count(names::CACHE_BYTES, &[], cache.bytes);
             self.count(names::CACHE_ERRORS, &[], cache.errors);
         }
-        for Answers { route, method, statuses, seconds } in &extra.answers {
+        for RouteAnswers { route, method, statuses, seconds } in &process.answers {
             let labels = [("route", route.as_str()), ("method", method)];
             for (status, count) in statuses {
                 self.count(names::ANSWERS, &[labels[0], labels[1], ("status", status)], *count);
             }
             self.push(names::ANSWER_SECONDS, &labels, Value::Histogram(seconds.clone()));
         }
-        if let Some(callers) = extra.callers {
+        if let Some(callers) = process.callers {
             self.count(names::CALLERS, &[], callers);
         }
-        if let Some(depth) = extra.queue_depth {
+        if let Some(depth) = process.queue_depth {
             self.count(names::QUEUE, &[], depth);
         }
-        if let Some((requests, prices)) = extra.meter {
+        if let Some((requests, prices)) = process.meter {
             let Requests { reads, writes, messages } = requests;
             for (kind, count) in [("reads", reads), ("writes", writes), ("messages", messages)] {
                 self.count(names::REQUESTS, &[("kind", kind)], count);
@@ -187,22 +190,22 @@ impl Samples<'_> {
     }
 }
 
-/// Everything that goes out, in the order of `names::METRICS`.
-pub fn samples(progress: &Progress, extra: &Extra) -> Vec<Sample> {
-    let common = [("service", extra.service.clone()), ("device", extra.device.to_owned())];
+/// Builds all samples, in the order of `names::METRICS`.
+pub fn samples(progress: &Progress, process: &ProcessMetrics) -> Vec<Sample> {
+    let common = [("service", process.service.clone()), ("device", process.device.to_owned())];
     let common: Labels = common.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-    let mut out = Samples { common: &common, all: Vec::new() };
-    if !extra.elsewhere {
+    let mut out = SampleBuilder { common: &common, all: Vec::new() };
+    if !process.elsewhere {
         out.pipeline(progress);
     }
-    out.beside(progress, extra);
+    out.beside(progress, process);
     let mut all = out.all;
-    // The parts of one metric stand together: the page for Prometheus must have them so.
+    // Samples of one metric stand together, as the text format of Prometheus demands.
     all.sort_by_key(|sample| names::METRICS.iter().position(|metric| metric.name == sample.metric.name));
     all
 }
 
-/// How many images ended in which state.
+/// Returns the number of images that ended in each state.
 fn states(counts: &Counts) -> [(&'static str, u64); 8] {
     [
         ("indexed", counts.indexed),
@@ -216,14 +219,14 @@ fn states(counts: &Counts) -> [(&'static str, u64); 8] {
     ]
 }
 
-/// Shares of success and of failure among the images that were decided; those given back were not.
+/// Returns the shares of success and of failure among the decided images. Images that were handed back were not decided.
 fn rates(counts: &Counts) -> Option<(f64, f64)> {
     let decided = counts.acked() + counts.rejected;
     (decided > 0).then(|| (counts.acked() as f64 / decided as f64, counts.rejected as f64 / decided as f64))
 }
 
-/// What happened between two looks: counters and histograms as differences, gauges as they are now. A counter that is
-/// smaller than before has started again at zero.
+/// Computes what happened between two moments: counters and histograms as differences, gauges as they are now. A counter
+/// that is smaller than before has started again at zero.
 pub(crate) fn deltas(before: &[Sample], now: &[Sample]) -> Vec<Sample> {
     now.iter()
         .map(|sample| {
@@ -244,14 +247,14 @@ pub(crate) fn deltas(before: &[Sample], now: &[Sample]) -> Vec<Sample> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::extra::{CacheCounts, ModelRuns};
+    use super::super::process_metrics::{CacheCounts, ModelRuns};
     use super::*;
     use muster_actors::domain::cost::Prices;
     use muster_actors::domain::image::RejectReason;
     use muster_actors::flow::progress::Stage;
 
     /// A run in which everything happened.
-    pub fn busy() -> (Progress, Extra) {
+    pub fn busy() -> (Progress, ProcessMetrics) {
         let mut seconds = Histogram::default();
         [0.002, 0.3, 70.0].iter().for_each(|value| seconds.record(*value));
         let device = StageProgress { done: 3, busy_seconds: 70.302, seconds, ..StageProgress::default() };
@@ -268,7 +271,7 @@ pub(super) mod tests {
             ..Progress::default()
         };
         progress.quality.yaw_abs.record(12.0);
-        let extra = Extra {
+        let process = ProcessMetrics {
             elsewhere: false,
             cache: Some(CacheCounts { hits: 5, misses: 7, bytes: 900, errors: 1 }),
             device: "cpu",
@@ -283,7 +286,7 @@ pub(super) mod tests {
                 ..CardReading::default()
             }],
             meter: Some((Requests { reads: 10, writes: 30, messages: 3 }, PRICES)),
-            answers: vec![Answers {
+            answers: vec![RouteAnswers {
                 route: "/v1/people/{id}".into(),
                 method: "GET",
                 statuses: [("200".to_owned(), 3), ("404".to_owned(), 1)].into(),
@@ -291,7 +294,7 @@ pub(super) mod tests {
             }],
             callers: Some(2),
         };
-        (progress, extra)
+        (progress, process)
     }
 
     const PRICES: Prices = Prices {
@@ -315,15 +318,15 @@ pub(super) mod tests {
 
     #[test]
     fn a_server_whose_pipeline_is_elsewhere_is_not_counted_as_a_worker() {
-        let extra = Extra { elsewhere: true, callers: Some(0), ..Extra::default() };
-        let told: Vec<&str> = samples(&Progress::default(), &extra).iter().map(|sample| sample.metric.name).collect();
+        let process = ProcessMetrics { elsewhere: true, callers: Some(0), ..ProcessMetrics::default() };
+        let told: Vec<&str> = samples(&Progress::default(), &process).iter().map(|sample| sample.metric.name).collect();
         assert_eq!(told, [names::CALLERS.name]);
     }
 
     #[test]
     fn every_metric_goes_out_and_says_what_the_run_did() {
-        let (progress, extra) = busy();
-        let all = samples(&progress, &extra);
+        let (progress, process) = busy();
+        let all = samples(&progress, &process);
         for metric in names::METRICS {
             assert!(all.iter().any(|sample| sample.metric == *metric), "{} does not go out", metric.name);
         }
@@ -360,7 +363,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_not_known_is_not_said() {
-        let all = samples(&Progress::default(), &Extra::default());
+        let all = samples(&Progress::default(), &ProcessMetrics::default());
         for name in ["muster_keeper_success_ratio", "muster_cache_found_entries", "muster_queue_waiting_messages"] {
             assert_eq!(number(&all, name, None), None, "{name}");
         }
@@ -369,13 +372,13 @@ pub(super) mod tests {
 
     #[test]
     fn counters_are_told_as_differences_and_gauges_as_they_are() {
-        let (before, extra) = busy();
+        let (before, process) = busy();
         let mut now = before.clone();
         now.fetched += 5;
         now.seconds += 60.0;
         now.batch_sizes.insert(4, 3);
         now.reasons.insert(RejectReason::Corrupt, 1);
-        let told = deltas(&samples(&before, &extra), &samples(&now, &extra));
+        let told = deltas(&samples(&before, &process), &samples(&now, &process));
         let table = [
             ("muster_fetcher_received_images", None, 5.0),
             ("muster_worker_run_seconds", None, 72.5),
@@ -387,7 +390,7 @@ pub(super) mod tests {
         for (name, label, expected) in table {
             assert_eq!(number(&told, name, label), Some(expected), "{name} {label:?}");
         }
-        let again = deltas(&samples(&now, &extra), &samples(&before, &extra));
+        let again = deltas(&samples(&now, &process), &samples(&before, &process));
         assert_eq!(number(&again, "muster_fetcher_received_images", None), Some(12.0), "it started again");
     }
 }

@@ -1,4 +1,4 @@
-//! Every name that goes out: spans are `stage.verb`, metrics `muster_<stage>_<what>_<unit>`.
+//! The names of all spans and metrics: spans are `stage.verb`, metrics `muster_<stage>_<what>_<unit>`.
 
 use muster_actors::domain::histogram::{DEGREES, FRACTION, SECONDS};
 
@@ -47,18 +47,18 @@ pub const SPANS: [&str; 18] = [
     BULK, SETTLE, RENEW,
 ];
 
-/// How a metric moves.
+/// The kind of a metric: how its value changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// Only up, from the start of the process.
+    /// A value that only grows from the start of the process.
     Counter,
-    /// Up and down.
+    /// A value that goes up and down.
     Gauge,
     /// A distribution, with the upper bounds of its buckets.
     Histogram(&'static [f64]),
 }
 
-/// What a metric counts in.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Things.
@@ -82,7 +82,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// As CloudWatch names it.
+    /// Returns the name of the unit in CloudWatch.
     pub fn cloudwatch(self) -> &'static str {
         match self {
             Self::Count => "Count",
@@ -92,7 +92,7 @@ impl Unit {
         }
     }
 
-    /// As OpenTelemetry names it (UCUM).
+    /// Returns the name of the unit in OpenTelemetry (UCUM).
     pub(crate) fn ucum(self) -> &'static str {
         match self {
             Self::Count => "{item}",
@@ -113,11 +113,11 @@ impl Unit {
 pub struct Metric {
     /// `muster_stage_busy_seconds`; Prometheus adds `_total` to counters.
     pub name: &'static str,
-    /// How it moves.
+    /// Kind of the metric.
     pub kind: Kind,
-    /// What it counts in.
+    /// Unit of the values.
     pub unit: Unit,
-    /// One sentence.
+    /// Help text, one sentence.
     pub help: &'static str,
 }
 

@@ -16,31 +16,31 @@ use super::signer::{LIMIT, SignedClient};
 use super::xray;
 use muster_config::{OtlpProtocol, Settings, Traces};
 
-/// An export that takes longer is given up: a drain has seconds.
+/// Time limit of an export, because a drain has only seconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends on a runtime: the SDK exports from threads of its own, where there is none.
+/// An HTTP client that sends on a runtime, because the SDK exports from threads that have none.
 #[derive(Debug)]
-struct OnRuntime<C> {
+struct RuntimeClient<C> {
     client: Arc<C>,
     runtime: Handle,
 }
 
 #[async_trait]
-impl<C: HttpClient + 'static> HttpClient for OnRuntime<C> {
+impl<C: HttpClient + 'static> HttpClient for RuntimeClient<C> {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = Arc::clone(&self.client);
         self.runtime.spawn(async move { client.send_bytes(request).await }).await?
     }
 }
 
-/// Where traces go, made ready; `None` where they go nowhere.
+/// Creates the exporter of traces; `None` where they are not sent.
 pub(super) fn spans(
     settings: &Settings,
     credentials: SharedCredentialsProvider,
     runtime: &Handle,
 ) -> Result<Option<SpanExporter>, TelemetryError> {
-    // tonic looks for the runtime when it makes its channel.
+    // tonic looks for the runtime when it creates its channel.
     let _entered = runtime.enter();
     let telemetry = &settings.telemetry;
     let exporter = match (telemetry.traces, telemetry.otlp_protocol) {
@@ -54,7 +54,7 @@ pub(super) fn spans(
             };
             SpanExporter::builder()
                 .with_http()
-                .with_http_client(OnRuntime { client: Arc::new(client), runtime: runtime.clone() })
+                .with_http_client(RuntimeClient { client: Arc::new(client), runtime: runtime.clone() })
                 .with_protocol(Protocol::HttpBinary)
                 .with_max_request_body_size(LIMIT)
                 .with_endpoint(url)
@@ -66,7 +66,7 @@ pub(super) fn spans(
             addressed(builder, &telemetry.otlp_endpoint, "").build()?
         }
         (Traces::Otlp, OtlpProtocol::Http) => {
-            let client = OnRuntime { client: Arc::new(http()?), runtime: runtime.clone() };
+            let client = RuntimeClient { client: Arc::new(http()?), runtime: runtime.clone() };
             let builder = SpanExporter::builder().with_http().with_http_client(client).with_timeout(TIMEOUT);
             let builder = builder.with_protocol(Protocol::HttpBinary);
             addressed(builder, &telemetry.otlp_endpoint, "/v1/traces").build()?
@@ -75,7 +75,7 @@ pub(super) fn spans(
     Ok(Some(exporter))
 }
 
-/// Where metrics go as OTLP, made ready; `None` where they do not.
+/// Creates the OTLP exporter of metrics; `None` where they are not sent as OTLP.
 pub(super) fn metrics(settings: &Settings, runtime: &Handle) -> Result<Option<MetricExporter>, TelemetryError> {
     let _entered = runtime.enter();
     let telemetry = &settings.telemetry;
@@ -86,7 +86,7 @@ pub(super) fn metrics(settings: &Settings, runtime: &Handle) -> Result<Option<Me
             addressed(builder, &telemetry.otlp_endpoint, "").build()?
         }
         (Traces::Otlp, OtlpProtocol::Http) => {
-            let client = OnRuntime { client: Arc::new(http()?), runtime: runtime.clone() };
+            let client = RuntimeClient { client: Arc::new(http()?), runtime: runtime.clone() };
             let builder = MetricExporter::builder().with_http().with_http_client(client).with_timeout(TIMEOUT);
             let builder = builder.with_protocol(Protocol::HttpBinary);
             addressed(builder, &telemetry.otlp_endpoint, "/v1/metrics").build()?
@@ -95,7 +95,7 @@ pub(super) fn metrics(settings: &Settings, runtime: &Handle) -> Result<Option<Me
     Ok(Some(exporter))
 }
 
-/// A client that follows nobody: a signature is for one address.
+/// Creates a client that follows no redirects, because a signature is for one address.
 fn http() -> Result<reqwest::Client, TelemetryError> {
     let builder = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
     builder.build().map_err(|error| TelemetryError::Exporter(ExporterBuildError::InternalFailure(error.to_string())))

@@ -1,4 +1,4 @@
-//! The page for Prometheus: samples as its text format, version 0.0.4, and the two addresses that serve it.
+//! Serves the samples to Prometheus in its text format, version 0.0.4, with a health check beside it.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,13 +11,13 @@ use axum::routing::get;
 use muster_actors::domain::histogram::Histogram;
 use tokio::net::TcpListener;
 
-use super::metrics::{Labels, Sample, Source, Value};
+use super::metrics::{Labels, MetricSource, Sample, Value};
 use super::names::{Kind, Metric};
 
 /// The content type of the page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Where the page is served; a port alone is this machine's own. `None` where the text is neither.
+/// Parses the address of the page; a port alone means this machine only. `None` where the text is neither.
 pub fn address(text: &str) -> Option<SocketAddr> {
     match text.trim_start_matches(':').parse::<u16>() {
         Ok(port) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
@@ -26,17 +26,17 @@ pub fn address(text: &str) -> Option<SocketAddr> {
 }
 
 /// Serves `GET /metrics` and `GET /healthz` until it is dropped.
-pub async fn serve(listener: TcpListener, source: Source) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, source: MetricSource) -> std::io::Result<()> {
     let routes = Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(source);
     axum::serve(listener, routes).await
 }
 
-async fn metrics(State(source): State<Source>) -> impl IntoResponse {
+async fn metrics(State(source): State<MetricSource>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(&source.samples()))
 }
 
-/// Well while the pipeline reports.
-async fn healthz(State(source): State<Source>) -> impl IntoResponse {
+/// Answers that the worker is healthy while the pipeline reports.
+async fn healthz(State(source): State<MetricSource>) -> impl IntoResponse {
     if source.alive() {
         (StatusCode::OK, "ok\n")
     } else {
@@ -44,7 +44,7 @@ async fn healthz(State(source): State<Source>) -> impl IntoResponse {
     }
 }
 
-/// The page. The samples of one metric stand together, whatever their order.
+/// Renders the page. Samples of one metric stand together, whatever their order.
 pub fn render(samples: &[Sample]) -> String {
     let mut page = String::new();
     let mut written: Vec<&str> = Vec::new();
@@ -79,7 +79,7 @@ fn line(page: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = writeln!(page, "{line}");
 }
 
-/// A histogram's lines: counts up to each bound, then sum and count.
+/// Writes a histogram's lines: counts up to each bound, then sum and count.
 fn buckets(page: &mut String, name: &str, own: &Labels, histogram: &Histogram) {
     let bounds = histogram.bounds().iter().copied().chain([f64::INFINITY]);
     let mut upto = 0;
@@ -92,7 +92,7 @@ fn buckets(page: &mut String, name: &str, own: &Labels, histogram: &Histogram) {
     line(page, format_args!("{name}_count{own} {}", histogram.count()));
 }
 
-/// The name on the page: counters end in `_total`, once.
+/// Returns the name on the page: counters end in one `_total`.
 fn name(metric: &Metric) -> String {
     match metric.kind {
         Kind::Counter if !metric.name.ends_with("_total") => format!("{}_total", metric.name),
@@ -106,7 +106,7 @@ fn labels(labels: &Labels, bound: Option<f64>) -> String {
     if all.is_empty() { String::new() } else { format!("{{{}}}", all.join(",")) }
 }
 
-/// Backslash and line feed are escaped everywhere, quotes in the values of labels.
+/// Escapes backslash and line feed, and quotes in the values of labels.
 fn escaped(text: &str, quotes: bool) -> String {
     let text = text.replace('\\', "\\\\").replace('\n', "\\n");
     if quotes { text.replace('"', "\\\"") } else { text }

@@ -1,4 +1,4 @@
-//! The client that brings spans to X-Ray: HTTP, signed with the worker's own credentials (SigV4).
+//! The HTTP client that sends spans to X-Ray, signed with the worker's own credentials (SigV4).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,25 +16,25 @@ use tokio::sync::{Mutex, OnceCell};
 use muster_aws::clients;
 use muster_config::Fleet;
 
-/// X-Ray takes no larger request.
+/// Largest request that X-Ray accepts, in bytes.
 pub const LIMIT: usize = 5_000_000;
 
-/// Credentials are asked for again so long before they end.
+/// Time before their end at which credentials are renewed.
 const MARGIN: Duration = Duration::from_secs(300);
 
-/// Why spans did not leave.
+/// Errors of sending spans to X-Ray.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignError {
-    /// More than X-Ray takes.
+    /// The request is larger than X-Ray accepts.
     #[error("{0} bytes of spans are more than X-Ray takes at once ({LIMIT})")]
     TooLarge(usize),
-    /// Nobody to sign as.
+    /// No credentials were found.
     #[error("no credentials to sign with: {0}")]
     Credentials(#[from] CredentialsError),
-    /// It cannot be signed.
+    /// The request cannot be signed.
     #[error("the request cannot be signed: {0}")]
     Signing(#[from] aws_sigv4::http_request::SigningError),
-    /// The region or a credential holds what no header may.
+    /// The region or a credential holds characters that a header cannot.
     #[error("the signature does not fit a header")]
     Header,
 }
@@ -49,7 +49,7 @@ pub(crate) struct SignedClient {
 }
 
 impl SignedClient {
-    /// Signs for X-Ray in this region.
+    /// Creates a client that signs for X-Ray in this region.
     pub fn new(http: reqwest::Client, region: &str, provider: SharedCredentialsProvider) -> Self {
         Self { http, region: region.to_owned(), provider, held: Arc::default() }
     }
@@ -65,7 +65,7 @@ impl SignedClient {
     }
 }
 
-/// Whether credentials that end then need not be asked for again.
+/// Tells whether credentials with this expiry need not be renewed.
 fn lasts(expiry: Option<SystemTime>, now: SystemTime) -> bool {
     expiry.is_none_or(|expiry| expiry > now + MARGIN)
 }
@@ -110,15 +110,15 @@ pub(crate) fn signed(
     Ok(())
 }
 
-/// The credentials that the worker's other clients use, looked for when the first spans leave: the log must work before.
+/// The credentials of the worker's other clients, which are looked for when the first spans are sent, after the log works.
 #[derive(Debug)]
-pub struct Later {
+pub struct LazyCredentials {
     fleet: Fleet,
     found: OnceCell<Option<SharedCredentialsProvider>>,
 }
 
-impl Later {
-    /// From the environment, the profile, the task or the instance, when they are needed.
+impl LazyCredentials {
+    /// Creates a provider that looks in the environment, the profile, the task or the instance when credentials are needed.
     pub fn provider(fleet: &Fleet) -> SharedCredentialsProvider {
         SharedCredentialsProvider::new(Self { fleet: fleet.clone(), found: OnceCell::new() })
     }
@@ -132,7 +132,7 @@ impl Later {
     }
 }
 
-impl ProvideCredentials for Later {
+impl ProvideCredentials for LazyCredentials {
     fn provide_credentials<'a>(&'a self) -> Provided<'a>
     where
         Self: 'a,

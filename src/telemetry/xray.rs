@@ -1,25 +1,25 @@
-//! X-Ray's words for a trace: `AWSTraceHeader` to and from an OpenTelemetry context, who decides on sampling, and the
-//! endpoint that takes spans.
+//! Traces as X-Ray knows them: `AWSTraceHeader` to and from an OpenTelemetry context, sampling by the sender's decision,
+//! and the endpoint that takes spans.
 
 use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_aws::trace::xray_propagator::{span_context_from_str, span_context_to_string};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
-/// A longer header is nobody's: Amazon's own have about 200 characters.
+/// Longest header that is read; Amazon's own have about 200 characters.
 const LONGEST: usize = 1024;
 
-/// What the propagator sets where the sender leaves the decision to the receiver (`Sampled=?`, or nothing).
+/// Flags that the propagator sets where the sender leaves the decision to the receiver (`Sampled=?`, or nothing).
 const DEFERRED: TraceFlags = TraceFlags::new(0x02);
 
-/// The span that a message was sent in, from its `AWSTraceHeader`:
+/// Reads the span that a message was sent in from its `AWSTraceHeader`:
 /// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`. `None` where it names none.
 pub fn from_header(header: &str) -> Option<SpanContext> {
     if header.len() > LONGEST {
         return None;
     }
-    // Other parts (Self, Lineage, a tenant's own) say nothing that muster passes on, and the propagator refuses the whole
-    // header for one of them that is not well formed.
+    // Other parts (Self, Lineage, a tenant's own) are not passed on, and the propagator refuses the whole header where one of
+    // them is malformed.
     let known = |part: &&str| ["Root=", "Parent=", "Sampled="].iter().any(|name| part.starts_with(name));
     let parts: Vec<&str> = header.split(';').map(str::trim).filter(known).collect();
     // A sign is not a hexadecimal digit, whatever Rust's parser says.
@@ -28,7 +28,7 @@ pub fn from_header(header: &str) -> Option<SpanContext> {
     context.filter(SpanContext::is_valid)
 }
 
-/// The header that makes the receiver's spans children of this one. `None` for a span that is none.
+/// Renders the header that makes the receiver's spans children of this one; `None` for an invalid span.
 pub fn to_header(context: &SpanContext) -> Option<String> {
     let flags = if context.is_sampled() { TraceFlags::SAMPLED } else { context.trace_flags() };
     let state = context.trace_state().clone();
@@ -36,20 +36,20 @@ pub fn to_header(context: &SpanContext) -> Option<String> {
     span_context_to_string(&decided)
 }
 
-/// Samples what the sender of the message sampled; where it has not decided, a share of the traces.
+/// Samples what the sender of the message sampled, and a share of the traces where the sender has not decided.
 #[derive(Clone, Debug)]
-pub(crate) struct Inherited {
+pub(crate) struct ParentSampler {
     share: Sampler,
 }
 
-impl Inherited {
-    /// Samples this share, 0 to 1, of the traces that nobody decided on.
+impl ParentSampler {
+    /// Creates a sampler with this share, 0 to 1, of the undecided traces.
     pub(crate) fn or_share(ratio: f64) -> Self {
         Self { share: Sampler::TraceIdRatioBased(ratio) }
     }
 }
 
-/// What the parent decided; `None` where there is no parent or it left the decision open.
+/// Returns the parent's decision; `None` where there is no parent or it left the decision open.
 fn decision(parent: &SpanContext) -> Option<SamplingDecision> {
     if !parent.is_valid() {
         None
@@ -62,7 +62,7 @@ fn decision(parent: &SpanContext) -> Option<SamplingDecision> {
     }
 }
 
-impl ShouldSample for Inherited {
+impl ShouldSample for ParentSampler {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -84,7 +84,7 @@ impl ShouldSample for Inherited {
     }
 }
 
-/// Where X-Ray takes spans as OTLP over HTTP.
+/// Returns the address at which X-Ray takes spans as OTLP over HTTP.
 pub fn endpoint(region: &str) -> String {
     let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     format!("https://xray.{region}.{domain}/v1/traces")
@@ -147,7 +147,7 @@ mod tests {
     fn the_sender_decides_and_else_the_share() {
         let parent = |header: &str| Context::new().with_remote_span_context(from_header(header).unwrap());
         let sampled = |ratio: f64, parent: Option<&Context>| {
-            let result = Inherited::or_share(ratio);
+            let result = ParentSampler::or_share(ratio);
             let result = result.should_sample(parent, TraceId::from(7), "x", &SpanKind::Internal, &[], &[]);
             result.decision == SamplingDecision::RecordAndSample
         };

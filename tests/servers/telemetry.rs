@@ -10,7 +10,7 @@ use mock_collector::{MockServer, Protocol, ServerHandle, TestSpan};
 use muster_actors::flow::progress::{Counts, Progress, Stage, StageProgress};
 use muster_config::{LogFormat, OtlpProtocol, Settings, Traces};
 use muster_telemetry::logs::JsonLines;
-use muster_telemetry::{CacheCounts, Extra, Telemetry, adopt, header, names};
+use muster_telemetry::{CacheCounts, ProcessMetrics, Telemetry, adopt, header, names};
 use tokio::sync::watch;
 use tracing::{Span, debug_span, info_span};
 use tracing_subscriber::fmt::format::JsonFields;
@@ -205,9 +205,15 @@ fn progress() -> Progress {
     }
 }
 
-fn extra() -> Extra {
+fn extra() -> ProcessMetrics {
     let cache = Some(CacheCounts { hits: 5, ..CacheCounts::default() });
-    Extra { cache, device: "cpu", service: "detection".into(), queue_depth: Some(4), ..Extra::default() }
+    ProcessMetrics {
+        cache,
+        device: "cpu",
+        service: "detection".into(),
+        queue_depth: Some(4),
+        ..ProcessMetrics::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

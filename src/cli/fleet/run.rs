@@ -26,7 +26,7 @@ use muster_inference::onnx::manifest::Manifest;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::onnx::tally::Tally;
 use muster_stores::redis::{Cache, Counts};
-use muster_telemetry::{CacheCounts, CardReading, Extra, ModelRuns, Telemetry};
+use muster_telemetry::{CacheCounts, CardReading, ModelRuns, ProcessMetrics, Telemetry};
 use muster_worker::fleet::{Depth, Worker};
 
 /// Spans and metrics may take so long at the end: a part of what a drain leaves before SIGKILL.
@@ -86,7 +86,7 @@ pub fn run(mut settings: Settings, duty: Duty, logging: Logging, json: bool) -> 
             models,
             meter,
         };
-        telemetry.watch(running.progress(), move || watched.extra())?;
+        telemetry.watch(running.progress(), move || watched.process_metrics())?;
         let interrupted = async {
             match duty {
                 Duty::Detection => worker.interrupted().await,
@@ -160,7 +160,7 @@ fn spent(summary: &Summary, requests: Requests, prices: &Prices) -> Spent {
 }
 
 impl Watched {
-    fn extra(&self) -> Extra {
+    fn process_metrics(&self) -> ProcessMetrics {
         let cache = self.cache.as_ref().map(|cache| {
             let Counts { hits, misses, errors, bytes } = cache.counts();
             CacheCounts { hits, misses, bytes, errors }
@@ -176,7 +176,7 @@ impl Watched {
         let meter = Some((counted.requests(), *prices));
         let cards = self.health.as_ref().map_or_else(Vec::new, |health| health.vitals());
         let cards = cards.into_iter().map(reading).collect();
-        Extra {
+        ProcessMetrics {
             cards,
             cache,
             device: self.place,
@@ -184,7 +184,7 @@ impl Watched {
             queue_depth: self.depth.last(),
             models: models.collect(),
             meter,
-            ..Extra::default()
+            ..ProcessMetrics::default()
         }
     }
 }

@@ -14,7 +14,7 @@ use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
 use muster_library::{Library, Runner, SqliteFaces, runner};
-use muster_telemetry::{Extra, ModelRuns};
+use muster_telemetry::{ModelRuns, ProcessMetrics};
 use muster_worker::recognition::{self, LocalRecognizer, RecognitionIndex, RecognitionPipeline};
 
 /// Recognition in this process over the library in `folder`; `paths` are what can be indexed, none those that were indexed last.
@@ -41,8 +41,12 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     let grouped = Arc::clone(&index);
     let album = LibraryAlbum::new(store, Library::read(&folder)?, Arc::clone(&index))?;
     let here = Arc::new(LocalRecognizer { pipeline: RecognitionPipeline::start(settings, &pack, &lanes)?, index });
-    let state =
-        AppState { recognizer: here, limits: limits(settings), extra: measured(&pack, lanes), metrics: Arc::default() };
+    let state = AppState {
+        recognizer: here,
+        limits: limits(settings),
+        process: measured(&pack, lanes),
+        metrics: Arc::default(),
+    };
     Ok(ServiceParts {
         state: Arc::new(state),
         albums: Some(Arc::new(album)),
@@ -56,7 +60,7 @@ pub fn limits(settings: &Settings) -> PhotoLimits {
     PhotoLimits { bytes: settings.serve.photo_megabytes << 20, photos: settings.serve.enrol_photos }
 }
 
-fn measured(pack: &Pack, lanes: Lanes) -> Box<dyn Fn() -> Extra + Send + Sync> {
+fn measured(pack: &Pack, lanes: Lanes) -> Box<dyn Fn() -> ProcessMetrics + Send + Sync> {
     let manifest = pack.manifest();
     let files = [("detector", manifest.detector.file.clone()), ("embedder", manifest.embedder.file.clone())];
     Box::new(move || {
@@ -64,11 +68,11 @@ fn measured(pack: &Pack, lanes: Lanes) -> Box<dyn Fn() -> Extra + Send + Sync> {
             let (runs, seconds) = lanes.tally().of(file);
             ModelRuns { model, runs, seconds }
         });
-        Extra {
+        ProcessMetrics {
             device: lanes.place(),
             service: String::from("recognition"),
             models: models.collect(),
-            ..Extra::default()
+            ..ProcessMetrics::default()
         }
     })
 }

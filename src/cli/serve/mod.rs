@@ -23,7 +23,7 @@ use muster_http::purge::Purger;
 use muster_http::{Admin, AppState, Guard, Keys, ServiceParts, cors};
 use muster_inference::pipeline;
 use muster_library::Library;
-use muster_telemetry::{Extra, Telemetry};
+use muster_telemetry::{ProcessMetrics, Telemetry};
 use muster_worker::fleet::FleetError;
 use muster_worker::recognition::RemoteRecognizer;
 
@@ -91,9 +91,13 @@ async fn elsewhere(settings: &Settings) -> Result<Service, CliError> {
     let (guard, listen) = guard_and_address(settings, None)?;
     let remote = Arc::new(RemoteRecognizer::start(settings).await.map_err(FleetError::from)?);
     let admin = Arc::new(Admin::new(Purger::new(&remote)));
-    let extra =
-        Box::new(|| Extra { elsewhere: true, device: "none", service: String::from("web"), ..Extra::default() });
-    let state = AppState { recognizer: remote, limits: library::limits(settings), extra, metrics: Arc::default() };
+    let process = Box::new(|| ProcessMetrics {
+        elsewhere: true,
+        device: "none",
+        service: String::from("web"),
+        ..ProcessMetrics::default()
+    });
+    let state = AppState { recognizer: remote, limits: library::limits(settings), process, metrics: Arc::default() };
     let parts =
         ServiceParts { state: Arc::new(state), albums: people(settings).await?, jobs: None, admin: Some(admin) };
     Ok(Service { parts, guard, listen })

@@ -1,92 +1,92 @@
-//! What is measured beside the pipeline's own counters.
+//! Metrics of a process beside the pipeline's own counters.
 
 use std::collections::BTreeMap;
 
 use muster_actors::domain::cost::{Prices, Requests};
 use muster_actors::domain::histogram::Histogram;
 
-/// What goes out beside the pipeline's own counters.
+/// Metrics of a process beside the pipeline's own counters, as of one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Extra {
-    /// The pipeline is elsewhere: there is nothing to say of one.
+pub struct ProcessMetrics {
+    /// Whether the pipeline runs in other processes, so that this one has no metrics of a pipeline.
     pub elsewhere: bool,
-    /// What the cache did, where there is one.
+    /// Counts of the cache, where there is one.
     pub cache: Option<CacheCounts>,
-    /// What the models run on: `cpu`, `cuda`.
+    /// Where the models run: `cpu`, `cuda`.
     pub device: &'static str,
-    /// Which worker this is: `detection`, `grouping`.
+    /// Name of the service: `detection`, `grouping`.
     pub service: String,
-    /// Messages that wait in the queue, where that was asked.
+    /// Messages that wait in the queue, where that is known.
     pub queue_depth: Option<u64>,
-    /// What the models did, where there are some.
+    /// Runs of each model.
     pub models: Vec<ModelRuns>,
-    /// The last look at each card.
+    /// The last reading of each card.
     pub cards: Vec<CardReading>,
-    /// Requests that were made, and what things cost.
+    /// Requests to paid services so far, with prices.
     pub meter: Option<(Requests, Prices)>,
-    /// What was answered over HTTP.
-    pub answers: Vec<Answers>,
-    /// Callers who wait for an answer, where there is somebody to ask.
+    /// Answers over HTTP, by route.
+    pub answers: Vec<RouteAnswers>,
+    /// Callers who wait for an answer, where the process serves HTTP.
     pub callers: Option<u64>,
 }
 
 /// The answers of one route.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answers {
-    /// Its template: `/v1/people/{id}`.
+pub struct RouteAnswers {
+    /// Template of the route: `/v1/people/{id}`.
     pub route: String,
-    /// `GET`, `POST`.
+    /// HTTP method: `GET`, `POST`.
     pub method: &'static str,
-    /// How many had which status; `left` where the caller did before.
+    /// Number of answers by status; `left` where the caller disconnected before.
     pub statuses: BTreeMap<String, u64>,
-    /// From the request to its answer.
+    /// Seconds from requests to their answers.
     pub seconds: Histogram,
 }
 
-/// What one model did.
+/// Runs of one model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ModelRuns {
     /// `detector` or `embedder`.
     pub model: &'static str,
-    /// How often it ran.
+    /// Number of runs.
     pub runs: u64,
     /// Seconds inside the runtime, summed over lanes.
     pub seconds: f64,
 }
 
-/// What a cache did.
+/// Counts of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheCounts {
-    /// Look-ups that it answered.
+    /// Look-ups that the cache answered.
     pub hits: u64,
-    /// Look-ups that it had no answer for.
+    /// Look-ups that the cache had no answer for.
     pub misses: u64,
-    /// Bytes that it gave.
+    /// Bytes that the cache returned.
     pub bytes: u64,
     /// Calls that failed or took too long.
     pub errors: u64,
 }
 
-/// One look at a card.
+/// One reading of a card.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CardReading {
-    /// Which.
+    /// Id of the card.
     pub uuid: String,
-    /// Percent of the time since the last look in which a kernel ran.
+    /// Percent of the time since the last reading in which a kernel ran.
     pub busy: u32,
-    /// Bytes of memory in use, by anybody.
+    /// Bytes of memory in use by all processes.
     pub used: u64,
-    /// Degrees Celsius.
+    /// Temperature in degrees Celsius.
     pub temperature: u32,
-    /// Watts.
+    /// Power in watts.
     pub power: f64,
-    /// Joules since the worker started; `None` where the card does not count them (before Volta).
+    /// Energy in joules since the worker started; `None` where the card does not count them (before Volta).
     pub energy: Option<f64>,
-    /// Why its clock is lower than it might be.
+    /// Reasons why its clock is lower than it might be.
     pub throttled: Vec<&'static str>,
 }
 
-/// Joules an image: what all cards took since the worker started, over the images that ended. `None` where no card counts
+/// Computes the energy of all cards since the worker started, in joules per image that ended. `None` where no card counts
 /// its energy, or no image has ended.
 pub(crate) fn joules_an_image(cards: &[CardReading], images: u64) -> Option<f64> {
     let energies: Vec<f64> = cards.iter().filter_map(|card| card.energy).collect();

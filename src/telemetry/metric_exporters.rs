@@ -1,4 +1,4 @@
-//! What goes out by the clock: once a minute, and once more when a drain ends.
+//! Exports metrics once a minute, and once more when a drain ends.
 
 use parking_lot::Mutex;
 
@@ -6,27 +6,27 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::emf::Emf;
-use super::meters::Meters;
-use super::metrics::Source;
+use super::emf::EmfWriter;
+use super::meters::OtlpMeters;
+use super::metrics::MetricSource;
 
-/// Between two rounds.
+/// Interval of exports.
 pub const PERIOD: Duration = Duration::from_secs(60);
 
-/// The ways out of the samples of one source.
-pub(crate) struct Outlets {
-    source: Source,
-    emf: Option<Mutex<Emf>>,
-    meters: Option<Mutex<Meters>>,
+/// The exporters of the samples of one source.
+pub(crate) struct MetricExporters {
+    source: MetricSource,
+    emf: Option<Mutex<EmfWriter>>,
+    meters: Option<Mutex<OtlpMeters>>,
 }
 
-impl Outlets {
-    /// The ways that are given.
-    pub fn new(source: Source, emf: Option<Emf>, meters: Option<Meters>) -> Self {
+impl MetricExporters {
+    /// Creates exporters for the formats that are given.
+    pub fn new(source: MetricSource, emf: Option<EmfWriter>, meters: Option<OtlpMeters>) -> Self {
         Self { source, emf: emf.map(Mutex::new), meters: meters.map(Mutex::new) }
     }
 
-    /// Sends what there is to say now, and waits until it is sent. Says whether it was.
+    /// Sends the current samples, waits until they are sent, and tells whether they were.
     pub fn send(&self) -> bool {
         let mut all = true;
         let samples = self.source.samples();
@@ -47,17 +47,17 @@ impl Outlets {
         all
     }
 
-    /// Sends by the clock, until it is dropped.
+    /// Sends once a minute until the future is dropped.
     pub async fn run(self: Arc<Self>) {
         let mut clock = tokio::time::interval(PERIOD);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        // The first tick is at once.
+        // The first tick comes at once and is skipped.
         clock.tick().await;
         loop {
             clock.tick().await;
-            let outlets = Arc::clone(&self);
-            // A send that panics loses one round, not the clock.
-            let _ = tokio::task::spawn_blocking(move || outlets.send()).await;
+            let exporters = Arc::clone(&self);
+            // A send that panics loses one round, and the clock goes on.
+            let _ = tokio::task::spawn_blocking(move || exporters.send()).await;
         }
     }
 }
