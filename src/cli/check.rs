@@ -8,11 +8,11 @@ use super::models::lanes;
 use super::print::print;
 use muster_config::{Layers, Settings};
 use muster_inference::gpu::cards::cuda;
-use muster_inference::gpu::{Card, Choice};
+use muster_inference::gpu::{Card, CardSelection};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::found;
 use muster_inference::onnx::pack::Pack;
-use muster_inference::onnx::plan::{Plan, Without, plan};
+use muster_inference::onnx::plan::{ExecutionPlan, NoCardReason, plan};
 use muster_inference::onnx::runtime;
 use muster_vision::decode::heif;
 
@@ -92,7 +92,7 @@ impl Args {
 /// Cards, runtime, models and lanes.
 fn models(settings: &mut Settings, home: &Home, findings: &mut Vec<Finding>) {
     let pull = format!("muster models pull {}", settings.models.pack);
-    let choice = Choice::parse(&settings.models.devices);
+    let choice = CardSelection::parse(&settings.models.devices);
     let found = found(settings.models.provider, &choice, home);
     match plan(settings.models.provider, &choice, &found) {
         Ok(plan) => {
@@ -122,11 +122,11 @@ fn models(settings: &mut Settings, home: &Home, findings: &mut Vec<Finding>) {
 }
 
 /// The cards that are used, or why the models run on the processor.
-fn cards(plan: &Plan) -> Finding {
+fn cards(plan: &ExecutionPlan) -> Finding {
     match &plan.without {
         None if plan.cards.is_empty() => Finding::ok("cards", "none is asked for: the models run on the CPU"),
-        Some(Without::AsUsual(reason)) => Finding::ok("cards", format!("the models run on the CPU: {reason}")),
-        Some(Without::Warn(reason)) => {
+        Some(NoCardReason::AsUsual(reason)) => Finding::ok("cards", format!("the models run on the CPU: {reason}")),
+        Some(NoCardReason::Warn(reason)) => {
             let mend = "see docs/gpu.md; MUSTER_DEVICES=cpu asks for none";
             Finding::lacking("cards", &format!("the models run on the CPU: {reason}"), mend)
         }

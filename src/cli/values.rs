@@ -44,7 +44,7 @@ pub enum Precision {
     Int8,
 }
 
-impl From<Precision> for muster_inference::onnx::product::Precision {
+impl From<Precision> for muster_inference::onnx::derived_pack::Precision {
     fn from(precision: Precision) -> Self {
         match precision {
             Precision::Float => Self::Float,
@@ -69,7 +69,7 @@ pub enum Target {
     TensorRt,
 }
 
-impl From<Target> for muster_inference::onnx::graph::int8::Target {
+impl From<Target> for muster_inference::onnx::graph::int8::QuantizationTarget {
     fn from(target: Target) -> Self {
         match target {
             Target::AnyCpu => Self::AnyCpu,
@@ -161,8 +161,8 @@ mod tests {
     #[test]
     fn the_command_line_has_every_value_of_the_libraries() {
         mirrors!(muster_config::Provider as P, Provider: Auto, Cpu, OpenVino, Cuda, TensorRt);
-        mirrors!(muster_inference::onnx::product::Precision as N, Precision: Float, Half, Int8);
-        mirrors!(muster_inference::onnx::graph::int8::Target as T, Target: AnyCpu, Vnni, TensorRt);
+        mirrors!(muster_inference::onnx::derived_pack::Precision as N, Precision: Float, Half, Int8);
+        mirrors!(muster_inference::onnx::graph::int8::QuantizationTarget as T, Target: AnyCpu, Vnni, TensorRt);
         mirrors!(muster_vision::isolated::Ask as A, Ask: Decode, Header, Thumbnail);
         mirrors!(muster_evaluation::synthetic::LibraryKind as K, Synthetic: Children, Mixed);
         #[cfg(feature = "serve")]

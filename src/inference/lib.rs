@@ -1,4 +1,4 @@
-//! Inference: model packs and the ONNX Runtime that executes them, the cards it may use, and what turns a person's settings
+//! Inference: model packs, the ONNX Runtime that executes them, the cards that it may use, and the conversion of settings
 //! into a pipeline around it.
 
 pub mod gpu;

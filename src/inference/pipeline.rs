@@ -1,4 +1,4 @@
-//! From a person's settings to the pipeline's: what a folder and a fleet have in common.
+//! Converts the user's settings into those of the pipeline, for a folder as well as for a fleet.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use muster_vision::isolated::IsolatedDecoder;
 /// section 4.7).
 const HEAD_BYTES: u64 = 68 << 10;
 
-/// The pipeline's settings, but for what the ends of it decide.
+/// Builds the pipeline's settings, except those that its adapters decide.
 pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
     let ours = &settings.pipeline;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -59,7 +59,7 @@ pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
     }
 }
 
-/// A pipeline for callers, who wait: nothing is gathered for longer than it takes to answer.
+/// Changes settings for callers who wait: small batches, and no waiting to fill them.
 pub fn answering(serve: &Serve, common: PipelineSettings) -> PipelineSettings {
     PipelineSettings {
         intake: Intake {
@@ -78,14 +78,14 @@ pub fn answering(serve: &Serve, common: PipelineSettings) -> PipelineSettings {
     }
 }
 
-/// The decoder of images for a pack's detector, and the same in processes of its own.
+/// Creates the decoder of images for a pack's detector, and the same isolated in processes of its own.
 pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn Decoder>) {
     let limits = &settings.limits;
     let limits = DecodeLimits { bytes: limits.image_megabytes << 20, pixels: limits.image_megapixels * 1_000_000 };
     let side = pack.manifest().detector.side;
     let options = [("--bytes", limits.bytes), ("--pixels", limits.pixels), ("--side", u64::from(side))];
     let options = options.iter().flat_map(|(name, value)| [OsString::from(name), value.to_string().into()]);
-    // Without a name of its own the program cannot be started again: a decode apart says so, and the image goes back.
+    // Where the program's own path is unknown, an isolated decode fails with that message, and the image is released.
     let program = std::env::current_exe().unwrap_or_default();
     let mut options: Vec<OsString> = options.collect();
     let decoder: Arc<dyn Decoder> = Arc::new(VisionDecoder { limits, side });
@@ -96,7 +96,7 @@ pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn 
     ((substitute.decoder)(decoder), Arc::new(IsolatedDecoder::new(program, options, limits)))
 }
 
-/// The grouping parameters in force: the settings', where they say so, else the pack's.
+/// Returns the grouping parameters in force: the settings' where they are set, otherwise the pack's.
 pub fn params(settings: &Settings, manifest: &Manifest) -> Params {
     let mut params = manifest.grouping.params();
     if settings.grouping.threshold > 0.0 {

@@ -9,11 +9,11 @@ use muster_actors::ports::engine::Engine;
 
 /// A pack whose engine and decoder are made outside this crate. In all else it is shaped like the default pack.
 pub struct Substitute {
-    /// The name by which settings ask for it.
+    /// Name of the pack in the settings.
     pub name: &'static str,
     /// Similarity at which two of its faces may be one person.
     pub similarity: f32,
-    /// Makes the engine of its one lane.
+    /// Creates the engine of its one lane.
     pub engine: fn() -> Arc<dyn Engine>,
     /// Wraps the decoder of images.
     pub decoder: fn(Arc<dyn Decoder>) -> Arc<dyn Decoder>,
@@ -29,13 +29,13 @@ impl fmt::Debug for Substitute {
 
 static REGISTERED: OnceLock<Substitute> = OnceLock::new();
 
-/// Makes a substitute known to this process. The first one stays.
+/// Registers a substitute for this process. Only the first call has an effect.
 pub fn register(substitute: Substitute) {
     // The program registers one, before it opens a pack; a second call changes nothing.
     let _ = REGISTERED.set(substitute);
 }
 
-/// The substitute that has this name.
+/// Finds the substitute of this name.
 pub(crate) fn named(name: &str) -> Option<&'static Substitute> {
     REGISTERED.get().filter(|substitute| substitute.name == name)
 }

@@ -23,7 +23,7 @@ use muster_gallery::LIBRARY_GALLERY;
 use super::{FolderObjects, FolderQueue, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, grouping, roots};
 use muster_config::Settings;
 use muster_inference::gpu::Card;
-use muster_inference::gpu::health::Health;
+use muster_inference::gpu::health::CardMonitor;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
 
@@ -118,7 +118,7 @@ impl Runner {
         let (exit, summary) = System::new().block_on(async move {
             let running = start(ports, settings);
             let fault = running.faults();
-            let _health = Health::watch(&self.cards, move |reason| fault(Exit::HostFault(reason)));
+            let _health = CardMonitor::watch(&self.cards, move |reason| fault(Exit::HostFault(reason)));
             let progress = running.progress();
             let drain = running.drainer();
             let finished = running.finished();

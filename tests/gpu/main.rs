@@ -21,9 +21,9 @@ use muster_inference::gpu;
 use muster_inference::onnx::bench;
 use muster_inference::onnx::engine::Options;
 use muster_inference::onnx::home::Home;
-use muster_inference::onnx::lanes::{Lanes, Wanted, first_place};
+use muster_inference::onnx::lanes::{LaneOptions, Lanes, first_place};
 use muster_inference::onnx::pack::Pack;
-use muster_inference::onnx::pull::Build;
+use muster_inference::onnx::pull::RuntimeBuild;
 use muster_inference::onnx::runtime::is_installed;
 use muster_library::runner::{Round, Runner, Watch};
 use muster_library::{Library, ScanReport, SqliteFaces};
@@ -40,7 +40,7 @@ fn main() {
     };
     let home = Home::from_env().expect("set MUSTER_HOME");
     assert!(
-        is_installed(Build::Cuda, &home),
+        is_installed(RuntimeBuild::Cuda, &home),
         "a card is there, and its runtime is not: muster models pull open --cuda"
     );
     let bench = Bench { home, pack: "open".into(), photos: photos() };
@@ -120,7 +120,7 @@ impl Bench {
     }
 
     fn lanes(&self, settings: &mut Settings) -> Lanes {
-        let wanted = Wanted {
+        let wanted = LaneOptions {
             models: &settings.models,
             most: usize::MAX,
             batch: settings.pipeline.batch,

@@ -19,7 +19,7 @@ use crate::cli::{CliError, Logging};
 use muster_aws::host::{self, Notice};
 use muster_aws::requests::Counted;
 use muster_config::{Duty, Settings};
-use muster_inference::gpu::health::{Health, Vitals};
+use muster_inference::gpu::health::{CardMonitor, CardStatus};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::manifest::Manifest;
@@ -76,7 +76,7 @@ pub fn run(mut settings: Settings, duty: Duty, logging: Logging, json: bool) -> 
         let place = lanes.as_ref().map_or("cpu", Lanes::place);
         let fault = running.faults();
         let cards = lanes.as_ref().map_or(&[][..], Lanes::cards);
-        let health = Health::watch(cards, move |reason| fault(Exit::HostFault(reason))).map(Arc::new);
+        let health = CardMonitor::watch(cards, move |reason| fault(Exit::HostFault(reason))).map(Arc::new);
         let watched = Watched {
             duty,
             place,
@@ -132,7 +132,7 @@ struct Watched {
     /// Where models run.
     place: &'static str,
     /// Looks after the cards, where there are some.
-    health: Option<Arc<Health>>,
+    health: Option<Arc<CardMonitor>>,
     /// The models, and their runs.
     models: Option<(Files, Tally)>,
     meter: Meter,
@@ -190,8 +190,8 @@ impl Watched {
 }
 
 /// A look at a card as telemetry tells it.
-fn reading(vitals: Vitals) -> CardReading {
-    let Vitals { uuid, busy, used, total: _, temperature, power, energy, throttled } = vitals;
+fn reading(vitals: CardStatus) -> CardReading {
+    let CardStatus { uuid, busy, used, total: _, temperature, power, energy, throttled } = vitals;
     CardReading { uuid, busy, used, temperature, power, energy, throttled }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::ModelsError;
 use crate::cli::values::Provider;
 use muster_config::{Models, Settings};
-use muster_inference::onnx::bench::{self, Row};
+use muster_inference::onnx::bench::{self, BenchRow};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::first_place;
 use muster_inference::onnx::pack::{DEFAULT_PACK, Pack};
@@ -62,14 +62,20 @@ impl Args {
         if self.json { print_lines(&rows, out) } else { print_table(&rows, out) }
     }
 
-    fn here(&self, pack: &str, provider: Provider, settings: &Settings, home: &Home) -> Result<Vec<Row>, ModelsError> {
+    fn here(
+        &self,
+        pack: &str,
+        provider: Provider,
+        settings: &Settings,
+        home: &Home,
+    ) -> Result<Vec<BenchRow>, ModelsError> {
         let pack = Pack::open(pack, home)?;
         let tensors = self.tensors.as_deref().map(read_tensors).transpose()?;
         let place = first_place(&Models { provider: provider.into(), ..settings.models.clone() }, home)?;
         Ok(bench::models(&pack, home, &place, usize::from(self.threads), tensors.as_deref())?)
     }
 
-    fn apart(&self, pack: &str, provider: Provider) -> Result<Vec<Row>, ModelsError> {
+    fn apart(&self, pack: &str, provider: Provider) -> Result<Vec<BenchRow>, ModelsError> {
         let failed = |text: String| ModelsError::Bench(format!("{pack} on {provider:?}: {text}"));
         let mut command = Command::new(std::env::current_exe().map_err(|error| failed(error.to_string()))?);
         command.args(["models", "bench", pack, "--json", "--threads", &self.threads.to_string(), "--provider"]);
@@ -92,7 +98,7 @@ fn read_tensors(path: &Path) -> Result<Vec<TensorRuns>, ModelsError> {
     tensors.map_err(|source| ModelsError::Tensors { path: path.to_path_buf(), source })
 }
 
-fn print_table(rows: &[Row], out: &mut dyn Write) -> Result<(), ModelsError> {
+fn print_table(rows: &[BenchRow], out: &mut dyn Write) -> Result<(), ModelsError> {
     writeln!(
         out,
         "{:<20} {:<9} {:<38} {:<9} {:>7} {:>14} {:>9} {:>10} {:>10} {:>9} {:>9}",
@@ -112,7 +118,7 @@ fn print_table(rows: &[Row], out: &mut dyn Write) -> Result<(), ModelsError> {
         let [batch, _, height, width] = row.shape;
         let input = format!("{batch}x{width}x{height}");
         let each = row.milliseconds / batch as f64;
-        let Row { pack, precision, model, provider, threads, .. } = row;
+        let BenchRow { pack, precision, model, provider, threads, .. } = row;
         writeln!(
             out,
             "{pack:<20} {precision:<9} {model:<38} {provider:<9} {threads:>7} {input:>14} {:>9.2} {each:>10.2} {:>10.1} {:>9.0} {:>9.1}",
@@ -122,7 +128,7 @@ fn print_table(rows: &[Row], out: &mut dyn Write) -> Result<(), ModelsError> {
     Ok(())
 }
 
-fn print_lines(rows: &[Row], out: &mut dyn Write) -> Result<(), ModelsError> {
+fn print_lines(rows: &[BenchRow], out: &mut dyn Write) -> Result<(), ModelsError> {
     for row in rows {
         writeln!(out, "{}", json!(row))?;
     }

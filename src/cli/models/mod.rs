@@ -13,9 +13,9 @@ use muster_actors::ports::engine::EngineError;
 use muster_config::{Layers, Settings, SettingsError};
 use muster_inference::onnx::engine::Options;
 use muster_inference::onnx::home::{Home, NoHome};
-use muster_inference::onnx::lanes::{Lanes, Wanted};
+use muster_inference::onnx::lanes::{LaneOptions, Lanes};
 use muster_inference::onnx::pack::{DEFAULT_PACK, Pack, PackError};
-use muster_inference::onnx::pull::{self, Build, PullError, Pulled};
+use muster_inference::onnx::pull::{self, PullError, PullOutcome, RuntimeBuild};
 use muster_inference::optimize::OptimizeError;
 
 pub use list::first_run_note;
@@ -125,8 +125,8 @@ pub fn run(models: &Models, layers: &Layers, out: &mut dyn Write) -> Result<u8, 
             let pack = Pack::open(pack, &home)?;
             writeln!(out, "{}: {}", pack.manifest().name, pack.manifest().licence)?;
             report(out, "models", &pull::pack(&pack, &home, *accept_licence)?)?;
-            report(out, "runtime", &pull::runtime(Build::Cpu, &home)?)?;
-            for (wanted, build) in [(*openvino, Build::OpenVino), (*cuda, Build::Cuda)] {
+            report(out, "runtime", &pull::runtime(RuntimeBuild::Cpu, &home)?)?;
+            for (wanted, build) in [(*openvino, RuntimeBuild::OpenVino), (*cuda, RuntimeBuild::Cuda)] {
                 if wanted {
                     report(out, "runtime", &pull::runtime(build, &home)?)?;
                 }
@@ -139,7 +139,7 @@ pub fn run(models: &Models, layers: &Layers, out: &mut dyn Write) -> Result<u8, 
     Ok(0)
 }
 
-fn report(out: &mut dyn Write, what: &str, pulled: &Pulled) -> io::Result<()> {
+fn report(out: &mut dyn Write, what: &str, pulled: &PullOutcome) -> io::Result<()> {
     let how = if pulled.fetched { "fetched" } else { "here already, checksums right" };
     writeln!(out, "{what}: {} ({how})", pulled.folder.display())
 }
@@ -181,5 +181,5 @@ pub fn lanes(settings: &mut Settings, pack: &Pack, home: &Home, most: usize) -> 
 fn start(settings: &Settings, pack: &Pack, home: &Home, most: usize) -> Result<Lanes, EngineError> {
     let Settings { models, pipeline, limits, .. } = settings;
     let options = Options { threads: models.lane_threads, max_faces: limits.faces_per_image, ..Options::default() };
-    Lanes::start(pack, home, &Wanted { models, most, batch: pipeline.batch, options })
+    Lanes::start(pack, home, &LaneOptions { models, most, batch: pipeline.batch, options })
 }

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::ModelsError;
 use crate::cli::values;
 use muster_config::{Provider, Settings};
-use muster_inference::onnx::graph::int8::Target;
+use muster_inference::onnx::derived_pack::{Parity, Precision};
+use muster_inference::onnx::execution_target::ExecutionTarget;
+use muster_inference::onnx::graph::int8::QuantizationTarget;
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::{batch_on_a_card, first_place};
 use muster_inference::onnx::pack::{DEFAULT_PACK, Pack};
-use muster_inference::onnx::place::Place;
-use muster_inference::onnx::product::{Parity, Precision};
-use muster_inference::optimize::{Made, Order, make};
+use muster_inference::optimize::{OptimizeOptions, OptimizeOutcome, make};
 
 /// A product that was made and refused (`EX_DATAERR`): its figures are printed.
 const REFUSED: u8 = 65;
@@ -52,15 +52,15 @@ impl Args {
         pack.verify()?;
         let precision = Precision::from(self.precision);
         let name = self.name.clone().unwrap_or_else(|| format!("{}-{}", pack.manifest().name, precision));
-        let target = self.target.map_or_else(Target::here, Target::from);
+        let target = self.target.map_or_else(QuantizationTarget::here, QuantizationTarget::from);
         // What is for cards is judged on one, where there is one.
         let place = match (precision, target, settings.models.provider) {
             (Precision::Half, ..)
-            | (Precision::Int8, Target::TensorRt, _)
+            | (Precision::Int8, QuantizationTarget::TensorRt, _)
             | (Precision::Float, _, Provider::TensorRt) => first_place(&settings.models, home)?,
-            (Precision::Float | Precision::Int8, ..) => Place::Cpu,
+            (Precision::Float | Precision::Int8, ..) => ExecutionTarget::Cpu,
         };
-        let order = Order {
+        let order = OptimizeOptions {
             precision,
             target,
             frames: if place.card().is_some() { batch_on_a_card(settings.pipeline.batch) } else { 1 },
@@ -71,7 +71,7 @@ impl Args {
         };
         let made = make(&pack, home, &order, |text| eprintln!("{text}"))?;
         if self.json {
-            let Made { parity, failures, folder, bytes: [source, product] } = &made;
+            let OptimizeOutcome { parity, failures, folder, bytes: [source, product] } = &made;
             let line = json!({
                 "name": name, "of": pack.id(), "precision": precision, "judged": order.place.name(), "kept": folder, "refused": failures,
                 "bytes": { "source": source, "product": product }, "parity": parity,
@@ -84,8 +84,8 @@ impl Args {
     }
 }
 
-fn text(made: &Made, name: &str, of: &str) -> String {
-    let Made { parity, failures, folder, bytes: [source, product] } = made;
+fn text(made: &OptimizeOutcome, name: &str, of: &str) -> String {
+    let OptimizeOutcome { parity, failures, folder, bytes: [source, product] } = made;
     let Parity { faces, cosine_mean, cosine_p1, photos, agreement, people, grouping: _ } = parity;
     let megabytes = |bytes: &u64| *bytes as f64 / 1e6;
     let mut text = format!(

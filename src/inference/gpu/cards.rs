@@ -1,4 +1,4 @@
-//! What the driver says of the cards of this machine.
+//! Describes the cards of this machine, or why there are none.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 #[cfg(any(feature = "gpu", test))]
 pub(crate) const LEAST_DRIVER: u32 = 12_000;
 
-/// One card.
+/// A card, as its driver describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Card {
     /// Its number in this process, from 0: after `CUDA_VISIBLE_DEVICES`.
@@ -22,17 +22,17 @@ pub struct Card {
     pub driver: u32,
     /// Bytes of memory.
     pub total: u64,
-    /// Bytes that nobody uses.
+    /// Free bytes of memory.
     pub free: u64,
 }
 
-/// Why there is no card to use.
+/// Reasons why there is no usable card.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoGpu {
     /// Built without the feature `gpu`.
     #[error("this muster was built without GPUs (cargo feature gpu)")]
     NotBuilt,
-    /// Nobody looked.
+    /// The driver was not asked.
     #[error("no card is looked for: ONNX Runtime's build for cards is not installed (muster models pull open --cuda)")]
     NotAsked,
     /// The driver's library is not there.
@@ -57,7 +57,7 @@ pub enum NoGpu {
     Driver(String),
 }
 
-/// A version of CUDA as people write it.
+/// Formats a version of CUDA, such as `12.4`.
 pub fn cuda(version: u32) -> String {
     format!("{}.{}", version / 1000, version % 1000 / 10)
 }

@@ -1,34 +1,34 @@
-//! How the cards fare while they work: looked at every few seconds, and told of at once where one is lost.
+//! Monitors the cards while they work. It reads their status every few seconds, and reports a lost card at once.
 
 use serde::Serialize;
 
 use super::Card;
-use super::xid::{Verdict, known};
+use super::xid::{XidEffect, known};
 
-/// One look at a card.
+/// The status of a card at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Vitals {
-    /// Which.
+pub struct CardStatus {
+    /// Id of the card.
     pub uuid: String,
-    /// Percent of the time since the last look in which a kernel ran.
+    /// Percent of the time since the last reading in which a kernel ran.
     pub busy: u32,
-    /// Bytes of memory in use, by anybody.
+    /// Bytes of memory in use by all processes.
     pub used: u64,
     /// Bytes of memory.
     pub total: u64,
-    /// Degrees Celsius.
+    /// Temperature in degrees Celsius.
     pub temperature: u32,
-    /// Watts.
+    /// Power in watts.
     pub power: f64,
-    /// Joules since the look at the beginning; `None` where the card does not count them (before Volta).
+    /// Energy in joules since the first reading; `None` where the card does not count them (before Volta).
     pub energy: Option<f64>,
-    /// Why its clock is lower than it might be; an idle card's is not told.
+    /// Reasons why its clock is lower than it might be; idleness is not among them.
     pub throttled: Vec<&'static str>,
 }
 
-/// What a card says went wrong.
+/// An error event of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum CardEvent {
     /// An error of the driver's, by its number.
     Xid {
         /// The card.
@@ -40,48 +40,48 @@ pub enum Event {
     Lost,
 }
 
-/// What to do about an event. Pure.
+/// The reaction to an event of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Response {
-    /// The machine is broken, and this says how.
+pub enum CardEventResponse {
+    /// The machine is broken, for this reason, and the worker ends.
     Leave(String),
-    /// It is told, and the work goes on: what a program did to itself shows in its runs.
+    /// The event is logged and the work goes on; faults of a program show in its runs.
     Tell(String),
 }
 
-/// What an event asks for.
-pub fn respond(event: &Event) -> Response {
+/// Decides how to react to an event.
+pub fn respond(event: &CardEvent) -> CardEventResponse {
     match event {
-        Event::Lost => Response::Leave(String::from("NVML: a card is lost")),
-        Event::Xid { uuid, id } => match known(*id) {
+        CardEvent::Lost => CardEventResponse::Leave(String::from("NVML: a card is lost")),
+        CardEvent::Xid { uuid, id } => match known(*id) {
             Some(xid) => {
                 let text = format!("Xid {id} on {uuid}: {}", xid.name);
                 match xid.verdict {
-                    Verdict::Fatal => Response::Leave(text),
-                    Verdict::Ignorable => Response::Tell(text),
+                    XidEffect::Fatal => CardEventResponse::Leave(text),
+                    XidEffect::Ignorable => CardEventResponse::Tell(text),
                 }
             }
-            None => Response::Tell(format!("Xid {id} on {uuid}: not in config/xids.toml")),
+            None => CardEventResponse::Tell(format!("Xid {id} on {uuid}: not in config/xids.toml")),
         },
     }
 }
 
-/// Looks after the cards until it is dropped.
-pub struct Health {
+/// Monitors cards until it is dropped.
+pub struct CardMonitor {
     #[cfg(feature = "gpu")]
-    watch: super::nvml::Watch,
+    watch: super::nvml::NvmlWatch,
 }
 
-impl Health {
-    /// Watches these cards; `fault` is told when one is lost, at most once. `None` where there are none, or NVML is not there: then
-    /// only a run that fails says that a card is lost.
+impl CardMonitor {
+    /// Starts monitoring these cards; `fault` is called when one is lost, at most once. `None` where there are no cards or no
+    /// NVML; then a lost card shows only as a run that fails.
     #[cfg(feature = "gpu")]
     pub fn watch(cards: &[Card], fault: impl Fn(String) + Send + 'static) -> Option<Self> {
         let uuids: Vec<String> = cards.iter().map(|card| card.uuid.clone()).collect();
         if uuids.is_empty() {
             return None;
         }
-        match super::nvml::Watch::start(&uuids, fault) {
+        match super::nvml::NvmlWatch::start(&uuids, fault) {
             Ok(watch) => Some(Self { watch }),
             Err(error) => {
                 tracing::warn!(%error, "device.health: the cards are not watched");
@@ -90,14 +90,14 @@ impl Health {
         }
     }
 
-    /// Without the feature `gpu` there are no cards.
+    /// Does nothing: without the feature `gpu` there are no cards.
     #[cfg(not(feature = "gpu"))]
     pub fn watch(_: &[Card], _: impl Fn(String) + Send + 'static) -> Option<Self> {
         None
     }
 
-    /// The last look at each card.
-    pub fn vitals(&self) -> Vec<Vitals> {
+    /// Returns the last status of each card.
+    pub fn vitals(&self) -> Vec<CardStatus> {
         #[cfg(feature = "gpu")]
         return self.watch.vitals();
         #[cfg(not(feature = "gpu"))]
@@ -111,16 +111,16 @@ mod tests {
 
     #[test]
     fn a_lost_card_ends_the_work_and_an_unknown_error_is_told() {
-        let xid = |id| Event::Xid { uuid: String::from("GPU-1"), id };
+        let xid = |id| CardEvent::Xid { uuid: String::from("GPU-1"), id };
         for (event, leaves, part) in [
             (xid(79), true, "Xid 79 on GPU-1: "),
             (xid(31), false, "Xid 31"),
             (xid(9_999), false, "not in config/xids.toml"),
-            (Event::Lost, true, "lost"),
+            (CardEvent::Lost, true, "lost"),
         ] {
             let (left, text) = match respond(&event) {
-                Response::Leave(text) => (true, text),
-                Response::Tell(text) => (false, text),
+                CardEventResponse::Leave(text) => (true, text),
+                CardEventResponse::Tell(text) => (false, text),
             };
             assert!(left == leaves && text.contains(part), "{event:?}: {text}");
         }

@@ -1,4 +1,4 @@
-//! The cards as NVML shows them. Every call of NVML stands here.
+//! Reads the cards through NVML. All calls of NVML are in this file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,50 +15,50 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::event::EventSet;
 use parking_lot::Mutex;
 
-use super::health::{Event, Response, Vitals, respond};
+use super::health::{CardEvent, CardEventResponse, CardStatus, respond};
 
-/// How often a card is looked at.
+/// Interval of readings.
 const EVERY: Duration = Duration::from_secs(5);
-/// An event is waited for so long at a time: as long as a stop may take.
+/// Longest wait for an event, which is also the longest time that a stop takes.
 const EVENT_WAIT: Duration = Duration::from_millis(500);
 /// NVML's Xid for an error without a number.
 const UNNUMBERED: u64 = 999;
 
-/// A thread that watches cards.
-pub(super) struct Watch {
-    seen: Arc<Mutex<Vec<Vitals>>>,
+/// A thread that watches cards through NVML.
+pub(super) struct NvmlWatch {
+    seen: Arc<Mutex<Vec<CardStatus>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Watch {
+impl NvmlWatch {
     pub(super) fn start(uuids: &[String], fault: impl Fn(String) + Send + 'static) -> Result<Self, NvmlError> {
         let nvml = Nvml::init()?;
         let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (uuids, looks, stopped) = (uuids.to_vec(), Arc::clone(&seen), Arc::clone(&stop));
-        // A thread that cannot be had leaves the cards unwatched, as a machine without NVML does.
+        // Where no thread can be started the cards are not watched, as on a machine without NVML.
         let thread = thread::Builder::new().name(String::from("muster-nvml"));
         let thread =
             thread.spawn(move || watch(&nvml, &uuids, &looks, &stopped, fault)).map_err(|_| NvmlError::Unknown)?;
         Ok(Self { seen, stop, thread: Some(thread) })
     }
 
-    pub(super) fn vitals(&self) -> Vec<Vitals> {
+    pub(super) fn vitals(&self) -> Vec<CardStatus> {
         self.seen.lock().clone()
     }
 }
 
-impl Drop for Watch {
+impl Drop for NvmlWatch {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // What it panicked with was told already.
+            // A panic of the thread was reported already.
             let _ = thread.join();
         }
     }
 }
 
-fn watch(nvml: &Nvml, uuids: &[String], seen: &Mutex<Vec<Vitals>>, stop: &AtomicBool, fault: impl Fn(String)) {
+fn watch(nvml: &Nvml, uuids: &[String], seen: &Mutex<Vec<CardStatus>>, stop: &AtomicBool, fault: impl Fn(String)) {
     let cards: Vec<Device<'_>> = uuids.iter().filter_map(|uuid| nvml.device_by_uuid(uuid.as_str()).ok()).collect();
     let begun: Vec<Option<u64>> = cards.iter().map(|card| card.total_energy_consumption().ok()).collect();
     let mut events: Vec<EventSet<'_>> = cards.iter().filter_map(|card| listen(nvml, card)).collect();
@@ -73,33 +73,33 @@ fn watch(nvml: &Nvml, uuids: &[String], seen: &Mutex<Vec<Vitals>>, stop: &Atomic
             thread::sleep(EVENT_WAIT);
         }
         let wait = EVENT_WAIT / u32::try_from(events.len().max(1)).unwrap_or(1);
-        let heard: Vec<Event> = events.iter().filter_map(|set| hear(set, wait)).collect();
+        let heard: Vec<CardEvent> = events.iter().filter_map(|set| hear(set, wait)).collect();
         for event in heard {
             match respond(&event) {
-                Response::Leave(text) => {
+                CardEventResponse::Leave(text) => {
                     tracing::error!(reason = text, "device.fault");
                     fault(text);
                     // A lost card is reported again at once, for ever.
                     events.clear();
                     break;
                 }
-                Response::Tell(text) => tracing::warn!(event = text, "device.event"),
+                CardEventResponse::Tell(text) => tracing::warn!(event = text, "device.event"),
             }
         }
     }
 }
 
-/// Waits for what one card has to tell.
-fn hear(set: &EventSet<'_>, patience: Duration) -> Option<Event> {
+/// Waits for an event of one card.
+fn hear(set: &EventSet<'_>, patience: Duration) -> Option<CardEvent> {
     match set.wait(u32::try_from(patience.as_millis()).unwrap_or(u32::MAX)) {
-        Ok(data) => data.event_data.map(|xid| Event::Xid {
+        Ok(data) => data.event_data.map(|xid| CardEvent::Xid {
             uuid: data.device.uuid().unwrap_or_default(),
             id: match xid {
                 XidError::Value(id) => id,
                 XidError::Unknown => UNNUMBERED,
             },
         }),
-        Err(NvmlError::GpuLost) => Some(Event::Lost),
+        Err(NvmlError::GpuLost) => Some(CardEvent::Lost),
         Err(NvmlError::Timeout) => None,
         Err(error) => {
             tracing::debug!(%error, "device.health");
@@ -109,7 +109,7 @@ fn hear(set: &EventSet<'_>, patience: Duration) -> Option<Event> {
     }
 }
 
-/// Listens for the errors of a card. One that does not tell of them (a virtual one) is passed over.
+/// Subscribes to the errors of a card; `None` for one that does not report them, such as a virtual one.
 fn listen<'a>(nvml: &'a Nvml, card: &Device<'a>) -> Option<EventSet<'a>> {
     let heard = card.register_events(EventTypes::CRITICAL_XID_ERROR, nvml.create_event_set().ok()?);
     heard
@@ -117,11 +117,11 @@ fn listen<'a>(nvml: &'a Nvml, card: &Device<'a>) -> Option<EventSet<'a>> {
         .ok()
 }
 
-/// What a card does not tell is nought.
-fn look(card: &Device<'_>, begun: Option<u64>) -> Vitals {
+/// Reads the status of a card; values that it does not report are zero.
+fn look(card: &Device<'_>, begun: Option<u64>) -> CardStatus {
     let memory = card.memory_info().ok();
     let energy = begun.zip(card.total_energy_consumption().ok());
-    Vitals {
+    CardStatus {
         uuid: card.uuid().unwrap_or_default(),
         busy: card.utilization_rates().map_or(0, |rates| rates.gpu),
         used: memory.as_ref().map_or(0, |memory| memory.used),
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_machine_without_nvml_is_an_answer() {
         // On a machine with NVML the watch starts, looks and stops.
-        if let Ok(watch) = Watch::start(&[], |_| {}) {
+        if let Ok(watch) = NvmlWatch::start(&[], |_| {}) {
             assert!(watch.vitals().is_empty());
         }
     }

@@ -1,4 +1,4 @@
-//! Asks the driver. Every call of the driver stands here.
+//! Asks the driver for the cards. All calls of the driver are in this file.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,8 +17,8 @@ impl From<DriverError> for NoGpu {
     }
 }
 
-/// The cards that the driver shows to this process. Makes a context on each for the moment it takes to ask for its free
-/// memory (tenths of a second a card).
+/// Lists the cards that the driver shows to this process. It creates a context on each to ask for its free memory, which
+/// takes tenths of a second a card.
 pub(super) fn cards() -> Result<Vec<Card>, NoGpu> {
     // SAFETY: loads a library by its name and lets it go.
     if !unsafe { sys::is_culib_present() } {
@@ -42,7 +42,7 @@ fn ask() -> Result<Vec<Card>, NoGpu> {
     for ordinal in 0..result::device::get_count()? {
         match card(ordinal, driver) {
             Ok(card) => cards.push(card),
-            // The others may be well.
+            // The other cards may work.
             Err(error) => {
                 tracing::warn!(%error, ordinal, "device.probe: this card is left out");
                 failed = error;
@@ -71,7 +71,7 @@ fn card(ordinal: i32, driver: u32) -> Result<Card, NoGpu> {
     })
 }
 
-/// Bytes of a card that nobody uses.
+/// Returns the free bytes of a card.
 pub(super) fn free(ordinal: u32) -> Option<u64> {
     // SAFETY: loads a library by its name and lets it go.
     if !unsafe { sys::is_culib_present() } {
@@ -82,7 +82,7 @@ pub(super) fn free(ordinal: u32) -> Option<u64> {
     memory(device).ok().map(|(free, _)| free)
 }
 
-/// Free and total bytes of a device, asked in its primary context, which ONNX Runtime uses too.
+/// Returns free and total bytes of a device, in its primary context, which ONNX Runtime uses too.
 fn memory(device: CUdevice) -> Result<(u64, u64), DriverError> {
     let before = result::ctx::get_current()?;
     // SAFETY: retained once, and released once below.
@@ -97,7 +97,7 @@ fn memory(device: CUdevice) -> Result<(u64, u64), DriverError> {
     left.and(released).map(|()| (free as u64, total as u64))
 }
 
-/// As nvidia-smi and NVML write it.
+/// Formats a uuid as nvidia-smi and NVML do.
 fn uuid(bytes: &[u8; 16]) -> String {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let [a, b, c, d, e] = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];

@@ -1,31 +1,31 @@
-//! Which of the errors that NVIDIA's driver numbers (Xid) mean that a card is of no use any more.
+//! Tells which of the errors that NVIDIA's driver numbers (Xid) make a card unusable.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// What an Xid means for the work.
+/// The effect of an Xid on the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum XidEffect {
     /// The card must be reset, or the machine replaced.
     Fatal,
-    /// A program's own error, or something told for information.
+    /// A program's own error, or information.
     Ignorable,
 }
 
-/// One kind of error.
+/// A kind of error that the driver reports.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Xid {
     /// NVIDIA's number.
     pub id: u64,
-    /// In a few words.
+    /// Short description.
     pub name: String,
-    /// What it means for the work.
-    pub verdict: Verdict,
-    /// Where that is said.
+    /// Effect on the work.
+    pub verdict: XidEffect,
+    /// Source of this effect.
     pub source: String,
 }
 
@@ -41,7 +41,7 @@ static XIDS: LazyLock<BTreeMap<u64, Xid>> = LazyLock::new(|| {
     list.map(|list| list.xid.into_iter().map(|xid| (xid.id, xid)).collect()).unwrap_or_default()
 });
 
-/// What is known of an Xid; `None` where nothing is: it is told, and the work goes on.
+/// Looks an Xid up; `None` where it is unknown, which is logged while the work goes on.
 pub(crate) fn known(id: u64) -> Option<&'static Xid> {
     XIDS.get(&id)
 }
@@ -62,10 +62,10 @@ mod tests {
     #[test]
     fn a_card_off_the_bus_is_fatal_and_a_faulty_program_is_not() {
         for (id, verdict) in [
-            (79, Some(Verdict::Fatal)),
-            (48, Some(Verdict::Fatal)),
-            (13, Some(Verdict::Ignorable)),
-            (31, Some(Verdict::Ignorable)),
+            (79, Some(XidEffect::Fatal)),
+            (48, Some(XidEffect::Fatal)),
+            (13, Some(XidEffect::Ignorable)),
+            (31, Some(XidEffect::Ignorable)),
             (9_999, None),
         ] {
             assert_eq!(known(id).map(|xid| xid.verdict), verdict, "{id}");

@@ -1,4 +1,4 @@
-//! What a device does with frames: detect, align, look again, embed, judge. Blocking; lives on the model's thread.
+//! Analyses frames on a device: detects, aligns, looks again, embeds and judges. It blocks, and runs on the model's thread.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use muster_actors::domain::image::{Frame, Pixels, Rejection};
 use muster_actors::ports::engine::{Analysis, EngineError, FoundFace};
 use ort::environment::Environment;
 
-use super::cut::{Cut, cut, in_frame};
 use super::detector::DetectorModel;
 use super::embedder::{Embedded, EmbedderModel};
 use super::engine::Options;
+use super::face_crop::{FaceCrop, crop_faces, in_frame};
 use super::face_rule::FaceRule;
 use super::pack::Pack;
 use super::tally::Tally;
@@ -17,11 +17,11 @@ use muster_vision::Detection;
 use muster_vision::quality::{Thresholds, assess};
 use muster_vision::second_look::views;
 
-/// The models of one device, and what to do with them.
+/// The models of one device, which analyse frames.
 pub(crate) struct Analyser {
     detector: DetectorModel,
     embedder: EmbedderModel,
-    /// When a detection is a face; `None` where nothing is known of that.
+    /// The rule that decides whether a detection is a face; `None` where the pack has none.
     rule: Option<FaceRule>,
     thresholds: Thresholds,
     max_faces: usize,
@@ -48,16 +48,16 @@ impl Analyser {
         })
     }
 
-    /// One analysis a frame, in order. Faces of all frames are embedded together.
+    /// Analyses frames, and returns one result for each, in order. Faces of all frames are embedded together.
     pub fn analyse(&mut self, frames: &[Arc<Frame>]) -> Result<Vec<Analysis>, EngineError> {
         let detected = self.detect(frames)?;
-        let cuts = frames.iter().zip(&detected).map(|(frame, faces)| cut(frame, faces, self.crop_scale));
-        let cuts: Vec<Result<Vec<Cut>, Rejection>> = cuts.collect();
+        let cuts = frames.iter().zip(&detected).map(|(frame, faces)| crop_faces(frame, faces, self.crop_scale));
+        let cuts: Vec<Result<Vec<FaceCrop>, Rejection>> = cuts.collect();
         let mut scores = self.look_again(frames, &cuts)?.into_iter();
         let crops: Vec<&Pixels> = cuts.iter().flatten().flatten().map(|cut| &cut.crop).collect();
         // A batch that was halved because memory ran out must need less of it here too.
         let mut embedded = self.embedder.embed(&crops, frames.len() * FACES)?.into_iter();
-        let mut finish = |cuts: Vec<Cut>| {
+        let mut finish = |cuts: Vec<FaceCrop>| {
             let each = cuts.into_iter().zip(&mut embedded).zip(&mut scores);
             each.map(|((cut, vector), scores)| self.finish(cut, vector, &scores)).collect()
         };
@@ -72,7 +72,7 @@ impl Analyser {
         Ok(())
     }
 
-    /// Of each frame the faces by descending score, in pixels of the full image.
+    /// Detects the faces of each frame, by descending score, in pixels of the full image.
     fn detect(&mut self, frames: &[Arc<Frame>]) -> Result<Vec<Vec<Detection>>, EngineError> {
         let found = self.detector.find_all(&frames.iter().map(|frame| &frame.pixels).collect::<Vec<_>>())?;
         let faces = frames.iter().zip(found).map(|(frame, mut faces)| {
@@ -82,14 +82,14 @@ impl Analyser {
         Ok(faces.collect())
     }
 
-    /// What the detector says on a second look at the faces that it is not sure of: one entry a cut, in order.
+    /// Scores a second time the faces that the detector is not sure of: one entry a crop, in order.
     fn look_again(
         &mut self,
         frames: &[Arc<Frame>],
-        cuts: &[Result<Vec<Cut>, Rejection>],
+        cuts: &[Result<Vec<FaceCrop>, Rejection>],
     ) -> Result<Vec<Scores>, EngineError> {
         let all = frames.iter().zip(cuts).flat_map(|(frame, cuts)| cuts.iter().flatten().map(move |cut| (frame, cut)));
-        let all: Vec<(&Arc<Frame>, &Cut)> = all.collect();
+        let all: Vec<(&Arc<Frame>, &FaceCrop)> = all.collect();
         let mut scores = vec![Scores::new(); all.len()];
         let Some(rule) = self.rule else { return Ok(scores) };
         let doubted: Vec<usize> = (0..all.len()).filter(|at| rule.doubts(all[*at].1.face.score)).collect();
@@ -110,15 +110,15 @@ impl Analyser {
         Ok(scores)
     }
 
-    fn finish(&self, cut: Cut, vector: Embedded, scores: &[f32]) -> FoundFace {
-        let Cut { face: Detection { bbox, landmarks, score }, crop, thumbnail } = cut;
+    fn finish(&self, cut: FaceCrop, vector: Embedded, scores: &[f32]) -> FoundFace {
+        let FaceCrop { face: Detection { bbox, landmarks, score }, crop, thumbnail } = cut;
         let quality = assess(&crop, &bbox, &landmarks, score, vector.norm, &self.thresholds);
         let quality = quality.with_face(self.rule.map_or(1.0, |rule| rule.probability(scores, vector.norm)));
         FoundFace { bbox, landmarks, quality, embedding: vector.embedding, thumbnail }
     }
 }
 
-/// A made-up picture.
+/// Returns a generated picture.
 fn picture(side: u32) -> Pixels {
     let data = (0..side * side * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     Pixels { width: side, height: side, data }

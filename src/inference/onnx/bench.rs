@@ -1,4 +1,4 @@
-//! How long one run of each model of a pack takes at one place.
+//! Measures how long one run of each model of a pack takes on one execution target.
 
 use std::time::{Duration, Instant};
 
@@ -6,30 +6,30 @@ use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 use serde::{Deserialize, Serialize};
 
+use super::execution_target::ExecutionTarget;
 use super::graph::Rewrite;
 use super::home::Home;
 use super::pack::Pack;
-use super::place::Place;
 use super::runtime::{environment, library};
 use super::session::{Model, SessionOptions};
 use super::tally::TensorRuns;
 
-/// One measurement.
+/// One measurement of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
+pub struct BenchRow {
     /// The pack, and its version.
     pub pack: String,
     /// How it was made smaller or quicker: float where it was not.
     pub precision: String,
     /// The model's file.
     pub model: String,
-    /// Who executed it.
+    /// Name of the execution target.
     pub provider: String,
     /// Threads within one operation.
     pub threads: usize,
     /// Batch, channels, height, width.
     pub shape: [usize; 4],
-    /// How often it ran after warming up.
+    /// Number of runs after warming up.
     pub runs: usize,
     /// Median time of a run.
     pub milliseconds: f64,
@@ -55,14 +55,14 @@ const BUDGET: Duration = Duration::from_secs(2);
 pub fn models(
     pack: &Pack,
     home: &Home,
-    place: &Place,
+    place: &ExecutionTarget,
     threads: usize,
     tensors: Option<&[TensorRuns]>,
-) -> Result<Vec<Row>, EngineError> {
+) -> Result<Vec<BenchRow>, EngineError> {
     let environment = environment(&library(place, home)?)?;
     let (detector, embedder) = (&pack.manifest().detector, &pack.manifest().embedder);
     let side = embedder.side as usize;
-    let batches: &[usize] = if *place == Place::OpenVino { &[1] } else { &BATCHES };
+    let batches: &[usize] = if *place == ExecutionTarget::OpenVino { &[1] } else { &BATCHES };
     let faces: Vec<[usize; 4]> = batches.iter().map(|batch| [*batch, 3, side, side]).collect();
     let images: Vec<[usize; 4]> = match place.card() {
         None => DETECTOR.to_vec(),
@@ -76,7 +76,7 @@ pub fn models(
         }
     };
     // As the engine places it: see `DetectorModel::load`.
-    let detecting = if place.card().is_some() { place.clone() } else { Place::Cpu };
+    let detecting = if place.card().is_some() { place.clone() } else { ExecutionTarget::Cpu };
     let largest =
         |shapes: &[[usize; 4]]| shapes.iter().copied().max_by_key(|s| s.iter().product::<usize>()).unwrap_or([1; 4]);
     let range = |least: [usize; 4], shapes: &[[usize; 4]]| [least, largest(shapes), largest(shapes)];
@@ -88,22 +88,22 @@ pub fn models(
         let options = SessionOptions { threads, place: place.clone(), rewrite, range: range(least, usual) };
         let bytes = pack.read(file)?;
         rows.extend(
-            Timed { environment: &environment, pack, file, bytes: &bytes }.run(&options, &shapes(file, usual))?,
+            TimedModel { environment: &environment, pack, file, bytes: &bytes }.run(&options, &shapes(file, usual))?,
         );
     }
     Ok(rows)
 }
 
 /// A model that is timed.
-struct Timed<'a> {
+struct TimedModel<'a> {
     environment: &'a Environment,
     pack: &'a Pack,
     file: &'a str,
     bytes: &'a [u8],
 }
 
-impl Timed<'_> {
-    fn run(&self, options: &SessionOptions, shapes: &[([usize; 4], usize)]) -> Result<Vec<Row>, EngineError> {
+impl TimedModel<'_> {
+    fn run(&self, options: &SessionOptions, shapes: &[([usize; 4], usize)]) -> Result<Vec<BenchRow>, EngineError> {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let started = Instant::now();
         let mut model = Model::load(self.environment, self.file, self.bytes, options)?;
@@ -126,7 +126,7 @@ impl Timed<'_> {
             }
             times.sort();
             let median = times[times.len() / 2];
-            Ok(Row {
+            Ok(BenchRow {
                 pack: self.pack.id(),
                 precision: self.pack.manifest().precision().to_string(),
                 model: self.file.to_owned(),

@@ -1,11 +1,11 @@
-//! From ONNX Runtime's errors to [`EngineError`].
+//! Converts ONNX Runtime's errors into [`EngineError`].
 
 use muster_actors::ports::engine::EngineError;
 use ort::ErrorCode;
 
-/// What a message tells of, where the code does not.
+/// The kind of error that a message tells of, where the code does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum MessageKind {
     OutOfMemory,
     DeviceLost,
     Misconfigured,
@@ -13,35 +13,35 @@ enum Kind {
 
 /// Parts of messages, in lower case; the first that occurs decides. Out of memory has no code of its own: the same
 /// failure is a GenericFailure from an arena and a RuntimeException from the system's allocator.
-const MESSAGES: [(&str, Kind); 25] = [
-    ("failed to allocate memory", Kind::OutOfMemory),
-    ("available memory of", Kind::OutOfMemory),
-    ("bad_alloc", Kind::OutOfMemory),
-    ("bad allocation", Kind::OutOfMemory),
-    ("out of memory", Kind::OutOfMemory),
-    ("out_of_memory", Kind::OutOfMemory),
-    ("outofmemory", Kind::OutOfMemory),
-    ("alloc_failed", Kind::OutOfMemory),
-    ("cudaerrormemoryallocation", Kind::OutOfMemory),
-    ("uncorrectable ecc", Kind::DeviceLost),
-    ("fallen off the bus", Kind::DeviceLost),
-    ("gpu is lost", Kind::DeviceLost),
-    ("device lost", Kind::DeviceLost),
-    ("busy or unavailable", Kind::DeviceLost),
-    ("no cuda-capable device", Kind::DeviceLost),
-    ("cuda failure 999", Kind::DeviceLost),
-    ("cuda driver version is insufficient", Kind::Misconfigured),
-    ("forward compatibility was attempted", Kind::Misconfigured),
-    ("invalid device ordinal", Kind::Misconfigured),
-    ("no kernel image is available", Kind::Misconfigured),
-    ("is not enabled in this build", Kind::Misconfigured),
-    ("failed to load shared library", Kind::Misconfigured),
-    ("cannot open shared object", Kind::Misconfigured),
-    ("got invalid dimensions for input", Kind::Misconfigured),
-    ("invalid rank for input", Kind::Misconfigured),
+const MESSAGES: [(&str, MessageKind); 25] = [
+    ("failed to allocate memory", MessageKind::OutOfMemory),
+    ("available memory of", MessageKind::OutOfMemory),
+    ("bad_alloc", MessageKind::OutOfMemory),
+    ("bad allocation", MessageKind::OutOfMemory),
+    ("out of memory", MessageKind::OutOfMemory),
+    ("out_of_memory", MessageKind::OutOfMemory),
+    ("outofmemory", MessageKind::OutOfMemory),
+    ("alloc_failed", MessageKind::OutOfMemory),
+    ("cudaerrormemoryallocation", MessageKind::OutOfMemory),
+    ("uncorrectable ecc", MessageKind::DeviceLost),
+    ("fallen off the bus", MessageKind::DeviceLost),
+    ("gpu is lost", MessageKind::DeviceLost),
+    ("device lost", MessageKind::DeviceLost),
+    ("busy or unavailable", MessageKind::DeviceLost),
+    ("no cuda-capable device", MessageKind::DeviceLost),
+    ("cuda failure 999", MessageKind::DeviceLost),
+    ("cuda driver version is insufficient", MessageKind::Misconfigured),
+    ("forward compatibility was attempted", MessageKind::Misconfigured),
+    ("invalid device ordinal", MessageKind::Misconfigured),
+    ("no kernel image is available", MessageKind::Misconfigured),
+    ("is not enabled in this build", MessageKind::Misconfigured),
+    ("failed to load shared library", MessageKind::Misconfigured),
+    ("cannot open shared object", MessageKind::Misconfigured),
+    ("got invalid dimensions for input", MessageKind::Misconfigured),
+    ("invalid rank for input", MessageKind::Misconfigured),
 ];
 
-/// The class of an error of ONNX Runtime.
+/// Classifies an error of ONNX Runtime.
 pub fn classify<R>(error: &ort::Error<R>) -> EngineError {
     by_code_and_message(error.code(), error.message())
 }
@@ -50,9 +50,9 @@ fn by_code_and_message(code: ErrorCode, message: &str) -> EngineError {
     let text = message.trim().to_string();
     let lower = text.to_lowercase();
     match MESSAGES.iter().find(|(part, _)| lower.contains(part)).map(|(_, kind)| kind) {
-        Some(Kind::OutOfMemory) => return EngineError::OutOfMemory(text),
-        Some(Kind::DeviceLost) => return EngineError::DeviceLost(text),
-        Some(Kind::Misconfigured) => return EngineError::Misconfigured(text),
+        Some(MessageKind::OutOfMemory) => return EngineError::OutOfMemory(text),
+        Some(MessageKind::DeviceLost) => return EngineError::DeviceLost(text),
+        Some(MessageKind::Misconfigured) => return EngineError::Misconfigured(text),
         None => {}
     }
     match code {

@@ -1,4 +1,4 @@
-//! Pixels to faces.
+//! Detects faces in pixels.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use muster_actors::domain::image::Pixels;
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 
+use super::execution_target::ExecutionTarget;
 use super::graph::Rewrite;
 use super::manifest::{Detector, DetectorKind};
 use super::pack::Pack;
-use super::place::Place;
 use super::session::{Model, Outputs, SessionOptions};
 use super::tally::Tally;
 use super::tensor::planes;
@@ -21,7 +21,7 @@ use muster_vision::second_look::View;
 /// Strides of both kinds of heads in pixels, in the order of their outputs.
 const STRIDES: [u32; 3] = [8, 16, 32];
 
-/// A detection model.
+/// A loaded detection model.
 #[derive(Debug)]
 pub struct DetectorModel {
     model: Model,
@@ -38,12 +38,12 @@ impl DetectorModel {
     pub fn load(
         environment: &Environment,
         pack: &Pack,
-        place: &Place,
+        place: &ExecutionTarget,
         threads: usize,
         chunk: usize,
     ) -> Result<Self, EngineError> {
         let spec = pack.manifest().detector.clone();
-        let place = if place.card().is_some() { place.clone() } else { Place::Cpu };
+        let place = if place.card().is_some() { place.clone() } else { ExecutionTarget::Cpu };
         let model =
             Model::load(environment, &spec.file, &pack.read(&spec.file)?, &options(&spec, place, threads, chunk))?;
         let (outputs, heads) = (model.outputs().len(), Self::heads(spec.kind) * STRIDES.len());
@@ -61,8 +61,8 @@ impl DetectorModel {
         Ok(detector)
     }
 
-    /// Whether two images in one run give what each gives alone. Exports differ: some mix the images of a batch, and some
-    /// cannot take two.
+    /// Tells whether two images in one run give the same results as each alone. Exports differ: some mix the images of a batch,
+    /// and some cannot take two.
     fn takes_batches(&mut self) -> Result<bool, EngineError> {
         let noise = |seed: u32| {
             let data = (0..64 * 64 * 3u32).map(|i| ((i ^ seed).wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -87,7 +87,7 @@ impl DetectorModel {
         })
     }
 
-    /// Longest side of its input in pixels.
+    /// Returns the longest side of its input in pixels.
     pub fn side(&self) -> u32 {
         self.spec.side
     }
@@ -189,7 +189,7 @@ impl DetectorModel {
 }
 
 /// For the shapes that letterboxes have.
-fn options(spec: &Detector, place: Place, threads: usize, chunk: usize) -> SessionOptions {
+fn options(spec: &Detector, place: ExecutionTarget, threads: usize, chunk: usize) -> SessionOptions {
     let side = spec.side as usize;
     let rewrite = Rewrite::of_detector(&place);
     let most = chunk.next_power_of_two();

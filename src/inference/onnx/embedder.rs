@@ -1,4 +1,4 @@
-//! Aligned faces to vectors.
+//! Computes the vectors of aligned faces.
 
 use std::borrow::Borrow;
 
@@ -6,15 +6,15 @@ use muster_actors::domain::image::Pixels;
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 
+use super::execution_target::ExecutionTarget;
 use super::graph::Rewrite;
 use super::manifest::Embedder;
 use super::pack::Pack;
-use super::place::Place;
 use super::session::{Model, SessionOptions};
 use super::tally::Tally;
 use super::tensor::planes;
 
-/// An embedding model.
+/// A loaded embedding model.
 #[derive(Debug)]
 pub struct EmbedderModel {
     model: Model,
@@ -23,7 +23,7 @@ pub struct EmbedderModel {
     input: Vec<f32>,
 }
 
-/// A vector as the model gave it.
+/// The vector of a face.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedded {
     /// Unit length; all zero where the model gave no length to divide by.
@@ -39,12 +39,12 @@ impl EmbedderModel {
     pub fn load(
         environment: &Environment,
         pack: &Pack,
-        place: &Place,
+        place: &ExecutionTarget,
         threads: usize,
         chunk: usize,
     ) -> Result<Self, EngineError> {
         let spec = pack.manifest().embedder.clone();
-        let chunk = if *place == Place::OpenVino { 1 } else { chunk.max(1) };
+        let chunk = if *place == ExecutionTarget::OpenVino { 1 } else { chunk.max(1) };
         let side = spec.side as usize;
         let options = SessionOptions {
             threads,

@@ -7,10 +7,10 @@ use muster_actors::domain::image::Frame;
 use muster_actors::ports::engine::{Analysis, Engine, EngineError};
 
 use super::analyser::Analyser;
+use super::batch_size;
+use super::execution_target::ExecutionTarget;
 use super::home::Home;
 use super::pack::Pack;
-use super::place::Place;
-use super::room;
 use super::runtime::{environment, library};
 use super::tally::Tally;
 use super::thread::ModelThread;
@@ -20,7 +20,7 @@ use muster_vision::quality::Thresholds;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Where the models run.
-    pub place: Place,
+    pub place: ExecutionTarget,
     /// Threads within one operation. One engine a core beats one engine with threads.
     pub threads: usize,
     /// Where quality turns from good to bad.
@@ -42,7 +42,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            place: Place::Cpu,
+            place: ExecutionTarget::Cpu,
             threads: 1,
             thresholds: Thresholds::default(),
             max_faces: 500,
@@ -73,7 +73,7 @@ impl OnnxEngine {
         let load = move || {
             let mut analyser = Analyser::load(&environment, &pack, &options, &tally)?;
             if let (Some(card), None) = (options.place.card(), measured.get()) {
-                let room = room::measure(&mut analyser, card.ordinal, options.frames, options.lanes)?;
+                let room = batch_size::measure(&mut analyser, card.ordinal, options.frames, options.lanes)?;
                 // The thread loads one thing at a time: nobody was quicker.
                 let _ = measured.set(room);
             }

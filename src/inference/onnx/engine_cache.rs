@@ -1,4 +1,4 @@
-//! Which of TensorRT's engines on disk belongs to a model. Pure.
+//! Finds the engine that TensorRT keeps on disk for a model. Pure functions.
 //!
 //! An engine is good for one model, one range of shapes, one kind of card and one version of everything below; TensorRT itself
 //! checks some of that and rebuilds, but not that the model is another. So each has a folder of its own, and a change of any
@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-/// Where TensorRT keeps what it built.
+/// The folder in which TensorRT keeps the engines of one kind of card.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Engines {
+pub struct TensorRtCache {
     /// The folder of all engines.
     pub folder: PathBuf,
     /// Compute capability of the card, major and minor.
@@ -19,9 +19,9 @@ pub struct Engines {
     pub driver: u32,
 }
 
-/// A model and the shapes it will be asked for.
+/// A model with the shapes of its inputs, for which an engine is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Profile {
+pub(crate) struct EngineProfile {
     /// The model's input.
     pub input: String,
     /// sha256 of the model as it is given to the runtime.
@@ -30,7 +30,7 @@ pub(crate) struct Profile {
     pub range: [[usize; 4]; 3],
 }
 
-impl Profile {
+impl EngineProfile {
     /// Of a model's bytes after they were rewritten.
     pub fn new(input: &str, model: &[u8], range: [[usize; 4]; 3]) -> Self {
         Self { input: input.to_owned(), model: Sha256::digest(model).into(), range }
@@ -45,8 +45,8 @@ impl Profile {
     }
 
     /// Where the engine lies.
-    pub fn folder(&self, engines: &Engines) -> PathBuf {
-        let Engines { folder, compute: (major, minor), driver } = engines;
+    pub fn folder(&self, engines: &TensorRtCache) -> PathBuf {
+        let TensorRtCache { folder, compute: (major, minor), driver } = engines;
         let model: String = self.model[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         let range = Sha256::digest(self.shapes().join(" "));
         let range: String = range[..4].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -60,18 +60,18 @@ mod tests {
 
     #[test]
     fn whatever_makes_an_engine_useless_leads_to_another_folder() {
-        let engines = Engines { folder: PathBuf::from("/e"), compute: (7, 5), driver: 12_080 };
+        let engines = TensorRtCache { folder: PathBuf::from("/e"), compute: (7, 5), driver: 12_080 };
         let range = [[1, 3, 112, 112], [8, 3, 112, 112], [32, 3, 112, 112]];
-        let profile = Profile::new("data", b"model", range);
+        let profile = EngineProfile::new("data", b"model", range);
         let mut folders = vec![
             profile.folder(&engines),
-            profile.folder(&Engines { compute: (8, 6), ..engines.clone() }),
-            profile.folder(&Engines { driver: 12_090, ..engines.clone() }),
-            Profile::new("data", b"another", range).folder(&engines),
-            Profile::new("input", b"model", range).folder(&engines),
-            Profile::new("data", b"model", [range[0], range[1], [16, 3, 112, 112]]).folder(&engines),
+            profile.folder(&TensorRtCache { compute: (8, 6), ..engines.clone() }),
+            profile.folder(&TensorRtCache { driver: 12_090, ..engines.clone() }),
+            EngineProfile::new("data", b"another", range).folder(&engines),
+            EngineProfile::new("input", b"model", range).folder(&engines),
+            EngineProfile::new("data", b"model", [range[0], range[1], [16, 3, 112, 112]]).folder(&engines),
         ];
-        assert_eq!(folders[0], Profile::new("data", b"model", range).folder(&engines), "the same again");
+        assert_eq!(folders[0], EngineProfile::new("data", b"model", range).folder(&engines), "the same again");
         folders.sort();
         folders.dedup();
         assert_eq!(folders.len(), 6, "{folders:?}");

@@ -1,4 +1,4 @@
-//! The lanes of this machine: one engine beside the other, each on its own thread.
+//! Starts the lanes of this machine, each an engine on its own thread.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use muster_actors::ports::engine::{Engine, EngineError};
 
 use super::analyser::FACES;
 use super::engine::{OnnxEngine, Options};
-use super::engine_cache::Engines;
-use super::graph::int8::Target;
+use super::engine_cache::TensorRtCache;
+use super::execution_target::{CardTarget, ExecutionTarget};
+use super::graph::int8::QuantizationTarget;
 use super::home::Home;
 use super::pack::Pack;
-use super::place::{OnCard, Place};
-use super::plan::{Found, Kind, Plan, Without, plan};
-use super::pull::Build;
+use super::plan::{AvailableHardware, ExecutionPlan, NoCardReason, TargetKind, plan};
+use super::pull::RuntimeBuild;
 use super::runtime::is_installed;
 use super::tally::{Tally, TensorRuns};
-use crate::gpu::{self, Card, Choice, NoGpu};
+use crate::gpu::{self, Card, CardSelection, NoGpu};
 use crate::substitute;
 use muster_config::{Models, Provider};
 
-/// Lanes on one card: while one computes, the other uploads and prepares.
+/// Number of lanes on one card: while one computes, the other uploads and prepares.
 const ON_A_CARD: usize = 2;
-/// Most images in a batch, where nobody says. A card's memory may bound it further; a processor gains nothing by more.
+/// Default batch size on a card. The card's memory may bound it further; a processor gains nothing by more.
 const BATCH_ON_A_CARD: usize = 32;
 const BATCH: usize = 5;
 /// Part of a card's free memory that its lanes may fill.
@@ -29,7 +29,7 @@ const USED: f64 = 0.9;
 /// Models of a lane: each has an arena of its own.
 const MODELS: usize = 2;
 
-/// Engines that share nothing but a tally.
+/// The engines of this machine, which share nothing but a tally.
 pub struct Lanes {
     engines: Vec<Arc<dyn Engine>>,
     tally: Tally,
@@ -38,10 +38,10 @@ pub struct Lanes {
     batch: usize,
 }
 
-/// What lanes are wanted.
+/// Options of starting lanes.
 #[derive(Clone, Debug)]
-pub struct Wanted<'a> {
-    /// Where, and how many.
+pub struct LaneOptions<'a> {
+    /// Settings of the models: where they run, and how many lanes.
     pub models: &'a Models,
     /// Most lanes.
     pub most: usize,
@@ -52,22 +52,25 @@ pub struct Wanted<'a> {
 }
 
 impl Lanes {
-    /// Starts the lanes that are wanted at the best place that can be had, and tells where that is.
-    pub fn start(pack: &Pack, home: &Home, wanted: &Wanted<'_>) -> Result<Self, EngineError> {
+    /// Starts lanes on the best execution target that works, and logs which that is.
+    ///
+    /// # Errors
+    /// No target works, a card is lost, or the settings name cards that do not exist.
+    pub fn start(pack: &Pack, home: &Home, wanted: &LaneOptions<'_>) -> Result<Self, EngineError> {
         if let Some(substitute) = substitute::named(&pack.manifest().name) {
             tracing::warn!("models.stand_in: what is found is made up");
             return Ok(Self::substitute(vec![(substitute.engine)()]));
         }
         let models = wanted.models;
-        let choice = Choice::parse(&models.devices);
+        let choice = CardSelection::parse(&models.devices);
         let plan = plan(models.provider, &choice, &found(models.provider, &choice, home))
             .map_err(|error| EngineError::Misconfigured(error.to_string()))?;
         match &plan.without {
-            Some(Without::Warn(reason)) => tracing::warn!(reason, "models.place: no card is used"),
-            Some(Without::AsUsual(reason)) => tracing::debug!(reason, "models.place"),
+            Some(NoCardReason::Warn(reason)) => tracing::warn!(reason, "models.place: no card is used"),
+            Some(NoCardReason::AsUsual(reason)) => tracing::debug!(reason, "models.place"),
             None => {}
         }
-        let Plan { kinds, cards, .. } = plan;
+        let ExecutionPlan { kinds, cards, .. } = plan;
         let mut tried = kinds.into_iter().peekable();
         while let Some(kind) = tried.next() {
             match Self::on(kind, &cards, pack, home, wanted) {
@@ -75,7 +78,7 @@ impl Lanes {
                     tracing::info!(place = lanes.place, lanes = lanes.engines.len(), "models.place");
                     return Ok(lanes);
                 }
-                // A broken machine is no reason to work slowly on it.
+                // A lost card ends the worker; falling back to a slower target would hide it.
                 Err(error @ EngineError::DeviceLost(_)) => return Err(error),
                 Err(error) => match tried.peek() {
                     Some(next) => tracing::warn!(%error, "models.place: {kind:?} cannot be had, {next:?} is tried"),
@@ -86,13 +89,19 @@ impl Lanes {
         Err(EngineError::Misconfigured(String::from("there is no place to run models")))
     }
 
-    /// Starts lanes at one kind of place. On cards: those that start, if any does.
-    fn on(kind: Kind, cards: &[Card], pack: &Pack, home: &Home, wanted: &Wanted<'_>) -> Result<Self, EngineError> {
-        let place: &dyn Fn(&Card, OnCard) -> Place = match kind {
-            Kind::Cpu => return Self::on_processor(Place::Cpu, pack, home, wanted),
-            Kind::OpenVino => return Self::on_processor(Place::OpenVino, pack, home, wanted),
-            Kind::Cuda => &|_, on| Place::Cuda(on),
-            Kind::TensorRt => &|card, on| Place::TensorRt(on, engines_of(card, home)),
+    /// Starts lanes on one kind of target. On cards, the lanes that start are used if any does.
+    fn on(
+        kind: TargetKind,
+        cards: &[Card],
+        pack: &Pack,
+        home: &Home,
+        wanted: &LaneOptions<'_>,
+    ) -> Result<Self, EngineError> {
+        let place: &dyn Fn(&Card, CardTarget) -> ExecutionTarget = match kind {
+            TargetKind::Cpu => return Self::on_processor(ExecutionTarget::Cpu, pack, home, wanted),
+            TargetKind::OpenVino => return Self::on_processor(ExecutionTarget::OpenVino, pack, home, wanted),
+            TargetKind::Cuda => &|_, on| ExecutionTarget::Cuda(on),
+            TargetKind::TensorRt => &|card, on| ExecutionTarget::TensorRt(on, engines_of(card, home)),
         };
         let cards = &cards[..cards.len().min(wanted.most.max(1))];
         let most = wanted.most / cards.len().max(1);
@@ -102,7 +111,7 @@ impl Lanes {
         let mut failed = None;
         for card in cards {
             let limit = (card.free as f64 * USED / (lanes * MODELS) as f64) as u64;
-            let place = place(card, OnCard { ordinal: card.ordinal, limit });
+            let place = place(card, CardTarget { ordinal: card.ordinal, limit });
             let options =
                 Options { place: place.clone(), lanes, frames: batch, faces: batch * FACES, ..wanted.options.clone() };
             let before = all.engines.len();
@@ -127,12 +136,17 @@ impl Lanes {
         }
     }
 
-    fn on_processor(place: Place, pack: &Pack, home: &Home, wanted: &Wanted<'_>) -> Result<Self, EngineError> {
+    fn on_processor(
+        place: ExecutionTarget,
+        pack: &Pack,
+        home: &Home,
+        wanted: &LaneOptions<'_>,
+    ) -> Result<Self, EngineError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = if wanted.models.lanes == 0 { cores } else { wanted.models.lanes }.clamp(1, wanted.most.max(1));
         let batch = if wanted.batch == 0 { BATCH } else { wanted.batch };
         let target = pack.manifest().product.as_ref().and_then(|product| product.target);
-        if target == Some(Target::Vnni) && Target::here() != Target::Vnni {
+        if target == Some(QuantizationTarget::Vnni) && QuantizationTarget::here() != QuantizationTarget::Vnni {
             let mend = "make it anew here with --target any-cpu";
             tracing::warn!(
                 pack = pack.id(),
@@ -146,37 +160,37 @@ impl Lanes {
         Ok(Self { engines, tally, place: name, cards: Vec::new(), batch })
     }
 
-    /// Lanes of other engines, which count nothing.
+    /// Creates lanes of engines from elsewhere, which count nothing.
     fn substitute(engines: Vec<Arc<dyn Engine>>) -> Self {
-        Self { engines, tally: Tally::default(), place: Place::Cpu.name(), cards: Vec::new(), batch: BATCH }
+        Self { engines, tally: Tally::default(), place: ExecutionTarget::Cpu.name(), cards: Vec::new(), batch: BATCH }
     }
 
-    /// The engines, as the pipeline takes them.
+    /// Returns the engines, as the pipeline takes them.
     pub fn engines(&self) -> Vec<Arc<dyn Engine>> {
         self.engines.clone()
     }
 
-    /// What the models run, as they run it.
+    /// Returns the shared counts of runs.
     pub fn tally(&self) -> Tally {
         self.tally.clone()
     }
 
-    /// What the models ran so far.
+    /// Returns the tensors that the models ran so far.
     pub fn tensors(&self) -> Vec<TensorRuns> {
         self.tally.runs()
     }
 
-    /// Where they run: cpu, openvino, cuda, tensorrt.
+    /// Returns the name of the execution target: cpu, openvino, cuda, tensorrt.
     pub fn place(&self) -> &'static str {
         self.place
     }
 
-    /// Most images in a batch.
+    /// Returns the most images in a batch.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// The cards they run on.
+    /// Returns the cards that the lanes run on.
     pub fn cards(&self) -> &[Card] {
         &self.cards
     }
@@ -186,42 +200,46 @@ fn engine(pack: &Pack, home: &Home, options: &Options, tally: &Tally) -> Result<
     Ok(Arc::new(OnnxEngine::start(pack, home, options.clone(), tally.clone())?))
 }
 
-/// Images in a batch on a card, at most: what was asked for, or as many as cards do well with.
+/// Returns the batch size on a card: the requested one, or the default where that is 0.
 pub fn batch_on_a_card(wanted: usize) -> usize {
     if wanted == 0 { BATCH_ON_A_CARD } else { wanted }
 }
 
-/// The place that a plan would try first, on its first card: where one model is timed, or tried.
-pub fn first_place(models: &Models, home: &Home) -> Result<Place, EngineError> {
-    let choice = Choice::parse(&models.devices);
+/// Returns the target that a plan tries first, on its first card, to time or try one model.
+///
+/// # Errors
+/// The settings ask for a target that cannot be used.
+pub fn first_place(models: &Models, home: &Home) -> Result<ExecutionTarget, EngineError> {
+    let choice = CardSelection::parse(&models.devices);
     let misfit = |text: String| EngineError::Misconfigured(text);
     let plan =
         plan(models.provider, &choice, &found(models.provider, &choice, home)).map_err(|e| misfit(e.to_string()))?;
-    if let (Provider::Cuda | Provider::TensorRt, Some(Without::Warn(reason))) = (models.provider, &plan.without) {
+    if let (Provider::Cuda | Provider::TensorRt, Some(NoCardReason::Warn(reason))) = (models.provider, &plan.without) {
         return Err(misfit(reason.clone()));
     }
-    let on = |card: &Card| OnCard { ordinal: card.ordinal, limit: (card.free as f64 * USED) as u64 };
+    let on = |card: &Card| CardTarget { ordinal: card.ordinal, limit: (card.free as f64 * USED) as u64 };
     Ok(match (plan.kinds.first(), plan.cards.first()) {
-        (Some(Kind::Cuda), Some(card)) => Place::Cuda(on(card)),
-        (Some(Kind::TensorRt), Some(card)) => Place::TensorRt(on(card), engines_of(card, home)),
-        (Some(Kind::OpenVino), _) => Place::OpenVino,
-        _ => Place::Cpu,
+        (Some(TargetKind::Cuda), Some(card)) => ExecutionTarget::Cuda(on(card)),
+        (Some(TargetKind::TensorRt), Some(card)) => ExecutionTarget::TensorRt(on(card), engines_of(card, home)),
+        (Some(TargetKind::OpenVino), _) => ExecutionTarget::OpenVino,
+        _ => ExecutionTarget::Cpu,
     })
 }
 
-fn engines_of(card: &Card, home: &Home) -> Engines {
-    Engines { folder: home.engines(), compute: card.compute, driver: card.driver }
+fn engines_of(card: &Card, home: &Home) -> TensorRtCache {
+    TensorRtCache { folder: home.engines(), compute: card.compute, driver: card.driver }
 }
 
-/// Looks for what a plan needs to know. The driver is asked only where a card might be used: that takes tenths of a second a card.
-pub fn found(wanted: Provider, choice: &Choice, home: &Home) -> Found {
-    let cuda = is_installed(Build::Cuda, home);
+/// Finds the hardware and runtimes that a plan needs to know. The driver is asked only where a card might be used, because
+/// that takes tenths of a second a card.
+pub fn found(wanted: Provider, choice: &CardSelection, home: &Home) -> AvailableHardware {
+    let cuda = is_installed(RuntimeBuild::Cuda, home);
     let asked = match (wanted, choice) {
-        (Provider::Cpu | Provider::OpenVino, _) | (_, Choice::Cpu) => false,
+        (Provider::Cpu | Provider::OpenVino, _) | (_, CardSelection::Cpu) => false,
         // Nobody asks for a card, and none could be used.
-        (Provider::Auto, Choice::All) => cuda,
+        (Provider::Auto, CardSelection::All) => cuda,
         (Provider::Auto | Provider::Cuda | Provider::TensorRt, _) => true,
     };
-    let openvino = Build::OpenVino.library(home).is_ok_and(|path| path.is_file());
-    Found { cards: if asked { gpu::cards() } else { Err(NoGpu::NotAsked) }, cuda, openvino }
+    let openvino = RuntimeBuild::OpenVino.library(home).is_ok_and(|path| path.is_file());
+    AvailableHardware { cards: if asked { gpu::cards() } else { Err(NoGpu::NotAsked) }, cuda, openvino }
 }

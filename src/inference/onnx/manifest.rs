@@ -5,9 +5,9 @@ use std::path::Path;
 use muster_actors::grouping::Params;
 use serde::{Deserialize, Serialize};
 
+use super::derived_pack::{DerivedPack, Precision};
 use super::face_rule::FaceRule;
 use super::measured::{Accuracy, Speed};
-use super::product::{Precision, Product};
 
 /// A model pack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub struct Manifest {
     pub speed: Option<Speed>,
     /// What it was made from, where `muster models optimize` made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product: Option<Product>,
+    pub product: Option<DerivedPack>,
     /// Every file of the pack.
     pub files: Vec<File>,
     /// Where they are fetched from; empty for a pack of the user's own.

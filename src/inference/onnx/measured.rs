@@ -1,4 +1,4 @@
-//! What was measured of a pack, for people who choose one: how accurate it is, and how quick.
+//! Measured accuracy and speed of a pack, for people who choose one.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,13 +1,16 @@
 //! Model packs, sessions over ONNX Runtime, and the OS thread that owns a model.
 
 pub mod analyser;
+mod batch_size;
 pub mod bench;
 pub mod classify;
-pub mod cut;
+pub mod derived_pack;
 pub mod detector;
 pub mod embedder;
 pub mod engine;
 pub mod engine_cache;
+pub mod execution_target;
+pub mod face_crop;
 pub mod face_rule;
 pub mod graph;
 pub mod home;
@@ -15,13 +18,10 @@ pub mod lanes;
 pub mod manifest;
 pub mod measured;
 pub mod pack;
-pub mod place;
 pub mod plan;
 pub mod plot;
 mod prelu;
-pub mod product;
 pub mod pull;
-mod room;
 pub mod runtime;
 pub mod session;
 mod staging;

@@ -1,12 +1,12 @@
-//! Which places are tried for the lanes, best first. Pure.
+//! Plans the execution targets that are tried for the lanes, best first. Pure functions.
 
-use super::pull::Build;
-use crate::gpu::{Card, Choice, ChoiceError, NoGpu};
+use super::pull::RuntimeBuild;
+use crate::gpu::{Card, CardSelection, CardSelectionError, NoGpu};
 use muster_config::Provider;
 
-/// What is there to run models on.
+/// The cards and runtimes that this machine has.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct AvailableHardware {
     /// The cards.
     pub cards: Result<Vec<Card>, NoGpu>,
     /// Whether ONNX Runtime's build for cards is installed.
@@ -15,9 +15,9 @@ pub struct Found {
     pub openvino: bool,
 }
 
-/// A kind of place, without its card.
+/// A kind of execution target, without its card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TargetKind {
     /// ONNX Runtime's own kernels.
     Cpu,
     /// OpenVINO.
@@ -28,77 +28,81 @@ pub enum Kind {
     TensorRt,
 }
 
-/// What is tried.
+/// The kinds of targets that are tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Best first; never empty.
-    pub kinds: Vec<Kind>,
+pub struct ExecutionPlan {
+    /// The kinds, best first; never empty.
+    pub kinds: Vec<TargetKind>,
     /// The chosen cards; empty where no kind needs one.
     pub cards: Vec<Card>,
     /// Why no card is used.
-    pub without: Option<Without>,
+    pub without: Option<NoCardReason>,
 }
 
-impl Plan {
+impl ExecutionPlan {
     /// The build of ONNX Runtime that is loaded.
-    pub fn build(&self) -> Build {
+    pub fn build(&self) -> RuntimeBuild {
         match self.kinds.first() {
-            None | Some(Kind::Cpu) => Build::Cpu,
-            Some(Kind::OpenVino) => Build::OpenVino,
-            Some(Kind::Cuda | Kind::TensorRt) => Build::Cuda,
+            None | Some(TargetKind::Cpu) => RuntimeBuild::Cpu,
+            Some(TargetKind::OpenVino) => RuntimeBuild::OpenVino,
+            Some(TargetKind::Cuda | TargetKind::TensorRt) => RuntimeBuild::Cuda,
         }
     }
 }
 
-/// Why no card is used.
+/// The reason why no card is used, and whether the user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Without {
-    /// Nobody expected one.
+pub enum NoCardReason {
+    /// No card was expected.
     AsUsual(String),
-    /// One was asked for, or something is in its way that can be mended.
+    /// A card was asked for, or something that can be fixed prevents its use.
     Warn(String),
 }
 
-/// What to try for what is asked for.
+/// Plans the targets for a provider and a selection of cards.
 ///
 /// `auto` takes cards where there are any and their build of ONNX Runtime is installed. A named kind of place that cannot be had
 /// falls back to the next: TensorRT to CUDA, CUDA to the CPU. Fails where cards are named that are not among those there are.
-pub fn plan(wanted: Provider, choice: &Choice, found: &Found) -> Result<Plan, ChoiceError> {
-    let without = |kind, without| Ok(Plan { kinds: vec![kind], cards: Vec::new(), without });
+pub fn plan(
+    wanted: Provider,
+    choice: &CardSelection,
+    found: &AvailableHardware,
+) -> Result<ExecutionPlan, CardSelectionError> {
+    let without = |kind, without| Ok(ExecutionPlan { kinds: vec![kind], cards: Vec::new(), without });
     let (kinds, processor) = match wanted {
-        Provider::Cpu => return without(Kind::Cpu, None),
-        Provider::OpenVino => return without(Kind::OpenVino, None),
+        Provider::Cpu => return without(TargetKind::Cpu, None),
+        Provider::OpenVino => return without(TargetKind::OpenVino, None),
         // TensorRT takes minutes to build its engines: only who asks for it waits for that.
-        Provider::Auto if found.openvino => (vec![Kind::Cuda, Kind::Cpu], Kind::OpenVino),
-        Provider::Auto | Provider::Cuda => (vec![Kind::Cuda, Kind::Cpu], Kind::Cpu),
-        Provider::TensorRt => (vec![Kind::TensorRt, Kind::Cuda, Kind::Cpu], Kind::Cpu),
+        Provider::Auto if found.openvino => (vec![TargetKind::Cuda, TargetKind::Cpu], TargetKind::OpenVino),
+        Provider::Auto | Provider::Cuda => (vec![TargetKind::Cuda, TargetKind::Cpu], TargetKind::Cpu),
+        Provider::TensorRt => (vec![TargetKind::TensorRt, TargetKind::Cuda, TargetKind::Cpu], TargetKind::Cpu),
     };
     let cards = match (choice, &found.cards) {
-        (Choice::Cpu, _) => return without(processor, None),
-        (Choice::All | Choice::Named(_), Err(error)) => {
+        (CardSelection::Cpu, _) => return without(processor, None),
+        (CardSelection::All | CardSelection::Named(_), Err(error)) => {
             let usual = match error {
                 NoGpu::NotBuilt | NoGpu::NotAsked | NoGpu::NoDriver | NoGpu::NoCard { .. } => {
-                    wanted == Provider::Auto && *choice == Choice::All
+                    wanted == Provider::Auto && *choice == CardSelection::All
                 }
                 NoGpu::OldDriver { .. } | NoGpu::Driver(_) => false,
             };
-            let why = if usual { Without::AsUsual } else { Without::Warn };
+            let why = if usual { NoCardReason::AsUsual } else { NoCardReason::Warn };
             return without(processor, Some(why(error.to_string())));
         }
-        (Choice::All | Choice::Named(_), Ok(cards)) => choice.of(cards)?,
+        (CardSelection::All | CardSelection::Named(_), Ok(cards)) => choice.of(cards)?,
     };
     if !found.cuda {
         let missing = "ONNX Runtime's build for cards is not installed. To mend it: muster models pull open --cuda";
-        return without(processor, Some(Without::Warn(missing.to_owned())));
+        return without(processor, Some(NoCardReason::Warn(missing.to_owned())));
     }
-    Ok(Plan { kinds, cards: cards.into_iter().cloned().collect(), without: None })
+    Ok(ExecutionPlan { kinds, cards: cards.into_iter().cloned().collect(), without: None })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(cards: Result<u32, NoGpu>, cuda: bool, openvino: bool) -> Found {
+    fn found(cards: Result<u32, NoGpu>, cuda: bool, openvino: bool) -> AvailableHardware {
         let card = |ordinal| Card {
             ordinal,
             uuid: format!("GPU-{ordinal}"),
@@ -108,15 +112,15 @@ mod tests {
             total: 16 << 30,
             free: 15 << 30,
         };
-        Found { cards: cards.map(|count| (0..count).map(card).collect()), cuda, openvino }
+        AvailableHardware { cards: cards.map(|count| (0..count).map(card).collect()), cuda, openvino }
     }
 
     #[test]
     fn the_best_place_that_is_there_comes_first_and_the_processor_last() {
-        use Kind::{Cpu, Cuda, OpenVino, TensorRt};
+        use TargetKind::{Cpu, Cuda, OpenVino, TensorRt};
         let old = || NoGpu::OldDriver { found: 11_040, needed: 12_000 };
         let none = || Err(NoGpu::NoDriver);
-        type Row = (Provider, &'static str, Found, &'static [Kind], usize, Option<&'static str>);
+        type Row = (Provider, &'static str, AvailableHardware, &'static [TargetKind], usize, Option<&'static str>);
         let table: [Row; 16] = [
             (Provider::Auto, "auto", found(none(), false, false), &[Cpu], 0, Some("usual: no NVIDIA driver")),
             (Provider::Auto, "auto", found(none(), true, true), &[OpenVino], 0, Some("usual: no NVIDIA driver")),
@@ -150,16 +154,16 @@ mod tests {
             ),
         ];
         for (wanted, devices, found, kinds, cards, without) in table {
-            let plan = plan(wanted, &Choice::parse(devices), &found).unwrap();
+            let plan = plan(wanted, &CardSelection::parse(devices), &found).unwrap();
             assert_eq!((&plan.kinds[..], plan.cards.len()), (kinds, cards), "{wanted:?} {devices}");
             let text = plan.without.map(|without| match without {
-                Without::AsUsual(reason) => format!("usual: {reason}"),
-                Without::Warn(reason) => format!("warn: {reason}"),
+                NoCardReason::AsUsual(reason) => format!("usual: {reason}"),
+                NoCardReason::Warn(reason) => format!("warn: {reason}"),
             });
             let right =
                 text.as_deref().zip(without).map_or(text.as_deref() == without, |(t, part)| t.starts_with(part));
             assert!(right, "{wanted:?} {devices}: {text:?}, not {without:?}");
         }
-        assert!(plan(Provider::Auto, &Choice::parse("7"), &found(Ok(2), true, false)).is_err());
+        assert!(plan(Provider::Auto, &CardSelection::parse("7"), &found(Ok(2), true, false)).is_err());
     }
 }

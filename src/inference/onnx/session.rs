@@ -1,4 +1,4 @@
-//! One model, ready to run.
+//! A loaded model that is ready to run.
 
 use std::fs;
 use std::time::Instant;
@@ -10,19 +10,19 @@ use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
 
 use super::classify::classify;
-use super::engine_cache::Profile;
+use super::engine_cache::EngineProfile;
+use super::execution_target::ExecutionTarget;
 use super::graph::{GraphError, Rewrite, input_name, rewrite};
-use super::place::Place;
 use super::staging::Staging;
 use super::tally::Tally;
 
-/// How a session runs.
+/// Options of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionOptions {
     /// Threads within one operator, at least 1.
     pub threads: usize,
     /// Who executes it.
-    pub place: Place,
+    pub place: ExecutionTarget,
     /// What to change in its graph.
     pub rewrite: Rewrite,
     /// Smallest, usual and largest input (batch, channels, height, width), for those who compile for a range.
@@ -54,16 +54,16 @@ impl Model {
         let misfit = |error: GraphError| EngineError::Misconfigured(format!("{name}: {error}"));
         let bytes = rewrite(bytes, &options.rewrite).map_err(misfit)?;
         let profile = match &options.place {
-            Place::TensorRt(_, engines) => {
+            ExecutionTarget::TensorRt(_, engines) => {
                 let input = input_name(&bytes).map_err(misfit)?.unwrap_or_default();
-                let profile = Profile::new(&input, &bytes, options.range);
+                let profile = EngineProfile::new(&input, &bytes, options.range);
                 // Without a folder the engine is built, and not kept.
                 if let Err(error) = fs::create_dir_all(profile.folder(engines)) {
                     tracing::warn!(%error, "models.engine_cache");
                 }
                 Some(profile)
             }
-            Place::Cpu | Place::OpenVino | Place::Cuda(_) => None,
+            ExecutionTarget::Cpu | ExecutionTarget::OpenVino | ExecutionTarget::Cuda(_) => None,
         };
         let session = open(environment, &bytes, options, profile.as_ref()).map_err(|error| named(name, error))?;
         let inputs = session.inputs();
@@ -117,7 +117,7 @@ impl Model {
     }
 }
 
-/// What a run gave.
+/// The outputs of a run.
 pub struct Outputs<'a> {
     outputs: SessionOutputs<'a>,
     name: &'a str,
@@ -151,7 +151,7 @@ fn open(
     environment: &Environment,
     bytes: &[u8],
     options: &SessionOptions,
-    profile: Option<&Profile>,
+    profile: Option<&EngineProfile>,
 ) -> Result<Session, EngineError> {
     let builder = Session::builder(environment).map_err(|error| classify(&error))?;
     let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|error| classify(&error))?;

@@ -1,4 +1,4 @@
-//! Tensors that stay: a model's input and outputs at fixed places, so that a run neither allocates nor copies twice.
+//! Keeps a model's input and outputs at fixed places in memory, so that a run neither allocates nor copies twice.
 //!
 //! For a card the places are pinned memory, which its copy engine reads and writes by itself. What the model needs on the
 //! card comes from ONNX Runtime's arena there, which keeps what it once took. Uploads overlap with computing because a card
@@ -17,12 +17,12 @@ type Shape = [usize; 4];
 /// Shapes kept at once. Pinned memory is taken from the whole machine, and photos have many shapes.
 const KEPT: usize = 16;
 
-/// Where the tensors of a model lie.
+/// Memory for the tensors of a model, by shape.
 #[derive(Debug)]
 pub(crate) struct Staging {
     inputs: Allocator,
     outputs: Allocator,
-    slots: BTreeMap<Shape, Slot>,
+    slots: BTreeMap<Shape, StagedTensors>,
     runs: u64,
     /// The shape that ran last.
     last: Option<Shape>,
@@ -32,7 +32,7 @@ pub(crate) struct Staging {
 
 /// The tensors of one shape.
 #[derive(Debug)]
-struct Slot {
+struct StagedTensors {
     input: Tensor<f32>,
     binding: IoBinding,
     /// Shapes of the outputs, known after the first run.
@@ -89,7 +89,7 @@ impl Staging {
         }
         let slot = match self.slots.entry(shape) {
             Entry::Occupied(slot) => slot.into_mut(),
-            Entry::Vacant(place) => place.insert(Slot::new(session, &self.inputs, shape)?),
+            Entry::Vacant(place) => place.insert(StagedTensors::new(session, &self.inputs, shape)?),
         };
         slot.used = self.runs;
         slot.input.extract_tensor_mut().1[..data.len()].copy_from_slice(data);
@@ -119,7 +119,7 @@ impl Staging {
     }
 }
 
-impl Slot {
+impl StagedTensors {
     fn new(session: &Session, inputs: &Allocator, shape: Shape) -> ort::Result<Self> {
         let (input, binding) = (Tensor::new(inputs, shape)?, session.create_binding()?);
         Ok(Self { input, binding, shapes: None, settled: false, used: 0 })

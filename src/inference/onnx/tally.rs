@@ -1,4 +1,4 @@
-//! Which tensors the models ran, how often and for how long.
+//! Counts which tensors the models ran, how often and for how long.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Pixels as a model's input.
+//! Converts pixels into a model's input.
 
 use muster_actors::domain::image::Pixels;
 

@@ -1,4 +1,4 @@
-//! What values a model's tensors take on real photos.
+//! Measures the ranges of a model's tensors on real photos.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use muster_actors::domain::image::Pixels;
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 
+use crate::onnx::execution_target::ExecutionTarget;
 use crate::onnx::graph::int8::tapped;
 use crate::onnx::graph::range::Range;
 use crate::onnx::graph::{ModelError, Rewrite};
 use crate::onnx::manifest::Normalisation;
-use crate::onnx::place::Place;
 use crate::onnx::session::{Model, SessionOptions};
 use crate::onnx::tensor::planes;
 
@@ -23,8 +23,12 @@ pub fn ranges<'a>(
 ) -> Result<BTreeMap<String, Range>, EngineError> {
     let misfit = |error: ModelError| EngineError::Misconfigured(format!("{name}: {error}"));
     let (model, taps) = tapped(model).map_err(misfit)?;
-    let options =
-        SessionOptions { threads: 1, place: Place::Cpu, rewrite: Rewrite::default(), range: [[1, 3, 112, 112]; 3] };
+    let options = SessionOptions {
+        threads: 1,
+        place: ExecutionTarget::Cpu,
+        rewrite: Rewrite::default(),
+        range: [[1, 3, 112, 112]; 3],
+    };
     let mut model = Model::load(environment, name, &model, &options)?;
     let mut ranges: BTreeMap<String, Range> = BTreeMap::new();
     let mut data = Vec::new();

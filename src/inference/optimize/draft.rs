@@ -1,24 +1,24 @@
-//! A product on its way to its place.
+//! A derived pack in a temporary folder, until it is judged and moved into place.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{OptimizeError, Order};
+use super::{OptimizeError, OptimizeOptions};
+use crate::onnx::derived_pack::{DerivedPack, Parity, Precision};
 use crate::onnx::home::Home;
 use crate::onnx::manifest::{File, Manifest};
 use crate::onnx::pack::{Pack, sha256};
-use crate::onnx::product::{Parity, Precision, Product};
 
-/// A product that nobody has judged yet. Gone when dropped.
-pub(super) struct Draft {
+/// A derived pack that is not judged yet. Dropping it deletes it.
+pub(super) struct DerivedPackDraft {
     folder: PathBuf,
     manifest: Manifest,
 }
 
-impl Draft {
-    /// Its folder.
+impl DerivedPackDraft {
+    /// Returns the temporary folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -26,7 +26,7 @@ impl Draft {
     pub(super) fn write(
         home: &Home,
         pack: &Pack,
-        order: &Order,
+        order: &OptimizeOptions,
         files: &BTreeMap<String, Vec<u8>>,
     ) -> Result<Self, OptimizeError> {
         let source = pack.manifest();
@@ -44,7 +44,7 @@ impl Draft {
             // Another product under the same name is another pack: their vectors do not mix.
             version: format!("{}-{}", source.version, &sha256(hashes.as_bytes())[..8]),
             source: format!("{}, made from {} by muster models optimize", source.source, pack.id()),
-            product: Some(Product {
+            product: Some(DerivedPack {
                 of: pack.id(),
                 precision: order.precision,
                 target: (order.precision == Precision::Int8).then_some(order.target),
@@ -75,7 +75,7 @@ impl Draft {
         fs::write(&path, toml::to_string_pretty(&self.manifest).unwrap_or_default()).map_err(at(&path))
     }
 
-    /// Puts it in its place, with what it was judged by.
+    /// Moves the pack into place, with the figures that it was judged by.
     pub(super) fn keep(mut self, target: &Path, parity: &Parity) -> Result<PathBuf, OptimizeError> {
         if let Some(product) = &mut self.manifest.product {
             product.parity = parity.clone();
@@ -89,7 +89,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for DerivedPackDraft {
     fn drop(&mut self) {
         // Where it was kept there is nothing left here.
         let _ = fs::remove_dir_all(&self.folder);
@@ -104,8 +104,8 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> OptimizeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::graph::int8::Target;
-    use crate::onnx::place::Place;
+    use crate::onnx::execution_target::ExecutionTarget;
+    use crate::onnx::graph::int8::QuantizationTarget;
 
     #[test]
     fn a_product_does_not_claim_what_was_measured_of_its_source() {
@@ -113,10 +113,10 @@ mod tests {
         let home = Home::new(folder.path());
         let source = Pack::open("open", &home).unwrap();
         assert!(source.manifest().accuracy.is_some() && source.manifest().speed.is_some());
-        let order = Order {
+        let order = OptimizeOptions {
             precision: Precision::Int8,
-            target: Target::AnyCpu,
-            place: Place::Cpu,
+            target: QuantizationTarget::AnyCpu,
+            place: ExecutionTarget::Cpu,
             frames: 1,
             photos: PathBuf::new(),
             labelled: None,
@@ -124,7 +124,7 @@ mod tests {
         };
         let Manifest { detector, embedder, .. } = source.manifest();
         let files = [&detector.file, &embedder.file].map(|file| (file.clone(), b"a model".to_vec())).into();
-        let draft = Draft::write(&home, &source, &order, &files).unwrap();
+        let draft = DerivedPackDraft::write(&home, &source, &order, &files).unwrap();
         let written = Manifest::parse(&fs::read_to_string(draft.folder().join("manifest.toml")).unwrap()).unwrap();
         assert_eq!((&written.accuracy, &written.speed), (&None, &None));
         assert_eq!(written.grouping, source.manifest().grouping);

@@ -1,4 +1,4 @@
-//! Why no product could be made.
+//! Errors of deriving a pack.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::gate;
 use crate::onnx::graph::{GraphError, ModelError};
 use crate::onnx::pack::PackError;
 
-/// Nothing could be made.
+/// Error of deriving a pack.
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizeError {
     /// The source is missing or changed, or the product could not be read back.

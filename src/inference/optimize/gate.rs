@@ -1,11 +1,11 @@
-//! Whether a product may take its source's place. Pure.
+//! Decides whether a derived pack may replace its source. Pure functions.
 
-use crate::onnx::place::Place;
-use crate::onnx::product::{Parity, Precision};
+use crate::onnx::derived_pack::{Parity, Precision};
+use crate::onnx::execution_target::ExecutionTarget;
 
-/// What a product must reach.
+/// The figures that a derived pack must reach.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Gate {
+pub(crate) struct ParityGate {
     /// Least mean cosine between a face's two embeddings.
     pub cosine_mean: f64,
     /// Least cosine of all but one face in a hundred.
@@ -21,22 +21,22 @@ pub(crate) const LEAST_FACES: usize = 100;
 /// Fewer photos than this say little about a detector.
 pub(crate) const LEAST_PHOTOS: usize = 30;
 
-impl Gate {
+impl ParityGate {
     /// What a precision must reach at a place: TensorRT computes in half precision whatever the model says. A cosine of 0.99 moves a similarity of 0.38, where two people are told apart, by 0.02 at
     /// most in the mean: a tenth of the distance between the two kinds of pairs (docs/grouping.md).
-    pub fn new(precision: Precision, place: &Place) -> Self {
+    pub fn new(precision: Precision, place: &ExecutionTarget) -> Self {
         match (precision, place) {
-            (Precision::Float, Place::Cpu | Place::OpenVino | Place::Cuda(_)) => {
+            (Precision::Float, ExecutionTarget::Cpu | ExecutionTarget::OpenVino | ExecutionTarget::Cuda(_)) => {
                 Self { cosine_mean: 0.999_99, cosine_p1: 0.9999, agreement: 0.999, grouping_loss: 0.001 }
             }
-            (Precision::Float, Place::TensorRt(..)) | (Precision::Half, _) => {
+            (Precision::Float, ExecutionTarget::TensorRt(..)) | (Precision::Half, _) => {
                 Self { cosine_mean: 0.999, cosine_p1: 0.99, agreement: 0.99, grouping_loss: 0.005 }
             }
             (Precision::Int8, _) => Self { cosine_mean: 0.99, cosine_p1: 0.97, agreement: 0.98, grouping_loss: 0.01 },
         }
     }
 
-    /// What is not reached, each with its figures; empty where the product passes.
+    /// Lists the figures that are not reached; empty where the derived pack passes.
     pub fn failures(&self, parity: &Parity) -> Vec<String> {
         let mut failures = Vec::new();
         let mut least = |what: &str, found: f64, wanted: f64| {
@@ -72,9 +72,9 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::onnx::engine_cache::Engines;
-    use crate::onnx::place::OnCard;
-    use crate::onnx::product::GroupingScores;
+    use crate::onnx::derived_pack::GroupingScores;
+    use crate::onnx::engine_cache::TensorRtCache;
+    use crate::onnx::execution_target::CardTarget;
 
     #[test]
     fn a_product_passes_only_where_every_figure_does() {
@@ -88,7 +88,7 @@ mod tests {
             people: Some([people(0.95, 1), people(0.945, 1)]),
             grouping: None,
         };
-        let int8 = Gate::new(Precision::Int8, &Place::Cpu);
+        let int8 = ParityGate::new(Precision::Int8, &ExecutionTarget::Cpu);
         assert_eq!(int8.failures(&good), [""; 0]);
         assert_eq!(int8.failures(&Parity { people: None, ..good.clone() }), [""; 0]);
         for (bad, part) in [
@@ -104,11 +104,11 @@ mod tests {
             let failures = int8.failures(&bad);
             assert!(failures.len() == 1 && failures[0].contains(part), "{failures:?}");
         }
-        let half = Gate::new(Precision::Half, &Place::Cpu);
+        let half = ParityGate::new(Precision::Half, &ExecutionTarget::Cpu);
         assert_eq!(half.failures(&good).len(), 2, "half is held to more");
-        let engines = Engines { folder: PathBuf::new(), compute: (7, 5), driver: 12_080 };
-        let tensorrt = Place::TensorRt(OnCard { ordinal: 0, limit: 0 }, engines);
-        assert_eq!(Gate::new(Precision::Float, &tensorrt), half, "TensorRT computes in half precision");
-        assert_ne!(Gate::new(Precision::Float, &Place::Cpu), half);
+        let engines = TensorRtCache { folder: PathBuf::new(), compute: (7, 5), driver: 12_080 };
+        let tensorrt = ExecutionTarget::TensorRt(CardTarget { ordinal: 0, limit: 0 }, engines);
+        assert_eq!(ParityGate::new(Precision::Float, &tensorrt), half, "TensorRT computes in half precision");
+        assert_ne!(ParityGate::new(Precision::Float, &ExecutionTarget::Cpu), half);
     }
 }

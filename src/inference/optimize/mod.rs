@@ -1,4 +1,4 @@
-//! Makes a smaller or quicker pack out of another, and keeps it only where it finds the same faces and the same people.
+//! Derives a smaller or quicker pack from another, and keeps it only where it finds the same faces and the same people.
 
 mod calibrate;
 mod draft;
@@ -15,60 +15,68 @@ use muster_actors::domain::image::Pixels;
 use muster_actors::ports::engine::EngineError;
 use ort::environment::Environment;
 
-use self::draft::Draft;
+use self::draft::DerivedPackDraft;
 pub use self::error::OptimizeError;
-use self::gate::Gate;
+use self::gate::ParityGate;
 use self::parity::{agreement, cosine, mean_and_p1};
-use self::samples::{Sample, halves};
+use self::samples::{SamplePhoto, halves};
 use crate::onnx::analyser::{Analyser, FACES};
+use crate::onnx::derived_pack::{GroupingScores, Parity, Precision};
 use crate::onnx::detector::DetectorModel;
 use crate::onnx::embedder::{Embedded, EmbedderModel};
 use crate::onnx::engine::Options;
-use crate::onnx::graph::int8::Target;
+use crate::onnx::execution_target::ExecutionTarget;
+use crate::onnx::graph::int8::QuantizationTarget;
 use crate::onnx::graph::{Rewrite, half, int8, rewrite};
 use crate::onnx::home::Home;
 use crate::onnx::manifest::{Manifest, is_plain};
 use crate::onnx::pack::Pack;
-use crate::onnx::place::Place;
-use crate::onnx::product::{GroupingScores, Parity, Precision};
 use crate::onnx::runtime::{environment, library};
 use crate::onnx::tally::Tally;
 use muster_vision::decode::{Limits, VisionDecoder};
 
-/// What is to be made.
+/// Options of deriving a pack.
 #[derive(Clone, Debug)]
-pub struct Order {
-    /// In which numbers it computes.
+pub struct OptimizeOptions {
+    /// Precision of its computations.
     pub precision: Precision,
-    /// Who runs a product in bytes.
-    pub target: Target,
-    /// Where the product is judged.
-    pub place: Place,
+    /// Runtime of a pack in bytes.
+    pub target: QuantizationTarget,
+    /// Where the derived pack is judged.
+    pub place: ExecutionTarget,
     /// Images in one run there, as a lane would have them: what TensorRT builds for the gate then serves the lanes.
     pub frames: usize,
     /// Photos to calibrate with and to judge by.
     pub photos: PathBuf,
     /// Photos in a folder for each person.
     pub labelled: Option<PathBuf>,
-    /// What the product is called.
+    /// Name of the derived pack.
     pub name: String,
 }
 
-/// What came of it.
+/// The result of deriving a pack.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct OptimizeOutcome {
     /// How well it agrees with its source.
     pub parity: Parity,
-    /// What it does not reach; where there is any, it was not kept.
+    /// Figures that it does not reach; where there are any, it was not kept.
     pub failures: Vec<String>,
-    /// Where it lies, if it was kept.
+    /// Its folder, if it was kept.
     pub folder: Option<PathBuf>,
-    /// Bytes of the source's models and of the product's.
+    /// Bytes of the source's models and of the derived ones.
     pub bytes: [u64; 2],
 }
 
-/// Makes the product, judges it, and keeps it if it passes.
-pub fn make(pack: &Pack, home: &Home, order: &Order, mut told: impl FnMut(&str)) -> Result<Made, OptimizeError> {
+/// Derives a pack, judges it, and keeps it if it passes.
+///
+/// # Errors
+/// The source, the photos or a model cannot be used, or the pack cannot be written.
+pub fn make(
+    pack: &Pack,
+    home: &Home,
+    order: &OptimizeOptions,
+    mut told: impl FnMut(&str),
+) -> Result<OptimizeOutcome, OptimizeError> {
     let target = home.models().join(&order.name);
     if !is_plain(&order.name) {
         return Err(OptimizeError::Taken(order.name.clone()));
@@ -79,7 +87,7 @@ pub fn make(pack: &Pack, home: &Home, order: &Order, mut told: impl FnMut(&str))
         return Err(OptimizeError::Taken(order.name.clone()));
     }
     let environment = environment(&library(&order.place, home)?)?;
-    let mut source = Models::load(&environment, pack, &Place::Cpu, 1)?;
+    let mut source = PackModels::load(&environment, pack, &ExecutionTarget::Cpu, 1)?;
     let photos = samples::read(&order.photos, &mut source.detector, progress(&order.photos, &mut told))?;
     let faces: usize = photos.iter().map(|photo| photo.cuts.len()).sum();
     if photos.len() < 2 * gate::LEAST_PHOTOS || faces < 2 * gate::LEAST_FACES {
@@ -88,26 +96,26 @@ pub fn make(pack: &Pack, home: &Home, order: &Order, mut told: impl FnMut(&str))
     let (calibrating, judging) = halves(&photos);
     told(&format!("{} photos with {faces} faces; making {}", photos.len(), order.name));
     let files = convert(&environment, pack, order, &calibrating)?;
-    let draft = Draft::write(home, pack, order, &files)?;
+    let draft = DerivedPackDraft::write(home, pack, order, &files)?;
     let written = Pack::open(&draft.folder().display().to_string(), home)?;
-    let mut product = Models::load(&environment, &written, &order.place, order.frames)?;
+    let mut product = PackModels::load(&environment, &written, &order.place, order.frames)?;
     told("comparing");
     let parity = compare(pack, &mut source, &mut product, &judging)?;
     drop((source, product));
-    let mut people = |pack: &Pack, place: &Place, frames: usize| {
+    let mut people = |pack: &Pack, place: &ExecutionTarget, frames: usize| {
         let judge = |folder| judge(&environment, pack, place, frames, folder, progress(folder, &mut told));
         order.labelled.as_deref().map(judge).transpose()
     };
-    let people = people(pack, &Place::Cpu, 1)?.zip(people(&written, &order.place, order.frames)?);
+    let people = people(pack, &ExecutionTarget::Cpu, 1)?.zip(people(&written, &order.place, order.frames)?);
     let parity = Parity { people: people.map(|(source, product)| [source, product]), ..parity };
-    let failures = Gate::new(order.precision, &order.place).failures(&parity);
+    let failures = ParityGate::new(order.precision, &order.place).failures(&parity);
     let of_source = pack.manifest().files.iter().map(|file| file.bytes).sum();
     let bytes = [of_source, files.values().map(|bytes| bytes.len() as u64).sum()];
     let folder = failures.is_empty().then(|| draft.keep(&target, &parity)).transpose()?;
-    Ok(Made { parity, failures, folder, bytes })
+    Ok(OptimizeOutcome { parity, failures, folder, bytes })
 }
 
-/// Tells how many of the files of a folder were looked at, now and then.
+/// Reports from time to time how many of a folder's files were read.
 fn progress(folder: &Path, told: &mut impl FnMut(&str)) -> impl FnMut(usize, usize) {
     move |at, all| {
         if at % 100 == 0 || at == all {
@@ -116,11 +124,11 @@ fn progress(folder: &Path, told: &mut impl FnMut(&str)) -> impl FnMut(usize, usi
     }
 }
 
-/// How well a pack groups the people of a folder of photos, with faces that it finds itself.
+/// Scores how well a pack groups the people of a folder of photos, with faces that it finds itself.
 fn judge(
     environment: &Environment,
     pack: &Pack,
-    place: &Place,
+    place: &ExecutionTarget,
     frames: usize,
     folder: &Path,
     told: impl FnMut(usize, usize),
@@ -134,16 +142,21 @@ fn judge(
     people::scores(&people::find(folder, &decoder, &mut analyser, told)?, &grouping.params())
 }
 
-/// The models of a pack, as an engine runs them.
-struct Models {
+/// The loaded models of a pack.
+struct PackModels {
     detector: DetectorModel,
     embedder: EmbedderModel,
     /// Faces in one run.
     faces: usize,
 }
 
-impl Models {
-    fn load(environment: &Environment, pack: &Pack, place: &Place, frames: usize) -> Result<Self, EngineError> {
+impl PackModels {
+    fn load(
+        environment: &Environment,
+        pack: &Pack,
+        place: &ExecutionTarget,
+        frames: usize,
+    ) -> Result<Self, EngineError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let faces = if place.card().is_some() { frames * FACES } else { 1 };
         Ok(Self {
@@ -158,15 +171,15 @@ impl Models {
     }
 }
 
-/// Products at the beginning of a model that stay on floats: what is lost there is lost in all that follows.
+/// Number of products at the beginning of a model that stay in floats, because an error there affects all that follows.
 const OPENING: usize = 2;
 
-/// The bytes of each model of the product, by file.
+/// Converts each model and returns its bytes, by file.
 fn convert(
     environment: &Environment,
     pack: &Pack,
-    order: &Order,
-    photos: &[&Sample],
+    order: &OptimizeOptions,
+    photos: &[&SamplePhoto],
 ) -> Result<BTreeMap<String, Vec<u8>>, OptimizeError> {
     let Manifest { detector, embedder, .. } = pack.manifest();
     let rewritten = |file: &str, how: &Rewrite| {
@@ -182,8 +195,8 @@ fn convert(
         Precision::Float => true,
         Precision::Half | Precision::Int8 => false,
     };
-    let detecting = Rewrite { split_prelu, ..Rewrite::of_detector(&Place::Cpu) };
-    let embedding = Rewrite { split_prelu, ..Rewrite::of_embedder(embedder, &Place::Cpu) };
+    let detecting = Rewrite { split_prelu, ..Rewrite::of_detector(&ExecutionTarget::Cpu) };
+    let embedding = Rewrite { split_prelu, ..Rewrite::of_embedder(embedder, &ExecutionTarget::Cpu) };
     let (found, embedded) = (rewritten(&detector.file, &detecting)?, rewritten(&embedder.file, &embedding)?);
     let [found, embedded] = match order.precision {
         Precision::Float => [found, embedded],
@@ -206,9 +219,9 @@ fn convert(
 
 fn compare(
     pack: &Pack,
-    source: &mut Models,
-    product: &mut Models,
-    judging: &[&Sample],
+    source: &mut PackModels,
+    product: &mut PackModels,
+    judging: &[&SamplePhoto],
 ) -> Result<Parity, OptimizeError> {
     let least = pack.manifest().detector.min_score;
     let (mut cosines, mut either, mut both) = (Vec::new(), 0, 0);

@@ -1,4 +1,4 @@
-//! How well two packs agree: figures from what each found. Pure.
+//! Computes how well two packs agree from the faces that each found. Pure functions.
 
 use muster_vision::Detection;
 
@@ -7,19 +7,19 @@ const SAME: f32 = 0.5;
 /// Faces that are this close to the least score may be found by one detector and not by the other for no other reason.
 const CLOSE: f32 = 0.05;
 
-/// Mean of the values, and the value that one in a hundred falls below. Both are NaN for no values.
+/// Computes the mean of the values, and the value that one in a hundred falls below. Both are NaN for no values.
 pub(crate) fn mean_and_p1(mut values: Vec<f64>) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     (mean, values.get(values.len() / 100).copied().unwrap_or(f64::NAN))
 }
 
-/// Cosine of two vectors of unit length.
+/// Computes the cosine of two vectors of unit length.
 pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// Faces of one photo that either detector found with a score clearly above `least`, and those of them that both found.
+/// Counts the faces of one photo that either detector found with a score clearly above `least`, and those that both found.
 pub fn agreement(source: &[Detection], product: &[Detection], least: f32) -> (usize, usize) {
     let clear = |face: &&Detection| face.score >= least + CLOSE;
     let found = |face: &Detection, others: &[Detection]| others.iter().any(|o| o.bbox.overlap(&face.bbox) >= SAME);

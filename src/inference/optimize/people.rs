@@ -1,5 +1,5 @@
-//! How well people are grouped by the vectors of a pack: photos in a folder for each person, judged
-//! as `muster evaluate` judges them.
+//! Scores how well a pack's vectors group people, on photos in a folder for each person, as
+//! `muster evaluate` does.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use muster_evaluation::scores::{Bootstrap, score};
 use super::OptimizeError;
 use super::samples::{WITH_FACES, files, photo};
 use crate::onnx::analyser::Analyser;
-use crate::onnx::product::GroupingScores;
+use crate::onnx::derived_pack::GroupingScores;
 use muster_index::FlatFactory;
 use muster_vision::decode::VisionDecoder;
 
@@ -44,7 +44,7 @@ pub(super) fn find(
         // As `muster evaluate` has it: names in a series would tell who is in a person's folder.
         let capture = Capture { series: None, ..Capture::new(frame.taken, frame.picture, "", &path.to_string_lossy()) };
         let found = analyser.analyse(&[Arc::new(frame)])?.into_iter().flatten().flatten();
-        // What is no face is not grouped in a library either.
+        // Detections that are not faces are not grouped in a library either.
         let found: Vec<FoundFace> = found.filter(|face| face.quality.is_face()).collect();
         with_faces += usize::from(!found.is_empty());
         let image = ImageId((number as u128).to_be_bytes());

@@ -1,4 +1,4 @@
-//! The user's own photos, as models see them: what a product is calibrated with and judged by.
+//! The user's own photos as models see them, to calibrate a derived pack with and to judge it by.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,9 @@ use muster_actors::domain::image::{Frame, Pixels};
 use muster_actors::ports::engine::EngineError;
 use walkdir::WalkDir;
 
-use crate::onnx::cut::{Cut, cut};
 use crate::onnx::detector::DetectorModel;
 use crate::onnx::engine::Options;
+use crate::onnx::face_crop::{FaceCrop, crop_faces};
 use muster_vision::decode::{Limits, VisionDecoder};
 use muster_vision::letterbox::Letterbox;
 use muster_vision::{Detection, letterbox};
@@ -17,19 +17,19 @@ use muster_vision::{Detection, letterbox};
 /// Pixels of the image; faces smaller than this have no crop worth embedding.
 const LEAST_SIDE: f32 = 24.0;
 
-/// One photo.
+/// A photo with the faces that the source's detector found.
 #[derive(Clone, Debug)]
-pub struct Sample {
-    /// As the detector is given it.
+pub struct SamplePhoto {
+    /// The detector's input.
     pub pixels: Pixels,
-    /// What the source's detector found, in those pixels.
+    /// Faces that the source's detector found, in those pixels.
     pub faces: Vec<Detection>,
-    /// The faces that are large enough, cut out as an index would.
-    pub cuts: Vec<Cut>,
+    /// Crops of the faces that are large enough.
+    pub cuts: Vec<FaceCrop>,
 }
 
-impl Sample {
-    /// Its faces as an embedder takes them.
+impl SamplePhoto {
+    /// Returns its faces as an embedder takes them.
     pub fn crops(&self) -> Vec<&Pixels> {
         self.cuts.iter().map(|cut| &cut.crop).collect()
     }
@@ -61,7 +61,7 @@ pub fn read(
     folder: &Path,
     detector: &mut DetectorModel,
     mut told: impl FnMut(usize, usize),
-) -> Result<Vec<Sample>, EngineError> {
+) -> Result<Vec<SamplePhoto>, EngineError> {
     let files = files(folder);
     let decoder = VisionDecoder { limits: Limits::default(), side: detector.side() };
     let (mut photos, mut without) = (Vec::new(), 0);
@@ -70,7 +70,7 @@ pub fn read(
         if photos.len() - without == WITH_FACES {
             break;
         }
-        // What is no photo, or cannot be read, is passed over.
+        // Files that are not photos, or cannot be read, are skipped.
         let Some(frame) = photo(path, &decoder) else { continue };
         let sample = sample(&frame, detector)?;
         if sample.faces.is_empty() {
@@ -84,26 +84,26 @@ pub fn read(
     Ok(photos)
 }
 
-/// Decodes a file; none where it is no photo, or cannot be read.
+/// Decodes a file; `None` where it is not a photo, or cannot be read.
 pub fn photo(path: &Path, decoder: &VisionDecoder) -> Option<Frame> {
     let size = path.metadata().ok()?.len();
     let bytes = (size <= decoder.limits.bytes).then(|| std::fs::read(path).ok())??;
     decoder.decode(Bytes::from(bytes)).ok()
 }
 
-fn sample(frame: &Frame, detector: &mut DetectorModel) -> Result<Sample, EngineError> {
+fn sample(frame: &Frame, detector: &mut DetectorModel) -> Result<SamplePhoto, EngineError> {
     let Letterbox { pixels, scale } = letterbox::fit(&frame.pixels, detector.side());
     let faces = detector.find(&pixels)?;
     let full = |face: &Detection| face.scaled(1.0 / (scale * frame.scale));
     let large = |face: &Detection| face.bbox.width.min(face.bbox.height) >= LEAST_SIDE;
     let large: Vec<Detection> = faces.iter().map(full).filter(large).collect();
     // Where a part cannot be decoded again an index would reject the photo: it has no faces to compare.
-    let cuts = cut(frame, &large, Options::default().crop_scale).unwrap_or_default();
-    Ok(Sample { pixels, faces, cuts })
+    let cuts = crop_faces(frame, &large, Options::default().crop_scale).unwrap_or_default();
+    Ok(SamplePhoto { pixels, faces, cuts })
 }
 
-/// Every second photo is calibrated with, and the others judge: what a product was made with says nothing about it.
-pub fn halves(photos: &[Sample]) -> (Vec<&Sample>, Vec<&Sample>) {
+/// Splits the photos: one half calibrates, and the other judges, because photos that calibrated a pack cannot judge it.
+pub fn halves(photos: &[SamplePhoto]) -> (Vec<&SamplePhoto>, Vec<&SamplePhoto>) {
     let of = |rest| photos.iter().skip(rest).step_by(2).collect();
     (of(0), of(1))
 }

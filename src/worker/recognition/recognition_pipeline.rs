@@ -21,7 +21,7 @@ use super::admission::{AdmissionLimit, Permit};
 use super::recognizer::Refusal;
 use super::requests::Requests;
 use muster_config::Settings;
-use muster_inference::gpu::health::Health;
+use muster_inference::gpu::health::CardMonitor;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
@@ -70,7 +70,7 @@ impl RecognitionPipeline {
             System::new().block_on(async move {
                 let running = start(ports, pipeline);
                 let fault = running.faults();
-                let _health = Health::watch(&cards, move |reason| fault(Exit::HostFault(reason)));
+                let _health = CardMonitor::watch(&cards, move |reason| fault(Exit::HostFault(reason)));
                 // Sending fails where the service ended during the start.
                 let _ = begun.send(running.progress());
                 let (exit, _) = running.finished().await;

@@ -8,7 +8,7 @@ use muster_actors::domain::face::{BBox, Quality, QualityReason};
 use muster_actors::domain::image::Pixels;
 use muster_inference::onnx::detector::DetectorModel;
 use muster_inference::onnx::embedder::EmbedderModel;
-use muster_inference::onnx::place::Place;
+use muster_inference::onnx::execution_target::ExecutionTarget;
 use muster_vision::decode::{Limits, VisionDecoder};
 use muster_vision::quality::{Thresholds, assess};
 use muster_vision::{Detection, align};
@@ -148,8 +148,8 @@ fn degradations() -> Vec<(&'static str, Degrade, Measure, QualityReason, f64)> {
 #[test]
 fn every_measure_moves_as_its_degradation_does() {
     let (pack, environment) = open();
-    let mut detector = DetectorModel::load(&environment, &pack, &Place::Cpu, 1, 1).unwrap();
-    let mut embedder = EmbedderModel::load(&environment, &pack, &Place::Cpu, 1, 16).unwrap();
+    let mut detector = DetectorModel::load(&environment, &pack, &ExecutionTarget::Cpu, 1, 1).unwrap();
+    let mut embedder = EmbedderModel::load(&environment, &pack, &ExecutionTarget::Cpu, 1, 16).unwrap();
     let (_, faces) = clean(&mut detector);
     let crops: Vec<Pixels> = faces.iter().map(|face| face.crop.clone()).collect();
     let mut judged = |crops: &[Pixels]| -> Vec<Quality> {
@@ -185,7 +185,7 @@ fn every_measure_moves_as_its_degradation_does() {
 #[test]
 fn roll_grows_with_the_angle_a_face_is_turned_by() {
     let (pack, environment) = open();
-    let mut detector = DetectorModel::load(&environment, &pack, &Place::Cpu, 1, 1).unwrap();
+    let mut detector = DetectorModel::load(&environment, &pack, &ExecutionTarget::Cpu, 1, 1).unwrap();
     let (photos, faces) = clean(&mut detector);
     let mut roll_of = |clean: &Clean, degrees: f32| {
         let found = detector.find(&turned(&photos[clean.photo], &clean.face.bbox, degrees)).unwrap();

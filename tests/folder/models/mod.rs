@@ -14,10 +14,10 @@ use muster_actors::ports::engine::{Engine, EngineError, FoundFace};
 use muster_inference::onnx::detector::DetectorModel;
 use muster_inference::onnx::embedder::EmbedderModel;
 use muster_inference::onnx::engine::{OnnxEngine, Options};
+use muster_inference::onnx::execution_target::ExecutionTarget;
 use muster_inference::onnx::graph::Rewrite;
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::Pack;
-use muster_inference::onnx::place::Place;
 use muster_inference::onnx::runtime::{environment, library};
 use muster_inference::onnx::session::{Model, SessionOptions};
 use muster_inference::onnx::tally::Tally;
@@ -37,7 +37,7 @@ fn home() -> Home {
 fn open() -> (Pack, Environment) {
     let pack = Pack::open("open", &home()).unwrap();
     pack.verify().expect("the tests need the pack `open`");
-    let library = library(&Place::Cpu, &home()).expect("the tests need ONNX Runtime");
+    let library = library(&ExecutionTarget::Cpu, &home()).expect("the tests need ONNX Runtime");
     (pack, environment(&library).unwrap())
 }
 
@@ -80,7 +80,7 @@ fn pictures(seed: u64, count: usize, side: u32) -> Vec<Pixels> {
 }
 
 fn raw(environment: &Environment, pack: &Pack, rewrite: Rewrite, input: &[f32]) -> Vec<f32> {
-    let options = SessionOptions { threads: 1, place: Place::Cpu, rewrite, range: [[1, 3, 112, 112]; 3] };
+    let options = SessionOptions { threads: 1, place: ExecutionTarget::Cpu, rewrite, range: [[1, 3, 112, 112]; 3] };
     let mut model = Model::load(environment, SFACE, &pack.read(SFACE).unwrap(), &options).unwrap();
     model.run([1, 3, 112, 112], input, |outputs| Ok(outputs.only()?.1.to_vec())).unwrap()
 }
@@ -94,7 +94,7 @@ fn rewriting_the_graph_keeps_its_outputs() {
         muster_inference::onnx::tensor::planes(&picture, embedder.normalisation(), &mut input);
         let shipped = raw(&environment, &pack, Rewrite::default(), &input);
         let folded = raw(&environment, &pack, Rewrite { fold_weights: true, ..Rewrite::default() }, &input);
-        let rewritten = raw(&environment, &pack, Rewrite::of_embedder(embedder, &Place::Cpu), &input);
+        let rewritten = raw(&environment, &pack, Rewrite::of_embedder(embedder, &ExecutionTarget::Cpu), &input);
         for (name, other) in [("folded", folded), ("rewritten", rewritten)] {
             let far = shipped.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             let (largest, cosine) = (shipped.iter().fold(0.0f32, |m, v| m.max(v.abs())), cosine(&shipped, &other));
@@ -108,7 +108,7 @@ fn rewriting_the_graph_keeps_its_outputs() {
 fn batched_vectors_equal_single_ones() {
     let (pack, environment) = open();
     let faces = pictures(11, 9, 112);
-    let load = |chunk| EmbedderModel::load(&environment, &pack, &Place::Cpu, 1, chunk).unwrap();
+    let load = |chunk| EmbedderModel::load(&environment, &pack, &ExecutionTarget::Cpu, 1, chunk).unwrap();
     let embed = |chunk| load(chunk).embed(&faces, usize::MAX).unwrap();
     let single = embed(1);
     for chunk in [2, 4, 32] {
@@ -124,7 +124,7 @@ fn batched_vectors_equal_single_ones() {
 fn tensors_with_fixed_places_give_the_same_vectors_however_many_there_are() {
     let (pack, environment) = open();
     let faces = pictures(13, 40, 112);
-    let load = || EmbedderModel::load(&environment, &pack, &Place::Cpu, 1, 32).unwrap();
+    let load = || EmbedderModel::load(&environment, &pack, &ExecutionTarget::Cpu, 1, 32).unwrap();
     let (mut plain, mut staged) = (load(), load().staged());
     // More sizes of a batch than places are kept for, the first ones again at the end.
     for count in (1..=20).chain([3, 1, 32, 40]) {
@@ -136,7 +136,7 @@ fn tensors_with_fixed_places_give_the_same_vectors_however_many_there_are() {
 #[test]
 fn images_of_one_run_of_the_detector_keep_their_own_faces() {
     let (pack, environment) = open();
-    let load = |chunk| DetectorModel::load(&environment, &pack, &Place::Cpu, 1, chunk).unwrap();
+    let load = |chunk| DetectorModel::load(&environment, &pack, &ExecutionTarget::Cpu, 1, chunk).unwrap();
     let tally = Tally::default();
     let (mut single, mut many) = (load(1), load(4).counted(&tally));
     let photos: Vec<_> =
@@ -158,7 +158,7 @@ fn images_of_one_run_of_the_detector_keep_their_own_faces() {
 #[test]
 fn a_detector_freed_of_its_square_finds_the_same_faces() {
     let (pack, environment) = open();
-    let mut detector = DetectorModel::load(&environment, &pack, &Place::Cpu, 1, 1).unwrap();
+    let mut detector = DetectorModel::load(&environment, &pack, &ExecutionTarget::Cpu, 1, 1).unwrap();
     for (person, name) in [(1, "emotions_sheet"), (2, "character_sheet"), (3, "studio_portrait")] {
         let fitted = letterbox::fit(&photo(person, name).pixels, 640).pixels;
         let mut square = Pixels { width: 640, height: 640, data: vec![0; 640 * 640 * 3] };

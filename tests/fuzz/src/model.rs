@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use muster_inference::onnx::graph::int8::{self, Target};
+use muster_inference::onnx::graph::int8::{self, QuantizationTarget};
 use muster_inference::onnx::graph::range::Range;
 use muster_inference::onnx::graph::{Rewrite, half, rewrite};
 use muster_inference::onnx::wire::{Field, Value, fields};
@@ -52,7 +52,7 @@ pub fn model(data: &[u8]) {
     if let Ok((tapped, taps)) = int8::tapped(model) {
         assert!(read(&tapped).is_some(), "tapped");
         let ranges = taps.into_iter().map(|tap| (tap, Range { low: -1.0, high: 2.0 })).collect();
-        if let Ok(made) = int8::quantize(model, &ranges, &BTreeSet::new(), Target::AnyCpu) {
+        if let Ok(made) = int8::quantize(model, &ranges, &BTreeSet::new(), QuantizationTarget::AnyCpu) {
             assert!(read(&made).is_some(), "in bytes");
         }
     }

@@ -2,7 +2,7 @@
 
 /// Weights and bias in whole numbers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Channels {
+pub struct ChannelQuantization {
     /// The step of every channel: a weight is its step times its byte.
     pub steps: Vec<f32>,
     /// The weights as signed bytes, in the order they were.
@@ -11,7 +11,7 @@ pub struct Channels {
     pub bias: Option<Vec<i32>>,
 }
 
-impl Channels {
+impl ChannelQuantization {
     /// `weights` of shape `dims`, with output channels along `axis`, in bytes from `-most` to `most`. A `bias` of as
     /// many numbers as there are channels is turned with them; `input` is the step of the activation.
     pub fn from_weights(
@@ -66,28 +66,35 @@ mod tests {
             (1, 126.0, [2.0, 10.0 / 126.0], [63, 13, -126, 126]),
         ];
         for (axis, most, steps, bytes) in table {
-            let found = Channels::from_weights(&[126.0, 1.0, -252.0, 10.0], &[2, 2], axis, None, 1.0, most);
+            let found = ChannelQuantization::from_weights(&[126.0, 1.0, -252.0, 10.0], &[2, 2], axis, None, 1.0, most);
             let bytes = bytes.iter().map(|byte| *byte as u8).collect();
-            assert_eq!(found, Channels { steps: steps.to_vec(), bytes, bias: None }, "{axis}");
+            assert_eq!(found, ChannelQuantization { steps: steps.to_vec(), bytes, bias: None }, "{axis}");
         }
     }
 
     #[test]
     fn a_bias_counts_in_steps_of_both() {
-        let found = Channels::from_weights(&[127.0, 254.0], &[2, 1], 0, Some(&[10.0, -10.0]), 0.5, 127.0);
+        let found = ChannelQuantization::from_weights(&[127.0, 254.0], &[2, 1], 0, Some(&[10.0, -10.0]), 0.5, 127.0);
         assert_eq!(found.bias, Some(vec![20, -10]));
         // A channel of nothing, and one whose bias would not fit into int32.
-        let found = Channels::from_weights(&[0.0, 1e-20], &[2, 1], 0, Some(&[3.0, 1e6]), 1.0, 127.0);
+        let found = ChannelQuantization::from_weights(&[0.0, 1e-20], &[2, 1], 0, Some(&[3.0, 1e6]), 1.0, 127.0);
         assert_eq!(found.bias, Some(vec![1 << 30, 1 << 30]));
         assert_eq!(found.bytes, [0, 0]);
-        assert_eq!(Channels::from_weights(&[1.0], &[1, 1], 0, Some(&[1.0, 2.0]), 1.0, 127.0).bias, None);
+        assert_eq!(ChannelQuantization::from_weights(&[1.0], &[1, 1], 0, Some(&[1.0, 2.0]), 1.0, 127.0).bias, None);
     }
 
     #[test]
     fn what_is_not_finite_and_what_is_empty() {
-        let empty = Channels { steps: Vec::new(), bytes: Vec::new(), bias: None };
-        assert_eq!(Channels::from_weights(&[], &[0, u64::MAX, u64::MAX], 0, None, 1.0, 127.0), empty);
-        let found = Channels::from_weights(&[f32::NAN, f32::INFINITY], &[2, 1], 0, Some(&[f32::NAN, 0.0]), 1.0, 127.0);
+        let empty = ChannelQuantization { steps: Vec::new(), bytes: Vec::new(), bias: None };
+        assert_eq!(ChannelQuantization::from_weights(&[], &[0, u64::MAX, u64::MAX], 0, None, 1.0, 127.0), empty);
+        let found = ChannelQuantization::from_weights(
+            &[f32::NAN, f32::INFINITY],
+            &[2, 1],
+            0,
+            Some(&[f32::NAN, 0.0]),
+            1.0,
+            127.0,
+        );
         assert_eq!(found.bytes, [0, 127]);
     }
 }

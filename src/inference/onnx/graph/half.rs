@@ -111,12 +111,12 @@ fn cast(from: &str, to: &str, kind: u64) -> Node<'static> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Port;
+    use super::super::model::ValueInfo;
     use super::*;
 
     fn model(nodes: Vec<Node<'static>>, outputs: &[&str]) -> Vec<u8> {
-        let mut model = Model { nodes, opset: 11, inputs: vec![Port::of_floats("x")], ..Model::default() };
-        model.outputs.extend(outputs.iter().map(|name| Port::of_floats(name)));
+        let mut model = Model { nodes, opset: 11, inputs: vec![ValueInfo::of_floats("x")], ..Model::default() };
+        model.outputs.extend(outputs.iter().map(|name| ValueInfo::of_floats(name)));
         model.add(Weight::of_floats("w", &[1, 1, 1, 1], &[0.1]));
         model.add(Weight::of_floats("scales", &[4], &[1.0, 1.0, 2.0, 2.0]));
         model.write()

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::channels::Channels;
-use super::integers::{self, Integers, Role};
+use super::channels::ChannelQuantization;
+use super::integers::{self, Integers, NodeRole};
 use super::leak::split_leaks;
-use super::model::{Model, ModelError, Port};
+use super::model::{Model, ModelError, ValueInfo};
 use super::node::{Attribute, Node};
 use super::norm::{channel_axis, fold_norms};
 use super::number::*;
@@ -24,7 +24,7 @@ use super::weight::Weight;
 /// Who runs the quantised model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Target {
+pub enum QuantizationTarget {
     /// ONNX Runtime on any CPU. On x86 without VNNI `VPMADDUBSW` adds two products of an unsigned and a signed byte in 16
     /// bits, and 2 · 255 · 127 does not fit; with weights from -63 to 63 it does. Source:
     /// <https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html>.
@@ -37,7 +37,7 @@ pub enum Target {
     TensorRt,
 }
 
-impl Target {
+impl QuantizationTarget {
     /// This processor.
     pub fn here() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -83,7 +83,7 @@ pub fn tapped(model: &[u8]) -> Result<(Vec<u8>, Vec<String>), ModelError> {
         }
         taps.insert(tap);
     }
-    model.outputs.extend(taps.iter().filter(|tap| !given.contains(*tap)).map(|tap| Port::of_floats(tap)));
+    model.outputs.extend(taps.iter().filter(|tap| !given.contains(*tap)).map(|tap| ValueInfo::of_floats(tap)));
     Ok((model.write(), taps.into_iter().collect()))
 }
 
@@ -103,7 +103,7 @@ pub fn quantize(
     model: &[u8],
     ranges: &BTreeMap<String, Range>,
     keep: &BTreeSet<String>,
-    target: Target,
+    target: QuantizationTarget,
 ) -> Result<Vec<u8>, ModelError> {
     let mut model = prepared(model)?;
     let integers = Integers::from_model(&model, keep)?;
@@ -114,7 +114,7 @@ pub fn quantize(
         bytes.put_pair(&mut model, &name, &name, &dequantized(&name))?;
     }
     for (at, mut node) in std::mem::take(&mut model.nodes).into_iter().enumerate() {
-        if bytes.integers.roles[at] == Role::Product {
+        if bytes.integers.roles[at] == NodeRole::Product {
             bytes.put_weights(&mut model, &mut node)?;
         }
         bytes.read(&mut node, &given);
@@ -147,7 +147,7 @@ fn dequantized(name: &str) -> String {
 
 /// Nodes on bytes as they come to be.
 struct Bytes<'a, 'r> {
-    target: Target,
+    target: QuantizationTarget,
     integers: Integers,
     ranges: &'r BTreeMap<String, Range>,
     /// Inputs of the graph.
@@ -179,8 +179,10 @@ impl<'a> Bytes<'a, '_> {
         let tap = tap(&self.inputs, self.integers.range_of(name));
         let range = *self.ranges.get(&tap).ok_or(ModelError::NoRange(tap))?;
         let (step, zero, kind) = match self.target {
-            Target::Vnni | Target::AnyCpu => (range.unsigned().0, range.unsigned().1, KIND_UINT8),
-            Target::TensorRt => (range.signed(), 0, KIND_INT8),
+            QuantizationTarget::Vnni | QuantizationTarget::AnyCpu => {
+                (range.unsigned().0, range.unsigned().1, KIND_UINT8)
+            }
+            QuantizationTarget::TensorRt => (range.signed(), 0, KIND_INT8),
         };
         self.steps.insert(name.to_string(), step);
         let scale = model.add(Weight::of_floats(format!("{name}/int8/step"), &[], &[step]));
@@ -196,11 +198,17 @@ impl<'a> Bytes<'a, '_> {
         let (axis, name) = (channel_axis(model, node)?, &node.inputs[1]);
         let (Some((axis, _)), Some(weights)) = (axis, model.floats(name)?) else { return Ok(()) };
         let dims = model.weights[name].dims.clone();
-        let bias = node.input(2).filter(|_| self.target != Target::TensorRt);
+        let bias = node.input(2).filter(|_| self.target != QuantizationTarget::TensorRt);
         let bias = bias.map(|name| model.floats(name)).transpose()?.flatten();
         let input = self.steps.get(&node.inputs[0]).copied().unwrap_or(1.0);
-        let channels =
-            Channels::from_weights(&weights, &dims, axis, bias.as_deref(), input, self.target.weight_steps());
+        let channels = ChannelQuantization::from_weights(
+            &weights,
+            &dims,
+            axis,
+            bias.as_deref(),
+            input,
+            self.target.weight_steps(),
+        );
 
         let length = [channels.steps.len() as u64];
         let names = ["weight", "weight/step", "weight/zero"].map(|part| format!("{}/int8/{part}", node.output()));
@@ -239,8 +247,8 @@ mod tests {
             Node::new("PRelu", &["c", "s"], "p", Vec::new()),
             Node::new("Conv", &["p", "w"], "y", Vec::new()),
         ];
-        let mut model = Model { nodes, opset: 11, ir: 6, inputs: vec![Port::of_floats("x")], ..Model::default() };
-        model.outputs.push(Port::of_floats("y"));
+        let mut model = Model { nodes, opset: 11, ir: 6, inputs: vec![ValueInfo::of_floats("x")], ..Model::default() };
+        model.outputs.push(ValueInfo::of_floats("y"));
         model.add(Weight::of_floats("w", &[2, 2, 1, 1], &[1.0, -127.0, 2.0, 254.0]));
         model.add(Weight::of_floats("b", &[2], &[10.0, 20.0]));
         model.add(Weight::of_floats("s", &[2, 1, 1], &[0.5, -0.5]));
@@ -265,7 +273,7 @@ mod tests {
         for missing in &names {
             let mut ranges = ranges(&names);
             ranges.remove(missing);
-            let found = quantize(&whole, &ranges, &BTreeSet::new(), Target::Vnni);
+            let found = quantize(&whole, &ranges, &BTreeSet::new(), QuantizationTarget::Vnni);
             assert_eq!(found, Err(ModelError::NoRange(missing.clone())));
         }
     }
@@ -275,7 +283,9 @@ mod tests {
         let whole = model();
         let (_, names) = tapped(&whole).unwrap();
         // Pairs of five values; with weights of three convolutions and one bias, which TensorRT takes in floats.
-        for (target, backs, kind) in [(Target::Vnni, 9, KIND_UINT8), (Target::TensorRt, 8, KIND_INT8)] {
+        for (target, backs, kind) in
+            [(QuantizationTarget::Vnni, 9, KIND_UINT8), (QuantizationTarget::TensorRt, 8, KIND_INT8)]
+        {
             let bytes = quantize(&whole, &ranges(&names), &BTreeSet::new(), target).unwrap();
             let found = Model::read(&bytes).unwrap();
             assert_eq!((found.opset, found.ir), (13, 7));
@@ -293,7 +303,7 @@ mod tests {
         let ranges = ranges(&tapped(&whole).unwrap().1);
         for (products, pairs) in [(0, 5), (1, 2), (2, 0)] {
             let keep = opening(&whole, products).unwrap();
-            let bytes = quantize(&whole, &ranges, &keep, Target::Vnni).unwrap();
+            let bytes = quantize(&whole, &ranges, &keep, QuantizationTarget::Vnni).unwrap();
             assert_eq!(count(&Model::read(&bytes).unwrap(), "QuantizeLinear"), pairs, "{keep:?}");
         }
     }
@@ -308,7 +318,7 @@ mod tests {
             let _ = tapped(&whole[..at / 8]);
             let mut bad = whole.clone();
             bad[at / 8] ^= 1 << (at % 8);
-            let _ = quantize(&bad, &ranges, &BTreeSet::new(), Target::Vnni);
+            let _ = quantize(&bad, &ranges, &BTreeSet::new(), QuantizationTarget::Vnni);
         }
     }
 }

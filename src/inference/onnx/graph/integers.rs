@@ -10,7 +10,7 @@ use super::number::{ATTRIBUTE_S, KIND_FLOAT};
 
 /// What a node does once the graph is quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum NodeRole {
     /// Runs on floats.
     Float,
     /// Multiplies by constant weights: Conv, Gemm, MatMul.
@@ -23,7 +23,7 @@ pub enum Role {
     Move,
 }
 
-/// Operators that are a [`Role::Move`] between two nodes on integers.
+/// Operators that are a [`NodeRole::Move`] between two nodes on integers.
 const MOVES: &[&str] = &["Flatten", "MaxPool", "Reshape", "Resize", "Squeeze", "Transpose", "Unsqueeze"];
 
 /// The names of the nodes before product number `products` (from 0) of a graph, in the order of the graph: those of its
@@ -43,7 +43,7 @@ pub fn opening(model: &Model<'_>, products: usize) -> BTreeSet<String> {
 #[derive(Debug)]
 pub(crate) struct Integers {
     /// The role of every node, by position.
-    pub roles: Vec<Role>,
+    pub roles: Vec<NodeRole>,
     /// Values with a range of their own.
     pub values: BTreeSet<String>,
     /// Values that share the range of another.
@@ -58,7 +58,7 @@ impl Integers {
         let (readers, makers) = (model.readers(), model.makers());
         for node in &model.nodes {
             let kept = [node.name.as_str(), node.output()].iter().any(|name| keep.contains(*name));
-            found.roles.push(if kept { Role::Float } else { found.role(model, &makers, node)? });
+            found.roles.push(if kept { NodeRole::Float } else { found.role(model, &makers, node)? });
         }
         found.drop_idle_moves(model, &readers);
         for (at, node) in model.nodes.iter().enumerate() {
@@ -71,32 +71,37 @@ impl Integers {
     fn is_integer(&self, model: &Model<'_>, makers: &BTreeMap<String, usize>, name: &str) -> bool {
         makers.get(name).is_some_and(|at| match self.roles.get(*at) {
             // Other products can give floats as they are; a sum of those is better left on floats.
-            Some(Role::Product) => model.nodes[*at].is("Conv"),
-            Some(role) => *role != Role::Float,
+            Some(NodeRole::Product) => model.nodes[*at].is("Conv"),
+            Some(role) => *role != NodeRole::Float,
             None => false,
         })
     }
 
-    fn role(&self, model: &Model<'_>, makers: &BTreeMap<String, usize>, node: &Node<'_>) -> Result<Role, ModelError> {
+    fn role(
+        &self,
+        model: &Model<'_>,
+        makers: &BTreeMap<String, usize>,
+        node: &Node<'_>,
+    ) -> Result<NodeRole, ModelError> {
         let integer = |input: usize| node.input(input).is_some_and(|name| self.is_integer(model, makers, name));
         let constant = |name: &str| model.weights.get(name).is_some_and(|weight| weight.kind == KIND_FLOAT);
         let moves = MOVES.contains(&node.op.as_str()) && integer(0) && node.outputs.len() == 1;
         Ok(match node.op.as_str() {
-            _ if !node.is_standard() => Role::Float,
+            _ if !node.is_standard() => NodeRole::Float,
             "Conv" | "Gemm" | "MatMul" => {
                 let bias = node.input(2).is_none_or(|bias| {
                     constant(bias) && model.weights.get(bias).is_some_and(|weight| weight.dims.len() == 1)
                 });
                 let variable = node.input(0).is_some_and(|x| !model.weights.contains_key(x));
                 let fits = variable && bias && channel_axis(model, node)?.is_some();
-                if fits { Role::Product } else { Role::Float }
+                if fits { NodeRole::Product } else { NodeRole::Float }
             }
-            "Add" if integer(0) && integer(1) => Role::Sum,
-            "Relu" if integer(0) => Role::Clamp,
+            "Add" if integer(0) && integer(1) => NodeRole::Sum,
+            "Relu" if integer(0) => NodeRole::Clamp,
             // Interpolation makes numbers between those that it reads, which integers would round.
-            "Resize" if !matches!(node.bytes("mode", ATTRIBUTE_S)?, None | Some(b"nearest")) => Role::Float,
-            _ if moves => Role::Move,
-            _ => Role::Float,
+            "Resize" if !matches!(node.bytes("mode", ATTRIBUTE_S)?, None | Some(b"nearest")) => NodeRole::Float,
+            _ if moves => NodeRole::Move,
+            _ => NodeRole::Float,
         })
     }
 
@@ -105,8 +110,8 @@ impl Integers {
         for (at, node) in model.nodes.iter().enumerate().rev() {
             // Whoever reads an output of the graph has no role.
             let mut after = readers.get(node.output()).into_iter().flatten().filter_map(|at| self.roles.get(*at));
-            if self.roles[at] == Role::Move && after.all(|role| *role == Role::Float) {
-                self.roles[at] = Role::Float;
+            if self.roles[at] == NodeRole::Move && after.all(|role| *role == NodeRole::Float) {
+                self.roles[at] = NodeRole::Float;
             }
         }
     }
@@ -115,14 +120,14 @@ impl Integers {
         // What is read by nothing but its clamp becomes bytes behind that.
         let clamped = |name: &str| {
             let [reader] = readers.get(name).map_or(&[][..], Vec::as_slice) else { return false };
-            self.roles.get(*reader) == Some(&Role::Clamp)
+            self.roles.get(*reader) == Some(&NodeRole::Clamp)
         };
         let (read, made): (&[String], bool) = match self.roles[at] {
-            Role::Float => return,
-            Role::Product => (&node.inputs[..1], node.is("Conv")),
-            Role::Sum => (&node.inputs, true),
-            Role::Clamp => (&node.inputs[..1], true),
-            Role::Move => {
+            NodeRole::Float => return,
+            NodeRole::Product => (&node.inputs[..1], node.is("Conv")),
+            NodeRole::Sum => (&node.inputs, true),
+            NodeRole::Clamp => (&node.inputs[..1], true),
+            NodeRole::Move => {
                 let root = self.range_of(&node.inputs[0]).to_string();
                 self.shared.insert(node.output().to_string(), root);
                 (&node.inputs[..1], false)
@@ -143,13 +148,13 @@ impl Integers {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Port;
+    use super::super::model::ValueInfo;
     use super::super::weight::Weight;
     use super::*;
 
     fn model(nodes: Vec<Node<'static>>) -> Model<'static> {
-        let mut model = Model { nodes, inputs: vec![Port::of_floats("x")], ..Model::default() };
-        model.outputs.push(Port::of_floats("y"));
+        let mut model = Model { nodes, inputs: vec![ValueInfo::of_floats("x")], ..Model::default() };
+        model.outputs.push(ValueInfo::of_floats("y"));
         model.add(Weight::of_floats("w", &[1, 1, 1, 1], &[1.0]));
         model.add(Weight::of_floats("m", &[1, 1], &[1.0]));
         model
@@ -165,9 +170,9 @@ mod tests {
 
     #[test]
     fn roles_and_values() {
-        use Role::{Clamp, Float, Move, Product, Sum};
+        use NodeRole::{Clamp, Float, Move, Product, Sum};
         let residual = || vec![conv("x", "a"), other("Relu", "a", "r"), conv("r", "b"), other("Add", "r b", "y")];
-        type Case = (Vec<Node<'static>>, &'static str, &'static [Role], &'static [&'static str]);
+        type Case = (Vec<Node<'static>>, &'static str, &'static [NodeRole], &'static [&'static str]);
         let table: [Case; 7] = [
             (residual(), "", &[Product, Clamp, Product, Sum], &["b", "r", "x", "y"]),
             // A sum of a float is a float, and so is a Relu of one.

@@ -94,7 +94,7 @@ fn tensor_kind(tensor: &[u8]) -> Result<u64, ModelError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Port;
+    use super::super::model::ValueInfo;
     use super::super::node::Attribute;
     use super::*;
 
@@ -110,7 +110,7 @@ mod tests {
             Node::new("QuantizeLinear", &["chosen", "cast"], "bytes", Vec::new()),
             Node::new("DequantizeLinear", &["bytes", "cast"], "back", Vec::new()),
         ];
-        let model = Model { nodes, inputs: vec![Port::of_floats("x")], ..Model::default() };
+        let model = Model { nodes, inputs: vec![ValueInfo::of_floats("x")], ..Model::default() };
         let kinds = kinds(&model).unwrap();
         let table = [
             ("float", KIND_FLOAT),
@@ -131,7 +131,7 @@ mod tests {
     fn a_value_that_nothing_or_two_nodes_make_is_an_error() {
         let model = Model { nodes: vec![Node::new("Relu", &["x"], "y", Vec::new())], ..Model::default() };
         assert_eq!(kinds(&model), Err(ModelError::Order("y".into())));
-        let model = Model { inputs: vec![Port::of_floats("x"), Port::of_floats("y")], ..model };
+        let model = Model { inputs: vec![ValueInfo::of_floats("x"), ValueInfo::of_floats("y")], ..model };
         assert_eq!(kinds(&model), Err(ModelError::Twice("y".into())));
     }
 }

@@ -28,8 +28,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::axes::{Axes, value_info};
 pub use self::model::ModelError;
 use self::number::*;
+use super::execution_target::ExecutionTarget;
 use super::manifest::Embedder;
-use super::place::Place;
 use super::prelu;
 use super::wire::{Field, Value, WireError, fields, put_bytes, put_varint, varint};
 
@@ -50,7 +50,7 @@ pub struct Rewrite {
 
 impl Rewrite {
     /// For a detector: its input changes shape from image to image.
-    pub(crate) fn of_detector(place: &Place) -> Self {
+    pub(crate) fn of_detector(place: &ExecutionTarget) -> Self {
         Self {
             fold_weights: true,
             free_batch: true,
@@ -61,14 +61,14 @@ impl Rewrite {
     }
 
     /// For an embedder. OpenVINO compiles for one shape; it and the cards have a kernel for PRelu.
-    pub fn of_embedder(spec: &Embedder, place: &Place) -> Self {
-        let free_batch = *place != Place::OpenVino;
+    pub fn of_embedder(spec: &Embedder, place: &ExecutionTarget) -> Self {
+        let free_batch = *place != ExecutionTarget::OpenVino;
         Self {
             fold_weights: true,
             free_batch,
             free_size: false,
             batch_reshapes: free_batch && spec.batch_reshapes,
-            split_prelu: *place == Place::Cpu,
+            split_prelu: *place == ExecutionTarget::Cpu,
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<String, ModelError> {
 
 /// An input or output of a graph: its name and its `ValueInfoProto`.
 #[derive(Clone, Debug)]
-pub(crate) struct Port<'a> {
+pub(crate) struct ValueInfo<'a> {
     /// Its name.
     pub name: String,
     /// Its element type, a `TensorProto.DataType`; 0 where it is not said.
@@ -70,7 +70,7 @@ pub(crate) struct Port<'a> {
     message: Cow<'a, [u8]>,
 }
 
-impl<'a> Port<'a> {
+impl<'a> ValueInfo<'a> {
     fn read(message: &'a [u8]) -> Result<Self, ModelError> {
         let tensor = super::text(super::text(message, VALUE_TYPE)?, TYPE_TENSOR)?;
         let mut kind = 0;
@@ -101,9 +101,9 @@ pub struct Model<'a> {
     /// Weights, by name.
     pub weights: BTreeMap<String, Weight<'a>>,
     /// Inputs; files of before 2019 also list weights here.
-    pub inputs: Vec<Port<'a>>,
+    pub inputs: Vec<ValueInfo<'a>>,
     /// Outputs.
-    pub outputs: Vec<Port<'a>>,
+    pub outputs: Vec<ValueInfo<'a>>,
     /// Version of the format.
     pub ir: u64,
     /// Version of ONNX's own operators; 0 where the model does not say.
@@ -144,8 +144,8 @@ impl<'a> Model<'a> {
                     let weight = Weight::read(message)?;
                     self.weights.insert(weight.name.clone(), weight);
                 }
-                (GRAPH_INPUT, Value::Bytes(message)) => self.inputs.push(Port::read(message)?),
-                (GRAPH_OUTPUT, Value::Bytes(message)) => self.outputs.push(Port::read(message)?),
+                (GRAPH_INPUT, Value::Bytes(message)) => self.inputs.push(ValueInfo::read(message)?),
+                (GRAPH_OUTPUT, Value::Bytes(message)) => self.outputs.push(ValueInfo::read(message)?),
                 (GRAPH_VALUE_INFO, _) => continue,
                 _ => {
                     self.rest[1].extend_from_slice(field.raw);
@@ -243,8 +243,8 @@ mod tests {
         model.nodes.push(Node::new("Mul", &["x", "w"], "y", Vec::new()));
         model.add(Weight::of_floats("w", &[1], &[2.0]));
         model.add(Weight::of_floats("unread", &[1], &[3.0]));
-        model.inputs.extend([Port::of_floats("x"), Port::of_floats("w")]);
-        model.outputs.push(Port::of_floats("y"));
+        model.inputs.extend([ValueInfo::of_floats("x"), ValueInfo::of_floats("w")]);
+        model.outputs.push(ValueInfo::of_floats("y"));
         put_bytes(&mut model.rest[0], 2, b"author");
         put_bytes(&mut model.rest[0], MODEL_OPSET, b"\x0a\x05other\x10\x07");
         put_bytes(&mut model.rest[1], 2, b"name");

@@ -20,7 +20,8 @@ pub(crate) fn fold_norms(model: &mut Model<'_>) -> Result<(), ModelError> {
         if readers.get(x).is_none_or(|readers| readers[..] != [at]) {
             continue;
         }
-        let (Some(norm), Some(product)) = (Norm::read(model, norm)?, Product::read(model, &model.nodes[from])?) else {
+        let (Some(norm), Some(product)) = (BatchNorm::read(model, norm)?, LinearNode::read(model, &model.nodes[from])?)
+        else {
             continue;
         };
         let output = model.nodes[at].output().to_string();
@@ -37,12 +38,12 @@ pub(crate) fn fold_norms(model: &mut Model<'_>) -> Result<(), ModelError> {
 }
 
 /// A normalisation: `y = x · factor + offset` for every channel.
-struct Norm {
+struct BatchNorm {
     factors: Vec<f64>,
     offsets: Vec<f64>,
 }
 
-impl Norm {
+impl BatchNorm {
     /// `None` where one of the four parameters is not constant, or where they differ in length.
     fn read(model: &Model<'_>, node: &Node<'_>) -> Result<Option<Self>, ModelError> {
         let epsilon = f64::from(node.float("epsilon")?.unwrap_or(1e-5));
@@ -63,7 +64,7 @@ impl Norm {
 }
 
 /// What makes the channels: its weights, and how they lie.
-struct Product {
+struct LinearNode {
     dims: Vec<u64>,
     weights: Vec<f32>,
     bias: Option<Vec<f32>>,
@@ -72,7 +73,7 @@ struct Product {
     channels: usize,
 }
 
-impl Product {
+impl LinearNode {
     /// `None` for another operator, and where weights are not constant.
     fn read(model: &Model<'_>, node: &Node<'_>) -> Result<Option<Self>, ModelError> {
         let Some((axis, _)) = channel_axis(model, node)? else { return Ok(None) };
@@ -90,7 +91,7 @@ impl Product {
 
     /// Gives node `at` weights with `norm` in them, and the name of its output. Changes nothing and says false where
     /// the two differ in channels.
-    fn fold(mut self, model: &mut Model<'_>, at: usize, norm: &Norm, output: &str) -> bool {
+    fn fold(mut self, model: &mut Model<'_>, at: usize, norm: &BatchNorm, output: &str) -> bool {
         let bias = self.bias.unwrap_or_else(|| vec![0.0; self.channels]);
         if [norm.factors.len(), bias.len()] != [self.channels; 2] {
             return false;
@@ -131,7 +132,7 @@ pub(crate) fn channel_axis(model: &Model<'_>, node: &Node<'_>) -> Result<Option<
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Port;
+    use super::super::model::ValueInfo;
     use super::super::node::Attribute;
     use super::*;
 
@@ -141,7 +142,7 @@ mod tests {
 
     fn model(product: Node<'static>, dims: &[u64], norm: Node<'static>) -> Model<'static> {
         let mut model = Model { nodes: vec![product, norm], ..Model::default() };
-        model.outputs.push(Port::of_floats("y"));
+        model.outputs.push(ValueInfo::of_floats("y"));
         let values: [(&str, &[u64], &[f32]); 6] = [
             ("w", dims, &[1.0, 2.0, 3.0, 4.0]),
             ("b", &[2], &[1.0, 1.0]),
@@ -181,7 +182,7 @@ mod tests {
     fn what_others_read_or_does_not_match_is_left() {
         let conv = || Node::new("Conv", &["x", "w", "b"], "c", Vec::new());
         let mut shared = model(conv(), &[2, 2, 1, 1], norm("c"));
-        shared.outputs.push(Port::of_floats("c"));
+        shared.outputs.push(ValueInfo::of_floats("c"));
         let table = [shared, model(conv(), &[4, 1, 1, 1], norm("c")), model(conv(), &[2, 2, 1, 1], norm("x"))];
         for mut model in table {
             fold_norms(&mut model).unwrap();

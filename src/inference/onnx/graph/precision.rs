@@ -108,7 +108,7 @@ fn fit(values: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::kinds::kinds;
-    use super::super::model::Port;
+    use super::super::model::ValueInfo;
     use super::super::node::Node;
     use super::super::weight::Weight;
     use super::*;
@@ -162,7 +162,7 @@ mod tests {
             (foreign, false),
         ];
         let (nodes, expected): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
-        let mut model = Model { nodes, inputs: vec![Port::of_floats("x")], ..Model::default() };
+        let mut model = Model { nodes, inputs: vec![ValueInfo::of_floats("x")], ..Model::default() };
         model.add(Weight::of_floats("tiny", &[], &[1e-9]));
         model.add(Weight::of_floats("two", &[], &[2.0]));
         let found = reasons(&model, &kinds(&model).unwrap()).unwrap();

@@ -1,12 +1,12 @@
-//! What a pack was made from, where it is not as somebody published it.
+//! The source and the measured parity of a pack that was derived from another.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::graph::int8::Target;
+use super::graph::int8::QuantizationTarget;
 
-/// In which numbers a model computes.
+/// The precision of a model's computations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -20,7 +20,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// As it is written in a pack's name.
+    /// Returns the word for a pack's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Float => "float",
@@ -36,7 +36,7 @@ impl fmt::Display for Precision {
     }
 }
 
-/// How well a product agrees with its source, on photos that it was not made with.
+/// How well a derived pack agrees with its source, on photos that it was not calibrated with.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parity {
@@ -77,18 +77,18 @@ impl GroupingScores {
     }
 }
 
-/// What a pack was made from.
+/// The origin of a pack that was derived from another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Product {
+pub struct DerivedPack {
     /// The pack it was made from: name and version.
     pub of: String,
-    /// In which numbers it computes.
+    /// Precision of its computations.
     pub precision: Precision,
-    /// Who runs it, where it computes in bytes.
+    /// Runtime that it is made for, where it computes in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<Target>,
-    /// Where it was judged: cpu, cuda.
+    pub target: Option<QuantizationTarget>,
+    /// Execution target on which it was judged: cpu, cuda.
     pub judged: String,
     /// How well it agrees with that pack.
     pub parity: Parity,

@@ -1,12 +1,12 @@
-//! How many images a card's memory holds at once. Pure; the figures come from runs.
+//! Computes how many images a card's memory holds at once, from measured runs. Pure functions.
 
 /// Part of the free memory that is planned with. The rest is for what cuDNN takes for a convolution's workspace at a shape
 /// that was not tried, and for a neighbour that grows a little.
 const PLANNED: f64 = 0.8;
 
-/// What runs of two sizes took of a card's memory.
+/// The memory that runs of two sizes left free on a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Measured {
+pub struct MemoryMeasurement {
     /// Free bytes after the smaller run.
     pub free_after_few: u64,
     /// Images in it.
@@ -17,17 +17,17 @@ pub struct Measured {
     pub many: usize,
 }
 
-impl Measured {
-    /// Bytes that one more image takes; `None` where the runs do not tell (the arena had room for both).
+impl MemoryMeasurement {
+    /// Computes the bytes that one more image takes; `None` where the runs do not tell because the arena had memory for both.
     pub(crate) fn per_image(&self) -> Option<u64> {
         let images = u64::try_from(self.many.checked_sub(self.few)?).ok().filter(|images| *images > 0)?;
         let bytes = self.free_after_few.checked_sub(self.free_after_many)?;
         Some(bytes / images).filter(|bytes| *bytes > 0)
     }
 
-    /// Images that fit beside each other when `lanes` lanes share the card: those of the larger run and what the memory
-    /// that is left has room for.
-    pub fn room(&self, lanes: usize) -> Option<usize> {
+    /// Computes the largest batch when `lanes` lanes share the card: the larger run, and as many images more as the remaining
+    /// memory holds.
+    pub fn max_batch_size(&self, lanes: usize) -> Option<usize> {
         let each = self.per_image()?;
         let left = (self.free_after_many as f64 * PLANNED / lanes.max(1) as f64) as u64;
         Some(self.many + usize::try_from(left / each).unwrap_or(usize::MAX - self.many))
@@ -43,7 +43,8 @@ mod tests {
     #[test]
     fn room_is_what_fits_into_the_planned_part_of_the_free_memory() {
         let row = |few, after_few, many, after_many, lanes| {
-            Measured { free_after_few: after_few * MB, few, free_after_many: after_many * MB, many }.room(lanes)
+            MemoryMeasurement { free_after_few: after_few * MB, few, free_after_many: after_many * MB, many }
+                .max_batch_size(lanes)
         };
         // 7 images took 350 MB, 50 each; 80 % of 14,000 MB hold 224 more.
         assert_eq!(row(1, 14_350, 8, 14_000, 1), Some(8 + 224));

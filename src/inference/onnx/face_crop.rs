@@ -1,4 +1,4 @@
-//! Faces cut out of an image, each from a decode that is large enough for it.
+//! Crops faces out of an image, each from a decode that is large enough for it.
 
 use muster_actors::domain::face::BBox;
 use muster_actors::domain::image::{Frame, Pixels, Rejection};
@@ -6,24 +6,27 @@ use muster_actors::domain::image::{Frame, Pixels, Rejection};
 use muster_vision::decode::{Region, closer_region};
 use muster_vision::{Detection, align, thumbnail};
 
-/// Room around a face in parts of its longer side: what the aligned crop and the thumbnail reach past the box.
+/// Margin around a face in parts of its longer side, which the aligned crop and the thumbnail need.
 const MARGIN: f32 = 0.6;
 
-/// One face.
+/// A face with its crop and thumbnail.
 #[derive(Clone, Debug)]
-pub struct Cut {
-    /// In pixels of the full image.
+pub struct FaceCrop {
+    /// The detection, in pixels of the full image.
     pub face: Detection,
-    /// As an embedder takes it.
+    /// The aligned crop, as an embedder takes it.
     pub crop: Pixels,
-    /// As a person looks at it: a JPEG.
+    /// The thumbnail that people see, a JPEG.
     pub thumbnail: Vec<u8>,
 }
 
-/// Cuts every one of `faces` out, which are in pixels of the full image. Where some would be magnified although the image has more
-/// pixels, the part of the image that holds them is decoded again, once; `least` is how many pixels of the image a pixel of the crop
-/// must have for a face to need none of that. Faces whose points are no face's are dropped.
-pub fn cut(frame: &Frame, faces: &[Detection], least: f32) -> Result<Vec<Cut>, Rejection> {
+/// Crops all `faces`, which are in pixels of the full image. Where a crop would be magnified although the image has more
+/// pixels, the part of the image with such faces is decoded again, once; a face with `least` pixels of the image for each
+/// pixel of the crop does not need that. Faces whose points cannot be a face's are dropped.
+///
+/// # Errors
+/// The part of the image cannot be decoded.
+pub fn crop_faces(frame: &Frame, faces: &[Detection], least: f32) -> Result<Vec<FaceCrop>, Rejection> {
     let scale = frame.scale;
     let wanted = |face: &Detection| (least / align::scale(&face.landmarks)).min(1.0);
     // A decode that adds less than a twentieth is not worth its time.
@@ -42,7 +45,7 @@ pub fn cut(frame: &Frame, faces: &[Detection], least: f32) -> Result<Vec<Cut>, R
             _ => Source { pixels: &frame.pixels, x: 0.0, y: 0.0, scale },
         };
         let crop = align::to_template(source.pixels, &face.landmarks.map(|point| source.local(point)))?;
-        Some(Cut { face: *face, crop, thumbnail: thumbnail::jpeg(source.pixels, &source.local_box(&face.bbox)) })
+        Some(FaceCrop { face: *face, crop, thumbnail: thumbnail::jpeg(source.pixels, &source.local_box(&face.bbox)) })
     };
     Ok(faces.iter().filter_map(one).collect())
 }

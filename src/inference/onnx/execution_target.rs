@@ -1,55 +1,55 @@
-//! Where a model runs: on the processor, or on one card.
+//! The execution target of a model: the processor, or one card.
 
 use std::fmt;
 
 use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{ArenaExtendStrategy, CUDA, ExecutionProviderDispatch, OpenVINO, TensorRT};
 
-use super::engine_cache::{Engines, Profile};
-use super::pull::Build;
+use super::engine_cache::{EngineProfile, TensorRtCache};
+use super::pull::RuntimeBuild;
 
-/// A card as ONNX Runtime is told of it.
+/// A card with the memory that ONNX Runtime may take on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnCard {
+pub struct CardTarget {
     /// Its number in this process.
     pub ordinal: u32,
     /// Bytes that the arena of one model may take.
     pub limit: u64,
 }
 
-/// Where a model runs.
+/// Where a model runs, and with which kernels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum ExecutionTarget {
     /// ONNX Runtime's own kernels.
     #[default]
     Cpu,
     /// OpenVINO.
     OpenVino,
     /// CUDA on a card.
-    Cuda(OnCard),
+    Cuda(CardTarget),
     /// TensorRT on a card.
-    TensorRt(OnCard, Engines),
+    TensorRt(CardTarget, TensorRtCache),
 }
 
-impl Place {
-    /// The card, where there is one.
-    pub fn card(&self) -> Option<&OnCard> {
+impl ExecutionTarget {
+    /// Returns the card, where the model runs on one.
+    pub fn card(&self) -> Option<&CardTarget> {
         match self {
             Self::Cpu | Self::OpenVino => None,
             Self::Cuda(card) | Self::TensorRt(card, _) => Some(card),
         }
     }
 
-    /// The build of ONNX Runtime that has its kernels.
-    pub fn build(&self) -> Build {
+    /// Returns the build of ONNX Runtime that has its kernels.
+    pub fn build(&self) -> RuntimeBuild {
         match self {
-            Self::Cpu => Build::Cpu,
-            Self::OpenVino => Build::OpenVino,
-            Self::Cuda(_) | Self::TensorRt(..) => Build::Cuda,
+            Self::Cpu => RuntimeBuild::Cpu,
+            Self::OpenVino => RuntimeBuild::OpenVino,
+            Self::Cuda(_) | Self::TensorRt(..) => RuntimeBuild::Cuda,
         }
     }
 
-    /// As it is called in tables and in metrics.
+    /// Returns the name for tables and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -59,9 +59,9 @@ impl Place {
         }
     }
 
-    /// The execution providers, best first; what none of them takes runs on the CPU. One that cannot be had is an error:
-    /// by itself ONNX Runtime would pass over it in silence.
-    pub(super) fn providers(&self, threads: usize, profile: Option<&Profile>) -> Vec<ExecutionProviderDispatch> {
+    /// Returns the execution providers, best first; operators that none of them takes run on the CPU. A provider that cannot
+    /// be used is an error, because ONNX Runtime would skip it silently.
+    pub(super) fn providers(&self, threads: usize, profile: Option<&EngineProfile>) -> Vec<ExecutionProviderDispatch> {
         match self {
             Self::Cpu => Vec::new(),
             Self::OpenVino => {
@@ -74,7 +74,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ExecutionTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.card() {
             Some(card) => write!(f, "{}:{}", self.name(), card.ordinal),
@@ -84,11 +84,11 @@ impl fmt::Display for Place {
 }
 
 /// CUDA numbers devices with a C int.
-fn device(card: &OnCard) -> i32 {
+fn device(card: &CardTarget) -> i32 {
     i32::try_from(card.ordinal).unwrap_or(i32::MAX)
 }
 
-fn cuda(card: &OnCard) -> ExecutionProviderDispatch {
+fn cuda(card: &CardTarget) -> ExecutionProviderDispatch {
     CUDA::default()
         .with_device_id(device(card))
         .with_memory_limit(usize::try_from(card.limit).unwrap_or(usize::MAX))
@@ -102,7 +102,7 @@ fn cuda(card: &OnCard) -> ExecutionProviderDispatch {
         .error_on_failure()
 }
 
-fn tensorrt(card: &OnCard, engines: &Engines, profile: Option<&Profile>) -> ExecutionProviderDispatch {
+fn tensorrt(card: &CardTarget, engines: &TensorRtCache, profile: Option<&EngineProfile>) -> ExecutionProviderDispatch {
     let mut provider =
         TensorRT::default().with_device_id(device(card)).with_fp16(true).with_layer_norm_fp32_fallback(true);
     if let Some(profile) = profile {
@@ -128,13 +128,13 @@ mod tests {
 
     #[test]
     fn a_place_is_named_with_its_card() {
-        let card = OnCard { ordinal: 1, limit: 1 };
-        let engines = Engines { folder: PathBuf::new(), compute: (7, 5), driver: 12_080 };
+        let card = CardTarget { ordinal: 1, limit: 1 };
+        let engines = TensorRtCache { folder: PathBuf::new(), compute: (7, 5), driver: 12_080 };
         for (place, name, providers) in [
-            (Place::Cpu, "cpu", 0),
-            (Place::OpenVino, "openvino", 1),
-            (Place::Cuda(card.clone()), "cuda:1", 1),
-            (Place::TensorRt(card, engines), "tensorrt:1", 2),
+            (ExecutionTarget::Cpu, "cpu", 0),
+            (ExecutionTarget::OpenVino, "openvino", 1),
+            (ExecutionTarget::Cuda(card.clone()), "cuda:1", 1),
+            (ExecutionTarget::TensorRt(card, engines), "tensorrt:1", 2),
         ] {
             assert_eq!((place.to_string().as_str(), place.providers(1, None).len()), (name, providers));
         }

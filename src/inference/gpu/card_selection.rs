@@ -1,22 +1,22 @@
-//! Which of the cards are used. Pure.
+//! Selects the cards that are used. Pure functions.
 
 use super::cards::Card;
 
-/// What a person asks for: `models.devices`, or `MUSTER_DEVICES`.
+/// The cards that a user asks for by `models.devices`, or `MUSTER_DEVICES`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// Every card that the driver shows.
+pub enum CardSelection {
+    /// All cards that the driver shows.
     All,
     /// No card.
     Cpu,
-    /// These, by ordinal or uuid.
+    /// These cards, by ordinal or uuid.
     Named(Vec<String>),
 }
 
-/// The cards that are asked for are not those that are there.
+/// Errors of selecting cards.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChoiceError {
-    /// No card of this name.
+pub enum CardSelectionError {
+    /// There is no card of this name.
     #[error(
         "models.devices (MUSTER_DEVICES) names {named}, and there is {there}: give numbers from 0, uuids, auto or cpu"
     )]
@@ -26,12 +26,12 @@ pub enum ChoiceError {
         /// What is there.
         there: String,
     },
-    /// The same card twice.
+    /// The same card is named twice.
     #[error("models.devices (MUSTER_DEVICES) names card {0} twice: models.lanes says how many lanes a card has")]
     Twice(u32),
 }
 
-impl Choice {
+impl CardSelection {
     /// Reads `auto`, `cpu`, or numbers and uuids between commas.
     pub fn parse(text: &str) -> Self {
         match text.trim().to_lowercase().as_str() {
@@ -43,8 +43,11 @@ impl Choice {
         }
     }
 
-    /// The chosen ones of `cards`, in the order they are named.
-    pub fn of<'a>(&self, cards: &'a [Card]) -> Result<Vec<&'a Card>, ChoiceError> {
+    /// Returns the selected ones of `cards`, in the order in which they are named.
+    ///
+    /// # Errors
+    /// A named card does not exist, or is named twice.
+    pub fn of<'a>(&self, cards: &'a [Card]) -> Result<Vec<&'a Card>, CardSelectionError> {
         match self {
             Self::All => Ok(cards.iter().collect()),
             Self::Cpu => Ok(Vec::new()),
@@ -54,9 +57,9 @@ impl Choice {
                     let card = cards
                         .iter()
                         .find(|card| is_called(card, name))
-                        .ok_or_else(|| ChoiceError::Unknown { named: name.clone(), there: listed(cards) })?;
+                        .ok_or_else(|| CardSelectionError::Unknown { named: name.clone(), there: listed(cards) })?;
                     if chosen.iter().any(|other| other.ordinal == card.ordinal) {
-                        return Err(ChoiceError::Twice(card.ordinal));
+                        return Err(CardSelectionError::Twice(card.ordinal));
                     }
                     chosen.push(card);
                 }
@@ -66,7 +69,7 @@ impl Choice {
     }
 }
 
-/// By number, or by the beginning of its uuid, as `CUDA_VISIBLE_DEVICES` takes it.
+/// Tells whether a card has this number, or a uuid that begins so, as in `CUDA_VISIBLE_DEVICES`.
 fn is_called(card: &Card, name: &str) -> bool {
     match name.parse::<u32>() {
         Ok(ordinal) => ordinal == card.ordinal,
@@ -123,13 +126,14 @@ mod tests {
             ("1,1", Err("card 1 twice")),
         ];
         for (text, expected) in table {
-            let chosen = Choice::parse(text).of(&cards).map(|cards| cards.iter().map(|card| card.ordinal).collect());
+            let chosen =
+                CardSelection::parse(text).of(&cards).map(|cards| cards.iter().map(|card| card.ordinal).collect());
             match (chosen, expected) {
                 (Ok::<Vec<u32>, _>(chosen), Ok(expected)) => assert_eq!(chosen, expected, "{text:?}"),
                 (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{text:?}: {error}"),
                 (chosen, expected) => panic!("{text:?}: {chosen:?}, not {expected:?}"),
             }
         }
-        assert!(Choice::parse("0").of(&[]).unwrap_err().to_string().contains("there is no card"));
+        assert!(CardSelection::parse("0").of(&[]).unwrap_err().to_string().contains("there is no card"));
     }
 }
