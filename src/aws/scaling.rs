@@ -13,33 +13,33 @@ use super::clients::Clients;
 use super::depth::name;
 use super::gauge::SqsGauge;
 use super::s3::S3Bucket;
-use muster_config::{Service, Settings, Unset, required};
+use muster_config::{MissingSetting, ScaledService, Settings, required};
 
 /// Where submitters and cutovers keep what they share, in the bucket of groups.
 pub const STATE: &str = "fleet/";
 
 /// How the workers of a service are scaled.
-pub fn decision(settings: &Settings, service: Service) -> ScalerSettings {
+pub fn decision(settings: &Settings, service: ScaledService) -> ScalerSettings {
     match service {
-        Service::Detection => settings.detectors(),
-        Service::Grouping => settings.groupers(),
+        ScaledService::Detection => settings.detectors(),
+        ScaledService::Grouping => settings.groupers(),
     }
 }
 
 /// Jobs of AWS Batch that are workers of a service.
-pub fn batch(clients: &Clients, settings: &Settings, service: Service) -> Result<BatchFleet, Unset> {
+pub fn batch(clients: &Clients, settings: &Settings, service: ScaledService) -> Result<BatchFleet, MissingSetting> {
     let batch = &settings.batch;
     required(&batch.primary_queue, "batch.primary_queue", "MUSTER_BATCH__PRIMARY_QUEUE")?;
     let definition = match service {
-        Service::Detection => required(&batch.detection, "batch.detection", "MUSTER_BATCH__DETECTION")?,
-        Service::Grouping => required(&batch.grouping, "batch.grouping", "MUSTER_BATCH__GROUPING")?,
+        ScaledService::Detection => required(&batch.detection, "batch.detection", "MUSTER_BATCH__DETECTION")?,
+        ScaledService::Grouping => required(&batch.grouping, "batch.grouping", "MUSTER_BATCH__GROUPING")?,
     };
     Ok(BatchFleet::new(clients, settings, &decision(settings, service).name, definition))
 }
 
 /// A service's queue. Only what finds faces has a rate that is worth measuring.
-pub fn gauge(clients: &Clients, settings: &Settings, service: Service) -> Result<SqsGauge, Unset> {
-    let measured = (service == Service::Detection).then_some(service.as_str());
+pub fn gauge(clients: &Clients, settings: &Settings, service: ScaledService) -> Result<SqsGauge, MissingSetting> {
+    let measured = (service == ScaledService::Detection).then_some(service.as_str());
     Ok(SqsGauge::new(clients, settings, service.queue(&settings.queues)?, measured))
 }
 
@@ -47,10 +47,10 @@ pub fn gauge(clients: &Clients, settings: &Settings, service: Service) -> Result
 pub fn submitter(
     clients: &Clients,
     settings: &Settings,
-    service: Service,
+    service: ScaledService,
     gauge: Arc<dyn Gauge>,
     fleet: Arc<dyn Fleet>,
-) -> Result<Submitter, Unset> {
+) -> Result<Submitter, MissingSetting> {
     let buckets = &settings.buckets;
     let groups = required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?;
     let bucket = S3Bucket::new(clients.s3.clone(), groups, &buckets.kms_key);

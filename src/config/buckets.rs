@@ -41,12 +41,12 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// The bucket that single results are in.
+    /// Returns the bucket of single results.
     pub fn of_single_results(&self) -> &str {
         if self.results_bucket.is_empty() { &self.groups } else { &self.results_bucket }
     }
 
-    /// The bucket that results are written to.
+    /// Returns the bucket that results are written to.
     pub fn of_results(&self) -> &str {
         match self.results {
             Layout::Packed => &self.groups,
@@ -54,7 +54,7 @@ impl Buckets {
         }
     }
 
-    /// Whether each result becomes a message about a new object in the bucket of images: workers pass it over, but the
+    /// Tells whether each result causes a message about a new object in the bucket of images. Workers skip it, but the
     /// submitter counts it as a photo, and during a cutover it reaches the other service.
     pub fn results_are_told(&self) -> bool {
         !self.results_prefix.is_empty() && !self.images.is_empty() && self.of_results() == self.images

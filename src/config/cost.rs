@@ -1,4 +1,4 @@
-//! The settings of what things cost.
+//! The settings of prices.
 
 use muster_actors::domain::cost::{Prices, Requests, Usage};
 use schemars::JsonSchema;
@@ -33,7 +33,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// On the Spot market.
+    /// Returns the prices with machines of the Spot market.
     pub fn spot(&self) -> Prices {
         Prices {
             machine_hour: self.spot_hour,
@@ -44,12 +44,12 @@ impl Cost {
         }
     }
 
-    /// On demand.
+    /// Returns the prices with machines on demand.
     pub fn on_demand(&self) -> Prices {
         Prices { machine_hour: self.on_demand_hour, ..self.spot() }
     }
 
-    /// What so many images use on machines that run for so long.
+    /// Computes the usage of this number of images on machines that run for this time.
     pub fn usage(&self, images: u64, machine_seconds: f64) -> Usage {
         let each = |requests: f64| (images as f64 * requests).round() as u64;
         let requests = Requests {
@@ -61,7 +61,7 @@ impl Cost {
     }
 }
 
-/// What these figures may be.
+/// Checks that the figures are within their ranges.
 pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64, f64)) {
     let cost = &settings.cost;
     for (key, dollars) in [

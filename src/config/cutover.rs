@@ -42,14 +42,14 @@ pub struct Cutover {
 }
 
 impl Settings {
-    /// What a watcher goes by.
+    /// Returns the rules that a watcher applies.
     pub fn cutover_rules(&self) -> Rules {
         let Cutover { advance, dwell_seconds, look_seconds, .. } = self.cutover;
         let seconds = Duration::from_secs;
         Rules { look: seconds(look_seconds), dwell: seconds(dwell_seconds), advance, limits: self.cutover_limits() }
     }
 
-    /// From where on a cutover is bad.
+    /// Returns the limits beyond which a cutover is rolled back.
     pub fn cutover_limits(&self) -> Limits {
         let cutover = &self.cutover;
         Limits {
@@ -65,7 +65,7 @@ impl Settings {
     }
 }
 
-/// What these figures may be.
+/// Checks that the figures are within their ranges.
 pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64, f64)) {
     let cutover = &settings.cutover;
     range("cutover.dwell_seconds", cutover.dwell_seconds as f64, 0.0, 2_592_000.0);

@@ -1,4 +1,4 @@
-//! The settings of a fleet's workers, and the names that the Python service had for them.
+//! The settings of a fleet's workers, with the names that the Python service had for them.
 
 use std::time::Duration;
 
@@ -36,9 +36,9 @@ pub struct Fleet {
     pub endpoint: String,
 }
 
-/// What a worker does.
+/// The role of a worker in a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duty {
+pub enum WorkerRole {
     /// Finds faces in images.
     Detection,
     /// Groups the faces of galleries.
@@ -47,8 +47,8 @@ pub enum Duty {
     Recognition,
 }
 
-impl Duty {
-    /// As it appears in settings and telemetry.
+impl WorkerRole {
+    /// Returns the name in settings and telemetry.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Detection => "detection",
@@ -57,8 +57,11 @@ impl Duty {
         }
     }
 
-    /// The queue that it works on.
-    pub fn queue(self, queues: &Queues) -> Result<&str, Unset> {
+    /// Returns the queue that such a worker receives from.
+    ///
+    /// # Errors
+    /// The setting of the queue is missing.
+    pub fn queue(self, queues: &Queues) -> Result<&str, MissingSetting> {
         match self {
             Self::Detection => required(&queues.images, "queues.images", "QUEUE_URL"),
             Self::Grouping => required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL"),
@@ -67,55 +70,62 @@ impl Duty {
     }
 }
 
-/// Workers that are started where work waits, and leave when none does. Callers of a web tier do not wait for a machine.
+/// A service whose number of workers follows the work that waits. Recognition is none of them, because callers of a web
+/// tier cannot wait for a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub enum ScaledService {
     /// Finds faces in images.
     Detection,
     /// Groups the faces of galleries.
     Grouping,
 }
 
-impl From<Service> for Duty {
-    fn from(service: Service) -> Self {
+impl From<ScaledService> for WorkerRole {
+    fn from(service: ScaledService) -> Self {
         match service {
-            Service::Detection => Self::Detection,
-            Service::Grouping => Self::Grouping,
+            ScaledService::Detection => Self::Detection,
+            ScaledService::Grouping => Self::Grouping,
         }
     }
 }
 
-impl Service {
-    /// As it appears in settings and telemetry.
+impl ScaledService {
+    /// Returns the name in settings and telemetry.
     pub fn as_str(self) -> &'static str {
-        Duty::from(self).as_str()
+        WorkerRole::from(self).as_str()
     }
 
-    /// The queue that it works on.
-    pub fn queue(self, queues: &Queues) -> Result<&str, Unset> {
-        Duty::from(self).queue(queues)
+    /// Returns the queue that its workers receive from.
+    ///
+    /// # Errors
+    /// The setting of the queue is missing.
+    pub fn queue(self, queues: &Queues) -> Result<&str, MissingSetting> {
+        WorkerRole::from(self).queue(queues)
     }
 }
 
-/// A setting that a command cannot do without.
+/// Error of a command whose required setting is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} is not set: set {variable}, or {key} in a settings file")]
-pub struct Unset {
+pub struct MissingSetting {
     /// The setting.
     pub key: &'static str,
     /// Its environment variable.
     pub variable: &'static str,
 }
 
-/// A message of SQS is hidden at most so long from its receipt on, however often that is renewed (Amazon SQS Developer Guide, "Amazon
-/// SQS visibility timeout").
+/// Longest time for which SQS hides a message from its receipt on, however often that is renewed (Amazon SQS Developer
+/// Guide, "Amazon SQS visibility timeout").
 const LONGEST_LEASE: Duration = Duration::from_secs(12 * 3600);
-/// Longest that the answer to a receive or a renewal takes: for so long SQS's clock is ahead.
+/// Longest time that the answer to a receive or a renewal takes; SQS's clock is ahead by as much.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// A setting that is needed.
-pub fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -> Result<&'a str, Unset> {
-    if value.is_empty() { Err(Unset { key, variable }) } else { Ok(value) }
+/// Returns a required setting.
+///
+/// # Errors
+/// The setting is empty.
+pub fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -> Result<&'a str, MissingSetting> {
+    if value.is_empty() { Err(MissingSetting { key, variable }) } else { Ok(value) }
 }
 
 /// What follows when an image was deleted from its bucket.

@@ -1,4 +1,4 @@
-//! Settings: what a person may change, from four layers to one validated value.
+//! The settings of a user, which are read from four layers into one validated value.
 
 mod buckets;
 mod cost;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use buckets::{Buckets, Layout};
 pub use cost::Cost;
 pub use cutover::Cutover;
-pub use fleet::{Duty, Fleet, Mode, Mongo, Queues, Redis, Removals, Service, Unset, required};
+pub use fleet::{Fleet, MissingSetting, Mode, Mongo, Queues, Redis, Removals, ScaledService, WorkerRole, required};
 pub use layers::{Layers, Origin, SettingsError};
 pub use provider::Provider;
 pub use scale::{Batch, Ecs, FleetKind, PolicyName, Scale};
@@ -129,7 +129,7 @@ pub struct Prefilter {
 }
 
 impl Prefilter {
-    /// How the key of a thumbnail follows from its image's; `None` where there are none.
+    /// Parses the pattern by which the key of a thumbnail follows from its image's; `None` where there is no thumbnail.
     pub fn sibling(&self) -> Option<Sibling> {
         self.thumbnail.parse().ok()
     }
@@ -150,7 +150,7 @@ pub struct Grouping {
 }
 
 impl Settings {
-    /// Everything that is wrong with these values, one sentence each: `key is VALUE, allowed is LOW to HIGH`.
+    /// Lists everything that is wrong with these values, one sentence each: `key is VALUE, allowed is LOW to HIGH`.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut range = |key: &str, value: f64, low: f64, high: f64| {
@@ -189,7 +189,7 @@ impl Settings {
         faults
     }
 
-    /// The JSON schema of a settings file, as kept in `config/schema.json`.
+    /// Builds the JSON schema of a settings file, as it is kept in `config/schema.json`.
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Settings).to_value()
     }

@@ -1,4 +1,4 @@
-//! Who executes the models.
+//! The setting that selects the execution provider of the models.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

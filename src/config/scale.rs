@@ -57,7 +57,7 @@ pub enum FleetKind {
 }
 
 impl FleetKind {
-    /// As it appears in settings.
+    /// Returns the name in settings.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Batch => "batch",
@@ -80,10 +80,10 @@ pub enum PolicyName {
 }
 
 impl PolicyName {
-    /// All of them.
+    /// All policies.
     pub const ALL: [Self; 3] = [Self::DrainTime, Self::Threshold, Self::PerMessage];
 
-    /// As it appears in results.
+    /// Returns the name in results.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DrainTime => "drain-time",
@@ -125,15 +125,16 @@ pub struct Ecs {
     pub endpoint: String,
 }
 
-/// Galleries a second that a worker groups: one is enough for most fleets, and a second one helps with very many galleries.
+/// Galleries a second that a worker groups. One such worker is enough for most fleets; a second one helps with very many
+/// galleries.
 const GROUPINGS: f64 = 0.5;
-/// A job that was asked for appears in the list of jobs within so long. Longer than a flight.
+/// Time within which a submitted job appears in the list of jobs. It is longer than a submitter's lock lasts.
 const APPEAR: Duration = Duration::from_secs(180);
-/// What keeps a job from its machine may pass within so long (JOB_RESOURCE_REQUIREMENT does, from zero machines on).
+/// Time within which the reason why a job has no machine may pass (JOB_RESOURCE_REQUIREMENT does, from zero machines on).
 const DWELL: Duration = Duration::from_secs(600);
 
 impl Scale {
-    /// A rule with these figures.
+    /// Builds the policy of this name with these figures.
     pub fn policy(&self, name: PolicyName) -> Policy {
         match name {
             PolicyName::DrainTime => Policy::DrainTime(self.pace(self.rate)),
@@ -156,7 +157,7 @@ impl Scale {
         }
     }
 
-    /// Workers at most. Only AWS Batch has a second and a third queue.
+    /// Returns the most workers of each queue. Only AWS Batch has a second and a third queue.
     fn caps(&self, batch: &Batch) -> Workers {
         let there = |queue: &str, workers| if queue.is_empty() { 0 } else { workers };
         match self.fleet {
@@ -171,7 +172,7 @@ impl Scale {
 }
 
 impl Settings {
-    /// How the workers that find faces are scaled.
+    /// Returns how the workers that find faces are scaled.
     pub fn detectors(&self) -> ScalerSettings {
         let Self { scale, batch, .. } = self;
         ScalerSettings {
@@ -183,11 +184,11 @@ impl Settings {
         }
     }
 
-    /// How the workers that group are scaled.
+    /// Returns how the workers that group are scaled.
     pub fn groupers(&self) -> ScalerSettings {
         let Self { scale, batch, .. } = self;
         let caps = scale.caps(batch);
-        // The few preferred machines are for those who find faces.
+        // The few preferred machines are for workers that find faces.
         let (primary, secondary) = if caps.secondary > 0 { (0, scale.groupers) } else { (scale.groupers, 0) };
         ScalerSettings {
             name: "muster-grouping".to_owned(),
@@ -198,7 +199,7 @@ impl Settings {
         }
     }
 
-    /// The world that these settings speak of, with so many Spot interruptions an hour and worker.
+    /// Builds the simulated world of these settings, with this many Spot interruptions an hour and worker.
     pub fn world(&self, interruptions: f64, seed: u64) -> World {
         let Self { scale, queues, fleet, .. } = self;
         World {
@@ -214,7 +215,7 @@ impl Settings {
     }
 }
 
-/// What these figures may be.
+/// Checks that the figures are within their ranges.
 pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64, f64)) {
     let scale = &settings.scale;
     range("scale.target_seconds", scale.target_seconds as f64, 60.0, 604_800.0);

@@ -1,4 +1,4 @@
-//! A setting that may hold a password.
+//! Settings that may hold a password.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct Secret(String);
 
 impl Secret {
-    /// What is behind: for the client that connects, and nobody else.
+    /// Returns the address with its password, for the client that connects.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether nothing was set.
+    /// Tells whether the setting is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -46,9 +46,9 @@ impl Serialize for Secret {
     }
 }
 
-/// Scheme and hosts of an address. User, password, path and options may all say too much: where there is an `@` they
-/// are taken away, and what has no scheme is not an address and is not shown at all. Nor is what only looks like a scheme: it may
-/// be a user and the first half of a password.
+/// Returns scheme and hosts of an address. User, password, path and options may be secret: where there is an `@` they are
+/// removed, and a text without a scheme is not shown at all. Nor is one whose scheme may be a user and the first half of a
+/// password.
 fn veiled(address: &str) -> String {
     let plain = |scheme: &str| scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c));
     let Some((scheme, rest)) = address.split_once("://").filter(|(scheme, _)| plain(scheme)) else {

@@ -59,7 +59,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What the figures may be.
+/// Checks that the figures are within their ranges.
 pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64, f64)) {
     range("telemetry.sample_ratio", settings.telemetry.sample_ratio, 0.0, 1.0);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use muster_actors::scaler::flight::{Look, LookError, Submitter};
 use muster_aws::clients::Clients;
 use muster_aws::scaling;
-use muster_config::{Layers, Service, Settings, SettingsError, Unset};
+use muster_config::{Layers, MissingSetting, ScaledService, Settings, SettingsError};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -21,14 +21,14 @@ pub enum Fault {
     Settings(#[from] SettingsError),
     /// A setting is missing.
     #[error("{0}")]
-    Unset(#[from] Unset),
+    MissingSetting(#[from] MissingSetting),
     /// A look failed, or a job was not submitted. What the others did is in the log.
     #[error("{0}")]
     Looks(String),
 }
 
 /// Whoever scales each service.
-pub struct Looks(Vec<(Service, Submitter)>);
+pub struct Looks(Vec<(ScaledService, Submitter)>);
 
 impl Looks {
     /// From the environment.
@@ -41,7 +41,7 @@ impl Looks {
         let settings: Settings = layers.settings()?;
         let clients = Clients::scaling(&settings).await;
         let mut all = Vec::new();
-        for service in [Service::Detection, Service::Grouping] {
+        for service in [ScaledService::Detection, ScaledService::Grouping] {
             let gauge = Arc::new(scaling::gauge(&clients, &settings, service)?);
             let fleet = Arc::new(scaling::batch(&clients, &settings, service)?);
             all.push((service, scaling::submitter(&clients, &settings, service, gauge, fleet)?));

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::cli::{CliError, Logging};
-use muster_config::{Duty, Layers, Origin, Settings};
+use muster_config::{Layers, Origin, Settings, WorkerRole};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::manifest::Manifest;
 use muster_inference::onnx::pack::Pack;
@@ -80,10 +80,10 @@ pub struct Args {
 impl Command {
     /// Runs the worker to its end.
     pub fn run(self, mut layers: Layers, logging: Logging) -> Result<ExitCode, CliError> {
-        let (args, duty) = match self {
-            Self::Detect(args) => (args, Some(Duty::Detection)),
-            Self::Group(args) => (args, Some(Duty::Grouping)),
-            Self::Respond(args) => (args, Some(Duty::Recognition)),
+        let (args, role) = match self {
+            Self::Detect(args) => (args, Some(WorkerRole::Detection)),
+            Self::Group(args) => (args, Some(WorkerRole::Grouping)),
+            Self::Respond(args) => (args, Some(WorkerRole::Recognition)),
             Self::Worker(args) => (args, None),
             Self::Cutover(command) => return command.run(&mut layers, logging),
             Self::Scale(args) => return args.run(layers, logging),
@@ -105,15 +105,15 @@ impl Command {
             layers.set("models.pack", pack.clone().into(), Origin::Flag("--model"))?;
         }
         let settings = layers.settings()?;
-        let duty = match duty {
-            Some(duty) => duty,
+        let role = match role {
+            Some(role) => role,
             None => match settings.fleet.service.as_str() {
-                "detection" => Duty::Detection,
-                "grouping" => Duty::Grouping,
-                "recognition" => Duty::Recognition,
+                "detection" => WorkerRole::Detection,
+                "grouping" => WorkerRole::Grouping,
+                "recognition" => WorkerRole::Recognition,
                 other => return Err(FleetError::Service(other.to_owned()).into()),
             },
         };
-        run::run(settings, duty, logging, args.json)
+        run::run(settings, role, logging, args.json)
     }
 }

@@ -18,7 +18,7 @@ use crate::cli::signal::Signals;
 use crate::cli::{CliError, Logging};
 use muster_aws::host::{self, Notice};
 use muster_aws::requests::Counted;
-use muster_config::{Duty, Settings};
+use muster_config::{Settings, WorkerRole};
 use muster_inference::gpu::health::{CardMonitor, CardStatus};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::Lanes;
@@ -35,21 +35,21 @@ const FLUSH: Duration = Duration::from_secs(3);
 const THREADS: usize = 2;
 
 /// Runs a worker.
-pub fn run(mut settings: Settings, duty: Duty, logging: Logging, json: bool) -> Result<ExitCode, CliError> {
+pub fn run(mut settings: Settings, role: WorkerRole, logging: Logging, json: bool) -> Result<ExitCode, CliError> {
     // Before anything that takes time: a worker that is told to end while it loads its models ends in good order.
     let signals = Signals::listen()?;
-    let telemetry = Telemetry::start(&settings, duty.as_str())?;
+    let telemetry = Telemetry::start(&settings, role.as_str())?;
     logging.of_a_fleet().start_traced(&telemetry);
     let home = Home::from_env()?;
     super::bring(&mut settings, &home)?;
     let pack = Pack::open(&settings.models.pack, &home)?;
     pack.verify()?;
-    let lanes = match duty {
-        Duty::Detection | Duty::Recognition => {
+    let lanes = match role {
+        WorkerRole::Detection | WorkerRole::Recognition => {
             let most = settings.fleet.face_workers;
             Some(lanes(&mut settings, &pack, &home, most)?)
         }
-        Duty::Grouping => None,
+        WorkerRole::Grouping => None,
     };
     let limit = settings.fleet.time_limit_minutes;
     let deadline = Duration::from_secs(settings.pipeline.drain_seconds);
@@ -68,7 +68,7 @@ pub fn run(mut settings: Settings, duty: Duty, logging: Logging, json: bool) -> 
         let worker = Box::pin(Worker::connect(settings, pack)).await?;
         let meter = Meter { counted: worker.counted(), prices };
         let running = match &lanes {
-            Some(lanes) if duty == Duty::Recognition => worker.respond(lanes)?,
+            Some(lanes) if role == WorkerRole::Recognition => worker.respond(lanes)?,
             Some(lanes) => worker.detect(lanes)?,
             None => worker.group()?,
         };
@@ -78,19 +78,19 @@ pub fn run(mut settings: Settings, duty: Duty, logging: Logging, json: bool) -> 
         let cards = lanes.as_ref().map_or(&[][..], Lanes::cards);
         let health = CardMonitor::watch(cards, move |reason| fault(Exit::HostFault(reason))).map(Arc::new);
         let watched = Watched {
-            duty,
+            role,
             place,
             health: health.clone(),
             cache: worker.cache(),
-            depth: worker.depth(duty),
+            depth: worker.depth(role),
             models,
             meter,
         };
         telemetry.watch(running.progress(), move || watched.process_metrics())?;
         let interrupted = async {
-            match duty {
-                Duty::Detection => worker.interrupted().await,
-                Duty::Grouping | Duty::Recognition => {}
+            match role {
+                WorkerRole::Detection => worker.interrupted().await,
+                WorkerRole::Grouping | WorkerRole::Recognition => {}
             }
         };
         let (exit, summary) = tokio::select! {
@@ -126,7 +126,7 @@ type Files = [(&'static str, String); 2];
 
 /// What the counters of the pipeline do not know.
 struct Watched {
-    duty: Duty,
+    role: WorkerRole,
     cache: Option<Cache>,
     depth: Depth,
     /// Where models run.
@@ -171,7 +171,7 @@ impl Watched {
                 ModelRuns { model, runs, seconds }
             })
         });
-        let service = self.duty.as_str().to_owned();
+        let service = self.role.as_str().to_owned();
         let Meter { counted, prices } = &self.meter;
         let meter = Some((counted.requests(), *prices));
         let cards = self.health.as_ref().map_or_else(Vec::new, |health| health.vitals());

@@ -9,7 +9,7 @@ use muster_actors::ports::queue::QueueError;
 use muster_actors::scaler::flight::LookError;
 
 use muster_aws::classify::Fault;
-use muster_config::Unset;
+use muster_config::MissingSetting;
 use muster_gallery::{AlbumError, StoreFault};
 use muster_stores::mongo::{MongoError, classify};
 
@@ -18,7 +18,7 @@ use muster_stores::mongo::{MongoError, classify};
 pub enum FleetError {
     /// A setting that this command cannot do without.
     #[error(transparent)]
-    Unset(#[from] Unset),
+    MissingSetting(#[from] MissingSetting),
     /// `muster worker` does not know which worker to be.
     #[error("fleet.service is {0:?}: set SERVICE_TYPE to detection, grouping or recognition")]
     Service(String),
@@ -68,7 +68,7 @@ impl FleetError {
     /// How the program ends then.
     pub fn exit(&self) -> Exit {
         let class = match self {
-            Self::Unset(_) | Self::Service(_) | Self::OneQueue { .. } | Self::Redis(_) => {
+            Self::MissingSetting(_) | Self::Service(_) | Self::OneQueue { .. } | Self::Redis(_) => {
                 Class::Misconfigured(Mend::Settings)
             }
             Self::Cutover(error) => error.class(),

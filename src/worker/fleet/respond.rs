@@ -13,7 +13,7 @@ use crate::recognition::reply_writer::ReplyWriter;
 use crate::recognition::wire_protocol::RequestPolicy;
 use crate::recognition::{RecognitionIndex, rule};
 use muster_aws::s3::{S3Bucket, S3Objects};
-use muster_config::{Duty, required};
+use muster_config::{WorkerRole, required};
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::pipeline;
 
@@ -36,7 +36,7 @@ impl Worker {
             responses: required(&queues.responses, "queues.responses", "RESPONSE_QUEUE_URL")?.to_owned(),
         };
         let output = required(&buckets.output, "buckets.output", "OUTPUT_BUCKET_NAME")?;
-        let queue = self.queue(Duty::Recognition.queue(queues)?, queues.request_visibility())?;
+        let queue = self.queue(WorkerRole::Recognition.queue(queues)?, queues.request_visibility())?;
         let responses = policy.responses.clone();
         let inbox = Inbox::new(queue, policy);
         let dimensions = manifest.embedder.dimensions as usize;
@@ -49,7 +49,7 @@ impl Worker {
         let settings = self.answering(engines.len());
         let ports = Ports {
             queue: Arc::new(inbox),
-            releases: self.releases(Duty::Recognition),
+            releases: self.releases(WorkerRole::Recognition),
             objects: Arc::new(S3Objects::new(self.ends.aws.s3.clone(), &buckets.input)),
             // Analyses of callers' photos are not shared through the cache.
             analyses: None,

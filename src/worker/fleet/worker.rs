@@ -24,7 +24,7 @@ use muster_aws::depth::name;
 use muster_aws::requests::Counted;
 use muster_aws::s3::S3Objects;
 use muster_aws::sqs::{SqsQueue, Urls};
-use muster_config::{Duty, Removals, Settings, required};
+use muster_config::{Removals, Settings, WorkerRole, required};
 use muster_index::FlatFactory;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
@@ -69,9 +69,9 @@ impl Worker {
     }
 
     /// Begins to ask how many messages wait for those of a duty.
-    pub fn depth(&self, duty: Duty) -> Depth {
+    pub fn depth(&self, role: WorkerRole) -> Depth {
         // Whoever has none does not start.
-        let url = duty.queue(&self.settings.queues).unwrap_or_default();
+        let url = role.queue(&self.settings.queues).unwrap_or_default();
         Depth::watch(self.ends.aws.sqs.clone(), url.to_owned())
     }
 
@@ -98,8 +98,8 @@ impl Worker {
     }
 
     /// What is known of the releases of the queue of a duty.
-    pub(super) fn releases(&self, duty: Duty) -> Arc<dyn Releases> {
-        Arc::new(self.ends.store.releases(name(duty.queue(&self.settings.queues).unwrap_or_default())))
+    pub(super) fn releases(&self, role: WorkerRole) -> Arc<dyn Releases> {
+        Arc::new(self.ends.store.releases(name(role.queue(&self.settings.queues).unwrap_or_default())))
     }
 
     fn objects(&self) -> Arc<dyn Objects> {
@@ -128,8 +128,8 @@ impl Worker {
         let announcer = announcer(&self.ends, galleries, delay);
         let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
         let ports = Ports {
-            queue: self.queue(Duty::Detection.queue(queues)?, queues.visibility())?,
-            releases: self.releases(Duty::Detection),
+            queue: self.queue(WorkerRole::Detection.queue(queues)?, queues.visibility())?,
+            releases: self.releases(WorkerRole::Detection),
             objects: self.objects(),
             analyses: self.ends.cache.clone().map(|cache| {
                 Arc::new(CachedAnalyses::new(cache, self.maker(), self.settings.redis.analysis_seconds)) as _
@@ -146,7 +146,7 @@ impl Worker {
     /// Starts grouping galleries.
     pub fn group(&self) -> Result<Running, FleetError> {
         let queues = &self.settings.queues;
-        let queue = self.queue(Duty::Grouping.queue(queues)?, queues.visibility())?;
+        let queue = self.queue(WorkerRole::Grouping.queue(queues)?, queues.visibility())?;
         let params = pipeline::params(&self.settings, self.pack.manifest());
         let published = Arc::new(self.ends.published(&self.settings)?.grouping_with(&params));
         let packs = published.packs.clone();
@@ -163,7 +163,7 @@ impl Worker {
         tracing::info!(megabytes = limit >> 20, "grouper.kept");
         let kept = Kept::new(params, Arc::new(FlatFactory), limit);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
-        Ok(start_grouping(queue, self.releases(Duty::Grouping), published, reconcile, self.pipeline()))
+        Ok(start_grouping(queue, self.releases(WorkerRole::Grouping), published, reconcile, self.pipeline()))
     }
 
     pub(super) fn pipeline(&self) -> PipelineSettings {

@@ -36,7 +36,7 @@ use muster_aws::classify::Fault;
 use muster_aws::clients::Clients;
 use muster_aws::s3::{S3Bucket, S3Objects, When};
 use muster_aws::sqs::{OwnQueue, SqsOutbox, SqsQueue, Urls};
-use muster_config::{Settings, Unset, required};
+use muster_config::{MissingSetting, Settings, required};
 use muster_telemetry::header;
 
 /// Interval at which a caller checks for an answer whose reply was lost.
@@ -147,7 +147,7 @@ impl RemoteRecognizer {
     ///
     /// # Errors
     /// A setting is missing.
-    pub async fn start(settings: &Settings) -> Result<Self, Unset> {
+    pub async fn start(settings: &Settings) -> Result<Self, MissingSetting> {
         let Settings { serve, queues, buckets, .. } = settings;
         let requests = required(&queues.requests, "queues.requests", "REQUEST_QUEUE_URL")?;
         let responses = required(&queues.responses, "queues.responses", "RESPONSE_QUEUE_URL")?;

@@ -11,7 +11,7 @@ use muster_actors::sim::lost::What;
 use muster_aws::clients::Clients;
 use muster_aws::gauge::SqsGauge;
 use muster_aws::scaling;
-use muster_config::{Layers, Service, Settings};
+use muster_config::{Layers, ScaledService, Settings};
 use serde_json::Value;
 
 use super::stack;
@@ -53,10 +53,11 @@ impl World {
     /// Whoever scales jobs with this name.
     fn submitter(&self, name: &str) -> Submitter {
         let settings = self.settings();
-        let gauge = scaling::gauge(&self.clients, &settings, Service::Detection).unwrap();
+        let gauge = scaling::gauge(&self.clients, &settings, ScaledService::Detection).unwrap();
         let fleet = muster_aws::batch::BatchFleet::new(&self.clients, &settings, name, "detection:1");
         let mut submitter =
-            scaling::submitter(&self.clients, &settings, Service::Detection, Arc::new(gauge), Arc::new(fleet)).unwrap();
+            scaling::submitter(&self.clients, &settings, ScaledService::Detection, Arc::new(gauge), Arc::new(fleet))
+                .unwrap();
         let groups = muster_aws::s3::S3Bucket::new(self.clients.s3.clone(), &self.fleet.groups, "");
         submitter.settings.name = name.to_owned();
         submitter.cell = Arc::new(muster_aws::cell::S3Cell::new(groups, &format!("fleet/{name}.json")));

@@ -21,7 +21,7 @@ use crate::cli::signal::Signals;
 use muster_aws::clients::Clients;
 use muster_aws::ecs::EcsFleet;
 use muster_aws::scaling;
-use muster_config::{FleetKind, Service, Settings, required};
+use muster_config::{FleetKind, ScaledService, Settings, required};
 use muster_inference::onnx::home::Home;
 use muster_worker::fleet::{FleetError, LocalGauge, Make, Processes};
 
@@ -36,7 +36,7 @@ pub enum How {
     DryRun,
 }
 
-const SERVICES: [Service; 2] = [Service::Detection, Service::Grouping];
+const SERVICES: [ScaledService; 2] = [ScaledService::Detection, ScaledService::Grouping];
 
 /// Runs it.
 pub fn run(settings: &Settings, file: Option<&Path>, how: How, json: bool) -> Result<ExitCode, CliError> {
@@ -48,7 +48,7 @@ pub fn run(settings: &Settings, file: Option<&Path>, how: How, json: bool) -> Re
         for service in SERVICES {
             // An ECS cluster may have no service that groups: AWS Batch does it then.
             if settings.scale.fleet == FleetKind::Ecs
-                && service == Service::Grouping
+                && service == ScaledService::Grouping
                 && settings.ecs.grouping.is_empty()
             {
                 continue;
@@ -75,7 +75,7 @@ pub fn run(settings: &Settings, file: Option<&Path>, how: How, json: bool) -> Re
 
 /// A service, with whoever scales it.
 struct Scaled {
-    service: Service,
+    service: ScaledService,
     submitter: Submitter,
     /// Workers on this machine.
     processes: Option<Processes>,
@@ -86,7 +86,7 @@ impl Scaled {
         clients: &Clients,
         settings: &Settings,
         file: Option<&Path>,
-        service: Service,
+        service: ScaledService,
         teller: &Teller,
     ) -> Result<Self, CliError> {
         let gauge = scaling::gauge(clients, settings, service).map_err(FleetError::from)?;
@@ -113,21 +113,21 @@ impl Scaled {
     }
 }
 
-fn ecs_service(settings: &Settings, service: Service) -> Result<&str, FleetError> {
+fn ecs_service(settings: &Settings, service: ScaledService) -> Result<&str, FleetError> {
     let ecs = &settings.ecs;
     required(&ecs.cluster, "ecs.cluster", "MUSTER_ECS__CLUSTER")?;
     Ok(match service {
-        Service::Detection => required(&ecs.detection, "ecs.detection", "MUSTER_ECS__DETECTION")?,
-        Service::Grouping => required(&ecs.grouping, "ecs.grouping", "MUSTER_ECS__GROUPING")?,
+        ScaledService::Detection => required(&ecs.detection, "ecs.detection", "MUSTER_ECS__DETECTION")?,
+        ScaledService::Grouping => required(&ecs.grouping, "ecs.grouping", "MUSTER_ECS__GROUPING")?,
     })
 }
 
 /// This program as a worker with the same settings.
-fn worker(service: Service, file: Option<&Path>) -> Result<Make, CliError> {
+fn worker(service: ScaledService, file: Option<&Path>) -> Result<Make, CliError> {
     let program = std::env::current_exe()?;
     let command = match service {
-        Service::Detection => "detect",
-        Service::Grouping => "group",
+        ScaledService::Detection => "detect",
+        ScaledService::Grouping => "group",
     };
     let file = file.map(std::path::absolute).transpose()?;
     Ok(Arc::new(move || {

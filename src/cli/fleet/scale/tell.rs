@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::cli::print::print_lines;
-use muster_config::Service;
+use muster_config::ScaledService;
 use muster_worker::fleet::{Event, Hear};
 
 /// Writes lines to standard output.
@@ -43,7 +43,7 @@ impl Teller {
     }
 
     /// Tells of a look.
-    pub fn look(&self, service: Service, looked: &Result<Look, LookError>, dry: bool) {
+    pub fn look(&self, service: ScaledService, looked: &Result<Look, LookError>, dry: bool) {
         let name = service.as_str();
         if self.json {
             let line = match looked {
@@ -57,7 +57,7 @@ impl Teller {
             Err(error) => format!("no look: {error}"),
         };
         let mut last = self.last.lock();
-        let last = &mut last[usize::from(service == Service::Grouping)];
+        let last = &mut last[usize::from(service == ScaledService::Grouping)];
         if *last != text {
             text.lines().for_each(|line| self.write(&format!("{name:<9}  {line}")));
             *last = text;
