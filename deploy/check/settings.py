@@ -107,7 +107,7 @@ def metrics(template):
     told = set(re.findall(r'= "(muster_\w+)"', read("src/telemetry/names.rs")))
     used = set(re.findall(r"\bmuster_\w+", template.text))
     yield from (f"{name} is no metric of src/telemetry/names.rs" for name in sorted(used - told))
-    namespace = re.search(r'NAMESPACE: &str = "(\w+)"', read("src/aws/gauge.rs"))[1]
+    namespace = re.search(r'NAMESPACE: &str = "(\w+)"', read("src/aws/queue_metrics.rs"))[1]
     if set(re.findall(r"\bSEARCH\('\{(\w+),", template.text)) != {namespace}:
         yield f"a search of the dashboard is not in the namespace {namespace}"
     services = {f"muster-{service}" for service in [*NEEDED, "web"]}

@@ -1,4 +1,4 @@
-//! Workers as jobs of AWS Batch.
+//! Runs workers as jobs of AWS Batch.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,24 +14,24 @@ use super::classify::fault;
 use super::clients::{Clients, address};
 use muster_config::Settings;
 
-/// DescribeJobs takes so many at most.
+/// Most jobs of one DescribeJobs call.
 const DESCRIBED: usize = 100;
-/// Jobs of one page.
+/// Jobs of one page of a list.
 const PAGE: i32 = 100;
-/// A job that was made longer ago has been cancelled by its queue, or has run into its own time limit.
+/// Age above which a job has been cancelled by its queue, or has run into its own time limit.
 const OLDEST: Duration = Duration::from_secs(48 * 3600);
 
-/// Jobs of one definition.
+/// The jobs of one job definition.
 #[derive(Clone, Debug)]
 pub struct BatchFleet {
     client: Client,
-    /// What the names of its jobs begin with.
+    /// Prefix of the names of its jobs.
     prefix: String,
     definition: String,
     queues: Vec<(Line, String)>,
 }
 
-/// The parent of an array.
+/// The parent job of an array.
 struct Array {
     id: String,
     name: String,
@@ -39,7 +39,7 @@ struct Array {
 }
 
 impl BatchFleet {
-    /// Jobs of `definition` whose names begin with `prefix`, in the queues that the settings name.
+    /// Creates a fleet of jobs of `definition` whose names begin with `prefix`, in the queues of the settings.
     pub fn new(clients: &Clients, settings: &Settings, prefix: &str, definition: &str) -> Self {
         let mut config = aws_sdk_batch::config::Builder::from(&clients.config);
         if let Some(url) = address(&settings.batch.endpoint, settings) {
@@ -59,8 +59,8 @@ impl BatchFleet {
         }
     }
 
-    /// All jobs of ours in a queue that may not have ended, with those that have. By time, because a list with a filter has every
-    /// status in it: between lists by status a job that is interrupted moves back, and is in neither.
+    /// Lists all jobs of this fleet in a queue, running and ended ones. It filters by time, because such a list has every status
+    /// in it: between lists by status a job that is interrupted moves back, and is in neither.
     async fn list(&self, queue: &str) -> Result<Vec<JobSummary>, FleetError> {
         let since = SystemTime::now() - OLDEST;
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis().to_string();
@@ -79,7 +79,7 @@ impl BatchFleet {
         }
     }
 
-    /// Children of arrays by how far they are, as (waiting, working), in the order of `arrays`: ids and sizes.
+    /// Counts the children of each array that wait and that work, in the order of `arrays`.
     async fn children(&self, arrays: &[Array]) -> Result<Vec<(u64, u64)>, FleetError> {
         let mut all = Vec::new();
         for some in arrays.chunks(DESCRIBED) {
@@ -90,7 +90,7 @@ impl BatchFleet {
             for array in some {
                 let job = jobs.iter().find(|job| job.job_id.as_ref() == Some(&array.id));
                 let summary = job.and_then(|job| job.array_properties.as_ref()?.status_summary.clone());
-                // Where nothing is said of them, none is known to have ended.
+                // Where the answer says nothing of the children, none is known to have ended.
                 let summary = summary.unwrap_or_default();
                 let of = |wanted: Phase| -> u64 {
                     let counts =
@@ -98,14 +98,14 @@ impl BatchFleet {
                     counts.map(|(_, count)| u64::try_from(*count).unwrap_or(0)).sum()
                 };
                 let (working, ended) = (of(Phase::Working), of(Phase::Ended));
-                // Children that no status counts yet are on their way.
+                // Children that no status counts yet are about to be started.
                 all.push((array.size.saturating_sub(working + ended), working));
             }
         }
         Ok(all)
     }
 
-    /// Why the children of an array wait.
+    /// Returns the reason why the children of an array wait.
     async fn reason(&self, id: &str) -> Result<Option<String>, FleetError> {
         let asked = self.client.list_jobs().array_job_id(id).job_status(JobStatus::Runnable).max_results(PAGE);
         let answer = asked.send().await.map_err(|error| fault("ListJobs", &error).of_read())?;
@@ -142,7 +142,7 @@ impl BatchFleet {
     }
 }
 
-/// How far a job is. What Amazon adds to its list counts as not ended.
+/// Converts a status into a phase. A status that is new in AWS counts as not ended.
 fn phase(status: Option<&JobStatus>) -> Phase {
     match status {
         Some(JobStatus::Starting | JobStatus::Running) => Phase::Working,
@@ -172,7 +172,7 @@ impl Fleet for BatchFleet {
                 asked.array_properties(ArrayProperties::builder().size(size).build())
             }
         };
-        // Tried once: an answer that is lost may be of a job that was taken.
+        // It is tried once: where the answer is lost the job may have been accepted.
         let once = aws_sdk_batch::config::Builder::new().retry_config(RetryConfig::disabled());
         asked
             .customize()

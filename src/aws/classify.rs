@@ -1,4 +1,4 @@
-//! From an error of Amazon's services to its class. Codes: SQS, S3 and common error lists of the API references.
+//! Classifies errors of Amazon's services. The codes are those of the API references of SQS and S3, and the common ones.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -8,7 +8,7 @@ use muster_actors::errors::Class;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::fleet::FleetError;
 
-/// What is known of a call that failed.
+/// A failed call to a service, with its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Its class.
@@ -17,11 +17,11 @@ pub struct Fault {
     pub code: Option<String>,
     /// HTTP status, where it answered.
     pub status: Option<u16>,
-    /// For a person.
+    /// Message for a person.
     pub message: String,
 }
 
-/// Reads an error of the SDK.
+/// Classifies an error of the SDK.
 pub fn fault<E>(what: &str, error: &SdkError<E, HttpResponse>) -> Fault
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -30,7 +30,7 @@ where
     match error {
         SdkError::ServiceError(service) => {
             let code = service.err().code().map(str::to_owned);
-            // Which permission is missing is for the log; which object it was about is not.
+            // The log may say which permission is missing, and not which object was asked for.
             let detail =
                 service.err().message().unwrap_or("no message").split(" on resource").next().unwrap_or_default();
             let message = format!("{what}: {} ({detail})", code.as_deref().unwrap_or("no code"));
@@ -43,19 +43,19 @@ where
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
             Fault { class: Class::Transient, code: None, status, message: format!("{what}: {}", deepest(error)) }
         }
-        // The SDK's list is open; what is new there is tried again, and an outage ends the run in the end.
+        // The SDK's list is open. An unknown error is retried, and an outage ends the run in the end.
         _ => Fault { class: Class::Transient, code: None, status, message: format!("{what}: {}", deepest(error)) },
     }
 }
 
 impl Fault {
-    /// Whether the service answered that it will not do this, be it for what was asked or for a reason that is not known here.
+    /// Tells whether the service refused the call, for a known reason or an unknown one.
     pub fn is_refusal(&self) -> bool {
         self.class == Class::Poison
             || matches!(self.status, Some(400..=499)) && known(self.code.as_deref(), self.status).is_none()
     }
 
-    /// A look at the fleet that failed: what the service will never answer has a wrong name in it.
+    /// Converts a failed read of the fleet. A refused read has a wrong name in it.
     pub(crate) fn of_read(self) -> FleetError {
         let class = if self.is_refusal() { Class::Misconfigured(Mend::Settings) } else { self.class };
         FleetError::Failed { class, message: self.message }
@@ -63,7 +63,7 @@ impl Fault {
 }
 
 impl From<Fault> for FleetError {
-    /// A request that the service will not take starts nothing.
+    /// Converts a failed submission. A refused one has started nothing.
     fn from(fault: Fault) -> Self {
         match fault.is_refusal() {
             true => Self::Refused(fault.message),
@@ -72,7 +72,7 @@ impl From<Fault> for FleetError {
     }
 }
 
-/// The cause behind the causes: "connection refused" rather than "dispatch failure".
+/// Returns the innermost cause: "connection refused" rather than "dispatch failure".
 fn deepest(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -81,7 +81,7 @@ fn deepest(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// We ask too fast.
+/// Codes that ask for fewer requests.
 const THROTTLED: [&str; 9] = [
     "SlowDown",
     "Throttling",
@@ -93,10 +93,10 @@ const THROTTLED: [&str; 9] = [
     "RequestLimitExceeded",
     "OverLimit",
 ];
-/// Passes by itself: credentials that ran out are renewed behind our back, the host sets its clock.
+/// Codes of errors that pass by themselves: the SDK renews credentials, and the host sets its clock.
 const PASSING: [&str; 5] =
     ["ExpiredToken", "ExpiredTokenException", "RequestTimeout", "RequestExpired", "RequestTimeTooSkewed"];
-/// A name in the settings is wrong.
+/// Codes that mean a wrong name in the settings.
 const MISNAMED: [&str; 9] = [
     "NoSuchBucket",
     "InvalidBucketName",
@@ -109,7 +109,7 @@ const MISNAMED: [&str; 9] = [
     // A FIFO queue wants a group that no message of ours has.
     "MissingParameter",
 ];
-/// A permission or a key is missing.
+/// Codes that mean a missing permission or key.
 const FORBIDDEN: [&str; 6] = [
     "AccessDenied",
     "AccessDeniedException",
@@ -118,10 +118,10 @@ const FORBIDDEN: [&str; 6] = [
     "SignatureDoesNotMatch",
     "InvalidAccessKeyId",
 ];
-/// A receipt is not, or no longer, ours.
+/// Codes that mean a receipt that is not, or no longer, ours.
 const STALE: [&str; 2] = ["ReceiptHandleIsInvalid", "MessageNotInflight"];
 
-/// A statement about the one object or message that was asked for: whatever else is asked is answered.
+/// Codes about the one object or message that was asked for; other requests are answered.
 const ITS_OWN: [&str; 8] = [
     "NoSuchKey",
     "NoSuchVersion",
@@ -133,12 +133,12 @@ const ITS_OWN: [&str; 8] = [
     "InvalidMessageContents",
 ];
 
-/// The class of a service's answer. A refusal that is not known says nothing of the item that was asked for: it is tried again.
+/// Classifies a service's answer. An unknown refusal says nothing of the item that was asked for, and is retried.
 pub fn class(code: Option<&str>, status: Option<u16>) -> Class {
     known(code, status).unwrap_or(Class::Transient)
 }
 
-/// The class of an answer; `None` for a refusal that is not known.
+/// Classifies an answer; `None` for an unknown refusal.
 fn known(code: Option<&str>, status: Option<u16>) -> Option<Class> {
     let code = code.map(|code| code.rsplit('#').next().unwrap_or(code)).unwrap_or_default();
     if let Some(what) = code.strip_prefix("KMS.").or_else(|| code.strip_prefix("Kms")) {
@@ -161,7 +161,7 @@ fn known(code: Option<&str>, status: Option<u16>) -> Option<Class> {
     })
 }
 
-/// The class of what KMS said of the key that an object or a message is encrypted with. The same key encrypts all others.
+/// Classifies an error of KMS about the key of an object or a message. The same key encrypts all others.
 fn of_key(what: &str) -> Class {
     match what {
         "ThrottlingException" | "Throttled" => Class::Throttled { retry_after: None },

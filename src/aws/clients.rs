@@ -6,13 +6,13 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
-use super::requests::Counted;
+use super::request_counts::RequestCounts;
 use muster_config::{Fleet, Settings};
 
 const CONNECT: Duration = Duration::from_secs(5);
-/// Longer than a long poll of SQS.
+/// Time limit of an attempt, which is longer than a long poll of SQS.
 const ATTEMPT: Duration = Duration::from_secs(25);
-/// Less than the last part of a flight, in which nothing new is submitted.
+/// Time limit of a submitter's call. It is shorter than the last part of its lock, in which nothing new is submitted.
 const CALL: Duration = Duration::from_secs(15);
 
 /// Clients that share credentials and connections.
@@ -22,13 +22,13 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
     /// The buckets.
     pub s3: aws_sdk_s3::Client,
-    /// What other clients are made from.
+    /// The configuration that other clients are created from.
     pub config: SdkConfig,
     /// Requests that these clients have made.
-    pub counted: Counted,
+    pub counted: RequestCounts,
 }
 
-/// What all clients share.
+/// Loads the configuration that all clients share.
 pub async fn config(fleet: &Fleet) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(fleet.region.clone()))
@@ -38,27 +38,27 @@ pub async fn config(fleet: &Fleet) -> SdkConfig {
         .await
 }
 
-/// Where a service is, when not where Amazon has it.
+/// Returns the address of a service; `None` for Amazon's own.
 pub fn address(own: &str, settings: &Settings) -> Option<String> {
     [own, &settings.fleet.endpoint].into_iter().find(|url| !url.is_empty()).map(str::to_owned)
 }
 
 impl Clients {
-    /// Credentials come from the environment, the profile, the task or the instance.
+    /// Creates clients with credentials of the environment, the profile, the task or the instance.
     pub async fn new(settings: &Settings) -> Self {
         Self::from_config(config(&settings.fleet).await, settings)
     }
 
-    /// Clients for whoever scales: no call may outlast its part of a flight.
+    /// Creates clients for a submitter, whose calls may not outlast their part of its lock.
     pub async fn scaling(settings: &Settings) -> Self {
         let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(CALL).build();
-        // Once more: between two looks of a Lambda function its connections die, and nobody is there to see it.
+        // One retry: between two runs of a Lambda function its connections die unnoticed.
         let twice = RetryConfig::standard().with_max_attempts(2);
         let config = config(&settings.fleet).await.to_builder().timeout_config(limits).retry_config(twice).build();
         Self::from_config(config, settings)
     }
 
-    /// Clients for a web server, whose callers wait: no pipeline retries for it, so the SDK does.
+    /// Creates clients for a web server. No pipeline retries for it, so the SDK does.
     pub async fn serving(settings: &Settings) -> Self {
         let three = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100));
         let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
@@ -66,14 +66,14 @@ impl Clients {
         Self::from_config(config, settings)
     }
 
-    /// Over a configuration, at the addresses that the settings name.
+    /// Creates clients from a configuration, for the addresses of the settings.
     pub fn from_config(config: SdkConfig, settings: &Settings) -> Self {
         let (queues, buckets) =
             (address(&settings.queues.endpoint, settings), address(&settings.buckets.endpoint, settings));
         // A stand-in for S3 has no host name for each bucket.
         let path_style = buckets.is_some();
-        // On the clients' own builders: what is set on the configuration gives way to the SDK's reading of the environment.
-        let counted = Counted::default();
+        // Addresses are set on the clients' own builders, because those of the configuration give way to the environment.
+        let counted = RequestCounts::default();
         let mut sqs = aws_sdk_sqs::config::Builder::from(&config).interceptor(counted.sqs());
         let mut s3 = aws_sdk_s3::config::Builder::from(&config).interceptor(counted.s3()).force_path_style(path_style);
         if queues.is_some() {

@@ -8,24 +8,24 @@ use super::s3::S3Bucket;
 /// Keys that one call lists or deletes (Amazon S3 API Reference, "DeleteObjects", "ListObjectsV2").
 const BATCH: i32 = 1_000;
 
-/// What was deleted.
+/// Counts of a deletion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deleted {
-    /// Objects.
+pub struct DeletionCounts {
+    /// Number of deleted objects.
     pub objects: u64,
-    /// The bucket keeps versions: the old ones stay until its lifecycle removes them.
+    /// Whether the bucket keeps versions, so that old ones stay until its lifecycle removes them.
     pub versions_stay: bool,
 }
 
-impl Deleted {
-    /// Both together.
+impl DeletionCounts {
+    /// Adds another deletion.
     pub fn and(self, other: Self) -> Self {
         Self { objects: self.objects + other.objects, versions_stay: self.versions_stay || other.versions_stay }
     }
 }
 
 impl S3Bucket {
-    /// Objects whose key begins so; counts no further than `most`.
+    /// Counts the objects whose key begins with `prefix`, up to `most`.
     ///
     /// # Errors
     /// S3.
@@ -43,12 +43,12 @@ impl S3Bucket {
         }
     }
 
-    /// Deletes every object whose key begins so.
+    /// Deletes every object whose key begins with `prefix`.
     ///
     /// # Errors
-    /// Also when a single one could not be deleted.
-    pub async fn clear(&self, prefix: &str) -> Result<Deleted, Fault> {
-        let mut deleted = Deleted::default();
+    /// S3 fails, or a single object could not be deleted.
+    pub async fn clear(&self, prefix: &str) -> Result<DeletionCounts, Fault> {
+        let mut deleted = DeletionCounts::default();
         loop {
             let asked = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(BATCH);
             let page = asked.send().await.map_err(|error| fault("ListObjectsV2", &error))?;
@@ -56,23 +56,23 @@ impl S3Bucket {
             if keys.is_empty() {
                 return Ok(deleted);
             }
-            // What is deleted is not listed again: the next page is the first of those that are left.
+            // Deleted objects are not listed again, so the next page is the first of the remaining ones.
             deleted = deleted.and(self.delete(&keys).await?);
         }
     }
 
-    /// Deletes an object, where it is there.
+    /// Deletes an object, where it exists.
     ///
     /// # Errors
     /// S3.
-    pub async fn remove(&self, key: &str) -> Result<Deleted, Fault> {
+    pub async fn remove(&self, key: &str) -> Result<DeletionCounts, Fault> {
         match self.generation(key).await? {
             Some(_) => self.delete(&[key.to_owned()]).await,
-            None => Ok(Deleted::default()),
+            None => Ok(DeletionCounts::default()),
         }
     }
 
-    /// Deletes an object, whether it is there or not.
+    /// Deletes an object, whether it exists or not.
     ///
     /// # Errors
     /// S3.
@@ -81,7 +81,7 @@ impl S3Bucket {
         deleted.map(drop).map_err(|error| fault("DeleteObject", &error))
     }
 
-    async fn delete(&self, keys: &[String]) -> Result<Deleted, Fault> {
+    async fn delete(&self, keys: &[String]) -> Result<DeletionCounts, Fault> {
         const WHAT: &str = "DeleteObjects";
         let wrong = |error: aws_smithy_types::error::operation::BuildError| Fault {
             class: muster_actors::errors::Class::Bug,
@@ -104,6 +104,6 @@ impl S3Bucket {
             return Err(Fault { class: class(code.as_deref(), None), code, status: None, message });
         }
         let versions_stay = answer.deleted().iter().any(|object| object.delete_marker() == Some(true));
-        Ok(Deleted { objects: keys.len() as u64, versions_stay })
+        Ok(DeletionCounts { objects: keys.len() as u64, versions_stay })
     }
 }

@@ -1,4 +1,4 @@
-//! How many messages a queue of SQS has: right within a minute or so.
+//! Reads how many messages a queue of SQS has. The counts are approximate for about a minute.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
@@ -7,10 +7,10 @@ use muster_actors::ports::gauge::Depth;
 
 use super::classify::{Fault, fault};
 
-/// Of the queue at `url`.
+/// Reads the depth of the queue at `url`.
 ///
 /// # Errors
-/// SQS does not say.
+/// SQS fails.
 pub async fn depth(client: &Client, url: &str) -> Result<Depth, Fault> {
     let names = [
         Name::ApproximateNumberOfMessages,
@@ -30,7 +30,7 @@ pub async fn depth(client: &Client, url: &str) -> Result<Depth, Fault> {
     }
 }
 
-/// The name in a queue's URL.
+/// Returns the name in a queue's URL.
 pub fn name(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
 }

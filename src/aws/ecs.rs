@@ -1,4 +1,4 @@
-//! Workers as tasks of an ECS service: their desired count.
+//! Runs workers as tasks of an ECS service, by setting its desired count.
 //!
 //! Tasks of a service do not leave by themselves, so the count is set to zero when nothing waits and nothing is held. ECS
 //! stops them with SIGTERM, and they hand back what came meanwhile.
@@ -15,7 +15,7 @@ use super::classify::fault;
 use super::clients::{Clients, address};
 use muster_config::Settings;
 
-/// Tasks of one service.
+/// The tasks of one ECS service.
 #[derive(Clone, Debug)]
 pub struct EcsFleet {
     client: Client,
@@ -24,7 +24,7 @@ pub struct EcsFleet {
 }
 
 impl EcsFleet {
-    /// Tasks of `service` in the cluster that the settings name.
+    /// Creates a fleet of tasks of `service`, in the cluster of the settings.
     pub fn new(clients: &Clients, settings: &Settings, service: &str) -> Self {
         let mut config = aws_sdk_ecs::config::Builder::from(&clients.config);
         if let Some(url) = address(&settings.ecs.endpoint, settings) {
@@ -34,7 +34,7 @@ impl EcsFleet {
         Self { client: Client::from_conf(config.build()), cluster, service: service.to_owned() }
     }
 
-    /// Desired and running tasks.
+    /// Reads the number of desired and of running tasks.
     async fn counts(&self) -> Result<(u64, u64), FleetError> {
         let asked = self.client.describe_services().cluster(&self.cluster).services(&self.service);
         let answer = asked.send().await.map_err(|error| fault("DescribeServices", &error).of_read())?;
@@ -46,10 +46,10 @@ impl EcsFleet {
         Ok((count(service.desired_count), count(service.running_count)))
     }
 
-    /// Tasks that run.
+    /// Reads the number of running tasks.
     ///
     /// # Errors
-    /// There is no such service, or ECS does not say.
+    /// There is no such service, or ECS fails.
     pub async fn running(&self) -> Result<u64, FleetError> {
         let (_, running) = self.counts().await?;
         Ok(running)
@@ -58,7 +58,7 @@ impl EcsFleet {
     async fn set(&self, desired: u64) -> Result<(), FleetError> {
         let desired = i32::try_from(desired).map_err(|_| FleetError::Refused(format!("{desired} tasks")))?;
         let asked = self.client.update_service().cluster(&self.cluster).service(&self.service).desired_count(desired);
-        // Tried once, within what a flight leaves.
+        // It is tried once, within the time that the lock leaves.
         let once = aws_sdk_ecs::config::Builder::new().retry_config(RetryConfig::disabled());
         asked
             .customize()
@@ -75,7 +75,7 @@ impl Fleet for EcsFleet {
     async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
         let (desired, running) = self.counts().await?;
         let of = |name: &str, phase, workers| Sighting::new(name, Line::Primary, phase, workers);
-        // The count has every order in it: none is known by its name, and none is on its way.
+        // The count includes every order, so no job is known by its name and none is still to appear.
         let asked = names.iter().map(|name| of(name, Phase::Ended, 0));
         let working = running.min(desired);
         Ok(asked

@@ -7,30 +7,30 @@ use aws_config::imds::Client;
 use aws_config::imds::client::error::ImdsError;
 use aws_config::provider_config::ProviderConfig;
 
-/// How often the metadata service is asked, as the user guide says.
+/// Interval at which the metadata service is asked, as the user guide recommends.
 const EVERY: Duration = Duration::from_secs(5);
-/// The service is on the same machine: it answers at once, or not at all.
+/// Timeout of the service, which is on the same machine and answers at once or not at all.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the machine says will happen to it.
+/// A notice about the future of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// It is taken away within two minutes.
+pub enum HostNotice {
+    /// The machine is taken away within two minutes.
     Interruption,
-    /// It is likely to be taken away.
+    /// The machine is likely to be taken away.
     Rebalance,
 }
 
-impl Notice {
-    /// Where it stands. The first that is there counts.
+impl HostNotice {
+    /// Paths of the notices; the first that exists counts.
     const PATHS: [(Self, &'static str); 2] = [
         (Self::Interruption, "/latest/meta-data/spot/instance-action"),
         (Self::Rebalance, "/latest/meta-data/events/recommendations/rebalance"),
     ];
 }
 
-/// Asks the metadata service until it has a notice. Where there is no such service this never ends.
-pub async fn notice() -> Notice {
+/// Waits for a notice of the metadata service. Where there is no such service this never ends.
+pub async fn notice() -> HostNotice {
     if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|off| off.eq_ignore_ascii_case("true")) {
         std::future::pending::<()>().await;
     }
@@ -39,7 +39,7 @@ pub async fn notice() -> Notice {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for (notice, path) in Notice::PATHS {
+        for (notice, path) in HostNotice::PATHS {
             let mut answer = client.get(path).await;
             // A token that ran out before its time stays in the client's memory: the next one has another, and is asked at
             // once, since five seconds of two minutes are many.

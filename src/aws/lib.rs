@@ -2,19 +2,19 @@
 //! from instance metadata.
 
 pub mod batch;
-pub mod cell;
+pub mod cas_object;
 pub mod classify;
 pub mod clients;
 pub mod deletion;
 pub mod depth;
 pub mod ecs;
-pub mod gauge;
-mod granted;
 pub mod host;
-pub mod parts;
+pub mod object_parts;
+mod permission_history;
+pub mod queue_metrics;
 mod read_history;
 mod refusal;
-pub mod requests;
+pub mod request_counts;
 pub mod s3;
 pub mod scaling;
 pub mod sqs;

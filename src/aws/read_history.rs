@@ -1,4 +1,4 @@
-//! What the latest answers of a bucket say of an object that may not be read: is it this object, or the whole bucket?
+//! Decides from a bucket's latest answers whether a refused read is the fault of one object or of the whole bucket.
 //!
 //! A policy or a key breaks in the middle of a run: reads that began before still succeed, and for a few seconds some of those
 //! that begin after it do. So an object is at fault only when it is refused each time that it is tried, and nearly all that
@@ -8,29 +8,29 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use parking_lot::Mutex;
 
-/// Answers of a bucket that are remembered.
+/// Number of a bucket's answers that are remembered.
 const REMEMBERED: usize = 4096;
 /// Refusals of an object before it may be at fault: fewer than an item has attempts.
 const REFUSALS: usize = 4;
 /// Reads of other objects that must have succeeded since its first refusal.
 const READS: usize = 3;
-/// So many of these for each other object that was refused too.
+/// Number of successful reads that are needed for each other object that was refused too.
 const READS_FOR_EACH_REFUSED: usize = 32;
 
-/// Where the cause of a refusal lies.
+/// The cause of a refused read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum RefusalCause {
     /// Nothing was ever read from the bucket.
     Bucket,
-    /// In the object: it is refused again while nearly all others are read.
+    /// The object: it is refused again while nearly all others are read.
     Object,
-    /// There was a time when the bucket could be read; whether it can be now is not known.
+    /// The bucket could be read once; whether it can be now is unknown.
     Unknown,
 }
 
-/// An answer of a bucket. Moments are counted, not timed.
+/// An answer of a bucket. Its times are counters, not clock times.
 #[derive(Clone, Debug)]
-struct Answer {
+struct ReadOutcome {
     key: String,
     begun: u64,
     ended: u64,
@@ -39,8 +39,8 @@ struct Answer {
 
 /// The latest answers of one bucket, the oldest first.
 #[derive(Debug, Default)]
-struct Answers {
-    recent: VecDeque<Answer>,
+struct ReadOutcomes {
+    recent: VecDeque<ReadOutcome>,
     /// The object that was read last.
     readable: Option<String>,
 }
@@ -48,18 +48,18 @@ struct Answers {
 #[derive(Debug, Default)]
 struct State {
     moment: u64,
-    buckets: HashMap<String, Answers>,
+    buckets: HashMap<String, ReadOutcomes>,
 }
 
 /// The latest answers of the buckets that could be read.
 #[derive(Debug, Default)]
 pub(crate) struct ReadHistory(Mutex<State>);
 
-/// Where the cause of the latest refusal of `key` lies, which is among the answers.
-fn cause<'a>(recent: impl Iterator<Item = &'a Answer> + Clone, key: &str) -> Cause {
-    let (own, others): (Vec<&Answer>, Vec<&Answer>) = recent.partition(|answer| answer.key == key);
+/// Finds the cause of the latest refusal of `key`, which is among the answers.
+fn cause<'a>(recent: impl Iterator<Item = &'a ReadOutcome> + Clone, key: &str) -> RefusalCause {
+    let (own, others): (Vec<&ReadOutcome>, Vec<&ReadOutcome>) = recent.partition(|answer| answer.key == key);
     let last_read = own.iter().rposition(|answer| answer.is_read).map_or(0, |place| place + 1);
-    let Some(first) = own.get(last_read).map(|answer| answer.ended) else { return Cause::Unknown };
+    let Some(first) = own.get(last_read).map(|answer| answer.ended) else { return RefusalCause::Unknown };
     // Photos of several galleries may be one object, and be refused at once: that is one refusal.
     let (mut refusals, mut ended) = (0, None);
     for refusal in &own[last_read..] {
@@ -68,42 +68,42 @@ fn cause<'a>(recent: impl Iterator<Item = &'a Answer> + Clone, key: &str) -> Cau
         }
     }
     if refusals < REFUSALS {
-        return Cause::Unknown;
+        return RefusalCause::Unknown;
     }
-    let (read, refused): (Vec<&Answer>, Vec<&Answer>) =
+    let (read, refused): (Vec<&ReadOutcome>, Vec<&ReadOutcome>) =
         others.into_iter().filter(|answer| answer.begun > first).partition(|answer| answer.is_read);
     let refused: BTreeSet<&str> = refused.iter().map(|answer| answer.key.as_str()).collect();
     let are_read = read.len() >= READS && refused.len() * READS_FOR_EACH_REFUSED <= read.len();
-    if are_read { Cause::Object } else { Cause::Unknown }
+    if are_read { RefusalCause::Object } else { RefusalCause::Unknown }
 }
 
 impl ReadHistory {
-    /// A read begins: its moment.
+    /// Notes the start of a read, and returns its time.
     pub(crate) fn begin(&self) -> u64 {
         let mut state = self.0.lock();
         state.moment += 1;
         state.moment
     }
 
-    /// A read that began at `begun` succeeded.
+    /// Notes that a read which began at `begun` succeeded.
     pub(crate) fn read(&self, bucket: &str, key: &str, begun: u64) {
         let mut state = self.0.lock();
         state.buckets.entry(bucket.to_owned()).or_default().readable = Some(key.to_owned());
         state.remember(bucket, key, begun, true);
     }
 
-    /// A read that began at `begun` was refused: where the cause lies.
-    pub(crate) fn refused(&self, bucket: &str, key: &str, begun: u64) -> Cause {
+    /// Notes that a read which began at `begun` was refused, and returns the cause.
+    pub(crate) fn refused(&self, bucket: &str, key: &str, begun: u64) -> RefusalCause {
         let mut state = self.0.lock();
         // A bucket that was never read has no history: messages may name as many as they like.
         if !state.buckets.contains_key(bucket) {
-            return Cause::Bucket;
+            return RefusalCause::Bucket;
         }
         state.remember(bucket, key, begun, false);
-        state.buckets.get(bucket).map_or(Cause::Bucket, |answers| cause(answers.recent.iter(), key))
+        state.buckets.get(bucket).map_or(RefusalCause::Bucket, |answers| cause(answers.recent.iter(), key))
     }
 
-    /// The object of a bucket that was read last.
+    /// Returns the object of a bucket that was read last.
     pub(crate) fn readable(&self, bucket: &str) -> Option<String> {
         self.0.lock().buckets.get(bucket)?.readable.clone()
     }
@@ -117,7 +117,7 @@ impl State {
         if answers.recent.len() == REMEMBERED {
             answers.recent.pop_front();
         }
-        answers.recent.push_back(Answer { key: key.to_owned(), begun, ended, is_read });
+        answers.recent.push_back(ReadOutcome { key: key.to_owned(), begun, ended, is_read });
     }
 }
 
@@ -129,8 +129,8 @@ mod tests {
     const NO: bool = false;
 
     /// Answers one after the other: each begins when the one before has ended.
-    fn after_each_other(answers: &[(&str, bool)]) -> Vec<Answer> {
-        let answer = |(n, (key, is_read)): (usize, &(&str, bool))| Answer {
+    fn after_each_other(answers: &[(&str, bool)]) -> Vec<ReadOutcome> {
+        let answer = |(n, (key, is_read)): (usize, &(&str, bool))| ReadOutcome {
             key: (*key).to_owned(),
             begun: 2 * n as u64,
             ended: 2 * n as u64 + 1,
@@ -145,27 +145,27 @@ mod tests {
         let many =
             |refused: &[(&'static str, bool)], read: usize| [&[no, no, no], refused, &vec![b; read], &[no]].concat();
         for (answers, expected) in [
-            (vec![no, b, no, c, no, d, no], Cause::Object),
-            (vec![no, b, c, d, no, no, no], Cause::Object),
+            (vec![no, b, no, c, no, d, no], RefusalCause::Object),
+            (vec![no, b, c, d, no, no, no], RefusalCause::Object),
             // The only other object of a quiet bucket.
-            (vec![no, b, no, b, no, b, no], Cause::Object),
+            (vec![no, b, no, b, no, b, no], RefusalCause::Object),
             // Refused too seldom.
-            (vec![no, b, no, c, d, b, no], Cause::Unknown),
-            (vec![b, c, d, no], Cause::Unknown),
+            (vec![no, b, no, c, d, b, no], RefusalCause::Unknown),
+            (vec![b, c, d, no], RefusalCause::Unknown),
             // Too few were read since, or all before it.
-            (vec![no, b, no, c, no, no], Cause::Unknown),
-            (vec![no, no, no, no], Cause::Unknown),
-            (vec![b, c, d, no, no, no, no], Cause::Unknown),
+            (vec![no, b, no, c, no, no], RefusalCause::Unknown),
+            (vec![no, no, no, no], RefusalCause::Unknown),
+            (vec![b, c, d, no, no, no, no], RefusalCause::Unknown),
             // It was read once: its own policy is not the matter.
-            (vec![no, b, no, c, ("a", OK), no, d, no], Cause::Unknown),
+            (vec![no, b, no, c, ("a", OK), no, d, no], RefusalCause::Unknown),
             // A policy breaks: whoever was read before is refused too.
-            (vec![b, c, d, no, ("b", NO), ("c", NO), no, ("d", NO), no, no], Cause::Unknown),
+            (vec![b, c, d, no, ("b", NO), ("c", NO), no, ("d", NO), no, no], RefusalCause::Unknown),
             // A policy that breaks for half of the objects, or has not reached all servers.
-            (vec![no, b, ("x", NO), no, c, ("y", NO), no, d, no], Cause::Unknown),
+            (vec![no, b, ("x", NO), no, c, ("y", NO), no, d, no], RefusalCause::Unknown),
             // Another object is refused too, however often it is tried.
-            (many(&[("x", NO), ("x", NO), ("x", NO)], 32), Cause::Object),
-            (many(&[("x", NO)], 31), Cause::Unknown),
-            (many(&[("x", NO), ("y", NO)], 63), Cause::Unknown),
+            (many(&[("x", NO), ("x", NO), ("x", NO)], 32), RefusalCause::Object),
+            (many(&[("x", NO)], 31), RefusalCause::Unknown),
+            (many(&[("x", NO), ("y", NO)], 63), RefusalCause::Unknown),
         ] {
             assert_eq!(cause(after_each_other(&answers).iter(), "a"), expected, "{answers:?}");
         }
@@ -176,14 +176,14 @@ mod tests {
         let history = ReadHistory::default();
         let begun: Vec<u64> = (0..100).map(|_| history.begin()).collect();
         history.read("bucket", "0", begun[0]);
-        assert_eq!(history.refused("bucket", "1", begun[1]), Cause::Unknown);
+        assert_eq!(history.refused("bucket", "1", begun[1]), RefusalCause::Unknown);
         (2..100).for_each(|n| history.read("bucket", &n.to_string(), begun[n]));
         for _ in 0..REFUSALS {
-            assert_eq!(history.refused("bucket", "1", history.begin()), Cause::Unknown);
+            assert_eq!(history.refused("bucket", "1", history.begin()), RefusalCause::Unknown);
         }
         // These began after it.
         ["a", "b", "c"].iter().for_each(|key| history.read("bucket", key, history.begin()));
-        assert_eq!(history.refused("bucket", "1", history.begin()), Cause::Object);
+        assert_eq!(history.refused("bucket", "1", history.begin()), RefusalCause::Object);
         assert_eq!(history.readable("bucket").as_deref(), Some("c"));
     }
 
@@ -191,9 +191,9 @@ mod tests {
     fn refusals_at_once_are_one() {
         let history = ReadHistory::default();
         history.read("bucket", "b", history.begin());
-        for expected in [Cause::Unknown, Cause::Unknown, Cause::Unknown, Cause::Object] {
+        for expected in [RefusalCause::Unknown, RefusalCause::Unknown, RefusalCause::Unknown, RefusalCause::Object] {
             let begun: Vec<u64> = (0..REFUSALS).map(|_| history.begin()).collect();
-            let causes: Vec<Cause> = begun.iter().map(|begun| history.refused("bucket", "a", *begun)).collect();
+            let causes: Vec<RefusalCause> = begun.iter().map(|begun| history.refused("bucket", "a", *begun)).collect();
             assert_eq!(causes, [expected; REFUSALS]);
             (0..READS).for_each(|_| history.read("bucket", "b", history.begin()));
         }
@@ -204,7 +204,7 @@ mod tests {
         let history = ReadHistory::default();
         history.read("read", "a", history.begin());
         for n in 0..100 {
-            assert_eq!(history.refused(&n.to_string(), "a", history.begin()), Cause::Bucket);
+            assert_eq!(history.refused(&n.to_string(), "a", history.begin()), RefusalCause::Bucket);
         }
         assert_eq!(history.readable("1"), None);
         assert_eq!(history.0.lock().buckets.len(), 1);

@@ -1,4 +1,4 @@
-//! What follows when S3 refuses to send an object: is it this object, the message that names it, or everybody's trouble?
+//! Classifies a refusal of S3 to send an object, as a fault of the object, of the message that names it, or of all reads.
 
 use muster_actors::domain::exit::Mend;
 use muster_actors::domain::image::{RejectReason, Rejection};
@@ -6,31 +6,32 @@ use muster_actors::errors::Class;
 use muster_actors::ports::objects::ObjectsError;
 
 use super::classify::Fault;
-use super::read_history::Cause;
+use super::read_history::RefusalCause;
 
 fn rejected(reason: RejectReason, detail: impl Into<String>) -> ObjectsError {
     ObjectsError::Rejected(Rejection::new(reason, detail))
 }
 
-/// An object without bytes.
+/// Rejects an object without bytes.
 pub(crate) fn empty() -> ObjectsError {
     rejected(RejectReason::Empty, "the object has no bytes")
 }
 
-/// An object that is larger than is allowed.
+/// Rejects an object above the limit.
 pub(crate) fn too_large(size: u64, limit: u64) -> ObjectsError {
     rejected(RejectReason::TooManyBytes, format!("{size} bytes or more, allowed are {limit}"))
 }
 
-/// A refusal that may be for want of a permission: not for the signature or the account, which are the same for all objects.
+/// Tells whether a refusal may be due to a missing permission, and not to the signature or the account, which are the same
+/// for all objects.
 fn is_denied(fault: &Fault) -> bool {
     fault.class == Class::Misconfigured(Mend::Permission)
         && matches!(fault.code.as_deref(), Some("AccessDenied") | None)
 }
 
-/// What an answer means for the object that was asked for. `is_configured`: its bucket is the one of the settings; any other
-/// was named by the message, whose fault it is when it cannot be read at all.
-pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> Cause) -> ObjectsError {
+/// Classifies an answer about an object. `is_configured` says that its bucket is the one of the settings. Any other bucket was
+/// named by the message, which is at fault where the bucket cannot be read at all.
+pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> RefusalCause) -> ObjectsError {
     match fault.code.as_deref() {
         Some("NoSuchKey" | "NoSuchVersion") => return rejected(RejectReason::Missing, "the object is not there"),
         Some("InvalidObjectState") => {
@@ -42,16 +43,16 @@ pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> C
         // A code that speaks of this object alone: S3 will never say anything else.
         Class::Poison => return rejected(RejectReason::Unreadable, fault.message),
         Class::Misconfigured(Mend::Permission) => match cause() {
-            Cause::Bucket if is_configured => fault.class,
-            Cause::Bucket if is_denied(&fault) => return elsewhere(&fault),
-            Cause::Object if is_denied(&fault) => {
+            RefusalCause::Bucket if is_configured => fault.class,
+            RefusalCause::Bucket if is_denied(&fault) => return elsewhere(&fault),
+            RefusalCause::Object if is_denied(&fault) => {
                 return rejected(
                     RejectReason::Unreadable,
                     "no permission to read the object, while others can be read",
                 );
             }
             // It could be read: whoever broke a policy or disabled a key mends it, and until then it is an outage.
-            Cause::Bucket | Cause::Object | Cause::Unknown => Class::Transient,
+            RefusalCause::Bucket | RefusalCause::Object | RefusalCause::Unknown => Class::Transient,
         },
         Class::Misconfigured(_) if !is_configured => return elsewhere(&fault),
         class => class,
@@ -59,7 +60,7 @@ pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> C
     ObjectsError::Failed { class, message: fault.message }
 }
 
-/// A bucket that the message names and the settings do not.
+/// Rejects a message whose bucket is not that of the settings.
 fn elsewhere(fault: &Fault) -> ObjectsError {
     let detail = format!("its bucket, which is not that of the settings, cannot be read: {}", fault.message);
     rejected(RejectReason::Unreadable, detail)
@@ -77,11 +78,11 @@ mod tests {
 
     #[test]
     fn only_a_statement_about_the_object_or_the_bucket_that_it_names_rejects_it() {
-        use Cause::{Bucket, Object, Unknown};
+        use RefusalCause::{Bucket, Object, Unknown};
         let (missing, unreadable) = (Err(RejectReason::Missing), Err(RejectReason::Unreadable));
         let all = [Bucket, Object, Unknown];
         let mut cases = Vec::new();
-        let mut case = |code, status, of: &[bool], causes: &[Cause], expected: Result<Class, RejectReason>| {
+        let mut case = |code, status, of: &[bool], causes: &[RefusalCause], expected: Result<Class, RejectReason>| {
             cases.extend(
                 of.iter().flat_map(|ours| causes.iter().map(move |cause| (code, status, *ours, *cause, expected))),
             );

@@ -1,4 +1,4 @@
-//! Images, results and crops in S3.
+//! Reads and writes images, results and crops in S3.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,35 +14,35 @@ use muster_actors::errors::Class;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 
 use super::classify::{Fault, fault};
-use super::granted::Granted;
-use super::read_history::{Cause, ReadHistory};
+use super::permission_history::PermissionHistory;
+use super::read_history::{ReadHistory, RefusalCause};
 use super::refusal::{empty, judge, too_large};
 
-/// Objects, read by locator.
+/// Reads objects by locator.
 #[derive(Clone, Debug)]
 pub struct S3Objects {
     client: Client,
-    /// The bucket of the settings; empty where they name none.
+    /// The bucket of the settings; empty where none is set.
     configured: String,
     history: Arc<ReadHistory>,
 }
 
-/// What a read of an object brought.
+/// The result of a conditional read.
 pub enum Got {
-    /// Its bytes.
+    /// The object.
     Object(Object),
-    /// They are still those that `etag` names.
+    /// The object still is what the caller's etag names.
     Unchanged,
 }
 
 impl S3Objects {
-    /// Over a client. Only the bucket `configured` can be wrong for everybody, and be a fault of the settings; whoever names
-    /// another one is at fault alone where it is not there. Empty where the settings name none: then each counts as configured.
+    /// Creates a reader over a client. An error of the bucket `configured` is a fault of the settings; an error of another bucket
+    /// is a fault of the message that names it. Where `configured` is empty every bucket counts as configured.
     pub fn new(client: Client, configured: &str) -> Self {
         Self { client, configured: configured.to_owned(), history: Arc::default() }
     }
 
-    /// The whole object, of at most `limit` bytes, unless it still is what `known` names.
+    /// Reads an object of at most `limit` bytes, unless it still is what the etag `known` names.
     pub async fn get_unless(&self, locator: &Locator, limit: u64, known: Option<&str>) -> Result<Got, ObjectsError> {
         let asked = self.client.get_object().bucket(&locator.bucket).key(&locator.key);
         let begun = self.history.begin();
@@ -75,14 +75,14 @@ impl S3Objects {
         let is_configured = self.configured.is_empty() || self.configured == *bucket;
         let mut cause = None;
         let error = judge(fault, is_configured, || *cause.insert(self.history.refused(bucket, key, begun)));
-        if cause == Some(Cause::Unknown) {
+        if cause == Some(RefusalCause::Unknown) {
             self.try_another(bucket, key).await;
         }
         error
     }
 
-    /// Reads a byte of an object that could be read before: where nobody else reads, nothing else says whether `key` alone is
-    /// refused.
+    /// Reads a byte of an object that could be read before, to find out whether `key` alone is refused where nothing else is
+    /// being read.
     async fn try_another(&self, bucket: &str, key: &str) {
         let Some(other) = self.history.readable(bucket).filter(|other| other != key) else { return };
         let begun = self.history.begin();
@@ -97,7 +97,7 @@ impl S3Objects {
     }
 }
 
-/// Names these bytes: the etag, with the version where the bucket keeps versions.
+/// Returns the name of these bytes: the etag, with the version where the bucket keeps versions.
 fn etag(answer: &GetObjectOutput) -> String {
     let etag = answer.e_tag().unwrap_or_default().trim_matches('"');
     match answer.version_id().filter(|version| *version != "null") {
@@ -106,12 +106,12 @@ fn etag(answer: &GetObjectOutput) -> String {
     }
 }
 
-/// When S3 took these bytes.
+/// Returns the time at which S3 stored these bytes.
 fn modified_ms(answer: &GetObjectOutput) -> Option<i64> {
     answer.last_modified()?.to_millis().ok()
 }
 
-/// The body, of at most `limit` bytes; `None` where it is longer.
+/// Reads a body of at most `limit` bytes; `None` where it is longer.
 async fn read(mut answer: GetObjectOutput, limit: u64) -> Result<Option<Bytes>, ObjectsError> {
     let mut bytes = BytesMut::new();
     let broken = |error: aws_sdk_s3::primitives::ByteStreamError| ObjectsError::Failed {
@@ -183,34 +183,43 @@ pub struct S3Bucket {
     pub(super) client: Client,
     pub(super) bucket: String,
     pub(super) kms_key: Option<String>,
-    reads: Granted,
-    writes: Granted,
+    reads: PermissionHistory,
+    writes: PermissionHistory,
 }
 
-/// On which condition an object is written.
+/// The condition on which an object is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
-    /// On none.
+    /// No condition.
     Always,
-    /// It is not there.
+    /// The object does not exist.
     Absent,
-    /// It still is what this etag names.
+    /// The object still is what this etag names.
     Unchanged(String),
 }
 
 impl S3Bucket {
-    /// Objects are encrypted with `kms_key`, where it is not empty, else as the bucket says.
+    /// Creates a writer. Objects are encrypted with `kms_key` where it is not empty, otherwise by the bucket's default.
     pub fn new(client: Client, bucket: &str, kms_key: &str) -> Self {
         let kms_key = (!kms_key.is_empty()).then(|| kms_key.to_owned());
-        Self { client, bucket: bucket.to_owned(), kms_key, reads: Granted::default(), writes: Granted::default() }
+        Self {
+            client,
+            bucket: bucket.to_owned(),
+            kms_key,
+            reads: PermissionHistory::default(),
+            writes: PermissionHistory::default(),
+        }
     }
 
-    /// What the bucket is called.
+    /// Returns the name of the bucket.
     pub fn name(&self) -> &str {
         &self.bucket
     }
 
-    /// Writes an object; whether the condition held. Without a condition it is written, or an error says that it is not.
+    /// Writes an object, and tells whether the condition held. Without a condition the answer is always true.
+    ///
+    /// # Errors
+    /// S3 fails.
     pub async fn put(
         &self,
         key: &str,
@@ -252,13 +261,13 @@ impl S3Bucket {
         }
     }
 
-    /// Which image an object is of, where it is there; `None` inside where it does not say.
+    /// Reads which image an object is made from; `None` where there is no object, and `Some(None)` where it does not say.
     pub async fn image(&self, key: &str) -> Result<Option<Option<ImageId>>, Fault> {
         let of = |metadata: &HashMap<String, String>| metadata.get(IMAGE)?.parse().ok();
         Ok(self.look(key).await?.map(|answer| answer.metadata().and_then(of)))
     }
 
-    /// Etag and generation of an object, where it is there.
+    /// Reads etag and generation of an object, where it exists.
     pub async fn generation(&self, key: &str) -> Result<Option<(String, u64)>, Fault> {
         Ok(self.look(key).await?.map(|answer| {
             let generation = answer.metadata().and_then(|metadata| metadata.get(GENERATION)?.parse().ok());
@@ -280,7 +289,7 @@ impl S3Bucket {
     }
 }
 
-/// Whether a write failed because its condition does not hold. One without a condition was not made, and is made again.
+/// Tells whether a write failed because its condition does not hold. A failed write without a condition is retried.
 fn is_overtaken(fault: &Fault, when: &When) -> bool {
     match (when, fault.status, fault.code.as_deref()) {
         (When::Always, ..) => false,
@@ -292,12 +301,12 @@ fn is_overtaken(fault: &Fault, when: &When) -> bool {
     }
 }
 
-/// What an object's metadata says of it.
+/// Metadata that is written with an object.
 #[derive(Clone, Copy, Debug)]
 pub enum Note {
-    /// The gallery's generation that it was made from.
+    /// Generation of the gallery that the object is made from.
     Generation(u64),
-    /// The image that it is made from.
+    /// Image that the object is made from.
     Image(ImageId),
 }
 

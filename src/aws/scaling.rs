@@ -1,4 +1,4 @@
-//! Submitters, from settings.
+//! Creates submitters from settings.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,17 +8,17 @@ use muster_actors::ports::gauge::Gauge;
 use muster_actors::scaler::flight::{ScalerSettings, Submitter};
 
 use super::batch::BatchFleet;
-use super::cell::S3Cell;
+use super::cas_object::S3CasObject;
 use super::clients::Clients;
 use super::depth::name;
-use super::gauge::SqsGauge;
+use super::queue_metrics::SqsQueueMetrics;
 use super::s3::S3Bucket;
 use muster_config::{MissingSetting, ScaledService, Settings, required};
 
-/// Where submitters and cutovers keep what they share, in the bucket of groups.
+/// Prefix of the objects that submitters and cutovers share, in the bucket of groups.
 pub const STATE: &str = "fleet/";
 
-/// How the workers of a service are scaled.
+/// Returns how the workers of a service are scaled.
 pub fn decision(settings: &Settings, service: ScaledService) -> ScalerSettings {
     match service {
         ScaledService::Detection => settings.detectors(),
@@ -26,7 +26,7 @@ pub fn decision(settings: &Settings, service: ScaledService) -> ScalerSettings {
     }
 }
 
-/// Jobs of AWS Batch that are workers of a service.
+/// Creates the fleet of AWS Batch jobs of a service.
 pub fn batch(clients: &Clients, settings: &Settings, service: ScaledService) -> Result<BatchFleet, MissingSetting> {
     let batch = &settings.batch;
     required(&batch.primary_queue, "batch.primary_queue", "MUSTER_BATCH__PRIMARY_QUEUE")?;
@@ -37,13 +37,17 @@ pub fn batch(clients: &Clients, settings: &Settings, service: ScaledService) -> 
     Ok(BatchFleet::new(clients, settings, &decision(settings, service).name, definition))
 }
 
-/// A service's queue. Only what finds faces has a rate that is worth measuring.
-pub fn gauge(clients: &Clients, settings: &Settings, service: ScaledService) -> Result<SqsGauge, MissingSetting> {
+/// Creates the metrics of a service's queue. Only detection has a rate that is worth measuring.
+pub fn gauge(
+    clients: &Clients,
+    settings: &Settings,
+    service: ScaledService,
+) -> Result<SqsQueueMetrics, MissingSetting> {
     let measured = (service == ScaledService::Detection).then_some(service.as_str());
-    Ok(SqsGauge::new(clients, settings, service.queue(&settings.queues)?, measured))
+    Ok(SqsQueueMetrics::new(clients, settings, service.queue(&settings.queues)?, measured))
 }
 
-/// Whoever scales the workers of a service.
+/// Creates the submitter of a service.
 pub fn submitter(
     clients: &Clients,
     settings: &Settings,
@@ -61,14 +65,14 @@ pub fn submitter(
     Ok(Submitter {
         id: identity(),
         settings,
-        cell: Arc::new(S3Cell::new(bucket, &key)),
+        cell: Arc::new(S3CasObject::new(bucket, &key)),
         gauge,
         fleet,
         clock: Arc::new(SystemTime::now),
     })
 }
 
-/// No two submitters that live have the same.
+/// Returns an identity that no other running submitter has.
 fn identity() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::metrics::{Labels, Sample, Value, deltas};
 use super::names::Kind;
 
-pub use muster_aws::gauge::NAMESPACE;
+pub use muster_aws::queue_metrics::NAMESPACE;
 
 /// Most metrics in one directive.
 const METRICS: usize = 100;

@@ -1,9 +1,9 @@
-//! Leased messages from SQS. A receipt that is not ours any more is lost without a call. Batches answer 200 with failures inside;
-//! every entry has an id of its own and is read.
+//! Receives and settles messages of SQS under leases. A receipt that is no longer ours is lost without a call. Batch calls
+//! answer 200 with failures inside, so every entry of an answer is read.
 
-mod letter;
+mod dead_letter;
 mod outbox;
-mod own;
+mod own_queue;
 mod receipts;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,16 +22,16 @@ use tokio::time::Instant;
 
 use super::classify::{Fault, class, fault};
 use super::depth::name;
-use super::granted::Granted;
-use letter::{Letter, Original};
+use super::permission_history::PermissionHistory;
+use dead_letter::{DeadLetter, Original};
 pub use outbox::SqsOutbox;
-pub use own::OwnQueue;
+pub use own_queue::OwnQueue;
 use receipts::Receipts;
 
 /// Entries of a batch call (SQS quota).
 const ENTRIES: usize = 10;
 
-/// A queue and its dead letters.
+/// A queue of SQS with its dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct SqsQueue {
     client: Client,
@@ -40,10 +40,10 @@ pub struct SqsQueue {
     visibility: Duration,
     wait: Duration,
     receipts: Receipts,
-    receives: Granted,
+    receives: PermissionHistory,
 }
 
-/// Where the messages are.
+/// URLs of a queue and its dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct Urls {
     /// The queue.
@@ -59,7 +59,7 @@ impl From<Fault> for QueueError {
 }
 
 impl SqsQueue {
-    /// Messages are leased for `visibility` (whole seconds); a receive waits for `wait`.
+    /// Creates a queue whose messages are leased for `visibility` (whole seconds); a receive waits for `wait`.
     pub fn new(client: Client, urls: Urls, visibility: Duration, wait: Duration) -> Self {
         let Urls { queue, dead_letters } = urls;
         Self {
@@ -69,11 +69,11 @@ impl SqsQueue {
             visibility,
             wait,
             receipts: Receipts::default(),
-            receives: Granted::default(),
+            receives: PermissionHistory::default(),
         }
     }
 
-    /// Calls `batch` for those handles that are ours, ten at a time; one outcome a handle, in order.
+    /// Calls `batch` for the handles that are ours, ten at a time, and returns one outcome a handle, in order.
     async fn settle<F>(&self, handles: &[Handle], batch: impl Fn(Vec<Handle>) -> F) -> Result<Vec<Settled>, QueueError>
     where
         F: Future<Output = Vec<Settled>>,
@@ -89,7 +89,7 @@ impl SqsQueue {
         Ok(outcomes)
     }
 
-    /// A lease of `visibility` from now on; zero and more gives the message back after so long.
+    /// Sets the visibility timeout of messages, from now on. It extends leases, and releases messages after the timeout.
     async fn change(&self, handles: Vec<Handle>, visibility: Duration) -> Vec<Settled> {
         let seconds = i32::try_from(visibility.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let entry = |(place, handle): (usize, &Handle)| {
@@ -138,9 +138,10 @@ impl SqsQueue {
     /// Sends a copy of a message to the dead letters, unless an earlier attempt did.
     async fn bury(&self, handle: &Handle, rejection: &Rejection) -> Result<(), Class> {
         let Some(original) = self.receipts.unburied(handle) else { return Ok(()) };
-        let letter = Letter::new(&original, rejection, &self.url);
+        let dead_letter = DeadLetter::new(&original, rejection, &self.url);
         let asked = self.client.send_message().queue_url(&self.dead_letters);
-        let sent = asked.message_body(letter.body).set_message_attributes(Some(letter.attributes)).send().await;
+        let sent =
+            asked.message_body(dead_letter.body).set_message_attributes(Some(dead_letter.attributes)).send().await;
         sent.map_err(|error| match fault("SendMessage", &error).class {
             // What cannot be buried must not be deleted: it stays in its queue.
             Class::Poison | Class::LeaseLost => Class::Transient,
@@ -151,12 +152,13 @@ impl SqsQueue {
     }
 }
 
-/// What a delete came to: a receipt that is stale while our lease lasts was made so by an earlier delete, whose answer was lost.
+/// Returns the outcome of a delete. A receipt that is stale while our lease lasts was deleted before, by a call whose answer
+/// was lost.
 fn deleted(settled: Settled, asked_before: bool) -> Settled {
     if settled == Settled::LeaseLost && asked_before { Settled::Done } else { settled }
 }
 
-/// What a batch call says of each of its entries, whose ids are their places.
+/// Returns the outcome of each entry of a batch call; the ids of entries are their positions.
 fn outcomes<'a>(asked: usize, done: impl Iterator<Item = &'a str>, failed: &[BatchResultErrorEntry]) -> Vec<Settled> {
     // An entry that the answer passes over is as good as failed.
     let mut outcomes = vec![Settled::Failed(Class::Transient); asked];
@@ -178,7 +180,7 @@ fn outcomes<'a>(asked: usize, done: impl Iterator<Item = &'a str>, failed: &[Bat
     outcomes
 }
 
-/// How long ago a moment was, in milliseconds since 1970. A clock that is a little ahead of ours makes it no time.
+/// Returns the time since a moment in milliseconds since 1970; zero where the sender's clock is ahead of ours.
 fn since(sent: &str) -> Option<Duration> {
     let sent = UNIX_EPOCH.checked_add(Duration::from_millis(sent.parse().ok()?))?;
     Some(SystemTime::now().duration_since(sent).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! Sending messages: ten a call at most, no larger than a call may be.
+//! Sends messages in as few calls as SQS allows.
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
@@ -15,26 +15,26 @@ use muster_actors::ports::queue::{QueueError, Settled};
 
 use super::{ENTRIES, name, outcomes};
 use crate::classify::fault;
-use crate::granted::Granted;
+use crate::permission_history::PermissionHistory;
 
-/// Bytes of a call (SQS quota: 1 MiB, and 256 KiB until 2025). A larger message goes alone.
+/// Most bytes of a call (SQS quota: 1 MiB, and 256 KiB until 2025). A larger message is sent alone.
 const CALL_BYTES: usize = 256 << 10;
 
-/// A queue that is sent to.
+/// A queue of SQS to which messages are sent.
 #[derive(Clone, Debug)]
 pub struct SqsOutbox {
     client: Client,
     url: String,
-    sends: Granted,
+    sends: PermissionHistory,
 }
 
 impl SqsOutbox {
-    /// The queue at `url`.
+    /// Creates an outbox of the queue at `url`.
     pub fn new(client: Client, url: String) -> Self {
-        Self { client, url, sends: Granted::default() }
+        Self { client, url, sends: PermissionHistory::default() }
     }
 
-    /// A letter alone goes by SendMessage: MiniStack drops the trace header of a batch's entries.
+    /// Sends a single message by SendMessage, because MiniStack drops the trace header of a batch's entries.
     async fn alone(&self, letter: &Letter) -> Result<Vec<Settled>, QueueError> {
         let message = self.client.send_message().queue_url(&self.url).message_body(&letter.body);
         let message = match trace(letter) {
@@ -88,13 +88,13 @@ fn trace(letter: &Letter) -> Option<MessageSystemAttributeValue> {
     MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().ok()
 }
 
-/// In seconds; `None` leaves it to the queue.
+/// Returns the delay in seconds; `None` for the queue's own.
 fn delay(letter: &Letter) -> Option<i32> {
     let seconds = i32::try_from(letter.delay.as_secs()).unwrap_or(i32::MAX);
     (seconds > 0).then_some(seconds)
 }
 
-/// Letters as they fit into calls, in order.
+/// Splits messages into calls, in order.
 fn calls(letters: &[Letter]) -> Vec<&[Letter]> {
     let (mut calls, mut rest) = (Vec::new(), letters);
     while !rest.is_empty() {

@@ -1,5 +1,5 @@
-//! The receipts that are ours. SQS answers a delete with a stale one with success and deletes nothing, so what is settled, or
-//! has outlived its visibility timeout by our clock, is known here.
+//! Remembers which receipts are ours. SQS answers a delete with a stale receipt with success and deletes nothing, so settled
+//! receipts, and those that have outlived their visibility timeout by our clock, are removed here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,38 +8,38 @@ use muster_actors::ports::queue::{Handle, Settled};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::letter::Original;
+use super::dead_letter::Original;
 
-/// What is remembered of a message that is ours.
+/// A message whose receipt is ours.
 #[derive(Debug)]
-struct Held {
+struct HeldMessage {
     until: Instant,
     original: Original,
-    /// Its copy is in the dead-letter queue; only the delete is missing.
+    /// Whether its copy is in the dead-letter queue, so that only the delete is missing.
     buried: bool,
-    /// A delete was sent before.
+    /// Whether a delete was sent before.
     deleted: bool,
 }
 
-/// Receipts of one queue, shared by all who settle them.
+/// The receipts of one queue, shared by all tasks that settle them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Receipts(Arc<Mutex<HashMap<Handle, Held>>>);
+pub(super) struct Receipts(Arc<Mutex<HashMap<Handle, HeldMessage>>>);
 
 impl Receipts {
-    fn held(&self) -> MutexGuard<'_, HashMap<Handle, Held>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<Handle, HeldMessage>> {
         self.0.lock()
     }
 
-    /// Messages were received that are ours until a time. What nobody settled in time is not any more.
+    /// Adds received messages, which are ours until a time, and removes those that were not settled in time.
     pub(super) fn add(&self, received: Vec<(Handle, Original)>, until: Instant) {
         let now = Instant::now();
         let mut held = self.held();
         held.retain(|_, message| message.until > now);
-        let message = |original| Held { until, original, buried: false, deleted: false };
+        let message = |original| HeldMessage { until, original, buried: false, deleted: false };
         held.extend(received.into_iter().map(|(handle, original)| (handle, message(original))));
     }
 
-    /// Which are ours still. What is not is forgotten.
+    /// Tells which receipts are still ours, and forgets the others.
     pub(super) fn ours(&self, handles: &[Handle]) -> Vec<bool> {
         let now = Instant::now();
         let mut held = self.held();
@@ -54,7 +54,7 @@ impl Receipts {
         handles.iter().map(&mut ours).collect()
     }
 
-    /// What came of extending leases to `until`.
+    /// Notes the outcome of extending leases to `until`.
     pub(super) fn extended(&self, handles: &[Handle], settled: &[Settled], until: Instant) {
         let mut held = self.held();
         for (handle, outcome) in handles.iter().zip(settled) {
@@ -72,7 +72,7 @@ impl Receipts {
         }
     }
 
-    /// What is settled is not ours any more.
+    /// Removes settled receipts.
     pub(super) fn settled(&self, handles: &[Handle], settled: &[Settled]) {
         let mut held = self.held();
         for (handle, _) in handles.iter().zip(settled).filter(|(_, settled)| !matches!(settled, Settled::Failed(_))) {
@@ -80,19 +80,19 @@ impl Receipts {
         }
     }
 
-    /// Deletes are about to be sent; whether one of each was sent before.
+    /// Notes that deletes are about to be sent, and tells for each whether one was sent before.
     pub(super) fn deleting(&self, handles: &[Handle]) -> Vec<bool> {
         let mut held = self.held();
         let mut ask = |handle| held.get_mut(handle).is_some_and(|held| std::mem::replace(&mut held.deleted, true));
         handles.iter().map(&mut ask).collect()
     }
 
-    /// The message of a receipt, unless its copy is in the dead-letter queue already.
+    /// Returns the message of a receipt, unless its copy is in the dead-letter queue already.
     pub(super) fn unburied(&self, handle: &Handle) -> Option<Original> {
         self.held().get(handle).filter(|message| !message.buried).map(|message| message.original.clone())
     }
 
-    /// The message's copy is in the dead-letter queue.
+    /// Notes that the message's copy is in the dead-letter queue.
     pub(super) fn buried(&self, handle: &Handle) {
         if let Some(message) = self.held().get_mut(handle) {
             message.buried = true;

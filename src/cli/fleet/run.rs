@@ -16,8 +16,8 @@ use crate::cli::models::lanes;
 use crate::cli::print::print;
 use crate::cli::signal::Signals;
 use crate::cli::{CliError, Logging};
-use muster_aws::host::{self, Notice};
-use muster_aws::requests::Counted;
+use muster_aws::host::{self, HostNotice};
+use muster_aws::request_counts::RequestCounts;
 use muster_config::{Settings, WorkerRole};
 use muster_inference::gpu::health::{CardMonitor, CardStatus};
 use muster_inference::onnx::home::Home;
@@ -140,7 +140,7 @@ struct Watched {
 
 /// Counts requests, and knows prices.
 struct Meter {
-    counted: Counted,
+    counted: RequestCounts,
     prices: Prices,
 }
 
@@ -216,12 +216,12 @@ async fn endings(
         }
         notice = host::notice() => {
             match notice {
-                Notice::Interruption => {
+                HostNotice::Interruption => {
                     tracing::warn!("host.interruption");
                     drain(Drain::hand_back(deadline));
                     interrupted.await;
                 }
-                Notice::Rebalance => {
+                HostNotice::Rebalance => {
                     tracing::warn!("host.rebalance");
                     drain(Drain::hand_back(deadline));
                 }

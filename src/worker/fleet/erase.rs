@@ -14,7 +14,7 @@ use super::Published;
 use super::objects::{AT_ONCE, crop_key};
 use super::packs::Blanked;
 use muster_aws::classify::Fault;
-use muster_aws::deletion::Deleted;
+use muster_aws::deletion::DeletionCounts;
 use muster_stores::mongo::{Known, KnownFace, Marks, PackEntry};
 
 /// What was taken out.
@@ -27,9 +27,9 @@ pub(crate) struct Erased {
     /// Facts that people stated about these.
     pub decisions: u64,
     /// Face crops in S3.
-    pub crops: Deleted,
+    pub crops: DeletionCounts,
     /// Results in S3.
-    pub results: Deleted,
+    pub results: DeletionCounts,
     /// Packs that were written anew without them.
     pub packs_rewritten: u64,
     /// Packs of which nothing was left.
@@ -64,7 +64,7 @@ impl Erased {
 
     /// With what went from packs.
     pub fn with(mut self, packs: Blanked) -> Self {
-        let of = |objects| Deleted { objects, versions_stay: packs.versions_stay };
+        let of = |objects| DeletionCounts { objects, versions_stay: packs.versions_stay };
         self.crops = self.crops.and(of(packs.crops));
         self.results = self.results.and(of(packs.results));
         self.packs_rewritten += packs.rewritten;
@@ -102,7 +102,8 @@ impl Published {
         let ids: Vec<ImageId> = locators.iter().map(Locator::id).collect();
         let faces = self.store.faces_of(ids.iter().copied()).await?;
         let clears: Vec<_> = locators.iter().map(|image| self.clear(image)).collect();
-        let cleared: Vec<(Deleted, Deleted)> = stream::iter(clears).buffer_unordered(AT_ONCE).try_collect().await?;
+        let cleared: Vec<(DeletionCounts, DeletionCounts)> =
+            stream::iter(clears).buffer_unordered(AT_ONCE).try_collect().await?;
         let all: BTreeSet<ImageId> = ids.iter().copied().collect();
         let packs = self.packs.erase(self.store.packs_of(&ids).await?, &|entry| all.contains(&entry.image)).await?;
         // Under the contents that were written, and under those that are on their way.
@@ -116,8 +117,8 @@ impl Published {
             images: there.iter().map(|image| image.locator.id()).collect(),
             faces: faces.iter().map(|face| face.id).collect(),
             decisions,
-            crops: cleared.iter().fold(Deleted::default(), |sum, (crops, _)| sum.and(*crops)),
-            results: cleared.iter().fold(Deleted::default(), |sum, (_, result)| sum.and(*result)),
+            crops: cleared.iter().fold(DeletionCounts::default(), |sum, (crops, _)| sum.and(*crops)),
+            results: cleared.iter().fold(DeletionCounts::default(), |sum, (_, result)| sum.and(*result)),
             groups: faces.iter().filter_map(|face| face.group).collect(),
             cache_away,
             ..Erased::default()
@@ -154,9 +155,9 @@ impl Published {
         };
         let crops: Vec<String> = faces.iter().filter_map(crop).collect();
         let removed: Vec<_> = crops.iter().map(|key| self.groups.remove(key)).collect();
-        let crops: Vec<Deleted> = stream::iter(removed).buffer_unordered(AT_ONCE).try_collect().await?;
+        let crops: Vec<DeletionCounts> = stream::iter(removed).buffer_unordered(AT_ONCE).try_collect().await?;
         let removed: Vec<_> = locators.iter().map(|image| self.remove_result(image)).collect();
-        let results: Vec<Deleted> = stream::iter(removed).buffer_unordered(AT_ONCE).try_collect().await?;
+        let results: Vec<DeletionCounts> = stream::iter(removed).buffer_unordered(AT_ONCE).try_collect().await?;
         let mut known = self.store.known_of(&Vec::from_iter(touched.iter().copied())).await?;
         known.extend(touched.iter().filter_map(|image| by_id.get(image).copied().cloned()));
         let mut cache_away = !self.uncache(&known, &[]).await;
@@ -166,8 +167,8 @@ impl Published {
             images: touched,
             faces: faces.iter().map(|face| face.id).collect(),
             decisions,
-            crops: crops.into_iter().fold(Deleted::default(), Deleted::and),
-            results: results.into_iter().fold(Deleted::default(), Deleted::and),
+            crops: crops.into_iter().fold(DeletionCounts::default(), DeletionCounts::and),
+            results: results.into_iter().fold(DeletionCounts::default(), DeletionCounts::and),
             groups: faces.iter().filter_map(|face| face.group).collect(),
             cache_away,
             ..Erased::default()
@@ -175,7 +176,7 @@ impl Published {
     }
 
     /// Deletes the crops and the result of an image, also those of a run that nobody finished.
-    async fn clear(&self, image: &Locator) -> Result<(Deleted, Deleted), Fault> {
+    async fn clear(&self, image: &Locator) -> Result<(DeletionCounts, DeletionCounts), Fault> {
         let crops = self.groups.clear(&format!("galleries/{}/faces/{}/", image.gallery, image.id())).await?;
         Ok((crops, self.remove_result(image).await?))
     }
@@ -192,8 +193,8 @@ impl Published {
         Ok(())
     }
 
-    async fn remove_result(&self, image: &Locator) -> Result<Deleted, Fault> {
-        let mut deleted = Deleted::default();
+    async fn remove_result(&self, image: &Locator) -> Result<DeletionCounts, Fault> {
+        let mut deleted = DeletionCounts::default();
         for (bucket, prefix) in self.results.iter().chain(&self.former_results) {
             let key = format!("{prefix}{}.json", image.key);
             // The same key of another gallery or bucket has its result there too.

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::FleetError;
-use muster_aws::gauge::SqsGauge;
+use muster_aws::queue_metrics::SqsQueueMetrics;
 
 /// A summary is never longer.
 const SUMMARY: u64 = 1 << 20;
@@ -184,7 +184,7 @@ impl Fleet for Processes {
 /// A queue of SQS, and the rate of this machine's workers.
 pub struct LocalGauge {
     /// The queue.
-    pub queue: SqsGauge,
+    pub queue: SqsQueueMetrics,
     /// The workers.
     pub processes: Processes,
 }

@@ -21,7 +21,7 @@ use muster_actors::{Running, start, start_grouping};
 use super::ends::{Ends, announcer};
 use super::{Depth, FleetError, memory};
 use muster_aws::depth::name;
-use muster_aws::requests::Counted;
+use muster_aws::request_counts::RequestCounts;
 use muster_aws::s3::S3Objects;
 use muster_aws::sqs::{SqsQueue, Urls};
 use muster_config::{Removals, Settings, WorkerRole, required};
@@ -64,7 +64,7 @@ impl Worker {
     }
 
     /// Counts the requests that are made.
-    pub fn counted(&self) -> Counted {
+    pub fn counted(&self) -> RequestCounts {
         self.ends.aws.counted.clone()
     }
 

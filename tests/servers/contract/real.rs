@@ -13,7 +13,7 @@ use muster_actors::ports::faces::{Commit, Faces};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, Settled};
 use muster_actors::ports::releases::{Receive, Releases};
-use muster_aws::cell::S3Cell;
+use muster_aws::cas_object::S3CasObject;
 use muster_aws::s3::{S3Bucket, S3Objects};
 use muster_aws::sqs::{SqsQueue, Urls};
 use muster_chaos::proxy::Proxy;
@@ -221,9 +221,9 @@ async fn s3() -> Bucket {
     Bucket(S3Objects::new(client.clone(), &bucket), client, bucket)
 }
 
-async fn object() -> S3Cell {
+async fn object() -> S3CasObject {
     let Bucket(_, client, bucket) = s3().await;
-    S3Cell::new(S3Bucket::new(client, &bucket, ""), "fleet/state.json")
+    S3CasObject::new(S3Bucket::new(client, &bucket, ""), "fleet/state.json")
 }
 
 hold! { faces over mongodb_6:

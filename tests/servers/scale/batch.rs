@@ -9,7 +9,7 @@ use muster_actors::scaler::flight::Submitter;
 use muster_actors::sim::batch::Status;
 use muster_actors::sim::lost::What;
 use muster_aws::clients::Clients;
-use muster_aws::gauge::SqsGauge;
+use muster_aws::queue_metrics::SqsQueueMetrics;
 use muster_aws::scaling;
 use muster_config::{Layers, ScaledService, Settings};
 use serde_json::Value;
@@ -60,7 +60,7 @@ impl World {
                 .unwrap();
         let groups = muster_aws::s3::S3Bucket::new(self.clients.s3.clone(), &self.fleet.groups, "");
         submitter.settings.name = name.to_owned();
-        submitter.cell = Arc::new(muster_aws::cell::S3Cell::new(groups, &format!("fleet/{name}.json")));
+        submitter.cell = Arc::new(muster_aws::cas_object::S3CasObject::new(groups, &format!("fleet/{name}.json")));
         submitter
     }
 
@@ -235,7 +235,7 @@ async fn the_rate_is_what_busy_workers_say_they_do() {
     use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
     let world = World::new(Batch::start().await).await;
     // A service of its own: the emulator keeps metrics for all tests.
-    let gauge = SqsGauge::new(&world.clients, &world.settings(), &world.fleet.images, Some("measured"));
+    let gauge = SqsQueueMetrics::new(&world.clients, &world.settings(), &world.fleet.images, Some("measured"));
     let config = aws_sdk_cloudwatch::config::Builder::from(&world.clients.config).endpoint_url(stack().url("aws"));
     let client = aws_sdk_cloudwatch::Client::from_conf(config.build());
     use muster_actors::ports::gauge::Gauge;

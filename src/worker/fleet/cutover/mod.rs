@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::FleetError;
-use muster_aws::cell::S3Cell;
+use muster_aws::cas_object::S3CasObject;
 use muster_aws::classify::Fault;
 use muster_aws::clients::Clients;
 use muster_aws::depth::{depth, name};
@@ -48,7 +48,7 @@ fn now() -> u64 {
 pub struct Cutover {
     settings: Settings,
     aws: Clients,
-    cell: Arc<S3Cell>,
+    cell: Arc<S3CasObject>,
 }
 
 /// What one look finds.
@@ -94,7 +94,7 @@ impl Cutover {
         }
         let groups = required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?;
         let aws = Clients::new(&settings).await;
-        let cell = Arc::new(S3Cell::new(
+        let cell = Arc::new(S3CasObject::new(
             S3Bucket::new(aws.s3.clone(), groups, &buckets.kms_key),
             &format!("{STATE}cutover.json"),
         ));

@@ -1,4 +1,4 @@
-//! Parts of objects, and whole ones that are to be written anew.
+//! Reads parts of objects, and whole objects that are about to be rewritten.
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
@@ -8,14 +8,14 @@ use muster_actors::errors::Class;
 use super::classify::{Fault, fault};
 use super::s3::S3Bucket;
 
-/// An object that somebody is about to write anew.
+/// An object that is about to be rewritten.
 #[derive(Clone, Debug)]
-pub struct Whole {
+pub struct WholeObject {
     /// Its bytes.
     pub bytes: Bytes,
-    /// What it is now, for a conditional write.
+    /// Etag for a conditional write.
     pub etag: String,
-    /// The bucket kept versions when these bytes were written: they stay as an old one when the object is written or deleted.
+    /// Whether the bucket kept versions when the object was written, so that these bytes stay as an old version.
     pub versions_stay: bool,
 }
 
@@ -42,14 +42,14 @@ impl S3Bucket {
     ///
     /// # Errors
     /// S3, or the answer ends early.
-    pub async fn get_whole(&self, key: &str) -> Result<Option<Whole>, Fault> {
+    pub async fn get_whole(&self, key: &str) -> Result<Option<WholeObject>, Fault> {
         let Some(answer) = self.sent(self.client.get_object().key(key)).await? else { return Ok(None) };
         let etag = answer.e_tag().unwrap_or_default().to_owned();
         let versions_stay = answer.version_id().is_some_and(|version| version != "null");
-        Ok(Some(Whole { bytes: body(answer).await?, etag, versions_stay }))
+        Ok(Some(WholeObject { bytes: body(answer).await?, etag, versions_stay }))
     }
 
-    /// Whether an object was written while the bucket kept versions: what it was before stays as an old one.
+    /// Tells whether an object was written while the bucket kept versions, so that its bytes stay as an old version.
     ///
     /// # Errors
     /// S3.

@@ -1,4 +1,4 @@
-//! What waits in a queue of SQS, and what workers do of late, as their metrics in CloudWatch say.
+//! Reads the depth of a queue from SQS, and the recent rate of its workers from their metrics in CloudWatch.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -15,24 +15,24 @@ use muster_config::Settings;
 
 /// The namespace of muster's metrics.
 pub const NAMESPACE: &str = "Muster";
-/// Images that a worker's devices have finished: told once a minute.
+/// Metric of the images that a worker's devices have finished, published once a minute.
 const DONE: &str = "muster_stage_done_items";
-/// Workers tell so often.
+/// Interval at which workers publish metrics.
 const TELLING: Duration = Duration::from_secs(60);
-/// Minutes of waiting say nothing of a worker's speed: the busiest tenth does.
+/// Statistic of the busiest tenth of the minutes. Idle minutes say nothing of a worker's speed.
 const BUSY: &str = "p90";
-/// How many minutes there were.
+/// Statistic with the number of minutes.
 const SAMPLES: &str = "SampleCount";
-/// Kinds of devices that are asked for, at most.
+/// Most kinds of devices that are queried.
 const KINDS: usize = 10;
-/// What workers did before is not what they do now.
+/// Time that a rate looks back; older values do not describe the present.
 const LATELY: Duration = Duration::from_secs(3600);
-/// Seconds of one figure.
+/// Seconds of one value.
 const PERIOD: i32 = 3600;
 
-/// A queue, with the metrics of the service that works on it.
+/// The metrics of a queue, and of the service that receives from it.
 #[derive(Clone, Debug)]
-pub struct SqsGauge {
+pub struct SqsQueueMetrics {
     sqs: aws_sdk_sqs::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     url: String,
@@ -40,8 +40,8 @@ pub struct SqsGauge {
     service: Option<String>,
 }
 
-impl SqsGauge {
-    /// Of the queue `url`.
+impl SqsQueueMetrics {
+    /// Creates the metrics of the queue `url`.
     pub fn new(clients: &Clients, settings: &Settings, url: &str, service: Option<&str>) -> Self {
         let mut config = aws_sdk_cloudwatch::config::Builder::from(&clients.config);
         if let Some(address) = address("", settings) {
@@ -55,13 +55,13 @@ impl SqsGauge {
         }
     }
 
-    /// Images a second of a busy worker; `None` where no metric says.
+    /// Reads the images a second of a busy worker; `None` where there is no metric.
     async fn measure(&self, service: &str) -> Result<Option<f64>, Fault> {
         let of = |name: &str, value: &str| DimensionFilter::builder().name(name).value(value).build();
         let asked = self.cloudwatch.list_metrics().namespace(NAMESPACE).metric_name(DONE);
         let asked = asked.dimensions(of("service", service)).dimensions(of("stage", "device"));
         let listed = asked.send().await.map_err(|error| fault("ListMetrics", &error))?;
-        // One for each kind of device.
+        // One query for each kind of device.
         let metrics = listed.metrics.unwrap_or_default();
         if metrics.is_empty() {
             return Ok(None);
@@ -88,7 +88,7 @@ impl SqsGauge {
 }
 
 #[async_trait]
-impl Gauge for SqsGauge {
+impl Gauge for SqsQueueMetrics {
     async fn depth(&self) -> Result<Depth, GaugeError> {
         let depth = depth(&self.sqs, &self.url).await;
         depth.map_err(|Fault { class, message, .. }| GaugeError { class, message })
@@ -103,8 +103,8 @@ impl Gauge for SqsGauge {
     }
 }
 
-/// Images a second of a busy worker of the fastest kind: those that a service has beside it are not asked for here. What it does
-/// in the busiest tenth of its minutes, each period by how many minutes say so.
+/// Computes the images a second of a busy worker of the fastest kind, in the busiest tenth of its minutes. Each period counts
+/// by its number of minutes.
 fn rate(results: &HashMap<String, Vec<f64>>) -> Option<f64> {
     let of = |statistic: &str, nth| results.get(&format!("{}{nth}", statistic.to_lowercase())).into_iter().flatten();
     let kind = |nth| {

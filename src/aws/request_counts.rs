@@ -1,4 +1,4 @@
-//! Counts the requests that are paid for, as they leave.
+//! Counts the requests that cost money, when they are sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +10,9 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use muster_actors::domain::cost::Requests;
 
-/// Requests so far, of all clients that share this.
+/// Counts of requests of all clients that share the value.
 #[derive(Clone, Debug, Default)]
-pub struct Counted(Arc<Counts>);
+pub struct RequestCounts(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -21,22 +21,22 @@ struct Counts {
     messages: AtomicU64,
 }
 
-impl Counted {
-    /// So far.
+impl RequestCounts {
+    /// Returns the counts so far.
     pub fn requests(&self) -> Requests {
         let Counts { reads, writes, messages } = &*self.0;
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Requests { reads: of(reads), writes: of(writes), messages: of(messages) }
     }
 
-    /// For a client of S3.
-    pub(super) fn s3(&self) -> Counter {
-        Counter(self.clone(), Service::S3)
+    /// Creates a counter for a client of S3.
+    pub(super) fn s3(&self) -> RequestCounter {
+        RequestCounter(self.clone(), Service::S3)
     }
 
-    /// For a client of SQS.
-    pub(super) fn sqs(&self) -> Counter {
-        Counter(self.clone(), Service::Sqs)
+    /// Creates a counter for a client of SQS.
+    pub(super) fn sqs(&self) -> RequestCounter {
+        RequestCounter(self.clone(), Service::Sqs)
     }
 }
 
@@ -46,11 +46,11 @@ enum Service {
     Sqs,
 }
 
-/// Sees each request of a client, each attempt anew.
+/// Counts each request of a client, and each attempt of it.
 #[derive(Debug)]
-pub(super) struct Counter(Counted, Service);
+pub(super) struct RequestCounter(RequestCounts, Service);
 
-impl Intercept for Counter {
+impl Intercept for RequestCounter {
     fn name(&self) -> &'static str {
         "muster::requests"
     }
@@ -61,7 +61,7 @@ impl Intercept for Counter {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Self(Counted(counts), service) = self;
+        let Self(RequestCounts(counts), service) = self;
         let request = context.request();
         let count = match service {
             Service::Sqs => Some(&counts.messages),
@@ -78,14 +78,14 @@ impl Intercept for Counter {
     }
 }
 
-/// S3's two prices.
+/// The two prices of S3's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Price {
     Read,
     Write,
 }
 
-/// Source: Amazon S3 pricing, "Requests & data retrievals". Deletions cost nothing.
+/// Returns the price of a request. Source: Amazon S3 pricing, "Requests & data retrievals". Deletions cost nothing.
 fn priced(method: &str, uri: &str) -> Option<Price> {
     let query = uri.split_once('?').map_or("", |(_, query)| query);
     let has = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));

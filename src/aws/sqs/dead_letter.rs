@@ -1,18 +1,18 @@
-//! A dead letter: a message as it came, why it cannot be processed, and from where.
+//! Builds a dead letter: the message as it came, with its origin and the reason why it cannot be processed.
 
 use std::collections::HashMap;
 
 use aws_sdk_sqs::types::MessageAttributeValue;
 use muster_actors::domain::image::Rejection;
 
-/// Bytes of a message, its attributes included (SQS quota: 1 MiB).
+/// Most bytes of a message, its attributes included (SQS quota: 1 MiB).
 const MESSAGE_BYTES: usize = 1 << 20;
-/// Kept free of a letter for its attributes.
+/// Bytes that are reserved for the attributes.
 const ATTRIBUTE_BYTES: usize = 8 << 10;
-/// Bytes of a rejection's detail in an attribute.
+/// Most bytes of a rejection's detail in an attribute.
 const DETAIL_BYTES: usize = 1 << 10;
 
-/// What was received.
+/// A received message that may become a dead letter.
 #[derive(Clone, Debug)]
 pub(super) struct Original {
     pub(super) body: String,
@@ -20,14 +20,14 @@ pub(super) struct Original {
     pub(super) receive_count: u32,
 }
 
-/// What is sent.
-pub(super) struct Letter {
+/// A dead letter that is ready to be sent.
+pub(super) struct DeadLetter {
     pub(super) body: String,
     pub(super) attributes: HashMap<String, MessageAttributeValue>,
 }
 
-impl Letter {
-    /// About a message of the queue `origin`.
+impl DeadLetter {
+    /// Builds the dead letter of a message of the queue `origin`.
     pub(super) fn new(original: &Original, rejection: &Rejection, origin: &str) -> Self {
         let attribute = |(name, value): (&str, String)| {
             // An attribute is never empty and holds no control characters (SQS: as XML 1.0).
@@ -50,7 +50,7 @@ impl Letter {
     }
 }
 
-/// At most so many bytes of a text.
+/// Cuts a text to this number of bytes.
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
@@ -63,7 +63,7 @@ mod tests {
     fn a_dead_letter_fits_and_says_why_and_from_where() {
         let original = Original { body: "é".repeat(MESSAGE_BYTES / 2), message: "m-1".into(), receive_count: 3 };
         let rejection = Rejection::new(muster_actors::domain::image::RejectReason::BadMessage, "\u{0}".repeat(9));
-        let Letter { body, attributes } = Letter::new(&original, &rejection, "https://queue");
+        let DeadLetter { body, attributes } = DeadLetter::new(&original, &rejection, "https://queue");
         let size: usize =
             attributes.iter().map(|(name, value)| name.len() + value.string_value().unwrap().len() + 6).sum();
         assert!(body.len() + size <= MESSAGE_BYTES);

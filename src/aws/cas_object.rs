@@ -1,4 +1,4 @@
-//! A value in S3: an object that is written on the condition that it still is what its writer has read.
+//! A value in S3 that is written by compare-and-swap: on the condition that the object still is what its writer has read.
 
 use async_trait::async_trait;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -9,18 +9,18 @@ use muster_actors::ports::cell::{Cell, CellError, Held, Version};
 use super::classify::{Fault, fault};
 use super::s3::S3Bucket;
 
-/// A value is never larger.
+/// Largest value in bytes.
 const LIMIT: usize = 4 << 20;
 
-/// An object as a [`Cell`].
+/// An object of S3 as a [`Cell`].
 #[derive(Clone, Debug)]
-pub struct S3Cell {
+pub struct S3CasObject {
     bucket: S3Bucket,
     key: String,
 }
 
-impl S3Cell {
-    /// The object `key`.
+impl S3CasObject {
+    /// Names the object `key`, which need not exist.
     pub fn new(bucket: S3Bucket, key: &str) -> Self {
         Self { bucket, key: key.to_owned() }
     }
@@ -45,7 +45,7 @@ fn broken(message: String) -> CellError {
 }
 
 #[async_trait]
-impl Cell for S3Cell {
+impl Cell for S3CasObject {
     async fn read(&self) -> Result<Option<Held>, CellError> {
         let S3Bucket { client, bucket, .. } = &self.bucket;
         let mut answer = match client.get_object().bucket(bucket).key(&self.key).send().await {
@@ -79,7 +79,7 @@ impl Cell for S3Cell {
         match asked.send().await {
             Ok(answer) => Ok(Version(answer.e_tag().unwrap_or_default().to_owned())),
             Err(error) => match fault(&format!("PutObject to {}", self.bucket.bucket), &error) {
-                // 409: somebody else's conditional write is on its way; 404: it was to be there, and is gone.
+                // 409: another conditional write is in progress. 404: the object was expected and is gone.
                 Fault { status: Some(409 | 412), .. } => Err(CellError::Changed),
                 Fault { code: Some(code), .. } if code == "NoSuchKey" => Err(CellError::Changed),
                 fault => Err(failed(fault)),

@@ -1,4 +1,4 @@
-//! A permission that was there comes back: somebody changed a policy or a key, and changes it again.
+//! Remembers whether a permission was there before. One that was there and is missing is expected to come back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,17 +8,17 @@ use muster_actors::errors::Class;
 
 use super::classify::Fault;
 
-/// Whether calls of one kind were allowed before.
+/// Remembers whether calls of one kind were allowed before.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Granted(Arc<AtomicBool>);
+pub(crate) struct PermissionHistory(Arc<AtomicBool>);
 
-impl Granted {
-    /// A call succeeded.
+impl PermissionHistory {
+    /// Notes a call that succeeded.
     pub(crate) fn succeeded(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// What a refusal is: a missing permission where none was ever there, else an outage that is waited for.
+    /// Classifies a refusal: a missing permission where there never was one, otherwise an outage that is waited for.
     pub(crate) fn judge(&self, fault: Fault) -> Fault {
         match fault.class {
             Class::Misconfigured(Mend::Permission) if self.0.load(Ordering::Relaxed) => {
@@ -37,7 +37,7 @@ mod tests {
     fn a_permission_that_was_there_is_waited_for_and_one_that_never_was_is_missing() {
         const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
         const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
-        let (never, before) = (Granted::default(), Granted::default());
+        let (never, before) = (PermissionHistory::default(), PermissionHistory::default());
         before.clone().succeeded();
         for (granted, class, expected) in [
             (&never, PERMISSION, PERMISSION),

@@ -1,5 +1,5 @@
-//! A queue that one process has for itself: made at its start like a queue that others share, and deleted at its end. What a process
-//! that was killed has left behind, the next one deletes.
+//! A queue of one process. It is created at the start with the attributes of a shared queue, and deleted at the end. The next
+//! process deletes the queues of processes that were killed.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,13 +12,13 @@ use tokio::time::interval;
 use crate::classify::{Fault, fault};
 use crate::depth::name;
 
-/// The tag that says when its process was alive last, in seconds since 1970. A queue without it is none of ours.
+/// Tag with the time at which the process was last alive, in seconds since 1970. A queue without it is not one of these.
 const ALIVE: &str = "muster:alive";
-/// Between two marks.
+/// Interval at which the tag is renewed.
 const MARK_EVERY: Duration = Duration::from_secs(3600);
-/// A process that was not alive for so long is dead.
+/// Age of the tag from which a process counts as dead.
 const STALE: Duration = Duration::from_secs(24 * 3600);
-/// What it has in common with the queue that others share.
+/// Attributes that are copied from the shared queue.
 const COPIED: [Name; 7] = [
     Name::VisibilityTimeout,
     Name::MessageRetentionPeriod,
@@ -29,7 +29,7 @@ const COPIED: [Name; 7] = [
     Name::Policy,
 ];
 
-/// A queue of one process.
+/// A queue that belongs to one process.
 #[derive(Debug)]
 pub struct OwnQueue {
     client: Client,
@@ -41,13 +41,13 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Whether a queue with this mark was left behind.
+/// Tells whether a queue with this mark was left behind.
 fn is_stale(mark: Option<&str>, now: u64) -> bool {
     let marked: Option<u64> = mark.and_then(|mark| mark.parse().ok());
     marked.is_some_and(|marked| now.saturating_sub(marked) > STALE.as_secs())
 }
 
-/// The attributes that are copied. SQS takes either kind of encryption, and no empty value.
+/// Selects the attributes to copy. SQS accepts one kind of encryption, and no empty value.
 fn copied(all: &HashMap<Name, String>) -> HashMap<Name, String> {
     let keyed = all.get(&Name::KmsMasterKeyId).is_some_and(|key| !key.is_empty());
     let fits = |name: &Name| match name {
@@ -61,10 +61,10 @@ fn copied(all: &HashMap<Name, String>) -> HashMap<Name, String> {
 }
 
 impl OwnQueue {
-    /// Makes a queue whose name is that of `shared`, `-` and `suffix`, with what `shared` has of time limits, encryption and policy.
+    /// Creates a queue whose name is that of `shared`, `-` and `suffix`, with the time limits, encryption and policy of `shared`.
     ///
     /// # Errors
-    /// `shared` is not there, or the queue may not be made.
+    /// `shared` does not exist, or the queue may not be created.
     pub async fn make(client: Client, shared: &str, suffix: &str) -> Result<Self, Fault> {
         let what = format!("GetQueueAttributes of {}", name(shared));
         let asked = client.get_queue_attributes().queue_url(shared).attribute_names(Name::All);
@@ -80,15 +80,15 @@ impl OwnQueue {
         Ok(Self { client, url, marking })
     }
 
-    /// Its URL.
+    /// Returns the URL of the queue.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Deletes it, with all that is in it.
+    /// Deletes the queue with its messages.
     ///
     /// # Errors
-    /// SQS does not do that: a later process does.
+    /// SQS fails; a later process deletes the queue.
     pub async fn delete(&self) -> Result<(), Fault> {
         self.marking.abort();
         delete(&self.client, &self.url).await
@@ -106,7 +106,7 @@ async fn delete(client: &Client, url: &str) -> Result<(), Fault> {
     deleted.map(drop).map_err(|error| fault(&format!("DeleteQueue {}", name(url)), &error))
 }
 
-/// Says that the process of `own` is alive, after it has deleted what dead ones left.
+/// Deletes the queues of dead processes, then renews the tag of `own` until it is dropped.
 async fn live(client: Client, shared: String, own: String) {
     if let Err(fault) = sweep(&client, &shared, &own).await {
         tracing::warn!(error = fault.message, "queue.sweep");
