@@ -14,7 +14,7 @@ TIER = {
 CONDITION = "Recognises"
 # In this order moto compares them as text, as CloudFormation does in any.
 ASKED = {"Fn::Not": [{"Fn::Equals": ["0", {"Ref": "WebTasks"}]}]}
-# Whether it also serves the people of the fleet, and what is another one then. docs/serve.md, "In tiers".
+# Whether it also serves the people of the fleet, and what is another one then. docs/tiers.md.
 PEOPLE = "ServesPeople"
 PEOPLE_ASKED = {"Fn::And": [{"Condition": CONDITION}, {"Fn::Equals": [{"Ref": "WebPeople"}, "yes"]}]}
 TOUCHED = {"WebGroup", "WebRole", "WebTask"}

@@ -61,6 +61,36 @@ impl S3Bucket {
         }
     }
 
+    /// The keys that begin so, ascending.
+    ///
+    /// # Errors
+    /// S3.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, Fault> {
+        let (mut keys, mut next) = (Vec::new(), None);
+        loop {
+            let asked = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(BATCH);
+            let page = asked.set_continuation_token(next).send().await;
+            let page = page.map_err(|error| fault("ListObjectsV2", &error))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key.clone()));
+            next = page.next_continuation_token;
+            if next.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// Deletes objects, whether they are there or not.
+    ///
+    /// # Errors
+    /// Also when a single one could not be deleted.
+    pub async fn delete_all(&self, keys: &[String]) -> Result<DeletionCounts, Fault> {
+        let mut deleted = DeletionCounts::default();
+        for keys in keys.chunks(BATCH as usize) {
+            deleted = deleted.and(self.delete(keys).await?);
+        }
+        Ok(deleted)
+    }
+
     /// Deletes an object, where it exists.
     ///
     /// # Errors

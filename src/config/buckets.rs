@@ -34,6 +34,8 @@ pub struct Buckets {
     pub results_bucket: String,
     /// Where single results lie in their bucket; empty writes no results, packed ones neither.
     pub results_prefix: String,
+    /// The groups of a gallery are also written as one object, `groups.json`, for readers that know no index.
+    pub groups_json: bool,
     /// KMS key that results, crops and groups are encrypted with; empty leaves it to the bucket.
     pub kms_key: String,
     /// Address of S3 where it is not `fleet.endpoint`.

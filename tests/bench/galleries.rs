@@ -154,7 +154,7 @@ impl Site {
 
     /// The generation of a gallery that its published groups are of; 0 where there are none.
     async fn published(&self, gallery: &GalleryId) -> u64 {
-        let key = format!("galleries/{gallery}/groups.json");
+        let key = format!("galleries/{gallery}/index.json");
         let head = self.fleet.s3.head_object().bucket(&self.fleet.groups).key(key).send().await;
         let generation = head.ok().and_then(|head| head.metadata()?.get("generation")?.parse().ok());
         generation.unwrap_or(0)

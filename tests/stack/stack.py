@@ -206,7 +206,7 @@ export QUEUE_URL='{queue}/images' GROUP_FACE_QUEUE_URL='{queue}/galleries' DEAD_
 # A photo that is put into the bucket is a message in the queue of images:
 #   curl -T photo.jpg $AWS_ENDPOINT_URL/photos/wedding/photo.jpg
 #   muster check; muster detect --mode batch; muster group --mode batch
-#   curl $AWS_ENDPOINT_URL/groups/galleries/wedding/groups.json"""
+#   curl $AWS_ENDPOINT_URL/groups/galleries/wedding/index.json"""
 
 
 def main():

@@ -163,7 +163,7 @@ impl Fleet {
         let found = all.find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
         let mut documents: Vec<Document> = found.try_collect().await.unwrap();
         for document in &mut documents {
-            for field in ["indexed_at", "timings", "queue", "worker", "crop", "result"] {
+            for field in ["indexed_at", "changed_at", "changed", "timings", "queue", "worker", "crop", "result"] {
                 document.remove(field);
             }
         }
@@ -191,16 +191,38 @@ impl Fleet {
         people.into_values().collect()
     }
 
+    /// The index of a gallery's groups in S3, and the groups that it names.
+    pub async fn published_groups(&self, gallery: &str) -> (Value, Vec<Value>) {
+        let read =
+            async |key: &str| -> Value { serde_json::from_slice(&self.object(&self.groups, key).await).unwrap() };
+        let index = read(&format!("galleries/{gallery}/index.json")).await;
+        if let Some(groups) = index["groups"].as_array() {
+            return (index.clone(), groups.clone());
+        }
+        let mut groups = Vec::new();
+        for shard in index["shards"].as_array().unwrap() {
+            let object = read(shard["object"].as_str().unwrap()).await;
+            assert_eq!((&object["gallery"], &object["prefix"]), (&index["gallery"], &shard["prefix"]));
+            let of = object["groups"].as_array().unwrap();
+            let faces: usize = of.iter().map(|group| group["faces"].as_array().unwrap().len()).sum();
+            assert_eq!(
+                (shard["groups"].as_u64(), shard["faces"].as_u64()),
+                (Some(of.len() as u64), Some(faces as u64))
+            );
+            groups.extend(of.iter().cloned());
+        }
+        (index, groups)
+    }
+
     /// The groups of two faces and more in S3.
     pub async fn published(&self, gallery: &str) -> People {
-        let text = self.object(&self.groups, &format!("galleries/{gallery}/groups.json")).await;
-        let groups: Value = serde_json::from_slice(&text).unwrap();
+        let (index, groups) = self.published_groups(gallery).await;
+        assert_eq!(index["group_count"].as_u64(), Some(groups.len() as u64));
         let face = |face: &Value| {
             let part = |name: &str| face["box"][name].as_f64().unwrap().round() as i64;
             (face["key"].as_str().unwrap().to_owned(), ["x", "y", "width", "height"].map(part))
         };
-        let groups = groups["groups"].as_array().unwrap().iter();
-        groups.map(|group| group["faces"].as_array().unwrap().iter().map(face).collect()).collect()
+        groups.iter().map(|group| group["faces"].as_array().unwrap().iter().map(face).collect()).collect()
     }
 
     pub async fn object(&self, bucket: &str, key: &str) -> Vec<u8> {

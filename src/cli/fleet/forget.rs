@@ -100,12 +100,9 @@ impl Asked {
         match text.parse() {
             Ok(whole) if lift || forgetter.knows(&Target::Group(whole)).await? => Ok(Target::Group(whole)),
             Err(_) if lift => Err(CliError::Usage(format!("{text}: give the group's whole id, as its receipt has it"))),
-            _ => Ok(Target::Group(one(
-                "group",
-                &text,
-                forgetter.groups_like(&text).await?,
-                "the gallery's groups.json",
-            )?)),
+            _ => {
+                Ok(Target::Group(one("group", &text, forgetter.groups_like(&text).await?, "the gallery's index.json")?))
+            }
         }
     }
 }

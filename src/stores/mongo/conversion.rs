@@ -18,6 +18,7 @@ use muster_actors::domain::image::ImageId;
 use muster_actors::people::legacy::{self, Decision, Verdict};
 use muster_actors::people::{Scene, Topic};
 
+use super::change_marks::MARKED;
 use super::documents::{self, group_id};
 use super::facts::CHUNK;
 use super::pointer::{PartitionPointer, pointer};
@@ -186,7 +187,11 @@ impl Converter<'_> {
             }
         }
         let update = match step {
-            Step::Mark(_) => doc! { "$set": { MARK: 1 }, "$unset": { CLAIM: 1 }, "$inc": { "generation": 1i64 } },
+            // Facts are read again with each revision.
+            Step::Mark(_) => {
+                let raise = doc! { "generation": 1i64, MARKED: 1i64 };
+                doc! { "$set": { MARK: 1 }, "$unset": { CLAIM: 1 }, "$inc": raise }
+            }
             Step::Clear(_) | Step::Add(_) => doc! { "$set": { "converting.until": Self::until() } },
         };
         let kept = store.collection(names::GALLERIES).update_one(self.own(), update).session(&mut *session).await?;

@@ -159,7 +159,7 @@ impl MongoFaces {
         change: &Change,
     ) -> Result<(u64, Corrected), MongoError> {
         facts::apply(self, session, of, &change.edits).await?;
-        group_update::apply(self, session, (of, head.pointer), scene, change).await?;
+        group_update::apply(self, session, (of, head), scene, change).await?;
         let number = history::append(self, session, of, change).await?;
         let corrected = Corrected::new(scene, change, Some(number));
         lineage(self, session, of, head.version.generation, &corrected.events).await?;

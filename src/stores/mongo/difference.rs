@@ -7,12 +7,16 @@ use mongodb::bson::{Bson, Document, doc};
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{GalleryId, Group, GroupId, Partition};
 
+use super::change_marks::{self, CHANGED};
 use super::documents::{self, group_id, signed, uuid};
 use super::pointer::PartitionPointer;
-use super::{MongoError, MongoFaces, gallery, names};
+use super::{MongoError, MongoFaces, gallery, names, stored_faces};
 
 /// Faces and documents of groups that are written at once. Whoever waits for such a write waits for less than a second.
 pub const CHUNK: usize = 1_000;
+
+/// The fields of groups and redirects, but for the mark.
+const FIELDS: [&str; 7] = ["gallery", "into", "count", "cover", "centroid", "name", documents::SUGGESTIONS];
 
 /// A partition as documents.
 struct Drawing<'a> {
@@ -56,6 +60,16 @@ impl<'a> Drawing<'a> {
     }
 }
 
+/// The groups and redirects of a stored partition: documents without id and mark.
+pub type StoredGroups = HashMap<GroupId, Document>;
+
+/// The documents of a partition, as they are stored.
+pub fn documents(of: &GalleryId, partition: &Partition) -> StoredGroups {
+    let drawing = Drawing::new(of, partition);
+    let ids = partition.groups.iter().map(|group| group.id).chain(partition.redirects.keys().copied());
+    ids.filter_map(|id| Some((id, drawing.document(id)?))).collect()
+}
+
 /// What a partition changes of one that is stored.
 pub struct Difference<'a> {
     /// Where the stored one is.
@@ -94,24 +108,30 @@ impl<'a> Difference<'a> {
         pointer: PartitionPointer,
         after: &'a Partition,
     ) -> Result<Self, MongoError> {
-        let moved = moved(gallery::homes(store, of, pointer).await?, after);
-        let drawing = Drawing::new(of, after);
-        let (mut ended, mut same) = (Vec::new(), HashSet::new());
+        let mut between = Between::new(of, stored_faces::homes(store, of, pointer, None).await?, after);
         let mut stored = gallery::find(store, pointer.groups(), of, doc! {}, doc! { "_id": 1 }).await?;
         while stored.advance().await? {
             let mut document = stored.deserialize_current()?;
             let Some(id) = group_id(&document, "_id")? else { continue };
             document.remove("_id");
-            match drawing.document(id) {
-                None => ended.push(id),
-                // As it is stored, not as its faces say: one of them may be gone that it counts.
-                Some(drawn) if drawn == document => drop(same.insert(id)),
-                Some(_) => {}
-            }
+            document.remove(CHANGED);
+            between.compare(id, &document);
         }
-        let all = after.groups.iter().map(|group| group.id).chain(after.redirects.keys().copied());
-        let changed = all.filter(|id| !same.contains(id)).collect();
-        Ok(Self { pointer, drawing, moved, changed, ended })
+        Ok(between.end(pointer, after))
+    }
+
+    /// Between what is known to be stored and a partition.
+    pub fn known(
+        of: &'a GalleryId,
+        pointer: PartitionPointer,
+        (homes, stored): (HashMap<FaceId, GroupId>, &StoredGroups),
+        after: &'a Partition,
+    ) -> Self {
+        let mut between = Between::new(of, homes, after);
+        for (id, document) in stored {
+            between.compare(*id, document);
+        }
+        between.end(pointer, after)
     }
 
     /// Where the stored partition is.
@@ -148,6 +168,40 @@ impl<'a> Difference<'a> {
     }
 }
 
+/// A difference that is being made.
+struct Between<'a> {
+    drawing: Drawing<'a>,
+    moved: BTreeMap<Option<GroupId>, Vec<FaceId>>,
+    /// Groups that win or lose faces: they are written even where their documents stay the same, so that they are marked.
+    touched: HashSet<GroupId>,
+    same: HashSet<GroupId>,
+    ended: Vec<GroupId>,
+}
+
+impl<'a> Between<'a> {
+    fn new(of: &'a GalleryId, homes: HashMap<FaceId, GroupId>, after: &'a Partition) -> Self {
+        let (moved, touched) = moved(homes, after);
+        Self { drawing: Drawing::new(of, after), moved, touched, same: HashSet::new(), ended: Vec::new() }
+    }
+
+    /// Compares with a stored document: as it is stored, not as its faces say, because one of them may be gone that it counts.
+    fn compare(&mut self, id: GroupId, stored: &Document) {
+        match self.drawing.document(id) {
+            None => self.ended.push(id),
+            Some(drawn) if drawn == *stored && !self.touched.contains(&id) => drop(self.same.insert(id)),
+            Some(_) => {}
+        }
+    }
+
+    fn end(self, pointer: PartitionPointer, after: &Partition) -> Difference<'a> {
+        let Self { drawing, moved, same, mut ended, .. } = self;
+        let all = after.groups.iter().map(|group| group.id).chain(after.redirects.keys().copied());
+        let changed = all.filter(|id| !same.contains(id)).collect();
+        ended.sort_unstable();
+        Difference { pointer, drawing, moved, changed, ended }
+    }
+}
+
 /// Writes that are made at once.
 pub struct Batch {
     pointer: PartitionPointer,
@@ -171,15 +225,32 @@ impl Batch {
             }
             Write::Put(id) => {
                 let document = drawing.document(*id).unwrap_or_default();
-                self.groups.push(doc! { "q": { "_id": uuid(id.0) }, "u": document, "upsert": true });
+                let gone = FIELDS.iter().filter(|field| !document.contains_key(**field));
+                let gone: Document = gone.map(|field| ((*field).to_owned(), Bson::Int32(1))).collect();
+                let mut update = doc! { "$set": document };
+                if !gone.is_empty() {
+                    update.insert("$unset", gone);
+                }
+                self.groups.push(doc! { "q": { "_id": uuid(id.0) }, "u": update, "upsert": true });
             }
             Write::End(groups) => self.ended.extend(groups.iter().map(|group| uuid(group.0))),
         }
     }
 
-    /// Makes the writes in a transaction.
-    pub async fn write(&self, store: &MongoFaces, session: &mut ClientSession) -> Result<(), MongoError> {
-        for (collection, updates) in [(names::FACES, &self.faces), (self.pointer.groups(), &self.groups)] {
+    /// Makes the writes in a transaction that brings the gallery to a generation.
+    pub async fn write(
+        &self,
+        store: &MongoFaces,
+        session: &mut ClientSession,
+        generation: u64,
+    ) -> Result<(), MongoError> {
+        let mut groups = self.groups.clone();
+        for update in &mut groups {
+            if let Ok(set) = update.get_document_mut("u").and_then(|update| update.get_document_mut("$set")) {
+                set.insert(CHANGED, change_marks::generation(generation));
+            }
+        }
+        for (collection, updates) in [(names::FACES, &self.faces), (self.pointer.groups(), &groups)] {
             if !updates.is_empty() {
                 let command = doc! { "update": collection, "updates": updates };
                 told(&store.faces.run_command(command).session(&mut *session).await?)?;
@@ -210,20 +281,30 @@ fn told(answer: &Document) -> Result<(), MongoError> {
     Err(MongoError::Statement { code: error.get_i32("code").unwrap_or_default(), message })
 }
 
-/// The faces whose group is another in a partition than it is now.
-fn moved(mut now: HashMap<FaceId, GroupId>, after: &Partition) -> BTreeMap<Option<GroupId>, Vec<FaceId>> {
+/// The faces whose group is another in a partition than it is now, by that, and the groups that win or lose one.
+fn moved(
+    mut now: HashMap<FaceId, GroupId>,
+    after: &Partition,
+) -> (BTreeMap<Option<GroupId>, Vec<FaceId>>, HashSet<GroupId>) {
     let mut moved: BTreeMap<Option<GroupId>, Vec<FaceId>> = BTreeMap::new();
+    let mut touched = HashSet::new();
     for group in &after.groups {
-        let new = group.faces.iter().copied().filter(|face| now.remove(face) != Some(group.id));
-        let new: Vec<FaceId> = new.collect();
-        if !new.is_empty() {
-            moved.insert(Some(group.id), new);
+        for face in &group.faces {
+            let before = now.remove(face);
+            if before != Some(group.id) {
+                touched.extend(before);
+                touched.insert(group.id);
+                moved.entry(Some(group.id)).or_default().push(*face);
+            }
         }
     }
     if !now.is_empty() {
-        moved.insert(None, now.into_keys().collect());
+        touched.extend(now.values());
+        let mut out: Vec<FaceId> = now.into_keys().collect();
+        out.sort_unstable();
+        moved.insert(None, out);
     }
-    moved
+    (moved, touched)
 }
 
 #[cfg(test)]
@@ -276,6 +357,7 @@ mod tests {
             (Some(GroupId([1; 16])), vec![face(4)]),
             (Some(GroupId([3; 16])), vec![face(2)]),
         ]);
-        assert_eq!(moved(now.into(), &after), expected);
+        let touched = [1, 2, 3].map(|id| GroupId([id; 16]));
+        assert_eq!(moved(now.into(), &after), (expected, touched.into()));
     }
 }

@@ -13,9 +13,11 @@ use muster_actors::grouping::picture::{Member, picture};
 use muster_actors::people::scene::SceneGroup;
 use muster_actors::people::{Change, Scene};
 
+use super::change_marks::{self, CHANGED};
 use super::difference::into as put_into;
 use super::documents::{self, SUGGESTIONS, face_id, floats, fraction, signed, uuid};
 use super::facts::CHUNK;
+use super::gallery::GalleryHead;
 use super::pointer::PartitionPointer;
 use super::transaction::read;
 use super::{MongoError, MongoFaces, names};
@@ -24,10 +26,11 @@ use super::{MongoError, MongoFaces, names};
 pub async fn apply(
     store: &MongoFaces,
     session: &mut ClientSession,
-    (of, pointer): (&GalleryId, PartitionPointer),
+    (of, head): (&GalleryId, GalleryHead),
     scene: &Scene,
     change: &Change,
 ) -> Result<(), MongoError> {
+    let pointer = head.pointer;
     let mut moved: BTreeMap<Option<GroupId>, Vec<Bson>> = BTreeMap::new();
     for face in &change.moved {
         moved.entry(face.to).or_default().push(uuid(face.face.0));
@@ -41,7 +44,8 @@ pub async fn apply(
     }
     let mut facts = scene.facts.clone();
     change.edits.iter().for_each(|edit| facts.apply(edit));
-    let groups = Groups { store, of, pointer, persons: &facts.persons };
+    let changed = change_marks::generation(head.version.generation);
+    let groups = Groups { store, of, pointer, changed, persons: &facts.persons };
     let newly: Vec<Bson> = change.moved.iter().filter(|m| m.from.is_none()).map(|m| uuid(m.face.0)).collect();
     groups.drop_suggestions(session, &newly).await?;
     // Groups that go into others come last: what was suggested for them is the others' then.
@@ -92,6 +96,8 @@ struct Groups<'a> {
     store: &'a MongoFaces,
     of: &'a GalleryId,
     pointer: PartitionPointer,
+    /// Marks what is written.
+    changed: Bson,
     /// The records of those that a change is about, as they are after it.
     persons: &'a BTreeMap<GroupId, Person>,
 }
@@ -101,7 +107,8 @@ impl Groups<'_> {
     async fn drop_suggestions(&self, session: &mut ClientSession, faces: &[Bson]) -> Result<(), MongoError> {
         for faces in faces.chunks(CHUNK) {
             let suggested = doc! { "gallery": &self.of.0, "suggestions.face": { "$in": faces } };
-            let without = doc! { "$pull": { SUGGESTIONS: { "face": { "$in": faces } } } };
+            let without =
+                doc! { "$pull": { SUGGESTIONS: { "face": { "$in": faces } } }, "$set": { CHANGED: &self.changed } };
             self.store.collection(self.pointer.groups()).update_many(suggested, without).session(&mut *session).await?;
         }
         Ok(())
@@ -115,7 +122,7 @@ impl Groups<'_> {
         group: Option<&SceneGroup>,
     ) -> Result<(), MongoError> {
         let person = self.persons.get(&id);
-        let mut fields = doc! { "name": person.and_then(|person| person.name.as_deref()) };
+        let mut fields = doc! { "name": person.and_then(|person| person.name.as_deref()), CHANGED: &self.changed };
         let chosen = person.and_then(|person| person.cover);
         let chosen = chosen.filter(|cover| group.is_some_and(|group| group.faces.contains(cover)));
         fields.extend(chosen.map(|cover| ("cover".to_owned(), uuid(cover.0))));
@@ -141,6 +148,7 @@ impl Groups<'_> {
             "cover": uuid(chosen.unwrap_or(best).0),
             "centroid": documents::vector(&centroid),
             "name": person.and_then(|person| person.name.as_deref()),
+            CHANGED: &self.changed,
         };
         // An id that led elsewhere is a group again.
         let update = doc! { "$set": fields, "$unset": { "into": 1 } };
@@ -175,12 +183,13 @@ impl Groups<'_> {
         };
         let ended = groups.find_one(itself.clone()).projection(doc! { SUGGESTIONS: 1 }).session(&mut *session).await?;
         if let Some(suggested) = ended.as_ref().and_then(|group| group.get_array(SUGGESTIONS).ok()) {
-            let push = doc! { "$push": { SUGGESTIONS: { "$each": suggested } } };
+            let push = doc! { "$push": { SUGGESTIONS: { "$each": suggested } }, "$set": { CHANGED: &self.changed } };
             groups.update_one(doc! { "_id": uuid(into.0) }, push).session(&mut *session).await?;
         }
-        let redirect = doc! { "gallery": &self.of.0, "into": uuid(into.0) };
+        let redirect = doc! { "gallery": &self.of.0, "into": uuid(into.0), CHANGED: &self.changed };
         groups.replace_one(itself, redirect).upsert(true).session(&mut *session).await?;
-        groups.update_many(led, doc! { "$set": { "into": uuid(into.0) } }).session(session).await?;
+        let leads = doc! { "$set": { "into": uuid(into.0), CHANGED: &self.changed } };
+        groups.update_many(led, leads).session(session).await?;
         Ok(())
     }
 }

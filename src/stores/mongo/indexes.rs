@@ -9,7 +9,10 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, IndexModel};
+use muster_actors::domain::face::LEAST_FACE;
 
+use super::change_marks::{CHANGED, CHANGED_AT};
+use super::non_faces::PROBABILITY;
 use super::pointer::STAGED_GROUP;
 use super::{Connection, MongoError, facts, names};
 
@@ -41,15 +44,27 @@ struct Index {
     expires: Option<Duration>,
     /// Documents without this field are not in it.
     of: Option<&'static str>,
+    /// Documents whose field is not below this are not in it.
+    below: Option<(&'static str, f64)>,
 }
 
 fn index(collection: &'static str, keys: Document, unique: bool) -> Index {
-    Index { collection, keys, unique, expires: None, of: None }
+    Index { collection, keys, unique, expires: None, of: None, below: None }
 }
 
 /// When an event of a gallery's groups took place: what its expiry counts from.
 fn lineage() -> Document {
     doc! { "at": 1 }
+}
+
+/// Where detections are found that the models take for objects.
+fn doubted() -> Document {
+    doc! { "gallery": 1, PROBABILITY: 1 }
+}
+
+/// What is read of all groups of a gallery to find those that changed, and those that are no more.
+fn marks() -> Document {
+    doc! { "gallery": 1, CHANGED: 1, "into": 1, "_id": 1 }
 }
 
 fn indexes(keep: Option<Duration>) -> Vec<Index> {
@@ -65,7 +80,11 @@ fn indexes(keep: Option<Duration>) -> Vec<Index> {
             of: Some(STAGED_GROUP),
             ..index(names::FACES, doc! { "gallery": 1, STAGED_GROUP: 1, "overall": -1, "_id": 1 }, false)
         },
+        Index { of: Some(CHANGED_AT), ..index(names::FACES, doc! { "gallery": 1, CHANGED_AT: 1 }, false) },
         index(names::GROUPS, doc! { "gallery": 1, "into": 1 }, false),
+        Index { below: Some((PROBABILITY, LEAST_FACE.into())), ..index(names::FACES, doubted(), false) },
+        index(names::GROUPS, marks(), false),
+        index(names::STAGED_GROUPS, marks(), false),
         index(names::GROUPS, doc! { "gallery": 1, "suggestions.face": 1 }, false),
         index(names::STAGED_GROUPS, doc! { "gallery": 1, "into": 1 }, false),
         index(names::STAGED_GROUPS, doc! { "gallery": 1, "suggestions.face": 1 }, false),
@@ -111,8 +130,9 @@ impl Connection {
         Ok(())
     }
 
-    async fn ensure(&self, Index { collection, keys, unique, expires, of }: Index) -> Result<(), MongoError> {
-        let of = of.map(|field| doc! { field: { "$exists": true } });
+    async fn ensure(&self, Index { collection, keys, unique, expires, of, below }: Index) -> Result<(), MongoError> {
+        let below = below.map(|(field, limit)| doc! { field: { "$lt": limit } });
+        let of = of.map(|field| doc! { field: { "$exists": true } }).or(below);
         let options = IndexOptions::builder().unique(unique.then_some(true)).expire_after(expires);
         let options = options.partial_filter_expression(of).build();
         let index = IndexModel::builder().keys(keys.clone()).options(options).build();

@@ -6,8 +6,8 @@
 //! to group. Every write but those that only add faces raises its revision with it; groups are saved in a transaction that
 //! checks the revision. A grouping that changes much is written beside the groups that hold, and takes their place at the end.
 
-mod album;
 mod bulk;
+mod change_marks;
 pub mod classify;
 mod connect;
 mod conversion;
@@ -19,6 +19,7 @@ mod erase_facts;
 pub mod facts;
 mod forgotten;
 mod gallery;
+mod gallery_copy;
 mod group_update;
 mod history;
 mod indexes;
@@ -30,10 +31,12 @@ pub mod pages;
 mod partition;
 mod photos;
 mod pointer;
+mod published_groups;
 mod questions;
 mod releases;
 mod scene;
 mod staged;
+mod stored_faces;
 mod tombstones;
 mod transaction;
 mod write;
@@ -51,11 +54,13 @@ use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_gallery::{AlbumError, StoreFault};
 use tokio::time::timeout;
 
-pub use album::{Album, Place};
 pub use connect::{Connection, Uris};
 pub use erase::{Known, KnownFace, PAGE};
+pub use gallery::GalleryHead;
+pub use gallery_copy::GalleryCopies;
 pub use lately::{Lately, Origin};
 pub use packs::{PackEntry, PackKind, PackRange, PackRecord, Packed};
+pub use published_groups::{FaceLocation, GroupChanges, IdPrefix, LocatedGroup, LookedAt};
 pub use releases::MongoReleases;
 pub use tombstones::{Marks, Scope};
 
@@ -154,6 +159,8 @@ pub struct MongoFaces {
     origin: Option<Origin>,
     /// Names the figures that galleries are grouped with.
     grouping: String,
+    /// Galleries that are known from the last time; `None` reads them as a whole each time.
+    copies: Option<Arc<GalleryCopies>>,
 }
 
 impl MongoFaces {
@@ -167,6 +174,7 @@ impl MongoFaces {
             vectors,
             origin: None,
             grouping: String::new(),
+            copies: None,
         }
     }
 
@@ -179,6 +187,11 @@ impl MongoFaces {
     pub fn with_grouping(self, params: &Params) -> Self {
         let figures = format!("{}:{params:?}", env!("CARGO_PKG_VERSION"));
         Self { grouping: blake3::hash(figures.as_bytes()).to_hex()[..16].to_owned(), ..self }
+    }
+
+    /// Keeps copies of the galleries that it reads, so that only what changed is read the next time.
+    pub fn with_copies(self, copies: GalleryCopies) -> Self {
+        Self { copies: Some(Arc::new(copies)), ..self }
     }
 
     /// Tries an update that matches nothing, in both databases.

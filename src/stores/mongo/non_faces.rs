@@ -41,6 +41,17 @@ impl Words {
         doc! { "$or": [{ "_id": { "$in": ids(false) } }, doubted] }
     }
 
+    /// Two conditions of which every detection that is no face meets one: each is found by an index.
+    pub(super) fn apart(&self) -> [Document; 2] {
+        let ids = |words: &mut dyn Iterator<Item = (&FaceId, &bool)>| {
+            words.map(|(FaceId(id), _)| uuid(*id)).collect::<Vec<Bson>>()
+        };
+        let not_faces = ids(&mut self.0.iter().filter(|(_, is_face)| !**is_face));
+        let spoken = ids(&mut self.0.iter());
+        let doubted = doc! { PROBABILITY: { "$lt": f64::from(LEAST_FACE) }, "_id": { "$nin": spoken } };
+        [doc! { "_id": { "$in": not_faces } }, doubted]
+    }
+
     /// Whether a detection with this probability counts as a face.
     pub(super) fn is_face(&self, face: FaceId, probability: f32) -> bool {
         self.0.get(&face).copied().unwrap_or(probability >= LEAST_FACE)

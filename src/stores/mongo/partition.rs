@@ -7,6 +7,8 @@ use muster_actors::domain::gallery::{GalleryId, GalleryVersion, Lineage, Reconci
 
 use super::difference::{Batch, CHUNK, Difference};
 use super::documents::{self, signed};
+use super::gallery::GalleryHead;
+use super::gallery_copy::GalleryCopy;
 use super::transaction::{Advance, Patience, Saved, advance, begin, end};
 use super::{MongoError, MongoFaces, facts, gallery, history, names, staged};
 
@@ -16,38 +18,65 @@ use super::{MongoError, MongoFaces, facts, gallery, history, names, staged};
 /// [`MongoError::Conflict`] when somebody changed more meanwhile than new faces.
 pub async fn save(
     store: &MongoFaces,
-    gallery: &GalleryId,
+    of: &GalleryId,
     read: GalleryVersion,
     reconciled: &Reconciled,
 ) -> Result<(), MongoError> {
-    staged::tidy(store, gallery).await?;
-    let head = gallery::head(store, gallery).await?.unwrap_or_default();
+    staged::tidy(store, of).await?;
+    let head = gallery::head(store, of).await?.unwrap_or_default();
     if head.version.revision != read.revision {
         return Err(MongoError::Conflict);
     }
+    let made_from =
+        store.copies.as_ref().and_then(|copies| copies.made_from(of, GalleryHead { version: read, ..head }));
+    let saved = save_onto(store, (of, head), read, reconciled, made_from.as_ref()).await;
+    if let (Some(copies), Some(copy)) = (&store.copies, made_from) {
+        let Reconciled { partition, recognised, renamed, .. } = reconciled;
+        match saved {
+            // Faces that are known again change facts.
+            Ok(head) if recognised.is_empty() && renamed.is_empty() => copies.keep_saved(of, copy, head, partition),
+            // Nothing was written.
+            Err(MongoError::Conflict) => copies.keep(of, copy),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    saved.map(drop)
+}
+
+/// Saves a partition; how far the gallery is then.
+async fn save_onto(
+    store: &MongoFaces,
+    (of, head): (&GalleryId, GalleryHead),
+    read: GalleryVersion,
+    reconciled: &Reconciled,
+    made_from: Option<&GalleryCopy>,
+) -> Result<GalleryHead, MongoError> {
     if head.pointer.is_main() {
         // Outside the transaction: a change after this raises the revision, and the transaction sees that.
-        let difference = Difference::read(store, gallery, head.pointer, &reconciled.partition).await?;
+        let difference = match made_from {
+            Some(copy) => copy.difference(of, &reconciled.partition),
+            None => Difference::read(store, of, head.pointer, &reconciled.partition).await?,
+        };
         let Reconciled { lineage, recognised, .. } = reconciled;
         if difference.len() + lineage.len() + recognised.len() <= CHUNK {
-            match at_once(store, gallery, read, &difference, reconciled).await {
+            match at_once(store, of, read, &difference, reconciled).await {
                 // Documents may be large, and the server may have much to do.
                 Err(MongoError::Aborted(_)) => {}
                 saved => return saved,
             }
         }
     }
-    staged::save(store, gallery, read, reconciled).await
+    staged::save(store, of, read, reconciled).await
 }
 
-/// Saves few changes in one transaction.
+/// Saves few changes in one transaction; how far the gallery is then.
 async fn at_once(
     store: &MongoFaces,
     gallery: &GalleryId,
     read: GalleryVersion,
     difference: &Difference<'_>,
     reconciled: &Reconciled,
-) -> Result<(), MongoError> {
+) -> Result<GalleryHead, MongoError> {
     let Reconciled { lineage, recognised, renamed, .. } = reconciled;
     let is_same = difference.len() + lineage.len() + recognised.len() + renamed.len() == 0;
     // Where there is nothing to tell anybody the generation stays, so that a repeated wake-up ends here.
@@ -61,28 +90,28 @@ async fn at_once(
         let saved = end(session, saved).await;
         // It may have lost against somebody who only added faces.
         if patience.ends(&saved).await {
-            return if saved? { Ok(()) } else { Err(MongoError::Conflict) };
+            return saved?.ok_or(MongoError::Conflict);
         }
     }
 }
 
-/// Whether it was written: the revision still is that of the groups.
+/// How far the gallery is after it was written; `None` where the revision is not that of the groups any more.
 async fn write(
     store: &MongoFaces,
     session: &mut ClientSession,
     gallery: &GalleryId,
     to: &Advance,
     (batches, reconciled): (&[Batch], &Reconciled),
-) -> Result<bool, MongoError> {
-    let Some(head) = advance(store, session, gallery, to).await? else { return Ok(false) };
+) -> Result<Option<GalleryHead>, MongoError> {
+    let Some(head) = advance(store, session, gallery, to).await? else { return Ok(None) };
     // The revision guards what was said meanwhile.
     facts::apply(store, session, gallery, &reconciled.recognised).await?;
     history::rename(store, session, gallery, &reconciled.renamed).await?;
     for batch in batches {
-        batch.write(store, session).await?;
+        batch.write(store, session, head.version.generation).await?;
     }
     lineage(store, session, gallery, head.version.generation, &reconciled.lineage).await?;
-    Ok(true)
+    Ok(Some(head))
 }
 
 /// Notes events of a gallery's groups, which are those of one generation.

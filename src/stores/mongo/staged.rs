@@ -29,7 +29,7 @@ const LEASE: Duration = Duration::from_secs(20);
 /// How often another's claim is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Saves a partition that was made at `read`, if the gallery's revision still is that one.
+/// Saves a partition that was made at `read`, if the gallery's revision still is that one; how far the gallery is then.
 ///
 /// # Errors
 /// [`MongoError::Conflict`] when somebody changed more meanwhile than new faces.
@@ -38,7 +38,7 @@ pub async fn save(
     of: &GalleryId,
     read: GalleryVersion,
     reconciled: &Reconciled,
-) -> Result<(), MongoError> {
+) -> Result<GalleryHead, MongoError> {
     let stage = Stage::claim(store, of, read).await?;
     let saved = stage.save(read, reconciled).await;
     if let Err(error) = stage.leave().await {
@@ -116,7 +116,7 @@ impl<'a> Stage<'a> {
         doc! { "_id": &self.of.0, "by": self.claim }
     }
 
-    async fn save(&self, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), MongoError> {
+    async fn save(&self, read: GalleryVersion, reconciled: &Reconciled) -> Result<GalleryHead, MongoError> {
         let from = self.check(read).await?.pointer;
         let advance = Advance { read, at: from, saved: Saved::Staged };
         let after = self.replace(&advance, reconciled).await?;
@@ -127,11 +127,12 @@ impl<'a> Stage<'a> {
         }
         if !after.pointer.is_main() {
             let advance = Advance { read: after.version, at: after.pointer, saved: Saved::Copied };
-            if let Err(error) = self.replace(&advance, reconciled).await {
-                tracing::debug!(%error, "mongo.copy");
+            match self.replace(&advance, reconciled).await {
+                Ok(copied) => return Ok(copied),
+                Err(error) => tracing::debug!(%error, "mongo.copy"),
             }
         }
-        Ok(())
+        Ok(after)
     }
 
     /// Writes a partition beside the one that holds, and puts it in its place; how far the gallery is then.
@@ -213,7 +214,8 @@ impl<'a> Stage<'a> {
             return Ok(None);
         }
         match step {
-            Step::Write(batch) => batch.write(store, session).await?,
+            // Nobody asks for marks of a partition that did not hold: the pointer tells that another does.
+            Step::Write(batch) => batch.write(store, session, 0).await?,
             Step::Clear(which) => {
                 store.collection(names::STAGED_GROUPS).delete_many((*which).clone()).session(session).await?;
             }

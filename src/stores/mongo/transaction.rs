@@ -9,6 +9,7 @@ use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRAN
 use mongodb::options::{ReadConcern, ReturnDocument};
 use muster_actors::domain::gallery::{GalleryId, GalleryVersion};
 
+use super::change_marks::MARKED;
 use super::documents::signed;
 use super::gallery::{GROUPED, GROUPED_BY, GalleryHead};
 use super::pointer::{PARTITION, PartitionPointer};
@@ -160,7 +161,8 @@ impl Advance {
         let version = GalleryVersion { generation, revision };
         let pointer = if matches!(saved, Saved::Staged | Saved::Copied) { at.next() } else { at };
         let grouped = (saved != Saved::Copied).then(|| read.grouped(before.version, version));
-        Some((GalleryHead { version, pointer }, grouped))
+        // All that a grouping changes is marked.
+        Some((GalleryHead { version, pointer, unmarked: before.unmarked }, grouped))
     }
 }
 
@@ -184,12 +186,13 @@ pub async fn advance(
         set.insert(PARTITION, signed(after.pointer.number()));
     }
     let by = signed(after.version.generation - before.version.generation);
-    let update = doc! { "$inc": { "generation": by }, "$set": set };
+    let update = doc! { "$inc": { "generation": by, MARKED: by }, "$set": set };
     galleries.update_one(of, update).upsert(true).session(session).await?;
     Ok(Some(after))
 }
 
-/// Raises the gallery's generation; how far it is then. Where this comes first in a transaction, transactions on one gallery
+/// Raises the gallery's generation for a change that marks what it changes and deletes no face; how far the gallery is then.
+/// Where this comes first in a transaction, transactions on one gallery
 /// come one after another, and each sees what those before it wrote.
 pub async fn raise(
     store: &MongoFaces,
@@ -197,7 +200,7 @@ pub async fn raise(
     gallery: &GalleryId,
 ) -> Result<GalleryHead, MongoError> {
     let galleries = store.collection(names::GALLERIES);
-    let raise = doc! { "$inc": { "generation": 1i64 } };
+    let raise = doc! { "$inc": { "generation": 1i64, MARKED: 1i64 } };
     let raised = galleries.find_one_and_update(doc! { "_id": &gallery.0 }, raise).upsert(true);
     let raised = raised.return_document(ReturnDocument::After).session(session).await?;
     raised.as_ref().map_or(Ok(GalleryHead::default()), GalleryHead::of)
@@ -225,8 +228,11 @@ mod tests {
     #[test]
     fn a_grouping_is_saved_only_onto_the_revision_and_the_partition_that_it_was_made_from() {
         let pointer = PartitionPointer::default();
-        let head =
-            |generation, revision, pointer| GalleryHead { version: GalleryVersion { generation, revision }, pointer };
+        let head = |generation, revision, pointer| GalleryHead {
+            version: GalleryVersion { generation, revision },
+            pointer,
+            unmarked: 2,
+        };
         let read = head(9, 4, pointer).version;
         let advance = |saved| Advance { read, at: pointer, saved };
         // Faces were added meanwhile, or not.

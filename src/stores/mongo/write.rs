@@ -11,6 +11,7 @@ use muster_actors::domain::version::ObjectVersion;
 use muster_actors::ports::faces::Commit;
 
 use super::bulk::{Op, Statement, Written};
+use super::change_marks::{self, MARKED};
 use super::gallery::ADDITIONS;
 use super::packs::{PackRange, Packed};
 use super::{MongoError, MongoFaces, Origin, documents, names, order};
@@ -29,18 +30,38 @@ type Outcomes = Vec<Result<(), MongoError>>;
 /// one at the image.
 pub async fn commit(store: &MongoFaces, batch: &[Commit], packed: &Packed) -> Result<Outcomes, MongoError> {
     let mut outcomes: Outcomes = batch.iter().map(documents::check).collect();
-    let faces = |item: usize, result: &Commit| faces(item, result, packed);
-    let mut deleted = each(store, batch, &mut outcomes, faces, Stays::Fine).await?;
-    each(store, batch, &mut outcomes, |item, result| vec![image(store, item, result, packed)], Stays::Failed).await?;
-    let newest = pass_over(store, batch, &mut outcomes).await?;
-    if store.metadata.is_some() {
-        each(store, batch, &mut outcomes, |item, result| vec![metadata(item, result)], Stays::Fine).await?;
+    let mut deleted = BTreeSet::new();
+    if let Err(error) = write(store, batch, packed, &mut outcomes, &mut deleted).await {
+        // A repetition will find nothing to delete, and not tell of it.
+        let mut nothing_else = vec![Err(error.clone()); batch.len()];
+        if let Err(second) = raise(store, batch, &mut nothing_else, &deleted).await {
+            tracing::debug!(error = %second, "mongo.raise");
+        }
+        return Err(error);
     }
-    deleted.extend(
-        each(store, batch, &mut outcomes, |item, result| outdated(item, result, &newest), Stays::Failed).await?,
-    );
     raise(store, batch, &mut outcomes, &deleted).await?;
     Ok(outcomes)
+}
+
+/// Writes results one collection after another; by which of them faces were deleted, or may have been, also where it fails.
+async fn write(
+    store: &MongoFaces,
+    batch: &[Commit],
+    packed: &Packed,
+    outcomes: &mut Outcomes,
+    deleted: &mut BTreeSet<usize>,
+) -> Result<(), MongoError> {
+    let faces = |item: usize, result: &Commit| faces(item, result, packed);
+    // Where this call fails as a whole, each of its deletions may be done.
+    deleted.extend((0..batch.len()).filter(|item| outcomes[*item].is_ok() && !batch[*item].keeps_stored()));
+    *deleted = each(store, batch, outcomes, faces, Stays::Fine).await?;
+    each(store, batch, outcomes, |item, result| vec![image(store, item, result, packed)], Stays::Failed).await?;
+    let newest = pass_over(store, batch, outcomes).await?;
+    if store.metadata.is_some() {
+        each(store, batch, outcomes, |item, result| vec![metadata(item, result)], Stays::Fine).await?;
+    }
+    deleted.extend(each(store, batch, outcomes, |item, result| outdated(item, result, &newest), Stays::Failed).await?);
+    Ok(())
 }
 
 /// What it is to a statement that a document is there which it does not replace.
@@ -108,6 +129,7 @@ fn faces(item: usize, result: &Commit, packed: &Packed) -> Vec<Statement> {
         let filter = unless(doc! { "_id": documents::uuid(face.id.0) }, newer.clone());
         let mut update = doc! { "$set": fields };
         documents::locate(&mut update, documents::CROP, packed.crops.get(&face.id));
+        change_marks::mark_face(&mut update);
         of(Op::Upsert { filter, update })
     }));
     statements
@@ -249,8 +271,8 @@ async fn raise(
         }
     }
     let statement = |(item, (gallery, is_smaller)): (usize, (&&GalleryId, &bool))| {
-        let additions = i64::from(!is_smaller);
-        let update = doc! { "$inc": { "generation": 1i64, ADDITIONS: additions } };
+        let marked = i64::from(!is_smaller);
+        let update = doc! { "$inc": { "generation": 1i64, ADDITIONS: marked, MARKED: marked } };
         let op = Op::Upsert { filter: doc! { "_id": &gallery.0 }, update };
         Statement { item, metadata: false, collection: names::GALLERIES, op }
     };

@@ -59,7 +59,7 @@ impl Ends {
         // Releases before wrote results beside the images.
         let elsewhere = !buckets.images.is_empty() && buckets.images != buckets.of_single_results();
         let former = elsewhere.then(|| below_prefix(&buckets.images)).flatten();
-        let layouts = Layouts { crops: buckets.crops, results: buckets.results };
+        let layouts = Layouts { crops: buckets.crops, results: buckets.results, groups_json: buckets.groups_json };
         Ok(Published::new(self.store.clone(), results, former, groups, layouts, self.cache.clone()))
     }
 }

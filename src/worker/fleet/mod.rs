@@ -11,6 +11,7 @@ mod models;
 mod objects;
 mod packs;
 mod processes;
+mod publication;
 mod published;
 mod respond;
 mod stores;

@@ -1,8 +1,7 @@
 //! A store whose results, crops and groups lie in S3 too.
 //!
-//! The results and crops of a bulk are written before its images count as written ([`super::objects`]). A gallery's
-//! `groups.json` carries the generation it was made from and is written on condition, so that an older worker cannot put its
-//! groups over newer ones.
+//! The results and crops of a bulk are written before its images count as written ([`super::objects`]); a gallery's groups,
+//! when they are saved ([`super::publication`]).
 //!
 //! What somebody forgot is looked for before anything is written, and again after: whoever forgets takes out what is there when
 //! they have said so, and what comes later is taken out here.
@@ -10,30 +9,29 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use muster_actors::domain::image::{ImageId, RejectReason, Rejection};
 use muster_actors::errors::Class;
 use muster_actors::grouping::Params;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
-use serde_json::{Value, json};
-
-use muster_aws::s3::{Note, S3Bucket, When};
-use muster_stores::mongo::{Album, Known, Marks, MongoFaces, Scope};
+use muster_aws::s3::S3Bucket;
+use muster_stores::mongo::{GalleryCopies, Known, Marks, MongoFaces};
 use muster_stores::redis::Cache;
 
-use super::objects::{AT_ONCE, crop_key, crop_place, format};
+use super::objects::AT_ONCE;
 use super::packs::Packs;
 use muster_config::Layout;
 
-/// How crops and results lie.
+/// How crops, results and groups lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layouts {
     /// Crops, in the bucket of groups.
     pub crops: Layout,
     /// Results.
     pub results: Layout,
+    /// All groups of a gallery are in one object too, as releases before wrote them.
+    pub groups_json: bool,
 }
 
 /// MongoDB with S3 beside it.
@@ -72,61 +70,10 @@ impl Published {
         Self { store: self.store.with_grouping(params), ..self }
     }
 
-    /// Puts a gallery's groups where people look, unless it was forgotten.
-    ///
-    /// # Errors
-    /// A store failed, or the gallery changes all the time.
-    pub async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
-        let key = format!("galleries/{gallery}/groups.json");
-        if !self.store.is_forgotten(gallery, &Scope::Gallery).await? {
-            self.put_groups(gallery, &key).await?;
-        }
-        // Also what was put while somebody forgot it.
-        if self.store.is_forgotten(gallery, &Scope::Gallery).await? {
-            self.groups.remove(&key).await?;
-        }
-        Ok(())
+    /// Galleries are read with copies.
+    pub(super) fn with_copies(self, copies: GalleryCopies) -> Self {
+        Self { store: self.store.with_copies(copies), ..self }
     }
-
-    /// Puts a gallery's groups, unless newer ones are there.
-    async fn put_groups(&self, gallery: &GalleryId, key: &str) -> Result<(), FacesError> {
-        loop {
-            let there = self.groups.generation(key).await?;
-            let now = self.store.generation(gallery).await?;
-            let when = match there {
-                Some((_, generation)) if generation >= now => return Ok(()),
-                Some((etag, _)) => When::Unchanged(etag),
-                None => When::Absent,
-            };
-            let album = self.store.album(gallery).await?;
-            let text = Bytes::from(groups(gallery, &album).to_string());
-            if self.groups.put(key, text, "application/json", Some(Note::Generation(album.generation)), when).await? {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// A gallery's groups.
-fn groups(gallery: &GalleryId, album: &Album) -> Value {
-    let groups: Vec<Value> = album
-        .groups
-        .iter()
-        .map(|(group, places)| {
-            let face = |place: &muster_stores::mongo::Place| {
-                json!({
-                    "id": place.face, "bucket": place.bucket, "key": place.key, "box": place.bbox,
-                    "crop": crop_place(place.crop.as_ref(), || crop_key(gallery, place.image, place.face)),
-                })
-            };
-            json!({
-                "id": group.id, "name": group.name, "cover": group.cover, "count": places.len(),
-                "faces": places.iter().map(face).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    let is_packed = album.groups.iter().flat_map(|(_, places)| places).any(|place| place.crop.is_some());
-    json!({ "format": format(is_packed), "gallery": gallery, "generation": album.generation, "groups": groups, "ungrouped": album.ungrouped })
 }
 
 impl Published {

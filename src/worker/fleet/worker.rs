@@ -29,6 +29,7 @@ use muster_index::FlatFactory;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
+use muster_stores::mongo::GalleryCopies;
 use muster_stores::redis::{Cache, CachedAnalyses, CachedObjects};
 
 /// Bytes of a bulk of results.
@@ -148,7 +149,11 @@ impl Worker {
         let queues = &self.settings.queues;
         let queue = self.queue(WorkerRole::Grouping.queue(queues)?, queues.visibility())?;
         let params = pipeline::params(&self.settings, self.pack.manifest());
-        let published = Arc::new(self.ends.published(&self.settings)?.grouping_with(&params));
+        let limit = memory::for_kept_galleries(self.settings.fleet.kept_megabytes);
+        tracing::info!(megabytes = limit >> 20, "grouper.kept");
+        // What is read of them takes about half of what their clusterings take.
+        let copies = GalleryCopies::new(limit / 2);
+        let published = Arc::new(self.ends.published(&self.settings)?.grouping_with(&params).with_copies(copies));
         let packs = published.packs.clone();
         tokio::spawn(async move {
             match packs.sweep().await {
@@ -159,8 +164,6 @@ impl Worker {
                 }
             }
         });
-        let limit = memory::for_kept_galleries(self.settings.fleet.kept_megabytes);
-        tracing::info!(megabytes = limit >> 20, "grouper.kept");
         let kept = Kept::new(params, Arc::new(FlatFactory), limit);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
         Ok(start_grouping(queue, self.releases(WorkerRole::Grouping), published, reconcile, self.pipeline()))

@@ -10,7 +10,7 @@ use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{FaceVector, Group, GroupId, Partition, Reconciled};
 use muster_actors::ports::faces::{Faces, FacesError};
 use muster_gallery::pages::Faces as Which;
-use muster_stores::mongo::{Connection, MongoFaces, pages};
+use muster_stores::mongo::{Connection, IdPrefix, MongoFaces, pages};
 
 use super::faces::{commit, gallery, result};
 use super::real::store;
@@ -46,14 +46,20 @@ async fn seen(store: &MongoFaces) -> Vec<(u64, BTreeSet<u8>)> {
     let firsts = |ids: Vec<GroupId>| ids.into_iter().map(|id| id.0[0]).collect();
     let people = pages::people(store, &gallery()).await.unwrap();
     let faces = pages::faces(store, &gallery(), Which::Grouped, None, 200).await.unwrap();
-    let album = store.album(&gallery()).await.unwrap();
+    let published = loop {
+        let head = store.head(&gallery()).await.unwrap();
+        let groups = store.groups_below(&gallery(), head, &IdPrefix::all()).await.unwrap();
+        if store.head(&gallery()).await.unwrap().has_groups_of(head) {
+            break groups;
+        }
+    };
     let read = store.gallery(&gallery()).await.unwrap().previous.groups;
     vec![
         (people.iter().map(|person| person.faces).sum(), firsts(people.iter().map(|person| person.id).collect())),
         (faces.total, firsts(faces.rows.iter().filter_map(|face| face.group).collect())),
         (
-            album.groups.iter().map(|(_, places)| places.len() as u64).sum(),
-            firsts(album.groups.iter().map(|(group, _)| group.id).collect()),
+            published.iter().map(|(_, places)| places.len() as u64).sum(),
+            firsts(published.iter().map(|(group, _)| group.id).collect()),
         ),
         (read.iter().map(|group| group.faces.len() as u64).sum(), firsts(read.iter().map(|group| group.id).collect())),
     ]

@@ -140,7 +140,7 @@ async fn what_was_forgotten_is_nowhere_stays_away_and_comes_back_when_that_is_ta
             "packs" => assert!(left.iter().all(|pack| pack.get_array("entries").unwrap().is_empty()), "{left:?}"),
             // Numbers that guard what is written next, and that nothing is to be brought over from a release before.
             "galleries" => {
-                let numbers = ["_id", "additions", "facts", "generation", "grouped", "grouped_by"];
+                let numbers = ["_id", "additions", "facts", "generation", "grouped", "grouped_by", "marked"];
                 assert_eq!(left[0].keys().map(String::as_str).collect::<BTreeSet<_>>(), numbers.into());
             }
             _ => assert_eq!(left, [], "{collection}"),

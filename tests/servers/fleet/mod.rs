@@ -11,6 +11,7 @@ mod host;
 mod outages;
 mod packs;
 mod prefilter;
+mod publication;
 mod remains;
 mod removals;
 mod strategies;

@@ -54,13 +54,14 @@ fn scene_of(gallery: &GallerySnapshot, mut topic: Topic) -> Scene {
 }
 
 /// Something that somebody may say, some of it nonsense.
-fn anything(rng: &mut Rng, now: &GallerySnapshot) -> Correction {
+pub(super) fn anything(rng: &mut Rng, now: &GallerySnapshot) -> Correction {
     let faces: Vec<FaceId> = now.faces.iter().map(|face| face.id).collect();
     let mut groups: Vec<GroupId> = now.previous.groups.iter().map(|group| group.id).collect();
     groups.extend(now.previous.redirects.keys());
     let some = |rng: &mut Rng, of: &[FaceId]| (0..1 + rng.below(3)).map(|_| rng.pick(of)).collect::<BTreeSet<_>>();
     let group = rng.pick(&groups);
-    let own = now.previous.groups.iter().find(|other| other.id == group).map_or(&faces[..1], |group| &group.faces);
+    let own = now.previous.groups.iter().find(|other| other.id == group && !other.faces.is_empty());
+    let own = own.map_or(&faces[..1], |group| &group.faces);
     let name = || format!("N{}", now.version.generation);
     match rng.below(12) {
         0 => Correction::name(group, name()),

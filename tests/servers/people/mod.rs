@@ -2,6 +2,7 @@
 //! MongoDB alone, without workers.
 
 mod conversion;
+pub(crate) mod copies;
 mod corrections;
 mod forgetting;
 
@@ -20,10 +21,10 @@ use muster_actors::ports::faces::{Commit, Faces};
 use muster_stores::mongo::{Connection, MongoFaces};
 
 /// Numbers that look random, the same each time.
-struct Rng(u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % n
     }
@@ -34,20 +35,20 @@ impl Rng {
 }
 
 /// So many seeds, or the one that `MUSTER_SEED` names.
-fn seeds(n: u64) -> Vec<u64> {
+pub(crate) fn seeds(n: u64) -> Vec<u64> {
     std::env::var("MUSTER_SEED").ok().map_or_else(|| (0..n).collect(), |seed| vec![seed.parse().unwrap()])
 }
 
-fn gallery() -> GalleryId {
+pub(crate) fn gallery() -> GalleryId {
     GalleryId("trip".to_owned())
 }
 
-fn author(at_ms: u64) -> Author {
+pub(crate) fn author(at_ms: u64) -> Author {
     Author { by: "somebody".to_owned(), at_ms }
 }
 
 /// A photo with some faces beside each other, of which every seventh face of all is doubtful.
-fn photo(n: usize, faces: usize) -> Commit {
+pub(crate) fn photo(n: usize, faces: usize) -> Commit {
     let locator = Locator { gallery: gallery(), bucket: "photos".to_owned(), key: format!("{n:05}.jpg") };
     let (id, content) = (locator.id(), *blake3::hash(&n.to_le_bytes()).as_bytes());
     let face = |at: usize| {
@@ -84,7 +85,7 @@ fn photo(n: usize, faces: usize) -> Commit {
     Commit { image, faces, content: Some(content), version: ObjectVersion::default(), timings: Timings::default() }
 }
 
-async fn commit(store: &MongoFaces, photos: Vec<Commit>) {
+pub(crate) async fn commit(store: &MongoFaces, photos: Vec<Commit>) {
     for outcome in store.commit(photos).await.unwrap() {
         outcome.unwrap();
     }

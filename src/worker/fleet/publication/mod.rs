@@ -1,0 +1,247 @@
+//! Puts the groups of a gallery where others read them: shards with groups, and an index that names them.
+//!
+//! A shard is written under a key that names the generation and is never changed. The index is written last, on the condition
+//! that nobody else wrote one meanwhile, so whoever reads it finds shards that belong together. Shards that no index names
+//! any more are deleted after that. Only what changed since the last publication is read and written, where the gallery says
+//! what that is.
+
+mod index;
+mod shard;
+mod whole;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use muster_actors::domain::gallery::GalleryId;
+use muster_actors::errors::Class;
+use muster_actors::ports::faces::FacesError;
+use muster_aws::s3::{Note, When};
+use muster_stores::mongo::{GalleryHead, IdPrefix, Scope};
+use serde_json::value::RawValue;
+
+use super::Published;
+use index::{FORMAT, GroupsIndex, Shard, WriterState, digits, to_write};
+use shard::ShardContent;
+
+/// Shards that are read and written at once.
+const AT_ONCE: usize = 8;
+/// How often a gallery that changes meanwhile is read.
+const ROUNDS: u32 = 8;
+
+/// Key of a gallery's index.
+fn index_key(gallery: &GalleryId) -> String {
+    format!("galleries/{gallery}/index.json")
+}
+
+/// What the keys of a gallery's shards begin with.
+fn shards_prefix(gallery: &GalleryId) -> String {
+    format!("galleries/{gallery}/groups/")
+}
+
+/// The index that is there now.
+struct Before {
+    /// For the condition of the next one.
+    when: When,
+    /// `None` where there is none that this release understands.
+    index: Option<GroupsIndex>,
+}
+
+impl Published {
+    /// Puts a gallery's groups where people look, unless it was forgotten.
+    ///
+    /// # Errors
+    /// A store failed, or the gallery changes all the time.
+    pub async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        if !self.store.is_forgotten(gallery, &Scope::Gallery).await? {
+            self.put_groups(gallery).await?;
+        }
+        // Also what was put while somebody forgot it.
+        if self.store.is_forgotten(gallery, &Scope::Gallery).await? {
+            self.groups.remove(&index_key(gallery)).await?;
+            self.groups.clear(&shards_prefix(gallery)).await?;
+            self.remove_whole(gallery).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a gallery's groups, unless newer ones are there.
+    async fn put_groups(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        for _ in 0..ROUNDS {
+            let before = self.index_before(gallery).await?;
+            let head = self.store.head(gallery).await?;
+            if before.index.as_ref().is_some_and(|index| index.generation >= head.version.generation) {
+                return Ok(());
+            }
+            let next = self.prepare(gallery, head, before.index.as_ref()).await?;
+            // What was written meanwhile may be in there in part.
+            if !self.store.head(gallery).await?.has_groups_of(head) {
+                continue;
+            }
+            let text = Bytes::from(serde_json::to_vec(&next).map_err(|error| unwritable(&error))?);
+            let note = Some(Note::Generation(next.generation));
+            if !self.groups.put(&index_key(gallery), text, "application/json", note, before.when).await? {
+                continue;
+            }
+            self.delete_former(gallery, before.index.as_ref(), &next).await?;
+            return if self.layouts.groups_json { self.put_whole(gallery).await } else { Ok(()) };
+        }
+        Err(FacesError::Failed { class: Class::Transient, message: "the gallery changed again and again".to_owned() })
+    }
+
+    async fn index_before(&self, gallery: &GalleryId) -> Result<Before, FacesError> {
+        Ok(match self.groups.get_whole(&index_key(gallery)).await? {
+            None => Before { when: When::Absent, index: None },
+            Some(there) => {
+                let index = GroupsIndex::read(&there.bytes);
+                if index.is_none() {
+                    tracing::warn!(%gallery, "publish.index: it is not of this format, and is written anew");
+                }
+                Before { when: When::Unchanged(there.etag), index }
+            }
+        })
+    }
+
+    /// Writes the shards that are not there yet; the index that names all of them.
+    async fn prepare(
+        &self,
+        gallery: &GalleryId,
+        head: GalleryHead,
+        before: Option<&GroupsIndex>,
+    ) -> Result<GroupsIndex, FacesError> {
+        let looked_at_ms = self.store.server_time_ms().await?;
+        let faces = self.store.count_faces(gallery).await?;
+        let digits = digits(faces, before.map(|index| index.digits));
+        let is_marked = |index: &&GroupsIndex| {
+            let WriterState { partition, unmarked, .. } = index.writer;
+            (index.digits, partition, unmarked) == (digits, head.pointer.number(), head.unmarked)
+        };
+        let known = before.filter(is_marked).filter(|_| digits > 0);
+        let mut index = GroupsIndex {
+            format: FORMAT,
+            gallery: gallery.clone(),
+            generation: head.version.generation,
+            group_count: 0,
+            grouped: 0,
+            ungrouped: 0,
+            digits,
+            shards: Vec::new(),
+            groups: None,
+            writer: WriterState {
+                partition: head.pointer.number(),
+                unmarked: head.unmarked,
+                looked_at_ms,
+                groups_json: self.layouts.groups_json,
+            },
+        };
+        if digits == 0 {
+            let all = self.read_shard(gallery, head, &IdPrefix::all()).await?;
+            (index.group_count, index.grouped) = (all.groups, all.faces);
+            index.groups = Some(RawValue::from_string(all.text).map_err(|error| unwritable(&error))?);
+        } else {
+            let changes = self.store.group_changes(gallery, head, digits, known.map(GroupsIndex::looked)).await?;
+            let prefixes = to_write(known, &changes.counts, changes.changed);
+            let written = self.write_shards(gallery, head, before, prefixes).await?;
+            let there = known.map(GroupsIndex::by_prefix).unwrap_or_default();
+            let shard = |prefix: &IdPrefix| {
+                written.get(prefix.as_str()).cloned().or_else(|| Some(Shard::clone(there.get(prefix.as_str())?)))
+            };
+            index.shards = changes.counts.keys().filter_map(shard).collect();
+            index.group_count = index.shards.iter().map(|shard| shard.groups).sum();
+            index.grouped = index.shards.iter().map(|shard| shard.faces).sum();
+        }
+        let non_faces = self.store.count_non_faces(gallery, head).await?;
+        index.ungrouped = faces.saturating_sub(index.grouped).saturating_sub(non_faces);
+        Ok(index)
+    }
+
+    /// Writes the shards of some prefixes, but for those that are there with the same content.
+    async fn write_shards(
+        &self,
+        gallery: &GalleryId,
+        head: GalleryHead,
+        before: Option<&GroupsIndex>,
+        prefixes: BTreeSet<IdPrefix>,
+    ) -> Result<BTreeMap<String, Shard>, FacesError> {
+        let there = before.map(GroupsIndex::by_prefix).unwrap_or_default();
+        let there = &there;
+        let write = |prefix: IdPrefix| async move {
+            let content = self.read_shard(gallery, head, &prefix).await?;
+            let prefix = prefix.as_str();
+            let digest = content.digest();
+            let same = there.get(prefix).filter(|shard| shard.digest == digest);
+            let object = match same {
+                Some(shard) => shard.object.clone(),
+                None => format!("{}{prefix}-{}.json", shards_prefix(gallery), head.version.generation),
+            };
+            let shard =
+                Shard { prefix: prefix.to_owned(), object, groups: content.groups, faces: content.faces, digest };
+            if same.is_none() {
+                let bytes = content.object(gallery, prefix).map_err(|error| unwritable(&error))?;
+                self.groups.put(&shard.object, bytes, "application/json", None, When::Always).await?;
+            }
+            Ok::<_, FacesError>((shard.prefix.clone(), shard))
+        };
+        stream::iter(prefixes.into_iter().map(write)).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    async fn read_shard(
+        &self,
+        gallery: &GalleryId,
+        head: GalleryHead,
+        prefix: &IdPrefix,
+    ) -> Result<ShardContent, FacesError> {
+        let groups = self.store.groups_below(gallery, head, prefix).await?;
+        ShardContent::new(gallery, &groups).map_err(|error| unwritable(&error))
+    }
+
+    /// Deletes what no index names any more. After a deletion, where a release before wrote to the gallery, and where a setting
+    /// changed, also what a publication left that did not come to its end, and the groups in one object.
+    async fn delete_former(
+        &self,
+        gallery: &GalleryId,
+        before: Option<&GroupsIndex>,
+        next: &GroupsIndex,
+    ) -> Result<(), FacesError> {
+        let former = before.map(|before| before.objects_without(next)).unwrap_or_default();
+        self.groups.delete_all(&former).await?;
+        let last = before.map(|before| before.writer).unwrap_or_default();
+        if (next.writer.unmarked, next.writer.groups_json) == (last.unmarked, last.groups_json) {
+            return Ok(());
+        }
+        let named: BTreeSet<&str> = next.shards.iter().map(|shard| shard.object.as_str()).collect();
+        let listed = self.groups.list(&shards_prefix(gallery)).await?;
+        // One of a later generation belongs to a publication on its way.
+        let is_left = |key: &String| {
+            !named.contains(key.as_str()) && generation_of(key).is_some_and(|generation| generation <= next.generation)
+        };
+        self.groups.delete_all(&listed.into_iter().filter(is_left).collect::<Vec<_>>()).await?;
+        if self.layouts.groups_json { Ok(()) } else { self.remove_whole(gallery).await }
+    }
+}
+
+/// The generation that the key of a shard names.
+fn generation_of(key: &str) -> Option<u64> {
+    key.strip_suffix(".json")?.rsplit_once('-')?.1.parse().ok()
+}
+
+fn unwritable(error: &serde_json::Error) -> FacesError {
+    FacesError::Failed { class: Class::Bug, message: format!("groups cannot be written as JSON: {error}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_shard_says_of_which_generation_it_is() {
+        for (key, expected) in [
+            ("galleries/g/groups/0a-12.json", Some(12)),
+            ("galleries/a-b/groups/-7.json", Some(7)),
+            ("galleries/g/groups/0a.json", None),
+            ("galleries/g/groups/0a-12.txt", None),
+        ] {
+            assert_eq!(generation_of(key), expected, "{key}");
+        }
+    }
+}
