@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::domain::exit::Mend;
+use crate::domain::exit::Remedy;
 use crate::errors::Class;
 use crate::errors::class::Classified;
-use crate::ports::cell::{Cell, CellError, Version, write};
+use crate::ports::cas_object::{CasError, CasObject, CasVersion, write};
 
 use crate::domain::cutover_state::{Note, Refused, State, Wish};
 
@@ -26,15 +26,15 @@ pub enum RecordError {
     Garbled(String),
     /// Where it lies does not answer, or others were always faster.
     #[error("the state of the cutover: {0}")]
-    Cell(#[from] CellError),
+    CasObject(#[from] CasError),
 }
 
 impl Classified for RecordError {
     fn class(&self) -> Class {
         match self {
             Self::Refused(_) => Class::Poison,
-            Self::Garbled(_) => Class::Misconfigured(Mend::Settings),
-            Self::Cell(error) => error.class(),
+            Self::Garbled(_) => Class::Misconfigured(Remedy::Settings),
+            Self::CasObject(error) => error.class(),
         }
     }
 }
@@ -43,7 +43,7 @@ impl Classified for RecordError {
 ///
 /// # Errors
 /// Where it lies does not answer, or it is no state.
-pub async fn read(cell: &dyn Cell) -> Result<(State, Option<Version>), RecordError> {
+pub async fn read(cell: &dyn CasObject) -> Result<(State, Option<CasVersion>), RecordError> {
     let Some(held) = cell.read().await? else { return Ok((State::default(), None)) };
     let state: State = serde_json::from_slice(&held.bytes).map_err(|error| RecordError::Garbled(error.to_string()))?;
     if state.percent > 100 {
@@ -57,12 +57,12 @@ pub async fn read(cell: &dyn Cell) -> Result<(State, Option<Version>), RecordErr
 ///
 /// # Errors
 /// It is refused, or nothing is known of it because nobody answers.
-pub async fn change(cell: &dyn Cell, wish: Wish, note: &Note, dwell: Duration) -> Result<State, RecordError> {
+pub async fn change(cell: &dyn CasObject, wish: Wish, note: &Note, dwell: Duration) -> Result<State, RecordError> {
     let mut attempts = 0;
     loop {
         attempts += 1;
         let error = match attempt(cell, wish, note, dwell).await {
-            Err(RecordError::Cell(error)) => error,
+            Err(RecordError::CasObject(error)) => error,
             end => return end,
         };
         let passes = matches!(error.class(), Class::Transient | Class::Throttled { .. });
@@ -73,7 +73,7 @@ pub async fn change(cell: &dyn Cell, wish: Wish, note: &Note, dwell: Duration) -
     }
 }
 
-async fn attempt(cell: &dyn Cell, wish: Wish, note: &Note, dwell: Duration) -> Result<State, RecordError> {
+async fn attempt(cell: &dyn CasObject, wish: Wish, note: &Note, dwell: Duration) -> Result<State, RecordError> {
     let (state, version) = read(cell).await?;
     // An earlier attempt whose answer was lost, and on which somebody has written since.
     if state.holds(&note.id) {

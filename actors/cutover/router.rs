@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::errors::Class;
 use crate::errors::backoff::{Backoff, Jitter, RetrySettings};
-use crate::ports::outbox::{Letter, Outbox};
-use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Settled};
+use crate::ports::outbox::{OutboundMessage, Outbox};
+use crate::ports::queue::{Delivery, Handle, Queue, QueueError, SettleOutcome};
 
 use super::split::{Side, split};
 
@@ -147,8 +147,11 @@ impl Router {
         let (mut ecs, mut batch) = (Vec::new(), Vec::new());
         for (place, delivery) in deliveries.iter().enumerate() {
             for part in split(&delivery.body, percent, LIMIT) {
-                let letter =
-                    Letter { body: part.body.into_owned(), trace: delivery.trace.clone(), delay: Duration::ZERO };
+                let letter = OutboundMessage {
+                    body: part.body.into_owned(),
+                    trace: delivery.trace.clone(),
+                    delay: Duration::ZERO,
+                };
                 match part.side {
                     Side::Ecs => ecs.push((place, letter)),
                     Side::Batch => batch.push((place, letter)),
@@ -182,17 +185,17 @@ fn late(what: &str) -> QueueError {
 }
 
 /// Why each letter is not known to be sent; `None` where it is.
-async fn send(to: &Arc<dyn Outbox>, letters: &[(usize, Letter)]) -> Vec<Option<QueueError>> {
+async fn send(to: &Arc<dyn Outbox>, letters: &[(usize, OutboundMessage)]) -> Vec<Option<QueueError>> {
     if letters.is_empty() {
         return Vec::new();
     }
-    let all: Vec<Letter> = letters.iter().map(|(_, letter)| letter.clone()).collect();
+    let all: Vec<OutboundMessage> = letters.iter().map(|(_, letter)| letter.clone()).collect();
     match timeout(CALL, to.send(&all)).await.unwrap_or_else(|_| Err(late("send"))) {
         Ok(settled) => {
             let failure = |settled| match settled {
-                Settled::Done => None,
-                Settled::LeaseLost => Some(Class::Bug),
-                Settled::Failed(class) => Some(class),
+                SettleOutcome::Done => None,
+                SettleOutcome::LeaseLost => Some(Class::Bug),
+                SettleOutcome::Failed(class) => Some(class),
             };
             let told = |class| QueueError { class, message: "a message was not accepted".to_owned() };
             settled.into_iter().map(|settled| failure(settled).map(told)).collect()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ports::observer::{Observed, Seen};
+use crate::ports::observer::{Observations, SideStats};
 
 /// From where on it is bad. A limit of zero is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,10 +70,10 @@ pub fn dollars_per_thousand(worked: Duration, images: u64, dollars_an_hour: f64)
 }
 
 /// Every figure beside its limit.
-pub fn readings(observed: &Observed, limits: &Limits) -> [Reading; 6] {
+pub fn readings(observed: &Observations, limits: &Limits) -> [Reading; 6] {
     let batch = observed.batch.as_ref().filter(|seen| seen.images >= limits.images.max(1));
     // What both sides fail at is not the cutover's fault, and rolling back does not mend it.
-    let usual = observed.ecs.as_ref().filter(|seen| seen.images >= limits.images.max(1)).map_or(0.0, Seen::ratio);
+    let usual = observed.ecs.as_ref().filter(|seen| seen.images >= limits.images.max(1)).map_or(0.0, SideStats::ratio);
     let seconds = |time: Duration| time.as_secs_f64();
     let waited = observed.batch.as_ref().filter(|seen| seen.images > 0).map(|seen| seen.waited);
     let reading = |trigger, figure, limit| Reading { trigger, figure, limit };
@@ -92,12 +92,12 @@ pub fn readings(observed: &Observed, limits: &Limits) -> [Reading; 6] {
 }
 
 /// Why to roll back, if at all.
-pub fn judge(observed: &Observed, limits: &Limits) -> Option<Reading> {
+pub fn judge(observed: &Observations, limits: &Limits) -> Option<Reading> {
     readings(observed, limits).into_iter().find(Reading::is_over)
 }
 
 /// Whether enough is known to go a step on: enough images, and every figure that has a limit.
-pub(crate) fn may_advance(observed: &Observed, limits: &Limits) -> bool {
+pub(crate) fn may_advance(observed: &Observations, limits: &Limits) -> bool {
     readings(observed, limits)
         .iter()
         .all(|reading| reading.limit <= 0.0 || reading.figure.is_some() && !reading.is_over())
@@ -154,12 +154,12 @@ mod tests {
         dollars_an_hour: 0.36,
     };
 
-    fn seen(images: u64, failed: u64) -> Seen {
-        Seen { images, failed, p99: Duration::from_secs(2), ..Seen::default() }
+    fn seen(images: u64, failed: u64) -> SideStats {
+        SideStats { images, failed, p99: Duration::from_secs(2), ..SideStats::default() }
     }
 
-    fn good() -> Observed {
-        Observed {
+    fn good() -> Observations {
+        Observations {
             batch: Some(seen(100, 0)),
             ecs: Some(seen(100, 0)),
             stalled: Some(Duration::ZERO),
@@ -172,31 +172,35 @@ mod tests {
     #[test]
     fn each_trigger_fires_above_its_limit_and_not_at_it() {
         use Trigger::{Cost, DeadLetters, FailureRatio, Interruptions, P99, QueueAge};
-        let batch = |seen: Seen| Observed { batch: Some(seen), ..good() };
+        let batch = |seen: SideStats| Observations { batch: Some(seen), ..good() };
         let seconds = Duration::from_secs;
         for (what, observed, expected) in [
             ("all is well", good(), None),
-            ("nothing is known", Observed::default(), None),
+            ("nothing is known", Observations::default(), None),
             ("2 %", batch(seen(100, 2)), None),
             ("3 %", batch(seen(100, 3)), Some(FailureRatio)),
             ("too few to say", batch(seen(9, 9)), None),
             ("enough to say", batch(seen(10, 9)), Some(FailureRatio)),
-            ("both sides fail", Observed { ecs: Some(seen(50, 5)), ..batch(seen(100, 12)) }, None),
-            ("Batch fails more", Observed { ecs: Some(seen(50, 5)), ..batch(seen(100, 13)) }, Some(FailureRatio)),
-            ("too few of ECS to say", Observed { ecs: Some(seen(5, 5)), ..batch(seen(100, 3)) }, Some(FailureRatio)),
-            ("ECS is not muster's", Observed { ecs: None, ..batch(seen(100, 3)) }, Some(FailureRatio)),
-            ("30 s", batch(Seen { p99: seconds(30), ..seen(100, 0) }), None),
-            ("31 s", batch(Seen { p99: seconds(31), ..seen(100, 0) }), Some(P99)),
-            ("waited for 900 s", batch(Seen { waited: seconds(900), ..seen(100, 0) }), None),
-            ("waited for 901 s", batch(Seen { waited: seconds(901), ..seen(1, 0) }), Some(QueueAge)),
-            ("nothing comes out", Observed { stalled: Some(seconds(901)), batch: None, ..good() }, Some(QueueAge)),
-            ("5 dead letters", Observed { dead_letters: Some(5), ..good() }, None),
-            ("6 dead letters", Observed { dead_letters: Some(6), ..good() }, Some(DeadLetters)),
+            ("both sides fail", Observations { ecs: Some(seen(50, 5)), ..batch(seen(100, 12)) }, None),
+            ("Batch fails more", Observations { ecs: Some(seen(50, 5)), ..batch(seen(100, 13)) }, Some(FailureRatio)),
+            (
+                "too few of ECS to say",
+                Observations { ecs: Some(seen(5, 5)), ..batch(seen(100, 3)) },
+                Some(FailureRatio),
+            ),
+            ("ECS is not muster's", Observations { ecs: None, ..batch(seen(100, 3)) }, Some(FailureRatio)),
+            ("30 s", batch(SideStats { p99: seconds(30), ..seen(100, 0) }), None),
+            ("31 s", batch(SideStats { p99: seconds(31), ..seen(100, 0) }), Some(P99)),
+            ("waited for 900 s", batch(SideStats { waited: seconds(900), ..seen(100, 0) }), None),
+            ("waited for 901 s", batch(SideStats { waited: seconds(901), ..seen(1, 0) }), Some(QueueAge)),
+            ("nothing comes out", Observations { stalled: Some(seconds(901)), batch: None, ..good() }, Some(QueueAge)),
+            ("5 dead letters", Observations { dead_letters: Some(5), ..good() }, None),
+            ("6 dead letters", Observations { dead_letters: Some(6), ..good() }, Some(DeadLetters)),
             // 100 images in 1,000 s are a dollar a thousand.
-            ("a dollar", batch(Seen { worked: seconds(1000), ..seen(100, 0) }), None),
-            ("more", batch(Seen { worked: seconds(1001), ..seen(100, 0) }), Some(Cost)),
-            ("3 interruptions", Observed { interruptions: Some(3), ..good() }, None),
-            ("4 interruptions", Observed { interruptions: Some(4), ..good() }, Some(Interruptions)),
+            ("a dollar", batch(SideStats { worked: seconds(1000), ..seen(100, 0) }), None),
+            ("more", batch(SideStats { worked: seconds(1001), ..seen(100, 0) }), Some(Cost)),
+            ("3 interruptions", Observations { interruptions: Some(3), ..good() }, None),
+            ("4 interruptions", Observations { interruptions: Some(4), ..good() }, Some(Interruptions)),
         ] {
             let judged = judge(&observed, &LIMITS);
             assert_eq!(judged.map(|reading| reading.trigger), expected, "{what}");
@@ -215,8 +219,8 @@ mod tests {
             interruptions: 0.0,
             ..LIMITS
         };
-        let bad = Seen { waited: Duration::from_secs(9_999), worked: Duration::from_secs(9_999), ..seen(10, 10) };
-        let bad = Observed { batch: Some(bad), dead_letters: Some(99), interruptions: Some(99), ..good() };
+        let bad = SideStats { waited: Duration::from_secs(9_999), worked: Duration::from_secs(9_999), ..seen(10, 10) };
+        let bad = Observations { batch: Some(bad), dead_letters: Some(99), interruptions: Some(99), ..good() };
         assert!(judge(&bad, &LIMITS).is_some());
         assert_eq!(judge(&bad, &none), None);
     }
@@ -225,15 +229,15 @@ mod tests {
     fn nobody_goes_on_blindly() {
         assert!(may_advance(&good(), &LIMITS));
         for (what, blind) in [
-            ("images", Observed { batch: None, ..good() }),
-            ("enough images", Observed { batch: Some(seen(9, 0)), ..good() }),
-            ("the dead letters", Observed { dead_letters: None, ..good() }),
-            ("the interruptions", Observed { interruptions: None, ..good() }),
+            ("images", Observations { batch: None, ..good() }),
+            ("enough images", Observations { batch: Some(seen(9, 0)), ..good() }),
+            ("the dead letters", Observations { dead_letters: None, ..good() }),
+            ("the interruptions", Observations { interruptions: None, ..good() }),
         ] {
             assert!(!may_advance(&blind, &LIMITS), "{what}");
         }
         let without = Limits { interruptions: 0.0, ..LIMITS };
-        assert!(may_advance(&Observed { interruptions: None, ..good() }, &without));
+        assert!(may_advance(&Observations { interruptions: None, ..good() }, &without));
     }
 
     #[test]

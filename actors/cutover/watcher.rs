@@ -9,8 +9,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::errors::Class;
 use crate::errors::class::Classified;
-use crate::ports::cell::Cell;
-use crate::ports::observer::{Observed, Observer};
+use crate::ports::cas_object::CasObject;
+use crate::ports::observer::{Observations, Observer};
 
 use super::record::{self, RecordError};
 use super::trigger::{Limits, judge, may_advance};
@@ -35,7 +35,7 @@ pub type Notes = Arc<dyn Fn(String) -> Note + Send + Sync>;
 /// One watcher.
 pub struct Watcher {
     /// Where the state lies.
-    pub cell: Arc<dyn Cell>,
+    pub cell: Arc<dyn CasObject>,
     /// Looks at both sides.
     pub observer: Arc<dyn Observer>,
     /// Signs its changes.
@@ -56,7 +56,7 @@ enum Verdict {
 }
 
 /// What follows from what is seen.
-fn decide(state: &State, observed: &Observed, rules: &Rules, now: u64) -> Verdict {
+fn decide(state: &State, observed: &Observations, rules: &Rules, now: u64) -> Verdict {
     if state.percent == 0 {
         return Verdict::Stay;
     }
@@ -155,7 +155,7 @@ impl Watcher {
         const CELL_TIMEOUT: Duration = Duration::from_secs(10);
         timeout(CELL_TIMEOUT, call).await.unwrap_or_else(|_| {
             let message = "no answer in time".to_owned();
-            Err(crate::ports::cell::CellError::Failed { class: Class::Transient, message }.into())
+            Err(crate::ports::cas_object::CasError::Failed { class: Class::Transient, message }.into())
         })
     }
 }
@@ -163,7 +163,7 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::observer::Seen;
+    use crate::ports::observer::SideStats;
 
     #[test]
     fn what_follows_a_look() {
@@ -178,10 +178,10 @@ mod tests {
             dollars_an_hour: 0.0,
         };
         let rules = |advance| Rules { look: Duration::from_secs(1), dwell: Duration::from_secs(60), advance, limits };
-        let seen = |images, failed| Observed {
-            batch: Some(Seen { images, failed, ..Seen::default() }),
+        let seen = |images, failed| Observations {
+            batch: Some(SideStats { images, failed, ..SideStats::default() }),
             stalled: Some(Duration::ZERO),
-            ..Observed::default()
+            ..Observations::default()
         };
         let now = 1_000_000;
         for (percent, ago, advance, observed, expected) in [
@@ -189,7 +189,7 @@ mod tests {
             (50, 59, true, seen(20, 0), None),
             (50, 60, false, seen(20, 0), None),
             (50, 60, true, seen(9, 0), None),
-            (50, 60, true, Observed::default(), None),
+            (50, 60, true, Observations::default(), None),
             (100, 60, true, seen(20, 0), None),
             (50, 1, false, seen(20, 3), Some(Wish::Trigger(3))),
             (100, 600, true, seen(20, 3), Some(Wish::Trigger(3))),
@@ -203,7 +203,7 @@ mod tests {
             assert_eq!(wish, expected, "{percent} % for {ago} s, advance {advance}, {observed:?}");
         }
         let state = State { revision: 3, percent: 50, since: now - 60_000, ..State::default() };
-        let verdict = |tasks, failed| decide(&state, &Observed { tasks, ..seen(20, failed) }, &rules(true), now);
+        let verdict = |tasks, failed| decide(&state, &Observations { tasks, ..seen(20, failed) }, &rules(true), now);
         for (tasks, rolls_back) in [(None, true), (Some(1), true), (Some(0), false)] {
             let bad = verdict(tasks, 3);
             assert_eq!(matches!(bad, Verdict::Change(Wish::Trigger(3), _)), rolls_back, "{tasks:?} tasks: {bad:?}");

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// What a person has to mend before the program can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mend {
+pub enum Remedy {
     /// Settings are wrong (`EX_CONFIG`, 78).
     Settings,
     /// A permission is missing (`EX_NOPERM`, 77).
@@ -38,7 +38,7 @@ pub enum Exit {
     Engine(String),
     /// A person must mend something.
     #[error("cannot run: {1}; `muster check` says how to mend it")]
-    Misconfigured(Mend, String),
+    Misconfigured(Remedy, String),
     /// Our own fault.
     #[error("bug: {0}")]
     Bug(String),
@@ -73,9 +73,9 @@ impl Exit {
             Self::HostFault(_) => 82,
             Self::Hang(_) => 83,
             Self::Engine(_) => 84,
-            Self::Misconfigured(Mend::Settings, _) => 78,
-            Self::Misconfigured(Mend::Permission, _) => 77,
-            Self::Misconfigured(Mend::Model, _) => 66,
+            Self::Misconfigured(Remedy::Settings, _) => 78,
+            Self::Misconfigured(Remedy::Permission, _) => 77,
+            Self::Misconfigured(Remedy::Model, _) => 66,
             Self::Bug(_) => 70,
         }
     }
@@ -95,7 +95,7 @@ mod tests {
             (Exit::HostFault(text()), 82, 82),
             (Exit::Hang(text()), 83, 83),
             (Exit::Engine(text()), 84, 84),
-            (Exit::Misconfigured(Mend::Settings, text()), 78, 78),
+            (Exit::Misconfigured(Remedy::Settings, text()), 78, 78),
             (Exit::Bug(text()), 70, 70),
         ] {
             assert_eq!(exit.clone().with_losses(0, 2).code(), whole, "{exit:?}");
@@ -115,9 +115,9 @@ mod tests {
             (Exit::HostFault(text()), 82),
             (Exit::Hang(text()), 83),
             (Exit::Engine(text()), 84),
-            (Exit::Misconfigured(Mend::Settings, text()), 78),
-            (Exit::Misconfigured(Mend::Permission, text()), 77),
-            (Exit::Misconfigured(Mend::Model, text()), 66),
+            (Exit::Misconfigured(Remedy::Settings, text()), 78),
+            (Exit::Misconfigured(Remedy::Permission, text()), 77),
+            (Exit::Misconfigured(Remedy::Model, text()), 66),
             (Exit::Bug(text()), 70),
         ] {
             assert_eq!(exit.code(), code, "{exit:?}");

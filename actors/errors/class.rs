@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::domain::exit::Mend;
+use crate::domain::exit::Remedy;
 
 /// The class of an error. Adapters map their own errors to one of these; the router says what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -34,7 +34,7 @@ pub enum Class {
     /// No progress past the watchdog.
     Hang,
     /// Settings, permissions or models are wrong; a person must mend them.
-    Misconfigured(Mend),
+    Misconfigured(Remedy),
     /// A panic or a broken invariant of ours.
     Bug,
 }

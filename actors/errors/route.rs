@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::exit::{Exit, Mend};
+use crate::domain::exit::{Exit, Remedy};
 use crate::errors::Class;
 use crate::errors::breaker::Outage;
 
@@ -78,7 +78,7 @@ pub(crate) enum FatalReason {
     /// No progress.
     Hang,
     /// A person must mend something.
-    Misconfigured(Mend),
+    Misconfigured(Remedy),
 }
 
 impl FatalReason {
@@ -226,7 +226,7 @@ mod tests {
             (Class::HostFault, History { others: 1, doubted: true, ..new }, Strategy::Retire),
             (Class::HostFault, new, Strategy::Leave(FatalReason::HostFault)),
             (Class::Hang, new, Strategy::Leave(FatalReason::Hang)),
-            (Class::Misconfigured(Mend::Model), new, Strategy::Leave(FatalReason::Misconfigured(Mend::Model))),
+            (Class::Misconfigured(Remedy::Model), new, Strategy::Leave(FatalReason::Misconfigured(Remedy::Model))),
             (Class::Bug, new, Strategy::Restart),
         ] {
             assert_eq!(route(class, &history), expected, "{class:?} {history:?}");

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use crate::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use crate::errors::Class;
 use crate::ports::faces::{Commit, Faces, FacesError};
-use crate::ports::outbox::{Letter, Outbox};
-use crate::ports::queue::{QueueError, Settled};
+use crate::ports::outbox::{OutboundMessage, Outbox};
+use crate::ports::queue::{QueueError, SettleOutcome};
 
 /// A message that becomes visible sooner than this may be received before what was just written is seen.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -54,14 +54,14 @@ impl Announcer {
             }
         }
         let body = serde_json::json!({ "gallery_id": gallery }).to_string();
-        let letter = Letter { body, trace: (self.trace)(), delay: self.delay };
+        let letter = OutboundMessage { body, trace: (self.trace)(), delay: self.delay };
         let class = match self.outbox.send(&[letter]).await?.pop() {
-            Some(Settled::Done) => {
+            Some(SettleOutcome::Done) => {
                 self.visible().insert(gallery.clone(), now + self.delay);
                 return Ok(());
             }
-            Some(Settled::Failed(class)) => class,
-            Some(Settled::LeaseLost) | None => Class::Bug,
+            Some(SettleOutcome::Failed(class)) => class,
+            Some(SettleOutcome::LeaseLost) | None => Class::Bug,
         };
         Err(QueueError { class, message: String::from("the grouping message was refused") })
     }
@@ -137,17 +137,17 @@ impl<F: Faces> Faces for Announced<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::exit::Mend;
+    use crate::domain::exit::Remedy;
     use crate::domain::image::{ImageId, ImageRecord, ImageState, Locator};
     use crate::domain::timings::Timings;
     use crate::errors::class::Classified;
 
     /// A queue that answers every letter alike.
-    struct Answers(Result<Vec<Settled>, Class>);
+    struct Answers(Result<Vec<SettleOutcome>, Class>);
 
     #[async_trait]
     impl Outbox for Answers {
-        async fn send(&self, _: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+        async fn send(&self, _: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError> {
             self.0.clone().map_err(|class| QueueError { class, message: String::from("refused") })
         }
     }
@@ -193,8 +193,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_wake_up_that_is_refused_is_never_the_fault_of_the_photos_that_it_is_for() {
-        let (permission, throttled) = (Class::Misconfigured(Mend::Permission), Class::Throttled { retry_after: None });
-        let mut answers = vec![(Ok(vec![]), Class::Transient), (Ok(vec![Settled::LeaseLost]), Class::Transient)];
+        let (permission, throttled) =
+            (Class::Misconfigured(Remedy::Permission), Class::Throttled { retry_after: None });
+        let mut answers = vec![(Ok(vec![]), Class::Transient), (Ok(vec![SettleOutcome::LeaseLost]), Class::Transient)];
         for (class, expected) in [
             (Class::Transient, Class::Transient),
             (throttled, throttled),
@@ -207,7 +208,7 @@ mod tests {
             (Class::Overload, Class::Transient),
             (Class::Bug, Class::Transient),
         ] {
-            answers.push((Ok(vec![Settled::Failed(class)]), expected));
+            answers.push((Ok(vec![SettleOutcome::Failed(class)]), expected));
             answers.push((Err(class), expected));
         }
         for (answer, expected) in answers {

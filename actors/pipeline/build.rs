@@ -220,7 +220,7 @@ pub fn start_grouping(
         objects: Arc::clone(&none) as _,
         analyses: None,
         decoder: Arc::clone(&none) as _,
-        apart: none,
+        isolated_decoder: none,
         engines: Vec::new(),
         faces,
         reconcile: Some(reconcile),

@@ -66,7 +66,7 @@ impl PipelineContext {
     /// The decoder for an image. One that may have been the death of a worker is decoded apart.
     pub(crate) fn decoder(&self, item: &Item) -> Arc<dyn Decoder> {
         let apart = item.deaths + 1 >= self.settings.fetcher.apart_at;
-        Arc::clone(if apart { &self.ports.apart } else { &self.ports.decoder })
+        Arc::clone(if apart { &self.ports.isolated_decoder } else { &self.ports.decoder })
     }
 
     /// Whether an item had so many receives without an end that it may be what ends its workers.

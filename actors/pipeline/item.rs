@@ -11,7 +11,7 @@ use crate::domain::timings::Timings;
 use crate::domain::version::{ObjectVersion, Sequencer};
 use crate::flow::credit::Credit;
 use crate::flow::lease::Lease;
-use crate::ports::analyses::{Content, Known};
+use crate::ports::analyses::{CachedAnalysis, Content};
 use crate::ports::engine::FoundFace;
 use crate::ports::faces::Commit;
 use crate::ports::objects::Object;
@@ -113,9 +113,9 @@ impl Item {
     }
 
     /// Ends as an image with the same bytes did.
-    pub(crate) fn known(self, source: &Source, known: Known, model: &str) -> Finished {
+    pub(crate) fn known(self, source: &Source, known: CachedAnalysis, model: &str) -> Finished {
         let id = self.locator.id();
-        let Known { width, height, orientation, taken, picture, faces } = known;
+        let CachedAnalysis { width, height, orientation, taken, picture, faces } = known;
         let faces: Vec<Face> = faces.into_iter().map(|found| face(id, model, found)).collect();
         let image = ImageRecord { width, height, orientation, taken, picture, ..self.analysed(source, &faces, model) };
         self.finished(source, image, faces)

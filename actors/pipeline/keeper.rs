@@ -13,7 +13,7 @@ use crate::errors::{Class, History};
 use crate::flow::lease_table::{PendingSettlement, Settlement};
 use crate::flow::progress::Stage;
 use crate::pipeline::context::{ActorBase, PipelineContext, StageTools};
-use crate::ports::queue::{Handle, QueueError, Settled};
+use crate::ports::queue::{Handle, QueueError, SettleOutcome};
 use crate::ports::releases::Receive;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
@@ -25,16 +25,16 @@ pub(crate) struct Keeper {
 
 /// One outcome a handle, whatever the call said.
 fn outcomes(
-    called: Result<Result<Vec<Settled>, QueueError>, tokio::time::error::Elapsed>,
+    called: Result<Result<Vec<SettleOutcome>, QueueError>, tokio::time::error::Elapsed>,
     asked: usize,
-) -> Vec<Settled> {
+) -> Vec<SettleOutcome> {
     let mut outcomes = match called {
         Ok(Ok(outcomes)) => outcomes,
-        Ok(Err(error)) => vec![Settled::Failed(error.class); asked],
-        Err(_) => vec![Settled::Failed(Class::Transient); asked],
+        Ok(Err(error)) => vec![SettleOutcome::Failed(error.class); asked],
+        Err(_) => vec![SettleOutcome::Failed(Class::Transient); asked],
     };
     // An answer that is too short says nothing about the rest.
-    outcomes.resize(asked, Settled::Failed(Class::Bug));
+    outcomes.resize(asked, SettleOutcome::Failed(Class::Bug));
     outcomes
 }
 
@@ -57,7 +57,7 @@ async fn note(context: &PipelineContext, due: &[PendingSettlement]) {
 }
 
 /// Settles a batch of one kind.
-async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, Settled)> {
+async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, SettleOutcome)> {
     let context = &tools.context;
     let timer = tools.timer(due.len());
     let limit = context.settings.timeouts.queue;
@@ -83,7 +83,7 @@ async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, Set
         }
     };
     let outcomes = outcomes(called, due.len());
-    let errors = outcomes.iter().filter(|settled| matches!(settled, Settled::Failed(_))).count();
+    let errors = outcomes.iter().filter(|settled| matches!(settled, SettleOutcome::Failed(_))).count();
     context.stats.stage(Stage::Keeper, |s| {
         s.errors += errors as u64;
         s.done += (outcomes.len() - errors) as u64;
@@ -98,7 +98,7 @@ async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, Set
 }
 
 /// Renews a batch.
-async fn renew(context: Arc<PipelineContext>, stale: Vec<(u64, Handle)>) -> (Instant, Vec<(u64, Settled)>) {
+async fn renew(context: Arc<PipelineContext>, stale: Vec<(u64, Handle)>) -> (Instant, Vec<(u64, SettleOutcome)>) {
     let asked = Instant::now();
     let handles: Vec<Handle> = stale.iter().map(|(_, handle)| handle.clone()).collect();
     let called = timeout(context.settings.timeouts.queue, context.ports.queue.extend(&handles)).await;
@@ -134,13 +134,13 @@ impl Keeper {
         self.leave_if_idle(ctx);
     }
 
-    fn settled(&self, settled: Vec<(u64, Settled)>) {
+    fn settled(&self, settled: Vec<(u64, SettleOutcome)>) {
         let context = self.base.context();
         self.base.probe();
         for (id, outcome) in settled {
             let wait = match &outcome {
-                Settled::Done | Settled::LeaseLost => None,
-                Settled::Failed(class) => self.wait(id, *class),
+                SettleOutcome::Done | SettleOutcome::LeaseLost => None,
+                SettleOutcome::Failed(class) => self.wait(id, *class),
             };
             context.leases.settled(id, &outcome, wait);
         }

@@ -12,7 +12,7 @@ pub type Content = [u8; 32];
 
 /// What is known of an image with that content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Known {
+pub struct CachedAnalysis {
     /// Full upright width in pixels.
     pub width: u32,
     /// Full upright height in pixels.
@@ -27,7 +27,7 @@ pub struct Known {
     pub faces: Vec<FoundFace>,
 }
 
-impl Known {
+impl CachedAnalysis {
     /// What a device found in a frame.
     pub fn new(frame: &Frame, faces: &[FoundFace]) -> Self {
         let &Frame { width, height, orientation, taken, picture, .. } = frame;
@@ -39,7 +39,7 @@ impl Known {
 #[async_trait]
 pub trait Analyses: Send + Sync {
     /// The analysis of this content. Slow and broken memories answer `None`, and soon.
-    async fn find(&self, content: &Content) -> Option<Known>;
+    async fn find(&self, content: &Content) -> Option<CachedAnalysis>;
     /// Keeps an analysis, if it can; does not wait.
-    fn keep(&self, content: Content, known: Known);
+    fn keep(&self, content: Content, known: CachedAnalysis);
 }

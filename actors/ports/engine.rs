@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::exit::Mend;
+use crate::domain::exit::Remedy;
 use crate::domain::face::{BBox, Landmarks, Quality};
 use crate::domain::image::{Frame, Rejection};
 use crate::errors::Class;
@@ -55,7 +55,7 @@ impl Classified for EngineError {
             Self::OutOfMemory(_) => Class::Overload,
             Self::Gone | Self::Sticky(_) => Class::Engine,
             Self::DeviceLost(_) => Class::HostFault,
-            Self::Misconfigured(_) => Class::Misconfigured(Mend::Model),
+            Self::Misconfigured(_) => Class::Misconfigured(Remedy::Model),
         }
     }
 }
@@ -69,7 +69,7 @@ pub trait Engine: Send + Sync {
     async fn rebuild(&self) -> Result<(), EngineError>;
     /// The most images that the device's memory is estimated to hold in one run, measured when the models were loaded;
     /// `None` where nothing limits it. An estimate, no bound: batches begin there and may grow.
-    fn room(&self) -> Option<usize> {
+    fn max_batch_size(&self) -> Option<usize> {
         None
     }
 }

@@ -12,7 +12,7 @@ pub(crate) const ARRAY: std::ops::RangeInclusive<u64> = 2..=10_000;
 /// Where a job is submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Line {
+pub enum JobQueue {
     /// The queue of the preferred machines.
     Primary,
     /// The queue of all other machines of the Spot market.
@@ -23,14 +23,14 @@ pub enum Line {
 
 /// What is submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Job {
+pub enum JobShape {
     /// One worker.
     Plain,
     /// So many, as children of one array.
     Array(u64),
 }
 
-impl Job {
+impl JobShape {
     /// How many workers it starts.
     pub fn workers(self) -> u64 {
         match self {
@@ -50,26 +50,26 @@ impl Job {
 
 /// A job that is asked for. Its name is its identity: a fleet that knows the name already has this job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub struct JobOrder {
     /// 128 letters, digits and hyphens at most.
     pub name: String,
     /// Where.
-    pub line: Line,
+    pub line: JobQueue,
     /// Workers.
     pub workers: u64,
 }
 
-impl Order {
+impl JobOrder {
     /// What is submitted.
-    pub fn job(&self) -> Job {
-        if self.workers == 1 { Job::Plain } else { Job::Array(self.workers) }
+    pub fn job(&self) -> JobShape {
+        if self.workers == 1 { JobShape::Plain } else { JobShape::Array(self.workers) }
     }
 }
 
 /// How far workers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
+pub enum JobPhase {
     /// Asked for; no machine yet.
     Waiting,
     /// On a machine.
@@ -80,22 +80,22 @@ pub enum Phase {
 
 /// Workers of one job that are equally far.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct JobProgress {
     /// The job's name.
     pub name: String,
     /// Where it was submitted.
-    pub line: Line,
+    pub line: JobQueue,
     /// How far they are.
-    pub phase: Phase,
+    pub phase: JobPhase,
     /// How many.
     pub workers: u64,
     /// Why they wait, as the fleet puts it.
     pub reason: Option<String>,
 }
 
-impl Sighting {
+impl JobProgress {
     /// Workers of which the fleet says nothing else.
-    pub fn new(name: &str, line: Line, phase: Phase, workers: u64) -> Self {
+    pub fn new(name: &str, line: JobQueue, phase: JobPhase, workers: u64) -> Self {
         Self { name: name.to_owned(), line, phase, workers, reason: None }
     }
 }
@@ -139,9 +139,9 @@ impl Classified for FleetError {
 #[async_trait]
 pub trait Fleet: Send + Sync {
     /// Every worker that has not ended; of the jobs in `names` at least one sighting each that the fleet knows, ended or not.
-    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError>;
+    async fn seen(&self, names: &[String]) -> Result<Vec<JobProgress>, FleetError>;
     /// Starts a job.
-    async fn submit(&self, order: &Order) -> Result<(), FleetError>;
+    async fn submit(&self, order: &JobOrder) -> Result<(), FleetError>;
     /// Nothing waits and nothing is held: lets go the workers that do not leave by themselves.
     async fn rest(&self) -> Result<(), FleetError> {
         Ok(())

@@ -1,19 +1,19 @@
 //! What the actors need of the world, one small trait a file with its typed error.
 
 pub mod analyses;
-pub mod cell;
+pub mod cas_object;
 pub mod decoder;
 pub mod engine;
 pub mod faces;
 mod failures;
 pub mod fleet;
-pub mod gauge;
 pub mod index;
 pub(crate) mod none;
 pub mod objects;
 pub mod observer;
 pub mod outbox;
 pub mod queue;
+pub mod queue_metrics;
 pub mod releases;
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Ports {
     pub decoder: Arc<dyn decoder::Decoder>,
     /// The same where its death harms nobody else: for images whose earlier receipts had no end. One that kills it is rejected
     /// as [`Crashed`](crate::domain::image::RejectReason::Crashed).
-    pub apart: Arc<dyn decoder::Decoder>,
+    pub isolated_decoder: Arc<dyn decoder::Decoder>,
     /// One a device.
     pub engines: Vec<Arc<dyn engine::Engine>>,
     /// Where results go.

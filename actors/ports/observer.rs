@@ -9,7 +9,7 @@ use crate::domain::cutover_state::State;
 
 /// An image that a side ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct FinishedImage {
     /// It was rejected.
     pub failed: bool,
     /// From its receipt to its result, in milliseconds.
@@ -24,7 +24,7 @@ pub struct Ended {
 
 /// What a side did in a time.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
+pub struct SideStats {
     /// Images that it ended.
     pub images: u64,
     /// Those of them that were rejected.
@@ -37,9 +37,9 @@ pub struct Seen {
     pub worked: Duration,
 }
 
-impl Seen {
+impl SideStats {
     /// Of the images that were ended in that time.
-    pub fn from_ended(ended: &[Ended]) -> Self {
+    pub fn from_ended(ended: &[FinishedImage]) -> Self {
         let mut took: Vec<u64> = ended.iter().map(|image| image.took).collect();
         took.sort_unstable();
         // Nearest rank: the smallest time that at least 99 of 100 do not exceed.
@@ -69,11 +69,11 @@ impl Seen {
 
 /// What is seen. What could not be found out is `None`, and triggers nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Observed {
+pub struct Observations {
     /// What Batch did in the window.
-    pub batch: Option<Seen>,
+    pub batch: Option<SideStats>,
     /// What ECS did in the window, where its workers are muster's.
-    pub ecs: Option<Seen>,
+    pub ecs: Option<SideStats>,
     /// How long nothing has come out of Batch while it has messages.
     pub stalled: Option<Duration>,
     /// Dead letters since the step began.
@@ -88,7 +88,7 @@ pub struct Observed {
 #[async_trait]
 pub trait Observer: Send + Sync {
     /// What is seen since the state is in force, within the window. What cannot be found out is left open.
-    async fn observe(&self, state: &State) -> Observed;
+    async fn observe(&self, state: &State) -> Observations;
     /// Messages in the dead-letter queue; `None` where nobody says.
     async fn dead_letters(&self) -> Option<u64>;
 }
@@ -99,16 +99,16 @@ mod tests {
 
     #[test]
     fn images_become_figures() {
-        let ended = |worker, at, took| Ended { failed: took == 7, took, waited: Some(at / 10), worker, at };
+        let ended = |worker, at, took| FinishedImage { failed: took == 7, took, waited: Some(at / 10), worker, at };
         // Two workers: from 0 to 10 s, and from 50 to 51 s.
         let all = [ended(1, 2_000, 2_000), ended(1, 10_000, 1_000), ended(2, 51_000, 1_000), ended(2, 50_900, 7)];
-        let seen = Seen::from_ended(&all);
+        let seen = SideStats::from_ended(&all);
         assert_eq!((seen.images, seen.failed), (4, 1));
         assert_eq!((seen.p99, seen.waited), (Duration::from_secs(2), Duration::from_millis(5_100)));
         assert_eq!(seen.worked, Duration::from_secs(11));
-        assert_eq!(Seen::from_ended(&[]), Seen::default());
+        assert_eq!(SideStats::from_ended(&[]), SideStats::default());
         // Of 200 images two may take longer than the 99th of a hundred, of 100 one.
-        let many = |images: u64| Seen::from_ended(&(1..=images).map(|n| ended(1, n, n)).collect::<Vec<_>>()).p99;
+        let many = |images: u64| SideStats::from_ended(&(1..=images).map(|n| ended(1, n, n)).collect::<Vec<_>>()).p99;
         assert_eq!(
             (many(100), many(200), many(1)),
             (Duration::from_millis(99), Duration::from_millis(198), Duration::from_millis(1))

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::queue::{QueueError, Settled};
+use super::queue::{QueueError, SettleOutcome};
 
 /// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct OutboundMessage {
     /// What it says.
     pub body: String,
     /// Trace header of what it follows from.
@@ -20,6 +20,6 @@ pub struct Letter {
 /// Where messages go.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Sends letters; one outcome a letter, in order. What is [`Settled::Done`] is durable; what is not may have been sent.
-    async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError>;
+    /// Sends letters; one outcome a letter, in order. What is [`SettleOutcome::Done`] is durable; what is not may have been sent.
+    async fn send(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError>;
 }

@@ -48,7 +48,7 @@ pub struct Received {
 
 /// What came of settling one handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum SettleOutcome {
     /// Done.
     Done,
     /// The lease had already ended; nothing was changed.
@@ -73,7 +73,7 @@ impl Classified for QueueError {
     }
 }
 
-/// A source of leased messages. Batch calls answer one [`Settled`] a handle, in order.
+/// A source of leased messages. Batch calls answer one [`SettleOutcome`] a handle, in order.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// How long a lease lasts after a receive or an extend.
@@ -81,11 +81,11 @@ pub trait Queue: Send + Sync {
     /// Receives up to `max` messages; waits a while (long poll) when there are none.
     async fn receive(&self, max: usize) -> Result<Received, QueueError>;
     /// Extends leases to a full visibility timeout from now.
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError>;
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError>;
     /// Deletes messages whose work is stored.
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError>;
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError>;
     /// Gives messages back, visible again after `delay`.
-    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError>;
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError>;
     /// Sends messages to the dead-letter queue with their reason, then deletes them.
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError>;
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError>;
 }

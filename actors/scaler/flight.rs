@@ -19,12 +19,12 @@ use serde::Serialize;
 use super::memory::{Asked, Holder, Memory, Millis, Patience, Tally};
 use super::policy::{Policy, Situation, Submission, Why, plan, within};
 use super::workers::Workers;
-use crate::domain::exit::Mend;
+use crate::domain::exit::Remedy;
 use crate::errors::class::{Class, Classified};
-use crate::ports::cell::{Cell, CellError, Version, write};
-use crate::ports::fleet::{Fleet, FleetError, Order};
-use crate::ports::gauge::Depth;
-use crate::ports::gauge::{Gauge, GaugeError};
+use crate::ports::cas_object::{CasError, CasObject, CasVersion, write};
+use crate::ports::fleet::{Fleet, FleetError, JobOrder};
+use crate::ports::queue_metrics::Depth;
+use crate::ports::queue_metrics::{QueueMetrics, QueueMetricsError};
 
 /// A flight is never longer; others wait for so long at most. No call may last longer than [`ENDS`].
 pub(crate) const FLIGHT: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ pub struct Look {
     /// Why.
     pub why: Why,
     /// Jobs that were submitted, or would be.
-    pub orders: Vec<Order>,
+    pub orders: Vec<JobOrder>,
     /// Those whose call failed: what is not certain counts as submitted.
     pub failed: Vec<(String, String)>,
 }
@@ -88,10 +88,10 @@ pub enum LookError {
     Memory(String),
     /// The shared value cannot be read or written.
     #[error("the submitters' shared value: {0}")]
-    Cell(#[from] CellError),
+    CasObject(#[from] CasError),
     /// The queue cannot be measured.
     #[error("the queue: {0}")]
-    Gauge(#[from] GaugeError),
+    QueueMetrics(#[from] QueueMetricsError),
     /// The fleet cannot be seen.
     #[error("the fleet: {0}")]
     Fleet(#[from] FleetError),
@@ -101,9 +101,9 @@ impl Classified for LookError {
     fn class(&self) -> Class {
         match self {
             Self::Busy { .. } => Class::Transient,
-            Self::Memory(_) => Class::Misconfigured(Mend::Settings),
-            Self::Cell(error) => error.class(),
-            Self::Gauge(error) => error.class(),
+            Self::Memory(_) => Class::Misconfigured(Remedy::Settings),
+            Self::CasObject(error) => error.class(),
+            Self::QueueMetrics(error) => error.class(),
             Self::Fleet(error) => error.class(),
         }
     }
@@ -117,9 +117,9 @@ pub struct Submitter {
     /// How it decides.
     pub settings: ScalerSettings,
     /// The shared value.
-    pub cell: Arc<dyn Cell>,
+    pub cell: Arc<dyn CasObject>,
     /// The queue.
-    pub gauge: Arc<dyn Gauge>,
+    pub gauge: Arc<dyn QueueMetrics>,
     /// The workers.
     pub fleet: Arc<dyn Fleet>,
     /// The time.
@@ -129,7 +129,7 @@ pub struct Submitter {
 /// The shared value as it was read or written last.
 struct Kept {
     memory: Memory,
-    version: Option<Version>,
+    version: Option<CasVersion>,
 }
 
 impl Submitter {
@@ -238,7 +238,7 @@ impl Submitter {
         // Without machines on demand there is nothing else to do than to go on asking.
         let starving = memory.starving(now, *patience).filter(|_| caps.fallback > 0);
         let plan = plan(&policy, Situation { depth, active: tally.active, caps: *caps, starving });
-        let named = |(nth, call): (usize, &Submission)| Order {
+        let named = |(nth, call): (usize, &Submission)| JobOrder {
             name: format!("{name}-{}-{nth}", memory.serial),
             line: call.line,
             workers: call.job.workers(),

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::stuck::{Cause, Stuck};
 use super::workers::Workers;
-use crate::ports::fleet::{Line, Order, Phase, Sighting};
-use crate::ports::gauge::Depth;
+use crate::ports::fleet::{JobOrder, JobPhase, JobProgress, JobQueue};
+use crate::ports::queue_metrics::Depth;
 
 /// Milliseconds since 1970.
 pub(crate) type Millis = u64;
@@ -27,7 +27,7 @@ pub struct Holder {
 pub struct Asked {
     /// The job.
     #[serde(flatten)]
-    pub order: Order,
+    pub order: JobOrder,
     /// When.
     pub at: Millis,
 }
@@ -93,11 +93,11 @@ impl Memory {
     }
 
     /// Takes in what was seen.
-    pub fn look(&mut self, seen: &[Sighting], now: Millis, patience: Patience) -> Tally {
+    pub fn look(&mut self, seen: &[JobProgress], now: Millis, patience: Patience) -> Tally {
         let mut tally = Tally::default();
-        for sighting in seen.iter().filter(|sighting| sighting.phase != Phase::Ended) {
+        for sighting in seen.iter().filter(|sighting| sighting.phase != JobPhase::Ended) {
             tally.active.add(sighting.line, sighting.workers);
-            if sighting.phase == Phase::Working {
+            if sighting.phase == JobPhase::Working {
                 tally.working.add(sighting.line, sighting.workers);
             }
         }
@@ -111,8 +111,8 @@ impl Memory {
             }
             !appeared && lasts
         });
-        let waits = |sighting: &&Sighting| sighting.phase == Phase::Waiting && sighting.workers > 0;
-        let waiting: Vec<&Sighting> = seen.iter().filter(waits).collect();
+        let waits = |sighting: &&JobProgress| sighting.phase == JobPhase::Waiting && sighting.workers > 0;
+        let waiting: Vec<&JobProgress> = seen.iter().filter(waits).collect();
         self.waiting.retain(|name, _| waiting.iter().any(|sighting| sighting.name == *name));
         for sighting in &waiting {
             self.waiting.entry(sighting.name.clone()).or_insert(now);
@@ -120,9 +120,9 @@ impl Memory {
         let given = tally.working.spot();
         // Since when the first of those waits that wait for the market: a queue that is full, or a job that fits no machine, is
         // another matter.
-        let market = |sighting: &&&Sighting| {
+        let market = |sighting: &&&JobProgress| {
             let cause = Cause::from_reason(sighting.reason.as_deref());
-            sighting.line != Line::Fallback && matches!(cause, Cause::Capacity | Cause::Unsaid)
+            sighting.line != JobQueue::Fallback && matches!(cause, Cause::Capacity | Cause::Unsaid)
         };
         let first =
             waiting.iter().filter(market).filter_map(|sighting| self.waiting.get(&sighting.name)).min().copied();
@@ -146,7 +146,7 @@ impl Memory {
         self.quiet.is_some_and(|then| since(then, now) >= patience.rest)
     }
 
-    fn stuck(&self, waiting: &[&Sighting], now: Millis, dwell: Duration) -> Vec<Stuck> {
+    fn stuck(&self, waiting: &[&JobProgress], now: Millis, dwell: Duration) -> Vec<Stuck> {
         let mut causes: BTreeMap<Cause, Stuck> = BTreeMap::new();
         for sighting in waiting {
             let waited = since(self.waiting.get(&sighting.name).copied().unwrap_or(now), now);
@@ -176,12 +176,12 @@ mod tests {
     };
     const MINUTE: Millis = 60_000;
 
-    fn sighting(name: &str, line: Line, phase: Phase, workers: u64) -> Sighting {
-        Sighting { name: name.to_owned(), line, phase, workers, reason: None }
+    fn sighting(name: &str, line: JobQueue, phase: JobPhase, workers: u64) -> JobProgress {
+        JobProgress { name: name.to_owned(), line, phase, workers, reason: None }
     }
 
     fn asked(name: &str, workers: u64, at: Millis) -> Asked {
-        Asked { order: Order { name: name.to_owned(), line: Line::Secondary, workers }, at }
+        Asked { order: JobOrder { name: name.to_owned(), line: JobQueue::Secondary, workers }, at }
     }
 
     #[test]
@@ -190,13 +190,15 @@ mod tests {
         // Nothing is seen yet: the fleet's list lags.
         assert_eq!(memory.look(&[], MINUTE, TIMEOUTS).active.secondary, 12);
         // One part of an array works, the other waits.
-        let seen =
-            [sighting("a", Line::Secondary, Phase::Waiting, 3), sighting("a", Line::Secondary, Phase::Working, 2)];
+        let seen = [
+            sighting("a", JobQueue::Secondary, JobPhase::Waiting, 3),
+            sighting("a", JobQueue::Secondary, JobPhase::Working, 2),
+        ];
         let tally = memory.look(&seen, MINUTE, TIMEOUTS);
         assert_eq!((tally.active.secondary, tally.working.secondary), (12, 2));
         assert_eq!(memory.names(), ["b"]);
         // One that has ended before it was ever seen does not count.
-        let tally = memory.look(&[sighting("b", Line::Secondary, Phase::Ended, 7)], MINUTE, TIMEOUTS);
+        let tally = memory.look(&[sighting("b", JobQueue::Secondary, JobPhase::Ended, 7)], MINUTE, TIMEOUTS);
         assert_eq!((tally.active.total(), tally.vanished), (0, vec![]));
     }
 
@@ -212,9 +214,9 @@ mod tests {
     #[test]
     fn workers_that_wait_are_reported_after_a_dwell_by_cause() {
         let mut memory = Memory::default();
-        let reasoned = |name: &str, reason: &str| Sighting {
+        let reasoned = |name: &str, reason: &str| JobProgress {
             reason: Some(reason.to_owned()),
-            ..sighting(name, Line::Primary, Phase::Waiting, 2)
+            ..sighting(name, JobQueue::Primary, JobPhase::Waiting, 2)
         };
         let seen = [
             reasoned("a", "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"),
@@ -235,9 +237,9 @@ mod tests {
         let mut memory = Memory::default();
         let seen = |waiting, working| {
             [
-                sighting("a", Line::Secondary, Phase::Waiting, waiting),
-                sighting("a", Line::Secondary, Phase::Working, working),
-                sighting("b", Line::Fallback, Phase::Waiting, 1),
+                sighting("a", JobQueue::Secondary, JobPhase::Waiting, waiting),
+                sighting("a", JobQueue::Secondary, JobPhase::Working, working),
+                sighting("b", JobQueue::Fallback, JobPhase::Waiting, 1),
             ]
         };
         let mut starving = |minute, waiting, working| {
@@ -279,11 +281,11 @@ mod tests {
 
     #[test]
     fn a_full_queue_and_jobs_that_come_and_go_are_no_hunger() {
-        let waits = |name: &str, reason: Option<&str>| Sighting {
+        let waits = |name: &str, reason: Option<&str>| JobProgress {
             reason: reason.map(str::to_owned),
-            ..sighting(name, Line::Primary, Phase::Waiting, 1)
+            ..sighting(name, JobQueue::Primary, JobPhase::Waiting, 1)
         };
-        let starves = |minutes: &dyn Fn(u64) -> Sighting| {
+        let starves = |minutes: &dyn Fn(u64) -> JobProgress| {
             let mut memory = Memory::default();
             (0..40).any(|minute| {
                 memory.look(&[minutes(minute)], minute * MINUTE, TIMEOUTS);

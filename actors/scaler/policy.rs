@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ports::fleet::{ARRAY, Job, Line};
-use crate::ports::gauge::Depth;
+use crate::ports::fleet::{ARRAY, JobQueue, JobShape};
+use crate::ports::queue_metrics::Depth;
 use crate::scaler::workers::Workers;
 
 /// However near the target is, no worker is asked to drain its share in less.
@@ -28,9 +28,9 @@ const MESSAGES: u64 = 19;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Submission {
     /// Where.
-    pub line: Line,
+    pub line: JobQueue,
     /// What.
-    pub job: Job,
+    pub job: JobShape,
 }
 
 /// How fast workers are, and how fast they shall be.
@@ -114,18 +114,18 @@ pub fn plan(policy: &Policy, situation: Situation) -> Plan {
     // The other two know no caps and no fallback, as they were.
     let Situation { depth, active, .. } = situation;
     let total = active.total();
-    let primary = |job| Submission { line: Line::Primary, job };
+    let primary = |job| Submission { line: JobQueue::Primary, job };
     let (want, calls) = match policy {
         Policy::DrainTime(pace) => return drain_time(pace, situation),
         Policy::Threshold if depth.visible > STEP => {
             let size = (depth.visible / STEP).min(STEPS);
-            (size, vec![primary(Job::Array(size))])
+            (size, vec![primary(JobShape::Array(size))])
         }
-        Policy::Threshold if depth.visible > 0 && total == 0 => (1, vec![primary(Job::Plain)]),
+        Policy::Threshold if depth.visible > 0 && total == 0 => (1, vec![primary(JobShape::Plain)]),
         Policy::Threshold => (depth.visible.min(1), Vec::new()),
         Policy::PerMessage => {
             let want = depth.visible.min(MESSAGES);
-            (want, vec![primary(Job::Plain); usize::try_from(want.saturating_sub(total)).unwrap_or(0)])
+            (want, vec![primary(JobShape::Plain); usize::try_from(want.saturating_sub(total)).unwrap_or(0)])
         }
     };
     let why = match (depth.visible, calls.is_empty()) {
@@ -138,9 +138,9 @@ pub fn plan(policy: &Policy, situation: Situation) -> Plan {
 
 fn drain_time(pace: &Pace, Situation { depth, active, caps, starving }: Situation) -> Plan {
     // Those that wait for machines which do not come are no help, and their places stay taken.
-    let (working, cap, lines): (_, _, &[Line]) = match starving {
-        Some(given) => (given + active.fallback, given + caps.fallback, &[Line::Fallback]),
-        None => (active.total(), caps.spot(), &[Line::Primary, Line::Secondary]),
+    let (working, cap, lines): (_, _, &[JobQueue]) = match starving {
+        Some(given) => (given + active.fallback, given + caps.fallback, &[JobQueue::Fallback]),
+        None => (active.total(), caps.spot(), &[JobQueue::Primary, JobQueue::Secondary]),
     };
     if depth.visible + depth.delayed == 0 {
         // What dead workers hold cannot be received before its lease is over: a worker would find nothing, and leave.
@@ -175,7 +175,7 @@ pub fn within(calls: Vec<Submission>, mut active: Workers, caps: Workers) -> Vec
 }
 
 /// Places workers: as many as a line takes, then the next; in as few calls as AWS Batch allows.
-fn place(mut more: u64, lines: &[Line], active: Workers, caps: Workers) -> Vec<Submission> {
+fn place(mut more: u64, lines: &[JobQueue], active: Workers, caps: Workers) -> Vec<Submission> {
     let mut calls = Vec::new();
     for &line in lines {
         let here = more.min(caps.of(line).saturating_sub(active.of(line)));
@@ -186,13 +186,13 @@ fn place(mut more: u64, lines: &[Line], active: Workers, caps: Workers) -> Vec<S
 }
 
 /// Jobs that together start so many workers.
-fn jobs(workers: u64) -> Vec<Job> {
+fn jobs(workers: u64) -> Vec<JobShape> {
     let largest = *ARRAY.end();
-    let mut jobs = vec![Job::Array(largest); usize::try_from(workers / largest).unwrap_or(0)];
+    let mut jobs = vec![JobShape::Array(largest); usize::try_from(workers / largest).unwrap_or(0)];
     match workers % largest {
         0 => {}
-        1 => jobs.push(Job::Plain),
-        rest => jobs.push(Job::Array(rest)),
+        1 => jobs.push(JobShape::Plain),
+        rest => jobs.push(JobShape::Array(rest)),
     }
     jobs
 }
@@ -209,7 +209,7 @@ mod tests {
         Depth { visible, ..Depth::default() }
     }
 
-    fn calls(policy: &Policy, depth: Depth, active: (u64, u64)) -> Vec<(Line, Job)> {
+    fn calls(policy: &Policy, depth: Depth, active: (u64, u64)) -> Vec<(JobQueue, JobShape)> {
         let active = Workers { primary: active.0, secondary: active.1, fallback: 0 };
         let plan = plan(policy, Situation { depth, active, caps: CAPS, starving: None });
         plan.calls.into_iter().map(|call| (call.line, call.job)).collect()
@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn as_many_workers_are_asked_for_as_drain_the_queue_in_time() {
-        use Job::{Array, Plain};
-        use Line::{Primary as One, Secondary as Two};
+        use JobQueue::{Primary as One, Secondary as Two};
+        use JobShape::{Array, Plain};
         let policy = Policy::DrainTime(PACE);
         let (held, more) = (Depth { in_flight: 50_000, ..Depth::default() }, Depth { in_flight: 50_000, ..visible(1) });
         let later = Depth { delayed: 14_401, ..Depth::default() };
@@ -249,27 +249,27 @@ mod tests {
             let policy = Policy::DrainTime(Pace { rate, ..PACE });
             assert_eq!(
                 calls(&policy, visible(1), (0, 0)),
-                [(Line::Primary, Job::Array(4)), (Line::Secondary, Job::Array(64))]
+                [(JobQueue::Primary, JobShape::Array(4)), (JobQueue::Secondary, JobShape::Array(64))]
             );
         }
     }
 
     #[test]
     fn the_other_policies_are_what_they_were() {
-        let one = |job| vec![(Line::Primary, job)];
+        let one = |job| vec![(JobQueue::Primary, job)];
         for (depth, active, threshold, per_message) in [
             (0, 0, vec![], 0),
-            (1, 0, one(Job::Plain), 1),
-            (1_000, 0, one(Job::Plain), 19),
+            (1, 0, one(JobShape::Plain), 1),
+            (1_000, 0, one(JobShape::Plain), 19),
             (1_000, 1, vec![], 18),
             // An array of one, which AWS Batch refuses.
-            (1_500, 0, one(Job::Array(1)), 19),
-            (5_999, 3, one(Job::Array(5)), 16),
-            (100_000, 19, one(Job::Array(10)), 0),
+            (1_500, 0, one(JobShape::Array(1)), 19),
+            (5_999, 3, one(JobShape::Array(5)), 16),
+            (100_000, 19, one(JobShape::Array(10)), 0),
         ] {
             assert_eq!(calls(&Policy::Threshold, visible(depth), (active, 0)), threshold, "threshold {depth} {active}");
             let got = calls(&Policy::PerMessage, visible(depth), (active, 0));
-            assert_eq!(got, vec![(Line::Primary, Job::Plain); per_message], "per message {depth} {active}");
+            assert_eq!(got, vec![(JobQueue::Primary, JobShape::Plain); per_message], "per message {depth} {active}");
         }
     }
 
@@ -283,12 +283,12 @@ mod tests {
             );
             (plan.calls.into_iter().map(|call| (call.line, call.job)).collect::<Vec<_>>(), plan.why)
         };
-        let calls = |job| vec![(Line::Fallback, job)];
+        let calls = |job| vec![(JobQueue::Fallback, job)];
         for (name, depth, given, fallback, expected) in [
-            ("in place of seven that wait", 100_000, 0, 0, (calls(Job::Array(7)), Why::Starving)),
-            ("those that Spot gave before count", 90_001, 5, 0, (calls(Job::Plain), Why::Starving)),
+            ("in place of seven that wait", 100_000, 0, 0, (calls(JobShape::Array(7)), Why::Starving)),
+            ("those that Spot gave before count", 90_001, 5, 0, (calls(JobShape::Plain), Why::Starving)),
             ("those on demand count", 100_000, 0, 6, (vec![], Why::Enough)),
-            ("up to their cap", 100_000_000, 0, 6, (calls(Job::Array(10)), Why::Starving)),
+            ("up to their cap", 100_000_000, 0, 6, (calls(JobShape::Array(10)), Why::Starving)),
             ("and no more", 100_000_000, 2, 16, (vec![], Why::Full)),
             ("for nothing, nothing", 0, 0, 0, (vec![], Why::Empty)),
         ] {
@@ -321,7 +321,7 @@ mod tests {
             let (active, caps) = (Workers { primary, ..Workers::default() }, Workers { primary: first, ..CAPS });
             let situation = Situation { depth: Depth { visible, ..Depth::default() }, active, caps, starving: None };
             let calls = within(plan(&policy, situation).calls, active, caps);
-            let more: u64 = calls.iter().filter(|call| call.line == Line::Primary).map(|call| call.job.workers()).sum();
+            let more: u64 = calls.iter().filter(|call| call.line == JobQueue::Primary).map(|call| call.job.workers()).sum();
             prop_assert!(more == 0 || primary + more <= first, "{more} more than {primary}, {first} allowed");
             prop_assert!(calls.iter().all(|call| call.job.is_legal()), "{calls:?}");
         }
@@ -340,13 +340,13 @@ mod tests {
                 (Workers { primary, secondary, fallback }, Workers { primary: first, secondary: second, fallback: third });
             let depth = Depth { visible, delayed, in_flight };
             let Plan { calls, want, .. } = plan(&Policy::DrainTime(pace), Situation { depth, active, caps, starving });
-            for line in [Line::Primary, Line::Secondary, Line::Fallback] {
+            for line in [JobQueue::Primary, JobQueue::Secondary, JobQueue::Fallback] {
                 let more: u64 = calls.iter().filter(|call| call.line == line).map(|call| call.job.workers()).sum();
                 let (cap, there) = (caps.of(line), active.of(line));
                 prop_assert!(more == 0 || there + more <= cap, "{more} more than {there}, {cap} allowed");
             }
             prop_assert!(calls.iter().map(|call| call.job.workers()).sum::<u64>() <= want);
-            prop_assert!(calls.iter().all(|call| (call.line == Line::Fallback) == starving.is_some()));
+            prop_assert!(calls.iter().all(|call| (call.line == JobQueue::Fallback) == starving.is_some()));
             prop_assert!(calls.iter().all(|call| call.job.is_legal()), "{calls:?}");
             prop_assert!(calls.is_empty() || visible + delayed + in_flight > 0);
         }

@@ -8,8 +8,8 @@ use super::policy::{Policy, Situation, plan};
 use super::trace::Trace;
 use super::workers::Workers;
 use crate::errors::backoff::Jitter;
-use crate::ports::fleet::Line;
-use crate::ports::gauge::Depth;
+use crate::ports::fleet::JobQueue;
+use crate::ports::queue_metrics::Depth;
 
 /// The world that a policy is tried in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +56,7 @@ pub struct Outcome {
 }
 
 struct Worker {
-    line: Line,
+    line: JobQueue,
     ready: u64,
     held: u64,
     done: u64,
@@ -66,7 +66,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(line: Line, ready: u64) -> Self {
+    fn new(line: JobQueue, ready: u64) -> Self {
         Self { line, ready, held: 0, done: 0, part: 0.0, idle: 0 }
     }
 }
@@ -98,7 +98,7 @@ pub fn simulate(rule: Rule, trace: &Trace, world: &World) -> Outcome {
     let (last, images) = (trace.last(), trace.images());
     let tick = world.tick.as_secs().max(1);
     if let Rule::AlwaysOn(workers) = rule {
-        fleet.workers.extend((0..workers).map(|_| Worker::new(Line::Primary, 0)));
+        fleet.workers.extend((0..workers).map(|_| Worker::new(JobQueue::Primary, 0)));
     }
     for second in 0..=last + MAX_OVERTIME_SECONDS {
         fleet.visible += trace.at(second);

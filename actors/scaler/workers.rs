@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::ports::fleet::Line;
+use crate::ports::fleet::JobQueue;
 
 /// Workers by line: those there are, or as many as there may be. Those there are, are the jobs in every state that is not an
 /// end, children of arrays counted one by one.
@@ -18,20 +18,20 @@ pub struct Workers {
 
 impl Workers {
     /// In one line.
-    pub fn of(self, line: Line) -> u64 {
+    pub fn of(self, line: JobQueue) -> u64 {
         match line {
-            Line::Primary => self.primary,
-            Line::Secondary => self.secondary,
-            Line::Fallback => self.fallback,
+            JobQueue::Primary => self.primary,
+            JobQueue::Secondary => self.secondary,
+            JobQueue::Fallback => self.fallback,
         }
     }
 
     /// Adds to a line. What is remembered may say any number: too many are as good as the most.
-    pub fn add(&mut self, line: Line, workers: u64) {
+    pub fn add(&mut self, line: JobQueue, workers: u64) {
         let there = match line {
-            Line::Primary => &mut self.primary,
-            Line::Secondary => &mut self.secondary,
-            Line::Fallback => &mut self.fallback,
+            JobQueue::Primary => &mut self.primary,
+            JobQueue::Secondary => &mut self.secondary,
+            JobQueue::Fallback => &mut self.fallback,
         };
         *there = there.saturating_add(workers);
     }

@@ -136,7 +136,7 @@ impl Engine for Faulty {
         Ok(())
     }
 
-    fn room(&self) -> Option<usize> {
-        self.lock().script.room.or_else(|| self.inner.room())
+    fn max_batch_size(&self) -> Option<usize> {
+        self.lock().script.room.or_else(|| self.inner.max_batch_size())
     }
 }

@@ -6,19 +6,20 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::errors::Class;
-use crate::ports::fleet::Job;
-use crate::ports::fleet::Line;
-use crate::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
-use crate::ports::gauge::Depth;
-use crate::ports::gauge::{Gauge, GaugeError};
+use crate::ports::fleet::JobQueue;
+use crate::ports::fleet::JobShape;
+use crate::ports::fleet::{Fleet, FleetError, JobOrder, JobPhase, JobProgress};
+use crate::ports::queue_metrics::Depth;
+use crate::ports::queue_metrics::{QueueMetrics, QueueMetricsError};
 use crate::scaler::workers::Workers;
-use crate::sim::batch::{Job as Known, Jobs, Status};
+use crate::sim::batch::{Job as SimJob, Jobs, Status};
 use crate::sim::lost::Lost;
 
-const LINES: [(Line, &str); 3] = [(Line::Primary, "one"), (Line::Secondary, "two"), (Line::Fallback, "three")];
+const LINES: [(JobQueue, &str); 3] =
+    [(JobQueue::Primary, "one"), (JobQueue::Secondary, "two"), (JobQueue::Fallback, "three")];
 
 /// The job queue of a line.
-fn queue(line: Line) -> &'static str {
+fn queue(line: JobQueue) -> &'static str {
     LINES.iter().find(|(known, _)| *known == line).map_or("", |(_, queue)| queue)
 }
 
@@ -56,15 +57,15 @@ impl SimFleet {
         active
     }
 
-    fn sighting(line: Line, job: &Known, phase: Phase) -> Sighting {
+    fn sighting(line: JobQueue, job: &SimJob, phase: JobPhase) -> JobProgress {
         let of = |status: &Status| match status {
-            Status::Submitted | Status::Pending | Status::Runnable => Phase::Waiting,
-            Status::Starting | Status::Running => Phase::Working,
-            Status::Succeeded | Status::Failed => Phase::Ended,
+            Status::Submitted | Status::Pending | Status::Runnable => JobPhase::Waiting,
+            Status::Starting | Status::Running => JobPhase::Working,
+            Status::Succeeded | Status::Failed => JobPhase::Ended,
         };
         let workers = job.workers.iter().filter(|status| of(status) == phase).count() as u64;
-        let reason = (phase == Phase::Waiting && !job.reason.is_empty()).then(|| job.reason.clone());
-        Sighting { name: job.name.clone(), line, phase, workers, reason }
+        let reason = (phase == JobPhase::Waiting && !job.reason.is_empty()).then(|| job.reason.clone());
+        JobProgress { name: job.name.clone(), line, phase, workers, reason }
     }
 }
 
@@ -74,16 +75,17 @@ fn failed(class: Class, message: String) -> FleetError {
 
 #[async_trait]
 impl Fleet for SimFleet {
-    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
+    async fn seen(&self, names: &[String]) -> Result<Vec<JobProgress>, FleetError> {
         let look = || {
             let mut seen = Vec::new();
             for (line, queue) in LINES {
                 let mut jobs = self.jobs();
                 for job in jobs.list(queue, None, Some("*")).map_err(FleetError::Refused)? {
-                    let phases = [Phase::Waiting, Phase::Working, Phase::Ended].map(|p| Self::sighting(line, job, p));
+                    let phases =
+                        [JobPhase::Waiting, JobPhase::Working, JobPhase::Ended].map(|p| Self::sighting(line, job, p));
                     let asked = names.contains(&job.name);
                     seen.extend(
-                        phases.into_iter().filter(|one| one.workers > 0 && (one.phase != Phase::Ended || asked)),
+                        phases.into_iter().filter(|one| one.workers > 0 && (one.phase != JobPhase::Ended || asked)),
                     );
                 }
             }
@@ -92,11 +94,11 @@ impl Fleet for SimFleet {
         self.lost.call(look, failed).await
     }
 
-    async fn submit(&self, order: &Order) -> Result<(), FleetError> {
+    async fn submit(&self, order: &JobOrder) -> Result<(), FleetError> {
         let submit = || {
             let array = match order.job() {
-                Job::Plain => None,
-                Job::Array(size) => i64::try_from(size).ok(),
+                JobShape::Plain => None,
+                JobShape::Array(size) => i64::try_from(size).ok(),
             };
             self.jobs().submit(&order.name, queue(order.line), array).map(drop).map_err(FleetError::Refused)
         };
@@ -105,10 +107,10 @@ impl Fleet for SimFleet {
 }
 
 #[async_trait]
-impl Gauge for SimFleet {
-    async fn depth(&self) -> Result<Depth, GaugeError> {
+impl QueueMetrics for SimFleet {
+    async fn depth(&self) -> Result<Depth, QueueMetricsError> {
         let read = || Ok(*self.depth.lock());
-        self.lost.call(read, |class, message| GaugeError { class, message }).await
+        self.lost.call(read, |class, message| QueueMetricsError { class, message }).await
     }
 
     async fn rate(&self) -> Option<f64> {

@@ -201,9 +201,9 @@ impl Engine for SimImages {
 }
 
 /// The decoder in a process of its own.
-pub(crate) struct Apart(pub SimImages);
+pub(crate) struct IsolatedImages(pub SimImages);
 
-impl Decoder for Apart {
+impl Decoder for IsolatedImages {
     fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
         match self.0.kind(read(&source)) {
             Kind::DecoderPanic | Kind::DecoderAbort => Err(Rejection::new(RejectReason::Crashed, "simulated").into()),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::exit::Mend;
+use crate::domain::exit::Remedy;
 use crate::errors::Class;
 
 /// A call that may be refused.
@@ -54,7 +54,7 @@ impl Answer {
     /// What an adapter must make of it: it is never the fault of the image that was asked for.
     pub fn class(self) -> Class {
         match self {
-            Self::AccessDenied | Self::KmsDisabled | Self::KmsNotFound => Class::Misconfigured(Mend::Permission),
+            Self::AccessDenied | Self::KmsDisabled | Self::KmsNotFound => Class::Misconfigured(Remedy::Permission),
             Self::SlowDown => Class::Throttled { retry_after: None },
             Self::InternalError | Self::Conflict => Class::Transient,
         }

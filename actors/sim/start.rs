@@ -16,7 +16,7 @@ use crate::ports::faces::Faces;
 use crate::runtime::blocking::Blocking;
 use crate::sim::faulty::Faulty;
 use crate::sim::host::Host;
-use crate::sim::images::{Apart, SimImages};
+use crate::sim::images::{IsolatedImages, SimImages};
 use crate::sim::life::{Service, Site};
 use crate::sim::plant::{Plant, Planted};
 use crate::sim::store;
@@ -52,7 +52,7 @@ impl Site {
             objects: planted.in_objects(images.clone()),
             analyses: None,
             decoder: images.clone(),
-            apart: Arc::new(Apart((*images).clone())),
+            isolated_decoder: Arc::new(IsolatedImages((*images).clone())),
             engines: devices.iter().map(|device| Arc::new(device.clone()) as Arc<dyn Engine>).collect(),
             faces: planted.in_faces(faces),
             reconcile: match service {

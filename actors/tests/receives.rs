@@ -17,7 +17,7 @@ use muster_actors::ports::decoder::{DecodeError, Decoder};
 use muster_actors::ports::engine::{Analysis, Engine, EngineError};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
-use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
 use muster_actors::ports::releases::{LocalReleases, Receive, Releases, ReleasesError};
 use muster_actors::runtime::blocking::Blocking;
 use muster_actors::start;
@@ -46,19 +46,19 @@ impl Queue for World {
         let deliveries: Vec<Delivery> = self.delivery.lock().take().into_iter().collect();
         Ok(Received { finished: deliveries.is_empty(), deliveries })
     }
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
-        Ok(vec![Settled::Done; handles.len()])
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
+        Ok(vec![SettleOutcome::Done; handles.len()])
     }
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.acked.fetch_add(handles.len(), Ordering::Relaxed);
         self.committed_before.store(self.committed.load(Ordering::Relaxed), Ordering::Relaxed);
-        Ok(vec![Settled::Done; handles.len()])
+        Ok(vec![SettleOutcome::Done; handles.len()])
     }
-    async fn release(&self, handles: &[Handle], _: Duration) -> Result<Vec<Settled>, QueueError> {
-        Ok(vec![Settled::Done; handles.len()])
+    async fn release(&self, handles: &[Handle], _: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
+        Ok(vec![SettleOutcome::Done; handles.len()])
     }
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
-        Ok(vec![Settled::Done; entries.len()])
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
+        Ok(vec![SettleOutcome::Done; entries.len()])
     }
 }
 
@@ -94,9 +94,9 @@ impl Decoder for World {
 }
 
 /// The decoder in a process of its own.
-struct Apart(Arc<World>);
+struct Isolated(Arc<World>);
 
-impl Decoder for Apart {
+impl Decoder for Isolated {
     fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
         self.0.apart.fetch_add(1, Ordering::Relaxed);
         Ok(frame(source))
@@ -159,7 +159,7 @@ fn run(body: String, receive_count: u32, releases: Arc<dyn Releases>) -> (Arc<Wo
         objects: Arc::clone(&world) as _,
         analyses: None,
         decoder: Arc::clone(&world) as _,
-        apart: Arc::new(Apart(Arc::clone(&world))),
+        isolated_decoder: Arc::new(Isolated(Arc::clone(&world))),
         engines: vec![Arc::clone(&world) as _],
         faces: Arc::clone(&world) as _,
         reconcile: None,

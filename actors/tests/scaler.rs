@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use muster_actors::errors::backoff::Jitter;
-use muster_actors::ports::cell::Cell;
-use muster_actors::ports::fleet::Line;
-use muster_actors::ports::fleet::Order;
-use muster_actors::ports::gauge::Depth;
+use muster_actors::ports::cas_object::CasObject;
+use muster_actors::ports::fleet::JobOrder;
+use muster_actors::ports::fleet::JobQueue;
+use muster_actors::ports::queue_metrics::Depth;
 use muster_actors::scaler::flight::{Look, LookError, ScalerSettings, Submitter};
 use muster_actors::scaler::memory::{Asked, Holder, Memory, Patience};
 use muster_actors::scaler::policy::{Pace, Policy, Why};
@@ -70,7 +70,7 @@ impl World {
     }
 
     fn within_the_caps(&self, story: &str) {
-        for line in [Line::Primary, Line::Secondary, Line::Fallback] {
+        for line in [JobQueue::Primary, JobQueue::Secondary, JobQueue::Fallback] {
             let (there, cap) = (self.fleet.active().of(line), CAPS.of(line));
             assert!(there <= cap, "{there} workers in {line:?}, {cap} allowed: {story}");
         }
@@ -207,7 +207,7 @@ fn a_memory_at_its_largest_figures_asks_for_nobody_too_many() {
         let world = World::new(&Lost::default(), 0);
         world.fleet.fill(waits(100_000));
         let asked = |name: &str| Asked {
-            order: Order { name: name.to_owned(), line: Line::Secondary, workers: u64::MAX },
+            order: JobOrder { name: name.to_owned(), line: JobQueue::Secondary, workers: u64::MAX },
             at: 1_700_000_000_000,
         };
         let asked = vec![asked("a"), asked("b")];

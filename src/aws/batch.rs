@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use aws_sdk_batch::Client;
 use aws_sdk_batch::config::retry::RetryConfig;
 use aws_sdk_batch::types::{ArrayProperties, JobStatus, JobSummary, KeyValuesPair};
-use muster_actors::ports::fleet::Job;
-use muster_actors::ports::fleet::Line;
-use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
+use muster_actors::ports::fleet::JobQueue;
+use muster_actors::ports::fleet::JobShape;
+use muster_actors::ports::fleet::{Fleet, FleetError, JobOrder, JobPhase, JobProgress};
 
 use super::classify::fault;
 use super::clients::{Clients, address};
@@ -28,7 +28,7 @@ pub struct BatchFleet {
     /// Prefix of the names of its jobs.
     prefix: String,
     definition: String,
-    queues: Vec<(Line, String)>,
+    queues: Vec<(JobQueue, String)>,
 }
 
 /// The parent job of an array.
@@ -46,9 +46,9 @@ impl BatchFleet {
             config = config.endpoint_url(url);
         }
         let lines = [
-            (Line::Primary, &settings.batch.primary_queue),
-            (Line::Secondary, &settings.batch.secondary_queue),
-            (Line::Fallback, &settings.batch.fallback_queue),
+            (JobQueue::Primary, &settings.batch.primary_queue),
+            (JobQueue::Secondary, &settings.batch.secondary_queue),
+            (JobQueue::Fallback, &settings.batch.fallback_queue),
         ];
         let queues = lines.into_iter().filter(|(_, queue)| !queue.is_empty());
         Self {
@@ -92,12 +92,12 @@ impl BatchFleet {
                 let summary = job.and_then(|job| job.array_properties.as_ref()?.status_summary.clone());
                 // Where the answer says nothing of the children, none is known to have ended.
                 let summary = summary.unwrap_or_default();
-                let of = |wanted: Phase| -> u64 {
+                let of = |wanted: JobPhase| -> u64 {
                     let counts =
                         summary.iter().filter(|(status, _)| phase(Some(&JobStatus::from(status.as_str()))) == wanted);
                     counts.map(|(_, count)| u64::try_from(*count).unwrap_or(0)).sum()
                 };
-                let (working, ended) = (of(Phase::Working), of(Phase::Ended));
+                let (working, ended) = (of(JobPhase::Working), of(JobPhase::Ended));
                 // Children that no status counts yet are about to be started.
                 all.push((array.size.saturating_sub(working + ended), working));
             }
@@ -113,47 +113,47 @@ impl BatchFleet {
         Ok(children.into_iter().filter_map(|child| child.status_reason).find(|reason| !reason.is_empty()))
     }
 
-    async fn line(&self, line: Line, queue: &str, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
+    async fn line(&self, line: JobQueue, queue: &str, names: &[String]) -> Result<Vec<JobProgress>, FleetError> {
         let jobs = self.list(queue).await?;
         let mut seen = Vec::new();
         let mut arrays: Vec<Array> = Vec::new();
         for job in jobs {
             let (name, phase) = (job.job_name.unwrap_or_default(), phase(job.status.as_ref()));
             let size = job.array_properties.as_ref().and_then(|array| array.size);
-            if phase == Phase::Ended {
+            if phase == JobPhase::Ended {
                 if names.contains(&name) {
-                    seen.push(Sighting::new(&name, line, phase, 0));
+                    seen.push(JobProgress::new(&name, line, phase, 0));
                 }
             } else if let Some(size) = size {
                 let size = u64::try_from(size).unwrap_or(0);
                 arrays.push(Array { id: job.job_id.unwrap_or_default(), name, size });
             } else {
-                let reason = job.status_reason.filter(|reason| phase == Phase::Waiting && !reason.is_empty());
-                seen.push(Sighting { name, line, phase, workers: 1, reason });
+                let reason = job.status_reason.filter(|reason| phase == JobPhase::Waiting && !reason.is_empty());
+                seen.push(JobProgress { name, line, phase, workers: 1, reason });
             }
         }
         let children = self.children(&arrays).await?;
         for (Array { id, name, .. }, (waiting, working)) in arrays.into_iter().zip(children) {
             let reason = if waiting > 0 { self.reason(&id).await? } else { None };
-            let waiting = Sighting { reason, ..Sighting::new(&name, line, Phase::Waiting, waiting) };
-            seen.extend([waiting, Sighting::new(&name, line, Phase::Working, working)]);
+            let waiting = JobProgress { reason, ..JobProgress::new(&name, line, JobPhase::Waiting, waiting) };
+            seen.extend([waiting, JobProgress::new(&name, line, JobPhase::Working, working)]);
         }
         Ok(seen)
     }
 }
 
 /// Converts a status into a phase. A status that is new in AWS counts as not ended.
-fn phase(status: Option<&JobStatus>) -> Phase {
+fn phase(status: Option<&JobStatus>) -> JobPhase {
     match status {
-        Some(JobStatus::Starting | JobStatus::Running) => Phase::Working,
-        Some(JobStatus::Succeeded | JobStatus::Failed) => Phase::Ended,
-        _ => Phase::Waiting,
+        Some(JobStatus::Starting | JobStatus::Running) => JobPhase::Working,
+        Some(JobStatus::Succeeded | JobStatus::Failed) => JobPhase::Ended,
+        _ => JobPhase::Waiting,
     }
 }
 
 #[async_trait]
 impl Fleet for BatchFleet {
-    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
+    async fn seen(&self, names: &[String]) -> Result<Vec<JobProgress>, FleetError> {
         let mut seen = Vec::new();
         for (line, queue) in &self.queues {
             seen.extend(self.line(*line, queue, names).await?);
@@ -161,13 +161,13 @@ impl Fleet for BatchFleet {
         Ok(seen)
     }
 
-    async fn submit(&self, order: &Order) -> Result<(), FleetError> {
+    async fn submit(&self, order: &JobOrder) -> Result<(), FleetError> {
         let queue = self.queues.iter().find(|(line, _)| *line == order.line);
         let (_, queue) = queue.ok_or_else(|| FleetError::Refused(format!("there is no {:?} queue", order.line)))?;
         let asked = self.client.submit_job().job_name(&order.name).job_queue(queue).job_definition(&self.definition);
         let asked = match order.job() {
-            Job::Plain => asked,
-            Job::Array(size) => {
+            JobShape::Plain => asked,
+            JobShape::Array(size) => {
                 let size = i32::try_from(size).map_err(|_| FleetError::Refused(format!("an array of {size}")))?;
                 asked.array_properties(ArrayProperties::builder().size(size).build())
             }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::types::ServerSideEncryption;
 use muster_actors::errors::Class;
-use muster_actors::ports::cell::{Cell, CellError, Held, Version};
+use muster_actors::ports::cas_object::{CasError, CasObject, CasValue, CasVersion};
 
 use super::classify::{Fault, fault};
 use super::s3::S3Bucket;
@@ -12,7 +12,7 @@ use super::s3::S3Bucket;
 /// Largest value in bytes.
 const LIMIT: usize = 4 << 20;
 
-/// An object of S3 as a [`Cell`].
+/// An object of S3 as a [`CasObject`].
 #[derive(Clone, Debug)]
 pub struct S3CasObject {
     bucket: S3Bucket,
@@ -36,17 +36,17 @@ impl S3CasObject {
     }
 }
 
-fn failed(Fault { class, message, .. }: Fault) -> CellError {
-    CellError::Failed { class, message }
+fn failed(Fault { class, message, .. }: Fault) -> CasError {
+    CasError::Failed { class, message }
 }
 
-fn broken(message: String) -> CellError {
-    CellError::Failed { class: Class::Transient, message }
+fn broken(message: String) -> CasError {
+    CasError::Failed { class: Class::Transient, message }
 }
 
 #[async_trait]
-impl Cell for S3CasObject {
-    async fn read(&self) -> Result<Option<Held>, CellError> {
+impl CasObject for S3CasObject {
+    async fn read(&self) -> Result<Option<CasValue>, CasError> {
         let S3Bucket { client, bucket, .. } = &self.bucket;
         let mut answer = match client.get_object().bucket(bucket).key(&self.key).send().await {
             Ok(answer) => answer,
@@ -64,24 +64,24 @@ impl Cell for S3CasObject {
         {
             if bytes.len() + part.len() > LIMIT {
                 let message = format!("{}: more than {LIMIT} bytes are no state of muster's", self.key);
-                return Err(CellError::Failed { class: Class::Poison, message });
+                return Err(CasError::Failed { class: Class::Poison, message });
             }
             bytes.extend_from_slice(&part);
         }
-        Ok(Some(Held { bytes, version: Version(version) }))
+        Ok(Some(CasValue { bytes, version: CasVersion(version) }))
     }
 
-    async fn swap(&self, expected: Option<&Version>, bytes: Vec<u8>) -> Result<Version, CellError> {
+    async fn swap(&self, expected: Option<&CasVersion>, bytes: Vec<u8>) -> Result<CasVersion, CasError> {
         let asked = match expected {
-            Some(Version(etag)) => self.put(bytes).if_match(etag),
+            Some(CasVersion(etag)) => self.put(bytes).if_match(etag),
             None => self.put(bytes).if_none_match("*"),
         };
         match asked.send().await {
-            Ok(answer) => Ok(Version(answer.e_tag().unwrap_or_default().to_owned())),
+            Ok(answer) => Ok(CasVersion(answer.e_tag().unwrap_or_default().to_owned())),
             Err(error) => match fault(&format!("PutObject to {}", self.bucket.bucket), &error) {
                 // 409: another conditional write is in progress. 404: the object was expected and is gone.
-                Fault { status: Some(409 | 412), .. } => Err(CellError::Changed),
-                Fault { code: Some(code), .. } if code == "NoSuchKey" => Err(CellError::Changed),
+                Fault { status: Some(409 | 412), .. } => Err(CasError::Changed),
+                Fault { code: Some(code), .. } if code == "NoSuchKey" => Err(CasError::Changed),
                 fault => Err(failed(fault)),
             },
         }

@@ -3,7 +3,7 @@
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use muster_actors::domain::exit::Mend;
+use muster_actors::domain::exit::Remedy;
 use muster_actors::errors::Class;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::fleet::FleetError;
@@ -38,7 +38,7 @@ where
         }
         SdkError::ConstructionFailure(_) => {
             let message = format!("{what}: the request cannot be made: {}", deepest(error));
-            Fault { class: Class::Misconfigured(Mend::Settings), code: None, status, message }
+            Fault { class: Class::Misconfigured(Remedy::Settings), code: None, status, message }
         }
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
             Fault { class: Class::Transient, code: None, status, message: format!("{what}: {}", deepest(error)) }
@@ -57,7 +57,7 @@ impl Fault {
 
     /// Converts a failed read of the fleet. A refused read has a wrong name in it.
     pub(crate) fn of_read(self) -> FleetError {
-        let class = if self.is_refusal() { Class::Misconfigured(Mend::Settings) } else { self.class };
+        let class = if self.is_refusal() { Class::Misconfigured(Remedy::Settings) } else { self.class };
         FleetError::Failed { class, message: self.message }
     }
 }
@@ -148,14 +148,14 @@ fn known(code: Option<&str>, status: Option<u16>) -> Option<Class> {
     Some(match status {
         _ if THROTTLED.contains(&code) => Class::Throttled { retry_after: None },
         _ if PASSING.contains(&code) => Class::Transient,
-        _ if MISNAMED.contains(&code) => Class::Misconfigured(Mend::Settings),
-        _ if FORBIDDEN.contains(&code) => Class::Misconfigured(Mend::Permission),
+        _ if MISNAMED.contains(&code) => Class::Misconfigured(Remedy::Settings),
+        _ if FORBIDDEN.contains(&code) => Class::Misconfigured(Remedy::Permission),
         _ if STALE.contains(&code) => Class::LeaseLost,
         _ if ITS_OWN.contains(&code) => Class::Poison,
         Some(429) => Class::Throttled { retry_after: None },
-        Some(401 | 403) => Class::Misconfigured(Mend::Permission),
+        Some(401 | 403) => Class::Misconfigured(Remedy::Permission),
         // The bucket is in another region.
-        Some(301) => Class::Misconfigured(Mend::Settings),
+        Some(301) => Class::Misconfigured(Remedy::Settings),
         Some(400..=499) => return None,
         Some(_) | None => Class::Transient,
     })
@@ -166,7 +166,7 @@ fn of_key(what: &str) -> Class {
     match what {
         "ThrottlingException" | "Throttled" => Class::Throttled { retry_after: None },
         "KMSInternalException" | "DependencyTimeoutException" | "KeyUnavailableException" => Class::Transient,
-        _ => Class::Misconfigured(Mend::Permission),
+        _ => Class::Misconfigured(Remedy::Permission),
     }
 }
 
@@ -181,8 +181,8 @@ mod tests {
     use super::*;
 
     const THROTTLE: Class = Class::Throttled { retry_after: None };
-    const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
-    const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
+    const PERMISSION: Class = Class::Misconfigured(Remedy::Permission);
+    const SETTINGS: Class = Class::Misconfigured(Remedy::Settings);
 
     #[test]
     fn every_answer_has_its_class() {

@@ -3,7 +3,7 @@
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use muster_actors::errors::Class;
-use muster_actors::ports::gauge::Depth;
+use muster_actors::ports::queue_metrics::Depth;
 
 use super::classify::{Fault, fault};
 

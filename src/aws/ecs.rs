@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::config::retry::RetryConfig;
-use muster_actors::domain::exit::Mend;
+use muster_actors::domain::exit::Remedy;
 use muster_actors::errors::Class;
-use muster_actors::ports::fleet::Line;
-use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
+use muster_actors::ports::fleet::JobQueue;
+use muster_actors::ports::fleet::{Fleet, FleetError, JobOrder, JobPhase, JobProgress};
 
 use super::classify::fault;
 use super::clients::{Clients, address};
@@ -40,7 +40,7 @@ impl EcsFleet {
         let answer = asked.send().await.map_err(|error| fault("DescribeServices", &error).of_read())?;
         let Some(service) = answer.services.unwrap_or_default().into_iter().next() else {
             let message = format!("there is no service {} in cluster {}", self.service, self.cluster);
-            return Err(FleetError::Failed { class: Class::Misconfigured(Mend::Settings), message });
+            return Err(FleetError::Failed { class: Class::Misconfigured(Remedy::Settings), message });
         };
         let count = |count| u64::try_from(count).unwrap_or(0);
         Ok((count(service.desired_count), count(service.running_count)))
@@ -72,18 +72,21 @@ impl EcsFleet {
 
 #[async_trait]
 impl Fleet for EcsFleet {
-    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
+    async fn seen(&self, names: &[String]) -> Result<Vec<JobProgress>, FleetError> {
         let (desired, running) = self.counts().await?;
-        let of = |name: &str, phase, workers| Sighting::new(name, Line::Primary, phase, workers);
+        let of = |name: &str, phase, workers| JobProgress::new(name, JobQueue::Primary, phase, workers);
         // The count includes every order, so no job is known by its name and none is still to appear.
-        let asked = names.iter().map(|name| of(name, Phase::Ended, 0));
+        let asked = names.iter().map(|name| of(name, JobPhase::Ended, 0));
         let working = running.min(desired);
         Ok(asked
-            .chain([of(&self.service, Phase::Working, working), of(&self.service, Phase::Waiting, desired - working)])
+            .chain([
+                of(&self.service, JobPhase::Working, working),
+                of(&self.service, JobPhase::Waiting, desired - working),
+            ])
             .collect())
     }
 
-    async fn submit(&self, order: &Order) -> Result<(), FleetError> {
+    async fn submit(&self, order: &JobOrder) -> Result<(), FleetError> {
         let (desired, _) = self.counts().await?;
         self.set(desired + order.workers).await
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use muster_actors::domain::exit::Mend;
+use muster_actors::domain::exit::Remedy;
 use muster_actors::errors::Class;
 
 use super::classify::Fault;
@@ -21,7 +21,7 @@ impl PermissionHistory {
     /// Classifies a refusal: a missing permission where there never was one, otherwise an outage that is waited for.
     pub(crate) fn judge(&self, fault: Fault) -> Fault {
         match fault.class {
-            Class::Misconfigured(Mend::Permission) if self.0.load(Ordering::Relaxed) => {
+            Class::Misconfigured(Remedy::Permission) if self.0.load(Ordering::Relaxed) => {
                 Fault { class: Class::Transient, ..fault }
             }
             _ => fault,
@@ -35,8 +35,8 @@ mod tests {
 
     #[test]
     fn a_permission_that_was_there_is_waited_for_and_one_that_never_was_is_missing() {
-        const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
-        const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
+        const PERMISSION: Class = Class::Misconfigured(Remedy::Permission);
+        const SETTINGS: Class = Class::Misconfigured(Remedy::Settings);
         let (never, before) = (PermissionHistory::default(), PermissionHistory::default());
         before.clone().succeeded();
         for (granted, class, expected) in [

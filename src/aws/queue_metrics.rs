@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::types::{DimensionFilter, MetricDataQuery, MetricStat};
-use muster_actors::ports::gauge::Depth;
-use muster_actors::ports::gauge::{Gauge, GaugeError};
+use muster_actors::ports::queue_metrics::Depth;
+use muster_actors::ports::queue_metrics::{QueueMetrics, QueueMetricsError};
 
 use super::classify::{Fault, fault};
 use super::clients::{Clients, address};
@@ -88,10 +88,10 @@ impl SqsQueueMetrics {
 }
 
 #[async_trait]
-impl Gauge for SqsQueueMetrics {
-    async fn depth(&self) -> Result<Depth, GaugeError> {
+impl QueueMetrics for SqsQueueMetrics {
+    async fn depth(&self) -> Result<Depth, QueueMetricsError> {
         let depth = depth(&self.sqs, &self.url).await;
-        depth.map_err(|Fault { class, message, .. }| GaugeError { class, message })
+        depth.map_err(|Fault { class, message, .. }| QueueMetricsError { class, message })
     }
 
     async fn rate(&self) -> Option<f64> {

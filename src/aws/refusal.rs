@@ -1,6 +1,6 @@
 //! Classifies a refusal of S3 to send an object, as a fault of the object, of the message that names it, or of all reads.
 
-use muster_actors::domain::exit::Mend;
+use muster_actors::domain::exit::Remedy;
 use muster_actors::domain::image::{RejectReason, Rejection};
 use muster_actors::errors::Class;
 use muster_actors::ports::objects::ObjectsError;
@@ -25,7 +25,7 @@ pub(crate) fn too_large(size: u64, limit: u64) -> ObjectsError {
 /// Tells whether a refusal may be due to a missing permission, and not to the signature or the account, which are the same
 /// for all objects.
 fn is_denied(fault: &Fault) -> bool {
-    fault.class == Class::Misconfigured(Mend::Permission)
+    fault.class == Class::Misconfigured(Remedy::Permission)
         && matches!(fault.code.as_deref(), Some("AccessDenied") | None)
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> R
     let class = match fault.class {
         // A code that speaks of this object alone: S3 will never say anything else.
         Class::Poison => return rejected(RejectReason::Unreadable, fault.message),
-        Class::Misconfigured(Mend::Permission) => match cause() {
+        Class::Misconfigured(Remedy::Permission) => match cause() {
             RefusalCause::Bucket if is_configured => fault.class,
             RefusalCause::Bucket if is_denied(&fault) => return elsewhere(&fault),
             RefusalCause::Object if is_denied(&fault) => {
@@ -73,8 +73,8 @@ mod tests {
 
     const OURS: bool = true;
     const THEIRS: bool = false;
-    const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
-    const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
+    const PERMISSION: Class = Class::Misconfigured(Remedy::Permission);
+    const SETTINGS: Class = Class::Misconfigured(Remedy::Settings);
 
     #[test]
     fn only_a_statement_about_the_object_or_the_bucket_that_it_names_rejects_it() {

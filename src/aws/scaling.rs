@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use muster_actors::ports::fleet::Fleet;
-use muster_actors::ports::gauge::Gauge;
+use muster_actors::ports::queue_metrics::QueueMetrics;
 use muster_actors::scaler::flight::{ScalerSettings, Submitter};
 
 use super::batch::BatchFleet;
@@ -52,7 +52,7 @@ pub fn submitter(
     clients: &Clients,
     settings: &Settings,
     service: ScaledService,
-    gauge: Arc<dyn Gauge>,
+    gauge: Arc<dyn QueueMetrics>,
     fleet: Arc<dyn Fleet>,
 ) -> Result<Submitter, MissingSetting> {
     let buckets = &settings.buckets;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use mongodb::Database;
-use muster_actors::ports::gauge::Depth;
+use muster_actors::ports::queue_metrics::Depth;
 
 use super::ChaosError;
 use super::plan::Dependency;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use muster_actors::domain::exit::Mend;
+use muster_actors::domain::exit::Remedy;
 use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
@@ -147,7 +147,7 @@ impl Classified for LibraryError {
             | Self::Unread { .. }
             | Self::Full
             | Self::Denied { .. }
-            | Self::Corrupt(_) => Class::Misconfigured(Mend::Settings),
+            | Self::Corrupt(_) => Class::Misconfigured(Remedy::Settings),
             Self::Locked { .. } | Self::Busy | Self::Conflict => Class::Transient,
             Self::Io { .. } => Class::HostFault,
             Self::Invalid(_) => Class::Poison,
@@ -208,9 +208,9 @@ mod tests {
         };
         for (code, class) in [
             (rusqlite::ffi::SQLITE_BUSY, Class::Transient),
-            (rusqlite::ffi::SQLITE_FULL, Class::Misconfigured(Mend::Settings)),
-            (rusqlite::ffi::SQLITE_CORRUPT, Class::Misconfigured(Mend::Settings)),
-            (rusqlite::ffi::SQLITE_NOTADB, Class::Misconfigured(Mend::Settings)),
+            (rusqlite::ffi::SQLITE_FULL, Class::Misconfigured(Remedy::Settings)),
+            (rusqlite::ffi::SQLITE_CORRUPT, Class::Misconfigured(Remedy::Settings)),
+            (rusqlite::ffi::SQLITE_NOTADB, Class::Misconfigured(Remedy::Settings)),
             (rusqlite::ffi::SQLITE_IOERR, Class::HostFault),
             (rusqlite::ffi::SQLITE_CONSTRAINT, Class::Poison),
             (rusqlite::ffi::SQLITE_MISUSE, Class::Bug),

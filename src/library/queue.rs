@@ -18,7 +18,7 @@ use muster_actors::domain::image::{ImageRecord, ImageState, Locator, Rejection};
 use muster_actors::domain::timings::Timings;
 use muster_actors::domain::version::ObjectVersion;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
-use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
 use muster_gallery::LIBRARY_GALLERY;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -181,16 +181,16 @@ impl FolderQueue {
         &self,
         handles: &[Handle],
         mut settle: impl FnMut(&mut State, &Handle, Message),
-    ) -> Result<Vec<Settled>, QueueError> {
+    ) -> Result<Vec<SettleOutcome>, QueueError> {
         let mut state = self.shared.state();
         state.advance(Instant::now());
         let mut settled = Vec::with_capacity(handles.len());
         for handle in handles {
             settled.push(match state.end(handle) {
-                None => Settled::LeaseLost,
+                None => SettleOutcome::LeaseLost,
                 Some(message) => {
                     settle(&mut state, handle, message);
-                    Settled::Done
+                    SettleOutcome::Done
                 }
             });
         }
@@ -336,16 +336,16 @@ impl Queue for FolderQueue {
         }
     }
 
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         let end = Instant::now() + self.visibility;
         self.settle(handles, |state, handle, message| state.lease(handle, message, end))
     }
 
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.settle(handles, |_, _, _| {})
     }
 
-    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
         let at = Instant::now() + delay;
         self.settle(handles, |state, _, message| {
             let number = state.next();
@@ -353,7 +353,7 @@ impl Queue for FolderQueue {
         })
     }
 
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
         let mut settled = Vec::with_capacity(entries.len());
         for (handle, rejection) in entries {
             let locator = {
@@ -366,11 +366,11 @@ impl Queue for FolderQueue {
                 })
             };
             settled.push(match locator {
-                None => Settled::LeaseLost,
+                None => SettleOutcome::LeaseLost,
                 // Recorded before it is deleted: in between it is only recorded twice.
                 Some(locator) => match self.record(locator, rejection.clone()).await {
-                    Ok(()) => self.ack(std::slice::from_ref(handle)).await?.pop().unwrap_or(Settled::LeaseLost),
-                    Err(error) => Settled::Failed(muster_actors::errors::class::Classified::class(&error)),
+                    Ok(()) => self.ack(std::slice::from_ref(handle)).await?.pop().unwrap_or(SettleOutcome::LeaseLost),
+                    Err(error) => SettleOutcome::Failed(muster_actors::errors::class::Classified::class(&error)),
                 },
             });
         }

@@ -150,14 +150,14 @@ impl Runner {
 
     fn ports(&self, queue: &Arc<FolderQueue>) -> Ports {
         let params = self.params();
-        let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
+        let (decoder, isolated_decoder) = pipeline::decoders(&self.settings, &self.pack);
         Ports {
             queue: Arc::clone(queue) as _,
             releases: Arc::new(LocalReleases::default()),
             objects: Arc::new(FolderObjects::new(self.store.places().clone())),
             analyses: None,
             decoder,
-            apart,
+            isolated_decoder,
             engines: self.engines.clone(),
             faces: Arc::clone(&self.store) as _,
             reconcile: Some(Arc::new(move |_, snapshot| grouping::group(snapshot, &params))),

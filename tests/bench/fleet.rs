@@ -30,7 +30,7 @@ use muster_actors::ports::decoder::{DecodeError, Decoder};
 use muster_actors::ports::engine::{Analysis, Engine, EngineError};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
-use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
 use muster_actors::ports::releases::LocalReleases;
 use muster_actors::start;
 use muster_chaos::proxy::Proxy;
@@ -214,17 +214,17 @@ impl Queue for Nothing {
         };
         Ok(Received { deliveries: (left - left.min(max)..left).map(delivery).collect(), finished: left == 0 })
     }
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
-        Ok(vec![Settled::Done; handles.len()])
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
+        Ok(vec![SettleOutcome::Done; handles.len()])
     }
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
-        Ok(vec![Settled::Done; handles.len()])
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
+        Ok(vec![SettleOutcome::Done; handles.len()])
     }
-    async fn release(&self, handles: &[Handle], _: Duration) -> Result<Vec<Settled>, QueueError> {
-        Ok(vec![Settled::Done; handles.len()])
+    async fn release(&self, handles: &[Handle], _: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
+        Ok(vec![SettleOutcome::Done; handles.len()])
     }
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
-        Ok(vec![Settled::Done; entries.len()])
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
+        Ok(vec![SettleOutcome::Done; entries.len()])
     }
 }
 
@@ -283,7 +283,7 @@ fn messages(count: usize) {
         objects: Arc::clone(&ends) as _,
         analyses: None,
         decoder: Arc::clone(&ends) as _,
-        apart: Arc::clone(&ends) as _,
+        isolated_decoder: Arc::clone(&ends) as _,
         engines: vec![Arc::clone(&ends) as _],
         faces: ends,
         reconcile: None,

@@ -89,8 +89,8 @@ impl Engine for Counting {
         self.inner.rebuild().await
     }
 
-    fn room(&self) -> Option<usize> {
-        self.inner.room()
+    fn max_batch_size(&self) -> Option<usize> {
+        self.inner.max_batch_size()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Entry, Inner, LeaseTable, State};
-use crate::ports::queue::{Handle, Settled};
+use crate::ports::queue::{Handle, SettleOutcome};
 
 impl LeaseTable {
     /// Up to `max` leases older than `age`, marked as being renewed. One that was held for too long is let go: whatever
@@ -30,7 +30,7 @@ impl LeaseTable {
     }
 
     /// What came of renewing entry `id` by a call that began at `asked`.
-    pub(crate) fn renewed(&self, id: u64, asked: Instant, settled: &Settled) {
+    pub(crate) fn renewed(&self, id: u64, asked: Instant, settled: &SettleOutcome) {
         let mut inner = self.inner.lock();
         let Some(entry) = inner.entries.get_mut(&id) else { return };
         entry.renewing = false;
@@ -39,13 +39,13 @@ impl LeaseTable {
             self.due.notify_one();
         }
         match settled {
-            Settled::Done => {
+            SettleOutcome::Done => {
                 entry.renewed = asked;
                 entry.expires = asked + self.rules.visibility;
             }
-            Settled::LeaseLost if matches!(entry.state, State::Settling { .. }) => {}
-            Settled::LeaseLost => self.lose(&mut inner, id),
-            Settled::Failed(_) => {}
+            SettleOutcome::LeaseLost if matches!(entry.state, State::Settling { .. }) => {}
+            SettleOutcome::LeaseLost => self.lose(&mut inner, id),
+            SettleOutcome::Failed(_) => {}
         }
     }
 

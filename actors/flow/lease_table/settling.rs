@@ -8,7 +8,7 @@ use tracing::Span;
 use super::{Entry, LeaseTable, State};
 use crate::domain::image::{Locator, Rejection};
 use crate::flow::run_stats::{Done, LeaseOutcome};
-use crate::ports::queue::{Handle, Settled};
+use crate::ports::queue::{Handle, SettleOutcome};
 use crate::ports::releases::Receive;
 
 /// How one image of a message ended.
@@ -112,10 +112,10 @@ impl LeaseTable {
     }
 
     /// What came of settling entry `id`; a failed one is due again after `wait`, or given up where that is `None`.
-    pub(crate) fn settled(&self, id: u64, settled: &Settled, wait: Option<Duration>) {
+    pub(crate) fn settled(&self, id: u64, settled: &SettleOutcome, wait: Option<Duration>) {
         let mut inner = self.inner.lock();
         match (settled, wait) {
-            (Settled::Done, _) => {
+            (SettleOutcome::Done, _) => {
                 let released = matches!(
                     inner.entries.get(&id).map(|e| &e.state),
                     Some(State::Settling { settlement: Settlement::Release { .. }, .. })
@@ -127,7 +127,7 @@ impl LeaseTable {
                     Outcome::Reject(rejection) => LeaseOutcome::Rejected(rejection),
                 });
             }
-            (Settled::Failed(_), Some(wait)) => {
+            (SettleOutcome::Failed(_), Some(wait)) => {
                 if let Some(entry) = inner.entries.get_mut(&id)
                     && let State::Settling { settlement, attempts } = &entry.state
                 {
@@ -137,7 +137,7 @@ impl LeaseTable {
                     self.due.notify_one();
                 }
             }
-            (Settled::LeaseLost, _) | (Settled::Failed(_), None) => {
+            (SettleOutcome::LeaseLost, _) | (SettleOutcome::Failed(_), None) => {
                 self.remove_lost(&mut inner, id);
             }
         }

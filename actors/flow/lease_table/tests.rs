@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::gallery::GalleryId;
 use crate::domain::image::{ImageState, RejectReason, Rejection};
 use crate::flow::run_stats::Done;
-use crate::ports::queue::Settled;
+use crate::ports::queue::SettleOutcome;
 use tokio::time::timeout;
 
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ async fn a_dropped_lease_is_released_and_an_ended_one_ends_once() {
     let acked = table.take_due(10);
     assert_eq!(acked.iter().map(|due| due.settlement.clone()).collect::<Vec<_>>(), [Settlement::Ack]);
     for due in released.iter().chain(&acked) {
-        table.settled(due.id, &Settled::Done, None);
+        table.settled(due.id, &SettleOutcome::Done, None);
     }
     let counts = stats.progress().counts;
     assert_eq!((counts.released, counts.no_faces, counts.ended(), table.is_empty()), (1, 1, 2, true));
@@ -61,7 +61,7 @@ async fn a_message_with_several_images_ends_when_the_last_does_and_by_the_worst(
     leases.remove(0).ack(Done::Image(ImageState::NoFaces));
     let due = table.take_due(10);
     assert!(matches!(due[0].settlement, Settlement::Reject(_)));
-    table.settled(due[0].id, &Settled::Done, None);
+    table.settled(due[0].id, &SettleOutcome::Done, None);
     let progress = stats.progress();
     assert_eq!((progress.counts.indexed, progress.counts.no_faces, progress.counts.rejected), (1, 1, 1));
     assert_eq!(progress.rejections[0].rejection, rejection());
@@ -84,14 +84,14 @@ async fn a_failed_settlement_is_due_again_after_its_wait_and_survives_the_keeper
     let (table, stats) = table();
     open(&table, 1).into_iter().for_each(|lease| lease.ack(Done::Image(ImageState::Indexed)));
     let due = table.take_due(10);
-    table.settled(due[0].id, &Settled::Failed(crate::errors::Class::Transient), Some(Duration::from_secs(1)));
+    table.settled(due[0].id, &SettleOutcome::Failed(crate::errors::Class::Transient), Some(Duration::from_secs(1)));
     assert!(table.take_due(10).is_empty());
     tokio::time::advance(Duration::from_secs(1)).await;
     let again = table.take_due(10);
     assert_eq!((again.len(), table.attempts(again[0].id)), (1, 1));
     table.reclaim();
     assert_eq!(table.take_due(10).len(), 1);
-    table.settled(again[0].id, &Settled::Done, None);
+    table.settled(again[0].id, &SettleOutcome::Done, None);
     assert_eq!(stats.progress().counts.indexed, 1);
 }
 
@@ -104,7 +104,7 @@ async fn a_lease_is_renewed_until_its_bound_and_then_let_go() {
         tokio::time::sleep(VISIBILITY / 3).await;
         let asked = Instant::now();
         for (id, _) in table.take_stale(VISIBILITY / 3, 10) {
-            table.renewed(id, asked, &Settled::Done);
+            table.renewed(id, asked, &SettleOutcome::Done);
             renewals += 1;
         }
     }
@@ -115,8 +115,8 @@ async fn a_lease_is_renewed_until_its_bound_and_then_let_go() {
 
 #[tokio::test(start_paused = true)]
 async fn a_release_waits_until_a_renewal_on_its_way_is_answered() {
-    let transient = Settled::Failed(crate::errors::Class::Transient);
-    for answer in [Settled::Done, transient] {
+    let transient = SettleOutcome::Failed(crate::errors::Class::Transient);
+    for answer in [SettleOutcome::Done, transient] {
         let (table, stats) = table();
         let held = open(&table, 1);
         tokio::time::advance(VISIBILITY / 3).await;
@@ -132,7 +132,7 @@ async fn a_release_waits_until_a_renewal_on_its_way_is_answered() {
         timeout(Duration::ZERO, table.due.notified()).await.expect("the answer wakes the Keeper");
         let due = table.take_due(10);
         assert_eq!(due.len(), 1, "{answer:?}");
-        table.settled(due[0].id, &Settled::Done, None);
+        table.settled(due[0].id, &SettleOutcome::Done, None);
         assert_eq!((stats.progress().counts.released, table.is_empty()), (1, true));
     }
 }
@@ -166,7 +166,7 @@ async fn a_lease_that_is_to_be_given_back_is_not_renewed() {
     drop(open(&table, 1));
     let due = table.take_due(10);
     let wait = VISIBILITY / 2;
-    table.settled(due[0].id, &Settled::Failed(crate::errors::Class::Transient), Some(wait));
+    table.settled(due[0].id, &SettleOutcome::Failed(crate::errors::Class::Transient), Some(wait));
     tokio::time::advance(VISIBILITY / 3).await;
     assert!(table.take_stale(VISIBILITY / 3, 10).is_empty(), "its release may have been done, and its answer lost");
 }

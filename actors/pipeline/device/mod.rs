@@ -46,7 +46,7 @@ async fn pull(batcher: ActorRef<Batcher>, device: usize, want: usize) -> Option<
 impl Device {
     /// Pulls from the Batcher, returns to it what it cannot run, and sends results to the Writer.
     pub(crate) fn new(base: ActorBase, number: usize, batcher: ActorRef<Batcher>, results: ResultSink) -> Self {
-        let room = base.context().ports.engines.get(number).and_then(|engine| engine.room());
+        let room = base.context().ports.engines.get(number).and_then(|engine| engine.max_batch_size());
         let size = BatchSize::new(room, base.context().settings.batch.count, base.context().settings.regrow_after);
         let links = Links { tools: base.tools.clone(), number, batcher, results };
         Self { base, links, learnt: Learnt { size, good: None }, pulling: None, running: false }

@@ -13,7 +13,7 @@ use crate::pipeline::context::{PipelineContext, StageTools};
 use crate::pipeline::device::batch_size::BatchSize;
 use crate::pipeline::item::Decoded;
 use crate::pipeline::results::ResultSink;
-use crate::ports::analyses::Known;
+use crate::ports::analyses::CachedAnalysis;
 use crate::ports::engine::{Analysis, Engine, EngineError};
 use crate::runtime::actor_ref::ActorRef;
 
@@ -166,7 +166,7 @@ impl Runner {
         let finished = match analysis {
             Ok(found) => {
                 if let (Some(content), Some(analyses)) = (decoded.source.content, &self.context().ports.analyses) {
-                    analyses.keep(content, Known::new(&decoded.frame, &found));
+                    analyses.keep(content, CachedAnalysis::new(&decoded.frame, &found));
                 }
                 decoded.analysed(found, model)
             }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
-use crate::ports::outbox::{Letter, Outbox};
-use crate::ports::queue::{QueueError, Settled};
+use crate::ports::outbox::{OutboundMessage, Outbox};
+use crate::ports::queue::{QueueError, SettleOutcome};
 use crate::sim::plant::Plant;
 
 /// An outbox with a bug.
@@ -19,12 +19,12 @@ pub(super) struct PlantedOutbox {
 
 #[async_trait]
 impl Outbox for PlantedOutbox {
-    async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+    async fn send(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError> {
         if self.plant == Plant::LostWakeUp {
-            return Ok(vec![Settled::Done; letters.len()]);
+            return Ok(vec![SettleOutcome::Done; letters.len()]);
         }
         let sent = self.outbox.send(letters).await;
-        let done = sent.as_ref().is_ok_and(|settled| settled.iter().all(|one| *one == Settled::Done));
+        let done = sent.as_ref().is_ok_and(|settled| settled.iter().all(|one| *one == SettleOutcome::Done));
         self.refused.fetch_or(!done, Ordering::Relaxed);
         sent
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::domain::image::Rejection;
-use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
 use crate::sim::plant::Plant;
 
 /// A queue with a bug.
@@ -51,25 +51,25 @@ impl Queue for PlantedQueue {
         Ok(received)
     }
 
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         if self.plant == Plant::NoRenewal {
-            return Ok(vec![Settled::Done; handles.len()]);
+            return Ok(vec![SettleOutcome::Done; handles.len()]);
         }
         self.queue.extend(handles).await
     }
 
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.queue.ack(handles).await
     }
 
-    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
         if self.plant == Plant::LostRelease {
-            return Ok(vec![Settled::Done; handles.len()]);
+            return Ok(vec![SettleOutcome::Done; handles.len()]);
         }
         self.queue.release(handles, delay).await
     }
 
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.queue.reject(entries).await
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::domain::image::{ImageState, Rejection};
-use crate::ports::queue::{Delivery, Handle, Settled};
+use crate::ports::queue::{Delivery, Handle, SettleOutcome};
 use crate::ports::releases::{LocalReleases, Receive};
 use crate::sim::host::Host;
 use crate::sim::notifications::{Notification, notifications};
@@ -252,7 +252,7 @@ impl SimQueue {
     }
 
     /// The message of a handle, if the handle still settles it.
-    fn owned(&self, handle: &Handle) -> Result<usize, Settled> {
+    fn owned(&self, handle: &Handle) -> Result<usize, SettleOutcome> {
         let now = Instant::now();
         let lenient = self.world.look(|s| s.lenient);
         let state = self.lock();
@@ -265,8 +265,8 @@ impl SimQueue {
             // Nobody else has received it: SQS obeys.
             Some((number, false)) if lenient => Ok(number),
             // Somebody else has: SQS says that it obeys.
-            None if lenient => Err(Settled::Done),
-            Some(_) | None => Err(Settled::LeaseLost),
+            None if lenient => Err(SettleOutcome::Done),
+            Some(_) | None => Err(SettleOutcome::LeaseLost),
         }
     }
 

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{Fate, POLL, Sent, SimQueue, number};
 use crate::domain::image::{ImageState, RejectReason, Rejection};
 use crate::errors::Class;
-use crate::ports::outbox::{Letter, Outbox};
-use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use crate::ports::outbox::{OutboundMessage, Outbox};
+use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
 use crate::sim::host::Host;
 use crate::sim::notifications::Notification;
 use crate::sim::refusal::Asked;
@@ -48,7 +48,7 @@ impl Reached {
         what: &str,
         handles: &[Handle],
         apply: impl Fn(usize, usize),
-    ) -> Result<Vec<Settled>, QueueError> {
+    ) -> Result<Vec<SettleOutcome>, QueueError> {
         self.call(what).await?;
         let world = &self.host.world;
         let mut outcomes = Vec::new();
@@ -61,11 +61,15 @@ impl Reached {
                 Entry::Fine
             };
             let outcome = match (entry, self.queue.owned(handle)) {
-                (Entry::Failed, _) => Settled::Failed(Class::Transient),
+                (Entry::Failed, _) => SettleOutcome::Failed(Class::Transient),
                 (_, Err(settled)) => settled,
                 (entry, Ok(number)) => {
                     apply(position, number);
-                    if matches!(entry, Entry::Lost) { Settled::Failed(Class::Transient) } else { Settled::Done }
+                    if matches!(entry, Entry::Lost) {
+                        SettleOutcome::Failed(Class::Transient)
+                    } else {
+                        SettleOutcome::Done
+                    }
                 }
             };
             world.note(|| format!("worker {}: queue.{what} {} {outcome:?}", self.host.number, handle.0));
@@ -115,7 +119,7 @@ impl Queue for Reached {
         Ok(Received { finished: finished && deliveries.is_empty(), deliveries })
     }
 
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.settle("extend", handles, |_, number| {
             let until = Instant::now() + self.queue.visibility.mul_f64(1.0 - self.host.world.look(|s| s.drift));
             let mut state = self.queue.lock();
@@ -131,7 +135,7 @@ impl Queue for Reached {
         .await
     }
 
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.settle("ack", handles, |_, number| {
             for (image, stored) in self.queue.stored(number) {
                 if !self.queue.is_done(image, stored) {
@@ -143,7 +147,7 @@ impl Queue for Reached {
         .await
     }
 
-    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
         self.settle("release", handles, |_, number| {
             let message = &mut self.queue.lock().messages[number];
             message.visible = Instant::now() + delay;
@@ -155,7 +159,7 @@ impl Queue for Reached {
         .await
     }
 
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
         let handles: Vec<Handle> = entries.iter().map(|(handle, _)| handle.clone()).collect();
         self.settle("reject", &handles, |position, number| {
             let rejection = entries[position].1.clone();
@@ -176,7 +180,7 @@ impl Queue for Reached {
 
 #[async_trait]
 impl Outbox for Reached {
-    async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+    async fn send(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.call("send").await?;
         let world = &self.host.world;
         if let Some(answer) = self.host.refused(Asked::Send) {
@@ -185,7 +189,7 @@ impl Outbox for Reached {
         let mut outcomes = Vec::new();
         for letter in letters {
             if world.chance(|s| s.queue_partial) {
-                outcomes.push(Settled::Failed(Class::Transient));
+                outcomes.push(SettleOutcome::Failed(Class::Transient));
                 continue;
             }
             let mut state = self.queue.lock();
@@ -195,7 +199,7 @@ impl Outbox for Reached {
             drop(state);
             world.note(|| format!("worker {}: queue.send {}", self.host.number, letter.body));
             let lost = world.chance(|s| s.lost_replies);
-            outcomes.push(if lost { Settled::Failed(Class::Transient) } else { Settled::Done });
+            outcomes.push(if lost { SettleOutcome::Failed(Class::Transient) } else { SettleOutcome::Done });
         }
         self.host.step().await;
         Ok(outcomes)

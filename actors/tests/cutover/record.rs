@@ -94,7 +94,7 @@ fn a_change_whose_answer_was_lost_and_on_which_somebody_has_written_since_is_not
 #[test]
 fn what_is_no_state_is_left_alone() {
     run(async {
-        use muster_actors::ports::cell::Cell;
+        use muster_actors::ports::cas_object::CasObject;
         for text in
             ["", "{}", "[]", r#"{"revision":1,"percent":101,"since":0,"dead_letters":null,"held":null,"trail":[]}"#]
         {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use muster_actors::cutover::router::{Routed, Router};
 use muster_actors::cutover::split::{Side, side};
 use muster_actors::domain::image::Rejection;
-use muster_actors::ports::outbox::{Letter, Outbox};
-use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::outbox::{OutboundMessage, Outbox};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
 use muster_actors::sim::lost::{Lost, What as Part};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,10 +43,10 @@ impl Box_ {
 
 #[async_trait]
 impl Outbox for Box_ {
-    async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+    async fn send(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError> {
         let send = || {
             letters.iter().for_each(|letter| self.put(&letter.body));
-            Ok(vec![Settled::Done; letters.len()])
+            Ok(vec![SettleOutcome::Done; letters.len()])
         };
         self.lost.call(send, failed).await
     }
@@ -77,21 +77,21 @@ impl Queue for Box_ {
         };
         self.lost.call(receive, failed).await
     }
-    async fn extend(&self, _: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn extend(&self, _: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         unreachable!()
     }
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         let ack = || {
             let mut messages = self.messages.lock().unwrap();
             handles.iter().for_each(|handle| drop(messages.remove(&handle.0.parse().unwrap())));
-            Ok(vec![Settled::Done; handles.len()])
+            Ok(vec![SettleOutcome::Done; handles.len()])
         };
         self.lost.call(ack, failed).await
     }
-    async fn release(&self, _: &[Handle], _: Duration) -> Result<Vec<Settled>, QueueError> {
+    async fn release(&self, _: &[Handle], _: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
         unreachable!()
     }
-    async fn reject(&self, _: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+    async fn reject(&self, _: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
         unreachable!()
     }
 }

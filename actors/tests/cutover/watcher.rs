@@ -6,7 +6,7 @@ use muster_actors::cutover::trigger::Limits;
 use muster_actors::cutover::watcher::{Notes, Rules, Watcher};
 use muster_actors::domain::cutover_state::{Note, State, What, Wish};
 use muster_actors::ports::observer::Observer;
-use muster_actors::ports::observer::{Observed, Seen};
+use muster_actors::ports::observer::{Observations, SideStats};
 use muster_actors::sim::cell::SimCell;
 use muster_actors::sim::lost::{Lost, What as Part};
 use std::sync::Arc;
@@ -23,9 +23,9 @@ struct Told {
 
 #[async_trait]
 impl Observer for Told {
-    async fn observe(&self, _: &State) -> Observed {
-        let batch = Seen { images: 100, failed: self.failed.load(Ordering::Relaxed), ..Seen::default() };
-        Observed { batch: Some(batch), stalled: Some(Duration::ZERO), ..Observed::default() }
+    async fn observe(&self, _: &State) -> Observations {
+        let batch = SideStats { images: 100, failed: self.failed.load(Ordering::Relaxed), ..SideStats::default() };
+        Observations { batch: Some(batch), stalled: Some(Duration::ZERO), ..Observations::default() }
     }
     async fn dead_letters(&self) -> Option<u64> {
         Some(0)
@@ -103,19 +103,21 @@ fn while_a_rollback_cannot_be_written_down_its_watcher_sends_nothing_to_batch() 
         // Reads work; every write fails.
         struct ReadOnly(SimCell);
         #[async_trait]
-        impl muster_actors::ports::cell::Cell for ReadOnly {
+        impl muster_actors::ports::cas_object::CasObject for ReadOnly {
             async fn read(
                 &self,
-            ) -> Result<Option<muster_actors::ports::cell::Held>, muster_actors::ports::cell::CellError> {
+            ) -> Result<Option<muster_actors::ports::cas_object::CasValue>, muster_actors::ports::cas_object::CasError>
+            {
                 self.0.read().await
             }
             async fn swap(
                 &self,
-                _: Option<&muster_actors::ports::cell::Version>,
+                _: Option<&muster_actors::ports::cas_object::CasVersion>,
                 _: Vec<u8>,
-            ) -> Result<muster_actors::ports::cell::Version, muster_actors::ports::cell::CellError> {
+            ) -> Result<muster_actors::ports::cas_object::CasVersion, muster_actors::ports::cas_object::CasError>
+            {
                 let class = muster_actors::errors::Class::Transient;
-                Err(muster_actors::ports::cell::CellError::Failed { class, message: "away".into() })
+                Err(muster_actors::ports::cas_object::CasError::Failed { class, message: "away".into() })
             }
         }
         let watcher = Watcher { cell: Arc::new(ReadOnly(cell.clone())), ..watcher(&cell, &told, "one") };

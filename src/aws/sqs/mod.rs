@@ -17,7 +17,7 @@ use aws_sdk_sqs::types::{
 use futures_util::future::join_all;
 use muster_actors::domain::image::Rejection;
 use muster_actors::errors::Class;
-use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
 use tokio::time::Instant;
 
 use super::classify::{Fault, class, fault};
@@ -74,15 +74,19 @@ impl SqsQueue {
     }
 
     /// Calls `batch` for the handles that are ours, ten at a time, and returns one outcome a handle, in order.
-    async fn settle<F>(&self, handles: &[Handle], batch: impl Fn(Vec<Handle>) -> F) -> Result<Vec<Settled>, QueueError>
+    async fn settle<F>(
+        &self,
+        handles: &[Handle],
+        batch: impl Fn(Vec<Handle>) -> F,
+    ) -> Result<Vec<SettleOutcome>, QueueError>
     where
-        F: Future<Output = Vec<Settled>>,
+        F: Future<Output = Vec<SettleOutcome>>,
     {
         let ours = self.receipts.ours(handles);
         let places: Vec<usize> = (0..handles.len()).filter(|place| ours[*place]).collect();
         let calls =
             places.chunks(ENTRIES).map(|places| batch(places.iter().map(|place| handles[*place].clone()).collect()));
-        let mut outcomes = vec![Settled::LeaseLost; handles.len()];
+        let mut outcomes = vec![SettleOutcome::LeaseLost; handles.len()];
         for (place, outcome) in places.iter().zip(join_all(calls).await.into_iter().flatten()) {
             outcomes[*place] = outcome;
         }
@@ -90,7 +94,7 @@ impl SqsQueue {
     }
 
     /// Sets the visibility timeout of messages, from now on. It extends leases, and releases messages after the timeout.
-    async fn change(&self, handles: Vec<Handle>, visibility: Duration) -> Vec<Settled> {
+    async fn change(&self, handles: Vec<Handle>, visibility: Duration) -> Vec<SettleOutcome> {
         let seconds = i32::try_from(visibility.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let entry = |(place, handle): (usize, &Handle)| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
@@ -101,7 +105,7 @@ impl SqsQueue {
         };
         let entries = match handles.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>() {
             Ok(entries) => entries,
-            Err(_) => return vec![Settled::Failed(Class::Bug); handles.len()],
+            Err(_) => return vec![SettleOutcome::Failed(Class::Bug); handles.len()],
         };
         let asked = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
         match asked.send().await {
@@ -109,17 +113,19 @@ impl SqsQueue {
                 let done = answer.successful.iter().map(|entry| entry.id.as_str());
                 outcomes(handles.len(), done, &answer.failed)
             }
-            Err(error) => vec![Settled::Failed(fault("ChangeMessageVisibilityBatch", &error).class); handles.len()],
+            Err(error) => {
+                vec![SettleOutcome::Failed(fault("ChangeMessageVisibilityBatch", &error).class); handles.len()]
+            }
         }
     }
 
-    async fn delete(&self, handles: Vec<Handle>) -> Vec<Settled> {
+    async fn delete(&self, handles: Vec<Handle>) -> Vec<SettleOutcome> {
         let entry = |(place, handle): (usize, &Handle)| {
             DeleteMessageBatchRequestEntry::builder().id(place.to_string()).receipt_handle(&handle.0).build()
         };
         let entries = match handles.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>() {
             Ok(entries) => entries,
-            Err(_) => return vec![Settled::Failed(Class::Bug); handles.len()],
+            Err(_) => return vec![SettleOutcome::Failed(Class::Bug); handles.len()],
         };
         let asked_before = self.receipts.deleting(&handles);
         let settled =
@@ -129,7 +135,7 @@ impl SqsQueue {
                     let settled = outcomes(handles.len(), done, &answer.failed);
                     settled.into_iter().zip(asked_before).map(|(settled, before)| deleted(settled, before)).collect()
                 }
-                Err(error) => vec![Settled::Failed(fault("DeleteMessageBatch", &error).class); handles.len()],
+                Err(error) => vec![SettleOutcome::Failed(fault("DeleteMessageBatch", &error).class); handles.len()],
             };
         self.receipts.settled(&handles, &settled);
         settled
@@ -154,26 +160,30 @@ impl SqsQueue {
 
 /// Returns the outcome of a delete. A receipt that is stale while our lease lasts was deleted before, by a call whose answer
 /// was lost.
-fn deleted(settled: Settled, asked_before: bool) -> Settled {
-    if settled == Settled::LeaseLost && asked_before { Settled::Done } else { settled }
+fn deleted(settled: SettleOutcome, asked_before: bool) -> SettleOutcome {
+    if settled == SettleOutcome::LeaseLost && asked_before { SettleOutcome::Done } else { settled }
 }
 
 /// Returns the outcome of each entry of a batch call; the ids of entries are their positions.
-fn outcomes<'a>(asked: usize, done: impl Iterator<Item = &'a str>, failed: &[BatchResultErrorEntry]) -> Vec<Settled> {
+fn outcomes<'a>(
+    asked: usize,
+    done: impl Iterator<Item = &'a str>,
+    failed: &[BatchResultErrorEntry],
+) -> Vec<SettleOutcome> {
     // An entry that the answer passes over is as good as failed.
-    let mut outcomes = vec![Settled::Failed(Class::Transient); asked];
+    let mut outcomes = vec![SettleOutcome::Failed(Class::Transient); asked];
     let place = |id: &str| id.parse::<usize>().ok().filter(|place| *place < asked);
     for place in done.filter_map(place) {
-        outcomes[place] = Settled::Done;
+        outcomes[place] = SettleOutcome::Done;
     }
     for entry in failed {
         if let Some(place) = place(&entry.id) {
             outcomes[place] = match (class(Some(&entry.code), None), entry.sender_fault) {
-                (Class::LeaseLost, _) => Settled::LeaseLost,
+                (Class::LeaseLost, _) => SettleOutcome::LeaseLost,
                 // "Value ... for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for
                 // visibility timeout change", and a lease past twelve hours.
-                (Class::Transient, true) if entry.code.ends_with("InvalidParameterValue") => Settled::LeaseLost,
-                (class, _) => Settled::Failed(class),
+                (Class::Transient, true) if entry.code.ends_with("InvalidParameterValue") => SettleOutcome::LeaseLost,
+                (class, _) => SettleOutcome::Failed(class),
             };
         }
     }
@@ -244,24 +254,24 @@ impl Queue for SqsQueue {
         Ok(Received { deliveries, finished: false })
     }
 
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         let asked = Instant::now();
         let settled = self.settle(handles, |batch| self.change(batch, self.visibility)).await?;
         self.receipts.extended(handles, &settled, asked + self.visibility);
         Ok(settled)
     }
 
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.settle(handles, |batch| self.delete(batch)).await
     }
 
-    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
         let settled = self.settle(handles, |batch| self.change(batch, delay)).await?;
         self.receipts.settled(handles, &settled);
         Ok(settled)
     }
 
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
         let handles: Vec<Handle> = entries.iter().map(|(handle, _)| handle.clone()).collect();
         let ours = self.receipts.ours(&handles);
         let buried = join_all(entries.iter().zip(&ours).map(|((handle, rejection), ours)| async move {
@@ -276,8 +286,8 @@ impl Queue for SqsQueue {
             .collect();
         let mut deleted = self.ack(&ready).await?.into_iter();
         let outcome = |buried: Result<(), Class>| match buried {
-            Ok(()) => deleted.next().unwrap_or(Settled::Failed(Class::Bug)),
-            Err(class) => Settled::Failed(class),
+            Ok(()) => deleted.next().unwrap_or(SettleOutcome::Failed(Class::Bug)),
+            Err(class) => SettleOutcome::Failed(class),
         };
         Ok(buried.into_iter().map(outcome).collect())
     }
@@ -300,17 +310,20 @@ mod tests {
             failed("9", "InternalError", false),
         ];
         let got = outcomes(5, ["0", "x"].into_iter(), &failures);
-        let transient = Settled::Failed(Class::Transient);
-        assert_eq!(got, [Settled::Done, Settled::LeaseLost, transient.clone(), Settled::LeaseLost, transient]);
+        let transient = SettleOutcome::Failed(Class::Transient);
+        assert_eq!(
+            got,
+            [SettleOutcome::Done, SettleOutcome::LeaseLost, transient.clone(), SettleOutcome::LeaseLost, transient]
+        );
     }
 
     #[test]
     fn a_receipt_made_stale_by_a_delete_whose_answer_was_lost_is_deleted() {
-        let failed = Settled::Failed(Class::Transient);
+        let failed = SettleOutcome::Failed(Class::Transient);
         for (settled, asked_before, expected) in [
-            (Settled::LeaseLost, true, Settled::Done),
-            (Settled::LeaseLost, false, Settled::LeaseLost),
-            (Settled::Done, true, Settled::Done),
+            (SettleOutcome::LeaseLost, true, SettleOutcome::Done),
+            (SettleOutcome::LeaseLost, false, SettleOutcome::LeaseLost),
+            (SettleOutcome::Done, true, SettleOutcome::Done),
             (failed.clone(), true, failed),
         ] {
             assert_eq!(deleted(settled, asked_before), expected);

@@ -10,8 +10,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::future::join_all;
 use muster_actors::errors::Class;
-use muster_actors::ports::outbox::{Letter, Outbox};
-use muster_actors::ports::queue::{QueueError, Settled};
+use muster_actors::ports::outbox::{OutboundMessage, Outbox};
+use muster_actors::ports::queue::{QueueError, SettleOutcome};
 
 use super::{ENTRIES, name, outcomes};
 use crate::classify::fault;
@@ -35,14 +35,14 @@ impl SqsOutbox {
     }
 
     /// Sends a single message by SendMessage, because MiniStack drops the trace header of a batch's entries.
-    async fn alone(&self, letter: &Letter) -> Result<Vec<Settled>, QueueError> {
+    async fn alone(&self, letter: &OutboundMessage) -> Result<Vec<SettleOutcome>, QueueError> {
         let message = self.client.send_message().queue_url(&self.url).message_body(&letter.body);
         let message = match trace(letter) {
             Some(header) => message.message_system_attributes(Trace::AwsTraceHeader, header),
             None => message,
         };
         let sent = message.set_delay_seconds(delay(letter)).send().await;
-        self.judged("SendMessage", sent).map(|_| vec![Settled::Done])
+        self.judged("SendMessage", sent).map(|_| vec![SettleOutcome::Done])
     }
 
     fn judged<T, E>(&self, what: &str, sent: Result<T, SdkError<E, HttpResponse>>) -> Result<T, QueueError>
@@ -61,7 +61,7 @@ impl SqsOutbox {
         }
     }
 
-    async fn call(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+    async fn call(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError> {
         if let [letter] = letters {
             return self.alone(letter).await;
         }
@@ -74,7 +74,7 @@ impl SqsOutbox {
             entry.set_delay_seconds(delay(letter)).build()
         });
         let Ok(entries) = entries.collect::<Result<Vec<_>, _>>() else {
-            return Ok(vec![Settled::Failed(Class::Bug); letters.len()]);
+            return Ok(vec![SettleOutcome::Failed(Class::Bug); letters.len()]);
         };
         let asked = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
         let answer = self.judged("SendMessageBatch", asked.send().await)?;
@@ -83,23 +83,23 @@ impl SqsOutbox {
     }
 }
 
-fn trace(letter: &Letter) -> Option<MessageSystemAttributeValue> {
+fn trace(letter: &OutboundMessage) -> Option<MessageSystemAttributeValue> {
     let header = letter.trace.as_ref()?;
     MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().ok()
 }
 
 /// Returns the delay in seconds; `None` for the queue's own.
-fn delay(letter: &Letter) -> Option<i32> {
+fn delay(letter: &OutboundMessage) -> Option<i32> {
     let seconds = i32::try_from(letter.delay.as_secs()).unwrap_or(i32::MAX);
     (seconds > 0).then_some(seconds)
 }
 
 /// Splits messages into calls, in order.
-fn calls(letters: &[Letter]) -> Vec<&[Letter]> {
+fn calls(letters: &[OutboundMessage]) -> Vec<&[OutboundMessage]> {
     let (mut calls, mut rest) = (Vec::new(), letters);
     while !rest.is_empty() {
         let mut bytes = 0;
-        let fits = |letter: &&Letter| {
+        let fits = |letter: &&OutboundMessage| {
             bytes += letter.body.len() + letter.trace.as_ref().map_or(0, String::len);
             bytes <= CALL_BYTES
         };
@@ -113,7 +113,7 @@ fn calls(letters: &[Letter]) -> Vec<&[Letter]> {
 
 #[async_trait]
 impl Outbox for SqsOutbox {
-    async fn send(&self, letters: &[Letter]) -> Result<Vec<Settled>, QueueError> {
+    async fn send(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError> {
         let calls = calls(letters);
         let mut answers = join_all(calls.iter().map(|letters| self.call(letters))).await;
         if answers.len() == 1 {
@@ -121,7 +121,7 @@ impl Outbox for SqsOutbox {
         }
         // Of several calls one may fail and the others not.
         let each = calls.iter().zip(answers).flat_map(|(letters, answer)| {
-            answer.unwrap_or_else(|error| vec![Settled::Failed(error.class); letters.len()])
+            answer.unwrap_or_else(|error| vec![SettleOutcome::Failed(error.class); letters.len()])
         });
         Ok(each.collect())
     }
@@ -143,8 +143,8 @@ mod tests {
             (vec![CALL_BYTES / 2, CALL_BYTES / 2, 1], vec![2, 1]),
             (vec![1, 4 * CALL_BYTES, 1], vec![1, 1, 1]),
         ] {
-            let letter = |size: &usize| Letter { body: "x".repeat(*size), trace: None, delay: Duration::ZERO };
-            let letters: Vec<Letter> = sizes.iter().map(letter).collect();
+            let letter = |size: &usize| OutboundMessage { body: "x".repeat(*size), trace: None, delay: Duration::ZERO };
+            let letters: Vec<OutboundMessage> = sizes.iter().map(letter).collect();
             let counts: Vec<usize> = calls(&letters).iter().map(|call| call.len()).collect();
             assert_eq!(counts, expected, "{sizes:?}");
         }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use muster_actors::ports::queue::{Handle, Settled};
+use muster_actors::ports::queue::{Handle, SettleOutcome};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -55,27 +55,29 @@ impl Receipts {
     }
 
     /// Notes the outcome of extending leases to `until`.
-    pub(super) fn extended(&self, handles: &[Handle], settled: &[Settled], until: Instant) {
+    pub(super) fn extended(&self, handles: &[Handle], settled: &[SettleOutcome], until: Instant) {
         let mut held = self.held();
         for (handle, outcome) in handles.iter().zip(settled) {
             match outcome {
-                Settled::Done => {
+                SettleOutcome::Done => {
                     if let Some(message) = held.get_mut(handle) {
                         message.until = until;
                     }
                 }
-                Settled::LeaseLost => {
+                SettleOutcome::LeaseLost => {
                     held.remove(handle);
                 }
-                Settled::Failed(_) => {}
+                SettleOutcome::Failed(_) => {}
             }
         }
     }
 
     /// Removes settled receipts.
-    pub(super) fn settled(&self, handles: &[Handle], settled: &[Settled]) {
+    pub(super) fn settled(&self, handles: &[Handle], settled: &[SettleOutcome]) {
         let mut held = self.held();
-        for (handle, _) in handles.iter().zip(settled).filter(|(_, settled)| !matches!(settled, Settled::Failed(_))) {
+        for (handle, _) in
+            handles.iter().zip(settled).filter(|(_, settled)| !matches!(settled, SettleOutcome::Failed(_)))
+        {
             held.remove(handle);
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use muster_actors::domain::exit::{Exit, Mend};
+use muster_actors::domain::exit::{Exit, Remedy};
 use muster_actors::errors::Class;
 
 use crate::cli::finding::Finding;
@@ -28,7 +28,7 @@ const PACKS_PROBE: &str = "packs/.muster-check";
 const NOBODYS: &str = "muster-check";
 
 fn is_forbidden(fault: &Fault) -> bool {
-    matches!(fault.class, Class::Misconfigured(Mend::Permission))
+    matches!(fault.class, Class::Misconfigured(Remedy::Permission))
 }
 
 /// Whether these settings are a fleet's.
@@ -107,10 +107,10 @@ fn unset(what: &'static str, variable: &str) -> Finding {
 fn faulty(what: &'static str, mut fault: Fault, permission: &str) -> Finding {
     // Not there, or not a name at all: no item is at fault here, a setting is.
     if fault.is_refusal() {
-        fault.class = Class::Misconfigured(Mend::Settings);
+        fault.class = Class::Misconfigured(Remedy::Settings);
     }
     let mend = match fault.class {
-        Class::Misconfigured(Mend::Permission) => format!("give the task's role {permission}"),
+        Class::Misconfigured(Remedy::Permission) => format!("give the task's role {permission}"),
         Class::Misconfigured(_) => "correct its name and fleet.region".to_owned(),
         _ => "see whether the network reaches it, and try again".to_owned(),
     };
@@ -287,7 +287,7 @@ async fn mongo(settings: &Settings) -> Vec<Finding> {
     let broken = |error: muster_stores::mongo::MongoError| {
         let error = FleetError::from(error);
         let (mend, code) = match error.exit() {
-            Exit::Misconfigured(Mend::Permission, _) => ("give the user readWrite on both databases", 77),
+            Exit::Misconfigured(Remedy::Permission, _) => ("give the user readWrite on both databases", 77),
             Exit::Misconfigured(..) => ("correct the connection string or the server", 78),
             exit => ("see whether the network reaches it, and try again", exit.code()),
         };

@@ -71,7 +71,7 @@ fn by_code_and_message(code: ErrorCode, message: &str) -> EngineError {
 
 #[cfg(test)]
 mod tests {
-    use muster_actors::domain::exit::Mend;
+    use muster_actors::domain::exit::Remedy;
     use muster_actors::errors::Class;
     use muster_actors::errors::class::Classified;
 
@@ -113,7 +113,7 @@ mod tests {
                 "overload" => Class::Overload,
                 "engine" => Class::Engine,
                 "host_fault" => Class::HostFault,
-                "misconfigured" => Class::Misconfigured(Mend::Model),
+                "misconfigured" => Class::Misconfigured(Remedy::Model),
                 other => panic!("{other}"),
             };
             assert_eq!(by_code_and_message(code(&seen.code), &seen.text).class(), expected, "{}", seen.text);
@@ -160,27 +160,27 @@ mod tests {
             (
                 GenericFailure,
                 "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version ; GPU=0",
-                Class::Misconfigured(Mend::Model),
+                Class::Misconfigured(Remedy::Model),
             ),
             (
                 GenericFailure,
                 "Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open shared object file: No such file or directory",
-                Class::Misconfigured(Mend::Model),
+                Class::Misconfigured(Remedy::Model),
             ),
             (
                 InvalidArgument,
                 "Got invalid dimensions for input: data for the following indices index: 2 Got: 100 Expected: 112",
-                Class::Misconfigured(Mend::Model),
+                Class::Misconfigured(Remedy::Model),
             ),
             (
                 InvalidProtobuf,
                 "Load model from memory failed:Protobuf parsing failed.",
-                Class::Misconfigured(Mend::Model),
+                Class::Misconfigured(Remedy::Model),
             ),
             (
                 NotImplemented,
                 "Could not find an implementation for Gelu(20) node with name 'g'",
-                Class::Misconfigured(Mend::Model),
+                Class::Misconfigured(Remedy::Model),
             ),
             (RuntimeException, "Non-zero status code returned while running Reshape node.", Class::Engine),
         ];

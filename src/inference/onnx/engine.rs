@@ -98,7 +98,7 @@ impl Engine for OnnxEngine {
         self.thread.rebuild().await
     }
 
-    fn room(&self) -> Option<usize> {
+    fn max_batch_size(&self) -> Option<usize> {
         self.room.get().copied().flatten()
     }
 }

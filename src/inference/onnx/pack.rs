@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use muster_actors::domain::exit::Mend;
+use muster_actors::domain::exit::Remedy;
 use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
 use muster_actors::ports::engine::EngineError;
@@ -80,7 +80,7 @@ impl PackError {
 
 impl Classified for PackError {
     fn class(&self) -> Class {
-        Class::Misconfigured(Mend::Model)
+        Class::Misconfigured(Remedy::Model)
     }
 }
 
@@ -275,7 +275,7 @@ mod tests {
         for part in [file, &sha256(b"a detector"), &sha256(b"another"), "manifest.toml"] {
             assert!(text.contains(part), "{text}");
         }
-        assert_eq!((error.class(), error.exit_code()), (Class::Misconfigured(Mend::Model), 66));
+        assert_eq!((error.class(), error.exit_code()), (Class::Misconfigured(Remedy::Model), 66));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! "Server overload retry".
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
-use muster_actors::domain::exit::Mend;
+use muster_actors::domain::exit::Remedy;
 use muster_actors::errors::Class;
 
 use super::MongoError;
@@ -14,7 +14,7 @@ pub fn class(error: &MongoError) -> Class {
         MongoError::Statement { code, .. } if OF_A_DOCUMENT.contains(code) => Class::Poison,
         MongoError::Statement { code, .. } | MongoError::Unconfirmed { code, .. } => of_code(*code),
         // What muster did not write, it cannot mend; the worker leaves rather than guess.
-        MongoError::Document(_) | MongoError::Unfit(_) => Class::Misconfigured(Mend::Settings),
+        MongoError::Document(_) | MongoError::Unfit(_) => Class::Misconfigured(Remedy::Settings),
         MongoError::Invalid(_) => Class::Poison,
         MongoError::Conflict | MongoError::Aborted(_) => Class::Transient,
     }
@@ -65,11 +65,11 @@ fn of_driver(error: &Error) -> Class {
         | ErrorKind::InvalidResponse { .. }
         | ErrorKind::Transaction { .. }
         | ErrorKind::Shutdown => Class::Transient,
-        ErrorKind::Authentication { .. } => Class::Misconfigured(Mend::Permission),
+        ErrorKind::Authentication { .. } => Class::Misconfigured(Remedy::Permission),
         ErrorKind::InvalidArgument { .. }
         | ErrorKind::SessionsNotSupported
         | ErrorKind::InvalidTlsConfig { .. }
-        | ErrorKind::IncompatibleServer { .. } => Class::Misconfigured(Mend::Settings),
+        | ErrorKind::IncompatibleServer { .. } => Class::Misconfigured(Remedy::Settings),
         // The driver's list is open; what is new there is tried again, and an outage ends the run in the end.
         _ => Class::Transient,
     }
@@ -79,11 +79,11 @@ fn of_driver(error: &Error) -> Class {
 fn of_code(code: i32) -> Class {
     match code {
         // Unauthorized, AuthenticationFailed, AtlasError.
-        13 | 18 | 8000 => Class::Misconfigured(Mend::Permission),
+        13 | 18 | 8000 => Class::Misconfigured(Remedy::Permission),
         // Command unknown, illegal operation, transactions not supported: another server is wanted.
-        59 | 20 | 263 => Class::Misconfigured(Mend::Settings),
+        59 | 20 | 263 => Class::Misconfigured(Remedy::Settings),
         // The server refuses commands of this form.
-        code if OF_A_DOCUMENT.contains(&code) => Class::Misconfigured(Mend::Settings),
+        code if OF_A_DOCUMENT.contains(&code) => Class::Misconfigured(Remedy::Settings),
         // IngressRequestRateLimitExceeded; the request rate of services that speak the protocol.
         462 | 16500 => Class::Throttled { retry_after: None },
         // Not primary, stepping down, shutting down, write conflict, time limits, duplicate key of two upserts that met.
@@ -106,9 +106,9 @@ mod tests {
             (50, Class::Transient),
             (10334, Class::Poison),
             (121, Class::Poison),
-            (13, Class::Misconfigured(Mend::Permission)),
-            (18, Class::Misconfigured(Mend::Permission)),
-            (59, Class::Misconfigured(Mend::Settings)),
+            (13, Class::Misconfigured(Remedy::Permission)),
+            (18, Class::Misconfigured(Remedy::Permission)),
+            (59, Class::Misconfigured(Remedy::Settings)),
             (462, Class::Throttled { retry_after: None }),
         ] {
             assert_eq!(statement(code), expected, "{code}");

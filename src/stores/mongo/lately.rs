@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Binary, DateTime, Document, Uuid, doc};
 use mongodb::{Collection, Database};
-use muster_actors::ports::observer::Ended;
+use muster_actors::ports::observer::FinishedImage;
 
 use super::{Connection, MongoError, MongoFaces, names};
 
@@ -82,7 +82,7 @@ impl Lately {
     ///
     /// # Errors
     /// As every read.
-    pub async fn ended(&self, queue: &str, since: u64) -> Result<Vec<Ended>, MongoError> {
+    pub async fn ended(&self, queue: &str, since: u64) -> Result<Vec<FinishedImage>, MongoError> {
         let which = doc! { "queue": queue, "indexed_at": { "$gt": date(since) } };
         let fields =
             doc! { "_id": 0, "state": 1, "worker": 1, "indexed_at": 1, "timings.total": 1, "timings.waited": 1 };
@@ -122,14 +122,14 @@ fn milliseconds(date: DateTime) -> u64 {
 }
 
 /// What a record lacks says nothing: an older muster has written it.
-fn ended(image: &Document) -> Ended {
+fn ended(image: &Document) -> FinishedImage {
     let timings = image.get_document("timings").ok();
     let time = |stage| timings?.get_f64(stage).ok().map(|time| time as u64);
     let worker = match image.get("worker") {
         Some(mongodb::bson::Bson::Binary(Binary { bytes, .. })) => bytes.as_slice().try_into().ok(),
         _ => None,
     };
-    Ended {
+    FinishedImage {
         failed: image.get_str("state").is_ok_and(|state| state == "rejected"),
         took: time("total").unwrap_or(0),
         waited: time("waited"),

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use muster_actors::domain::capture::{PictureHash, Taken};
-use muster_actors::ports::analyses::{Analyses, Content, Known};
+use muster_actors::ports::analyses::{Analyses, CachedAnalysis, Content};
 use serde::{Deserialize, Serialize};
 
 use super::{Cache, opened, sealed};
@@ -50,27 +50,27 @@ struct Behind {
     picture: Option<PictureHash>,
 }
 
-fn packed(known: &Known) -> Option<Vec<u8>> {
-    let &Known { width, height, orientation, taken, picture, ref faces } = known;
+fn packed(known: &CachedAnalysis) -> Option<Vec<u8>> {
+    let &CachedAnalysis { width, height, orientation, taken, picture, ref faces } = known;
     postcard::to_allocvec(&(Before { width, height, orientation, faces }, Behind { taken, picture })).ok()
 }
 
-fn unpacked(bytes: &[u8]) -> Option<Known> {
+fn unpacked(bytes: &[u8]) -> Option<CachedAnalysis> {
     let (Before { width, height, orientation, faces }, rest) = postcard::take_from_bytes(bytes).ok()?;
     let Behind { taken, picture } =
         if rest.is_empty() { Behind::default() } else { postcard::from_bytes(rest).ok()? };
-    Some(Known { width, height, orientation, taken, picture, faces })
+    Some(CachedAnalysis { width, height, orientation, taken, picture, faces })
 }
 
 #[async_trait]
 impl Analyses for CachedAnalyses {
-    async fn find(&self, content: &Content) -> Option<Known> {
+    async fn find(&self, content: &Content) -> Option<CachedAnalysis> {
         let key = key(content);
         let kept = self.cache.read(redis::cmd("HGET").arg(&key).arg(&self.maker)).await?;
         unpacked(&self.cache.checked(opened(&self.name(&key), &kept))?)
     }
 
-    fn keep(&self, content: Content, known: Known) {
+    fn keep(&self, content: Content, known: CachedAnalysis) {
         // What cannot be written is not kept.
         let Some(value) = packed(&known) else { return };
         let key = key(&content);
@@ -95,13 +95,19 @@ mod tests {
         let (landmarks, quality, embedding) = ([[0.5; 2]; 5], Quality::default(), vec![0.6, 0.8]);
         let faces = vec![FoundFace { bbox, landmarks, quality, embedding, thumbnail: vec![1, 2] }];
         let taken = Some(Taken { local_ms: -1, offset_minutes: Some(-570) });
-        let known =
-            Known { width: 4000, height: 3, orientation: 6, taken, picture: Some(PictureHash(u64::MAX)), faces };
+        let known = CachedAnalysis {
+            width: 4000,
+            height: 3,
+            orientation: 6,
+            taken,
+            picture: Some(PictureHash(u64::MAX)),
+            faces,
+        };
         let bytes = packed(&known).unwrap();
         assert_eq!(unpacked(&bytes).as_ref(), Some(&known));
         let old: Before<Vec<FoundFace>> = postcard::from_bytes(&bytes).unwrap();
         assert_eq!((old.width, old.orientation, &old.faces), (4000, 6, &known.faces));
-        let unknown = Known { taken: None, picture: None, ..known };
+        let unknown = CachedAnalysis { taken: None, picture: None, ..known };
         assert_eq!(unpacked(&postcard::to_allocvec(&old).unwrap()), Some(unknown));
         assert_eq!(unpacked(&bytes[..bytes.len() - 1]), None);
     }

@@ -1,7 +1,7 @@
 //! Why a worker cannot start, or a gallery's images cannot be forgotten.
 
 use muster_actors::cutover::record::RecordError;
-use muster_actors::domain::exit::{Exit, Mend};
+use muster_actors::domain::exit::{Exit, Remedy};
 use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
@@ -69,10 +69,10 @@ impl FleetError {
     pub fn exit(&self) -> Exit {
         let class = match self {
             Self::MissingSetting(_) | Self::Service(_) | Self::OneQueue { .. } | Self::Redis(_) => {
-                Class::Misconfigured(Mend::Settings)
+                Class::Misconfigured(Remedy::Settings)
             }
             Self::Cutover(error) => error.class(),
-            Self::Models(_) => Class::Misconfigured(Mend::Model),
+            Self::Models(_) => Class::Misconfigured(Remedy::Model),
             Self::Mongo(error) => classify::class(error),
             Self::Store(error) => error.class(),
             Self::Aws(fault) => fault.class,

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use muster_actors::ports::fleet::Line;
-use muster_actors::ports::fleet::{Fleet, FleetError as Refusal, Order, Phase, Sighting};
-use muster_actors::ports::gauge::Depth;
-use muster_actors::ports::gauge::{Gauge, GaugeError};
+use muster_actors::ports::fleet::JobQueue;
+use muster_actors::ports::fleet::{Fleet, FleetError as Refusal, JobOrder, JobPhase, JobProgress};
+use muster_actors::ports::queue_metrics::Depth;
+use muster_actors::ports::queue_metrics::{QueueMetrics, QueueMetricsError};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -166,14 +166,15 @@ fn said(child: &mut Child) -> Option<Value> {
 
 #[async_trait]
 impl Fleet for Processes {
-    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, Refusal> {
-        let of = |name: &str, phase, workers| Sighting::new(name, Line::Primary, phase, workers);
-        let running = self.running.lock().iter().map(|running| of(&running.job, Phase::Working, 1)).collect::<Vec<_>>();
+    async fn seen(&self, names: &[String]) -> Result<Vec<JobProgress>, Refusal> {
+        let of = |name: &str, phase, workers| JobProgress::new(name, JobQueue::Primary, phase, workers);
+        let running =
+            self.running.lock().iter().map(|running| of(&running.job, JobPhase::Working, 1)).collect::<Vec<_>>();
         // Whatever was started is in the list at once: the others have ended, or were never started.
-        Ok(names.iter().map(|name| of(name, Phase::Ended, 0)).chain(running).collect())
+        Ok(names.iter().map(|name| of(name, JobPhase::Ended, 0)).chain(running).collect())
     }
 
-    async fn submit(&self, order: &Order) -> Result<(), Refusal> {
+    async fn submit(&self, order: &JobOrder) -> Result<(), Refusal> {
         for nth in 0..order.workers {
             self.start(&order.name, nth).map_err(|error| Refusal::Refused(format!("no worker starts: {error}")))?;
         }
@@ -190,8 +191,8 @@ pub struct LocalGauge {
 }
 
 #[async_trait]
-impl Gauge for LocalGauge {
-    async fn depth(&self) -> Result<Depth, GaugeError> {
+impl QueueMetrics for LocalGauge {
+    async fn depth(&self) -> Result<Depth, QueueMetricsError> {
         self.queue.depth().await
     }
 

@@ -44,7 +44,7 @@ impl Worker {
             RecognitionIndex::new(Arc::new(self.ends.store.clone()), rule(&self.settings, manifest), dimensions);
         let answers = S3Bucket::new(self.ends.aws.s3.clone(), output, &buckets.kms_key);
         let replies = ReplyWriter::new(inbox.open(), Arc::new(index), answers, self.ends.aws.sqs.clone(), responses);
-        let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
+        let (decoder, isolated_decoder) = pipeline::decoders(&self.settings, &self.pack);
         let engines = lanes.engines();
         let settings = self.answering(engines.len());
         let ports = Ports {
@@ -54,7 +54,7 @@ impl Worker {
             // Analyses of callers' photos are not shared through the cache.
             analyses: None,
             decoder,
-            apart,
+            isolated_decoder,
             engines,
             faces: Arc::new(replies),
             reconcile: None,

@@ -127,7 +127,7 @@ impl Worker {
         let galleries = required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?;
         let delay = Duration::from_secs(queues.group_after_seconds);
         let announcer = announcer(&self.ends, galleries, delay);
-        let (decoder, apart) = pipeline::decoders(&self.settings, &self.pack);
+        let (decoder, isolated_decoder) = pipeline::decoders(&self.settings, &self.pack);
         let ports = Ports {
             queue: self.queue(WorkerRole::Detection.queue(queues)?, queues.visibility())?,
             releases: self.releases(WorkerRole::Detection),
@@ -136,7 +136,7 @@ impl Worker {
                 Arc::new(CachedAnalyses::new(cache, self.maker(), self.settings.redis.analysis_seconds)) as _
             }),
             decoder,
-            apart,
+            isolated_decoder,
             engines: lanes.engines(),
             faces: Arc::new(Announced::new(self.ends.published(&self.settings)?, announcer)),
             reconcile: None,

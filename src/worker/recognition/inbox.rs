@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use muster_actors::domain::image::Rejection;
 use muster_actors::errors::Class;
-use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, SettleOutcome};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::wire_protocol::{Request, RequestPolicy, is_over};
@@ -64,9 +64,9 @@ impl OpenRequests {
         state.requests.entry(request.key.clone()).or_insert(OpenRequest { request, answered: false });
     }
 
-    fn end(&self, handles: &[Handle], settled: &[Settled]) {
+    fn end(&self, handles: &[Handle], settled: &[SettleOutcome]) {
         let mut state = self.state();
-        let ended = handles.iter().zip(settled).filter(|(_, settled)| !matches!(settled, Settled::Failed(_)));
+        let ended = handles.iter().zip(settled).filter(|(_, settled)| !matches!(settled, SettleOutcome::Failed(_)));
         ended.for_each(|(handle, _)| state.end(handle));
     }
 }
@@ -134,23 +134,23 @@ impl Queue for Inbox {
         Ok(Received { deliveries: good, finished })
     }
 
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.queue.extend(handles).await
     }
 
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         let settled = self.queue.ack(handles).await?;
         self.open.end(handles, &settled);
         Ok(settled)
     }
 
-    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
         let settled = self.queue.release(handles, delay).await?;
         self.open.end(handles, &settled);
         Ok(settled)
     }
 
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
         // A caller who knows why the photo cannot be used has an answer, so the message is no case for an operator.
         let (answered, unanswered): (Vec<_>, Vec<_>) =
             entries.iter().cloned().partition(|(handle, _)| self.open.is_answered(handle));
@@ -158,10 +158,10 @@ impl Queue for Inbox {
         let acked = if answered.is_empty() { Vec::new() } else { self.queue.ack(&answered).await? };
         let buried = if unanswered.is_empty() { Vec::new() } else { self.queue.reject(&unanswered).await? };
         let (mut acked, mut buried) = (acked.into_iter(), buried.into_iter());
-        let settled: Vec<Settled> = entries
+        let settled: Vec<SettleOutcome> = entries
             .iter()
             .map(|(handle, _)| if answered.contains(handle) { acked.next() } else { buried.next() })
-            .map(|settled| settled.unwrap_or(Settled::Failed(Class::Bug)))
+            .map(|settled| settled.unwrap_or(SettleOutcome::Failed(Class::Bug)))
             .collect();
         let handles: Vec<Handle> = entries.iter().map(|(handle, _)| handle.clone()).collect();
         self.open.end(&handles, &settled);
@@ -184,9 +184,9 @@ mod tests {
     }
 
     impl Taken {
-        fn say(&self, what: &str, handles: impl Iterator<Item = String>) -> Vec<Settled> {
+        fn say(&self, what: &str, handles: impl Iterator<Item = String>) -> Vec<SettleOutcome> {
             let said: Vec<String> = handles.map(|handle| format!("{what} {handle}")).collect();
-            let settled = vec![Settled::Done; said.len()];
+            let settled = vec![SettleOutcome::Done; said.len()];
             self.said.lock().extend(said);
             settled
         }
@@ -202,19 +202,19 @@ mod tests {
             Ok(Received { deliveries: std::mem::take(&mut self.deliveries.lock()), finished: false })
         }
 
-        async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
             Ok(self.say("extend", handles.iter().map(|handle| handle.0.clone())))
         }
 
-        async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+        async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
             Ok(self.say("ack", handles.iter().map(|handle| handle.0.clone())))
         }
 
-        async fn release(&self, handles: &[Handle], _: Duration) -> Result<Vec<Settled>, QueueError> {
+        async fn release(&self, handles: &[Handle], _: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
             Ok(self.say("release", handles.iter().map(|handle| handle.0.clone())))
         }
 
-        async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+        async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
             Ok(self.say("reject", entries.iter().map(|(handle, _)| handle.0.clone())))
         }
     }

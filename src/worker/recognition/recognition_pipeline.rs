@@ -50,14 +50,14 @@ impl RecognitionPipeline {
         let serve = &settings.serve;
         let admission = AdmissionLimit::new(serve.requests, serve.request_megabytes << 20);
         let requests = Arc::new(Requests::default());
-        let (decoder, apart) = pipeline::decoders(settings, pack);
+        let (decoder, isolated_decoder) = pipeline::decoders(settings, pack);
         let ports = Ports {
             queue: Arc::clone(&requests) as _,
             releases: Arc::new(LocalReleases::default()),
             objects: Arc::clone(&requests) as _,
             analyses: None,
             decoder,
-            apart,
+            isolated_decoder,
             engines: lanes.engines(),
             faces: Arc::clone(&requests) as _,
             reconcile: None,

@@ -19,8 +19,8 @@ use muster_actors::domain::image::{Locator, RejectReason};
 use muster_actors::errors::Class;
 use muster_actors::flow::progress::Progress;
 use muster_actors::ports::objects::{Objects, ObjectsError};
-use muster_actors::ports::outbox::{Letter, Outbox};
-use muster_actors::ports::queue::Settled;
+use muster_actors::ports::outbox::{OutboundMessage, Outbox};
+use muster_actors::ports::queue::SettleOutcome;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -220,10 +220,11 @@ impl RemoteRecognizer {
     async fn ask(&self, request: Request, waiter: &ReplyWaiter) -> Result<Answer, Refusal> {
         let body = serde_json::to_string(&request).map_err(|error| Refusal::Broken(error.to_string()))?;
         let requests = SqsOutbox::new(self.sqs.clone(), self.requests.clone());
-        let sent = requests.send(&[Letter { body, trace: header(&Span::current()), delay: Duration::ZERO }]).await;
+        let sent =
+            requests.send(&[OutboundMessage { body, trace: header(&Span::current()), delay: Duration::ZERO }]).await;
         match sent.map_err(|error| refusal(error.class, error.message))?.first() {
-            Some(Settled::Failed(class)) => return Err(refusal(*class, "the request was not taken".to_owned())),
-            Some(Settled::Done | Settled::LeaseLost) | None => {}
+            Some(SettleOutcome::Failed(class)) => return Err(refusal(*class, "the request was not taken".to_owned())),
+            Some(SettleOutcome::Done | SettleOutcome::LeaseLost) | None => {}
         }
         loop {
             // The time limit of the service ends a wait that takes too long.

@@ -12,8 +12,8 @@ use muster_actors::domain::image::RejectReason;
 use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
-use muster_actors::ports::outbox::{Letter, Outbox};
-use muster_actors::ports::queue::Settled;
+use muster_actors::ports::outbox::{OutboundMessage, Outbox};
+use muster_actors::ports::queue::SettleOutcome;
 
 use super::error::RecognitionIndexError;
 use super::inbox::OpenRequests;
@@ -80,12 +80,12 @@ impl ReplyWriter {
         let put = self.answers.put(&request.id.answer(), bytes, "application/json", None, When::Always).await;
         put.map_err(|Fault { class, message, .. }| FacesError::Failed { class, message })?;
         let body = String::from_utf8_lossy(&json(&request.reply())?).into_owned();
-        let letter = Letter { body, trace: None, delay: Duration::ZERO };
+        let letter = OutboundMessage { body, trace: None, delay: Duration::ZERO };
         let own = request.reply_to == self.responses;
         let outbox = SqsOutbox::new(self.sqs.clone(), request.reply_to);
         let sent = outbox.send(&[letter]).await.map(|sent| sent.into_iter().next());
         let failed = match sent {
-            Ok(Some(Settled::Failed(class))) => Some((class, "the reply was not taken".to_owned())),
+            Ok(Some(SettleOutcome::Failed(class))) => Some((class, "the reply was not taken".to_owned())),
             Ok(_) => None,
             Err(error) => Some((error.class, error.message)),
         };

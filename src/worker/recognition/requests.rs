@@ -17,7 +17,7 @@ use muster_actors::domain::image::{Locator, RejectReason, Rejection};
 use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
-use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
@@ -162,10 +162,10 @@ impl Requests {
         Ok(Received { deliveries, finished: *closed && open.is_empty() })
     }
 
-    fn each(handles: &[Handle], mut settle: impl FnMut(u64) -> bool) -> Vec<Settled> {
+    fn each(handles: &[Handle], mut settle: impl FnMut(u64) -> bool) -> Vec<SettleOutcome> {
         let settled = |handle: &Handle| match handle.0.parse() {
-            Ok(id) if settle(id) => Settled::Done,
-            _ => Settled::LeaseLost,
+            Ok(id) if settle(id) => SettleOutcome::Done,
+            _ => SettleOutcome::LeaseLost,
         };
         handles.iter().map(settled).collect()
     }
@@ -192,16 +192,16 @@ impl Queue for Requests {
         }
     }
 
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         Ok(Self::each(handles, |id| self.state().open.contains_key(&id)))
     }
 
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         // The answer has ended the request.
-        Ok(vec![Settled::Done; handles.len()])
+        Ok(vec![SettleOutcome::Done; handles.len()])
     }
 
-    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
         let settled = Self::each(handles, |id| {
             let mut state = self.state();
             let State { open, waiting, .. } = &mut *state;
@@ -215,13 +215,13 @@ impl Queue for Requests {
         Ok(settled)
     }
 
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
         for (handle, rejection) in entries {
             if let Ok(id) = handle.0.parse() {
                 self.end(id, Err(Refusal::Rejected(rejection.clone())));
             }
         }
-        Ok(vec![Settled::Done; entries.len()])
+        Ok(vec![SettleOutcome::Done; entries.len()])
     }
 }
 
@@ -307,8 +307,8 @@ mod tests {
         assert!(matches!(requests.get(&locator, 1).await, Err(ObjectsError::Rejected(_))), "a limit");
         // On its way already: the lease is lost, and nobody works on for nothing.
         drop(second);
-        assert_eq!(requests.extend(std::slice::from_ref(&handle)).await.unwrap(), [Settled::LeaseLost]);
-        assert_eq!(requests.release(&[handle], Duration::ZERO).await.unwrap(), [Settled::LeaseLost]);
+        assert_eq!(requests.extend(std::slice::from_ref(&handle)).await.unwrap(), [SettleOutcome::LeaseLost]);
+        assert_eq!(requests.release(&[handle], Duration::ZERO).await.unwrap(), [SettleOutcome::LeaseLost]);
         assert_eq!(requests.open(), 0);
         assert!(requests.receive(9).await.unwrap().deliveries.is_empty());
     }

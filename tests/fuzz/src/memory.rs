@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use muster_actors::ports::fleet::Line;
-use muster_actors::ports::fleet::{Fleet, FleetError, Order, Phase, Sighting};
-use muster_actors::ports::gauge::Depth;
-use muster_actors::ports::gauge::{Gauge, GaugeError};
+use muster_actors::ports::fleet::JobQueue;
+use muster_actors::ports::fleet::{Fleet, FleetError, JobOrder, JobPhase, JobProgress};
+use muster_actors::ports::queue_metrics::Depth;
+use muster_actors::ports::queue_metrics::{QueueMetrics, QueueMetricsError};
 use muster_actors::scaler::flight::{LookError, ScalerSettings, Submitter};
 use muster_actors::scaler::memory::Patience;
 use muster_actors::scaler::policy::{Pace, Policy};
@@ -21,8 +21,8 @@ const CAPS: Workers = Workers { primary: 50, secondary: 50, fallback: 10 };
 struct Queue;
 
 #[async_trait]
-impl Gauge for Queue {
-    async fn depth(&self) -> Result<Depth, GaugeError> {
+impl QueueMetrics for Queue {
+    async fn depth(&self) -> Result<Depth, QueueMetricsError> {
         Ok(Depth { visible: 5_000, ..Depth::default() })
     }
 
@@ -32,23 +32,23 @@ impl Gauge for Queue {
 }
 
 /// Takes every job, and shows those that it is asked for in this phase, or none.
-struct Anywhere(Option<Phase>);
+struct Anywhere(Option<JobPhase>);
 
 #[async_trait]
 impl Fleet for Anywhere {
-    async fn seen(&self, names: &[String]) -> Result<Vec<Sighting>, FleetError> {
-        let seen = |phase| names.iter().map(move |name| Sighting::new(name, Line::Primary, phase, 1));
+    async fn seen(&self, names: &[String]) -> Result<Vec<JobProgress>, FleetError> {
+        let seen = |phase| names.iter().map(move |name| JobProgress::new(name, JobQueue::Primary, phase, 1));
         Ok(self.0.into_iter().flat_map(seen).collect())
     }
 
-    async fn submit(&self, _: &Order) -> Result<(), FleetError> {
+    async fn submit(&self, _: &JobOrder) -> Result<(), FleetError> {
         Ok(())
     }
 }
 
 /// Bytes as the shared value, and two looks over it.
 pub fn memory(data: &[u8]) {
-    for phase in [None, Some(Phase::Waiting), Some(Phase::Working)] {
+    for phase in [None, Some(JobPhase::Waiting), Some(JobPhase::Working)] {
         let shelf = Arc::new(Shelf::new(data));
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         let pace = Pace { rate: 1.0, target: minutes(10), boot: minutes(2) };

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
-use muster_actors::ports::cell::{Cell, CellError, Held, Version};
+use muster_actors::ports::cas_object::{CasError, CasObject, CasValue, CasVersion};
 
 /// How often it was written, and what last.
 pub struct Shelf(Mutex<(u64, Vec<u8>)>);
@@ -23,19 +23,19 @@ impl Shelf {
 }
 
 #[async_trait]
-impl Cell for Shelf {
-    async fn read(&self) -> Result<Option<Held>, CellError> {
+impl CasObject for Shelf {
+    async fn read(&self) -> Result<Option<CasValue>, CasError> {
         let (version, bytes) = self.held();
-        Ok(Some(Held { bytes, version: Version(version.to_string()) }))
+        Ok(Some(CasValue { bytes, version: CasVersion(version.to_string()) }))
     }
 
-    async fn swap(&self, expected: Option<&Version>, bytes: Vec<u8>) -> Result<Version, CellError> {
+    async fn swap(&self, expected: Option<&CasVersion>, bytes: Vec<u8>) -> Result<CasVersion, CasError> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if expected.is_none_or(|version| version.0 != held.0.to_string()) {
-            return Err(CellError::Changed);
+            return Err(CasError::Changed);
         }
         *held = (held.0 + 1, bytes);
-        Ok(Version(held.0.to_string()))
+        Ok(CasVersion(held.0.to_string()))
     }
 }
 

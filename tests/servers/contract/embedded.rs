@@ -9,7 +9,7 @@ use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion,
 use muster_actors::domain::image::{Locator, Rejection};
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
-use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, Settled};
+use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, SettleOutcome};
 use muster_actors::ports::releases::LocalReleases;
 use muster_actors::sim::cell::SimCell;
 use muster_library::key::Places;
@@ -28,16 +28,16 @@ impl Queue for Housed<FolderQueue> {
     async fn receive(&self, max: usize) -> Result<Received, QueueError> {
         self.0.receive(max).await
     }
-    async fn extend(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.0.extend(handles).await
     }
-    async fn ack(&self, handles: &[Handle]) -> Result<Vec<Settled>, QueueError> {
+    async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.0.ack(handles).await
     }
-    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<Settled>, QueueError> {
+    async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
         self.0.release(handles, delay).await
     }
-    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<Settled>, QueueError> {
+    async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.0.reject(entries).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use mongodb::bson::{Document, doc};
-use muster_actors::domain::exit::Mend;
+use muster_actors::domain::exit::Remedy;
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::domain::image::{Locator, RejectReason};
 use muster_actors::errors::Class;
@@ -22,8 +22,8 @@ use muster_aws::s3::{S3Bucket, S3Objects, When};
 use muster_aws::sqs::{SqsQueue, Urls};
 
 const THROTTLED: Class = Class::Throttled { retry_after: None };
-const PERMISSION: Class = Class::Misconfigured(Mend::Permission);
-const SETTINGS: Class = Class::Misconfigured(Mend::Settings);
+const PERMISSION: Class = Class::Misconfigured(Remedy::Permission);
+const SETTINGS: Class = Class::Misconfigured(Remedy::Settings);
 // As S3 writes them ("Error responses", Amazon S3 API Reference).
 const DENIED: &str = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
 const DISABLED: &str = "<Error><Code>KMS.DisabledException</Code><Message>The key is disabled.</Message></Error>";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use muster_actors::domain::image::{RejectReason, Rejection};
-use muster_actors::ports::queue::{Delivery, Handle, Queue, Settled};
+use muster_actors::ports::queue::{Delivery, Handle, Queue, SettleOutcome};
 
 /// Makes a queue that holds so many messages, with so long leases.
 pub trait Make<Q: Queue>: AsyncFn(usize, Duration) -> Q {}
@@ -40,7 +40,7 @@ pub async fn each_message_comes_once_while_it_is_leased<Q: Queue>(make: impl Mak
     assert_eq!((all.len(), bodies.len()), (25, 25));
     assert!(all.iter().all(|d| d.receive_count == 1));
     assert!(is_empty(&queue).await, "leased messages are not delivered");
-    assert!(queue.ack(&handles(&all)).await.unwrap().iter().all(|s| *s == Settled::Done));
+    assert!(queue.ack(&handles(&all)).await.unwrap().iter().all(|s| *s == SettleOutcome::Done));
     assert!(is_empty(&queue).await);
 }
 
@@ -64,13 +64,13 @@ pub async fn a_released_message_comes_again_after_its_delay_and_is_counted<Q: Qu
     // Its delay begins somewhere within the call.
     let start = std::time::Instant::now();
     let settled = queue.release(&handles(&first), Duration::from_secs(1)).await.unwrap();
-    assert_eq!(settled, [Settled::Done]);
+    assert_eq!(settled, [SettleOutcome::Done]);
     let again = take(&queue, 1).await;
     assert!(start.elapsed() >= Duration::from_millis(800), "{:?}", start.elapsed());
     assert_eq!((again[0].body.as_str(), again[0].receive_count), (first[0].body.as_str(), 2));
     assert_ne!(again[0].handle, first[0].handle, "a receipt of its own");
-    assert_eq!(queue.ack(&handles(&first)).await.unwrap(), [Settled::LeaseLost], "the old receipt does nothing");
-    assert_eq!(queue.ack(&handles(&again)).await.unwrap(), [Settled::Done]);
+    assert_eq!(queue.ack(&handles(&first)).await.unwrap(), [SettleOutcome::LeaseLost], "the old receipt does nothing");
+    assert_eq!(queue.ack(&handles(&again)).await.unwrap(), [SettleOutcome::Done]);
     assert!(is_empty(&queue).await);
 }
 
@@ -78,12 +78,12 @@ pub async fn a_lease_that_ends_gives_the_message_back_and_an_extended_one_does_n
     let queue = make(2, Duration::from_secs(8)).await;
     let both = take(&queue, 2).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(queue.extend(&handles(&both[..1])).await.unwrap(), [Settled::Done]);
+    assert_eq!(queue.extend(&handles(&both[..1])).await.unwrap(), [SettleOutcome::Done]);
     tokio::time::sleep(Duration::from_secs(4)).await;
     let again = take(&queue, 1).await;
     assert_eq!(again[0].body, both[1].body, "only the one that was not extended");
-    assert_eq!(queue.extend(&handles(&both[1..])).await.unwrap(), [Settled::LeaseLost]);
-    assert_eq!(queue.ack(&handles(&both[..1])).await.unwrap(), [Settled::Done]);
+    assert_eq!(queue.extend(&handles(&both[1..])).await.unwrap(), [SettleOutcome::LeaseLost]);
+    assert_eq!(queue.ack(&handles(&both[..1])).await.unwrap(), [SettleOutcome::Done]);
 }
 
 pub async fn batches_answer_one_by_one_in_order<Q: Queue>(make: impl Make<Q>) {
@@ -91,7 +91,7 @@ pub async fn batches_answer_one_by_one_in_order<Q: Queue>(make: impl Make<Q>) {
     let mut all = handles(&take(&queue, 3).await);
     queue.ack(&all[1..2]).await.unwrap();
     let settled = queue.ack(&all).await.unwrap();
-    assert_eq!(settled, [Settled::Done, Settled::LeaseLost, Settled::Done]);
+    assert_eq!(settled, [SettleOutcome::Done, SettleOutcome::LeaseLost, SettleOutcome::Done]);
     all.clear();
     assert!(queue.ack(&all).await.unwrap().is_empty());
 }
@@ -100,7 +100,7 @@ pub async fn a_rejected_message_never_comes_again<Q: Queue>(make: impl Make<Q>) 
     let queue = make(1, LONG).await;
     let one = take(&queue, 1).await;
     let entry = [(one[0].handle.clone(), Rejection::new(RejectReason::Corrupt, "no image"))];
-    assert_eq!(queue.reject(&entry).await.unwrap(), [Settled::Done]);
-    assert_eq!(queue.reject(&entry).await.unwrap(), [Settled::LeaseLost]);
+    assert_eq!(queue.reject(&entry).await.unwrap(), [SettleOutcome::Done]);
+    assert_eq!(queue.reject(&entry).await.unwrap(), [SettleOutcome::LeaseLost]);
     assert!(is_empty(&queue).await);
 }

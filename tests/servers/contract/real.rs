@@ -11,7 +11,7 @@ use muster_actors::domain::version::ObjectVersion;
 use muster_actors::errors::Class;
 use muster_actors::ports::faces::{Commit, Faces};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
-use muster_actors::ports::queue::{Handle, Queue, Settled};
+use muster_actors::ports::queue::{Handle, Queue, SettleOutcome};
 use muster_actors::ports::releases::{Receive, Releases};
 use muster_aws::cas_object::S3CasObject;
 use muster_aws::s3::{S3Bucket, S3Objects};
@@ -187,10 +187,10 @@ async fn a_delete_whose_answer_was_lost_is_no_lost_lease() {
     let queue = SqsQueue::new(client, urls, Duration::from_secs(60), Duration::from_secs(1));
     let handles: Vec<Handle> = queue.receive(1).await.unwrap().deliveries.into_iter().map(|d| d.handle).collect();
     proxy.lose_answers();
-    assert_eq!(queue.ack(&handles).await.unwrap(), [Settled::Failed(Class::Transient)]);
+    assert_eq!(queue.ack(&handles).await.unwrap(), [SettleOutcome::Failed(Class::Transient)]);
     proxy.set(true);
-    assert_eq!(queue.ack(&handles).await.unwrap(), [Settled::Done]);
-    assert_eq!(queue.ack(&handles).await.unwrap(), [Settled::LeaseLost], "settled once");
+    assert_eq!(queue.ack(&handles).await.unwrap(), [SettleOutcome::Done]);
+    assert_eq!(queue.ack(&handles).await.unwrap(), [SettleOutcome::LeaseLost], "settled once");
 }
 
 struct Bucket(S3Objects, aws_sdk_s3::Client, String);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use muster_actors::ports::fleet::Line;
-use muster_actors::ports::fleet::{FleetError, Order, Phase, Sighting};
+use muster_actors::ports::fleet::JobQueue;
+use muster_actors::ports::fleet::{FleetError, JobOrder, JobPhase, JobProgress};
 use muster_actors::scaler::flight::Submitter;
 use muster_actors::sim::batch::Status;
 use muster_actors::sim::lost::What;
@@ -73,17 +73,17 @@ impl World {
 async fn every_state_and_every_child_counts_and_a_name_is_found_when_its_job_has_ended() {
     let world = World::new(Batch::start().await).await;
     let fleet = world.submitter("m").fleet;
-    let order = |name: &str, line, workers| Order { name: name.to_owned(), line, workers };
+    let order = |name: &str, line, workers| JobOrder { name: name.to_owned(), line, workers };
     let mut orders = Vec::new();
     // One job in each state, an array with a child in each, and more than a page of both.
     for (nth, status) in Status::ALL.into_iter().enumerate() {
-        orders.push((order(&format!("m-1-{nth}"), Line::Primary, 1), vec![status]));
+        orders.push((order(&format!("m-1-{nth}"), JobQueue::Primary, 1), vec![status]));
     }
-    orders.push((order("m-2-0", Line::Secondary, 7), Status::ALL.to_vec()));
+    orders.push((order("m-2-0", JobQueue::Secondary, 7), Status::ALL.to_vec()));
     for nth in 0..130 {
-        orders.push((order(&format!("m-3-{nth}"), Line::Secondary, 2), vec![Status::Running, Status::Succeeded]));
+        orders.push((order(&format!("m-3-{nth}"), JobQueue::Secondary, 2), vec![Status::Running, Status::Succeeded]));
     }
-    orders.push((order("other-1-0", Line::Secondary, 3), vec![Status::Running; 3]));
+    orders.push((order("other-1-0", JobQueue::Secondary, 3), vec![Status::Running; 3]));
     for (order, statuses) in orders {
         fleet.submit(&order).await.unwrap();
         let mut jobs = world.batch.jobs();
@@ -95,12 +95,15 @@ async fn every_state_and_every_child_counts_and_a_name_is_found_when_its_job_has
     let count = |line, phase| -> u64 {
         seen.iter().filter(|one| one.line == line && one.phase == phase).map(|one| one.workers).sum()
     };
-    assert_eq!((count(Line::Primary, Phase::Waiting), count(Line::Primary, Phase::Working)), (3, 2));
-    assert_eq!((count(Line::Secondary, Phase::Waiting), count(Line::Secondary, Phase::Working)), (3, 2 + 130));
-    assert_eq!(count(Line::Fallback, Phase::Waiting), 0);
-    let ended: Vec<_> = seen.iter().filter(|one| one.phase == Phase::Ended).map(|one| one.name.as_str()).collect();
+    assert_eq!((count(JobQueue::Primary, JobPhase::Waiting), count(JobQueue::Primary, JobPhase::Working)), (3, 2));
+    assert_eq!(
+        (count(JobQueue::Secondary, JobPhase::Waiting), count(JobQueue::Secondary, JobPhase::Working)),
+        (3, 2 + 130)
+    );
+    assert_eq!(count(JobQueue::Fallback, JobPhase::Waiting), 0);
+    let ended: Vec<_> = seen.iter().filter(|one| one.phase == JobPhase::Ended).map(|one| one.name.as_str()).collect();
     assert_eq!(ended, ["m-1-6"], "asked for, and over");
-    let reasoned = |one: &&Sighting| one.reason.is_some();
+    let reasoned = |one: &&JobProgress| one.reason.is_some();
     let reasons: Vec<_> = seen.iter().filter(reasoned).map(|one| (one.name.as_str(), one.workers)).collect();
     assert_eq!(reasons, [("m-1-2", 1), ("m-1-1", 1), ("m-1-0", 1), ("m-2-0", 3)], "the newest come first");
 }
@@ -109,7 +112,7 @@ async fn every_state_and_every_child_counts_and_a_name_is_found_when_its_job_has
 async fn what_batch_will_never_take_is_refused_and_what_may_have_been_taken_is_not_certain() {
     let world = World::new(Batch::start().await).await;
     let fleet = world.submitter("m").fleet;
-    let order = |workers| Order { name: "m-1-0".to_owned(), line: Line::Primary, workers };
+    let order = |workers| JobOrder { name: "m-1-0".to_owned(), line: JobQueue::Primary, workers };
     let error = fleet.submit(&order(10_001)).await.unwrap_err();
     assert!(matches!(&error, FleetError::Refused(text) if text.contains("between 2 and 10000")), "{error}");
     world.batch.lose(0, What::Answer);
@@ -238,7 +241,7 @@ async fn the_rate_is_what_busy_workers_say_they_do() {
     let gauge = SqsQueueMetrics::new(&world.clients, &world.settings(), &world.fleet.images, Some("measured"));
     let config = aws_sdk_cloudwatch::config::Builder::from(&world.clients.config).endpoint_url(stack().url("aws"));
     let client = aws_sdk_cloudwatch::Client::from_conf(config.build());
-    use muster_actors::ports::gauge::Gauge;
+    use muster_actors::ports::queue_metrics::QueueMetrics;
     assert_eq!(gauge.rate().await, None);
     // Ten minutes of a worker: idle at first, then 1,200 images a minute.
     for minute in 0..10 {

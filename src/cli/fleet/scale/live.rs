@@ -10,7 +10,7 @@ use muster_actors::domain::exit::Exit;
 use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
 use muster_actors::ports::fleet::Fleet;
-use muster_actors::ports::gauge::Gauge;
+use muster_actors::ports::queue_metrics::QueueMetrics;
 use muster_actors::scaler::flight::{LookError, Submitter};
 use muster_actors::scaler::{Scaler, Stop};
 use tokio::sync::Notify;
@@ -91,7 +91,7 @@ impl Scaled {
     ) -> Result<Self, CliError> {
         let gauge = scaling::gauge(clients, settings, service).map_err(FleetError::from)?;
         let mut processes = None;
-        let (gauge, fleet): (Arc<dyn Gauge>, Arc<dyn Fleet>) = match settings.scale.fleet {
+        let (gauge, fleet): (Arc<dyn QueueMetrics>, Arc<dyn Fleet>) = match settings.scale.fleet {
             FleetKind::Batch => {
                 let fleet = scaling::batch(clients, settings, service).map_err(FleetError::from)?;
                 (Arc::new(gauge), Arc::new(fleet))

@@ -4,10 +4,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use muster_actors::ports::fleet::Job;
-use muster_actors::ports::fleet::Line;
-use muster_actors::ports::fleet::Order;
-use muster_actors::ports::gauge::Depth;
+use muster_actors::ports::fleet::JobOrder;
+use muster_actors::ports::fleet::JobQueue;
+use muster_actors::ports::fleet::JobShape;
+use muster_actors::ports::queue_metrics::Depth;
 use muster_actors::scaler::flight::{Look, LookError};
 use muster_actors::scaler::policy::Why;
 use muster_actors::scaler::stuck::Stuck;
@@ -128,14 +128,14 @@ fn why(why: Why) -> &'static str {
     }
 }
 
-fn submitted(order: &Order) -> String {
+fn submitted(order: &JobOrder) -> String {
     let line = match order.line {
-        Line::Primary => "primary",
-        Line::Secondary => "secondary",
-        Line::Fallback => "on demand",
+        JobQueue::Primary => "primary",
+        JobQueue::Secondary => "secondary",
+        JobQueue::Fallback => "on demand",
     };
     match order.job() {
-        Job::Plain => format!("{} ({line}, one worker)", order.name),
-        Job::Array(size) => format!("{} ({line}, an array of {size})", order.name),
+        JobShape::Plain => format!("{} ({line}, one worker)", order.name),
+        JobShape::Array(size) => format!("{} ({line}, an array of {size})", order.name),
     }
 }

@@ -12,11 +12,11 @@ use muster_actors::cutover::router::{Routed, Router};
 use muster_actors::cutover::trigger::{Reading, readings};
 use muster_actors::cutover::watcher::{Rules, Watcher};
 use muster_actors::domain::cutover_state::{Note, State, Wish};
-use muster_actors::ports::gauge::Depth;
 use muster_actors::ports::observer::Observer;
-use muster_actors::ports::observer::Seen;
+use muster_actors::ports::observer::SideStats;
 use muster_actors::ports::outbox::Outbox;
 use muster_actors::ports::queue::{Queue, QueueError};
+use muster_actors::ports::queue_metrics::Depth;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -139,7 +139,7 @@ impl Cutover {
         ] {
             depths.push((what, name(url).to_owned(), depth(&self.aws.sqs, url).await.ok()));
         }
-        let images = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.images);
+        let images = |seen: &Option<SideStats>| seen.as_ref().map(|seen| seen.images);
         let left = state.dwell_left(Duration::from_secs(cutover.dwell_seconds), now());
         Ok(Look {
             next: muster_actors::domain::cutover_state::next(state.percent),

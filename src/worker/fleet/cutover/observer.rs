@@ -8,7 +8,7 @@ use aws_sdk_sqs::Client;
 use futures_util::future::{join, join3};
 use muster_actors::domain::cutover_state::State;
 use muster_actors::ports::observer::Observer;
-use muster_actors::ports::observer::{Observed, Seen};
+use muster_actors::ports::observer::{Observations, SideStats};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -41,8 +41,8 @@ pub(crate) struct FleetObserver {
 
 /// What MongoDB says.
 struct Stored {
-    batch: Seen,
-    ecs: Option<Seen>,
+    batch: SideStats,
+    ecs: Option<SideStats>,
     last: Option<u64>,
     interruptions: u64,
 }
@@ -76,9 +76,9 @@ impl FleetObserver {
         let start = lately.now().await?.saturating_sub(window).max(since);
         let (batch, ecs) = (name(&self.batch), name(&self.ecs));
         let (of_batch, of_ecs) = join(lately.ended(batch, start), lately.ended(ecs, start)).await;
-        let of_ecs = Seen::from_ended(&of_ecs?);
+        let of_ecs = SideStats::from_ended(&of_ecs?);
         Ok(Stored {
-            batch: Seen::from_ended(&of_batch?),
+            batch: SideStats::from_ended(&of_batch?),
             // A service that is not muster's leaves no record.
             ecs: (of_ecs.images > 0).then_some(of_ecs),
             last: lately.last(batch).await?,
@@ -127,7 +127,7 @@ impl FleetObserver {
 
 #[async_trait]
 impl Observer for FleetObserver {
-    async fn observe(&self, state: &State) -> Observed {
+    async fn observe(&self, state: &State) -> Observations {
         let stored = timeout(OBSERVATION_TIMEOUT, self.stored(state.since));
         let (stored, depth, tasks) = join3(stored, self.depth(&self.batch), self.tasks()).await;
         let stored = match stored {
@@ -143,7 +143,7 @@ impl Observer for FleetObserver {
         };
         let stalled = depth.zip(stored.as_ref()).map(|(depth, stored)| self.stalled(depth, stored.last, state.since));
         let letters = self.dead_letters().await.zip(state.dead_letters);
-        Observed {
+        Observations {
             stalled,
             tasks,
             dead_letters: letters.map(|(now, before)| now.saturating_sub(before)),

@@ -27,14 +27,14 @@ impl Depth {
 /// A measurement failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
-pub struct GaugeError {
+pub struct QueueMetricsError {
     /// Its class.
     pub class: Class,
     /// For a person.
     pub message: String,
 }
 
-impl Classified for GaugeError {
+impl Classified for QueueMetricsError {
     fn class(&self) -> Class {
         self.class
     }
@@ -42,9 +42,9 @@ impl Classified for GaugeError {
 
 /// Reads what waits, and how fast it is done.
 #[async_trait]
-pub trait Gauge: Send + Sync {
+pub trait QueueMetrics: Send + Sync {
     /// What waits in the queue.
-    async fn depth(&self) -> Result<Depth, GaugeError>;
+    async fn depth(&self) -> Result<Depth, QueueMetricsError>;
     /// Messages a second that a busy worker does, of late; `None` where nobody knows.
     async fn rate(&self) -> Option<f64>;
 }

@@ -7,20 +7,20 @@ use crate::errors::class::Classified;
 
 /// Names one state of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version(pub String);
+pub struct CasVersion(pub String);
 
 /// The value, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct CasValue {
     /// What was written last.
     pub bytes: Vec<u8>,
     /// Names it.
-    pub version: Version,
+    pub version: CasVersion,
 }
 
 /// A read or write failed.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum CellError {
+pub enum CasError {
     /// Somebody else has written since.
     #[error("somebody else has written meanwhile")]
     Changed,
@@ -34,7 +34,7 @@ pub enum CellError {
     },
 }
 
-impl Classified for CellError {
+impl Classified for CasError {
     fn class(&self) -> Class {
         match self {
             Self::Changed => Class::Transient,
@@ -45,16 +45,20 @@ impl Classified for CellError {
 
 /// A value with a conditional write.
 #[async_trait]
-pub trait Cell: Send + Sync {
+pub trait CasObject: Send + Sync {
     /// The value; `None` where nothing was ever written.
-    async fn read(&self) -> Result<Option<Held>, CellError>;
-    /// Writes if the value still is what `expected` names (`None`: if there is none), else [`CellError::Changed`].
-    async fn swap(&self, expected: Option<&Version>, bytes: Vec<u8>) -> Result<Version, CellError>;
+    async fn read(&self) -> Result<Option<CasValue>, CasError>;
+    /// Writes if the value still is what `expected` names (`None`: if there is none), else [`CasError::Changed`].
+    async fn swap(&self, expected: Option<&CasVersion>, bytes: Vec<u8>) -> Result<CasVersion, CasError>;
 }
 
-/// Writes as [`Cell::swap`], and finds out what became of a write whose answer was lost: no two writers may ever write the
+/// Writes as [`CasObject::swap`], and finds out what became of a write whose answer was lost: no two writers may ever write the
 /// same bytes.
-pub async fn write(cell: &dyn Cell, expected: Option<&Version>, bytes: Vec<u8>) -> Result<Version, CellError> {
+pub async fn write(
+    cell: &dyn CasObject,
+    expected: Option<&CasVersion>,
+    bytes: Vec<u8>,
+) -> Result<CasVersion, CasError> {
     let error = match cell.swap(expected, bytes.clone()).await {
         Ok(version) => return Ok(version),
         Err(error) => error,
