@@ -1,8 +1,8 @@
-//! How a run ends, and the exit code that says so.
+//! The end of a run, and its exit code.
 
 use serde::Serialize;
 
-/// What a person has to mend before the program can run.
+/// The remedy that the program needs from a person before it can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
@@ -36,8 +36,8 @@ pub enum Exit {
     /// The model or its thread stayed broken after a rebuild.
     #[error("the engine is broken: {0}")]
     Engine(String),
-    /// A person must mend something.
-    #[error("cannot run: {1}; `muster check` says how to mend it")]
+    /// A person must fix something.
+    #[error("cannot run: {1}; `muster check` says how to fix it")]
     Misconfigured(Remedy, String),
     /// Our own fault.
     #[error("bug: {0}")]

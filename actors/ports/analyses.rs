@@ -1,4 +1,4 @@
-//! Analyses that were made before, by the content of the image: the same bytes need no device twice.
+//! The cache of analyses by the content of the image, so that the same bytes need no device twice.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::ports::engine::FoundFace;
 /// BLAKE3 of an image's bytes.
 pub type Content = [u8; 32];
 
-/// What is known of an image with that content.
+/// The cached analysis of an image with some content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CachedAnalysis {
     /// Full upright width in pixels.
@@ -19,27 +19,27 @@ pub struct CachedAnalysis {
     pub height: u32,
     /// EXIF orientation, 1 to 8.
     pub orientation: u8,
-    /// When it was taken, where the file says so.
+    /// When the photo was taken, where the file says so.
     pub taken: Option<Taken>,
-    /// What the picture looks like as a whole.
+    /// Perceptual hash of the picture.
     pub picture: Option<PictureHash>,
     /// By descending detector score.
     pub faces: Vec<FoundFace>,
 }
 
 impl CachedAnalysis {
-    /// What a device found in a frame.
+    /// Builds the analysis of a frame from the faces that a device found.
     pub fn new(frame: &Frame, faces: &[FoundFace]) -> Self {
         let &Frame { width, height, orientation, taken, picture, .. } = frame;
         Self { width, height, orientation, taken, picture, faces: faces.to_vec() }
     }
 }
 
-/// A memory that may forget anything at any time, and may never invent: an analysis comes back as it was kept, or not at all.
+/// A cache that may lose any analysis at any time. An analysis comes back as it was stored, or not at all.
 #[async_trait]
 pub trait Analyses: Send + Sync {
-    /// The analysis of this content. Slow and broken memories answer `None`, and soon.
+    /// Finds the analysis of this content. A slow or broken cache answers `None` after a short time.
     async fn find(&self, content: &Content) -> Option<CachedAnalysis>;
-    /// Keeps an analysis, if it can; does not wait.
+    /// Stores an analysis where that is possible, without waiting.
     fn keep(&self, content: Content, known: CachedAnalysis);
 }

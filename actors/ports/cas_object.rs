@@ -1,30 +1,30 @@
-//! One value that many read and one at a time changes.
+//! A shared value that is written by compare-and-swap.
 
 use async_trait::async_trait;
 
 use crate::errors::Class;
 use crate::errors::class::Classified;
 
-/// Names one state of the value.
+/// The version of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CasVersion(pub String);
 
-/// The value, as it was read.
+/// A value with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CasValue {
-    /// What was written last.
+    /// The bytes that were written last.
     pub bytes: Vec<u8>,
-    /// Names it.
+    /// Their version.
     pub version: CasVersion,
 }
 
-/// A read or write failed.
+/// Errors of reads and writes.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CasError {
-    /// Somebody else has written since.
-    #[error("somebody else has written meanwhile")]
+    /// Another writer has changed the value since it was read.
+    #[error("another writer has changed the value meanwhile")]
     Changed,
-    /// Something else failed; a write may or may not have happened.
+    /// The call failed; a write may or may not have happened.
     #[error("{message}")]
     Failed {
         /// Its class.
@@ -43,17 +43,21 @@ impl Classified for CasError {
     }
 }
 
-/// A value with a conditional write.
+/// A value that is written only if it has not changed since it was read.
 #[async_trait]
 pub trait CasObject: Send + Sync {
-    /// The value; `None` where nothing was ever written.
+    /// Reads the value; `None` where nothing was ever written.
     async fn read(&self) -> Result<Option<CasValue>, CasError>;
-    /// Writes if the value still is what `expected` names (`None`: if there is none), else [`CasError::Changed`].
+    /// Writes if the value still has the version `expected` (`None`: if there is no value), otherwise fails with
+    /// [`CasError::Changed`].
     async fn swap(&self, expected: Option<&CasVersion>, bytes: Vec<u8>) -> Result<CasVersion, CasError>;
 }
 
-/// Writes as [`CasObject::swap`], and finds out what became of a write whose answer was lost: no two writers may ever write the
-/// same bytes.
+/// Writes as [`CasObject::swap`] does, and finds out by a read whether a write whose answer was lost has happened. No two writers
+/// may write the same bytes.
+///
+/// # Errors
+/// Another writer has changed the value, or a call fails.
 pub async fn write(
     cell: &dyn CasObject,
     expected: Option<&CasVersion>,

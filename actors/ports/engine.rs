@@ -14,13 +14,13 @@ use crate::errors::class::Classified;
 /// A face as a device found it: a [`crate::domain::face::Face`] without its ids.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoundFace {
-    /// In pixels of the full upright image.
+    /// Box in pixels of the full upright image.
     pub bbox: BBox,
-    /// In pixels of the full upright image.
+    /// Five points in pixels of the full upright image.
     pub landmarks: Landmarks,
-    /// How good.
+    /// Quality of the face.
     pub quality: Quality,
-    /// Unit length.
+    /// Embedding of unit length.
     pub embedding: Vec<f32>,
     /// A square JPEG of the face.
     pub thumbnail: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct FoundFace {
 /// Faces of one frame by descending detector score, or why this frame alone cannot be analysed.
 pub type Analysis = Result<Vec<FoundFace>, Rejection>;
 
-/// A whole batch failed.
+/// Errors of a whole batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// The device has too little memory for this batch.
@@ -38,7 +38,7 @@ pub enum EngineError {
     /// The model thread is gone (a closed reply).
     #[error("the model's thread is gone")]
     Gone,
-    /// The device or runtime is in a state that only a rebuild mends.
+    /// The device or runtime is in a state that only a rebuild repairs.
     #[error("engine: {0}")]
     Sticky(String),
     /// The machine is broken.
@@ -67,8 +67,8 @@ pub trait Engine: Send + Sync {
     async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError>;
     /// Throws the models away and loads them again.
     async fn rebuild(&self) -> Result<(), EngineError>;
-    /// The most images that the device's memory is estimated to hold in one run, measured when the models were loaded;
-    /// `None` where nothing limits it. An estimate, no bound: batches begin there and may grow.
+    /// Returns the estimated number of images that the device's memory holds in one run, measured when the models were loaded;
+    /// `None` where nothing limits it. Batches begin at this size and may grow.
     fn max_batch_size(&self) -> Option<usize> {
         None
     }

@@ -1,4 +1,4 @@
-//! Where workers run.
+//! The fleet in which workers run, and the jobs that start them.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::errors::class::Classified;
 /// AWS Batch: an array has 2 to 10,000 children (AWS Batch User Guide, "Array jobs").
 pub(crate) const ARRAY: std::ops::RangeInclusive<u64> = 2..=10_000;
 
-/// Where a job is submitted.
+/// The job queue to which a job is submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobQueue {
@@ -17,21 +17,21 @@ pub enum JobQueue {
     Primary,
     /// The queue of all other machines of the Spot market.
     Secondary,
-    /// The queue of machines on demand, for when the Spot market has none.
+    /// The queue of machines on demand, which is used when the Spot market has none.
     Fallback,
 }
 
-/// What is submitted.
+/// The shape of a job: one worker, or an array of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobShape {
     /// One worker.
     Plain,
-    /// So many, as children of one array.
+    /// This number of workers, as children of one array.
     Array(u64),
 }
 
 impl JobShape {
-    /// How many workers it starts.
+    /// Returns the number of workers that the job starts.
     pub fn workers(self) -> u64 {
         match self {
             Self::Plain => 1,
@@ -39,7 +39,7 @@ impl JobShape {
         }
     }
 
-    /// Whether AWS Batch takes it.
+    /// Tells whether AWS Batch accepts the job.
     pub fn is_legal(self) -> bool {
         match self {
             Self::Plain => true,
@@ -48,65 +48,65 @@ impl JobShape {
     }
 }
 
-/// A job that is asked for. Its name is its identity: a fleet that knows the name already has this job.
+/// An order to start a job. Its name is its identity: a fleet that knows the name already has this job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobOrder {
-    /// 128 letters, digits and hyphens at most.
+    /// Name of the job, at most 128 letters, digits and hyphens.
     pub name: String,
-    /// Where.
+    /// Queue of the job.
     pub line: JobQueue,
-    /// Workers.
+    /// Number of workers.
     pub workers: u64,
 }
 
 impl JobOrder {
-    /// What is submitted.
+    /// Returns the shape of the job.
     pub fn job(&self) -> JobShape {
         if self.workers == 1 { JobShape::Plain } else { JobShape::Array(self.workers) }
     }
 }
 
-/// How far workers are.
+/// The phase of workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobPhase {
-    /// Asked for; no machine yet.
+    /// The workers have no machine yet.
     Waiting,
-    /// On a machine.
+    /// The workers run on a machine.
     Working,
-    /// Over.
+    /// The workers have ended.
     Ended,
 }
 
-/// Workers of one job that are equally far.
+/// The workers of one job that are in the same phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobProgress {
     /// The job's name.
     pub name: String,
     /// Where it was submitted.
     pub line: JobQueue,
-    /// How far they are.
+    /// Phase of the workers.
     pub phase: JobPhase,
-    /// How many.
+    /// Number of workers.
     pub workers: u64,
-    /// Why they wait, as the fleet puts it.
+    /// The fleet's reason why they wait.
     pub reason: Option<String>,
 }
 
 impl JobProgress {
-    /// Workers of which the fleet says nothing else.
+    /// Creates the progress of workers without a reason.
     pub fn new(name: &str, line: JobQueue, phase: JobPhase, workers: u64) -> Self {
         Self { name: name.to_owned(), line, phase, workers, reason: None }
     }
 }
 
-/// A call failed.
+/// Errors of a fleet.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FleetError {
-    /// The fleet will not have this job: nothing was started.
+    /// The fleet refused the job, and started nothing.
     #[error("{0}")]
     Refused(String),
-    /// Something else failed; a job may or may not have been started.
+    /// The call failed; a job may or may not have been started.
     #[error("{message}")]
     Failed {
         /// Its class.
@@ -117,7 +117,7 @@ pub enum FleetError {
 }
 
 impl FleetError {
-    /// Whether nothing was started for certain.
+    /// Tells whether it is certain that nothing was started.
     pub fn is_definite(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Failed { class: Class::Misconfigured(_) | Class::Throttled { .. }, .. } => true,
@@ -135,14 +135,14 @@ impl Classified for FleetError {
     }
 }
 
-/// A place where workers run.
+/// A fleet that runs workers.
 #[async_trait]
 pub trait Fleet: Send + Sync {
-    /// Every worker that has not ended; of the jobs in `names` at least one sighting each that the fleet knows, ended or not.
+    /// Lists every worker that has not ended. Each job of `names` that the fleet knows is in the list, ended or not.
     async fn seen(&self, names: &[String]) -> Result<Vec<JobProgress>, FleetError>;
     /// Starts a job.
     async fn submit(&self, order: &JobOrder) -> Result<(), FleetError>;
-    /// Nothing waits and nothing is held: lets go the workers that do not leave by themselves.
+    /// Stops the workers that do not leave by themselves. It is called when nothing waits and nothing is held.
     async fn rest(&self) -> Result<(), FleetError> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What the actors need of the world, one small trait a file with its typed error.
+//! The ports of the actors to outside systems: one small trait a file, with its typed error.
 
 pub mod analyses;
 pub mod cas_object;
@@ -20,29 +20,29 @@ use std::sync::Arc;
 
 use crate::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};
 
-/// The function that groups a gallery's faces. Blocking: runs off the actors' thread.
+/// The function that groups a gallery's faces. It blocks, and runs off the actors' thread.
 pub(crate) type Reconcile =
     Arc<dyn Fn(&GalleryId, GallerySnapshot) -> Result<Reconciled, index::IndexError> + Send + Sync>;
 
-/// The ends of the pipeline.
+/// The adapters that a pipeline runs over.
 #[derive(Clone)]
 pub struct Ports {
-    /// Where work comes from.
+    /// The queue of work.
     pub queue: Arc<dyn queue::Queue>,
-    /// Which of its receives ended in a release.
+    /// Remembers which receives ended in a release.
     pub releases: Arc<dyn releases::Releases>,
-    /// Where bytes come from.
+    /// The source of images.
     pub objects: Arc<dyn objects::Objects>,
-    /// Analyses that were made before; `None` remembers nothing.
+    /// The cache of analyses, where there is one.
     pub analyses: Option<Arc<dyn analyses::Analyses>>,
-    /// From bytes to pixels.
+    /// Decodes bytes into pixels.
     pub decoder: Arc<dyn decoder::Decoder>,
-    /// The same where its death harms nobody else: for images whose earlier receipts had no end. One that kills it is rejected
-    /// as [`Crashed`](crate::domain::image::RejectReason::Crashed).
+    /// Decodes images whose earlier receipts did not end, in a process of its own. An image that kills it is rejected as
+    /// [`Crashed`](crate::domain::image::RejectReason::Crashed).
     pub isolated_decoder: Arc<dyn decoder::Decoder>,
-    /// One a device.
+    /// The engines, one for each device.
     pub engines: Vec<Arc<dyn engine::Engine>>,
-    /// Where results go.
+    /// The store of results.
     pub faces: Arc<dyn faces::Faces>,
     /// Groups a gallery; `None` where another worker does.
     pub reconcile: Option<Reconcile>,

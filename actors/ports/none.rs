@@ -1,4 +1,4 @@
-//! The ports of images for a worker that has none to look at: it groups galleries. Nobody calls them.
+//! The ports of images for a worker that only groups galleries. They are never called.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use crate::errors::Class;
 use crate::ports::decoder::{DecodeError, Decoder};
 use crate::ports::objects::{Object, Objects, ObjectsError};
 
-/// No images.
+/// A source and decoder of images that always fails.
 pub(crate) struct NoImages;
 
 const WHY: &str = "this worker reads no images";

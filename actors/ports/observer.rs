@@ -1,4 +1,4 @@
-//! What is seen of a cutover.
+//! The observations by which a cutover goes on or is rolled back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,38 +7,38 @@ use async_trait::async_trait;
 
 use crate::domain::cutover_state::State;
 
-/// An image that a side ended.
+/// An image that one side of a cutover finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedImage {
-    /// It was rejected.
+    /// Whether it was rejected.
     pub failed: bool,
-    /// From its receipt to its result, in milliseconds.
+    /// Time from its receipt to its result, in milliseconds.
     pub took: u64,
-    /// From when its message was sent to its receipt, in milliseconds; `None` where its queue did not say.
+    /// Time from the sending of its message to its receipt, in milliseconds; `None` where the queue did not say.
     pub waited: Option<u64>,
-    /// Which worker.
+    /// Id of the worker.
     pub worker: u128,
-    /// When it was written, in milliseconds since 1970.
+    /// Time at which its result was written, in milliseconds since 1970.
     pub at: u64,
 }
 
-/// What a side did in a time.
+/// Statistics of one side of a cutover within a time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SideStats {
-    /// Images that it ended.
+    /// Number of finished images.
     pub images: u64,
-    /// Those of them that were rejected.
+    /// Number of rejected ones among them.
     pub failed: u64,
     /// The time that 99 of 100 images stay under.
     pub p99: Duration,
-    /// The longest that one waited in its queue.
+    /// Longest wait of an image in its queue.
     pub waited: Duration,
-    /// Time that its workers worked, idle time between two images included; not that of workers without an image.
+    /// Time of its workers, with idle time between two images, and without workers that had no image.
     pub worked: Duration,
 }
 
 impl SideStats {
-    /// Of the images that were ended in that time.
+    /// Computes the statistics of the images that were finished in that time.
     pub fn from_ended(ended: &[FinishedImage]) -> Self {
         let mut took: Vec<u64> = ended.iter().map(|image| image.took).collect();
         took.sort_unstable();
@@ -61,35 +61,35 @@ impl SideStats {
         }
     }
 
-    /// Share of the images that were rejected.
+    /// Returns the share of the images that were rejected.
     pub(crate) fn ratio(&self) -> f64 {
         if self.images == 0 { 0.0 } else { self.failed as f64 / self.images as f64 }
     }
 }
 
-/// What is seen. What could not be found out is `None`, and triggers nothing.
+/// Observations of both sides. One that could not be made is `None`, and triggers nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observations {
-    /// What Batch did in the window.
+    /// Statistics of Batch in the window.
     pub batch: Option<SideStats>,
-    /// What ECS did in the window, where its workers are muster's.
+    /// Statistics of ECS in the window, where its workers are muster's.
     pub ecs: Option<SideStats>,
-    /// How long nothing has come out of Batch while it has messages.
+    /// Time for which Batch has finished nothing although it has messages.
     pub stalled: Option<Duration>,
     /// Dead letters since the step began.
     pub dead_letters: Option<u64>,
     /// Spot interruptions of Batch's workers in the window.
     pub interruptions: Option<u64>,
-    /// Tasks of the ECS service that run: without one nobody would take the work back.
+    /// Running tasks of the ECS service; without one a rollback would leave the work undone.
     pub tasks: Option<u64>,
 }
 
-/// Looks at both sides.
+/// Observes both sides of a cutover.
 #[async_trait]
 pub trait Observer: Send + Sync {
-    /// What is seen since the state is in force, within the window. What cannot be found out is left open.
+    /// Makes the observations since the state came into force, within the window.
     async fn observe(&self, state: &State) -> Observations;
-    /// Messages in the dead-letter queue; `None` where nobody says.
+    /// Counts the messages in the dead-letter queue; `None` where that fails.
     async fn dead_letters(&self) -> Option<u64>;
 }
 

@@ -1,4 +1,4 @@
-//! A queue that messages are sent to.
+//! The queue to which messages are sent.
 
 use std::time::Duration;
 
@@ -6,20 +6,21 @@ use async_trait::async_trait;
 
 use super::queue::{QueueError, SettleOutcome};
 
-/// A message to send.
+/// A message that is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboundMessage {
-    /// What it says.
+    /// Body of the message.
     pub body: String,
-    /// Trace header of what it follows from.
+    /// Trace header of the work that causes it.
     pub trace: Option<String>,
-    /// Nobody receives it before (whole seconds, SQS: 900 at most).
+    /// Time before it can be received (whole seconds, at most 900 in SQS).
     pub delay: Duration,
 }
 
-/// Where messages go.
+/// A queue to which messages can be sent.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Sends letters; one outcome a letter, in order. What is [`SettleOutcome::Done`] is durable; what is not may have been sent.
+    /// Sends messages, and returns one outcome each, in order. A message is durable where that is [`SettleOutcome::Done`]; any
+    /// other may have been sent as well.
     async fn send(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError>;
 }

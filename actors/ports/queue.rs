@@ -1,4 +1,4 @@
-//! Where work comes from, under leases.
+//! The queue of work, whose messages are leased.
 
 use std::time::Duration;
 
@@ -16,48 +16,48 @@ pub struct Handle(pub String);
 /// One received message, leased to us until its visibility timeout ends.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// For settling this receipt.
+    /// Handle by which this receipt is settled.
     pub handle: Handle,
     /// Names the message, in all its receives.
     pub message: String,
     /// The message as it came: JSON.
     pub body: String,
-    /// How often it has been received, this time included.
+    /// Number of receives, this one included.
     pub receive_count: u32,
     /// Trace header, where the sender set one.
     pub trace: Option<String>,
-    /// From when it was sent until now, where the queue says.
+    /// Time since it was sent, where the queue says.
     pub waited: Option<Duration>,
 }
 
 impl Delivery {
-    /// Which receive of which message this is.
+    /// Returns which receive of which message this is.
     pub fn receive(&self) -> Receive {
         Receive { message: self.message.clone(), number: self.receive_count }
     }
 }
 
-/// What came of a receive.
+/// The result of a receive.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
-    /// At most as many as asked for.
+    /// Messages, at most as many as were asked for.
     pub deliveries: Vec<Delivery>,
-    /// The queue says it is finished: nothing more will ever come (a scanned folder, not SQS).
+    /// Whether nothing more will ever come, as with a scanned folder, and never with SQS.
     pub finished: bool,
 }
 
-/// What came of settling one handle.
+/// The outcome of settling or sending one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettleOutcome {
-    /// Done.
+    /// It was done.
     Done,
     /// The lease had already ended; nothing was changed.
     LeaseLost,
-    /// Not done; may be tried again.
+    /// It was not done and may be tried again.
     Failed(Class),
 }
 
-/// A queue call failed as a whole.
+/// Error of a queue call as a whole.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("queue: {message}")]
 pub struct QueueError {
@@ -76,7 +76,7 @@ impl Classified for QueueError {
 /// A source of leased messages. Batch calls answer one [`SettleOutcome`] a handle, in order.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// How long a lease lasts after a receive or an extend.
+    /// Returns how long a lease lasts after a receive or an extend.
     fn visibility(&self) -> Duration;
     /// Receives up to `max` messages; waits a while (long poll) when there are none.
     async fn receive(&self, max: usize) -> Result<Received, QueueError>;

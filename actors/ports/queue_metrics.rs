@@ -1,4 +1,4 @@
-//! What a scaler measures.
+//! The metrics of a queue that a scaler needs: its depth, and the rate of its workers.
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -6,25 +6,25 @@ use serde::Serialize;
 use crate::errors::Class;
 use crate::errors::class::Classified;
 
-/// What waits in a queue.
+/// The number of messages in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Depth {
     /// Messages that can be received now.
     pub visible: u64,
     /// Messages that become visible later.
     pub delayed: u64,
-    /// Messages that somebody has received.
+    /// Messages that a worker has received and not settled.
     pub in_flight: u64,
 }
 
 impl Depth {
-    /// All of them.
+    /// Returns the number of all messages.
     pub fn total(self) -> u64 {
         self.visible + self.delayed + self.in_flight
     }
 }
 
-/// A measurement failed.
+/// Error of a measurement.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct QueueMetricsError {
@@ -40,11 +40,11 @@ impl Classified for QueueMetricsError {
     }
 }
 
-/// Reads what waits, and how fast it is done.
+/// Measures the depth of a queue and the rate at which it is worked off.
 #[async_trait]
 pub trait QueueMetrics: Send + Sync {
-    /// What waits in the queue.
+    /// Reads the depth of the queue.
     async fn depth(&self) -> Result<Depth, QueueMetricsError>;
-    /// Messages a second that a busy worker does, of late; `None` where nobody knows.
+    /// Reads the messages a second of a busy worker in the recent past; `None` where it is unknown.
     async fn rate(&self) -> Option<f64>;
 }

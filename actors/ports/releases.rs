@@ -1,5 +1,5 @@
-//! Which receives of a message ended well although the message was given back. A queue counts receives alone, and a message that
-//! was often given back is no message that workers die of.
+//! Remembers which receives of a message ended in a release. A queue counts receives alone, and a message that was often
+//! released is not one that kills workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub struct Receive {
     pub number: u32,
 }
 
-/// Nothing is known of releases, or they could not be noted.
+/// Error of reading or noting releases.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("releases: {message}")]
 pub struct ReleasesError {
@@ -39,7 +39,7 @@ impl Classified for ReleasesError {
 pub trait Releases: Send + Sync {
     /// Notes that these receives ended in a release. A receive that is noted twice is noted once.
     async fn note(&self, receives: &[Receive]) -> Result<(), ReleasesError>;
-    /// How many earlier receives of each message are noted, in order.
+    /// Counts the noted earlier receives of each message, in order.
     async fn count(&self, receives: &[Receive]) -> Result<Vec<u32>, ReleasesError>;
 }
 
@@ -48,7 +48,7 @@ pub trait Releases: Send + Sync {
 pub struct LocalReleases(Mutex<BTreeMap<String, BTreeSet<u32>>>);
 
 impl LocalReleases {
-    /// How many receives before this one are noted.
+    /// Counts the noted receives before this one.
     pub(crate) fn noted(&self, receive: &Receive) -> u32 {
         let noted = self.0.lock();
         let earlier = noted.get(&receive.message).map_or(0, |noted| noted.range(..receive.number).count());

@@ -1,11 +1,11 @@
-//! What submitters remember between two looks, in one shared value. Pure.
+//! The memory that submitters share between their ticks. Pure functions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::stuck::{Cause, Stuck};
+use super::stuck::{StuckCause, StuckWorkers};
 use super::workers::Workers;
 use crate::ports::fleet::{JobOrder, JobPhase, JobProgress, JobQueue};
 use crate::ports::queue_metrics::Depth;
@@ -13,36 +13,36 @@ use crate::ports::queue_metrics::Depth;
 /// Milliseconds since 1970.
 pub(crate) type Millis = u64;
 
-/// Who submits now.
+/// The submitter that holds the lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// A submitter.
+pub struct LockHolder {
+    /// Id of the submitter.
     pub id: String,
-    /// Others wait until then.
+    /// Time at which the lock expires.
     pub until: Millis,
 }
 
-/// A job that was asked for and that no look at the fleet has shown yet.
+/// A job that was submitted and that the fleet has not listed yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct PendingOrder {
     /// The job.
     #[serde(flatten)]
     pub order: JobOrder,
-    /// When.
+    /// Time of the submission.
     pub at: Millis,
 }
 
-/// The shared value.
+/// The shared value of all submitters of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// Raised by each write, so that no two are the same.
     pub revision: u64,
     /// Raised by each plan: names its jobs.
     pub serial: u64,
-    /// Who submits now.
-    pub holder: Option<Holder>,
+    /// The holder of the lock.
+    pub holder: Option<LockHolder>,
     /// Jobs that were asked for and not seen yet.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<PendingOrder>,
     /// Since when each job has workers that wait.
     pub waiting: BTreeMap<String, Millis>,
     /// Since when the Spot market has given nothing though workers wait.
@@ -56,9 +56,9 @@ pub struct Memory {
     pub quiet: Option<Millis>,
 }
 
-/// What a look at the fleet says, with what is remembered.
+/// The state of the fleet: what it lists, with what is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct FleetTally {
     /// Workers asked for or at work.
     pub active: Workers,
     /// Of them, on a machine.
@@ -66,19 +66,19 @@ pub struct Tally {
     /// Jobs that were asked for long ago and never appeared.
     pub vanished: Vec<String>,
     /// Workers that wait for too long.
-    pub stuck: Vec<Stuck>,
+    pub stuck: Vec<StuckWorkers>,
 }
 
-/// How long what is to be waited for.
+/// The timeouts of a scaler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// A job that was asked for counts for so long, though the fleet does not show it.
+pub struct ScalerTimeouts {
+    /// Time for which a submitted job counts although the fleet does not list it.
     pub appear: Duration,
-    /// Workers that wait for a machine longer are reported.
+    /// Wait for a machine after which workers are reported as stuck.
     pub dwell: Duration,
-    /// The Spot market gives nothing for so long: machines on demand are asked for.
+    /// Time without a machine of the Spot market after which machines on demand are used.
     pub starve: Duration,
-    /// Nothing waits and nothing is held for so long: workers that do not leave by themselves are let go.
+    /// Idle time of the queue after which workers that do not leave by themselves are stopped.
     pub rest: Duration,
 }
 
@@ -87,21 +87,21 @@ fn since(then: Millis, now: Millis) -> Duration {
 }
 
 impl Memory {
-    /// Names to ask the fleet for.
+    /// Returns the names of jobs that the fleet is asked for.
     pub fn names(&self) -> Vec<String> {
         self.asked.iter().map(|asked| asked.order.name.clone()).collect()
     }
 
-    /// Takes in what was seen.
-    pub fn look(&mut self, seen: &[JobProgress], now: Millis, patience: Patience) -> Tally {
-        let mut tally = Tally::default();
+    /// Takes in what the fleet lists, and returns its state.
+    pub fn look(&mut self, seen: &[JobProgress], now: Millis, patience: ScalerTimeouts) -> FleetTally {
+        let mut tally = FleetTally::default();
         for sighting in seen.iter().filter(|sighting| sighting.phase != JobPhase::Ended) {
             tally.active.add(sighting.line, sighting.workers);
             if sighting.phase == JobPhase::Working {
                 tally.working.add(sighting.line, sighting.workers);
             }
         }
-        self.asked.retain(|Asked { order, at }| {
+        self.asked.retain(|PendingOrder { order, at }| {
             let appeared = seen.iter().any(|sighting| sighting.name == order.name);
             let lasts = since(*at, now) < patience.appear;
             if !appeared && lasts {
@@ -121,8 +121,8 @@ impl Memory {
         // Since when the first of those waits that wait for the market: a queue that is full, or a job that fits no machine, is
         // another matter.
         let market = |sighting: &&&JobProgress| {
-            let cause = Cause::from_reason(sighting.reason.as_deref());
-            sighting.line != JobQueue::Fallback && matches!(cause, Cause::Capacity | Cause::Unsaid)
+            let cause = StuckCause::from_reason(sighting.reason.as_deref());
+            sighting.line != JobQueue::Fallback && matches!(cause, StuckCause::Capacity | StuckCause::Unsaid)
         };
         let first =
             waiting.iter().filter(market).filter_map(|sighting| self.waiting.get(&sighting.name)).min().copied();
@@ -135,26 +135,26 @@ impl Memory {
         tally
     }
 
-    /// Whether the Spot market has given nothing for long; what it gave before.
-    pub(crate) fn starving(&self, now: Millis, patience: Patience) -> Option<u64> {
+    /// Returns how many workers the Spot market gave before, where it has given none for long.
+    pub(crate) fn starving(&self, now: Millis, patience: ScalerTimeouts) -> Option<u64> {
         self.hungry.filter(|then| since(*then, now) >= patience.starve).map(|_| self.given)
     }
 
-    /// Takes in whether anything waits or is held; whether nothing was for long.
-    pub(crate) fn rests(&mut self, depth: Depth, now: Millis, patience: Patience) -> bool {
+    /// Takes in the depth of the queue, and tells whether it has been idle for long.
+    pub(crate) fn rests(&mut self, depth: Depth, now: Millis, patience: ScalerTimeouts) -> bool {
         self.quiet = (depth == Depth::default()).then(|| self.quiet.unwrap_or(now));
         self.quiet.is_some_and(|then| since(then, now) >= patience.rest)
     }
 
-    fn stuck(&self, waiting: &[&JobProgress], now: Millis, dwell: Duration) -> Vec<Stuck> {
-        let mut causes: BTreeMap<Cause, Stuck> = BTreeMap::new();
+    fn stuck(&self, waiting: &[&JobProgress], now: Millis, dwell: Duration) -> Vec<StuckWorkers> {
+        let mut causes: BTreeMap<StuckCause, StuckWorkers> = BTreeMap::new();
         for sighting in waiting {
             let waited = since(self.waiting.get(&sighting.name).copied().unwrap_or(now), now);
             if waited < dwell {
                 continue;
             }
-            let cause = Cause::from_reason(sighting.reason.as_deref());
-            let none = Stuck { cause, workers: 0, seconds: 0, reason: None, mend: cause.mend() };
+            let cause = StuckCause::from_reason(sighting.reason.as_deref());
+            let none = StuckWorkers { cause, workers: 0, seconds: 0, reason: None, mend: cause.mend() };
             let stuck = causes.entry(cause).or_insert(none);
             stuck.workers += sighting.workers;
             stuck.seconds = stuck.seconds.max(waited.as_secs());
@@ -168,7 +168,7 @@ impl Memory {
 mod tests {
     use super::*;
 
-    const TIMEOUTS: Patience = Patience {
+    const TIMEOUTS: ScalerTimeouts = ScalerTimeouts {
         appear: Duration::from_secs(180),
         dwell: Duration::from_secs(600),
         starve: Duration::from_secs(900),
@@ -180,8 +180,8 @@ mod tests {
         JobProgress { name: name.to_owned(), line, phase, workers, reason: None }
     }
 
-    fn asked(name: &str, workers: u64, at: Millis) -> Asked {
-        Asked { order: JobOrder { name: name.to_owned(), line: JobQueue::Secondary, workers }, at }
+    fn asked(name: &str, workers: u64, at: Millis) -> PendingOrder {
+        PendingOrder { order: JobOrder { name: name.to_owned(), line: JobQueue::Secondary, workers }, at }
     }
 
     #[test]
@@ -227,7 +227,11 @@ mod tests {
         assert_eq!(memory.look(&seen, 5 * MINUTE, TIMEOUTS).stuck, []);
         let stuck = memory.look(&seen, 12 * MINUTE, TIMEOUTS).stuck;
         let told: Vec<_> = stuck.iter().map(|stuck| (stuck.cause, stuck.workers, stuck.seconds)).collect();
-        assert_eq!(told, [(Cause::Capacity, 2, 720), (Cause::Requirement, 2, 720)], "a waits for seven minutes only");
+        assert_eq!(
+            told,
+            [(StuckCause::Capacity, 2, 720), (StuckCause::Requirement, 2, 720)],
+            "a waits for seven minutes only"
+        );
         assert_eq!(memory.look(&[], 13 * MINUTE, TIMEOUTS).stuck, []);
         assert!(memory.waiting.is_empty());
     }

@@ -1,16 +1,16 @@
-//! How many workers a fleet has: decided, done, and tried out in a simulated world.
+//! Decides how many workers a fleet has, submits their jobs, and tries policies in a simulated world.
 //!
-//! The [`Scaler`] looks at its queue and its fleet again and again:
+//! The [`Scaler`] makes a tick again and again:
 //!
 //! ```text
 //! Resting ─tick─► Looking ─told─► Resting ─► …      a Stop ends it, after the look that is on its way
 //! ```
 
-pub mod flight;
 pub mod memory;
 pub mod policy;
 pub mod simulate;
 pub mod stuck;
+pub mod submitter;
 pub mod trace;
 pub mod workers;
 
@@ -19,17 +19,17 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 
-use flight::{FLIGHT, Look, LookError, Submitter};
+use submitter::{LOCK_TIME, ScalerTick, ScalerTickError, Submitter};
 
-/// Hears of every look.
-pub type Tell = Arc<dyn Fn(&Result<Look, LookError>) + Send + Sync>;
+/// A function that is called after every tick.
+pub type TickListener = Arc<dyn Fn(&Result<ScalerTick, ScalerTickError>) + Send + Sync>;
 
-/// From its own clock: look.
+/// Message from the scaler's own clock.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct Tick;
 
-/// From the command line: end.
+/// Message that ends the scaler.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Stop;
@@ -38,14 +38,14 @@ pub struct Stop;
 pub struct Scaler {
     submitter: Submitter,
     every: Duration,
-    tell: Tell,
+    tell: TickListener,
     looking: bool,
     stopping: bool,
 }
 
 impl Scaler {
-    /// Looks every so often, and tells of each look.
-    pub fn new(submitter: Submitter, every: Duration, tell: Tell) -> Self {
+    /// Creates a scaler that makes a tick at each interval `every`, and calls `tell` after each.
+    pub fn new(submitter: Submitter, every: Duration, tell: TickListener) -> Self {
         Self { submitter, every, tell, looking: false, stopping: false }
     }
 }
@@ -64,8 +64,8 @@ impl Handler<Tick> for Scaler {
     fn handle(&mut self, Tick: Tick, ctx: &mut Self::Context) {
         self.looking = true;
         let submitter = self.submitter.clone();
-        // What is dropped in the middle is found by the next look.
-        let look = async move { tokio::time::timeout(FLIGHT, submitter.tick()).await };
+        // A tick that is dropped in the middle is completed by the next one.
+        let look = async move { tokio::time::timeout(LOCK_TIME, submitter.tick()).await };
         ctx.spawn(look.into_actor(self).map(|looked, scaler, ctx| {
             scaler.looking = false;
             match looked {

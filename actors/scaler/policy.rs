@@ -1,4 +1,4 @@
-//! How many workers a queue wants, and which jobs to submit for them. Pure.
+//! Decides how many workers a queue needs, and which jobs to submit for them. Pure functions.
 //!
 //! ```text
 //! W    = visible + delayed, and where that is something and no worker is active: + in flight
@@ -15,7 +15,7 @@ use crate::ports::fleet::{ARRAY, JobQueue, JobShape};
 use crate::ports::queue_metrics::Depth;
 use crate::scaler::workers::Workers;
 
-/// However near the target is, no worker is asked to drain its share in less.
+/// Shortest time in seconds that a plan gives a worker to drain its share, however near the target is.
 const SHORTEST: f64 = 60.0;
 /// Messages of one more worker under [`Policy::Threshold`].
 const STEP: u64 = 1_000;
@@ -27,28 +27,28 @@ const MESSAGES: u64 = 19;
 /// One call of SubmitJob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Submission {
-    /// Where.
+    /// Queue of the job.
     pub line: JobQueue,
-    /// What.
+    /// Shape of the job.
     pub job: JobShape,
 }
 
-/// How fast workers are, and how fast they shall be.
+/// The speed of workers, and the time in which they shall drain the queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pace {
+pub struct Throughput {
     /// Images a second and worker.
     pub rate: f64,
-    /// Time in which what waits shall be done.
+    /// Time in which the queue shall be drained.
     pub target: Duration,
     /// Time from a submission until a worker works.
     pub boot: Duration,
 }
 
-/// Which rule decides.
+/// The policy that decides how many workers there are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Policy {
-    /// As many as drain the queue in time.
-    DrainTime(Pace),
+    /// As many workers as drain the queue in time.
+    DrainTime(Throughput),
     /// One where anything waits, an array of one for each thousand messages, ten at most. As the service before did it: an array
     /// of one is asked for too, which AWS Batch refuses.
     Threshold,
@@ -56,63 +56,63 @@ pub enum Policy {
     PerMessage,
 }
 
-/// Workers that drain what waits in time.
-fn want(pace: &Pace, waiting: u64, active: u64, cap: u64) -> u64 {
+/// Computes how many workers drain the waiting messages in time.
+fn want(pace: &Throughput, waiting: u64, active: u64, cap: u64) -> u64 {
     let boot = if active == 0 { pace.boot } else { Duration::ZERO };
     let time = pace.target.saturating_sub(boot).as_secs_f64().max(SHORTEST);
-    // A rate that is not known yet, or measured as nothing, asks for the cap.
+    // With an unknown rate, or one that was measured as zero, the cap is used.
     let share = (pace.rate * time).max(f64::MIN_POSITIVE);
     ((waiting as f64 / share).ceil() as u64).clamp(1.min(cap), cap)
 }
 
-/// What the decision follows from.
+/// The inputs of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Situation {
-    /// What waits.
+pub struct PolicyInput {
+    /// Depth of the queue.
     pub depth: Depth,
-    /// Workers asked for or at work.
+    /// Workers that were asked for or are at work.
     pub active: Workers,
-    /// Workers at most.
+    /// Most workers of each queue.
     pub caps: Workers,
-    /// Where the Spot market has given nothing for long: how many workers of its it gave before.
+    /// Number of Spot workers so far, where the Spot market has given none for long.
     pub starving: Option<u64>,
 }
 
-/// Why so many.
+/// The reason of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum PlanReason {
     /// Nothing waits.
     Empty,
-    /// Nothing can be received: what is left is held by workers that are gone, until its lease is over.
+    /// Nothing can be received: workers that are gone hold the remaining messages until their leases end.
     Held,
     /// There are enough workers.
     Enough,
-    /// A few more would do, too few for a call.
+    /// A few more workers are needed, too few for a call.
     Few,
-    /// More would do, and the caps allow none.
+    /// More workers are needed, and the caps allow none.
     Full,
-    /// More are needed.
+    /// More workers are needed.
     Needed,
-    /// More are needed, and the Spot market has none.
+    /// More workers are needed, and the Spot market has none.
     Starving,
 }
 
-/// What to do.
+/// The decision of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Workers that the queue wants.
+pub struct ScalingPlan {
+    /// Number of workers that the queue needs.
     pub want: u64,
-    /// What to submit now.
+    /// Jobs to submit now.
     pub calls: Vec<Submission>,
     /// Why.
-    pub why: Why,
+    pub why: PlanReason,
 }
 
-/// What to submit now.
-pub fn plan(policy: &Policy, situation: Situation) -> Plan {
-    // The other two know no caps and no fallback, as they were.
-    let Situation { depth, active, .. } = situation;
+/// Plans the jobs to submit now.
+pub fn plan(policy: &Policy, situation: PolicyInput) -> ScalingPlan {
+    // The two older policies know no caps and no fallback.
+    let PolicyInput { depth, active, .. } = situation;
     let total = active.total();
     let primary = |job| Submission { line: JobQueue::Primary, job };
     let (want, calls) = match policy {
@@ -129,23 +129,23 @@ pub fn plan(policy: &Policy, situation: Situation) -> Plan {
         }
     };
     let why = match (depth.visible, calls.is_empty()) {
-        (0, _) => Why::Empty,
-        (_, true) => Why::Enough,
-        (_, false) => Why::Needed,
+        (0, _) => PlanReason::Empty,
+        (_, true) => PlanReason::Enough,
+        (_, false) => PlanReason::Needed,
     };
-    Plan { want, calls, why }
+    ScalingPlan { want, calls, why }
 }
 
-fn drain_time(pace: &Pace, Situation { depth, active, caps, starving }: Situation) -> Plan {
-    // Those that wait for machines which do not come are no help, and their places stay taken.
+fn drain_time(pace: &Throughput, PolicyInput { depth, active, caps, starving }: PolicyInput) -> ScalingPlan {
+    // Workers that wait for machines that do not come do not help, and still count towards the caps.
     let (working, cap, lines): (_, _, &[JobQueue]) = match starving {
         Some(given) => (given + active.fallback, given + caps.fallback, &[JobQueue::Fallback]),
         None => (active.total(), caps.spot(), &[JobQueue::Primary, JobQueue::Secondary]),
     };
     if depth.visible + depth.delayed == 0 {
-        // What dead workers hold cannot be received before its lease is over: a worker would find nothing, and leave.
-        let why = if depth.in_flight > 0 && working == 0 { Why::Held } else { Why::Empty };
-        return Plan { want: 0, calls: Vec::new(), why };
+        // In-flight messages alone do not cause a scale-out: those of dead workers cannot be received before their leases end.
+        let why = if depth.in_flight > 0 && working == 0 { PlanReason::Held } else { PlanReason::Empty };
+        return ScalingPlan { want: 0, calls: Vec::new(), why };
     }
     let waiting = depth.visible + depth.delayed + if working == 0 { depth.in_flight } else { 0 };
     let want = want(pace, waiting, working, cap);
@@ -153,17 +153,17 @@ fn drain_time(pace: &Pace, Situation { depth, active, caps, starving }: Situatio
     let worth = working == 0 || more >= (want / 10).max(1);
     let calls = if worth { place(more, lines, active, caps) } else { Vec::new() };
     let why = match starving {
-        _ if more == 0 && working < cap => Why::Enough,
-        _ if more == 0 => Why::Full,
-        _ if !worth => Why::Few,
-        _ if calls.is_empty() => Why::Full,
-        Some(_) => Why::Starving,
-        None => Why::Needed,
+        _ if more == 0 && working < cap => PlanReason::Enough,
+        _ if more == 0 => PlanReason::Full,
+        _ if !worth => PlanReason::Few,
+        _ if calls.is_empty() => PlanReason::Full,
+        Some(_) => PlanReason::Starving,
+        None => PlanReason::Needed,
     };
-    Plan { want, calls, why }
+    ScalingPlan { want, calls, why }
 }
 
-/// What of these calls the caps allow: a rule that knows no caps has them put upon it.
+/// Returns those of the calls that the caps allow, for policies that know no caps themselves.
 pub fn within(calls: Vec<Submission>, mut active: Workers, caps: Workers) -> Vec<Submission> {
     let mut allowed = Vec::new();
     for Submission { line, job } in calls {
@@ -174,7 +174,7 @@ pub fn within(calls: Vec<Submission>, mut active: Workers, caps: Workers) -> Vec
     allowed
 }
 
-/// Places workers: as many as a line takes, then the next; in as few calls as AWS Batch allows.
+/// Distributes workers over the queues, each up to its cap, in as few calls as AWS Batch allows.
 fn place(mut more: u64, lines: &[JobQueue], active: Workers, caps: Workers) -> Vec<Submission> {
     let mut calls = Vec::new();
     for &line in lines {
@@ -185,7 +185,7 @@ fn place(mut more: u64, lines: &[JobQueue], active: Workers, caps: Workers) -> V
     calls
 }
 
-/// Jobs that together start so many workers.
+/// Returns jobs that together start this number of workers.
 fn jobs(workers: u64) -> Vec<JobShape> {
     let largest = *ARRAY.end();
     let mut jobs = vec![JobShape::Array(largest); usize::try_from(workers / largest).unwrap_or(0)];
@@ -202,7 +202,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PACE: Pace = Pace { rate: 20.0, target: Duration::from_secs(900), boot: Duration::from_secs(180) };
+    const PACE: Throughput =
+        Throughput { rate: 20.0, target: Duration::from_secs(900), boot: Duration::from_secs(180) };
     const CAPS: Workers = Workers { primary: 4, secondary: 64, fallback: 16 };
 
     fn visible(visible: u64) -> Depth {
@@ -211,7 +212,7 @@ mod tests {
 
     fn calls(policy: &Policy, depth: Depth, active: (u64, u64)) -> Vec<(JobQueue, JobShape)> {
         let active = Workers { primary: active.0, secondary: active.1, fallback: 0 };
-        let plan = plan(policy, Situation { depth, active, caps: CAPS, starving: None });
+        let plan = plan(policy, PolicyInput { depth, active, caps: CAPS, starving: None });
         plan.calls.into_iter().map(|call| (call.line, call.job)).collect()
     }
 
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn a_rate_that_is_not_known_asks_for_the_caps_and_no_more() {
         for rate in [0.0, f64::MIN_POSITIVE] {
-            let policy = Policy::DrainTime(Pace { rate, ..PACE });
+            let policy = Policy::DrainTime(Throughput { rate, ..PACE });
             assert_eq!(
                 calls(&policy, visible(1), (0, 0)),
                 [(JobQueue::Primary, JobShape::Array(4)), (JobQueue::Secondary, JobShape::Array(64))]
@@ -279,18 +280,18 @@ mod tests {
             let active = Workers { primary: 4, secondary: 3, fallback };
             let plan = plan(
                 &Policy::DrainTime(PACE),
-                Situation { depth: visible(depth), active, caps: CAPS, starving: Some(given) },
+                PolicyInput { depth: visible(depth), active, caps: CAPS, starving: Some(given) },
             );
             (plan.calls.into_iter().map(|call| (call.line, call.job)).collect::<Vec<_>>(), plan.why)
         };
         let calls = |job| vec![(JobQueue::Fallback, job)];
         for (name, depth, given, fallback, expected) in [
-            ("in place of seven that wait", 100_000, 0, 0, (calls(JobShape::Array(7)), Why::Starving)),
-            ("those that Spot gave before count", 90_001, 5, 0, (calls(JobShape::Plain), Why::Starving)),
-            ("those on demand count", 100_000, 0, 6, (vec![], Why::Enough)),
-            ("up to their cap", 100_000_000, 0, 6, (calls(JobShape::Array(10)), Why::Starving)),
-            ("and no more", 100_000_000, 2, 16, (vec![], Why::Full)),
-            ("for nothing, nothing", 0, 0, 0, (vec![], Why::Empty)),
+            ("in place of seven that wait", 100_000, 0, 0, (calls(JobShape::Array(7)), PlanReason::Starving)),
+            ("those that Spot gave before count", 90_001, 5, 0, (calls(JobShape::Plain), PlanReason::Starving)),
+            ("those on demand count", 100_000, 0, 6, (vec![], PlanReason::Enough)),
+            ("up to their cap", 100_000_000, 0, 6, (calls(JobShape::Array(10)), PlanReason::Starving)),
+            ("and no more", 100_000_000, 2, 16, (vec![], PlanReason::Full)),
+            ("for nothing, nothing", 0, 0, 0, (vec![], PlanReason::Empty)),
         ] {
             assert_eq!(asked(depth, given, fallback), expected, "{name}");
         }
@@ -299,17 +300,18 @@ mod tests {
     #[test]
     fn a_plan_says_why() {
         let held = Depth { in_flight: 1, ..Depth::default() };
-        let situation = Situation { depth: held, active: Workers::default(), caps: CAPS, starving: None };
-        assert_eq!(plan(&Policy::DrainTime(PACE), situation).why, Why::Held);
+        let situation = PolicyInput { depth: held, active: Workers::default(), caps: CAPS, starving: None };
+        assert_eq!(plan(&Policy::DrainTime(PACE), situation).why, PlanReason::Held);
         let why = |depth, primary, secondary| {
             let active = Workers { primary, secondary, fallback: 0 };
-            plan(&Policy::DrainTime(PACE), Situation { depth: visible(depth), active, caps: CAPS, starving: None }).why
+            plan(&Policy::DrainTime(PACE), PolicyInput { depth: visible(depth), active, caps: CAPS, starving: None })
+                .why
         };
-        assert_eq!(why(0, 3, 0), Why::Empty);
-        assert_eq!(why(1, 1, 0), Why::Enough);
-        assert_eq!(why(540_000, 4, 25), Why::Few);
-        assert_eq!(why(1, 0, 0), Why::Needed);
-        assert_eq!(why(100_000_000, 4, 64), Why::Full);
+        assert_eq!(why(0, 3, 0), PlanReason::Empty);
+        assert_eq!(why(1, 1, 0), PlanReason::Enough);
+        assert_eq!(why(540_000, 4, 25), PlanReason::Few);
+        assert_eq!(why(1, 0, 0), PlanReason::Needed);
+        assert_eq!(why(100_000_000, 4, 64), PlanReason::Full);
     }
 
     proptest! {
@@ -319,7 +321,7 @@ mod tests {
         ) {
             let policy = [Policy::DrainTime(PACE), Policy::Threshold, Policy::PerMessage][rule];
             let (active, caps) = (Workers { primary, ..Workers::default() }, Workers { primary: first, ..CAPS });
-            let situation = Situation { depth: Depth { visible, ..Depth::default() }, active, caps, starving: None };
+            let situation = PolicyInput { depth: Depth { visible, ..Depth::default() }, active, caps, starving: None };
             let calls = within(plan(&policy, situation).calls, active, caps);
             let more: u64 = calls.iter().filter(|call| call.line == JobQueue::Primary).map(|call| call.job.workers()).sum();
             prop_assert!(more == 0 || primary + more <= first, "{more} more than {primary}, {first} allowed");
@@ -335,11 +337,11 @@ mod tests {
             target in 0u64..20_000, boot in 0u64..2_000,
             fallback in 0u64..100, third in 0u64..100, starving in prop_oneof![Just(None), (0u64..100).prop_map(Some)],
         ) {
-            let pace = Pace { rate, target: Duration::from_secs(target), boot: Duration::from_secs(boot) };
+            let pace = Throughput { rate, target: Duration::from_secs(target), boot: Duration::from_secs(boot) };
             let (active, caps) =
                 (Workers { primary, secondary, fallback }, Workers { primary: first, secondary: second, fallback: third });
             let depth = Depth { visible, delayed, in_flight };
-            let Plan { calls, want, .. } = plan(&Policy::DrainTime(pace), Situation { depth, active, caps, starving });
+            let ScalingPlan { calls, want, .. } = plan(&Policy::DrainTime(pace), PolicyInput { depth, active, caps, starving });
             for line in [JobQueue::Primary, JobQueue::Secondary, JobQueue::Fallback] {
                 let more: u64 = calls.iter().filter(|call| call.line == line).map(|call| call.job.workers()).sum();
                 let (cap, there) = (caps.of(line), active.of(line));

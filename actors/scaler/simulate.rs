@@ -1,43 +1,43 @@
-//! A fleet under a policy, second by second: workers boot, pull, are interrupted and leave. Pure and seeded.
+//! Simulates a fleet under a policy, second by second: workers boot, pull, are interrupted and leave. Pure and seeded.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::policy::{Policy, Situation, plan};
-use super::trace::Trace;
+use super::policy::{Policy, PolicyInput, plan};
+use super::trace::ArrivalTrace;
 use super::workers::Workers;
 use crate::errors::backoff::Jitter;
 use crate::ports::fleet::JobQueue;
 use crate::ports::queue_metrics::Depth;
 
-/// The world that a policy is tried in.
+/// Settings of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct World {
+pub struct SimulationSettings {
     /// Images a second and worker.
     pub rate: f64,
-    /// From a submission until a worker works; each takes up to a quarter more or less.
+    /// Time from a submission until a worker works; it varies by up to a quarter.
     pub boot: Duration,
-    /// Between two looks of the scaler.
+    /// Interval of the scaler's ticks.
     pub tick: Duration,
-    /// Workers at most.
+    /// Most workers of each queue.
     pub caps: Workers,
-    /// Messages that a worker holds at most.
+    /// Most messages that a worker holds.
     pub credits: u64,
-    /// A worker whose queue is empty for so long leaves.
+    /// Time without messages after which a worker leaves.
     pub idle: Duration,
     /// Interruptions an hour and worker.
     pub interruptions: f64,
-    /// Of boots and interruptions.
+    /// Seed of boot times and interruptions.
     pub seed: u64,
 }
 
-/// What came of it.
+/// The result of a simulation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Outcome {
+pub struct SimulationOutcome {
     /// Seconds from the first arrival until everything was done; `None` where it never was.
     pub drained: Option<u64>,
-    /// Images done.
+    /// Images that were done.
     pub done: u64,
     /// The most that waited at once.
     pub backlog: u64,
@@ -51,11 +51,11 @@ pub struct Outcome {
     pub rejected: u64,
     /// Workers that were taken away.
     pub interrupted: u64,
-    /// At each look of the scaler: second, backlog, workers.
+    /// Second, backlog and workers at each tick of the scaler.
     pub looks: Vec<(u64, u64, u64)>,
 }
 
-struct Worker {
+struct SimulatedWorker {
     line: JobQueue,
     ready: u64,
     held: u64,
@@ -65,48 +65,49 @@ struct Worker {
     idle: u64,
 }
 
-impl Worker {
+impl SimulatedWorker {
     fn new(line: JobQueue, ready: u64) -> Self {
         Self { line, ready, held: 0, done: 0, part: 0.0, idle: 0 }
     }
 }
 
-/// After the last arrival a run that is not done goes on for so long at most.
+/// Longest time for which a simulation goes on after the last arrival.
 const MAX_OVERTIME_SECONDS: u64 = 24 * 3600;
 
-struct Fleet<'a> {
-    world: &'a World,
+struct SimulatedFleet<'a> {
+    world: &'a SimulationSettings,
     jitter: Jitter,
     visible: u64,
-    workers: Vec<Worker>,
-    outcome: Outcome,
+    workers: Vec<SimulatedWorker>,
+    outcome: SimulationOutcome,
 }
 
-/// Who decides how many workers there are.
+/// The rule by which a simulation has workers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rule {
+pub enum SimulationRule {
     /// A policy.
     Scaled(Policy),
-    /// Nobody: so many are there from the start, and nobody takes their machines.
+    /// A fixed number of workers from the start, which are never interrupted.
     AlwaysOn(u64),
 }
 
-/// Runs a trace to its end.
-pub fn simulate(rule: Rule, trace: &Trace, world: &World) -> Outcome {
+/// Simulates a trace to its end.
+pub fn simulate(rule: SimulationRule, trace: &ArrivalTrace, world: &SimulationSettings) -> SimulationOutcome {
     let jitter = Jitter::new(world.seed);
-    let mut fleet = Fleet { world, jitter, visible: 0, workers: Vec::new(), outcome: Outcome::default() };
+    let mut fleet =
+        SimulatedFleet { world, jitter, visible: 0, workers: Vec::new(), outcome: SimulationOutcome::default() };
     let (last, images) = (trace.last(), trace.images());
     let tick = world.tick.as_secs().max(1);
-    if let Rule::AlwaysOn(workers) = rule {
-        fleet.workers.extend((0..workers).map(|_| Worker::new(JobQueue::Primary, 0)));
+    if let SimulationRule::AlwaysOn(workers) = rule {
+        fleet.workers.extend((0..workers).map(|_| SimulatedWorker::new(JobQueue::Primary, 0)));
     }
     for second in 0..=last + MAX_OVERTIME_SECONDS {
         fleet.visible += trace.at(second);
-        if let Rule::Scaled(_) = rule {
+        if let SimulationRule::Scaled(_) = rule {
             fleet.interrupt();
         }
         fleet.work(second);
-        if let Rule::Scaled(policy) = &rule {
+        if let SimulationRule::Scaled(policy) = &rule {
             fleet.leave();
             if second % tick == 0 {
                 fleet.submit(policy, second);
@@ -118,7 +119,7 @@ pub fn simulate(rule: Rule, trace: &Trace, world: &World) -> Outcome {
         fleet.outcome.backlog = fleet.outcome.backlog.max(fleet.backlog());
         if fleet.outcome.done == images {
             fleet.outcome.drained.get_or_insert(second);
-            if fleet.workers.is_empty() || matches!(rule, Rule::AlwaysOn(_)) {
+            if fleet.workers.is_empty() || matches!(rule, SimulationRule::AlwaysOn(_)) {
                 break;
             }
         }
@@ -126,12 +127,12 @@ pub fn simulate(rule: Rule, trace: &Trace, world: &World) -> Outcome {
     fleet.outcome
 }
 
-impl Fleet<'_> {
+impl SimulatedFleet<'_> {
     fn backlog(&self) -> u64 {
         self.visible + self.workers.iter().map(|worker| worker.held).sum::<u64>()
     }
 
-    /// Takes machines away; what their workers hold is visible again at once.
+    /// Interrupts machines; messages of their workers are visible again at once.
     fn interrupt(&mut self) {
         let chance = self.world.interruptions / 3600.0;
         if chance <= 0.0 {
@@ -148,7 +149,7 @@ impl Fleet<'_> {
         });
     }
 
-    /// One second of every worker.
+    /// Simulates one second of every worker.
     fn work(&mut self, second: u64) {
         self.outcome.hours += self.workers.len() as f64 / 3600.0;
         for worker in self.workers.iter_mut().filter(|worker| worker.ready <= second) {
@@ -163,13 +164,13 @@ impl Fleet<'_> {
             self.outcome.done += done as u64;
             worker.idle = if pulled == 0 && worker.held == 0 { worker.idle + 1 } else { 0 };
         }
-        // Whoever was first is last: no worker starves because of its place.
+        // The order rotates, so that no worker starves because of its position.
         if !self.workers.is_empty() {
             self.workers.rotate_left(1);
         }
     }
 
-    /// Workers whose queue stays empty leave.
+    /// Removes workers whose queue stays empty.
     fn leave(&mut self) {
         let (idle, outcome) = (self.world.idle.as_secs(), &mut self.outcome);
         self.workers.retain(|worker| {
@@ -179,13 +180,13 @@ impl Fleet<'_> {
         });
     }
 
-    /// The scaler looks, and submits.
+    /// Makes a tick of the scaler.
     fn submit(&mut self, policy: &Policy, second: u64) {
         let mut active = Workers::default();
         self.workers.iter().for_each(|worker| active.add(worker.line, 1));
         let in_flight = self.workers.iter().map(|worker| worker.held).sum();
         let depth = Depth { visible: self.visible, delayed: 0, in_flight };
-        for call in plan(policy, Situation { depth, active, caps: self.world.caps, starving: None }).calls {
+        for call in plan(policy, PolicyInput { depth, active, caps: self.world.caps, starving: None }).calls {
             if !call.job.is_legal() {
                 self.outcome.rejected += 1;
                 continue;
@@ -193,12 +194,12 @@ impl Fleet<'_> {
             for _ in 0..call.job.workers() {
                 let boot = self.world.boot.as_secs_f64() * (0.75 + 0.5 * self.jitter.unit());
                 let ready = second + boot as u64;
-                self.workers.push(Worker::new(call.line, ready));
+                self.workers.push(SimulatedWorker::new(call.line, ready));
             }
         }
     }
 
-    /// Writes down what there is.
+    /// Records the current state.
     fn look(&mut self, second: u64) {
         self.outcome.workers = self.outcome.workers.max(self.workers.len() as u64);
         self.outcome.looks.push((second, self.backlog(), self.workers.len() as u64));
@@ -208,10 +209,10 @@ impl Fleet<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scaler::policy::Pace;
+    use crate::scaler::policy::Throughput;
 
-    fn world() -> World {
-        World {
+    fn world() -> SimulationSettings {
+        SimulationSettings {
             rate: 20.0,
             boot: Duration::from_secs(180),
             tick: Duration::from_secs(60),
@@ -223,12 +224,12 @@ mod tests {
         }
     }
 
-    fn drain_time(world: &World) -> Policy {
-        Policy::DrainTime(Pace { rate: world.rate, target: Duration::from_secs(900), boot: world.boot })
+    fn drain_time(world: &SimulationSettings) -> Policy {
+        Policy::DrainTime(Throughput { rate: world.rate, target: Duration::from_secs(900), boot: world.boot })
     }
 
-    fn run(policy: &Policy, name: &str, world: &World) -> Outcome {
-        simulate(Rule::Scaled(*policy), &Trace::named(name).unwrap(), world)
+    fn run(policy: &Policy, name: &str, world: &SimulationSettings) -> SimulationOutcome {
+        simulate(SimulationRule::Scaled(*policy), &ArrivalTrace::named(name).unwrap(), world)
     }
 
     #[test]
@@ -242,10 +243,10 @@ mod tests {
 
     #[test]
     fn every_named_trace_is_drained_by_the_default_policy() {
-        let world = World { interruptions: 0.05, ..world() };
+        let world = SimulationSettings { interruptions: 0.05, ..world() };
         for name in crate::scaler::trace::NAMES {
             let outcome = run(&drain_time(&world), name, &world);
-            assert_eq!(outcome.done, Trace::named(name).unwrap().images(), "{name}");
+            assert_eq!(outcome.done, ArrivalTrace::named(name).unwrap().images(), "{name}");
             assert!(outcome.drained.is_some() && outcome.rejected == 0, "{name}: {outcome:?}");
         }
     }
@@ -259,17 +260,17 @@ mod tests {
 
     #[test]
     fn a_service_around_the_clock_needs_no_boot_and_takes_its_time() {
-        let outcome = simulate(Rule::AlwaysOn(2), &Trace::named("burst-100k").unwrap(), &world());
+        let outcome = simulate(SimulationRule::AlwaysOn(2), &ArrivalTrace::named("burst-100k").unwrap(), &world());
         assert_eq!((outcome.drained, outcome.workers, outcome.interrupted), (Some(2_500), 2, 0), "{outcome:?}");
     }
 
     #[test]
     fn an_interruption_loses_no_image_and_a_seed_replays() {
-        let world = World { interruptions: 6.0, ..world() };
+        let world = SimulationSettings { interruptions: 6.0, ..world() };
         let outcome = run(&drain_time(&world), "burst-100k", &world);
         assert!(outcome.interrupted > 0 && outcome.done == 100_000, "{outcome:?}");
         assert_eq!(run(&drain_time(&world), "burst-100k", &world), outcome);
-        let other = World { seed: 2, ..world };
+        let other = SimulationSettings { seed: 2, ..world };
         assert_ne!(run(&drain_time(&other), "burst-100k", &other), outcome);
     }
 }

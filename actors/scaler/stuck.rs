@@ -1,13 +1,13 @@
-//! Jobs that wait and never start: why, and what a person does about it. Pure.
+//! Classifies why jobs wait and never start, with the remedy. Pure functions.
 
 use serde::Serialize;
 
-/// Why a job waits for a machine.
+/// The cause why a job waits for a machine.
 ///
 /// Source: AWS Batch User Guide, "Jobs stuck in RUNNABLE status" and `jobStateTimeLimitActions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum StuckCause {
     /// The market has no such machine now.
     Capacity,
     /// The compute environment is as large as it may be.
@@ -22,8 +22,8 @@ pub enum Cause {
     Unsaid,
 }
 
-impl Cause {
-    /// From the reason that a fleet gives.
+impl StuckCause {
+    /// Classifies the reason that a fleet gives.
     pub fn from_reason(reason: Option<&str>) -> Self {
         let Some(reason) = reason.map(str::to_ascii_uppercase).filter(|reason| !reason.is_empty()) else {
             return Self::Unsaid;
@@ -44,7 +44,7 @@ impl Cause {
         }
     }
 
-    /// What to do.
+    /// Returns the remedy, in a sentence.
     pub fn mend(self) -> &'static str {
         match self {
             Self::Capacity => "wait, or allow more instance types and zones in the compute environment",
@@ -63,17 +63,17 @@ impl Cause {
 
 /// Workers that wait for too long, by cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Stuck {
-    /// Why.
-    pub cause: Cause,
-    /// How many.
+pub struct StuckWorkers {
+    /// The cause.
+    pub cause: StuckCause,
+    /// Number of workers.
     pub workers: u64,
     /// Seconds that the first of them waits.
     pub seconds: u64,
-    /// The fleet's own words.
+    /// The fleet's reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What to do.
+    /// The remedy.
     pub mend: &'static str,
 }
 
@@ -84,19 +84,22 @@ mod tests {
     #[test]
     fn every_reason_has_its_cause() {
         for (reason, cause) in [
-            (None, Cause::Unsaid),
-            (Some(""), Cause::Unsaid),
-            (Some("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity"), Cause::Capacity),
+            (None, StuckCause::Unsaid),
+            (Some(""), StuckCause::Unsaid),
+            (
+                Some("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity"),
+                StuckCause::Capacity,
+            ),
             (
                 Some("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE max vCPU is less than the job's"),
-                Cause::Largest,
+                StuckCause::Largest,
             ),
-            (Some("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - no instance fits"), Cause::Requirement),
-            (Some("MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS - ..."), Cause::Permission),
-            (Some("ACTION_REQUIRED - CE(s) associated with the job queue are INVALID"), Cause::Environment),
-            (Some("something new"), Cause::Unsaid),
+            (Some("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - no instance fits"), StuckCause::Requirement),
+            (Some("MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS - ..."), StuckCause::Permission),
+            (Some("ACTION_REQUIRED - CE(s) associated with the job queue are INVALID"), StuckCause::Environment),
+            (Some("something new"), StuckCause::Unsaid),
         ] {
-            assert_eq!(Cause::from_reason(reason), cause, "{reason:?}");
+            assert_eq!(StuckCause::from_reason(reason), cause, "{reason:?}");
         }
     }
 }

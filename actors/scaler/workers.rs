@@ -1,11 +1,11 @@
-//! Workers, and the queues that they are submitted to. Pure.
+//! Numbers of workers by job queue. Pure functions.
 
 use serde::Serialize;
 
 use crate::ports::fleet::JobQueue;
 
-/// Workers by line: those there are, or as many as there may be. Those there are, are the jobs in every state that is not an
-/// end, children of arrays counted one by one.
+/// Numbers of workers by job queue: existing ones, or the most allowed. Existing workers are the jobs in every state that is
+/// not an end, with children of arrays counted one by one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Workers {
     /// In the primary queue.
@@ -17,7 +17,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// In one line.
+    /// Returns the number of one queue.
     pub fn of(self, line: JobQueue) -> u64 {
         match line {
             JobQueue::Primary => self.primary,
@@ -26,7 +26,7 @@ impl Workers {
         }
     }
 
-    /// Adds to a line. What is remembered may say any number: too many are as good as the most.
+    /// Adds to a queue. The sum saturates, because a remembered number may be any.
     pub fn add(&mut self, line: JobQueue, workers: u64) {
         let there = match line {
             JobQueue::Primary => &mut self.primary,
@@ -36,12 +36,12 @@ impl Workers {
         *there = there.saturating_add(workers);
     }
 
-    /// On the Spot market.
+    /// Returns the number on the Spot market.
     pub fn spot(self) -> u64 {
         self.primary.saturating_add(self.secondary)
     }
 
-    /// In all.
+    /// Returns the total.
     pub fn total(self) -> u64 {
         self.spot().saturating_add(self.fallback)
     }

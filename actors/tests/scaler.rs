@@ -9,10 +9,10 @@ use muster_actors::ports::cas_object::CasObject;
 use muster_actors::ports::fleet::JobOrder;
 use muster_actors::ports::fleet::JobQueue;
 use muster_actors::ports::queue_metrics::Depth;
-use muster_actors::scaler::flight::{Look, LookError, ScalerSettings, Submitter};
-use muster_actors::scaler::memory::{Asked, Holder, Memory, Patience};
-use muster_actors::scaler::policy::{Pace, Policy, Why};
-use muster_actors::scaler::stuck::Cause;
+use muster_actors::scaler::memory::{LockHolder, Memory, PendingOrder, ScalerTimeouts};
+use muster_actors::scaler::policy::{PlanReason, Policy, Throughput};
+use muster_actors::scaler::stuck::StuckCause;
+use muster_actors::scaler::submitter::{ScalerSettings, ScalerTick, ScalerTickError, Submitter};
 use muster_actors::scaler::workers::Workers;
 use muster_actors::sim::batch::Status;
 use muster_actors::sim::cell::SimCell;
@@ -37,7 +37,7 @@ impl World {
 
     fn submitter(&self, id: &str) -> Submitter {
         let clock = Arc::clone(&self.clock);
-        let pace = Pace { rate: 20.0, target: Duration::from_secs(900), boot: Duration::from_secs(180) };
+        let pace = Throughput { rate: 20.0, target: Duration::from_secs(900), boot: Duration::from_secs(180) };
         let seconds = Duration::from_secs;
         Submitter {
             id: id.to_owned(),
@@ -46,7 +46,7 @@ impl World {
                 policy: Policy::DrainTime(pace),
                 caps: CAPS,
                 floor: 1.0,
-                patience: Patience {
+                patience: ScalerTimeouts {
                     appear: seconds(180),
                     dwell: seconds(600),
                     starve: seconds(900),
@@ -86,7 +86,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Two submitters at once, minute by minute, until nothing changes any more.
-async fn two_at_once(world: &World, minutes: usize, story: &str) -> Vec<Result<Look, LookError>> {
+async fn two_at_once(world: &World, minutes: usize, story: &str) -> Vec<Result<ScalerTick, ScalerTickError>> {
     let (one, two) = (world.submitter("one"), world.submitter("two"));
     let mut looks = Vec::new();
     for _ in 0..minutes {
@@ -180,7 +180,7 @@ fn a_submitter_that_dies_in_its_flight_delays_the_others_by_a_minute_and_no_more
         }
         drop(dying);
         assert_eq!(world.fleet.jobs().all().len(), 0, "nothing is submitted yet");
-        assert!(matches!(two.tick().await, Err(LookError::Busy { .. })));
+        assert!(matches!(two.tick().await, Err(ScalerTickError::Busy { .. })));
         // What is written down counts for three minutes, and then no more.
         for (seconds, workers) in [(61, 0), (60, 0), (60, 7), (60, 7)] {
             world.pass(seconds);
@@ -194,7 +194,7 @@ fn a_submitter_that_dies_in_its_flight_delays_the_others_by_a_minute_and_no_more
 fn a_clock_that_is_far_ahead_locks_nobody_out() {
     runtime().block_on(async {
         let world = World::new(&Lost::default(), 0);
-        let holder = Some(Holder { id: "ahead".to_owned(), until: u64::MAX });
+        let holder = Some(LockHolder { id: "ahead".to_owned(), until: u64::MAX });
         let memory = Memory { holder, ..Memory::default() };
         world.cell.swap(None, serde_json::to_vec(&memory).unwrap()).await.unwrap();
         world.submitter("one").tick().await.unwrap();
@@ -206,7 +206,7 @@ fn a_memory_at_its_largest_figures_asks_for_nobody_too_many() {
     runtime().block_on(async {
         let world = World::new(&Lost::default(), 0);
         world.fleet.fill(waits(100_000));
-        let asked = |name: &str| Asked {
+        let asked = |name: &str| PendingOrder {
             order: JobOrder { name: name.to_owned(), line: JobQueue::Secondary, workers: u64::MAX },
             at: 1_700_000_000_000,
         };
@@ -231,7 +231,7 @@ fn machines_on_demand_come_when_spot_has_none_and_the_reason_is_told() {
                 asked.push((minute, look.why, look.orders.iter().map(|order| order.workers).sum::<u64>()));
             }
             if minute == 12 {
-                assert_eq!((look.tally.stuck[0].cause, look.tally.stuck[0].workers), (Cause::Capacity, 7));
+                assert_eq!((look.tally.stuck[0].cause, look.tally.stuck[0].workers), (StuckCause::Capacity, 7));
             }
             world.set(Status::Runnable);
             for job in world.fleet.jobs().all_mut() {
@@ -239,7 +239,7 @@ fn machines_on_demand_come_when_spot_has_none_and_the_reason_is_told() {
             }
             world.pass(60);
         }
-        assert_eq!(asked, [(0, Why::Needed, 7), (16, Why::Starving, 7)]);
+        assert_eq!(asked, [(0, PlanReason::Needed, 7), (16, PlanReason::Starving, 7)]);
         assert_eq!(world.fleet.active(), Workers { primary: 4, secondary: 3, fallback: 7 });
     });
 }

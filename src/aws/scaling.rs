@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use muster_actors::ports::fleet::Fleet;
 use muster_actors::ports::queue_metrics::QueueMetrics;
-use muster_actors::scaler::flight::{ScalerSettings, Submitter};
+use muster_actors::scaler::submitter::{ScalerSettings, Submitter};
 
 use super::batch::BatchFleet;
 use super::cas_object::S3CasObject;

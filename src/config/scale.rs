@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use muster_actors::scaler::flight::ScalerSettings;
-use muster_actors::scaler::memory::Patience;
-use muster_actors::scaler::policy::{Pace, Policy};
-use muster_actors::scaler::simulate::World;
+use muster_actors::scaler::memory::ScalerTimeouts;
+use muster_actors::scaler::policy::{Policy, Throughput};
+use muster_actors::scaler::simulate::SimulationSettings;
+use muster_actors::scaler::submitter::ScalerSettings;
 use muster_actors::scaler::workers::Workers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,13 +143,13 @@ impl Scale {
         }
     }
 
-    fn pace(&self, rate: f64) -> Pace {
+    fn pace(&self, rate: f64) -> Throughput {
         let seconds = Duration::from_secs;
-        Pace { rate, target: seconds(self.target_seconds), boot: seconds(self.boot_seconds) }
+        Throughput { rate, target: seconds(self.target_seconds), boot: seconds(self.boot_seconds) }
     }
 
-    fn patience(&self) -> Patience {
-        Patience {
+    fn patience(&self) -> ScalerTimeouts {
+        ScalerTimeouts {
             appear: APPEAR,
             dwell: DWELL,
             starve: Duration::from_secs(self.fallback_after_minutes * 60),
@@ -200,9 +200,9 @@ impl Settings {
     }
 
     /// Builds the simulated world of these settings, with this many Spot interruptions an hour and worker.
-    pub fn world(&self, interruptions: f64, seed: u64) -> World {
+    pub fn world(&self, interruptions: f64, seed: u64) -> SimulationSettings {
         let Self { scale, queues, fleet, .. } = self;
-        World {
+        SimulationSettings {
             rate: scale.rate,
             boot: Duration::from_secs(scale.boot_seconds),
             tick: Duration::from_secs(scale.tick_seconds),

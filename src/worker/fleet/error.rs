@@ -6,7 +6,7 @@ use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::queue::QueueError;
-use muster_actors::scaler::flight::LookError;
+use muster_actors::scaler::submitter::ScalerTickError;
 
 use muster_aws::classify::Fault;
 use muster_config::MissingSetting;
@@ -55,7 +55,7 @@ pub enum FleetError {
     Redis(String),
     /// The scaler cannot look or submit.
     #[error(transparent)]
-    Look(#[from] LookError),
+    Look(#[from] ScalerTickError),
     /// Another `muster scale` starts processes for this queue on this machine.
     #[error("another muster scale starts workers for this queue on this machine: stop it first")]
     Taken,

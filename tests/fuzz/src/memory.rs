@@ -8,9 +8,9 @@ use muster_actors::ports::fleet::JobQueue;
 use muster_actors::ports::fleet::{Fleet, FleetError, JobOrder, JobPhase, JobProgress};
 use muster_actors::ports::queue_metrics::Depth;
 use muster_actors::ports::queue_metrics::{QueueMetrics, QueueMetricsError};
-use muster_actors::scaler::flight::{LookError, ScalerSettings, Submitter};
-use muster_actors::scaler::memory::Patience;
-use muster_actors::scaler::policy::{Pace, Policy};
+use muster_actors::scaler::memory::ScalerTimeouts;
+use muster_actors::scaler::policy::{Policy, Throughput};
+use muster_actors::scaler::submitter::{ScalerSettings, ScalerTickError, Submitter};
 use muster_actors::scaler::workers::Workers;
 
 use super::shelf::{Shelf, now};
@@ -51,7 +51,7 @@ pub fn memory(data: &[u8]) {
     for phase in [None, Some(JobPhase::Waiting), Some(JobPhase::Working)] {
         let shelf = Arc::new(Shelf::new(data));
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-        let pace = Pace { rate: 1.0, target: minutes(10), boot: minutes(2) };
+        let pace = Throughput { rate: 1.0, target: minutes(10), boot: minutes(2) };
         let submitter = Submitter {
             id: "me".to_owned(),
             settings: ScalerSettings {
@@ -59,7 +59,12 @@ pub fn memory(data: &[u8]) {
                 policy: Policy::DrainTime(pace),
                 caps: CAPS,
                 floor: 0.1,
-                patience: Patience { appear: minutes(3), dwell: minutes(10), starve: minutes(15), rest: minutes(5) },
+                patience: ScalerTimeouts {
+                    appear: minutes(3),
+                    dwell: minutes(10),
+                    starve: minutes(15),
+                    rest: minutes(5),
+                },
             },
             cell: Arc::clone(&shelf) as _,
             gauge: Arc::new(Queue),
@@ -82,7 +87,9 @@ pub fn memory(data: &[u8]) {
                 let ordered: u64 = look.orders.iter().chain(&again.orders).map(|order| order.workers).sum();
                 assert!(phase.is_some() || ordered <= CAPS.total(), "{look:?}, then {again:?}");
             }
-            Err(LookError::Busy { .. } | LookError::Memory(_)) => assert_eq!(shelf.held(), (0, data.to_vec())),
+            Err(ScalerTickError::Busy { .. } | ScalerTickError::Memory(_)) => {
+                assert_eq!(shelf.held(), (0, data.to_vec()))
+            }
             Err(error) => panic!("nothing here fails: {error}"),
         }
     }

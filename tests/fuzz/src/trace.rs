@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use muster_actors::scaler::trace::{Trace, TraceError};
+use muster_actors::scaler::trace::{ArrivalTrace, ArrivalTraceError};
 
 /// 31 days, and the most images of a trace.
 const LIMITS: (u64, u64) = (31 * 24 * 3600, 1_000_000_000);
@@ -11,7 +11,7 @@ const LIMITS: (u64, u64) = (31 * 24 * 3600, 1_000_000_000);
 /// Bytes as a file of `second,images`.
 pub fn trace(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    match text.parse::<Trace>() {
+    match text.parse::<ArrivalTrace>() {
         Ok(trace) => {
             assert!(trace.last() <= LIMITS.0 && (1..=LIMITS.1).contains(&trace.images()));
             assert!(trace.at(trace.last()) > 0 && trace.at(trace.last() + 1) == 0);
@@ -26,7 +26,7 @@ pub fn trace(data: &[u8]) {
             assert_eq!(images, trace.images());
             assert_eq!(written.parse(), Ok(trace));
         }
-        Err(TraceError::Line(line)) => assert!((1..=text.lines().count()).contains(&line)),
-        Err(TraceError::TooLarge | TraceError::Empty) => {}
+        Err(ArrivalTraceError::Line(line)) => assert!((1..=text.lines().count()).contains(&line)),
+        Err(ArrivalTraceError::TooLarge | ArrivalTraceError::Empty) => {}
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use muster_actors::ports::fleet::JobQueue;
 use muster_actors::ports::fleet::{FleetError, JobOrder, JobPhase, JobProgress};
-use muster_actors::scaler::flight::Submitter;
+use muster_actors::scaler::submitter::Submitter;
 use muster_actors::sim::batch::Status;
 use muster_actors::sim::lost::What;
 use muster_aws::clients::Clients;

@@ -11,7 +11,7 @@ use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
 use muster_actors::ports::fleet::Fleet;
 use muster_actors::ports::queue_metrics::QueueMetrics;
-use muster_actors::scaler::flight::{LookError, Submitter};
+use muster_actors::scaler::submitter::{ScalerTickError, Submitter};
 use muster_actors::scaler::{Scaler, Stop};
 use tokio::sync::Notify;
 
@@ -155,7 +155,7 @@ async fn once(scaled: &[Scaled], how: How, teller: &Teller) -> Result<ExitCode, 
             Ok(look) if look.failed.is_empty() => {}
             Ok(_) => worst = worst.and(Ok(ExitCode::from(75))),
             // Whoever is at it does the same.
-            Err(LookError::Busy { .. }) => {}
+            Err(ScalerTickError::Busy { .. }) => {}
             Err(error) => worst = Err(FleetError::from(error).into()),
         }
     }
@@ -169,7 +169,7 @@ async fn endless(scaled: &[Scaled], every: Duration, teller: &Teller, signals: &
         .iter()
         .map(|Scaled { service, submitter, .. }| {
             let (service, teller, broken) = (*service, teller.clone(), Arc::clone(&broken));
-            let tell = Arc::new(move |looked: &Result<_, LookError>| {
+            let tell = Arc::new(move |looked: &Result<_, ScalerTickError>| {
                 teller.look(service, looked, false);
                 if let Err(error) = looked
                     && matches!(error.class(), Class::Misconfigured(_))

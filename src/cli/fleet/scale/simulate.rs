@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use muster_actors::domain::cost::{Bill, Prices};
-use muster_actors::scaler::simulate::{Outcome, Rule, simulate};
-use muster_actors::scaler::trace::{NAMES, Trace};
+use muster_actors::scaler::simulate::{SimulationOutcome, SimulationRule, simulate};
+use muster_actors::scaler::trace::{ArrivalTrace, NAMES};
 use serde::Serialize;
 
 use super::plot;
@@ -36,7 +36,7 @@ pub struct Simulation {
 pub struct Run {
     pub policy: &'static str,
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: SimulationOutcome,
     /// Of machines and of requests; the service around the clock runs for whole days.
     pub dollars: f64,
     /// The same by what they are for.
@@ -82,10 +82,10 @@ impl Simulation {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn report(&self, settings: &Settings, name: &str, trace: &Trace) -> Report {
+    fn report(&self, settings: &Settings, name: &str, trace: &ArrivalTrace) -> Report {
         let world = settings.world(self.interruptions, self.seed);
         let cost = &settings.cost;
-        let run = |policy, outcome: Outcome, seconds: f64, prices: &Prices| {
+        let run = |policy, outcome: SimulationOutcome, seconds: f64, prices: &Prices| {
             let bill = cost.usage(outcome.done, seconds).at(prices);
             let (dollars, dollars_per_million) = (bill.total(), bill.per_million(outcome.done));
             Run { policy, outcome, dollars, bill, dollars_per_million }
@@ -93,12 +93,12 @@ impl Simulation {
         let mut policies: Vec<Run> = PolicyName::ALL
             .into_iter()
             .map(|policy| {
-                let outcome = simulate(Rule::Scaled(settings.scale.policy(policy)), trace, &world);
+                let outcome = simulate(SimulationRule::Scaled(settings.scale.policy(policy)), trace, &world);
                 let seconds = outcome.hours * 3600.0;
                 run(policy.as_str(), outcome, seconds, &cost.spot())
             })
             .collect();
-        let mut always_on = simulate(Rule::AlwaysOn(cost.always_on), trace, &world);
+        let mut always_on = simulate(SimulationRule::AlwaysOn(cost.always_on), trace, &world);
         let days = (always_on.looks.last().map_or(0, |look| look.0) as f64 / DAY).ceil().max(1.0);
         always_on.hours = 24.0 * days * cost.always_on as f64;
         let seconds = always_on.hours * 3600.0;
@@ -107,8 +107,8 @@ impl Simulation {
     }
 }
 
-fn trace(name: &str) -> Result<Trace, CliError> {
-    if let Some(trace) = Trace::named(name) {
+fn trace(name: &str) -> Result<ArrivalTrace, CliError> {
+    if let Some(trace) = ArrivalTrace::named(name) {
         return Ok(trace);
     }
     let path = PathBuf::from(name);

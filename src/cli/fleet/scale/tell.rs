@@ -8,9 +8,9 @@ use muster_actors::ports::fleet::JobOrder;
 use muster_actors::ports::fleet::JobQueue;
 use muster_actors::ports::fleet::JobShape;
 use muster_actors::ports::queue_metrics::Depth;
-use muster_actors::scaler::flight::{Look, LookError};
-use muster_actors::scaler::policy::Why;
-use muster_actors::scaler::stuck::Stuck;
+use muster_actors::scaler::policy::PlanReason;
+use muster_actors::scaler::stuck::StuckWorkers;
+use muster_actors::scaler::submitter::{ScalerTick, ScalerTickError};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -43,7 +43,7 @@ impl Teller {
     }
 
     /// Tells of a look.
-    pub fn look(&self, service: ScaledService, looked: &Result<Look, LookError>, dry: bool) {
+    pub fn look(&self, service: ScaledService, looked: &Result<ScalerTick, ScalerTickError>, dry: bool) {
         let name = service.as_str();
         if self.json {
             let line = match looked {
@@ -88,7 +88,7 @@ impl Teller {
     }
 }
 
-fn told(look: &Look, dry: bool) -> String {
+fn told(look: &ScalerTick, dry: bool) -> String {
     let Depth { visible, delayed, in_flight } = look.depth;
     let (active, working) = (look.tally.active.total(), look.tally.working.total());
     let rate = look.rate.map_or_else(String::new, |rate| format!(" at {rate:.1}/s"));
@@ -108,7 +108,7 @@ fn told(look: &Look, dry: bool) -> String {
     for name in &look.tally.vanished {
         text.push_str(&format!("\n{name} was asked for and never came"));
     }
-    for Stuck { cause, workers, seconds, reason, mend } in &look.tally.stuck {
+    for StuckWorkers { cause, workers, seconds, reason, mend } in &look.tally.stuck {
         let reason = reason.as_deref().unwrap_or("the fleet gives no reason");
         let minutes = seconds / 60;
         text.push_str(&format!("\n{workers} wait for {minutes} min ({cause:?}: {reason}): {mend}"));
@@ -116,15 +116,15 @@ fn told(look: &Look, dry: bool) -> String {
     text
 }
 
-fn why(why: Why) -> &'static str {
+fn why(why: PlanReason) -> &'static str {
     match why {
-        Why::Empty => "nothing waits",
-        Why::Held => "what is left is held by workers that are gone, until its lease is over",
-        Why::Enough => "enough",
-        Why::Few => "a few more are not worth a call",
-        Why::Full => "no more are allowed",
-        Why::Needed => "more are needed",
-        Why::Starving => "the Spot market gives none, on demand then",
+        PlanReason::Empty => "nothing waits",
+        PlanReason::Held => "what is left is held by workers that are gone, until its lease is over",
+        PlanReason::Enough => "enough",
+        PlanReason::Few => "a few more are not worth a call",
+        PlanReason::Full => "no more are allowed",
+        PlanReason::Needed => "more are needed",
+        PlanReason::Starving => "the Spot market gives none, on demand then",
     }
 }
 

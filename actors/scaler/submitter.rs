@@ -1,23 +1,24 @@
-//! One look at a queue and its fleet, and what follows: one submitter at a time, nothing submitted twice.
+//! Measures a queue and its fleet, and submits the jobs that follow. One submitter works at a time, and nothing is submitted
+//! twice.
 //!
-//! SubmitJob has no client token, so a job that was asked for must be known by its name, before it is asked for:
+//! SubmitJob has no client token, so the names of jobs are written down before they are submitted:
 //!
 //! ```text
-//! take the flight ─► measure ─► look at the fleet ─► plan ─► write the plan down ─► submit ─► give the flight back
+//! take the lock   ─► measure ─► look at the fleet ─► plan ─► write the plan down ─► submit ─► give the lock back
 //!   (conditional write)                                     (conditional write)               (conditional write)
 //! ```
 //!
-//! What is written down counts as there until the fleet shows it, or until so much time has passed that it cannot come any
-//! more. A submitter that dies, or whose answer is lost, at any arrow leaves at worst workers that are counted and never
-//! come; their place is free again after [`Patience::appear`].
+//! A job that is written down counts as running until the fleet shows it, or until it can no longer appear. A submitter that
+//! dies, or loses an answer, at any arrow leaves at worst workers that are counted and never come; they stop counting after
+//! [`ScalerTimeouts::appear`].
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::memory::{Asked, Holder, Memory, Millis, Patience, Tally};
-use super::policy::{Policy, Situation, Submission, Why, plan, within};
+use super::memory::{FleetTally, LockHolder, Memory, Millis, PendingOrder, ScalerTimeouts};
+use super::policy::{PlanReason, Policy, PolicyInput, Submission, plan, within};
 use super::workers::Workers;
 use crate::domain::exit::Remedy;
 use crate::errors::class::{Class, Classified};
@@ -26,62 +27,62 @@ use crate::ports::fleet::{Fleet, FleetError, JobOrder};
 use crate::ports::queue_metrics::Depth;
 use crate::ports::queue_metrics::{QueueMetrics, QueueMetricsError};
 
-/// A flight is never longer; others wait for so long at most. No call may last longer than [`ENDS`].
-pub(crate) const FLIGHT: Duration = Duration::from_secs(60);
-/// Nothing is submitted in the last part of a flight: a call that is on its way when the flight is over could meet the next.
-pub const ENDS: Duration = Duration::from_secs(20);
+/// Longest time for which a submitter holds the lock, and others wait. No call may last longer than [`LOCK_TAIL`].
+pub(crate) const LOCK_TIME: Duration = Duration::from_secs(60);
+/// Last part of the lock's time, in which nothing is submitted: a call that outlasts the lock could meet the next submitter's.
+pub const LOCK_TAIL: Duration = Duration::from_secs(20);
 
-/// Reads a clock.
+/// A function that reads a clock.
 pub(crate) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// How a submitter decides.
+/// Settings of a submitter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScalerSettings {
-    /// Which workers, as part of the jobs' names.
+    /// Name of the workers, as a part of the jobs' names.
     pub name: String,
-    /// Which rule.
+    /// Policy that decides how many workers there are.
     pub policy: Policy,
-    /// Workers at most.
+    /// Most workers of each queue.
     pub caps: Workers,
-    /// A measured rate below it is not believed: idle workers measure little.
+    /// Least measured rate that is used; idle workers measure less.
     pub floor: f64,
-    /// How long what is waited for.
-    pub patience: Patience,
+    /// Timeouts.
+    pub patience: ScalerTimeouts,
 }
 
-/// What a look saw and did.
+/// The report of a submitter's tick: what it measured, decided and did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Look {
-    /// What waits.
+pub struct ScalerTick {
+    /// Depth of the queue.
     pub depth: Depth,
-    /// Messages a second and worker that the plan counts with.
+    /// Messages a second and worker that the plan assumes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
     /// The fleet.
     #[serde(flatten)]
-    pub tally: Tally,
+    pub tally: FleetTally,
     /// Workers wanted.
     pub want: u64,
     /// Why.
-    pub why: Why,
+    pub why: PlanReason,
     /// Jobs that were submitted, or would be.
     pub orders: Vec<JobOrder>,
-    /// Those whose call failed: what is not certain counts as submitted.
+    /// Jobs whose call failed, with the error. Where it is uncertain whether a job was started, it counts as submitted.
     pub failed: Vec<(String, String)>,
 }
 
-/// Why there was no look.
+/// Errors of a tick.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum LookError {
-    /// Somebody else submits.
+pub enum ScalerTickError {
+    /// Another submitter holds the lock.
     #[error("{id} submits now, for {}.{:03} s at most", .remaining.as_secs(), .remaining.subsec_millis())]
     Busy {
-        /// Who.
+        /// Id of the other submitter.
         id: String,
-        /// How long at most.
+        /// Longest remaining time.
         remaining: Duration,
     },
-    /// The shared value is none of ours.
+    /// The shared value cannot be parsed.
     #[error(
         "the submitters' shared value cannot be read ({0}): delete it while no submitter runs, and look for jobs that nobody counts"
     )]
@@ -97,7 +98,7 @@ pub enum LookError {
     Fleet(#[from] FleetError),
 }
 
-impl Classified for LookError {
+impl Classified for ScalerTickError {
     fn class(&self) -> Class {
         match self {
             Self::Busy { .. } => Class::Transient,
@@ -109,12 +110,12 @@ impl Classified for LookError {
     }
 }
 
-/// A submitter.
+/// Submits jobs for one queue.
 #[derive(Clone)]
 pub struct Submitter {
-    /// Its name among others: no two that live have the same.
+    /// Id of the submitter, which no other running one has.
     pub id: String,
-    /// How it decides.
+    /// Settings.
     pub settings: ScalerSettings,
     /// The shared value.
     pub cell: Arc<dyn CasObject>,
@@ -126,8 +127,8 @@ pub struct Submitter {
     pub clock: Clock,
 }
 
-/// The shared value as it was read or written last.
-struct Kept {
+/// The shared value with its version, as it was read or written last.
+struct VersionedMemory {
     memory: Memory,
     version: Option<CasVersion>,
 }
@@ -138,47 +139,53 @@ impl Submitter {
         u64::try_from(since.as_millis()).unwrap_or(Millis::MAX)
     }
 
-    async fn read(&self) -> Result<Kept, LookError> {
+    async fn read(&self) -> Result<VersionedMemory, ScalerTickError> {
         let Some(held) = self.cell.read().await? else {
-            // Names of jobs go on from the time: where the value is lost, none of the last week comes again.
+            // Job names begin with the time, so that none of the last week comes again where the value is lost.
             let memory = Memory { serial: self.now() / 1000, ..Memory::default() };
-            return Ok(Kept { memory, version: None });
+            return Ok(VersionedMemory { memory, version: None });
         };
-        let memory = serde_json::from_slice(&held.bytes).map_err(|error| LookError::Memory(error.to_string()))?;
-        Ok(Kept { memory, version: Some(held.version) })
+        let memory = serde_json::from_slice(&held.bytes).map_err(|error| ScalerTickError::Memory(error.to_string()))?;
+        Ok(VersionedMemory { memory, version: Some(held.version) })
     }
 
-    async fn write(&self, kept: &mut Kept) -> Result<(), LookError> {
+    async fn write(&self, kept: &mut VersionedMemory) -> Result<(), ScalerTickError> {
         kept.memory.revision = kept.memory.revision.wrapping_add(1);
-        let bytes = serde_json::to_vec(&kept.memory).map_err(|error| LookError::Memory(error.to_string()))?;
+        let bytes = serde_json::to_vec(&kept.memory).map_err(|error| ScalerTickError::Memory(error.to_string()))?;
         kept.version = Some(write(&*self.cell, kept.version.as_ref(), bytes).await?);
         Ok(())
     }
 
-    /// Looks and says what would follow. Nothing is changed.
-    pub async fn peek(&self) -> Result<Look, LookError> {
+    /// Makes a tick without submitting or changing anything.
+    ///
+    /// # Errors
+    /// The queue, the fleet or the shared value cannot be read.
+    pub async fn peek(&self) -> Result<ScalerTick, ScalerTickError> {
         let mut kept = self.read().await?;
         self.plan(&mut kept.memory).await
     }
 
-    /// Looks and does what follows.
-    pub async fn tick(&self) -> Result<Look, LookError> {
+    /// Makes a tick and submits the jobs of its plan.
+    ///
+    /// # Errors
+    /// Another submitter is at work, or the queue, the fleet or the shared value fails.
+    pub async fn tick(&self) -> Result<ScalerTick, ScalerTickError> {
         let mut kept = self.read().await?;
         let now = self.now();
-        if let Some(Holder { id, until }) = &kept.memory.holder
+        if let Some(LockHolder { id, until }) = &kept.memory.holder
             && *id != self.id
             && *until > now
-            // A clock that is far ahead of ours locks nobody out: what is safe rests on the conditional writes.
-            && *until <= now + 2 * FLIGHT.as_millis() as Millis
+            // A holder whose clock is far ahead locks nobody out: safety rests on the conditional writes.
+            && *until <= now + 2 * LOCK_TIME.as_millis() as Millis
         {
-            return Err(LookError::Busy { id: id.clone(), remaining: Duration::from_millis(until - now) });
+            return Err(ScalerTickError::Busy { id: id.clone(), remaining: Duration::from_millis(until - now) });
         }
-        let until = now + FLIGHT.as_millis() as Millis;
-        kept.memory.holder = Some(Holder { id: self.id.clone(), until });
+        let until = now + LOCK_TIME.as_millis() as Millis;
+        kept.memory.holder = Some(LockHolder { id: self.id.clone(), until });
         self.write(&mut kept).await?;
         let flown = self.fly(&mut kept, until).await;
         kept.memory.holder = None;
-        // Where this fails the flight ends by itself.
+        // Where this fails the lock expires.
         let given_back = self.write(&mut kept).await;
         let look = flown?;
         if let Err(error) = given_back {
@@ -187,7 +194,7 @@ impl Submitter {
         Ok(look)
     }
 
-    async fn fly(&self, kept: &mut Kept, until: Millis) -> Result<Look, LookError> {
+    async fn fly(&self, kept: &mut VersionedMemory, until: Millis) -> Result<ScalerTick, ScalerTickError> {
         let mut look = self.plan(&mut kept.memory).await?;
         if kept.memory.rests(look.depth, self.now(), self.settings.patience) {
             self.fleet.rest().await?;
@@ -197,12 +204,12 @@ impl Submitter {
         }
         let (at, serial) = (self.now(), kept.memory.serial);
         kept.memory.serial = serial.wrapping_add(1);
-        kept.memory.asked.extend(look.orders.iter().cloned().map(|order| Asked { order, at }));
+        kept.memory.asked.extend(look.orders.iter().cloned().map(|order| PendingOrder { order, at }));
         if let Err(error) = self.write(kept).await {
             kept.memory.asked.retain(|asked| !look.orders.contains(&asked.order));
             return Err(error);
         }
-        let ends = until - ENDS.as_millis() as Millis;
+        let ends = until - LOCK_TAIL.as_millis() as Millis;
         for order in &look.orders {
             let submitted = match self.now() < ends {
                 true => self.fleet.submit(order).await,
@@ -218,14 +225,14 @@ impl Submitter {
         Ok(look)
     }
 
-    /// Measures, looks and decides; `memory` takes in what was seen.
-    async fn plan(&self, memory: &mut Memory) -> Result<Look, LookError> {
+    /// Measures the queue, lists the fleet and plans; `memory` takes in the measurements.
+    async fn plan(&self, memory: &mut Memory) -> Result<ScalerTick, ScalerTickError> {
         let ScalerSettings { name, policy, caps, floor, patience } = &self.settings;
         let depth = self.gauge.depth().await?;
         let mut policy = *policy;
         let mut rate = None;
         if let Policy::DrainTime(pace) = &mut policy {
-            // Asked for only where it makes a difference: metrics cost money.
+            // The rate is queried only where it makes a difference, because metrics cost money.
             if depth.visible + depth.delayed > 0 {
                 memory.rate = self.gauge.rate().await.or(memory.rate);
             }
@@ -237,7 +244,7 @@ impl Submitter {
         let tally = memory.look(&seen, now, *patience);
         // Without machines on demand there is nothing else to do than to go on asking.
         let starving = memory.starving(now, *patience).filter(|_| caps.fallback > 0);
-        let plan = plan(&policy, Situation { depth, active: tally.active, caps: *caps, starving });
+        let plan = plan(&policy, PolicyInput { depth, active: tally.active, caps: *caps, starving });
         let named = |(nth, call): (usize, &Submission)| JobOrder {
             name: format!("{name}-{}-{nth}", memory.serial),
             line: call.line,
@@ -245,6 +252,6 @@ impl Submitter {
         };
         let calls = within(plan.calls, tally.active, *caps);
         let orders = calls.iter().enumerate().map(named).collect();
-        Ok(Look { depth, rate, tally, want: plan.want, why: plan.why, orders, failed: Vec::new() })
+        Ok(ScalerTick { depth, rate, tally, want: plan.want, why: plan.why, orders, failed: Vec::new() })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_actors::scaler::flight::{Look, LookError, Submitter};
+use muster_actors::scaler::submitter::{ScalerTick, ScalerTickError, Submitter};
 use muster_aws::clients::Clients;
 use muster_aws::scaling;
 use muster_config::{Layers, MissingSetting, ScaledService, Settings, SettingsError};
@@ -15,7 +15,7 @@ const TICK_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Why nothing was looked at, or not all.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum SubmitterError {
     /// A setting is wrong.
     #[error("{0}")]
     Settings(#[from] SettingsError),
@@ -24,15 +24,15 @@ pub enum Fault {
     MissingSetting(#[from] MissingSetting),
     /// A look failed, or a job was not submitted. What the others did is in the log.
     #[error("{0}")]
-    Looks(String),
+    Ticks(String),
 }
 
 /// Whoever scales each service.
-pub struct Looks(Vec<(ScaledService, Submitter)>);
+pub struct Submitters(Vec<(ScaledService, Submitter)>);
 
-impl Looks {
+impl Submitters {
     /// From the environment.
-    pub async fn new() -> Result<Self, Fault> {
+    pub async fn new() -> Result<Self, SubmitterError> {
         let mut layers = Layers::defaults();
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -50,7 +50,7 @@ impl Looks {
     }
 
     /// Looks at each queue and does what follows. Where one look fails the other is still made.
-    pub async fn once(&self) -> Result<Value, Fault> {
+    pub async fn once(&self) -> Result<Value, SubmitterError> {
         let (mut told, mut faults) = (Vec::new(), Vec::new());
         for (service, submitter) in &self.0 {
             let name = service.as_str();
@@ -60,12 +60,12 @@ impl Looks {
             told.push(line);
             faults.extend(fault.map(|fault| format!("{name}: {fault}")));
         }
-        if faults.is_empty() { Ok(told.into()) } else { Err(Fault::Looks(faults.join("; "))) }
+        if faults.is_empty() { Ok(told.into()) } else { Err(SubmitterError::Ticks(faults.join("; "))) }
     }
 }
 
 /// A line about a look, and why it is a fault.
-fn tell(name: &str, looked: Option<Result<Look, LookError>>) -> (Value, Option<String>) {
+fn tell(name: &str, looked: Option<Result<ScalerTick, ScalerTickError>>) -> (Value, Option<String>) {
     let error = match looked {
         Some(Ok(look)) => {
             let failed = look.failed.iter().map(|(job, error)| format!("{job}: {error}")).collect::<Vec<_>>();
@@ -73,7 +73,7 @@ fn tell(name: &str, looked: Option<Result<Look, LookError>>) -> (Value, Option<S
             return (json!({ "service": name, "look": look }), fault);
         }
         // Whoever is at it does the same.
-        Some(Err(error @ LookError::Busy { .. })) => {
+        Some(Err(error @ ScalerTickError::Busy { .. })) => {
             return (json!({ "service": name, "busy": error.to_string() }), None);
         }
         Some(Err(error)) => error.to_string(),
