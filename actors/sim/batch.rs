@@ -1,4 +1,4 @@
-//! AWS Batch's rules about jobs, as strict as its own; emulators are kinder.
+//! A fake of AWS Batch with its rules about jobs, which emulators do not enforce.
 //!
 //! Source: AWS Batch API reference (SubmitJob, ListJobs, DescribeJobs, CancelJob) and user guide (array jobs, job states).
 

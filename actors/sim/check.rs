@@ -1,4 +1,4 @@
-//! What must always hold.
+//! Checks the invariants of a simulated run.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::pipeline::settings::Settings;
 use crate::ports::faces::Commit;
 use crate::sim::host::Host;
 use crate::sim::images::faces;
-use crate::sim::life::{Service, Site};
-use crate::sim::queue::{Fate, MessageCount};
-use crate::sim::refusal::Asked;
-use crate::sim::scenario::{Kind, Scenario};
-use crate::sim::script::{Fault, Script};
+use crate::sim::queue::{DeliveryState, MessageCount};
+use crate::sim::refusal::RefusedCall;
+use crate::sim::scenario::{ImageKind, Scenario};
+use crate::sim::script::{DeviceFault, FaultScript};
+use crate::sim::worker::{SimSite, SimWorkerRole};
 
 /// After each worker that was not taken away.
 pub(super) fn worker(
-    site: &Site,
+    site: &SimSite,
     host: &Host,
-    service: Service,
+    service: SimWorkerRole,
     exit: &Exit,
     summary: &Summary,
     leftovers: &Leftovers,
 ) {
     let world = &site.world;
-    if *exit == Exit::Drained && service == Service::Both {
+    if *exit == Exit::Drained && service == SimWorkerRole::Both {
         for gallery in site.store.stale() {
             world.violation(format!("drained, and the groups of gallery {gallery} are not of its faces"));
         }
@@ -72,39 +72,39 @@ pub(super) fn worker(
 }
 
 /// How an image may be stored in the end: by what it is, and by how often it was received.
-fn expected(kind: Kind, prefilter: bool) -> (ImageState, Option<RejectReason>) {
+fn expected(kind: ImageKind, prefilter: bool) -> (ImageState, Option<RejectReason>) {
     match kind {
-        Kind::Faces(0) => (ImageState::NoFaces, None),
-        Kind::Faces(_) => (ImageState::Indexed, None),
-        Kind::Poor if prefilter => (ImageState::LowQuality, None),
-        Kind::Poor => (ImageState::Indexed, None),
-        Kind::Corrupt => (ImageState::Rejected, Some(RejectReason::Corrupt)),
-        Kind::Missing => (ImageState::Rejected, Some(RejectReason::Missing)),
-        Kind::BadMessage => (ImageState::Rejected, Some(RejectReason::BadMessage)),
-        Kind::DecoderPanic | Kind::DecoderAbort => (ImageState::Rejected, Some(RejectReason::Crashed)),
-        Kind::Poison | Kind::Huge => (ImageState::Rejected, Some(RejectReason::Isolated)),
-        Kind::Forgotten => (ImageState::Rejected, Some(RejectReason::Forgotten)),
+        ImageKind::Faces(0) => (ImageState::NoFaces, None),
+        ImageKind::Faces(_) => (ImageState::Indexed, None),
+        ImageKind::Poor if prefilter => (ImageState::LowQuality, None),
+        ImageKind::Poor => (ImageState::Indexed, None),
+        ImageKind::Corrupt => (ImageState::Rejected, Some(RejectReason::Corrupt)),
+        ImageKind::Missing => (ImageState::Rejected, Some(RejectReason::Missing)),
+        ImageKind::BadMessage => (ImageState::Rejected, Some(RejectReason::BadMessage)),
+        ImageKind::DecoderPanic | ImageKind::DecoderAbort => (ImageState::Rejected, Some(RejectReason::Crashed)),
+        ImageKind::Poison | ImageKind::Huge => (ImageState::Rejected, Some(RejectReason::Isolated)),
+        ImageKind::Forgotten => (ImageState::Rejected, Some(RejectReason::Forgotten)),
     }
 }
 
 /// Whether the engines of a world break by chance, or for as long as the storm lasts: then they may break three times on
 /// one image.
 fn breaks_by_chance(scenario: &Scenario) -> bool {
-    let blamed = scenario.scripts.iter().flat_map(Script::faults).any(Fault::may_blame_an_image);
+    let blamed = scenario.scripts.iter().flat_map(FaultScript::faults).any(DeviceFault::may_blame_an_image);
     scenario.sticky > 0.0 || scenario.dead_after.is_some() || blamed
 }
 
 /// Whether a read of an object may fail as often as it is tried: a photo whose header cannot be read is judged by no one, and
 /// read as a whole later.
 fn reads_fail(scenario: &Scenario) -> bool {
-    let refused = scenario.refusals.iter().any(|refusal| refusal.asked == Asked::Get);
+    let refused = scenario.refusals.iter().any(|refusal| refusal.asked == RefusedCall::Get);
     scenario.object_errors > 0.0 || scenario.slow > 0.0 || refused
 }
 
 /// After the last worker: every message has ended, and every image is stored as what it is, once. The images whose messages
 /// were received so often that they may have been rejected for it, that an engine broke on by chance, or that nobody judged.
-pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
-    let Site { world, images: queue, galleries, store, .. } = site;
+pub(super) fn end(site: &SimSite, scenario: &Scenario) -> BTreeSet<usize> {
+    let SimSite { world, images: queue, galleries, store, .. } = site;
     let mut settings = Settings::default();
     (scenario.tune)(&mut settings);
     let expected: Vec<_> = scenario.images.iter().map(|kind| expected(*kind, settings.prefilter.is_some())).collect();
@@ -121,14 +121,14 @@ pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
             worn.extend(&images);
         }
         match fate {
-            Fate::Queued => world.violation(format!("the message of {images:?} is still in the queue")),
-            Fate::Deleted => {
+            DeliveryState::Queued => world.violation(format!("the message of {images:?} is still in the queue")),
+            DeliveryState::Deleted => {
                 let bad = |image: &&usize| expected[**image].0 == ImageState::Rejected && !breaks;
                 if let Some(image) = images.iter().find(bad) {
                     world.violation(format!("the message of image {image}, {:?}, is deleted", scenario.images[*image]));
                 }
             }
-            Fate::Dead(rejection) => {
+            DeliveryState::Dead(rejection) => {
                 let too_many = too_many && rejection.reason == RejectReason::TooManyAttempts;
                 let unlucky = breaks && rejection.reason == RejectReason::Isolated;
                 if images.iter().any(|image| expected[*image].1 == Some(rejection.reason)) {
@@ -156,7 +156,7 @@ pub(super) fn end(site: &Site, scenario: &Scenario) -> BTreeSet<usize> {
         let too_many = worn.contains(&number) && why == Some(RejectReason::TooManyAttempts);
         // Of two receipts one was unlucky, and wrote last.
         let unlucky = breaks && why == Some(RejectReason::Isolated);
-        let unjudged = kind == Kind::Poor && image.state == ImageState::Indexed && reads_fail(scenario);
+        let unjudged = kind == ImageKind::Poor && image.state == ImageState::Indexed && reads_fail(scenario);
         if (image.state, why) != (state, reason) {
             if too_many || unlucky || unjudged {
                 excused.insert(number);

@@ -13,7 +13,7 @@ use crate::ports::queue_metrics::Depth;
 use crate::ports::queue_metrics::{QueueMetrics, QueueMetricsError};
 use crate::scaler::workers::Workers;
 use crate::sim::batch::{Job as SimJob, Jobs, Status};
-use crate::sim::lost::Lost;
+use crate::sim::call_loss::CallLoss;
 
 const LINES: [(JobQueue, &str); 3] =
     [(JobQueue::Primary, "one"), (JobQueue::Secondary, "two"), (JobQueue::Fallback, "three")];
@@ -29,13 +29,13 @@ pub struct SimFleet {
     jobs: Arc<Mutex<Jobs>>,
     depth: Arc<Mutex<Depth>>,
     /// Which call gets lost.
-    pub lost: Lost,
+    pub lost: CallLoss,
 }
 
 impl Default for SimFleet {
     fn default() -> Self {
         let queues: Vec<&str> = LINES.iter().map(|(_, queue)| *queue).collect();
-        Self { jobs: Arc::new(Mutex::new(Jobs::new(&queues))), depth: Arc::default(), lost: Lost::default() }
+        Self { jobs: Arc::new(Mutex::new(Jobs::new(&queues))), depth: Arc::default(), lost: CallLoss::default() }
     }
 }
 

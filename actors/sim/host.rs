@@ -1,4 +1,4 @@
-//! A simulated worker's machine: it may be taken away or stop for a while at any call, and knows what its worker may exit with.
+//! The machine of a simulated worker. It may be taken away or stop for a while at any call, and knows how its worker may exit.
 
 use std::collections::BTreeSet;
 use std::future::{Future, pending};
@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::errors::Class;
 use crate::flow::progress::Stage;
-use crate::sim::refusal::{Answer, Asked};
-use crate::sim::scenario::Strike;
+use crate::sim::refusal::{RefusalAnswer, RefusedCall};
+use crate::sim::scenario::HostFault;
 use crate::sim::world::{Injected, World};
 
 /// How a machine is.
 #[derive(Clone, Copy)]
-enum Plight {
+enum HostState {
     Sound,
     /// SIGSTOP, or a hypervisor that looks elsewhere: its time stands still, the world's does not.
     Frozen(Duration),
@@ -27,7 +27,7 @@ enum Plight {
 }
 
 struct State {
-    plight: Plight,
+    plight: HostState,
     steps: u32,
     passes: [u32; Stage::ALL.len()],
     allowed: BTreeSet<u8>,
@@ -52,7 +52,7 @@ impl Host {
     pub(crate) fn new(world: &World, number: usize) -> Self {
         world.set_sound(number, true);
         let state = State {
-            plight: Plight::Sound,
+            plight: HostState::Sound,
             steps: 0,
             passes: [0; Stage::ALL.len()],
             allowed: BTreeSet::new(),
@@ -76,10 +76,10 @@ impl Host {
             state.steps += 1;
             let steps = state.steps;
             let strike = self.world.look(|s| s.strike(self.number, steps));
-            if let (Some(strike), Plight::Sound) = (strike, state.plight) {
+            if let (Some(strike), HostState::Sound) = (strike, state.plight) {
                 state.plight = match strike {
-                    Strike::Kill => Plight::Dead,
-                    Strike::Freeze(length) => Plight::Frozen(length),
+                    HostFault::Kill => HostState::Dead,
+                    HostFault::Freeze(length) => HostState::Frozen(length),
                 };
                 drop(state);
                 self.world.note(|| format!("worker {}: {strike:?} at step {steps}", self.number));
@@ -91,9 +91,9 @@ impl Host {
             let thawed = self.thawed.notified();
             let plight = self.lock().plight;
             match plight {
-                Plight::Sound => return,
-                Plight::Frozen(_) => thawed.await,
-                Plight::Dead => pending().await,
+                HostState::Sound => return,
+                HostState::Frozen(_) => thawed.await,
+                HostState::Dead => pending().await,
             }
         }
     }
@@ -102,7 +102,7 @@ impl Host {
     pub(super) fn die(&self, why: &str) {
         self.world.note(|| format!("worker {}: {why}", self.number));
         self.world.set_sound(self.number, false);
-        self.lock().plight = Plight::Dead;
+        self.lock().plight = HostState::Dead;
         self.struck.notify_one();
     }
 
@@ -117,18 +117,18 @@ impl Host {
                 () = self.struck.notified() => {
                     let plight = self.lock().plight;
                     match plight {
-                        Plight::Dead => break None,
+                        HostState::Dead => break None,
                         // Not polled meanwhile: all its timers are late.
-                        Plight::Frozen(length) => {
+                        HostState::Frozen(length) => {
                             sleep(length).await;
                             self.lock().frozen += length;
                         }
-                        Plight::Sound => {}
+                        HostState::Sound => {}
                     }
                     // Calls that took longer than they may look like a hang or an outage.
                     self.allow(81, false);
                     self.allow(83, false);
-                    self.lock().plight = Plight::Sound;
+                    self.lock().plight = HostState::Sound;
                     self.thawed.notify_waiters();
                 }
                 ended = &mut running => break Some(ended),
@@ -170,7 +170,7 @@ impl Host {
     }
 
     /// What a service answers its worker instead of doing what it is asked; the worker may end for it.
-    pub(super) fn refused(&self, asked: Asked) -> Option<Answer> {
+    pub(super) fn refused(&self, asked: RefusedCall) -> Option<RefusalAnswer> {
         let answer = self.world.refusal(asked)?;
         match answer.class() {
             Class::Misconfigured(_) => self.allow(77, false),

@@ -1,4 +1,4 @@
-//! Fakes of objects, decoder and engines. What an image is follows from its number alone.
+//! Fakes of objects, decoder and engines. The content of an image follows from its number alone.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::ports::decoder::{DecodeError, Decoder};
 use crate::ports::engine::{Analysis, Engine, EngineError, FoundFace};
 use crate::ports::objects::{Object, Objects, ObjectsError};
 use crate::sim::host::Host;
-use crate::sim::refusal::Asked;
-use crate::sim::scenario::Kind;
+use crate::sim::refusal::RefusedCall;
+use crate::sim::scenario::ImageKind;
 use crate::sim::world::{Injected, number};
 
 /// Objects, decoder and engine in one.
@@ -34,9 +34,9 @@ fn person(number: usize, face: u8) -> Vec<f32> {
 }
 
 /// The faces that every engine finds in a version of image `number`.
-pub(super) fn faces(number: usize, kind: Kind, version: u8) -> Vec<FoundFace> {
+pub(super) fn faces(number: usize, kind: ImageKind, version: u8) -> Vec<FoundFace> {
     let count = match kind {
-        Kind::Faces(count) => count,
+        ImageKind::Faces(count) => count,
         _ => 1,
     };
     let face = |n: u8| FoundFace {
@@ -55,8 +55,8 @@ impl SimImages {
         Self { host: host.clone(), broken: Arc::default(), batches: Arc::default() }
     }
 
-    fn kind(&self, number: usize) -> Kind {
-        self.host.world.look(|s| s.images.get(number).copied().unwrap_or(Kind::Missing))
+    fn kind(&self, number: usize) -> ImageKind {
+        self.host.world.look(|s| s.images.get(number).copied().unwrap_or(ImageKind::Missing))
     }
 
     /// The bytes of an image are its number and its version, in four bytes each.
@@ -72,11 +72,11 @@ impl SimImages {
         if world.chance(|s| s.object_throttled) {
             return Err(failed(Class::Throttled { retry_after: None }));
         }
-        if let Some(answer) = self.host.refused(Asked::Get) {
+        if let Some(answer) = self.host.refused(RefusedCall::Get) {
             return Err(failed(answer.class()));
         }
         let number = number(locator);
-        if self.kind(number) == Kind::Missing {
+        if self.kind(number) == ImageKind::Missing {
             return Err(ObjectsError::Rejected(Rejection::new(RejectReason::Missing, "simulated")));
         }
         let version = world.version(number);
@@ -116,7 +116,7 @@ impl Objects for SimImages {
 
 impl SimImages {
     fn frame(&self, source: Bytes) -> Result<Frame, Rejection> {
-        if self.kind(read(&source)) == Kind::Corrupt {
+        if self.kind(read(&source)) == ImageKind::Corrupt {
             return Err(Rejection::new(RejectReason::Corrupt, "simulated"));
         }
         let pixels = Pixels { width: 4, height: 4, data: vec![0; 48] };
@@ -127,8 +127,8 @@ impl SimImages {
 impl Decoder for SimImages {
     fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
         match self.kind(read(&source)) {
-            Kind::DecoderPanic => resume_unwind(Box::new(Injected)),
-            Kind::DecoderAbort => {
+            ImageKind::DecoderPanic => resume_unwind(Box::new(Injected)),
+            ImageKind::DecoderAbort => {
                 self.host.die("the decoder aborts");
                 Err(DecodeError::Failed(String::from("the worker is dead")))
             }
@@ -138,8 +138,8 @@ impl Decoder for SimImages {
 
     fn judge_header(&self, head: &[u8]) -> Option<f32> {
         match self.kind(read(head)) {
-            Kind::Poor => Some(0.1),
-            Kind::Faces(0) => None,
+            ImageKind::Poor => Some(0.1),
+            ImageKind::Faces(0) => None,
             _ => Some(0.9),
         }
     }
@@ -162,7 +162,7 @@ impl Engine for SimImages {
         world.analysed(numbers.len());
         world.latency(time).await;
         host.step().await;
-        let kinds: Vec<Kind> = numbers.iter().map(|number| self.kind(*number)).collect();
+        let kinds: Vec<ImageKind> = numbers.iter().map(|number| self.kind(*number)).collect();
         if hang.is_some_and(|after| ran >= after) {
             host.allow(83, true);
             std::future::pending::<()>().await;
@@ -171,7 +171,7 @@ impl Engine for SimImages {
             host.allow(82, true);
             return Err(EngineError::DeviceLost(String::from("simulated")));
         }
-        let poison = kinds.contains(&Kind::Poison);
+        let poison = kinds.contains(&ImageKind::Poison);
         let dead = dead.is_some_and(|after| ran >= after);
         if poison || dead || world.chance(|s| s.sticky) {
             self.broken.store(true, Ordering::Relaxed);
@@ -184,10 +184,10 @@ impl Engine for SimImages {
                 EngineError::Sticky("simulated".into())
             });
         }
-        if memory.is_some_and(|most| frames.len() > most) || kinds.contains(&Kind::Huge) {
+        if memory.is_some_and(|most| frames.len() > most) || kinds.contains(&ImageKind::Huge) {
             return Err(EngineError::OutOfMemory(String::from("simulated")));
         }
-        let found = |(frame, kind): (&Arc<Frame>, Kind)| faces(read(&frame.source), kind, version(&frame.source));
+        let found = |(frame, kind): (&Arc<Frame>, ImageKind)| faces(read(&frame.source), kind, version(&frame.source));
         Ok(frames.iter().zip(kinds).map(|pair| Ok(found(pair))).collect())
     }
 
@@ -206,7 +206,9 @@ pub(crate) struct IsolatedImages(pub SimImages);
 impl Decoder for IsolatedImages {
     fn decode(&self, source: Bytes) -> Result<Frame, DecodeError> {
         match self.0.kind(read(&source)) {
-            Kind::DecoderPanic | Kind::DecoderAbort => Err(Rejection::new(RejectReason::Crashed, "simulated").into()),
+            ImageKind::DecoderPanic | ImageKind::DecoderAbort => {
+                Err(Rejection::new(RejectReason::Crashed, "simulated").into())
+            }
             _ => Ok(self.0.frame(source)?),
         }
     }

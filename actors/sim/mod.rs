@@ -7,16 +7,15 @@
 //! faults would have stored. A schedule that fails is made smaller before it is replayed.
 
 pub mod batch;
-pub mod cell;
+pub mod call_loss;
+pub mod cas_object;
 mod check;
-mod faulty;
+mod faulty_engine;
 pub mod fleet;
 mod host;
 mod images;
-mod life;
-pub mod lost;
 mod notifications;
-pub mod plant;
+pub mod planted_bugs;
 mod queue;
 mod random;
 mod refusal;
@@ -26,6 +25,7 @@ mod shrink;
 mod start;
 mod store;
 mod stored;
+mod worker;
 mod world;
 
 use std::cell::Cell;
@@ -37,12 +37,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::domain::exit::Exit;
 use crate::flow::progress::Summary;
-pub use crate::sim::faulty::Call;
-use crate::sim::life::{Service, Site};
-pub use crate::sim::refusal::{Answer, Asked, Refusal};
-pub use crate::sim::scenario::{Fleet, Kind, Notice, Scenario, Strike};
-pub use crate::sim::script::{Fault, Script};
+pub use crate::sim::faulty_engine::EngineCall;
+pub use crate::sim::refusal::{Refusal, RefusalAnswer, RefusedCall};
+pub use crate::sim::scenario::{DrainNotice, FleetSize, HostFault, ImageKind, Scenario};
+pub use crate::sim::script::{DeviceFault, FaultScript};
 use crate::sim::store::SimFaces;
+use crate::sim::worker::{SimSite, SimWorkerRole};
 use crate::sim::world::{Violation, World};
 
 /// No simulated world takes longer.
@@ -63,7 +63,7 @@ pub struct Report {
     /// How each worker ended that was not taken away, and what it did, in the order of their ends.
     pub workers: Vec<(Exit, Summary)>,
     /// What each device of the first worker was asked for.
-    pub devices: Vec<Vec<Call>>,
+    pub devices: Vec<Vec<EngineCall>>,
     /// Workers that were taken away.
     pub killed: usize,
     /// Images that an engine began with, repetitions included.
@@ -82,9 +82,9 @@ impl Report {
 }
 
 /// One after another, until one finishes the folder.
-async fn laptop(site: &Site) {
+async fn laptop(site: &SimSite) {
     for number in 0..WORKERS {
-        let exit = site.life(number, Service::Both).await;
+        let exit = site.life(number, SimWorkerRole::Both).await;
         site.world.calm();
         // The first may have been told to leave early.
         if (number > 0 && exit == Some(Exit::Drained)) || site.stuck() {
@@ -94,18 +94,18 @@ async fn laptop(site: &Site) {
 }
 
 /// Workers of one kind in one place of a fleet, for as long as there is work for them.
-async fn slot(site: &Site, service: Service, births: &Cell<usize>, detectors: &Cell<usize>) {
+async fn slot(site: &SimSite, service: SimWorkerRole, births: &Cell<usize>, detectors: &Cell<usize>) {
     let wanted = || {
         let images = site.images.open() > 0;
         match service {
-            Service::Detect | Service::Both => images,
+            SimWorkerRole::Detect | SimWorkerRole::Both => images,
             // What a detector says last is that there is something to group.
-            Service::Group => images || detectors.get() > 0 || site.galleries.open() > 0,
+            SimWorkerRole::Group => images || detectors.get() > 0 || site.galleries.open() > 0,
         }
     };
     while wanted() && !site.stuck() {
         let number = births.replace(births.get() + 1);
-        let one = usize::from(service == Service::Detect);
+        let one = usize::from(service == SimWorkerRole::Detect);
         detectors.set(detectors.get() + one);
         site.life(number, service).await;
         detectors.set(detectors.get() - one);
@@ -113,9 +113,12 @@ async fn slot(site: &Site, service: Service, births: &Cell<usize>, detectors: &C
     }
 }
 
-async fn fleet(site: &Site, fleet: Fleet, storm: Duration) {
+async fn fleet(site: &SimSite, fleet: FleetSize, storm: Duration) {
     let (births, detectors) = (Cell::new(0), Cell::new(0));
-    let services = [Service::Detect].repeat(fleet.detectors).into_iter().chain([Service::Group].repeat(fleet.groupers));
+    let services = [SimWorkerRole::Detect]
+        .repeat(fleet.detectors)
+        .into_iter()
+        .chain([SimWorkerRole::Group].repeat(fleet.groupers));
     let slots = join_all(services.map(|service| slot(site, service, &births, &detectors)));
     tokio::pin!(slots);
     let taking = async {
@@ -154,7 +157,7 @@ fn simulate(seed: u64, scenario: &Scenario, told: bool) -> Report {
     let (mut report, store, excused) = runtime.block_on(live(seed, scenario, told));
     // Without faults it would have come to this.
     let mut calm = Scenario { fleet: None, ..scenario.calmed() };
-    calm.plant = None;
+    calm.planted_bug = None;
     let (expected, calm_store, also) = runtime.block_on(live(seed, &calm, false));
     report.violations.extend(expected.violations.iter().map(|violation| format!("in calm: {violation}")));
     let excused = &excused | &also;
@@ -168,7 +171,7 @@ fn simulate(seed: u64, scenario: &Scenario, told: bool) -> Report {
 /// The report, the store, and the images that may have come to something else by chance.
 async fn live(seed: u64, scenario: &Scenario, told: bool) -> (Report, SimFaces, BTreeSet<usize>) {
     let world = World::new(seed, scenario.clone(), told);
-    let site = Site::new(seed, &world);
+    let site = SimSite::new(seed, &world);
     let lives = async {
         match scenario.fleet {
             Some(workers) => fleet(&site, workers, scenario.storm).await,

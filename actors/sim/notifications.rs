@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::sim::scenario::Kind;
+use crate::sim::scenario::ImageKind;
 use crate::sim::world::{World, locator};
 
 /// A message.
@@ -67,7 +67,7 @@ pub(super) fn notifications(world: &World) -> Vec<Notification> {
     let (kinds, records, fleet) = world.look(|s| (s.images.clone(), s.records, s.fleet.is_some()));
     let overwritten = world.look(|s| s.overwritten.clone());
     let (bad, mut left): (Vec<usize>, Vec<usize>) =
-        (0..kinds.len()).partition(|image| kinds[*image] == Kind::BadMessage);
+        (0..kinds.len()).partition(|image| kinds[*image] == ImageKind::BadMessage);
     let mut all: Vec<Notification> = bad.into_iter().map(unreadable).collect();
     if !fleet {
         all.extend(left.into_iter().map(scanned));

@@ -9,9 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::flow::progress::Stage;
 use crate::pipeline::settings::{PrefilterSettings, Settings, Wake};
 use crate::runtime::drain::Mode;
-use crate::sim::refusal::{Answer, Asked, Refusal};
-use crate::sim::scenario::{Fleet, Kind, Notice, Scenario, Strike};
-use crate::sim::script::Script;
+use crate::sim::refusal::{Refusal, RefusalAnswer, RefusedCall};
+use crate::sim::scenario::{DrainNotice, FleetSize, HostFault, ImageKind, Scenario};
+use crate::sim::script::FaultScript;
 
 impl Scenario {
     /// Whatever `seed` makes of it: every fault is in a third of the runs or less, so that they meet in all pairs.
@@ -65,13 +65,13 @@ impl Scenario {
             let mode = if rng.random_bool(0.5) { Mode::Finish } else { Mode::HandBack };
             let at = Duration::from_millis(rng.random_range(0..8_000));
             let deadline = Duration::from_millis(rng.random_range(500..20_000));
-            scenario.notices.push(Notice { worker: 0, at, mode, deadline });
+            scenario.notices.push(DrainNotice { worker: 0, at, mode, deadline });
         }
         scenario.random_fleet(rng);
         scenario.tune = [|_: &mut Settings| {}, tight, eager][rng.random_range(0..3)];
         if rng.random_bool(0.25) {
             let struck = rng.random_range(1..=scenario.devices);
-            scenario.scripts = (0..struck).map(|_| Script::random(rng)).collect();
+            scenario.scripts = (0..struck).map(|_| FaultScript::random(rng)).collect();
         }
         if rng.random_bool(0.03) {
             scenario.reported = Some(Duration::from_millis(rng.random_range(0..8_000)));
@@ -83,7 +83,7 @@ impl Scenario {
     fn random_fleet(&mut self, rng: &mut ChaCha8Rng) {
         let mut overwritten = BTreeSet::new();
         if rng.random_bool(0.7) {
-            self.fleet = Some(Fleet { detectors: rng.random_range(1..=3), groupers: rng.random_range(1..=2) });
+            self.fleet = Some(FleetSize { detectors: rng.random_range(1..=3), groupers: rng.random_range(1..=2) });
         }
         self.storm = Duration::from_secs(rng.random_range(2..60));
         self.duplicates = self.duplicates.max(0.05);
@@ -96,9 +96,9 @@ impl Scenario {
         if rng.random_bool(0.6) {
             for _ in 0..rng.random_range(1..=4) {
                 let strike = if rng.random_bool(0.75) {
-                    Strike::Kill
+                    HostFault::Kill
                 } else {
-                    Strike::Freeze(Duration::from_millis(rng.random_range(100..60_000)))
+                    HostFault::Freeze(Duration::from_millis(rng.random_range(100..60_000)))
                 };
                 self.strikes.push((rng.random_range(0..6), rng.random_range(1..150), strike));
             }
@@ -129,7 +129,7 @@ impl Scenario {
         }
         let others = rng.random_range(0..3);
         for _ in 0..others {
-            self.notices.push(Notice {
+            self.notices.push(DrainNotice {
                 worker: rng.random_range(1..6),
                 at: Duration::from_millis(rng.random_range(0..8_000)),
                 mode: Mode::HandBack,
@@ -141,8 +141,8 @@ impl Scenario {
 
 /// A policy, a key or a service that breaks after calls have succeeded.
 fn refusal(rng: &mut ChaCha8Rng) -> Refusal {
-    let asked = [Asked::Get, Asked::Put, Asked::Send][rng.random_range(0..3)];
-    let answer = Answer::ALL[rng.random_range(0..Answer::ALL.len())];
+    let asked = [RefusedCall::Get, RefusedCall::Put, RefusedCall::Send][rng.random_range(0..3)];
+    let answer = RefusalAnswer::ALL[rng.random_range(0..RefusalAnswer::ALL.len())];
     // A policy and a key are broken for every call.
     let share = if answer.class().passes() { rng.random_range(0.2..=1.0) } else { 1.0 };
     let [from, length] = [0..6_000, 200..12_000].map(|range| Duration::from_millis(rng.random_range(range)));
@@ -165,18 +165,18 @@ fn eager(settings: &mut Settings) {
     settings.writer.at_once = 3;
 }
 
-fn kind(rng: &mut ChaCha8Rng, oddities: f64) -> Kind {
+fn kind(rng: &mut ChaCha8Rng, oddities: f64) -> ImageKind {
     if !rng.random_bool(oddities) {
-        return Kind::Faces(rng.random_range(0..4));
+        return ImageKind::Faces(rng.random_range(0..4));
     }
     match rng.random_range(0..8) {
-        0 => Kind::Poor,
-        1 => Kind::Corrupt,
-        2 => Kind::Missing,
-        3 => Kind::BadMessage,
-        4 => Kind::DecoderPanic,
-        5 => Kind::Poison,
-        6 => Kind::DecoderAbort,
-        _ => Kind::Huge,
+        0 => ImageKind::Poor,
+        1 => ImageKind::Corrupt,
+        2 => ImageKind::Missing,
+        3 => ImageKind::BadMessage,
+        4 => ImageKind::DecoderPanic,
+        5 => ImageKind::Poison,
+        6 => ImageKind::DecoderAbort,
+        _ => ImageKind::Huge,
     }
 }

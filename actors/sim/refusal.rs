@@ -1,5 +1,4 @@
-//! What Amazon's services answer while they refuse: a policy or a key that breaks in the middle of a run, a service that is
-//! overloaded.
+//! Refusals by Amazon's services: a policy or a key that breaks in the middle of a run, or an overloaded service.
 
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use crate::errors::Class;
 
 /// A call that may be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RefusedCall {
     /// GetObject of an image.
     Get,
     /// PutObject of a crop.
@@ -19,7 +18,7 @@ pub enum Asked {
 
 /// An error of S3 or SQS, as its reference lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum RefusalAnswer {
     /// A policy does not allow it.
     AccessDenied,
     /// Somebody disabled the key.
@@ -34,7 +33,7 @@ pub enum Answer {
     Conflict,
 }
 
-impl Answer {
+impl RefusalAnswer {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::AccessDenied, Self::KmsDisabled, Self::KmsNotFound, Self::SlowDown, Self::InternalError, Self::Conflict];
@@ -65,9 +64,9 @@ impl Answer {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Refusal {
     /// Which.
-    pub asked: Asked,
+    pub asked: RefusedCall,
     /// What they are answered.
-    pub answer: Answer,
+    pub answer: RefusalAnswer,
     /// Since when: before, they succeed.
     pub from: Duration,
     /// For how long.
@@ -78,7 +77,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// Whether a call of this kind may be refused now.
-    pub(super) fn strikes(&self, asked: Asked, now: Duration) -> bool {
+    pub(super) fn strikes(&self, asked: RefusedCall, now: Duration) -> bool {
         self.asked == asked && now >= self.from && now < self.from + self.length
     }
 }

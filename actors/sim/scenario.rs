@@ -1,4 +1,4 @@
-//! What goes wrong in a simulated run, and how often.
+//! The scenario of a simulated run: its work, and the faults with their frequencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::flow::progress::Stage;
 use crate::pipeline::settings::Settings;
 use crate::runtime::drain::Mode;
-use crate::sim::plant::Plant;
+use crate::sim::planted_bugs::PlantedBug;
 use crate::sim::refusal::Refusal;
-use crate::sim::script::Script;
+use crate::sim::script::FaultScript;
 
 /// What an image is, and so how it must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ImageKind {
     /// Has so many faces.
     Faces(u8),
     /// Its header looks poor: low quality where the prefilter is on, one face where it is not.
@@ -39,7 +39,7 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The images.
-    pub images: Vec<Kind>,
+    pub images: Vec<ImageKind>,
     /// Images that a message of a fleet names, at most.
     pub records: usize,
     /// Images of a fleet that a second message names too.
@@ -89,7 +89,7 @@ pub struct Scenario {
     /// After so many batches the engine does not answer.
     pub hang_after: Option<u32>,
     /// What befalls each device of the first workers; who comes later is on another machine.
-    pub scripts: Vec<Script>,
+    pub scripts: Vec<FaultScript>,
     /// So long after its start the first worker is told, by what watches the devices, that its machine is broken.
     pub reported: Option<Duration>,
     /// How long a batch takes.
@@ -99,13 +99,13 @@ pub struct Scenario {
     /// At which passes through a stage's handler a panic strikes.
     pub panics: BTreeMap<Stage, Vec<u32>>,
     /// Drains that are asked for: a signal, a Spot notice, a rebalance, a time limit.
-    pub notices: Vec<Notice>,
+    pub notices: Vec<DrainNotice>,
     /// Machines that are struck: (worker, at which of its steps, how).
-    pub strikes: Vec<(usize, u32, Strike)>,
+    pub strikes: Vec<(usize, u32, HostFault)>,
     /// So often one of the machines that run is taken away.
     pub kill_every: Option<Duration>,
     /// Workers of a fleet; a laptop's one worker where there is none.
-    pub fleet: Option<Fleet>,
+    pub fleet: Option<FleetSize>,
     /// After this time nothing goes wrong any more. On a laptop the first worker's end is the end of it.
     pub storm: Duration,
     /// Reads of objects that end early.
@@ -123,7 +123,7 @@ pub struct Scenario {
     /// Messages that come back once after they were deleted.
     pub copies: f64,
     /// A bug in the workers.
-    pub plant: Option<Plant>,
+    pub planted_bug: Option<PlantedBug>,
     /// Changes to the settings.
     pub tune: fn(&mut Settings),
 }
@@ -132,7 +132,7 @@ impl Scenario {
     /// Nothing goes wrong with `count` images of two faces.
     pub fn calm(count: usize) -> Self {
         Self {
-            images: vec![Kind::Faces(2); count],
+            images: vec![ImageKind::Faces(2); count],
             records: 1,
             told_twice: 0.0,
             stored: BTreeSet::new(),
@@ -174,7 +174,7 @@ impl Scenario {
             drift: 0.0,
             lenient: false,
             copies: 0.0,
-            plant: None,
+            planted_bug: None,
             tune: |_| {},
         }
     }
@@ -188,7 +188,7 @@ impl Scenario {
             visibility: self.visibility,
             devices: self.devices,
             fleet: self.fleet,
-            plant: self.plant,
+            planted_bug: self.planted_bug,
             tune: self.tune,
             ..Self::calm(0)
         }
@@ -196,7 +196,7 @@ impl Scenario {
 
     /// Whether an earlier run has stored faces of this image.
     pub(super) fn has_stored(&self, number: usize) -> bool {
-        self.stored.contains(&number) && matches!(self.images.get(number), Some(Kind::Faces(1..)))
+        self.stored.contains(&number) && matches!(self.images.get(number), Some(ImageKind::Faces(1..)))
     }
 
     /// The version of an image that its key has at a time.
@@ -217,12 +217,12 @@ impl Scenario {
     }
 
     /// What befalls the machine of `worker` at a step of it.
-    pub(super) fn strike(&self, worker: usize, step: u32) -> Option<Strike> {
+    pub(super) fn strike(&self, worker: usize, step: u32) -> Option<HostFault> {
         self.strikes.iter().find(|(who, at, _)| (*who, *at) == (worker, step)).map(|(.., strike)| *strike)
     }
 
     /// What befalls a device of `worker`.
-    pub(super) fn script(&self, worker: usize, device: usize) -> Script {
+    pub(super) fn script(&self, worker: usize, device: usize) -> FaultScript {
         let script = self.scripts.get(device).filter(|_| worker < self.slots());
         script.cloned().unwrap_or_default()
     }
@@ -241,7 +241,7 @@ impl Scenario {
 
 /// Workers of a fleet that run side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fleet {
+pub struct FleetSize {
     /// That find faces.
     pub detectors: usize,
     /// That group galleries.
@@ -250,7 +250,7 @@ pub struct Fleet {
 
 /// A drain that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct DrainNotice {
     /// Of which worker, in the order in which they start.
     pub worker: usize,
     /// So long after its start.
@@ -263,7 +263,7 @@ pub struct Notice {
 
 /// What befalls a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strike {
+pub enum HostFault {
     /// It is gone at once.
     Kill,
     /// It stands still for so long.

@@ -1,8 +1,8 @@
-//! Makes a schedule that fails as small as it can be made: fewer images, fewer faults, the failure still there.
+//! Shrinks a schedule that fails: fewer images and fewer faults, with the failure still there.
 
 use std::time::Duration;
 
-use crate::sim::scenario::{Kind, Scenario};
+use crate::sim::scenario::{ImageKind, Scenario};
 
 /// Worlds in which a smaller schedule is tried: what it leaves out changes all chance after it.
 const WORLDS: u64 = 8;
@@ -52,7 +52,7 @@ const EASE: [fn(&mut Scenario); 36] = [
     |s| s.lenient = false,
     |s| s.copies = 0.0,
     |s| s.panics.clear(),
-    |s| s.images.iter_mut().for_each(|kind| *kind = Kind::Faces(2)),
+    |s| s.images.iter_mut().for_each(|kind| *kind = ImageKind::Faces(2)),
 ];
 
 /// Every schedule that is one step smaller.
@@ -104,7 +104,7 @@ mod tests {
         let seed = (0..).find(|seed| Scenario::random(*seed).store_partial > 0.0).unwrap_or(0);
         let fails = |_, s: &Scenario| s.store_partial > 0.0 && s.images.len() >= 3;
         let mut scenario = Scenario::random(seed);
-        scenario.images.resize(20, Kind::Corrupt);
+        scenario.images.resize(20, ImageKind::Corrupt);
         let (small, _) = shrink(seed, &scenario, fails);
         let Scenario { visibility, storm, store_partial, batch_time, bulk_time, tune, .. } = small;
         let rest = Scenario::calm(3);

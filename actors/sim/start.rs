@@ -1,4 +1,4 @@
-//! How a worker of a simulated world is started: its ports and its settings.
+//! Starts a worker of a simulated world, with its ports and settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,37 +14,37 @@ use crate::ports::Ports;
 use crate::ports::engine::Engine;
 use crate::ports::faces::Faces;
 use crate::runtime::blocking::Blocking;
-use crate::sim::faulty::Faulty;
+use crate::sim::faulty_engine::FaultyEngine;
 use crate::sim::host::Host;
 use crate::sim::images::{IsolatedImages, SimImages};
-use crate::sim::life::{Service, Site};
-use crate::sim::plant::{Plant, Planted};
+use crate::sim::planted_bugs::{Planted, PlantedBug};
 use crate::sim::store;
 use crate::sim::stored::MODEL;
+use crate::sim::worker::{SimSite, SimWorkerRole};
 
-impl Site {
+impl SimSite {
     /// Starts a worker of the simulated world.
-    pub(super) fn start(&self, host: &Host, service: Service) -> Running {
+    pub(super) fn start(&self, host: &Host, service: SimWorkerRole) -> Running {
         let scenario = self.world.scenario();
         let settings = self.settings(host, service);
         let faces = self.store.at(host);
-        let planted = Planted::new(scenario.plant);
-        if service == Service::Group {
+        let planted = Planted::new(scenario.planted_bug);
+        if service == SimWorkerRole::Group {
             let reconcile = Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot));
             let galleries = planted.in_galleries(Arc::new(self.galleries.at(host)));
             let releases = planted.in_releases(self.galleries.releases());
             return start_grouping(galleries, releases, planted.in_faces(Arc::new(faces)), reconcile, settings);
         }
         let faces: Arc<dyn Faces> = match service {
-            Service::Detect => {
+            SimWorkerRole::Detect => {
                 let outbox = planted.in_outbox(Arc::new(self.galleries.at(host)));
                 let announcer = Announcer::new(outbox, Duration::from_secs(3), || None);
                 Arc::new(Announced::new(faces, announcer))
             }
-            Service::Group | Service::Both => Arc::new(faces),
+            SimWorkerRole::Group | SimWorkerRole::Both => Arc::new(faces),
         };
-        let device = |device| Faulty::new(Arc::new(SimImages::new(host)), scenario.script(host.number, device));
-        let devices: Vec<Faulty> = (0..scenario.devices).map(device).collect();
+        let device = |device| FaultyEngine::new(Arc::new(SimImages::new(host)), scenario.script(host.number, device));
+        let devices: Vec<FaultyEngine> = (0..scenario.devices).map(device).collect();
         let images = Arc::new(SimImages::new(host));
         let ports = Ports {
             queue: planted.in_images(Arc::new(self.images.at(host))),
@@ -56,8 +56,8 @@ impl Site {
             engines: devices.iter().map(|device| Arc::new(device.clone()) as Arc<dyn Engine>).collect(),
             faces: planted.in_faces(faces),
             reconcile: match service {
-                Service::Both => Some(Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot))),
-                Service::Detect | Service::Group => None,
+                SimWorkerRole::Both => Some(Arc::new(|_: &GalleryId, snapshot| store::reconcile(snapshot))),
+                SimWorkerRole::Detect | SimWorkerRole::Group => None,
             },
         };
         self.devices.borrow_mut().insert(host.number, devices);
@@ -65,7 +65,7 @@ impl Site {
     }
 
     /// Settings that suit a simulated world.
-    fn settings(&self, host: &Host, service: Service) -> Settings {
+    fn settings(&self, host: &Host, service: SimWorkerRole) -> Settings {
         let seconds = Duration::from_secs;
         let striking = host.clone();
         let mut settings = Settings {
@@ -97,13 +97,13 @@ impl Site {
             ..Settings::default()
         };
         settings.batch.age = Duration::from_millis(50);
-        if service != Service::Both {
+        if service != SimWorkerRole::Both {
             settings.fetcher.leave_after_empty = Some(2);
         } else if host.number > 0 {
             // A run that was interrupted before it grouped leaves this to the next.
             settings.grouper.always = ["even", "odd"].map(|gallery| GalleryId(String::from(gallery))).to_vec();
         }
-        settings.settles_lost_leases = self.world.look(|s| s.plant) == Some(Plant::StaleDelete);
+        settings.settles_lost_leases = self.world.look(|s| s.planted_bug) == Some(PlantedBug::StaleDelete);
         (self.world.look(|s| s.tune))(&mut settings);
         settings
     }

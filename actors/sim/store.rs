@@ -18,9 +18,9 @@ use crate::grouping::identity::identify;
 use crate::ports::faces::{Commit, Faces, FacesError};
 use crate::ports::index::IndexError;
 use crate::sim::host::Host;
-use crate::sim::plant::Plant;
-use crate::sim::refusal::{Answer, Asked};
-use crate::sim::scenario::Kind;
+use crate::sim::planted_bugs::PlantedBug;
+use crate::sim::refusal::{RefusalAnswer, RefusedCall};
+use crate::sim::scenario::ImageKind;
 use crate::sim::stored::stored;
 use crate::sim::world::{World, locator, number};
 
@@ -80,7 +80,7 @@ pub(crate) struct SimFaces {
 }
 
 /// A store as a worker reaches it.
-pub(crate) struct Reached {
+pub(crate) struct FaultyStore {
     faces: SimFaces,
     host: Host,
 }
@@ -96,8 +96,8 @@ impl SimFaces {
     }
 
     /// For the worker of this machine.
-    pub(crate) fn at(&self, host: &Host) -> Reached {
-        Reached { faces: self.clone(), host: host.clone() }
+    pub(crate) fn at(&self, host: &Host) -> FaultyStore {
+        FaultyStore { faces: self.clone(), host: host.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -172,7 +172,7 @@ impl SimFaces {
     }
 }
 
-impl Reached {
+impl FaultyStore {
     /// Whether it answers, asked before a worker receives anything.
     pub(super) async fn hello(&self) -> Result<(), FacesError> {
         self.call().await.map(drop).inspect_err(|_| self.host.allow(81, false))
@@ -181,9 +181,10 @@ impl Reached {
     /// Puts the crops of an image.
     fn put(&self, commit: &Commit) -> Result<(), FacesError> {
         for face in &commit.faces {
-            match self.host.refused(Asked::Put) {
+            match self.host.refused(RefusedCall::Put) {
                 // A bug: it is taken for what another worker put there.
-                Some(Answer::Conflict) if self.host.world.look(|s| s.plant) == Some(Plant::ConflictCountsAsPut) => {}
+                Some(RefusalAnswer::Conflict)
+                    if self.host.world.look(|s| s.planted_bug) == Some(PlantedBug::ConflictCountsAsPut) => {}
                 Some(answer) => return Err(failed(answer.class())),
                 None => _ = self.faces.lock().crops.insert(face.id),
             }
@@ -194,7 +195,7 @@ impl Reached {
     /// Checks that a result does not take faces away that are in the photo.
     fn keeps_faces(&self, before: &Commit, commit: &Commit) {
         let number = number(&commit.image.locator);
-        let innocent = self.host.world.look(|s| matches!(s.images.get(number), Some(Kind::Faces(1..))));
+        let innocent = self.host.world.look(|s| matches!(s.images.get(number), Some(ImageKind::Faces(1..))));
         let reason = commit.image.rejection.as_ref().map(|rejection| rejection.reason);
         if innocent && !before.faces.is_empty() && commit.faces.is_empty() {
             self.host.world.violation(format!("image {number} lost its faces: {:?} {reason:?}", commit.image.state));
@@ -279,7 +280,7 @@ pub(crate) fn reconcile(snapshot: GallerySnapshot) -> Result<Reconciled, IndexEr
 }
 
 #[async_trait]
-impl Faces for Reached {
+impl Faces for FaultyStore {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         let lost = self.call().await.inspect_err(|error| self.host.world.note(|| format!("store.commit {error}")))?;
         let mut outcomes = Vec::new();
@@ -290,7 +291,7 @@ impl Faces for Reached {
                 outcomes.push(Err(failed(Class::Transient)));
                 continue;
             }
-            if self.host.world.look(|s| s.images.get(number(&commit.image.locator)) == Some(&Kind::Forgotten)) {
+            if self.host.world.look(|s| s.images.get(number(&commit.image.locator)) == Some(&ImageKind::Forgotten)) {
                 outcomes.push(Err(Rejection::new(RejectReason::Forgotten, "simulated").into()));
                 continue;
             }

@@ -1,4 +1,4 @@
-//! What an earlier run has left in the store: faces, their crops, and their groups.
+//! Fills the store as an earlier run leaves it: with faces, their crops, and their groups.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

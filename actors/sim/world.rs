@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::domain::gallery::GalleryId;
 use crate::domain::image::Locator;
-use crate::sim::refusal::{Answer, Asked};
+use crate::sim::refusal::{RefusalAnswer, RefusedCall};
 use crate::sim::scenario::Scenario;
 
 /// The payload of panics that the simulation causes itself.
@@ -100,7 +100,7 @@ impl World {
     }
 
     /// What a service answers instead of doing what it is asked.
-    pub(super) fn refusal(&self, asked: Asked) -> Option<Answer> {
+    pub(super) fn refusal(&self, asked: RefusedCall) -> Option<RefusalAnswer> {
         let mut state = self.lock();
         let now = state.began.elapsed();
         let refusal = state.scenario.refusals.iter().find(|refusal| refusal.strikes(asked, now)).copied()?;

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use muster_actors::sim::plant::Plant;
+use muster_actors::sim::planted_bugs::PlantedBug;
 use muster_actors::sim::{Scenario, replay, violations};
 
 fn number(name: &str) -> Option<u64> {
@@ -66,9 +66,9 @@ fn schedules_that_failed_once_keep_the_invariants() {
 
 #[test]
 fn every_planted_bug_is_found_within_ten_thousand_schedules() {
-    for plant in Plant::ALL {
-        let failed = schedules(10_000, |scenario| scenario.plant = Some(plant), |found| !found.is_empty());
-        let (seed, found) = failed.first().unwrap_or_else(|| panic!("{plant:?} was not found"));
-        println!("{plant:?}: seed {seed}: {}", found[0]);
+    for planted_bug in PlantedBug::ALL {
+        let failed = schedules(10_000, |scenario| scenario.planted_bug = Some(planted_bug), |found| !found.is_empty());
+        let (seed, found) = failed.first().unwrap_or_else(|| panic!("{planted_bug:?} was not found"));
+        println!("{planted_bug:?}: seed {seed}: {}", found[0]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use muster_actors::domain::image::RejectReason;
 use muster_actors::errors::backoff::RetrySettings;
 use muster_actors::flow::progress::Stage;
-use muster_actors::sim::{Kind, Notice, Scenario, run};
+use muster_actors::sim::{DrainNotice, ImageKind, Scenario, run};
 use muster_actors::{Exit, Mode, Settings};
 
 use worlds::each;
@@ -52,7 +52,7 @@ fn a_child_that_dies_too_often_stops_the_run_as_a_bug() {
 #[test]
 fn a_decoder_that_panics_on_an_image_ends_in_its_rejection_when_it_is_decoded_apart() {
     let mut scenario = Scenario::calm(10);
-    scenario.images[4] = Kind::DecoderPanic;
+    scenario.images[4] = ImageKind::DecoderPanic;
     each(&scenario, |report| {
         let (exit, summary) = report.first();
         assert_eq!((exit, summary.restarts.len(), summary.counts.indexed), (&Exit::Drained, 0, 9));
@@ -89,7 +89,7 @@ fn the_batch_size_grows_back_to_what_the_memory_holds() {
 #[test]
 fn an_image_too_large_even_alone_is_isolated_after_one_rebuild() {
     let mut scenario = Scenario::calm(30);
-    scenario.images[9] = Kind::Huge;
+    scenario.images[9] = ImageKind::Huge;
     each(&scenario, |report| {
         let (exit, summary) = report.first();
         assert_eq!((exit, summary.counts.indexed, summary.counts.rejected), (&Exit::Drained, 29, 1));
@@ -100,8 +100,8 @@ fn an_image_too_large_even_alone_is_isolated_after_one_rebuild() {
 #[test]
 fn an_image_that_breaks_every_engine_is_isolated_and_its_neighbours_are_not() {
     let mut scenario = Scenario::calm(40);
-    scenario.images[9] = Kind::Poison;
-    scenario.images[31] = Kind::Poison;
+    scenario.images[9] = ImageKind::Poison;
+    scenario.images[31] = ImageKind::Poison;
     each(&scenario, |report| {
         let counts =
             report.workers.iter().fold((0, 0), |sum, (_, s)| (sum.0 + s.counts.indexed, sum.1 + s.counts.rejected));
@@ -115,7 +115,7 @@ fn an_image_that_breaks_every_engine_is_isolated_and_its_neighbours_are_not() {
 fn a_result_that_the_store_refuses_ends_with_its_reason_and_those_beside_it_are_written() {
     let mut scenario = Scenario::calm(60);
     for forgotten in [3, 4, 20, 41] {
-        scenario.images[forgotten] = Kind::Forgotten;
+        scenario.images[forgotten] = ImageKind::Forgotten;
     }
     // Failures of both kinds in one bulk.
     scenario.store_partial = 0.3;
@@ -166,7 +166,7 @@ fn a_drain_at_any_time_keeps_its_deadline_and_gives_back_or_finishes_what_is_hel
         for at in (0..4_000).step_by(50) {
             let mut scenario = Scenario::calm(60);
             scenario.notices =
-                vec![Notice { worker: 0, at: Duration::from_millis(at), mode, deadline: Duration::from_secs(20) }];
+                vec![DrainNotice { worker: 0, at: Duration::from_millis(at), mode, deadline: Duration::from_secs(20) }];
             let report = run(at, &scenario);
             assert!(report.violations.is_empty(), "{mode:?} at {at} ms: {:#?}", report.violations);
             let (exit, summary) = report.first();
@@ -185,8 +185,12 @@ fn a_drain_at_any_time_keeps_its_deadline_and_gives_back_or_finishes_what_is_hel
 fn a_drain_that_cannot_be_done_in_time_names_its_stragglers_and_gives_back() {
     let mut scenario = Scenario::calm(20);
     scenario.batch_time = Duration::from_secs(25);
-    scenario.notices =
-        vec![Notice { worker: 0, at: Duration::from_secs(2), mode: Mode::Finish, deadline: Duration::from_secs(10) }];
+    scenario.notices = vec![DrainNotice {
+        worker: 0,
+        at: Duration::from_secs(2),
+        mode: Mode::Finish,
+        deadline: Duration::from_secs(10),
+    }];
     each(&scenario, |report| {
         let (exit, summary) = report.first();
         assert_eq!((exit.code(), summary.counts.released), (80, summary.fetched));

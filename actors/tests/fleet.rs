@@ -7,7 +7,7 @@ use std::time::Duration;
 use muster_actors::Mode;
 use muster_actors::domain::image::RejectReason;
 use muster_actors::flow::progress::Stage;
-use muster_actors::sim::{Fleet, Kind, Notice, Scenario, Strike, run, violations};
+use muster_actors::sim::{DrainNotice, FleetSize, HostFault, ImageKind, Scenario, run, violations};
 
 use worlds::each;
 
@@ -15,7 +15,7 @@ use worlds::each;
 fn one_worker_killed_every_ten_minutes_costs_less_than_a_hundredth_of_the_work_again() {
     let images = 10_000;
     let scenario = Scenario {
-        fleet: Some(Fleet { detectors: 4, groupers: 1 }),
+        fleet: Some(FleetSize { detectors: 4, groupers: 1 }),
         // Slower than any CPU, so that a kill meets work that took long.
         batch_time: Duration::from_secs(16),
         visibility: Duration::from_secs(120),
@@ -33,9 +33,9 @@ fn one_worker_killed_every_ten_minutes_costs_less_than_a_hundredth_of_the_work_a
 
 #[test]
 fn an_image_that_kills_its_decoder_kills_one_worker_and_is_rejected_with_the_reason() {
-    let mut scenario = Scenario { fleet: Some(Fleet { detectors: 2, groupers: 1 }), ..Scenario::calm(60) };
+    let mut scenario = Scenario { fleet: Some(FleetSize { detectors: 2, groupers: 1 }), ..Scenario::calm(60) };
     for bad in [7, 23, 51] {
-        scenario.images[bad] = Kind::DecoderAbort;
+        scenario.images[bad] = ImageKind::DecoderAbort;
     }
     for seed in 0..20 {
         let report = run(seed, &scenario);
@@ -50,11 +50,11 @@ fn an_image_that_kills_its_decoder_kills_one_worker_and_is_rejected_with_the_rea
 #[test]
 fn two_workers_that_group_one_gallery_and_are_killed_leave_the_groups_of_its_faces() {
     for seed in 0..200 {
-        let mut scenario = Scenario { fleet: Some(Fleet { detectors: 1, groupers: 2 }), ..Scenario::calm(30) };
+        let mut scenario = Scenario { fleet: Some(FleetSize { detectors: 1, groupers: 2 }), ..Scenario::calm(30) };
         scenario.storm = Duration::from_secs(40);
         let step = |n: u64| 1 + ((seed * 7 + n * 13) % 40) as u32;
         // Workers 1 and 2 group; 3 and 4 follow whoever died.
-        scenario.strikes = (1..5).map(|worker| (worker, step(worker as u64), Strike::Kill)).collect();
+        scenario.strikes = (1..5).map(|worker| (worker, step(worker as u64), HostFault::Kill)).collect();
         let found = violations(seed, &scenario);
         assert!(found.is_empty(), "seed {seed}: {found:#?}");
     }
@@ -62,12 +62,16 @@ fn two_workers_that_group_one_gallery_and_are_killed_leave_the_groups_of_its_fac
 
 #[test]
 fn images_that_many_workers_gave_back_are_not_rejected_for_it() {
-    let mut scenario = Scenario { fleet: Some(Fleet { detectors: 1, groupers: 1 }), ..Scenario::calm(8) };
+    let mut scenario = Scenario { fleet: Some(FleetSize { detectors: 1, groupers: 1 }), ..Scenario::calm(8) };
     // No worker ends a batch before it is told that its machine is taken away.
     scenario.batch_time = Duration::from_secs(20);
     scenario.storm = Duration::from_secs(3600);
-    let notice =
-        |worker| Notice { worker, at: Duration::from_secs(5), mode: Mode::HandBack, deadline: Duration::from_secs(4) };
+    let notice = |worker| DrainNotice {
+        worker,
+        at: Duration::from_secs(5),
+        mode: Mode::HandBack,
+        deadline: Duration::from_secs(4),
+    };
     scenario.notices = (0..60).map(notice).collect();
     each(&scenario, |report| {
         let released: u64 = report.workers.iter().map(|(_, summary)| summary.counts.released).sum();
@@ -90,7 +94,7 @@ fn messages_that_a_dying_fetcher_had_just_received_are_given_back() {
     let mut scenario = Scenario { visibility: Duration::from_secs(120), ..Scenario::calm(10) };
     scenario.panics.insert(Stage::Fetcher, vec![1, 2]);
     once(&scenario);
-    once(&Scenario { fleet: Some(Fleet { detectors: 1, groupers: 1 }), ..scenario });
+    once(&Scenario { fleet: Some(FleetSize { detectors: 1, groupers: 1 }), ..scenario });
 }
 
 #[test]
@@ -100,14 +104,14 @@ fn a_body_that_ends_early_is_read_again_and_not_decoded() {
 
 #[test]
 fn a_gallery_that_others_write_to_all_the_time_is_grouped_in_the_end_and_never_given_up() {
-    let fleet = Some(Fleet { detectors: 1, groupers: 1 });
+    let fleet = Some(FleetSize { detectors: 1, groupers: 1 });
     once(&Scenario { fleet, conflicts: 0.99, storm: Duration::from_secs(600), ..Scenario::calm(4) });
 }
 
 #[test]
 fn a_gallery_that_was_asked_for_is_grouped_after_an_outage() {
     let scenario = Scenario {
-        fleet: Some(Fleet { detectors: 1, groupers: 1 }),
+        fleet: Some(FleetSize { detectors: 1, groupers: 1 }),
         visibility: Duration::from_secs(5),
         store_down: Some(Duration::from_millis(3_200)),
         storm: Duration::from_secs(43),
@@ -120,7 +124,7 @@ fn a_gallery_that_was_asked_for_is_grouped_after_an_outage() {
 fn a_slow_renewal_does_not_hide_what_was_given_back_meanwhile() {
     // Reads that fail give images back while the renewals of their leases are on their way.
     let scenario = Scenario {
-        fleet: Some(Fleet { detectors: 1, groupers: 1 }),
+        fleet: Some(FleetSize { detectors: 1, groupers: 1 }),
         visibility: Duration::from_secs(12),
         slow: 0.4,
         object_errors: 0.6,

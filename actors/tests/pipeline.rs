@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use muster_actors::Exit;
 use muster_actors::flow::progress::Stage;
-use muster_actors::sim::{Kind, Scenario, run};
+use muster_actors::sim::{ImageKind, Scenario, run};
 
 #[test]
 fn every_image_of_a_calm_world_ends_in_its_state_and_the_run_drains_itself() {
     let mut scenario = Scenario::calm(100);
-    scenario.images[3] = Kind::Faces(0);
-    scenario.images[5] = Kind::Corrupt;
-    scenario.images[7] = Kind::Missing;
-    scenario.images[11] = Kind::BadMessage;
+    scenario.images[3] = ImageKind::Faces(0);
+    scenario.images[5] = ImageKind::Corrupt;
+    scenario.images[7] = ImageKind::Missing;
+    scenario.images[11] = ImageKind::BadMessage;
     let report = run(1, &scenario);
     assert!(report.violations.is_empty(), "{:#?}\n{}", report.violations, report.trace.join("\n"));
     let (exit, summary) = report.first();

@@ -15,21 +15,21 @@ use muster_actors::scaler::stuck::StuckCause;
 use muster_actors::scaler::submitter::{ScalerSettings, ScalerTick, ScalerTickError, Submitter};
 use muster_actors::scaler::workers::Workers;
 use muster_actors::sim::batch::Status;
-use muster_actors::sim::cell::SimCell;
+use muster_actors::sim::call_loss::{CallLoss, LostPart};
+use muster_actors::sim::cas_object::SimCasObject;
 use muster_actors::sim::fleet::SimFleet;
-use muster_actors::sim::lost::{Lost, What};
 
 const CAPS: Workers = Workers { primary: 4, secondary: 64, fallback: 16 };
 
 struct World {
     fleet: SimFleet,
-    cell: SimCell,
+    cell: SimCasObject,
     clock: Arc<AtomicU64>,
 }
 
 impl World {
-    fn new(lost: &Lost, lag: usize) -> Self {
-        let (mut fleet, mut cell) = (SimFleet::default(), SimCell::default());
+    fn new(lost: &CallLoss, lag: usize) -> Self {
+        let (mut fleet, mut cell) = (SimFleet::default(), SimCasObject::default());
         (fleet.lost, cell.lost) = (lost.clone(), lost.clone());
         fleet.jobs().lag = lag;
         Self { fleet, cell, clock: Arc::new(AtomicU64::new(1_700_000_000)) }
@@ -102,16 +102,16 @@ async fn two_at_once(world: &World, minutes: usize, story: &str) -> Vec<Result<S
 fn two_submitters_at_once_ask_for_what_one_would_whatever_gets_lost() {
     runtime().block_on(async {
         for lag in [0, 1, 3] {
-            let calm = Lost::default();
+            let calm = CallLoss::default();
             let world = World::new(&calm, lag);
             world.fleet.fill(waits(100_000));
             two_at_once(&world, 1, "calm").await;
             let calls = calm.calls();
             assert!(calls > 8, "{calls}");
             for nth in 0..calls {
-                for what in [What::Call, What::Answer] {
+                for what in [LostPart::Call, LostPart::Answer] {
                     let story = format!("list lags by {lag}, {what:?} {nth} is lost");
-                    let world = World::new(&Lost::new(nth, what), lag);
+                    let world = World::new(&CallLoss::new(nth, what), lag);
                     world.fleet.fill(waits(100_000));
                     two_at_once(&world, 8, &story).await;
                     let active = world.fleet.active();
@@ -129,8 +129,8 @@ fn no_depth_and_no_loss_exceeds_the_caps() {
         for seed in 0..4_000 {
             let dice = Jitter::new(seed);
             let roll = |sides: f64| (dice.unit() * sides) as usize;
-            let what = if roll(2.0) == 0 { What::Call } else { What::Answer };
-            let world = World::new(&Lost::new(roll(120.0), what), roll(4.0));
+            let what = if roll(2.0) == 0 { LostPart::Call } else { LostPart::Answer };
+            let world = World::new(&CallLoss::new(roll(120.0), what), roll(4.0));
             let (one, two) = (world.submitter("one"), world.submitter("two"));
             for _ in 0..12 {
                 world.fleet.fill(Depth {
@@ -164,13 +164,13 @@ fn no_depth_and_no_loss_exceeds_the_caps() {
 #[test]
 fn a_submitter_that_dies_in_its_flight_delays_the_others_by_a_minute_and_no_more() {
     runtime().block_on(async {
-        let world = World::new(&Lost::default(), 0);
+        let world = World::new(&CallLoss::default(), 0);
         world.fleet.fill(waits(100_000));
         let (one, two) = (world.submitter("one"), world.submitter("two"));
         // It is dropped when the plan is written and nothing is submitted.
         let written = async || {
             let mut calm = world.cell.clone();
-            calm.lost = Lost::default();
+            calm.lost = CallLoss::default();
             let held = calm.read().await.unwrap();
             held.is_some_and(|held| !serde_json::from_slice::<Memory>(&held.bytes).unwrap().asked.is_empty())
         };
@@ -193,7 +193,7 @@ fn a_submitter_that_dies_in_its_flight_delays_the_others_by_a_minute_and_no_more
 #[test]
 fn a_clock_that_is_far_ahead_locks_nobody_out() {
     runtime().block_on(async {
-        let world = World::new(&Lost::default(), 0);
+        let world = World::new(&CallLoss::default(), 0);
         let holder = Some(LockHolder { id: "ahead".to_owned(), until: u64::MAX });
         let memory = Memory { holder, ..Memory::default() };
         world.cell.swap(None, serde_json::to_vec(&memory).unwrap()).await.unwrap();
@@ -204,7 +204,7 @@ fn a_clock_that_is_far_ahead_locks_nobody_out() {
 #[test]
 fn a_memory_at_its_largest_figures_asks_for_nobody_too_many() {
     runtime().block_on(async {
-        let world = World::new(&Lost::default(), 0);
+        let world = World::new(&CallLoss::default(), 0);
         world.fleet.fill(waits(100_000));
         let asked = |name: &str| PendingOrder {
             order: JobOrder { name: name.to_owned(), line: JobQueue::Secondary, workers: u64::MAX },
@@ -221,7 +221,7 @@ fn a_memory_at_its_largest_figures_asks_for_nobody_too_many() {
 #[test]
 fn machines_on_demand_come_when_spot_has_none_and_the_reason_is_told() {
     runtime().block_on(async {
-        let world = World::new(&Lost::default(), 0);
+        let world = World::new(&CallLoss::default(), 0);
         world.fleet.fill(waits(100_000));
         let submitter = world.submitter("one");
         let mut asked = Vec::new();
@@ -247,7 +247,7 @@ fn machines_on_demand_come_when_spot_has_none_and_the_reason_is_told() {
 #[test]
 fn a_look_without_consequences_changes_nothing() {
     runtime().block_on(async {
-        let world = World::new(&Lost::default(), 0);
+        let world = World::new(&CallLoss::default(), 0);
         world.fleet.fill(waits(1));
         let look = world.submitter("one").peek().await.unwrap();
         assert_eq!((look.want, look.orders.len(), look.orders[0].workers), (1, 1, 1));

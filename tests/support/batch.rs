@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use muster_actors::sim::batch::{Job, Jobs, Status};
-use muster_actors::sim::lost::What;
+use muster_actors::sim::call_loss::LostPart;
 use serde_json::{Value, json};
 
 /// The account's job queues.
@@ -19,7 +19,7 @@ pub const QUEUES: [&str; 3] = ["primary", "secondary", "on-demand"];
 pub struct Batch {
     jobs: Arc<Mutex<Jobs>>,
     calls: Arc<AtomicUsize>,
-    lost: Arc<Mutex<Option<(usize, What)>>>,
+    lost: Arc<Mutex<Option<(usize, LostPart)>>>,
     submitted: Arc<Mutex<Vec<(String, u64)>>>,
     /// When all jobs were made, in milliseconds since 1970.
     made: i64,
@@ -73,7 +73,7 @@ impl Batch {
     }
 
     /// The call `nth` from now, or its answer, gets lost.
-    pub fn lose(&self, nth: usize, what: What) {
+    pub fn lose(&self, nth: usize, what: LostPart) {
         self.calls.store(0, Ordering::SeqCst);
         *self.lost.lock().unwrap() = Some((nth, what));
     }
@@ -88,7 +88,7 @@ async fn answer(
     let nth = batch.calls.fetch_add(1, Ordering::SeqCst);
     let lost = batch.lost.lock().unwrap().and_then(|(which, what)| (which == nth).then_some(what));
     let gone = || (StatusCode::INTERNAL_SERVER_ERROR, "{}").into_response();
-    if lost == Some(What::Call) {
+    if lost == Some(LostPart::Call) {
         return gone();
     }
     let asked: Value = serde_json::from_slice(&body).unwrap();
@@ -115,7 +115,7 @@ async fn answer(
         }
     };
     match done {
-        _ if lost == Some(What::Answer) => gone(),
+        _ if lost == Some(LostPart::Answer) => gone(),
         Ok(answer) => axum::Json(answer).into_response(),
         Err(message) => {
             let head = [("x-amzn-errortype", "ClientException")];

@@ -1,7 +1,7 @@
 //! A strict fake of a queue: visibility, duplicates, any order, stale handles, copies after a delete, partial failures, lost
 //! replies, a clock of its own.
 
-mod reached;
+mod faulty_queue;
 
 use std::ops::Add;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::ports::queue::{Delivery, Handle, SettleOutcome};
 use crate::ports::releases::{LocalReleases, Receive};
 use crate::sim::host::Host;
 use crate::sim::notifications::{Notification, notifications};
-pub(crate) use crate::sim::queue::reached::Reached;
+pub(crate) use crate::sim::queue::faulty_queue::FaultyQueue;
 use crate::sim::store::SimFaces;
 use crate::sim::world::World;
 
@@ -23,7 +23,7 @@ use crate::sim::world::World;
 const POLL: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Fate {
+pub(super) enum DeliveryState {
     Queued,
     Deleted,
     Dead(Rejection),
@@ -45,7 +45,7 @@ impl Add for MessageCount {
 }
 
 /// The only receipt that settles.
-struct Lease {
+struct SimLease {
     handle: Handle,
     until: Instant,
     holder: usize,
@@ -55,7 +55,7 @@ struct Lease {
     released: bool,
 }
 
-struct Sent {
+struct SentMessage {
     body: String,
     /// Images that it names.
     images: Vec<usize>,
@@ -65,13 +65,13 @@ struct Sent {
     visible: Instant,
     /// Delivered once more then, whoever has it.
     again: Option<Instant>,
-    lease: Option<Lease>,
-    fate: Fate,
+    lease: Option<SimLease>,
+    fate: DeliveryState,
     /// It came back once after it was deleted.
     copied: bool,
 }
 
-impl Sent {
+impl SentMessage {
     fn new(Notification { body, images, delay }: Notification) -> Self {
         let visible = Instant::now() + delay;
         Self {
@@ -82,18 +82,18 @@ impl Sent {
             visible,
             again: None,
             lease: None,
-            fate: Fate::Queued,
+            fate: DeliveryState::Queued,
             copied: false,
         }
     }
 
     fn is_ready(&self, now: Instant) -> bool {
-        self.fate == Fate::Queued && (self.visible <= now || self.again.is_some_and(|at| at <= now))
+        self.fate == DeliveryState::Queued && (self.visible <= now || self.again.is_some_and(|at| at <= now))
     }
 }
 
 struct State {
-    messages: Vec<Sent>,
+    messages: Vec<SentMessage>,
     serial: u64,
     /// Messages that have not ended.
     open: usize,
@@ -121,7 +121,7 @@ fn number(handle: &Handle) -> Option<usize> {
 }
 
 impl SimQueue {
-    fn new(world: &World, name: &'static str, store: Option<SimFaces>, messages: Vec<Sent>) -> Self {
+    fn new(world: &World, name: &'static str, store: Option<SimFaces>, messages: Vec<SentMessage>) -> Self {
         let (visibility, fleet) = world.look(|s| (s.visibility, s.fleet.is_some()));
         let open = messages.len();
         let state = Arc::new(Mutex::new(State { messages, serial: 0, open, first: 0 }));
@@ -130,7 +130,7 @@ impl SimQueue {
 
     /// The messages about the images of a world.
     pub(crate) fn for_images(world: &World, store: &SimFaces) -> Self {
-        let messages = notifications(world).into_iter().map(Sent::new).collect();
+        let messages = notifications(world).into_iter().map(SentMessage::new).collect();
         Self::new(world, "images", Some(store.clone()), messages)
     }
 
@@ -140,8 +140,8 @@ impl SimQueue {
     }
 
     /// For the worker of this machine.
-    pub(crate) fn at(&self, host: &Host) -> Reached {
-        Reached { queue: self.clone(), host: host.clone() }
+    pub(crate) fn at(&self, host: &Host) -> FaultyQueue {
+        FaultyQueue { queue: self.clone(), host: host.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -155,7 +155,7 @@ impl SimQueue {
 
     /// Every message: the images that it names, how it ended, and how many of its receives had no end, at
     /// most.
-    pub(super) fn ended(&self) -> Vec<(Vec<usize>, Fate, u32)> {
+    pub(super) fn ended(&self) -> Vec<(Vec<usize>, DeliveryState, u32)> {
         self.lock().messages.iter().map(|m| (m.images.clone(), m.fate.clone(), m.deaths)).collect()
     }
 
@@ -183,9 +183,9 @@ impl SimQueue {
     pub(super) fn kept_by(&self, worker: usize) -> MessageCount {
         let now = Instant::now();
         let state = self.lock();
-        let kept = |m: &&Sent| {
-            let held = |l: &Lease| l.holder == worker && l.told && !l.released && l.until > now;
-            m.fate == Fate::Queued && m.lease.as_ref().is_some_and(held)
+        let kept = |m: &&SentMessage| {
+            let held = |l: &SimLease| l.holder == worker && l.told && !l.released && l.until > now;
+            m.fate == DeliveryState::Queued && m.lease.as_ref().is_some_and(held)
         };
         // A message of a queue of galleries names one gallery.
         let named = |m: &Sent| if self.store.is_some() { m.images.len() as u64 } else { 1 };
@@ -194,7 +194,7 @@ impl SimQueue {
     }
 
     /// A lease ran out: nobody may have held it in good health.
-    fn lapsed(&self, number: usize, lease: &Lease) {
+    fn lapsed(&self, number: usize, lease: &SimLease) {
         if lease.told && !lease.released && self.world.keeps_leases(lease.holder) {
             let (name, holder) = (self.name, lease.holder);
             self.world.violation(format!("the lease on message {number} of {name} lapsed under worker {holder}"));
@@ -216,7 +216,7 @@ impl SimQueue {
         message.deaths = message.deaths.max(message.receives - 1 - self.releases.noted(&receive));
         message.visible = now + length;
         message.again = again;
-        let lease = Lease { handle: handle.clone(), until: now + length, holder, told: false, released: false };
+        let lease = SimLease { handle: handle.clone(), until: now + length, holder, told: false, released: false };
         let before = message.lease.replace(lease);
         let (body, receive_count) = (message.body.clone(), message.receives);
         drop(state);
@@ -232,12 +232,12 @@ impl SimQueue {
         let now = Instant::now();
         let (mut ready, next) = {
             let mut state = self.lock();
-            while state.messages.get(state.first).is_some_and(|m| m.fate != Fate::Queued) {
+            while state.messages.get(state.first).is_some_and(|m| m.fate != DeliveryState::Queued) {
                 state.first += 1;
             }
             let open = state.messages[state.first..].iter().zip(state.first..);
             let ready: Vec<usize> = open.filter(|(m, _)| m.is_ready(now)).map(|(_, number)| number).collect();
-            let queued = state.messages[state.first..].iter().filter(|m| m.fate == Fate::Queued);
+            let queued = state.messages[state.first..].iter().filter(|m| m.fate == DeliveryState::Queued);
             (ready, queued.flat_map(|m| m.again.into_iter().chain([m.visible])).min())
         };
         if ready.is_empty() {
@@ -257,7 +257,7 @@ impl SimQueue {
         let lenient = self.world.look(|s| s.lenient);
         let state = self.lock();
         let lease = number(handle).and_then(|number| {
-            let message = state.messages.get(number).filter(|m| m.fate == Fate::Queued)?;
+            let message = state.messages.get(number).filter(|m| m.fate == DeliveryState::Queued)?;
             message.lease.as_ref().filter(|lease| lease.handle == *handle).map(|lease| (number, lease.until > now))
         });
         match lease {
@@ -271,8 +271,8 @@ impl SimQueue {
     }
 
     /// A message ended.
-    fn end(&self, number: usize, fate: Fate) {
-        let copied = fate == Fate::Deleted && self.world.chance(|s| s.copies);
+    fn end(&self, number: usize, fate: DeliveryState) {
+        let copied = fate == DeliveryState::Deleted && self.world.chance(|s| s.copies);
         let wait = self.visibility.mul_f64(self.world.below(100) as f64 / 100.0);
         let mut state = self.lock();
         let message = &mut state.messages[number];

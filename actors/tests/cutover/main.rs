@@ -5,8 +5,8 @@ mod router;
 mod watcher;
 
 use muster_actors::domain::cutover_state::Note;
-use muster_actors::sim::cell::SimCell;
-use muster_actors::sim::lost::Lost;
+use muster_actors::sim::call_loss::CallLoss;
+use muster_actors::sim::cas_object::SimCasObject;
 use std::time::Duration;
 
 const DWELL: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// The same value, of which something else gets lost.
-fn losing(cell: &SimCell, lost: Lost) -> SimCell {
+fn losing(cell: &SimCasObject, lost: CallLoss) -> SimCasObject {
     let mut cell = cell.clone();
     cell.lost = lost;
     cell

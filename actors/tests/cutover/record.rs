@@ -2,8 +2,8 @@
 
 use muster_actors::cutover::record::{self, RecordError, change};
 use muster_actors::domain::cutover_state::{State, Wish};
-use muster_actors::sim::cell::SimCell;
-use muster_actors::sim::lost::{Lost, What as Part};
+use muster_actors::sim::call_loss::{CallLoss, LostPart};
+use muster_actors::sim::cas_object::SimCasObject;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn wish() -> impl Strategy<Value = Wish> {
 }
 
 /// Each person or watcher makes its wishes one after the other; all at once.
-async fn act(cell: &SimCell, actors: &[Vec<Wish>]) -> Vec<(String, Result<State, RecordError>)> {
+async fn act(cell: &SimCasObject, actors: &[Vec<Wish>]) -> Vec<(String, Result<State, RecordError>)> {
     let one = async |actor: usize, wishes: &[Wish]| {
         let mut ends = Vec::new();
         for (n, wish) in wishes.iter().enumerate() {
@@ -43,10 +43,10 @@ proptest! {
         answer in any::<bool>(),
     ) {
         run(async {
-            let lost = Lost::new(nth, if answer { Part::Answer } else { Part::Call });
-            let cell = losing(&SimCell::default(), lost);
+            let lost = CallLoss::new(nth, if answer { LostPart::Answer } else { LostPart::Call });
+            let cell = losing(&SimCasObject::default(), lost);
             let ends = act(&cell, &actors).await;
-            let (state, _) = record::read(&losing(&cell, Lost::default())).await.unwrap();
+            let (state, _) = record::read(&losing(&cell, CallLoss::default())).await.unwrap();
             let told: Vec<&str> = state.trail.iter().map(|entry| entry.id.as_str()).collect();
             let once: BTreeSet<&str> = told.iter().copied().collect();
             assert_eq!(once.len(), told.len(), "each once");
@@ -72,9 +72,9 @@ proptest! {
 #[test]
 fn a_change_whose_answer_was_lost_and_on_which_somebody_has_written_since_is_not_made_twice() {
     run(async {
-        let cell = SimCell::default();
+        let cell = SimCasObject::default();
         // Its first call reads, its second writes.
-        let slow = losing(&cell, Lost::new(1, Part::Answer));
+        let slow = losing(&cell, CallLoss::new(1, LostPart::Answer));
         let (set, back) = (Wish::Set { to: 10, force: false }, Wish::Set { to: 25, force: true });
         let later = async {
             for _ in 0..5 {
@@ -98,7 +98,7 @@ fn what_is_no_state_is_left_alone() {
         for text in
             ["", "{}", "[]", r#"{"revision":1,"percent":101,"since":0,"dead_letters":null,"held":null,"trail":[]}"#]
         {
-            let cell = SimCell::default();
+            let cell = SimCasObject::default();
             cell.swap(None, text.as_bytes().to_vec()).await.unwrap();
             let end = change(&cell, Wish::RollBack, &note("1".into(), 0), DWELL).await;
             assert!(matches!(end, Err(RecordError::Garbled(_))), "{text}: {end:?}");

@@ -6,7 +6,7 @@ use muster_actors::cutover::split::{Side, side};
 use muster_actors::domain::image::Rejection;
 use muster_actors::ports::outbox::{OutboundMessage, Outbox};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
-use muster_actors::sim::lost::{Lost, What as Part};
+use muster_actors::sim::call_loss::{CallLoss, LostPart};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ type Message = (String, Option<tokio::time::Instant>);
 struct Box_ {
     messages: Arc<Mutex<BTreeMap<u64, Message>>>,
     serial: Arc<AtomicU64>,
-    lost: Lost,
+    lost: CallLoss,
 }
 
 fn failed(class: muster_actors::errors::Class, message: String) -> QueueError {
@@ -119,9 +119,9 @@ fn whichever_call_or_answer_of_two_routers_is_lost_every_message_arrives_on_its_
     let mut nth = 0;
     loop {
         let mut calls = 0;
-        for part in [Part::Call, Part::Answer] {
+        for part in [LostPart::Call, LostPart::Answer] {
             run(async {
-                let lost = Lost::new(nth, part);
+                let lost = CallLoss::new(nth, part);
                 let [intake, ecs, batch] = [(); 3].map(|()| Box_ { lost: lost.clone(), ..Box_::default() });
                 let events: Vec<&String> = all.iter().collect();
                 for (n, keys) in events.chunks(3).enumerate() {

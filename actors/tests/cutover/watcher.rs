@@ -7,8 +7,8 @@ use muster_actors::cutover::watcher::{Notes, Rules, Watcher};
 use muster_actors::domain::cutover_state::{Note, State, What, Wish};
 use muster_actors::ports::observer::Observer;
 use muster_actors::ports::observer::{Observations, SideStats};
-use muster_actors::sim::cell::SimCell;
-use muster_actors::sim::lost::{Lost, What as Part};
+use muster_actors::sim::call_loss::{CallLoss, LostPart};
+use muster_actors::sim::cas_object::SimCasObject;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Observer for Told {
     }
 }
 
-fn watcher(cell: &SimCell, told: &Arc<Told>, name: &'static str) -> Watcher {
+fn watcher(cell: &SimCasObject, told: &Arc<Told>, name: &'static str) -> Watcher {
     let (begun, serial) = (tokio::time::Instant::now(), AtomicU64::new(0));
     let notes: Notes = Arc::new(move |why| {
         let at = begun.elapsed().as_millis() as u64;
@@ -62,7 +62,7 @@ fn watcher(cell: &SimCell, told: &Arc<Told>, name: &'static str) -> Watcher {
 fn two_watchers_go_through_the_steps_one_by_one_and_roll_back_once_whichever_answer_is_lost() {
     for nth in 0..200 {
         run(async {
-            let cell = losing(&SimCell::default(), Lost::new(nth, Part::Answer));
+            let cell = losing(&SimCasObject::default(), CallLoss::new(nth, LostPart::Answer));
             let told = Arc::new(Told { failed: AtomicU64::new(0) });
             change(&cell, Wish::Set { to: 10, force: false }, &note("begin".into(), 0), DWELL).await.unwrap();
             let watchers = ["one", "other"].map(|name| watcher(&cell, &told, name));
@@ -72,7 +72,7 @@ fn two_watchers_go_through_the_steps_one_by_one_and_roll_back_once_whichever_ans
                 tokio::time::sleep(Duration::from_secs(400)).await;
                 told.failed.store(11, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_secs(21)).await;
-                let (state, _) = record::read(&losing(&cell, Lost::default())).await.unwrap();
+                let (state, _) = record::read(&losing(&cell, CallLoss::default())).await.unwrap();
                 assert!(watchers.iter().all(|watcher| *watcher.percent.borrow() == Some(0)), "both follow");
                 // Nobody goes on before somebody has looked.
                 told.failed.store(0, Ordering::Relaxed);
@@ -82,7 +82,7 @@ fn two_watchers_go_through_the_steps_one_by_one_and_roll_back_once_whichever_ans
             };
             let (one, other, state) = futures_util::join!(watchers[0].run(&stopped), watchers[1].run(&stopped), end);
             one.and(other).unwrap();
-            let (last, _) = record::read(&losing(&cell, Lost::default())).await.unwrap();
+            let (last, _) = record::read(&losing(&cell, CallLoss::default())).await.unwrap();
             assert_eq!(last, state);
             let steps: Vec<(What, u8)> = state.trail.iter().map(|entry| (entry.what, entry.to)).collect();
             use What::{Advanced, Set, Triggered};
@@ -98,10 +98,10 @@ fn two_watchers_go_through_the_steps_one_by_one_and_roll_back_once_whichever_ans
 fn while_a_rollback_cannot_be_written_down_its_watcher_sends_nothing_to_batch() {
     run(async {
         let told = Arc::new(Told { failed: AtomicU64::new(50) });
-        let cell = SimCell::default();
+        let cell = SimCasObject::default();
         change(&cell, Wish::Set { to: 10, force: false }, &note("begin".into(), 0), DWELL).await.unwrap();
         // Reads work; every write fails.
-        struct ReadOnly(SimCell);
+        struct ReadOnly(SimCasObject);
         #[async_trait]
         impl muster_actors::ports::cas_object::CasObject for ReadOnly {
             async fn read(

@@ -11,7 +11,7 @@ use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, SettleOutcome};
 use muster_actors::ports::releases::LocalReleases;
-use muster_actors::sim::cell::SimCell;
+use muster_actors::sim::cas_object::SimCasObject;
 use muster_library::key::Places;
 use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, SqliteFaces};
 
@@ -109,8 +109,8 @@ async fn a_library() -> Housed<SqliteFaces> {
     Housed(store(folder.path()), folder)
 }
 
-async fn memory() -> SimCell {
-    SimCell::default()
+async fn memory() -> SimCasObject {
+    SimCasObject::default()
 }
 
 async fn notes() -> LocalReleases {

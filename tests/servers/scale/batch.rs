@@ -7,7 +7,7 @@ use muster_actors::ports::fleet::JobQueue;
 use muster_actors::ports::fleet::{FleetError, JobOrder, JobPhase, JobProgress};
 use muster_actors::scaler::submitter::Submitter;
 use muster_actors::sim::batch::Status;
-use muster_actors::sim::lost::What;
+use muster_actors::sim::call_loss::LostPart;
 use muster_aws::clients::Clients;
 use muster_aws::queue_metrics::SqsQueueMetrics;
 use muster_aws::scaling;
@@ -115,7 +115,7 @@ async fn what_batch_will_never_take_is_refused_and_what_may_have_been_taken_is_n
     let order = |workers| JobOrder { name: "m-1-0".to_owned(), line: JobQueue::Primary, workers };
     let error = fleet.submit(&order(10_001)).await.unwrap_err();
     assert!(matches!(&error, FleetError::Refused(text) if text.contains("between 2 and 10000")), "{error}");
-    world.batch.lose(0, What::Answer);
+    world.batch.lose(0, LostPart::Answer);
     let error = fleet.submit(&order(2)).await.unwrap_err();
     assert!(!error.is_definite(), "{error}");
     assert_eq!(world.batch.jobs().active("primary"), 2, "it was taken");
@@ -140,7 +140,7 @@ async fn two_submitters_and_a_call_or_an_answer_lost_anywhere_exceed_no_cap() {
     let calls = world.batch.take_calls();
     assert!(calls > 5, "{calls}");
     for nth in 0..calls {
-        for what in [What::Call, What::Answer] {
+        for what in [LostPart::Call, LostPart::Answer] {
             // All jobs of the last round are over.
             world.batch.jobs().all_mut().iter_mut().for_each(|job| job.workers.fill(Status::Succeeded));
             world.batch.lose(nth, what);
@@ -172,7 +172,7 @@ async fn so_it_is_with_the_emulator() {
     let calls = world.batch.take_calls();
     assert!(calls > 5, "{calls}");
     for nth in 0..calls {
-        for what in [What::Call, What::Answer] {
+        for what in [LostPart::Call, LostPart::Answer] {
             world.batch.lose(nth, what);
             let name = format!("emulated-{nth}-{what:?}");
             let (one, two) = (world.submitter(&name), world.submitter(&name));

@@ -1,4 +1,4 @@
-//! A queue that says more than it does, or does more than it says.
+//! A queue with a planted bug: it confirms calls that it has not made, or makes calls that nobody asked for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use crate::domain::image::Rejection;
 use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
-use crate::sim::plant::Plant;
+use crate::sim::planted_bugs::PlantedBug;
 
 /// A queue with a bug.
 pub(super) struct PlantedQueue {
     pub(super) queue: Arc<dyn Queue>,
-    pub(super) plant: Plant,
+    pub(super) planted_bug: PlantedBug,
 }
 
 /// Takes a message of several images for several messages.
@@ -36,11 +36,11 @@ impl Queue for PlantedQueue {
 
     async fn receive(&self, max: usize) -> Result<Received, QueueError> {
         let mut received = self.queue.receive(max).await?;
-        match self.plant {
-            Plant::RecordsSettledApart => {
+        match self.planted_bug {
+            PlantedBug::RecordsSettledApart => {
                 received.deliveries = received.deliveries.into_iter().flat_map(apart).collect();
             }
-            Plant::WakeUpDeletedEarly => {
+            PlantedBug::WakeUpDeletedEarly => {
                 let handles: Vec<Handle> = received.deliveries.iter().map(|one| one.handle.clone()).collect();
                 if !handles.is_empty() {
                     self.queue.ack(&handles).await?;
@@ -52,7 +52,7 @@ impl Queue for PlantedQueue {
     }
 
     async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError> {
-        if self.plant == Plant::NoRenewal {
+        if self.planted_bug == PlantedBug::NoRenewal {
             return Ok(vec![SettleOutcome::Done; handles.len()]);
         }
         self.queue.extend(handles).await
@@ -63,7 +63,7 @@ impl Queue for PlantedQueue {
     }
 
     async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError> {
-        if self.plant == Plant::LostRelease {
+        if self.planted_bug == PlantedBug::LostRelease {
             return Ok(vec![SettleOutcome::Done; handles.len()]);
         }
         self.queue.release(handles, delay).await

@@ -1,5 +1,5 @@
-//! Bugs that are planted to see whether the simulation finds them: a port that does not keep its promise looks to the world
-//! as workers look that do not keep theirs.
+//! Bugs that are planted to test that the simulation finds them. They are in the ports; to the rest of the world a port that
+//! breaks its contract looks like a worker that does.
 
 mod faces;
 mod objects;
@@ -14,14 +14,14 @@ use crate::ports::objects::Objects;
 use crate::ports::outbox::Outbox;
 use crate::ports::queue::Queue;
 use crate::ports::releases::{LocalReleases, Releases};
-use crate::sim::plant::faces::PlantedFaces;
-use crate::sim::plant::objects::PlantedObjects;
-use crate::sim::plant::outbox::PlantedOutbox;
-use crate::sim::plant::queue::PlantedQueue;
+use crate::sim::planted_bugs::faces::PlantedFaces;
+use crate::sim::planted_bugs::objects::PlantedObjects;
+use crate::sim::planted_bugs::outbox::PlantedOutbox;
+use crate::sim::planted_bugs::queue::PlantedQueue;
 
 /// A bug that somebody could write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
+pub enum PlantedBug {
     /// The message is deleted before its result is stored.
     AckBeforeWrite,
     /// What is given back is counted as such, and the queue never told.
@@ -64,7 +64,7 @@ pub enum Plant {
     ReleaseCountsAsDeath,
 }
 
-impl Plant {
+impl PlantedBug {
     /// All of them.
     pub const ALL: [Self; 19] = [
         Self::AckBeforeWrite,
@@ -91,22 +91,22 @@ impl Plant {
 
 /// The bug of one worker, if it has any.
 pub(super) struct Planted {
-    plant: Option<Plant>,
+    planted_bug: Option<PlantedBug>,
     /// The queue of galleries has refused a wake-up.
     refused: Arc<AtomicBool>,
 }
 
 impl Planted {
     /// A worker with this bug.
-    pub(super) fn new(plant: Option<Plant>) -> Self {
-        Self { plant, refused: Arc::default() }
+    pub(super) fn new(planted_bug: Option<PlantedBug>) -> Self {
+        Self { planted_bug, refused: Arc::default() }
     }
 
     /// Its queue of images.
     pub(super) fn in_images(&self, queue: Arc<dyn Queue>) -> Arc<dyn Queue> {
-        match self.plant {
-            Some(plant @ (Plant::LostRelease | Plant::NoRenewal | Plant::RecordsSettledApart)) => {
-                Arc::new(PlantedQueue { queue, plant })
+        match self.planted_bug {
+            Some(planted_bug @ (PlantedBug::LostRelease | PlantedBug::NoRenewal | PlantedBug::RecordsSettledApart)) => {
+                Arc::new(PlantedQueue { queue, planted_bug })
             }
             _ => queue,
         }
@@ -114,17 +114,17 @@ impl Planted {
 
     /// What it knows of releases.
     pub(super) fn in_releases(&self, releases: Arc<LocalReleases>) -> Arc<dyn Releases> {
-        match self.plant {
-            Some(Plant::ReleaseCountsAsDeath) => Arc::new(LocalReleases::default()),
+        match self.planted_bug {
+            Some(PlantedBug::ReleaseCountsAsDeath) => Arc::new(LocalReleases::default()),
             _ => releases,
         }
     }
 
     /// Its queue of galleries.
     pub(super) fn in_galleries(&self, queue: Arc<dyn Queue>) -> Arc<dyn Queue> {
-        match self.plant {
-            Some(plant @ (Plant::LostRelease | Plant::NoRenewal | Plant::WakeUpDeletedEarly)) => {
-                Arc::new(PlantedQueue { queue, plant })
+        match self.planted_bug {
+            Some(planted_bug @ (PlantedBug::LostRelease | PlantedBug::NoRenewal | PlantedBug::WakeUpDeletedEarly)) => {
+                Arc::new(PlantedQueue { queue, planted_bug })
             }
             _ => queue,
         }
@@ -132,9 +132,9 @@ impl Planted {
 
     /// Where it sends wake-ups.
     pub(super) fn in_outbox(&self, outbox: Arc<dyn Outbox>) -> Arc<dyn Outbox> {
-        match self.plant {
-            Some(plant @ (Plant::LostWakeUp | Plant::RefusedWakeUpCondemns)) => {
-                Arc::new(PlantedOutbox { outbox, plant, refused: Arc::clone(&self.refused) })
+        match self.planted_bug {
+            Some(planted_bug @ (PlantedBug::LostWakeUp | PlantedBug::RefusedWakeUpCondemns)) => {
+                Arc::new(PlantedOutbox { outbox, planted_bug, refused: Arc::clone(&self.refused) })
             }
             _ => outbox,
         }
@@ -142,9 +142,9 @@ impl Planted {
 
     /// Where it reads images.
     pub(super) fn in_objects(&self, objects: Arc<dyn Objects>) -> Arc<dyn Objects> {
-        match self.plant {
-            Some(plant @ (Plant::RefusedReadCondemns | Plant::ShortBodyTaken)) => {
-                Arc::new(PlantedObjects { objects, plant })
+        match self.planted_bug {
+            Some(planted_bug @ (PlantedBug::RefusedReadCondemns | PlantedBug::ShortBodyTaken)) => {
+                Arc::new(PlantedObjects { objects, planted_bug })
             }
             _ => objects,
         }
@@ -152,19 +152,19 @@ impl Planted {
 
     /// Its store.
     pub(super) fn in_faces(&self, faces: Arc<dyn Faces>) -> Arc<dyn Faces> {
-        let Some(plant) = self.plant else { return faces };
-        match plant {
-            Plant::AckBeforeWrite
-            | Plant::PartialIgnored
-            | Plant::RefusedWakeUpCondemns
-            | Plant::RefusedWriteCondemns
-            | Plant::FailedCommandCondemns
-            | Plant::ConflictIgnored
-            | Plant::SavedOverNewer
-            | Plant::StoredIsEnough
-            | Plant::VersionForgotten => {
+        let Some(planted_bug) = self.planted_bug else { return faces };
+        match planted_bug {
+            PlantedBug::AckBeforeWrite
+            | PlantedBug::PartialIgnored
+            | PlantedBug::RefusedWakeUpCondemns
+            | PlantedBug::RefusedWriteCondemns
+            | PlantedBug::FailedCommandCondemns
+            | PlantedBug::ConflictIgnored
+            | PlantedBug::SavedOverNewer
+            | PlantedBug::StoredIsEnough
+            | PlantedBug::VersionForgotten => {
                 let refused = Arc::clone(&self.refused);
-                Arc::new(PlantedFaces { faces, plant, refused: move || refused.swap(false, Ordering::Relaxed) })
+                Arc::new(PlantedFaces { faces, planted_bug, refused: move || refused.swap(false, Ordering::Relaxed) })
             }
             _ => faces,
         }

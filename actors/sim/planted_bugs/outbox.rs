@@ -1,4 +1,4 @@
-//! A queue of wake-ups that says more than it does.
+//! A queue of wake-ups with a planted bug: it confirms messages that it has not sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +7,12 @@ use async_trait::async_trait;
 
 use crate::ports::outbox::{OutboundMessage, Outbox};
 use crate::ports::queue::{QueueError, SettleOutcome};
-use crate::sim::plant::Plant;
+use crate::sim::planted_bugs::PlantedBug;
 
 /// An outbox with a bug.
 pub(super) struct PlantedOutbox {
     pub(super) outbox: Arc<dyn Outbox>,
-    pub(super) plant: Plant,
+    pub(super) planted_bug: PlantedBug,
     /// It has refused a letter.
     pub(super) refused: Arc<AtomicBool>,
 }
@@ -20,7 +20,7 @@ pub(super) struct PlantedOutbox {
 #[async_trait]
 impl Outbox for PlantedOutbox {
     async fn send(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError> {
-        if self.plant == Plant::LostWakeUp {
+        if self.planted_bug == PlantedBug::LostWakeUp {
             return Ok(vec![SettleOutcome::Done; letters.len()]);
         }
         let sent = self.outbox.send(letters).await;

@@ -1,4 +1,4 @@
-//! A value in memory, with a conditional write.
+//! A value in memory that is written by compare-and-swap.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::ports::cas_object::{CasError, CasObject, CasValue, CasVersion};
-use crate::sim::lost::Lost;
+use crate::sim::call_loss::CallLoss;
 
 /// How often it was written before, and what was written last.
 type Written = (u64, Vec<u8>);
 
 /// A [`CasObject`] whose calls and answers get lost as `lost` says.
 #[derive(Clone, Debug, Default)]
-pub struct SimCell {
+pub struct SimCasObject {
     held: Arc<Mutex<Option<Written>>>,
     /// Which call gets lost.
-    pub lost: Lost,
+    pub lost: CallLoss,
 }
 
 #[async_trait]
-impl CasObject for SimCell {
+impl CasObject for SimCasObject {
     async fn read(&self) -> Result<Option<CasValue>, CasError> {
         let held = || {
             let held = self.held.lock().clone();

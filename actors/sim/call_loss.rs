@@ -1,4 +1,4 @@
-//! A call that gets lost, or whose answer does.
+//! Loses calls or their answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use crate::errors::Class;
 
 /// What gets lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum LostPart {
     /// The call: nothing happens.
     Call,
     /// The answer: it happens.
@@ -16,14 +16,14 @@ pub enum What {
 
 /// Counts the calls of everything that shares it; one of them gets lost.
 #[derive(Clone, Debug, Default)]
-pub struct Lost {
+pub struct CallLoss {
     calls: Arc<AtomicUsize>,
-    which: Option<(usize, What)>,
+    which: Option<(usize, LostPart)>,
 }
 
-impl Lost {
+impl CallLoss {
     /// The call `nth`, counted from 0, or its answer.
-    pub fn new(nth: usize, what: What) -> Self {
+    pub fn new(nth: usize, what: LostPart) -> Self {
         Self { calls: Arc::default(), which: Some((nth, what)) }
     }
 
@@ -41,7 +41,7 @@ impl Lost {
         let nth = self.calls.fetch_add(1, Ordering::Relaxed);
         tokio::task::yield_now().await;
         let lost = self.which.and_then(|(which, what)| (which == nth).then_some(what));
-        let done = (lost != Some(What::Call)).then(call);
+        let done = (lost != Some(LostPart::Call)).then(call);
         // What is lost is noticed late: others have gone on meanwhile.
         for _ in 0..if lost.is_some() { 8 } else { 1 } {
             tokio::task::yield_now().await;

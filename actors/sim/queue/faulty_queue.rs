@@ -1,21 +1,21 @@
-//! A queue as a worker reaches it: calls that fail, answers that are lost, machines that are taken away in between.
+//! A queue whose calls fail, lose their answers, or are cut off when the machine is taken away.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Fate, POLL, Sent, SimQueue, number};
+use super::{DeliveryState, POLL, SentMessage, SimQueue, number};
 use crate::domain::image::{ImageState, RejectReason, Rejection};
 use crate::errors::Class;
 use crate::ports::outbox::{OutboundMessage, Outbox};
 use crate::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
 use crate::sim::host::Host;
 use crate::sim::notifications::Notification;
-use crate::sim::refusal::Asked;
+use crate::sim::refusal::RefusedCall;
 
 /// A queue as a worker reaches it.
-pub(crate) struct Reached {
+pub(crate) struct FaultyQueue {
     pub(super) queue: SimQueue,
     pub(super) host: Host,
 }
@@ -25,10 +25,10 @@ enum Entry {
     Fine,
     Failed,
     /// Done, but the answer says otherwise.
-    Lost,
+    CallLoss,
 }
 
-impl Reached {
+impl FaultyQueue {
     /// A call that may fail as a whole before anything is done.
     async fn call(&self, what: &str) -> Result<(), QueueError> {
         let world = &self.host.world;
@@ -56,7 +56,7 @@ impl Reached {
             let entry = if world.chance(|s| s.queue_partial) {
                 Entry::Failed
             } else if world.chance(|s| s.lost_replies) {
-                Entry::Lost
+                Entry::CallLoss
             } else {
                 Entry::Fine
             };
@@ -65,7 +65,7 @@ impl Reached {
                 (_, Err(settled)) => settled,
                 (entry, Ok(number)) => {
                     apply(position, number);
-                    if matches!(entry, Entry::Lost) {
+                    if matches!(entry, Entry::CallLoss) {
                         SettleOutcome::Failed(Class::Transient)
                     } else {
                         SettleOutcome::Done
@@ -97,7 +97,7 @@ impl Reached {
 }
 
 #[async_trait]
-impl Queue for Reached {
+impl Queue for FaultyQueue {
     fn visibility(&self) -> Duration {
         self.queue.visibility
     }
@@ -142,7 +142,7 @@ impl Queue for Reached {
                     self.host.world.violation(format!("image {image} was acked while stored as {stored:?}"));
                 }
             }
-            self.queue.end(number, Fate::Deleted);
+            self.queue.end(number, DeliveryState::Deleted);
         })
         .await
     }
@@ -172,18 +172,18 @@ impl Queue for Reached {
             if !images.is_empty() && !unwritten && !all {
                 self.host.world.violation(format!("message {number} was rejected while stored as {images:?}"));
             }
-            self.queue.end(number, Fate::Dead(rejection));
+            self.queue.end(number, DeliveryState::Dead(rejection));
         })
         .await
     }
 }
 
 #[async_trait]
-impl Outbox for Reached {
+impl Outbox for FaultyQueue {
     async fn send(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError> {
         self.call("send").await?;
         let world = &self.host.world;
-        if let Some(answer) = self.host.refused(Asked::Send) {
+        if let Some(answer) = self.host.refused(RefusedCall::Send) {
             return Err(QueueError { class: answer.class(), message: String::from("simulated") });
         }
         let mut outcomes = Vec::new();
@@ -194,7 +194,7 @@ impl Outbox for Reached {
             }
             let mut state = self.queue.lock();
             let message = Notification { body: letter.body.clone(), images: Vec::new(), delay: letter.delay };
-            state.messages.push(Sent::new(message));
+            state.messages.push(SentMessage::new(message));
             state.open += 1;
             drop(state);
             world.note(|| format!("worker {}: queue.send {}", self.host.number, letter.body));

@@ -1,4 +1,4 @@
-//! A store that says more than it does, or blames results for what is not their fault.
+//! A store with a planted bug: it confirms writes that it has not made, or rejects results for faults of its own.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::domain::image::{RejectReason, Rejection};
 use crate::domain::version::ObjectVersion;
 use crate::errors::Class;
 use crate::ports::faces::{Commit, Faces, FacesError};
-use crate::sim::plant::Plant;
+use crate::sim::planted_bugs::PlantedBug;
 
 /// A store with a bug.
 pub(super) struct PlantedFaces<R> {
     pub(super) faces: Arc<dyn Faces>,
-    pub(super) plant: Plant,
+    pub(super) planted_bug: PlantedBug,
     /// Whether a wake-up was refused since it was asked last.
     pub(super) refused: R,
 }
@@ -48,31 +48,34 @@ impl<R> PlantedFaces<R> {
 impl<R: Fn() -> bool + Send + Sync> Faces for PlantedFaces<R> {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         let count = batch.len();
-        if self.plant == Plant::StoredIsEnough {
+        if self.planted_bug == PlantedBug::StoredIsEnough {
             return self.commit_unknown(batch).await;
         }
-        if self.plant == Plant::AckBeforeWrite {
+        if self.planted_bug == PlantedBug::AckBeforeWrite {
             let faces = Arc::clone(&self.faces);
             // It ends with the worker's machine, whose tasks are one local set.
             spawn_local(async move { faces.commit(batch).await });
             return Ok(vec![Ok(()); count]);
         }
-        let batch = match self.plant {
-            Plant::VersionForgotten => batch.into_iter().map(without_version).collect(),
+        let batch = match self.planted_bug {
+            PlantedBug::VersionForgotten => batch.into_iter().map(without_version).collect(),
             _ => batch,
         };
         let outcomes = match self.faces.commit(batch).await {
             Ok(outcomes) => outcomes,
-            Err(error) if self.plant == Plant::FailedCommandCondemns => return Ok(vec![Err(condemned(&error)); count]),
+            Err(error) if self.planted_bug == PlantedBug::FailedCommandCondemns => {
+                return Ok(vec![Err(condemned(&error)); count]);
+            }
             Err(error) => return Err(error),
         };
         let refused = (self.refused)();
-        let spoil = |outcome: Result<(), FacesError>| match (self.plant, outcome) {
-            (Plant::PartialIgnored, _) => Ok(()),
-            (Plant::RefusedWakeUpCondemns, Err(error)) if refused => Err(condemned(&error)),
-            (Plant::RefusedWriteCondemns, Err(error @ FacesError::Failed { class: Class::Misconfigured(_), .. })) => {
-                Err(condemned(&error))
-            }
+        let spoil = |outcome: Result<(), FacesError>| match (self.planted_bug, outcome) {
+            (PlantedBug::PartialIgnored, _) => Ok(()),
+            (PlantedBug::RefusedWakeUpCondemns, Err(error)) if refused => Err(condemned(&error)),
+            (
+                PlantedBug::RefusedWriteCondemns,
+                Err(error @ FacesError::Failed { class: Class::Misconfigured(_), .. }),
+            ) => Err(condemned(&error)),
             (_, outcome) => outcome,
         };
         Ok(outcomes.into_iter().map(spoil).collect())
@@ -91,12 +94,12 @@ impl<R: Fn() -> bool + Send + Sync> Faces for PlantedFaces<R> {
     }
 
     async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {
-        let read = match self.plant {
-            Plant::SavedOverNewer => self.faces.gallery(gallery).await?.version,
+        let read = match self.planted_bug {
+            PlantedBug::SavedOverNewer => self.faces.gallery(gallery).await?.version,
             _ => read,
         };
         match self.faces.save(gallery, read, reconciled).await {
-            Err(FacesError::Conflict) if self.plant == Plant::ConflictIgnored => Ok(()),
+            Err(FacesError::Conflict) if self.planted_bug == PlantedBug::ConflictIgnored => Ok(()),
             saved => saved,
         }
     }

@@ -1,4 +1,4 @@
-//! One worker of a simulated world, from its start to its end.
+//! Runs one worker of a simulated world from its start to its end.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use crate::flow::progress::Summary;
 use crate::pipeline::build::Leftovers;
 use crate::runtime::drain::{Drain, Mode};
 use crate::sim::check;
-use crate::sim::faulty::{Call, Faulty};
+use crate::sim::faulty_engine::{EngineCall, FaultyEngine};
 use crate::sim::host::Host;
 use crate::sim::queue::SimQueue;
-use crate::sim::scenario::Notice;
-use crate::sim::script::Fault;
+use crate::sim::scenario::DrainNotice;
+use crate::sim::script::DeviceFault;
 use crate::sim::store::SimFaces;
 use crate::sim::world::World;
 
@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(4 * 3600);
 
 /// What a worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
+pub(super) enum SimWorkerRole {
     /// Finds faces, and asks for the grouping of galleries.
     Detect,
     /// Groups the galleries that were asked for.
@@ -34,21 +34,21 @@ pub(super) enum Service {
 }
 
 /// The world that workers share.
-pub(super) struct Site {
+pub(super) struct SimSite {
     pub(super) seed: u64,
     pub(super) world: World,
     pub(super) images: SimQueue,
     pub(super) galleries: SimQueue,
     pub(super) store: SimFaces,
-    lives: RefCell<Lives>,
+    lives: RefCell<WorkerCounts>,
     /// The devices of every worker that finds faces.
-    pub(super) devices: RefCell<BTreeMap<usize, Vec<Faulty>>>,
+    pub(super) devices: RefCell<BTreeMap<usize, Vec<FaultyEngine>>>,
     /// Machines that run.
     hosts: RefCell<Vec<Host>>,
 }
 
 #[derive(Default)]
-struct Lives {
+struct WorkerCounts {
     ended: Vec<(Exit, Summary)>,
     killed: usize,
     /// One did not end. It still runs: there is nothing to learn from another.
@@ -56,7 +56,7 @@ struct Lives {
 }
 
 /// How a worker ended.
-struct End {
+struct WorkerExit {
     exit: Exit,
     summary: Summary,
     leftovers: Leftovers,
@@ -64,7 +64,7 @@ struct End {
     drains: Vec<(Duration, Duration)>,
 }
 
-impl Site {
+impl SimSite {
     pub(super) fn new(seed: u64, world: &World) -> Self {
         let store = SimFaces::new(world);
         let (images, galleries) = (SimQueue::for_images(world, &store), SimQueue::for_galleries(world));
@@ -85,8 +85,8 @@ impl Site {
     }
 
     /// What the devices of the first worker were asked for.
-    pub(super) fn devices(&self) -> Vec<Vec<Call>> {
-        self.devices.borrow().get(&0).into_iter().flatten().map(Faulty::calls).collect()
+    pub(super) fn devices(&self) -> Vec<Vec<EngineCall>> {
+        self.devices.borrow().get(&0).into_iter().flatten().map(FaultyEngine::calls).collect()
     }
 
     /// What befell a worker's devices says how it may end.
@@ -95,26 +95,26 @@ impl Site {
             host.allow(82, true);
         }
         let devices = self.devices.borrow();
-        for fault in devices.get(&host.number).into_iter().flatten().flat_map(Faulty::struck) {
+        for fault in devices.get(&host.number).into_iter().flatten().flat_map(FaultyEngine::struck) {
             match fault {
-                Fault::Lost => host.allow(82, true),
-                Fault::Hang => host.allow(83, true),
-                Fault::Miscount => host.allow(70, true),
-                Fault::Dead | Fault::Unloadable => host.allow(84, true),
-                Fault::Sticky | Fault::Gone | Fault::OutOfMemory => host.allow(84, false),
-                Fault::Slow(_) => {}
+                DeviceFault::CallLoss => host.allow(82, true),
+                DeviceFault::Hang => host.allow(83, true),
+                DeviceFault::Miscount => host.allow(70, true),
+                DeviceFault::Dead | DeviceFault::Unloadable => host.allow(84, true),
+                DeviceFault::Sticky | DeviceFault::Gone | DeviceFault::OutOfMemory => host.allow(84, false),
+                DeviceFault::Slow(_) => {}
             }
         }
     }
 
     /// How the workers ended, and how many were taken away.
     pub(super) fn ended(self) -> (Vec<(Exit, Summary)>, usize) {
-        let Lives { ended, killed, .. } = self.lives.into_inner();
+        let WorkerCounts { ended, killed, .. } = self.lives.into_inner();
         (ended, killed)
     }
 
     /// Worker `number`, from start to end; `None` when it was taken away, or did not end.
-    pub(super) async fn life(&self, number: usize, service: Service) -> Option<Exit> {
+    pub(super) async fn life(&self, number: usize, service: SimWorkerRole) -> Option<Exit> {
         self.world.note(|| format!("worker {number} begins: {service:?}"));
         let host = Host::new(&self.world, number);
         self.hosts.borrow_mut().push(host.clone());
@@ -128,7 +128,7 @@ impl Site {
             self.lives.borrow_mut().stuck = true;
             return None;
         };
-        let End { exit, summary, leftovers, drains } = end;
+        let WorkerExit { exit, summary, leftovers, drains } = end;
         self.world.note(|| format!("worker {number} ended: {exit}, {:?}", summary.counts));
         for (took, deadline) in drains {
             if took > deadline + host.frozen() + Duration::from_millis(10) {
@@ -150,11 +150,11 @@ impl Site {
     }
 
     /// One worker, from start to end; `None` when it does not end.
-    async fn work(&self, host: &Host, service: Service) -> Option<End> {
+    async fn work(&self, host: &Host, service: SimWorkerRole) -> Option<WorkerExit> {
         // A worker connects to its store before it receives anything.
         if let Err(error) = self.store.at(host).hello().await {
             let exit = Exit::DependencyDown(error.to_string());
-            return Some(End {
+            return Some(WorkerExit {
                 exit,
                 summary: Summary::default(),
                 leftovers: Leftovers::default(),
@@ -173,14 +173,14 @@ impl Site {
                 fault(Exit::HostFault(String::from("what watches the devices says so")));
             });
         }
-        let mut notices: Vec<Notice> =
+        let mut notices: Vec<DrainNotice> =
             self.world.look(|s| s.notices.iter().filter(|notice| notice.worker == host.number).copied().collect());
         notices.sort_by_key(|notice| notice.at);
         let mut asked = Vec::new();
         let finished = running.finished();
         tokio::pin!(finished);
         let ended = async {
-            for Notice { at, mode, deadline, .. } in notices {
+            for DrainNotice { at, mode, deadline, .. } in notices {
                 tokio::select! {
                     biased;
                     early = &mut finished => return Some(early),
@@ -204,6 +204,6 @@ impl Site {
         let drains = asked.into_iter().map(|(since, deadline)| (since.elapsed(), deadline)).collect();
         // What dies with the actors is dropped a turn later.
         sleep(Duration::from_millis(1)).await;
-        Some(End { exit, summary, leftovers: leftovers(), drains })
+        Some(WorkerExit { exit, summary, leftovers: leftovers(), drains })
     }
 }
