@@ -1,4 +1,4 @@
-//! The state where all find it: read, and changed on the condition that nobody else has changed it meanwhile.
+//! Reads the shared state of a cutover, and changes it on the condition that it has not changed meanwhile.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use crate::errors::Class;
 use crate::errors::class::Classified;
 use crate::ports::cas_object::{CasError, CasObject, CasVersion, write};
 
-use crate::domain::cutover_state::{Note, Refused, State, Wish};
+use crate::domain::cutover_state::{ChangeNote, CutoverCommand, CutoverRefusal, CutoverState};
 
-/// Attempts at one change: as many others may come between.
+/// Number of attempts at one change, between which other changes may come.
 const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The state cannot be read or changed.
+/// Errors of reading or changing the state.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RecordError {
-    /// It may not be changed so.
+    /// The change is refused.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// What is there is no state.
+    Refused(#[from] CutoverRefusal),
+    /// The stored value is not a state.
     #[error(
         "the state of the cutover cannot be read ({0}): bring back an earlier version of the object, or delete it to begin at 0 %"
     )]
     Garbled(String),
-    /// Where it lies does not answer, or others were always faster.
+    /// The store does not answer, or other changes came between each time.
     #[error("the state of the cutover: {0}")]
     CasObject(#[from] CasError),
 }
@@ -39,25 +39,31 @@ impl Classified for RecordError {
     }
 }
 
-/// The state, and the version that it was read at; the default where nobody has written one.
+/// Reads the state with its version; the default state where none is stored.
 ///
 /// # Errors
-/// Where it lies does not answer, or it is no state.
-pub async fn read(cell: &dyn CasObject) -> Result<(State, Option<CasVersion>), RecordError> {
-    let Some(held) = cell.read().await? else { return Ok((State::default(), None)) };
-    let state: State = serde_json::from_slice(&held.bytes).map_err(|error| RecordError::Garbled(error.to_string()))?;
+/// The store does not answer, or the stored value is not a state.
+pub async fn read(cell: &dyn CasObject) -> Result<(CutoverState, Option<CasVersion>), RecordError> {
+    let Some(held) = cell.read().await? else { return Ok((CutoverState::default(), None)) };
+    let state: CutoverState =
+        serde_json::from_slice(&held.bytes).map_err(|error| RecordError::Garbled(error.to_string()))?;
     if state.percent > 100 {
         return Err(RecordError::Garbled(format!("{} %", state.percent)));
     }
     Ok((state, Some(held.version)))
 }
 
-/// Grants a wish and writes what follows; the state with it. However many others write, and whichever answer is lost, it is
-/// granted once or not at all, and no entry of the trail is lost.
+/// Executes a command, and returns the state after it. However many others write, and whichever answer is lost, it is executed
+/// once or not at all, and no entry of the audit trail is lost.
 ///
 /// # Errors
-/// It is refused, or nothing is known of it because nobody answers.
-pub async fn change(cell: &dyn CasObject, wish: Wish, note: &Note, dwell: Duration) -> Result<State, RecordError> {
+/// The command is refused, or the store does not answer and the outcome is unknown.
+pub async fn change(
+    cell: &dyn CasObject,
+    wish: CutoverCommand,
+    note: &ChangeNote,
+    dwell: Duration,
+) -> Result<CutoverState, RecordError> {
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -73,9 +79,14 @@ pub async fn change(cell: &dyn CasObject, wish: Wish, note: &Note, dwell: Durati
     }
 }
 
-async fn attempt(cell: &dyn CasObject, wish: Wish, note: &Note, dwell: Duration) -> Result<State, RecordError> {
+async fn attempt(
+    cell: &dyn CasObject,
+    wish: CutoverCommand,
+    note: &ChangeNote,
+    dwell: Duration,
+) -> Result<CutoverState, RecordError> {
     let (state, version) = read(cell).await?;
-    // An earlier attempt whose answer was lost, and on which somebody has written since.
+    // An earlier attempt has succeeded, its answer was lost, and another change came after it.
     if state.holds(&note.id) {
         return Ok(state);
     }

@@ -1,5 +1,5 @@
-//! Sends messages on to their sides: receive, split, send, and only then delete. What is not known to be sent stays where it
-//! is and comes again, so a message may arrive twice and is never lost.
+//! Routes messages to their targets: receives, splits and sends them, and deletes them last. A message that is not known to be
+//! sent stays and comes again, so it may arrive twice and is never lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,51 +14,51 @@ use crate::errors::backoff::{Backoff, Jitter, RetrySettings};
 use crate::ports::outbox::{OutboundMessage, Outbox};
 use crate::ports::queue::{Delivery, Handle, Queue, QueueError, SettleOutcome};
 
-use super::split::{Side, split};
+use super::split::{CutoverTarget, split};
 
-/// Messages of a receive.
+/// Most messages of a receive.
 const RECEIVE: usize = 10;
-/// Receives that are on their way at once, while there are messages.
+/// Most receives at the same time, while there are messages.
 const LANES: usize = 8;
-/// Bytes of a message (SQS quota).
+/// Most bytes of a message (SQS quota).
 const LIMIT: usize = 1 << 20;
-/// A send or a delete that takes longer has failed; all of a message's fit into its lease.
+/// Time limit of a send or a delete; all calls for a message fit into its lease.
 const CALL: Duration = Duration::from_secs(8);
-/// A receive may wait this long beyond its long poll.
+/// Time that a receive may take beyond its long poll.
 const POLL: Duration = Duration::from_secs(30);
-/// Between two looks at a queue that answers at once that it is empty.
+/// Pause after a queue that answers at once that it is empty.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Messages so far.
+/// Counts of routed messages.
 #[derive(Debug, Default)]
-pub struct Routed {
+pub struct RoutedCounts {
     ecs: AtomicU64,
     batch: AtomicU64,
 }
 
-impl Routed {
-    /// Sent to ECS and to Batch.
+impl RoutedCounts {
+    /// Returns how many were sent to ECS and to Batch.
     pub fn counts(&self) -> (u64, u64) {
         (self.ecs.load(Ordering::Relaxed), self.batch.load(Ordering::Relaxed))
     }
 }
 
-/// Takes messages out of one queue and sends them on.
+/// Moves messages from one queue to the queues of their targets.
 #[derive(Clone)]
 pub struct Router {
-    /// Where they come from.
+    /// The queue that is routed.
     pub from: Arc<dyn Queue>,
     /// ECS's queue.
     pub ecs: Arc<dyn Outbox>,
     /// Batch's queue; `None` where messages are moved out of that one.
     pub batch: Option<Arc<dyn Outbox>>,
-    /// The percentage in force; `None` while nobody knows it, and then nothing is sent on.
+    /// The percentage in force; `None` while it is unknown, and then nothing is routed.
     pub percent: watch::Receiver<Option<u8>>,
-    /// What was done.
-    pub routed: Arc<Routed>,
+    /// Counts of routed messages.
+    pub routed: Arc<RoutedCounts>,
 }
 
-/// Waits until a value satisfies a condition. A sender that is gone changes nothing any more.
+/// Waits until a value satisfies a condition; for ever where the sender is gone.
 async fn until<T>(watched: &mut watch::Receiver<T>, condition: impl FnMut(&T) -> bool) {
     if watched.wait_for(condition).await.is_err() {
         std::future::pending::<()>().await;
@@ -66,22 +66,23 @@ async fn until<T>(watched: &mut watch::Receiver<T>, condition: impl FnMut(&T) ->
 }
 
 impl Router {
-    /// Whether there is something to do at a percentage: out of Batch's queue goes only what must not stay there.
+    /// Tells whether there is something to do at a percentage: Batch's queue is emptied only where nothing may stay there.
     fn works_at(&self, percent: Option<u8>) -> bool {
         percent.is_some_and(|percent| self.batch.is_some() || percent == 0)
     }
 
-    /// Sends messages on until `stop`, and then finishes those in hand.
+    /// Routes messages until `stop`, and then finishes those in hand.
     ///
     /// # Errors
-    /// A queue that is not there, or that may not be used: a person must mend it.
+    /// A queue does not exist, or may not be used, which a person must fix.
     pub async fn run(&self, stop: &watch::Receiver<bool>) -> Result<(), QueueError> {
         let busy = watch::Sender::new(false);
         let ends = join_all((0..LANES).map(|lane| self.lane(lane, &busy, stop.clone()))).await;
         ends.into_iter().collect()
     }
 
-    /// The first lane always asks; the others while the queue has messages, so that an idle queue costs one poll at a time.
+    /// Receives and routes in one of several lanes. The first always receives, the others only while the queue has messages, so
+    /// that an idle queue costs one poll at a time.
     async fn lane(
         &self,
         lane: usize,
@@ -104,7 +105,7 @@ impl Router {
                 () = until(&mut stop, |stop| *stop) => return Ok(()),
                 () = ready => {}
             }
-            // Not given up in the middle: what it receives would be invisible to everybody for a lease.
+            // A receive is not cancelled: its messages would be invisible for a whole lease.
             let end = match timeout(POLL, self.from.receive(RECEIVE)).await {
                 Ok(Ok(received)) => {
                     busy.send_if_modified(|busy| {
@@ -138,10 +139,10 @@ impl Router {
         }
     }
 
-    /// Sends messages on, and deletes those of which everything is sent.
+    /// Sends messages to their targets, and deletes those that were sent completely.
     ///
     /// # Errors
-    /// Something is not known to be sent: its message is still there, and comes again.
+    /// A part is not known to be sent; its message stays and comes again.
     pub async fn route(&self, deliveries: &[Delivery]) -> Result<(), QueueError> {
         let percent = self.percent.borrow().filter(|_| self.batch.is_some()).unwrap_or(0);
         let (mut ecs, mut batch) = (Vec::new(), Vec::new());
@@ -153,8 +154,8 @@ impl Router {
                     delay: Duration::ZERO,
                 };
                 match part.side {
-                    Side::Ecs => ecs.push((place, letter)),
-                    Side::Batch => batch.push((place, letter)),
+                    CutoverTarget::Ecs => ecs.push((place, letter)),
+                    CutoverTarget::Batch => batch.push((place, letter)),
                 }
             }
         }
@@ -173,7 +174,7 @@ impl Router {
         let done: Vec<Handle> =
             all.filter(|(_, failure)| failure.is_none()).map(|(delivery, _)| delivery.handle.clone()).collect();
         if !done.is_empty() {
-            // What is not deleted, or was too late, comes again and is sent again.
+            // A message that is not deleted comes again and is sent again.
             timeout(CALL, self.from.ack(&done)).await.unwrap_or_else(|_| Err(late("delete")))?;
         }
         failures.into_iter().flatten().next().map_or(Ok(()), Err)
@@ -184,7 +185,7 @@ fn late(what: &str) -> QueueError {
     QueueError { class: Class::Transient, message: format!("{what}: no answer in time") }
 }
 
-/// Why each letter is not known to be sent; `None` where it is.
+/// Returns for each message why it is not known to be sent; `None` where it is.
 async fn send(to: &Arc<dyn Outbox>, letters: &[(usize, OutboundMessage)]) -> Vec<Option<QueueError>> {
     if letters.is_empty() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Which side an image goes to. Pure.
+//! Decides which target an image goes to, and splits messages by target. Pure functions.
 
 use std::borrow::Cow;
 
@@ -8,59 +8,60 @@ use crate::domain::gallery::{GalleryId, GalleryRule};
 use crate::domain::image::digest;
 use crate::domain::message::{Intake, Message, json, parse};
 
-/// Who works on an image.
+/// The fleet that works on an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
-    /// The service that is there.
+pub enum CutoverTarget {
+    /// The existing ECS service.
     Ecs,
-    /// The jobs that replace it.
+    /// The Batch jobs that replace it.
     Batch,
 }
 
-/// Where an image stands, 0 to 99: as long as its bucket and key are the same.
+/// Returns the position of an image, 0 to 99, which depends on its bucket and key alone.
 pub fn place(bucket: &str, key: &str) -> u8 {
     let id = digest("cutover", &[bucket.as_bytes(), key.as_bytes()]);
     let high = id.iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
     u8::try_from((u128::from(high) * 100) >> 64).unwrap_or(99)
 }
 
-/// The side of an image while `percent` of the images go to Batch: who is there at one percentage is there at every higher one.
-pub fn side(bucket: &str, key: &str, percent: u8) -> Side {
-    if place(bucket, key) < percent { Side::Batch } else { Side::Ecs }
+/// Returns the target of an image while `percent` of the images go to Batch. An image that goes to Batch at one percentage does
+/// so at every higher one.
+pub fn side(bucket: &str, key: &str, percent: u8) -> CutoverTarget {
+    if place(bucket, key) < percent { CutoverTarget::Batch } else { CutoverTarget::Ecs }
 }
 
-/// A message, or what of it goes to one side.
+/// A message, or the part of it that goes to one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part<'a> {
-    /// Where to.
-    pub side: Side,
-    /// What is sent.
+pub struct RoutedPart<'a> {
+    /// Target of the part.
+    pub side: CutoverTarget,
+    /// Body of the message to send.
     pub body: Cow<'a, str>,
 }
 
-/// Splits a message of at most `limit` bytes. One for both sides becomes one a side; every other goes on as it came. What
-/// nobody can read goes to whoever was there first (to Batch when all does): a worker dead-letters it with its reason.
-pub fn split(body: &str, percent: u8, limit: usize) -> Vec<Part<'_>> {
-    let whole = |side| vec![Part { side, body: Cow::Borrowed(body) }];
+/// Splits a message of at most `limit` bytes by target; one for a single target stays as it came. A message that cannot be
+/// read goes to ECS (to Batch when all images do), where a worker dead-letters it with its reason.
+pub fn split(body: &str, percent: u8, limit: usize) -> Vec<RoutedPart<'_>> {
+    let whole = |side| vec![RoutedPart { side, body: Cow::Borrowed(body) }];
     match percent {
-        0 => return whole(Side::Ecs),
+        0 => return whole(CutoverTarget::Ecs),
         1..100 => {}
-        100.. => return whole(Side::Batch),
+        100.. => return whole(CutoverTarget::Batch),
     }
     let sides = match sides(body, percent, limit) {
         Some(sides) => sides,
-        None => return whole(Side::Ecs),
+        None => return whole(CutoverTarget::Ecs),
     };
     match sides.first() {
         Some(first) if sides.iter().all(|side| side == first) => whole(*first),
-        Some(_) => records(body, percent, limit).unwrap_or_else(|| whole(Side::Ecs)),
-        None => whole(Side::Ecs),
+        Some(_) => records(body, percent, limit).unwrap_or_else(|| whole(CutoverTarget::Ecs)),
+        None => whole(CutoverTarget::Ecs),
     }
 }
 
-/// The sides of a message's images; `None` where it asks for none.
-fn sides(body: &str, percent: u8, limit: usize) -> Option<Vec<Side>> {
-    // Galleries, results and thumbnails are the worker's concern: whatever they are, they have a bucket and a key.
+/// Returns the targets of a message's images; `None` where it asks for none.
+fn sides(body: &str, percent: u8, limit: usize) -> Option<Vec<CutoverTarget>> {
+    // Whether a key is a photo, a result or a thumbnail is for the worker to decide; all have a bucket and a key.
     let gallery = GalleryRule::Always(GalleryId("any".to_owned()));
     let intake = Intake { gallery, results: String::new(), thumbnails: None, removals: true };
     match parse(body, &intake, limit) {
@@ -71,22 +72,24 @@ fn sides(body: &str, percent: u8, limit: usize) -> Option<Vec<Side>> {
     }
 }
 
-/// The records of an event, a message a side. Those that ask for nothing are left out: the others are there.
-fn records(body: &str, percent: u8, limit: usize) -> Option<Vec<Part<'static>>> {
+/// Splits the records of an event into one message a target. Records that ask for nothing are left out.
+fn records(body: &str, percent: u8, limit: usize) -> Option<Vec<RoutedPart<'static>>> {
     let Value::Array(all) = json(body, limit).ok()?.get_mut("Records")?.take() else { return None };
     let (mut ecs, mut batch) = (Vec::new(), Vec::new());
     for record in all {
         let alone = json!({ "Records": [record] });
         match sides(&alone.to_string(), percent, usize::MAX).as_deref() {
-            Some([Side::Ecs]) => ecs.push(record),
-            Some([Side::Batch]) => batch.push(record),
+            Some([CutoverTarget::Ecs]) => ecs.push(record),
+            Some([CutoverTarget::Batch]) => batch.push(record),
             _ => {}
         }
     }
-    let part =
-        |(side, records): (Side, Vec<Value>)| Part { side, body: Cow::Owned(plain(&json!({ "Records": records }))) };
+    let part = |(side, records): (CutoverTarget, Vec<Value>)| RoutedPart {
+        side,
+        body: Cow::Owned(plain(&json!({ "Records": records }))),
+    };
     Some(
-        [(Side::Ecs, ecs), (Side::Batch, batch)]
+        [(CutoverTarget::Ecs, ecs), (CutoverTarget::Batch, batch)]
             .into_iter()
             .filter(|(_, records)| !records.is_empty())
             .map(part)
@@ -94,7 +97,7 @@ fn records(body: &str, percent: u8, limit: usize) -> Option<Vec<Part<'static>>> 
     )
 }
 
-/// JSON without the two characters that SQS refuses: they may have come as escapes.
+/// Renders JSON without the two characters that SQS refuses, which may have come as escapes.
 fn plain(value: &Value) -> String {
     value.to_string().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
@@ -128,7 +131,7 @@ mod tests {
         let keys: Vec<String> = (0..10_000).map(|n| format!("gallery{}/IMG_{n:04}.jpg", n % 17)).collect();
         let mut before = 0;
         for percent in 0..=100 {
-            let there = keys.iter().filter(|key| side("photos", key, percent) == Side::Batch).count();
+            let there = keys.iter().filter(|key| side("photos", key, percent) == CutoverTarget::Batch).count();
             assert!(there.abs_diff(usize::from(percent) * 100) <= 200, "{there} of 10,000 at {percent} %");
             assert_eq!((there == 0, there == keys.len()), (percent == 0, percent == 100), "none at first, all at last");
             assert!(there >= before);
@@ -141,7 +144,7 @@ mod tests {
         fn who_is_there_at_one_percentage_is_there_at_every_higher_one(bucket in ".{0,20}", key in ".{0,80}", low in 0u8..=100, high in 0u8..=100) {
             let (low, high) = (low.min(high), low.max(high));
             prop_assert!(side(&bucket, &key, low) <= side(&bucket, &key, high));
-            prop_assert!((side(&bucket, &key, 0), side(&bucket, &key, 100)) == (Side::Ecs, Side::Batch));
+            prop_assert!((side(&bucket, &key, 0), side(&bucket, &key, 100)) == (CutoverTarget::Ecs, CutoverTarget::Batch));
         }
 
         #[test]
@@ -159,7 +162,7 @@ mod tests {
     /// Keys of the two sides at 50 %.
     fn keys() -> [Vec<String>; 2] {
         let keys = (0..40).map(|n| format!("{n}.jpg"));
-        let (batch, ecs) = keys.partition(|key| side("b", key, 50) == Side::Batch);
+        let (batch, ecs) = keys.partition(|key| side("b", key, 50) == CutoverTarget::Batch);
         [ecs, batch]
     }
 
@@ -177,23 +180,23 @@ mod tests {
         let enveloped = |event: Value| json!({ "Type": "Notification", "Message": event.to_string() }).to_string();
         let long = own(&"k".repeat(LIMIT));
         for (body, percent, expected) in [
-            (own(stays), 50, Side::Ecs),
-            (own(goes), 50, Side::Batch),
-            (bridge(goes), 50, Side::Batch),
-            (event(&[goes, &batch[1]]).to_string(), 50, Side::Batch),
-            (event(&[stays, &ecs[1]]).to_string(), 50, Side::Ecs),
-            (enveloped(event(&[goes])), 50, Side::Batch),
-            (event(&[stays, goes]).to_string(), 0, Side::Ecs),
-            (event(&[stays, goes]).to_string(), 100, Side::Batch),
-            // Nothing to index, or nothing that can be read.
-            (json!({ "Event": "s3:TestEvent" }).to_string(), 50, Side::Ecs),
-            ("not JSON".to_owned(), 50, Side::Ecs),
-            ("not JSON".to_owned(), 100, Side::Batch),
-            (event(&[goes, "%4"]).to_string(), 50, Side::Ecs),
-            (long, 50, Side::Ecs),
+            (own(stays), 50, CutoverTarget::Ecs),
+            (own(goes), 50, CutoverTarget::Batch),
+            (bridge(goes), 50, CutoverTarget::Batch),
+            (event(&[goes, &batch[1]]).to_string(), 50, CutoverTarget::Batch),
+            (event(&[stays, &ecs[1]]).to_string(), 50, CutoverTarget::Ecs),
+            (enveloped(event(&[goes])), 50, CutoverTarget::Batch),
+            (event(&[stays, goes]).to_string(), 0, CutoverTarget::Ecs),
+            (event(&[stays, goes]).to_string(), 100, CutoverTarget::Batch),
+            // These have nothing to index, or cannot be read.
+            (json!({ "Event": "s3:TestEvent" }).to_string(), 50, CutoverTarget::Ecs),
+            ("not JSON".to_owned(), 50, CutoverTarget::Ecs),
+            ("not JSON".to_owned(), 100, CutoverTarget::Batch),
+            (event(&[goes, "%4"]).to_string(), 50, CutoverTarget::Ecs),
+            (long, 50, CutoverTarget::Ecs),
         ] {
             let parts = split(&body, percent, LIMIT);
-            assert_eq!(parts, [Part { side: expected, body: Cow::Borrowed(&body) }], "as it came");
+            assert_eq!(parts, [RoutedPart { side: expected, body: Cow::Borrowed(&body) }], "as it came");
         }
     }
 
@@ -203,16 +206,16 @@ mod tests {
         let mut removed = record(&ecs[1]);
         removed["eventName"] = "ObjectRemoved:Delete".into();
         let odd = format!("\u{ffff}{}", batch[0]);
-        let odd = (0..).map(|n| format!("{odd}{n}")).find(|key| side("b", key, 50) == Side::Batch).unwrap();
-        // A deletion goes where its photo went.
+        let odd = (0..).map(|n| format!("{odd}{n}")).find(|key| side("b", key, 50) == CutoverTarget::Batch).unwrap();
+        // A deletion goes to the target of its photo.
         let records = [record(&ecs[0]), record(&batch[0]), removed, record(&ecs[2]), record(&odd)];
         let body = json!({ "Records": records }).to_string();
         for body in [body.clone(), json!({ "Type": "Notification", "Message": body }).to_string()] {
             let parts = split(&body, 50, LIMIT);
-            let read = |part: &Part<'_>| (part.side, serde_json::from_str::<Value>(&part.body).unwrap());
+            let read = |part: &RoutedPart<'_>| (part.side, serde_json::from_str::<Value>(&part.body).unwrap());
             let expected = [
-                (Side::Ecs, json!({ "Records": [records[0], records[2], records[3]] })),
-                (Side::Batch, json!({ "Records": [records[1], records[4]] })),
+                (CutoverTarget::Ecs, json!({ "Records": [records[0], records[2], records[3]] })),
+                (CutoverTarget::Batch, json!({ "Records": [records[1], records[4]] })),
             ];
             assert_eq!(parts.iter().map(read).collect::<Vec<_>>(), expected);
             assert!(!parts.iter().any(|part| part.body.contains('\u{ffff}')), "SQS would refuse it");

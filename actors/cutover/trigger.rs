@@ -1,4 +1,4 @@
-//! What is seen of the Batch side, and whether it is bad enough to roll back. Pure.
+//! Compares observations of Batch with limits, and decides whether to roll back. Pure functions.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::ports::observer::{Observations, SideStats};
 
-/// From where on it is bad. A limit of zero is none.
+/// The limits above which a cutover is rolled back. A limit of zero is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Fewer images say nothing about a rate.
+pub struct RollbackLimits {
+    /// Least number of images from which a rate is computed.
     pub images: u64,
     /// Share of the images that fail, above that of ECS.
     pub failure_ratio: f64,
@@ -28,10 +28,10 @@ pub struct Limits {
     pub dollars_an_hour: f64,
 }
 
-/// What a trigger looks at.
+/// The figure that a trigger compares with its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trigger {
+pub enum RollbackTrigger {
     /// Images that fail.
     FailureRatio,
     /// How long images take.
@@ -46,93 +46,93 @@ pub enum Trigger {
     Interruptions,
 }
 
-/// A figure beside its limit.
+/// A figure with its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Reading {
-    /// Of what.
-    pub trigger: Trigger,
-    /// What is seen; `None` where it is not known, or where too few images were seen.
+pub struct TriggerReading {
+    /// The trigger.
+    pub trigger: RollbackTrigger,
+    /// The observed figure; `None` where it is unknown, or where too few images were seen.
     pub figure: Option<f64>,
-    /// From where on it is bad; 0 where that is nowhere.
+    /// The limit; 0 where there is none.
     pub limit: f64,
 }
 
-impl Reading {
-    /// Whether this rolls back.
+impl TriggerReading {
+    /// Tells whether the figure is above its limit.
     pub fn is_over(&self) -> bool {
         self.limit > 0.0 && self.figure.is_some_and(|figure| figure > self.limit)
     }
 }
 
-/// What dollars a thousand images cost when workers take so long for so many.
+/// Computes the dollars for a thousand images from the working time and the number of images.
 pub fn dollars_per_thousand(worked: Duration, images: u64, dollars_an_hour: f64) -> f64 {
     worked.as_secs_f64() / 3600.0 * dollars_an_hour / images as f64 * 1000.0
 }
 
-/// Every figure beside its limit.
-pub fn readings(observed: &Observations, limits: &Limits) -> [Reading; 6] {
+/// Returns every figure with its limit.
+pub fn readings(observed: &Observations, limits: &RollbackLimits) -> [TriggerReading; 6] {
     let batch = observed.batch.as_ref().filter(|seen| seen.images >= limits.images.max(1));
-    // What both sides fail at is not the cutover's fault, and rolling back does not mend it.
+    // Images that both sides reject are not the cutover's fault, and a rollback would not help.
     let usual = observed.ecs.as_ref().filter(|seen| seen.images >= limits.images.max(1)).map_or(0.0, SideStats::ratio);
     let seconds = |time: Duration| time.as_secs_f64();
     let waited = observed.batch.as_ref().filter(|seen| seen.images > 0).map(|seen| seen.waited);
-    let reading = |trigger, figure, limit| Reading { trigger, figure, limit };
+    let reading = |trigger, figure, limit| TriggerReading { trigger, figure, limit };
     [
-        reading(Trigger::FailureRatio, batch.map(|seen| (seen.ratio() - usual).max(0.0)), limits.failure_ratio),
-        reading(Trigger::P99, batch.map(|seen| seconds(seen.p99)), limits.p99_seconds),
-        reading(Trigger::QueueAge, waited.max(observed.stalled).map(seconds), limits.queue_age_seconds),
-        reading(Trigger::DeadLetters, observed.dead_letters.map(|letters| letters as f64), limits.dead_letters),
+        reading(RollbackTrigger::FailureRatio, batch.map(|seen| (seen.ratio() - usual).max(0.0)), limits.failure_ratio),
+        reading(RollbackTrigger::P99, batch.map(|seen| seconds(seen.p99)), limits.p99_seconds),
+        reading(RollbackTrigger::QueueAge, waited.max(observed.stalled).map(seconds), limits.queue_age_seconds),
+        reading(RollbackTrigger::DeadLetters, observed.dead_letters.map(|letters| letters as f64), limits.dead_letters),
         reading(
-            Trigger::Cost,
+            RollbackTrigger::Cost,
             batch.map(|seen| dollars_per_thousand(seen.worked, seen.images, limits.dollars_an_hour)),
             limits.dollars_per_thousand,
         ),
-        reading(Trigger::Interruptions, observed.interruptions.map(|count| count as f64), limits.interruptions),
+        reading(RollbackTrigger::Interruptions, observed.interruptions.map(|count| count as f64), limits.interruptions),
     ]
 }
 
-/// Why to roll back, if at all.
-pub fn judge(observed: &Observations, limits: &Limits) -> Option<Reading> {
-    readings(observed, limits).into_iter().find(Reading::is_over)
+/// Returns the first reading that demands a rollback.
+pub fn judge(observed: &Observations, limits: &RollbackLimits) -> Option<TriggerReading> {
+    readings(observed, limits).into_iter().find(TriggerReading::is_over)
 }
 
-/// Whether enough is known to go a step on: enough images, and every figure that has a limit.
-pub(crate) fn may_advance(observed: &Observations, limits: &Limits) -> bool {
+/// Tells whether enough is known for the next step: enough images, and every figure that has a limit.
+pub(crate) fn may_advance(observed: &Observations, limits: &RollbackLimits) -> bool {
     readings(observed, limits)
         .iter()
         .all(|reading| reading.limit <= 0.0 || reading.figure.is_some() && !reading.is_over())
         && observed.batch.as_ref().is_some_and(|seen| seen.images >= limits.images.max(1))
 }
 
-impl fmt::Display for Reading {
+impl fmt::Display for TriggerReading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { trigger, figure, limit } = self;
         let figure = figure.unwrap_or(f64::NAN);
         let cents = |ratio: f64| ratio * 100.0;
         match trigger {
-            Trigger::FailureRatio => write!(
+            RollbackTrigger::FailureRatio => write!(
                 f,
                 "{:.1} % of Batch's images were rejected beyond what ECS rejects, allowed are {:.1} % (cutover.failure_ratio)",
                 cents(figure),
                 cents(*limit)
             ),
-            Trigger::P99 => write!(
+            RollbackTrigger::P99 => write!(
                 f,
                 "one in a hundred of Batch's images took {figure:.1} s or longer, allowed are {limit} s (cutover.p99_seconds)"
             ),
-            Trigger::QueueAge => write!(
+            RollbackTrigger::QueueAge => write!(
                 f,
                 "a message waited {figure:.0} s in Batch's queue, or nothing came out of it for so long, allowed are {limit} s \
                  (cutover.queue_age_seconds)"
             ),
-            Trigger::DeadLetters => {
+            RollbackTrigger::DeadLetters => {
                 write!(f, "{figure} dead letters since the step began, allowed are {limit} (cutover.dead_letters)")
             }
-            Trigger::Cost => write!(
+            RollbackTrigger::Cost => write!(
                 f,
                 "a thousand of Batch's images cost {figure:.3} dollars, allowed are {limit} (cutover.dollars_per_thousand)"
             ),
-            Trigger::Interruptions => {
+            RollbackTrigger::Interruptions => {
                 write!(f, "{figure} Spot interruptions in the window, allowed are {limit} (cutover.interruptions)")
             }
         }
@@ -143,7 +143,7 @@ impl fmt::Display for Reading {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: RollbackLimits = RollbackLimits {
         images: 10,
         failure_ratio: 0.02,
         p99_seconds: 30.0,
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn each_trigger_fires_above_its_limit_and_not_at_it() {
-        use Trigger::{Cost, DeadLetters, FailureRatio, Interruptions, P99, QueueAge};
+        use RollbackTrigger::{Cost, DeadLetters, FailureRatio, Interruptions, P99, QueueAge};
         let batch = |seen: SideStats| Observations { batch: Some(seen), ..good() };
         let seconds = Duration::from_secs;
         for (what, observed, expected) in [
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_is_none() {
-        let none = Limits {
+        let none = RollbackLimits {
             failure_ratio: 0.0,
             p99_seconds: 0.0,
             queue_age_seconds: 0.0,
@@ -236,7 +236,7 @@ mod tests {
         ] {
             assert!(!may_advance(&blind, &LIMITS), "{what}");
         }
-        let without = Limits { interruptions: 0.0, ..LIMITS };
+        let without = RollbackLimits { interruptions: 0.0, ..LIMITS };
         assert!(may_advance(&Observations { interruptions: None, ..good() }, &without));
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::cutover_state::State;
+use crate::domain::cutover_state::CutoverState;
 
 /// An image that one side of a cutover finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub struct Observations {
 #[async_trait]
 pub trait Observer: Send + Sync {
     /// Makes the observations since the state came into force, within the window.
-    async fn observe(&self, state: &State) -> Observations;
+    async fn observe(&self, state: &CutoverState) -> Observations;
     /// Counts the messages in the dead-letter queue; `None` where that fails.
     async fn dead_letters(&self) -> Option<u64>;
 }

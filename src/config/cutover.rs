@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use muster_actors::cutover::trigger::Limits;
-use muster_actors::cutover::watcher::Rules;
+use muster_actors::cutover::trigger::RollbackLimits;
+use muster_actors::cutover::watcher::WatcherRules;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,16 +43,21 @@ pub struct Cutover {
 
 impl Settings {
     /// Returns the rules that a watcher applies.
-    pub fn cutover_rules(&self) -> Rules {
+    pub fn cutover_rules(&self) -> WatcherRules {
         let Cutover { advance, dwell_seconds, look_seconds, .. } = self.cutover;
         let seconds = Duration::from_secs;
-        Rules { look: seconds(look_seconds), dwell: seconds(dwell_seconds), advance, limits: self.cutover_limits() }
+        WatcherRules {
+            look: seconds(look_seconds),
+            dwell: seconds(dwell_seconds),
+            advance,
+            limits: self.cutover_limits(),
+        }
     }
 
     /// Returns the limits beyond which a cutover is rolled back.
-    pub fn cutover_limits(&self) -> Limits {
+    pub fn cutover_limits(&self) -> RollbackLimits {
         let cutover = &self.cutover;
-        Limits {
+        RollbackLimits {
             images: cutover.images,
             failure_ratio: cutover.failure_ratio,
             p99_seconds: cutover.p99_seconds,

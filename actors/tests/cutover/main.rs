@@ -4,15 +4,15 @@ mod record;
 mod router;
 mod watcher;
 
-use muster_actors::domain::cutover_state::Note;
+use muster_actors::domain::cutover_state::ChangeNote;
 use muster_actors::sim::call_loss::CallLoss;
 use muster_actors::sim::cas_object::SimCasObject;
 use std::time::Duration;
 
 const DWELL: Duration = Duration::from_secs(60);
 
-fn note(id: String, at: u64) -> Note {
-    Note { id, at, by: "test".into(), why: "because".into(), dead_letters: Some(0) }
+fn note(id: String, at: u64) -> ChangeNote {
+    ChangeNote { id, at, by: "test".into(), why: "because".into(), dead_letters: Some(0) }
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {

@@ -1,7 +1,7 @@
 //! Its state in one object: whoever changes it, the trail tells all and nothing else.
 
 use muster_actors::cutover::record::{self, RecordError, change};
-use muster_actors::domain::cutover_state::{State, Wish};
+use muster_actors::domain::cutover_state::{CutoverCommand, CutoverState};
 use muster_actors::sim::call_loss::{CallLoss, LostPart};
 use muster_actors::sim::cas_object::SimCasObject;
 use proptest::prelude::*;
@@ -9,19 +9,19 @@ use std::collections::BTreeSet;
 
 use super::{DWELL, losing, note, run};
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn wish() -> impl Strategy<Value = CutoverCommand> {
     prop_oneof![
         (prop::sample::select(vec![0u8, 10, 25, 50, 75, 100]), any::<bool>())
-            .prop_map(|(to, force)| Wish::Set { to, force }),
-        (0u64..6).prop_map(Wish::Advance),
-        (0u64..6).prop_map(Wish::Trigger),
-        Just(Wish::RollBack),
+            .prop_map(|(to, force)| CutoverCommand::Set { to, force }),
+        (0u64..6).prop_map(CutoverCommand::Advance),
+        (0u64..6).prop_map(CutoverCommand::Trigger),
+        Just(CutoverCommand::RollBack),
     ]
 }
 
 /// Each person or watcher makes its wishes one after the other; all at once.
-async fn act(cell: &SimCasObject, actors: &[Vec<Wish>]) -> Vec<(String, Result<State, RecordError>)> {
-    let one = async |actor: usize, wishes: &[Wish]| {
+async fn act(cell: &SimCasObject, actors: &[Vec<CutoverCommand>]) -> Vec<(String, Result<CutoverState, RecordError>)> {
+    let one = async |actor: usize, wishes: &[CutoverCommand]| {
         let mut ends = Vec::new();
         for (n, wish) in wishes.iter().enumerate() {
             let id = format!("{actor}.{n}");
@@ -75,7 +75,7 @@ fn a_change_whose_answer_was_lost_and_on_which_somebody_has_written_since_is_not
         let cell = SimCasObject::default();
         // Its first call reads, its second writes.
         let slow = losing(&cell, CallLoss::new(1, LostPart::Answer));
-        let (set, back) = (Wish::Set { to: 10, force: false }, Wish::Set { to: 25, force: true });
+        let (set, back) = (CutoverCommand::Set { to: 10, force: false }, CutoverCommand::Set { to: 25, force: true });
         let later = async {
             for _ in 0..5 {
                 tokio::task::yield_now().await;
@@ -100,7 +100,7 @@ fn what_is_no_state_is_left_alone() {
         {
             let cell = SimCasObject::default();
             cell.swap(None, text.as_bytes().to_vec()).await.unwrap();
-            let end = change(&cell, Wish::RollBack, &note("1".into(), 0), DWELL).await;
+            let end = change(&cell, CutoverCommand::RollBack, &note("1".into(), 0), DWELL).await;
             assert!(matches!(end, Err(RecordError::Garbled(_))), "{text}: {end:?}");
             assert_eq!(cell.read().await.unwrap().unwrap().bytes, text.as_bytes());
         }

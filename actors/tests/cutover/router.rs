@@ -1,8 +1,8 @@
 //! Messages on their way to their sides.
 
 use async_trait::async_trait;
-use muster_actors::cutover::router::{Routed, Router};
-use muster_actors::cutover::split::{Side, side};
+use muster_actors::cutover::router::{RoutedCounts, Router};
+use muster_actors::cutover::split::{CutoverTarget, side};
 use muster_actors::domain::image::Rejection;
 use muster_actors::ports::outbox::{OutboundMessage, Outbox};
 use muster_actors::ports::queue::{Delivery, Handle, Queue, QueueError, Received, SettleOutcome};
@@ -115,7 +115,8 @@ fn keys(queue: &Box_) -> BTreeSet<String> {
 #[test]
 fn whichever_call_or_answer_of_two_routers_is_lost_every_message_arrives_on_its_side() {
     let all: BTreeSet<String> = (0..60).map(|n| format!("{n}.jpg")).collect();
-    let expected: BTreeSet<String> = all.iter().filter(|key| side("b", key, 50) == Side::Batch).cloned().collect();
+    let expected: BTreeSet<String> =
+        all.iter().filter(|key| side("b", key, 50) == CutoverTarget::Batch).cloned().collect();
     let mut nth = 0;
     loop {
         let mut calls = 0;
@@ -172,7 +173,7 @@ fn out_of_batch_goes_only_what_must_not_stay_there() {
         batch.put("not JSON");
         let (set, percent) = watch::channel(Some(10));
         let (stop, stopped) = watch::channel(false);
-        let routed = Arc::new(Routed::default());
+        let routed = Arc::new(RoutedCounts::default());
         let mover = Router {
             from: Arc::new(batch.clone()),
             ecs: Arc::new(ecs.clone()),

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use muster_actors::cutover::record::{self, change};
-use muster_actors::cutover::trigger::Limits;
-use muster_actors::cutover::watcher::{Notes, Rules, Watcher};
-use muster_actors::domain::cutover_state::{Note, State, What, Wish};
+use muster_actors::cutover::trigger::RollbackLimits;
+use muster_actors::cutover::watcher::{NoteMaker, Watcher, WatcherRules};
+use muster_actors::domain::cutover_state::{AuditAction, ChangeNote, CutoverCommand, CutoverState};
 use muster_actors::ports::observer::Observer;
 use muster_actors::ports::observer::{Observations, SideStats};
 use muster_actors::sim::call_loss::{CallLoss, LostPart};
@@ -23,7 +23,7 @@ struct Told {
 
 #[async_trait]
 impl Observer for Told {
-    async fn observe(&self, _: &State) -> Observations {
+    async fn observe(&self, _: &CutoverState) -> Observations {
         let batch = SideStats { images: 100, failed: self.failed.load(Ordering::Relaxed), ..SideStats::default() };
         Observations { batch: Some(batch), stalled: Some(Duration::ZERO), ..Observations::default() }
     }
@@ -34,11 +34,11 @@ impl Observer for Told {
 
 fn watcher(cell: &SimCasObject, told: &Arc<Told>, name: &'static str) -> Watcher {
     let (begun, serial) = (tokio::time::Instant::now(), AtomicU64::new(0));
-    let notes: Notes = Arc::new(move |why| {
+    let notes: NoteMaker = Arc::new(move |why| {
         let at = begun.elapsed().as_millis() as u64;
-        Note { why, ..note(format!("{name} {}", serial.fetch_add(1, Ordering::Relaxed)), at) }
+        ChangeNote { why, ..note(format!("{name} {}", serial.fetch_add(1, Ordering::Relaxed)), at) }
     });
-    let limits = Limits {
+    let limits = RollbackLimits {
         images: 10,
         failure_ratio: 0.1,
         p99_seconds: 0.0,
@@ -48,7 +48,7 @@ fn watcher(cell: &SimCasObject, told: &Arc<Told>, name: &'static str) -> Watcher
         interruptions: 0.0,
         dollars_an_hour: 0.0,
     };
-    let rules = Rules { look: Duration::from_secs(10), dwell: DWELL, advance: true, limits };
+    let rules = WatcherRules { look: Duration::from_secs(10), dwell: DWELL, advance: true, limits };
     Watcher {
         cell: Arc::new(cell.clone()),
         observer: Arc::clone(told) as _,
@@ -64,7 +64,7 @@ fn two_watchers_go_through_the_steps_one_by_one_and_roll_back_once_whichever_ans
         run(async {
             let cell = losing(&SimCasObject::default(), CallLoss::new(nth, LostPart::Answer));
             let told = Arc::new(Told { failed: AtomicU64::new(0) });
-            change(&cell, Wish::Set { to: 10, force: false }, &note("begin".into(), 0), DWELL).await.unwrap();
+            change(&cell, CutoverCommand::Set { to: 10, force: false }, &note("begin".into(), 0), DWELL).await.unwrap();
             let watchers = ["one", "other"].map(|name| watcher(&cell, &told, name));
             let (stop, stopped) = watch::channel(false);
             let end = async {
@@ -84,8 +84,8 @@ fn two_watchers_go_through_the_steps_one_by_one_and_roll_back_once_whichever_ans
             one.and(other).unwrap();
             let (last, _) = record::read(&losing(&cell, CallLoss::default())).await.unwrap();
             assert_eq!(last, state);
-            let steps: Vec<(What, u8)> = state.trail.iter().map(|entry| (entry.what, entry.to)).collect();
-            use What::{Advanced, Set, Triggered};
+            let steps: Vec<(AuditAction, u8)> = state.trail.iter().map(|entry| (entry.what, entry.to)).collect();
+            use AuditAction::{Advanced, Set, Triggered};
             let expected = [(Set, 10), (Advanced, 25), (Advanced, 50), (Advanced, 75), (Advanced, 100), (Triggered, 0)];
             assert_eq!(steps, expected, "{nth}");
             assert!(state.trail.windows(2).take(4).all(|pair| pair[1].at - pair[0].at >= 60_000), "{:?}", state.trail);
@@ -99,7 +99,7 @@ fn while_a_rollback_cannot_be_written_down_its_watcher_sends_nothing_to_batch() 
     run(async {
         let told = Arc::new(Told { failed: AtomicU64::new(50) });
         let cell = SimCasObject::default();
-        change(&cell, Wish::Set { to: 10, force: false }, &note("begin".into(), 0), DWELL).await.unwrap();
+        change(&cell, CutoverCommand::Set { to: 10, force: false }, &note("begin".into(), 0), DWELL).await.unwrap();
         // Reads work; every write fails.
         struct ReadOnly(SimCasObject);
         #[async_trait]

@@ -7,8 +7,8 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use clap::Subcommand;
 use muster_actors::cutover::record::RecordError;
-use muster_actors::cutover::trigger::{Reading, Trigger};
-use muster_actors::domain::cutover_state::{Entry, State, Wish};
+use muster_actors::cutover::trigger::{RollbackTrigger, TriggerReading};
+use muster_actors::domain::cutover_state::{AuditEntry, CutoverCommand, CutoverState};
 
 use crate::cli::print::print;
 use crate::cli::signal::Signals;
@@ -107,13 +107,15 @@ impl Command {
             }
             Self::Set(Set { percent, force, reason }) => {
                 logging.start();
-                let wish = Wish::Set { to: percent, force };
+                let wish = CutoverCommand::Set { to: percent, force };
                 changed(runtime.block_on(async { Cutover::new(settings).await?.change(wish, reason).await }))?;
             }
             Self::Rollback(Rollback { reason }) => {
                 logging.start();
                 changed(
-                    runtime.block_on(async { Cutover::new(settings).await?.change(Wish::RollBack, reason).await }),
+                    runtime.block_on(async {
+                        Cutover::new(settings).await?.change(CutoverCommand::RollBack, reason).await
+                    }),
                 )?;
             }
         }
@@ -121,7 +123,7 @@ impl Command {
     }
 }
 
-fn changed(end: Result<State, FleetError>) -> Result<(), CliError> {
+fn changed(end: Result<CutoverState, FleetError>) -> Result<(), CliError> {
     let state = end.map_err(|error| match error {
         FleetError::Cutover(RecordError::Refused(refused)) => CliError::Refused(refused.to_string()),
         error => error.into(),
@@ -170,28 +172,28 @@ fn tell(look: &Look, out: &mut dyn Write) -> Result<(), CliError> {
         )?;
     }
     writeln!(out, "\nlast changes")?;
-    for Entry { at, by, what, from, to, why, .. } in state.trail.iter().rev().take(SHOWN) {
+    for AuditEntry { at, by, what, from, to, why, .. } in state.trail.iter().rev().take(SHOWN) {
         let why = if why.is_empty() { String::new() } else { format!(": {}", printable(why)) };
         writeln!(out, "{}  {from:>3} % to {to:>3} %, {} by {}{why}", moment(*at), what.as_str(), printable(by))?;
     }
     Ok(())
 }
 
-fn label(trigger: Trigger) -> &'static str {
+fn label(trigger: RollbackTrigger) -> &'static str {
     match trigger {
-        Trigger::FailureRatio => "rejected beyond ECS's share",
-        Trigger::P99 => "p99 of an image, seconds",
-        Trigger::QueueAge => "wait in the queue, seconds at most",
-        Trigger::DeadLetters => "dead letters since the step",
-        Trigger::Cost => "dollars a thousand images",
-        Trigger::Interruptions => "Spot interruptions",
+        RollbackTrigger::FailureRatio => "rejected beyond ECS's share",
+        RollbackTrigger::P99 => "p99 of an image, seconds",
+        RollbackTrigger::QueueAge => "wait in the queue, seconds at most",
+        RollbackTrigger::DeadLetters => "dead letters since the step",
+        RollbackTrigger::Cost => "dollars a thousand images",
+        RollbackTrigger::Interruptions => "Spot interruptions",
     }
 }
 
-fn seen(reading: &Reading) -> String {
+fn seen(reading: &TriggerReading) -> String {
     reading.figure.map_or_else(|| "not known".to_owned(), |figure| format!("{figure:.3}"))
 }
 
-fn limit(reading: &Reading) -> String {
+fn limit(reading: &TriggerReading) -> String {
     if reading.limit > 0.0 { reading.limit.to_string() } else { "off".to_owned() }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_actors::cutover::record::{RecordError, change, read};
-use muster_actors::domain::cutover_state::{KEPT, Note, STEPS, Wish};
+use muster_actors::domain::cutover_state::{ChangeNote, CutoverCommand, KEPT, STEPS};
 
 use super::shelf::{Shelf, now};
 
@@ -18,10 +18,15 @@ pub fn cutover(data: &[u8]) {
     };
     assert!(before.percent <= 100);
     let id = (0u32..).map(|n| n.to_string()).find(|id| !before.holds(id)).expect("one is free");
-    let note = Note { id, at: 1_700_000_000_000, by: "me".to_owned(), why: "w".repeat(900), dead_letters: Some(3) };
-    let sets = (0..=101).step_by(5).flat_map(|to| [false, true].map(|force| Wish::Set { to, force }));
-    let revised = [Wish::Advance(before.revision), Wish::Trigger(before.revision), Wish::Trigger(!before.revision)];
-    for wish in sets.chain(revised).chain([Wish::RollBack]) {
+    let note =
+        ChangeNote { id, at: 1_700_000_000_000, by: "me".to_owned(), why: "w".repeat(900), dead_letters: Some(3) };
+    let sets = (0..=101).step_by(5).flat_map(|to| [false, true].map(|force| CutoverCommand::Set { to, force }));
+    let revised = [
+        CutoverCommand::Advance(before.revision),
+        CutoverCommand::Trigger(before.revision),
+        CutoverCommand::Trigger(!before.revision),
+    ];
+    for wish in sets.chain(revised).chain([CutoverCommand::RollBack]) {
         let shelf = Shelf::new(data);
         match now(change(&shelf, wish, &note, DWELL)) {
             Ok(after) => {

@@ -1,6 +1,6 @@
 //! Messages under a cutover: each image goes to its side, once, and what nobody can read goes on as it came.
 
-use muster_actors::cutover::split::{Side, side, split};
+use muster_actors::cutover::split::{CutoverTarget, side, split};
 use muster_actors::domain::gallery::{GalleryId, GalleryRule};
 use muster_actors::domain::image::Locator;
 use muster_actors::domain::message::{Intake, Message, parse};
@@ -26,7 +26,7 @@ pub fn split_message(data: &[u8]) {
             continue;
         };
         assert!(parts.is_sorted_by(|a, b| a.side < b.side), "{percent} % of {body}");
-        for of in [Side::Ecs, Side::Batch] {
+        for of in [CutoverTarget::Ecs, CutoverTarget::Batch] {
             let wanted: Vec<_> = asked.iter().filter(|image| side(&image.bucket, &image.key, percent) == of).collect();
             let part = parts.iter().find(|part| part.side == of);
             let sent = part.map(|part| images(&part.body).expect("a part can be read"));

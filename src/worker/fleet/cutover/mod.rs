@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::try_join3;
 use mongodb::bson::Uuid;
 use muster_actors::cutover::record;
-use muster_actors::cutover::router::{Routed, Router};
-use muster_actors::cutover::trigger::{Reading, readings};
-use muster_actors::cutover::watcher::{Rules, Watcher};
-use muster_actors::domain::cutover_state::{Note, State, Wish};
+use muster_actors::cutover::router::{RoutedCounts, Router};
+use muster_actors::cutover::trigger::{TriggerReading, readings};
+use muster_actors::cutover::watcher::{Watcher, WatcherRules};
+use muster_actors::domain::cutover_state::{ChangeNote, CutoverCommand, CutoverState};
 use muster_actors::ports::observer::Observer;
 use muster_actors::ports::observer::SideStats;
 use muster_actors::ports::outbox::Outbox;
@@ -55,7 +55,7 @@ pub struct Cutover {
 #[derive(Debug, Serialize)]
 pub struct Look {
     /// What is in force, and how it came to be.
-    pub state: State,
+    pub state: CutoverState,
     /// The next step; `None` at the last.
     pub next: Option<u8>,
     /// Seconds that are left of the dwell.
@@ -67,7 +67,7 @@ pub struct Look {
     /// Tasks of the ECS service that run; `None` where the service is not named or ECS does not say.
     pub tasks: Option<u64>,
     /// Each figure beside its limit. That of the queue's age is an upper bound: one look cannot know when the queue was empty.
-    pub readings: [Reading; 6],
+    pub readings: [TriggerReading; 6],
 }
 
 impl Cutover {
@@ -102,18 +102,18 @@ impl Cutover {
     }
 
     /// A note about a change that is made now.
-    fn note(why: String, by: &str) -> Note {
-        Note { id: Uuid::new().to_string(), at: now(), by: by.to_owned(), why, dead_letters: None }
+    fn note(why: String, by: &str) -> ChangeNote {
+        ChangeNote { id: Uuid::new().to_string(), at: now(), by: by.to_owned(), why, dead_letters: None }
     }
 
     /// Grants a person's wish.
     ///
     /// # Errors
     /// It is refused, or the state cannot be read or written.
-    pub async fn change(&self, wish: Wish, why: String) -> Result<State, FleetError> {
+    pub async fn change(&self, wish: CutoverCommand, why: String) -> Result<CutoverState, FleetError> {
         let Settings { queues, cutover, .. } = &self.settings;
         let dead_letters = depth(&self.aws.sqs, &queues.dead_letters).await.ok().map(|depth| depth.total());
-        let note = Note { dead_letters, ..Self::note(why, &who()) };
+        let note = ChangeNote { dead_letters, ..Self::note(why, &who()) };
         Ok(record::change(self.cell.as_ref(), wish, &note, Duration::from_secs(cutover.dwell_seconds)).await?)
     }
 
@@ -168,7 +168,7 @@ impl Cutover {
     pub fn watch(&self) -> Result<Watch, FleetError> {
         let Settings { cutover, queues, .. } = &self.settings;
         let (percent, known) = watch::channel(None);
-        let routed = Arc::<Routed>::default();
+        let routed = Arc::<RoutedCounts>::default();
         let ecs = self.outbox(&cutover.ecs);
         let router = Router {
             from: self.inbox(&cutover.intake),
@@ -177,7 +177,7 @@ impl Cutover {
             percent: known.clone(),
             routed: Arc::clone(&routed),
         };
-        let moved = Arc::<Routed>::default();
+        let moved = Arc::<RoutedCounts>::default();
         let mover =
             Router { from: self.inbox(&queues.images), ecs, batch: None, percent: known, routed: Arc::clone(&moved) };
         let by = format!("watch {}", who());
@@ -208,8 +208,8 @@ pub struct Watch {
     router: Router,
     mover: Router,
     watcher: Watcher,
-    routed: Arc<Routed>,
-    moved: Arc<Routed>,
+    routed: Arc<RoutedCounts>,
+    moved: Arc<RoutedCounts>,
 }
 
 /// Messages that a process has sent on.
@@ -269,7 +269,7 @@ impl Watch {
     }
 
     /// What it goes by.
-    pub fn rules(&self) -> &Rules {
+    pub fn rules(&self) -> &WatcherRules {
         &self.watcher.rules
     }
 }

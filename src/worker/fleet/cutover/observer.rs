@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use futures_util::future::{join, join3};
-use muster_actors::domain::cutover_state::State;
+use muster_actors::domain::cutover_state::CutoverState;
 use muster_actors::ports::observer::Observer;
 use muster_actors::ports::observer::{Observations, SideStats};
 use parking_lot::Mutex;
@@ -127,7 +127,7 @@ impl FleetObserver {
 
 #[async_trait]
 impl Observer for FleetObserver {
-    async fn observe(&self, state: &State) -> Observations {
+    async fn observe(&self, state: &CutoverState) -> Observations {
         let stored = timeout(OBSERVATION_TIMEOUT, self.stored(state.since));
         let (stored, depth, tasks) = join3(stored, self.depth(&self.batch), self.tasks()).await;
         let stored = match stored {
