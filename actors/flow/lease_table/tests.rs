@@ -144,7 +144,7 @@ async fn a_message_whose_settlement_is_on_its_way_at_the_end_is_lost_whatever_it
         open(&table, images).into_iter().for_each(|lease| lease.ack(Done::Image(ImageState::Indexed)));
         let due = table.take_due(10);
         assert_eq!((due.len(), table.abandon()), (1, 1));
-        table.settled(due[0].id, &Settled::Done, None);
+        table.settled(due[0].id, &SettleOutcome::Done, None);
         let counts = stats.progress().counts;
         assert_eq!((table.lost_messages(), counts.lease_lost, counts.ended()), (1, images as u64, images as u64));
     }

@@ -16,7 +16,7 @@ use crate::cli::text::printable;
 use crate::cli::{CliError, Logging};
 use muster_config::{Layers, Origin};
 use muster_telemetry::Telemetry;
-use muster_worker::fleet::{Cutover, FleetError, Look};
+use muster_worker::fleet::{Cutover, CutoverReport, FleetError};
 
 /// Entries of the trail that are shown.
 const SHOWN: usize = 10;
@@ -138,8 +138,8 @@ fn moment(milliseconds: u64) -> String {
     DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_else(|_| milliseconds.to_string())
 }
 
-fn tell(look: &Look, out: &mut dyn Write) -> Result<(), CliError> {
-    let Look { state, next, dwell_left_seconds, queues, images, tasks, readings } = look;
+fn tell(look: &CutoverReport, out: &mut dyn Write) -> Result<(), CliError> {
+    let CutoverReport { state, next, dwell_left_seconds, queues, images, tasks, readings } = look;
     let since = if state.revision == 0 { String::new() } else { format!(", since {}", moment(state.since)) };
     writeln!(out, "{} % of the images go to Batch{since} (revision {})", state.percent, state.revision)?;
     match (&state.held, next) {

@@ -13,7 +13,7 @@ use muster_config::{Layers, Redis};
 use muster_gallery::receipt::{FleetReceipt, Reached};
 use muster_inference::pipeline;
 use muster_stores::mongo::Scope;
-use muster_worker::fleet::{Forgetter, Stores, Target};
+use muster_worker::fleet::{AdminStores, ForgetTarget, Forgetter};
 
 /// Which gallery, and how.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ impl GalleryArgs {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {
             let params = pipeline::params(&settings, &super::manifest(&settings).await?);
-            let forgetter = Stores::connect(&settings).await?.forgetter(gallery, params);
+            let forgetter = AdminStores::connect(&settings).await?.forgetter(gallery, params);
             let target = asked.find(&forgetter, is_lift).await?;
             if is_lift {
                 return lift(&forgetter, &target, json).await;
@@ -91,23 +91,26 @@ impl Asked {
         )))
     }
 
-    async fn find(self, forgetter: &Forgetter, lift: bool) -> Result<Target, CliError> {
+    async fn find(self, forgetter: &Forgetter, lift: bool) -> Result<ForgetTarget, CliError> {
         let text = match self {
-            Self::Images(scope) => return Ok(Target::Images(scope)),
+            Self::Images(scope) => return Ok(ForgetTarget::Images(scope)),
             Self::Group(text) => text,
         };
         // A group that was forgotten is known by its whole id alone.
         match text.parse() {
-            Ok(whole) if lift || forgetter.knows(&Target::Group(whole)).await? => Ok(Target::Group(whole)),
+            Ok(whole) if lift || forgetter.knows(&ForgetTarget::Group(whole)).await? => Ok(ForgetTarget::Group(whole)),
             Err(_) if lift => Err(CliError::Usage(format!("{text}: give the group's whole id, as its receipt has it"))),
-            _ => {
-                Ok(Target::Group(one("group", &text, forgetter.groups_like(&text).await?, "the gallery's index.json")?))
-            }
+            _ => Ok(ForgetTarget::Group(one(
+                "group",
+                &text,
+                forgetter.groups_like(&text).await?,
+                "the gallery's index.json",
+            )?)),
         }
     }
 }
 
-async fn lift(forgetter: &Forgetter, target: &Target, json: bool) -> Result<(), CliError> {
+async fn lift(forgetter: &Forgetter, target: &ForgetTarget, json: bool) -> Result<(), CliError> {
     let lifted = forgetter.lift(target).await?;
     let shown = printable(&target.to_string());
     if lifted == 0 {

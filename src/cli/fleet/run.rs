@@ -27,7 +27,7 @@ use muster_inference::onnx::pack::Pack;
 use muster_inference::onnx::tally::Tally;
 use muster_stores::redis::{Cache, Counts};
 use muster_telemetry::{CacheCounts, CardReading, ModelRuns, ProcessMetrics, Telemetry};
-use muster_worker::fleet::{Depth, Worker};
+use muster_worker::fleet::{DepthMonitor, Worker};
 
 /// Spans and metrics may take so long at the end: a part of what a drain leaves before SIGKILL.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -128,7 +128,7 @@ type Files = [(&'static str, String); 2];
 struct Watched {
     role: WorkerRole,
     cache: Option<Cache>,
-    depth: Depth,
+    depth: DepthMonitor,
     /// Where models run.
     place: &'static str,
     /// Looks after the cards, where there are some.

@@ -31,7 +31,7 @@ use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 use muster_gallery::{Album, AlbumError, Albums};
 use muster_index::FlatFactory;
 use muster_stores::mongo::{MongoFaces, Scope, pages};
-use muster_worker::fleet::{FleetError, Stores, Target};
+use muster_worker::fleet::{AdminStores, FleetError, ForgetTarget};
 use publication::Publications;
 
 /// Galleries whose list of people, and whose copies, are kept.
@@ -44,7 +44,7 @@ type People = (u64, Arc<Vec<Person>>);
 pub struct FleetAlbums(Arc<Shared>);
 
 struct Shared {
-    stores: Stores,
+    stores: AdminStores,
     /// Those of the workers: why two faces are together follows from them.
     params: Params,
     /// The gallery of requests that name none; empty where the service has none.
@@ -70,7 +70,7 @@ impl FleetAlbums {
     /// # Errors
     /// A setting is missing, or a service does not answer.
     pub async fn connect(settings: &Settings, params: Params) -> Result<Self, FleetError> {
-        let (stores, own) = (Stores::connect(settings).await?, settings.serve.gallery.clone());
+        let (stores, own) = (AdminStores::connect(settings).await?, settings.serve.gallery.clone());
         let (people, copies, finding_copies, turns, publications) = Default::default();
         Ok(Self(Arc::new(Shared { stores, params, own, people, copies, finding_copies, turns, publications })))
     }
@@ -211,7 +211,7 @@ impl FleetAlbum {
         Ok(pages::face(self.store(), &self.gallery, first).await?.and_then(|face| face.group))
     }
 
-    async fn forget(&self, target: Target) -> Result<Receipt, AlbumError> {
+    async fn forget(&self, target: ForgetTarget) -> Result<Receipt, AlbumError> {
         let forgetter = self.shared.stores.forgetter(self.gallery.clone(), self.shared.params.clone());
         whole(async move { Ok(Receipt::Fleet(forgetter.forget(&target).await?)) }).await
     }
@@ -301,12 +301,12 @@ impl Album for FleetAlbum {
     }
 
     async fn forget_person(&self, id: GroupId, _: &str) -> Result<Receipt, AlbumError> {
-        self.forget(Target::Group(id)).await
+        self.forget(ForgetTarget::Group(id)).await
     }
 
     async fn forget_photo(&self, photo: &ImageRow, _: &str) -> Result<Receipt, AlbumError> {
         let scope = Scope::Image { bucket: photo.bucket.clone(), key: photo.key.clone() };
-        self.forget(Target::Images(scope)).await
+        self.forget(ForgetTarget::Images(scope)).await
     }
 
     async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, AlbumError> {

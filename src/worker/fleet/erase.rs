@@ -1,6 +1,6 @@
-//! Takes what was forgotten out of the buckets, the cache and the databases: for `muster forget`, and for a worker that had it in its
-//! hands meanwhile. Objects go first and documents last, because by these the rest is found: whatever interrupts it, it is repeated
-//! with the same effect.
+//! Erases forgotten data from the buckets, the cache and the databases, for `muster forget` and for a worker that was processing
+//! it meanwhile. Objects go first and documents last, because the documents name the objects. So an interrupted erasure can be
+//! repeated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,10 +17,10 @@ use muster_aws::classify::Fault;
 use muster_aws::deletion::DeletionCounts;
 use muster_stores::mongo::{Known, KnownFace, Marks, PackEntry};
 
-/// What was taken out.
+/// The data that was erased.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Erased {
-    /// Images that went, or lost faces.
+pub(crate) struct Erasure {
+    /// Images that were deleted, or lost faces.
     pub images: BTreeSet<ImageId>,
     /// Faces, with box, landmarks, quality and embedding.
     pub faces: BTreeSet<FaceId>,
@@ -30,25 +30,25 @@ pub(crate) struct Erased {
     pub crops: DeletionCounts,
     /// Results in S3.
     pub results: DeletionCounts,
-    /// Packs that were written anew without them.
+    /// Packs that were rewritten without them.
     pub packs_rewritten: u64,
-    /// Packs of which nothing was left.
+    /// Packs that were deleted because nothing was left in them.
     pub packs_deleted: u64,
-    /// Packs that a worker is about to put.
+    /// Packs that a worker is about to write.
     pub packs_awaited: u64,
     /// Groups that lost faces.
     pub groups: BTreeSet<GroupId>,
-    /// The cache did not answer: what it holds stays until its time is over.
+    /// Whether the cache did not answer, so that its entries stay until they expire.
     pub cache_away: bool,
 }
 
-impl Erased {
-    /// Nothing was there.
+impl Erasure {
+    /// Tells whether nothing was erased.
     pub(crate) fn is_nothing(&self) -> bool {
         self.images.is_empty() && self.faces.is_empty() && self.crops.objects + self.results.objects == 0
     }
 
-    /// Both together.
+    /// Adds another erasure.
     pub fn add(&mut self, other: Self) {
         self.images.extend(other.images);
         self.faces.extend(other.faces);
@@ -76,10 +76,10 @@ impl Erased {
 
 impl Published {
     /// Takes out what is known of those of some images that a tombstone covers, and the faces at places that were forgotten.
-    pub(super) async fn sweep(&self, images: &[Known]) -> Result<(Marks, Erased), FacesError> {
+    pub(super) async fn sweep(&self, images: &[Known]) -> Result<(Marks, Erasure), FacesError> {
         let marks = self.store.marks(images.iter().map(|image| &image.locator)).await?;
         let forgotten: Vec<Known> = images.iter().filter(|image| marks.covers(&image.locator)).cloned().collect();
-        let mut erased = Erased::default();
+        let mut erased = Erasure::default();
         if !forgotten.is_empty() {
             erased.add(self.erase_images(&forgotten).await?);
         }
@@ -92,12 +92,12 @@ impl Published {
                 erased.add(self.erase_faces(images, &faces).await?);
             }
             // Of photos that were looked at by another model before, too, and of a run that nobody finished.
-            erased.add(Erased::default().with(self.erase_packed_faces(&marked, &faces, &marks).await?));
+            erased.add(Erasure::default().with(self.erase_packed_faces(&marked, &faces, &marks).await?));
         }
         Ok((marks, erased))
     }
 
-    async fn erase_images(&self, images: &[Known]) -> Result<Erased, FacesError> {
+    async fn erase_images(&self, images: &[Known]) -> Result<Erasure, FacesError> {
         let locators: Vec<Locator> = images.iter().map(|image| image.locator.clone()).collect();
         let ids: Vec<ImageId> = locators.iter().map(Locator::id).collect();
         let faces = self.store.faces_of(ids.iter().copied()).await?;
@@ -113,7 +113,7 @@ impl Published {
         if !faces.is_empty() {
             cache_away |= !self.uncache(&[], &galleries(&locators)).await;
         }
-        Ok(Erased {
+        Ok(Erasure {
             images: there.iter().map(|image| image.locator.id()).collect(),
             faces: faces.iter().map(|face| face.id).collect(),
             decisions,
@@ -121,7 +121,7 @@ impl Published {
             results: cleared.iter().fold(DeletionCounts::default(), |sum, (_, result)| sum.and(*result)),
             groups: faces.iter().filter_map(|face| face.group).collect(),
             cache_away,
-            ..Erased::default()
+            ..Erasure::default()
         }
         .with(packs))
     }
@@ -144,7 +144,7 @@ impl Published {
     }
 
     /// Deletes faces of some of these images. The images' results tell of them too and go with them.
-    async fn erase_faces(&self, images: &[Known], faces: &[KnownFace]) -> Result<Erased, FacesError> {
+    async fn erase_faces(&self, images: &[Known], faces: &[KnownFace]) -> Result<Erasure, FacesError> {
         let by_id: BTreeMap<ImageId, &Known> = images.iter().map(|image| (image.locator.id(), image)).collect();
         let touched: BTreeSet<ImageId> = faces.iter().map(|face| face.image).collect();
         let locators: Vec<Locator> =
@@ -163,7 +163,7 @@ impl Published {
         let mut cache_away = !self.uncache(&known, &[]).await;
         let decisions = self.store.erase_faces(&locators, faces).await?;
         cache_away |= !self.uncache(&[], &galleries(&locators)).await;
-        Ok(Erased {
+        Ok(Erasure {
             images: touched,
             faces: faces.iter().map(|face| face.id).collect(),
             decisions,
@@ -171,7 +171,7 @@ impl Published {
             results: results.into_iter().fold(DeletionCounts::default(), DeletionCounts::and),
             groups: faces.iter().filter_map(|face| face.group).collect(),
             cache_away,
-            ..Erased::default()
+            ..Erasure::default()
         })
     }
 

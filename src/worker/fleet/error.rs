@@ -1,4 +1,4 @@
-//! Why a worker cannot start, or a gallery's images cannot be forgotten.
+//! Errors of starting a worker, and of forgetting a gallery's images.
 
 use muster_actors::cutover::record::RecordError;
 use muster_actors::domain::exit::{Exit, Remedy};
@@ -13,13 +13,13 @@ use muster_config::MissingSetting;
 use muster_gallery::{AlbumError, StoreFault};
 use muster_stores::mongo::{MongoError, classify};
 
-/// Why a worker cannot start, or a gallery's images cannot be forgotten.
+/// Errors of starting a worker, and of forgetting a gallery's images.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
-    /// A setting that this command cannot do without.
+    /// A required setting is missing.
     #[error(transparent)]
     MissingSetting(#[from] MissingSetting),
-    /// `muster worker` does not know which worker to be.
+    /// The settings do not say which role `muster worker` has.
     #[error("fleet.service is {0:?}: set SERVICE_TYPE to detection, grouping or recognition")]
     Service(String),
     /// MongoDB.
@@ -65,7 +65,7 @@ pub enum FleetError {
 }
 
 impl FleetError {
-    /// How the program ends then.
+    /// Returns the exit of the program.
     pub fn exit(&self) -> Exit {
         let class = match self {
             Self::MissingSetting(_) | Self::Service(_) | Self::OneQueue { .. } | Self::Redis(_) => {

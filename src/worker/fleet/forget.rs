@@ -1,5 +1,5 @@
-//! Forgets images of a gallery, or a person in it: tombstones first, so that no worker writes what is about to go; then everything
-//! that they cover goes; then the gallery is grouped without it. Safe to repeat, whatever interrupted it.
+//! Forgets images of a gallery, or a person in it. It writes tombstones first, so that no worker writes the data again, then
+//! erases everything that they cover, and groups the gallery without it. It can be repeated after any interruption.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,22 +12,22 @@ use muster_actors::grouping::{Params, reconcile};
 use muster_actors::pipeline::announcer::Announcer;
 use muster_actors::ports::faces::{Faces, FacesError};
 
-use super::erase::Erased;
+use super::erase::Erasure;
 use super::{FleetError, Published};
 use muster_gallery::receipt::{FleetReceipt, Reached};
 use muster_index::FlatFactory;
 use muster_stores::mongo::{Known, KnownFace, PAGE, Scope};
 
-/// What to forget.
+/// The target of `muster forget`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Images with all that is known of them.
+pub enum ForgetTarget {
+    /// Images with all their data.
     Images(Scope),
     /// All faces of a group.
     Group(GroupId),
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ForgetTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Images(Scope::Image { bucket, key: rest } | Scope::Below { bucket, prefix: rest }) => {
@@ -39,23 +39,23 @@ impl fmt::Display for Target {
     }
 }
 
-/// Who forgets, as a gallery's history has it.
+/// Author of the change in a gallery's history.
 const AUTHOR: &str = "muster forget";
-/// How often a gallery that somebody wrote to meanwhile is grouped again.
+/// Number of attempts to group a gallery that is written to meanwhile.
 const CONFLICTS: u32 = 8;
-/// Longer each time.
+/// First pause between attempts; it grows each time.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What a grouping without the forgotten came to.
-struct Regrouped {
+/// The result of grouping without the forgotten faces.
+struct RegroupOutcome {
     /// Groups of which no face is left.
     died: Vec<GroupId>,
-    /// It was saved.
+    /// Whether it was saved.
     saved: bool,
     reconciled: Reconciled,
 }
 
-/// Forgets what a fleet knows of a gallery.
+/// Forgets data of a gallery of a fleet.
 pub struct Forgetter {
     gallery: GalleryId,
     params: Params,
@@ -65,58 +65,59 @@ pub struct Forgetter {
 }
 
 impl Forgetter {
-    /// Over the stores. Groups are computed anew with `params`, which must be those of the workers.
+    /// Creates a forgetter over the stores. Groups are computed again with `params`, which must be those of the workers.
     pub fn new(gallery: GalleryId, params: Params, published: Published, announcer: Option<Announcer>) -> Self {
         let published = published.grouping_with(&params);
         Self { gallery, params, published, announcer }
     }
 
-    /// The groups whose ids begin so.
+    /// Finds the groups whose ids begin with a text.
     pub async fn groups_like(&self, beginning: &str) -> Result<Vec<GroupId>, FleetError> {
         Ok(self.published.store.groups_like(&self.gallery, beginning).await?)
     }
 
-    /// Whether anything is known of it, or was forgotten before.
-    pub async fn knows(&self, target: &Target) -> Result<bool, FleetError> {
+    /// Tells whether the target exists, or was forgotten before.
+    pub async fn knows(&self, target: &ForgetTarget) -> Result<bool, FleetError> {
         let (store, gallery) = (&self.published.store, &self.gallery);
         Ok(match target {
-            Target::Images(scope) => {
+            ForgetTarget::Images(scope) => {
                 !store.known(gallery, scope).await?.is_empty() || store.is_forgotten(gallery, scope).await?
             }
-            Target::Group(group) => {
+            ForgetTarget::Group(group) => {
                 !store.members_of(gallery, *group).await?.is_empty()
                     || !store.buried_of(gallery, *group).await?.is_empty()
             }
         })
     }
 
-    /// Takes the tombstones of it back; how many there were. Its images come back when their messages do.
-    pub async fn lift(&self, target: &Target) -> Result<u64, FleetError> {
+    /// Removes the tombstones of a target, and returns their number. Its images come back when their messages do.
+    pub async fn lift(&self, target: &ForgetTarget) -> Result<u64, FleetError> {
         let store = &self.published.store;
         Ok(match target {
-            Target::Images(scope) => store.lift(&self.gallery, scope).await?,
-            Target::Group(group) => store.lift_group(&self.gallery, *group).await?,
+            ForgetTarget::Images(scope) => store.lift(&self.gallery, scope).await?,
+            ForgetTarget::Group(group) => store.lift_group(&self.gallery, *group).await?,
         })
     }
 
-    /// Forgets.
-    pub async fn forget(&self, target: &Target) -> Result<FleetReceipt, FleetError> {
+    /// Forgets a target, and returns the receipt.
+    pub async fn forget(&self, target: &ForgetTarget) -> Result<FleetReceipt, FleetError> {
         self.published.store.prepare(&self.gallery).await?;
         self.published.packs.sweep().await?;
         let mut tombstones = 0;
-        if let Target::Group(group) = target {
+        if let ForgetTarget::Group(group) = target {
             // Once: what is in it later was put there by a grouping without the forgotten.
             tombstones += self.bury_members(*group).await?;
         }
         let mut erased = self.pass(target, &mut tombstones).await?;
-        if !erased.is_nothing() && *target != Target::Images(Scope::Gallery) {
+        if !erased.is_nothing() && *target != ForgetTarget::Images(Scope::Gallery) {
             self.published.store.note_forgetting(&self.gallery, AUTHOR).await?;
         }
         // Whatever becomes of this process, the gallery is grouped without them.
         self.announce().await?;
         let (mut appeared, mut ended) = (BTreeSet::new(), BTreeSet::new());
         let (after, regrouped) = loop {
-            let Regrouped { died, saved, reconciled: Reconciled { partition, lineage, .. } } = self.regroup().await?;
+            let RegroupOutcome { died, saved, reconciled: Reconciled { partition, lineage, .. } } =
+                self.regroup().await?;
             ended.extend(died);
             appeared.extend(lineage.iter().filter_map(|event| match event {
                 Lineage::Born { group } | Lineage::Split { part: group, .. } => Some(*group),
@@ -172,23 +173,23 @@ impl Forgetter {
         Ok(())
     }
 
-    /// Tombstones, and out with what they cover.
-    async fn pass(&self, target: &Target, tombstones: &mut u64) -> Result<Erased, FleetError> {
+    /// Writes tombstones, and erases what they cover.
+    async fn pass(&self, target: &ForgetTarget, tombstones: &mut u64) -> Result<Erasure, FleetError> {
         let mut erased = match target {
-            Target::Images(scope) => {
+            ForgetTarget::Images(scope) => {
                 *tombstones += self.published.store.bury(&self.gallery, scope).await?;
                 self.images(scope).await?
             }
-            Target::Group(group) => self.group(*group).await?,
+            ForgetTarget::Group(group) => self.group(*group).await?,
         };
         // Always: a call that was interrupted has deleted the documents by which the next would find them.
         erased.cache_away |= !self.published.uncache(&[], std::slice::from_ref(&self.gallery)).await;
         Ok(erased)
     }
 
-    async fn images(&self, scope: &Scope) -> Result<Erased, FleetError> {
+    async fn images(&self, scope: &Scope) -> Result<Erasure, FleetError> {
         let Published { store, groups, .. } = &self.published;
-        let mut erased = Erased::default();
+        let mut erased = Erasure::default();
         if let Scope::Image { bucket, key } = scope {
             // Also where no document is: a worker may have died before it wrote one.
             let locator = Locator { gallery: self.gallery.clone(), bucket: bucket.clone(), key: key.clone() };
@@ -216,12 +217,12 @@ impl Forgetter {
         if *scope == Scope::Gallery {
             let crops = groups.clear(&format!("galleries/{}/faces/", self.gallery)).await.map_err(FacesError::from)?;
             let decisions = store.erase_gallery(&self.gallery).await?;
-            erased.add(Erased { crops, decisions, ..Erased::default() });
+            erased.add(Erasure { crops, decisions, ..Erasure::default() });
         }
         Ok(erased)
     }
 
-    /// Tombstones of the faces that are in a group now; how many there are.
+    /// Writes tombstones of the faces that are in a group now, and returns their number.
     async fn bury_members(&self, group: GroupId) -> Result<u64, FleetError> {
         let store = &self.published.store;
         let members = store.members_of(&self.gallery, group).await?;
@@ -235,9 +236,9 @@ impl Forgetter {
         Ok(store.bury_places(group, &places).await?)
     }
 
-    async fn group(&self, group: GroupId) -> Result<Erased, FleetError> {
+    async fn group(&self, group: GroupId) -> Result<Erasure, FleetError> {
         let store = &self.published.store;
-        let mut erased = Erased::default();
+        let mut erased = Erasure::default();
         for images in store.buried_of(&self.gallery, group).await?.chunks(PAGE) {
             let known: Vec<Known> =
                 images.iter().map(|locator| Known { locator: locator.clone(), content: None }).collect();
@@ -247,8 +248,8 @@ impl Forgetter {
         Ok(erased)
     }
 
-    /// Groups the gallery anew, and puts its groups where people look, unless it changes all the time.
-    async fn regroup(&self) -> Result<Regrouped, FleetError> {
+    /// Groups the gallery again and publishes its groups, unless it keeps changing.
+    async fn regroup(&self) -> Result<RegroupOutcome, FleetError> {
         let mut conflicts = 0;
         loop {
             let mut snapshot = self.published.gallery(&self.gallery).await?;
@@ -269,11 +270,11 @@ impl Forgetter {
             match self.published.save(&self.gallery, read, &reconciled).await {
                 Ok(()) => {
                     self.published.publish(&self.gallery).await?;
-                    return Ok(Regrouped { died, saved: true, reconciled });
+                    return Ok(RegroupOutcome { died, saved: true, reconciled });
                 }
                 Err(FacesError::Conflict) if conflicts == CONFLICTS => {
                     let reconciled = Reconciled { partition: before, ..Reconciled::default() };
-                    return Ok(Regrouped { died, saved: false, reconciled });
+                    return Ok(RegroupOutcome { died, saved: false, reconciled });
                 }
                 Err(FacesError::Conflict) => {
                     conflicts += 1;

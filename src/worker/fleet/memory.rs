@@ -1,15 +1,15 @@
-//! How much memory this process may have: what its control groups allow, or what the machine has.
+//! Finds how much memory this process may have, by its control groups or by the machine.
 
 use std::fs;
 use std::path::Path;
 
-/// Of the memory that a grouping worker may have, the part that is for galleries it grouped: the rest is for the gallery
-/// that it groups, which is read, compared and written.
+/// Divisor of the memory for galleries that were grouped before. The rest is for the gallery that is being grouped, which is
+/// read, compared and written.
 const KEPT_PART: u64 = 4;
-/// Kept where nobody says what there is.
+/// Bytes for such galleries where the memory is unknown.
 const UNKNOWN: u64 = 1 << 30;
 
-/// Bytes for the galleries that stay in memory. `megabytes` is the setting; 0 takes a quarter of what the process may have.
+/// Returns the bytes for galleries that stay in memory. `megabytes` is the setting; 0 means a quarter of the process's memory.
 pub(super) fn for_kept_galleries(megabytes: u64) -> usize {
     let bytes = match megabytes {
         0 => available(Path::new("/")).map_or(UNKNOWN, |bytes| bytes / KEPT_PART),
@@ -18,7 +18,7 @@ pub(super) fn for_kept_galleries(megabytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// The least that a control group of this process or the machine sets, in bytes; `None` where neither can be read.
+/// Returns the least limit of this process's control groups and the machine, in bytes; `None` where neither can be read.
 fn available(root: &Path) -> Option<u64> {
     let read = |path: &str| fs::read_to_string(root.join(path)).ok();
     let groups = read("proc/self/cgroup").unwrap_or_default();
@@ -26,7 +26,7 @@ fn available(root: &Path) -> Option<u64> {
     limits.chain(read("proc/meminfo").as_deref().and_then(total)).min()
 }
 
-/// The files that hold limits of the control groups that `/proc/self/cgroup` names, of their parents too. In a container the
+/// Lists the files with limits of the control groups that `/proc/self/cgroup` names, and of their parents. In a container the
 /// names may be those of the host, and its own group is at the root.
 fn files(groups: &str) -> Vec<String> {
     let mut files = Vec::new();
@@ -50,7 +50,7 @@ fn files(groups: &str) -> Vec<String> {
     files
 }
 
-/// Bytes of `MemTotal` (proc(5)).
+/// Parses the bytes of `MemTotal` (proc(5)).
 fn total(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

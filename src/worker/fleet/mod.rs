@@ -1,10 +1,11 @@
-//! A fleet's workers: the ends of the pipeline in the cloud, from settings.
+//! A fleet's workers: pipelines over services of the cloud, from settings.
 
+mod admin_stores;
 mod cutover;
-mod depth;
-mod ends;
+mod depth_monitor;
 mod erase;
 mod error;
+mod fleet_clients;
 mod forget;
 mod memory;
 mod models;
@@ -14,15 +15,14 @@ mod processes;
 mod publication;
 mod published;
 mod respond;
-mod stores;
 mod worker;
 
-pub use cutover::{Cutover, Look, Watch};
-pub use depth::Depth;
+pub use admin_stores::AdminStores;
+pub use cutover::{Cutover, CutoverProcess, CutoverReport};
+pub use depth_monitor::DepthMonitor;
 pub use error::FleetError;
-pub use forget::{Forgetter, Target};
+pub use forget::{ForgetTarget, Forgetter};
 pub use models::{bring, manifest};
-pub use processes::{Event, Hear, LocalGauge, Make, Processes};
+pub use processes::{CommandFactory, LocalQueueMetrics, Processes, WorkerEvent, WorkerListener};
 pub use published::{Layouts, Published};
-pub use stores::Stores;
 pub use worker::Worker;

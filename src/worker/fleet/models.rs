@@ -1,4 +1,4 @@
-//! A model pack that lies in S3: brought into the data folder once, and checked like any other.
+//! Downloads a model pack from S3 into the data folder, where it is checked like any other.
 
 use std::path::{Path, PathBuf};
 
@@ -18,21 +18,21 @@ use muster_inference::onnx::pack::sha256;
 const MANIFEST: &str = "manifest.toml";
 const MANIFEST_BYTES: u64 = 1 << 20;
 
-/// Bucket and prefix of `s3://bucket/prefix`; `None` where a pack is called otherwise.
+/// Parses bucket and prefix of `s3://bucket/prefix`; `None` for other names of packs.
 fn place(pack: &str) -> Option<(&str, &str)> {
     let (bucket, prefix) = pack.strip_prefix("s3://")?.split_once('/')?;
     (!bucket.is_empty()).then(|| (bucket, prefix.trim_end_matches('/')))
 }
 
-/// A pack in S3.
-struct Remote<'a> {
+/// A model pack in S3.
+struct RemotePack<'a> {
     objects: S3Objects,
     pack: &'a str,
     bucket: &'a str,
     prefix: &'a str,
 }
 
-impl<'a> Remote<'a> {
+impl<'a> RemotePack<'a> {
     async fn from_settings(settings: &'a Settings) -> Option<Self> {
         let (bucket, prefix) = place(&settings.models.pack)?;
         let objects = S3Objects::new(Clients::new(settings).await.s3, bucket);
@@ -59,25 +59,25 @@ impl<'a> Remote<'a> {
     }
 }
 
-/// The manifest of the pack that the settings name, where it lies in S3; nothing else is brought. `None` for a pack that is here
-/// already.
+/// Reads the manifest of the pack of the settings, where it is in S3, without its other files. `None` for a pack that is not in
+/// S3.
 ///
 /// # Errors
-/// S3, or the manifest is wrong.
+/// S3 fails, or the manifest is invalid.
 pub async fn manifest(settings: &Settings) -> Result<Option<Manifest>, FleetError> {
-    match Remote::from_settings(settings).await {
+    match RemotePack::from_settings(settings).await {
         Some(remote) => Ok(Some(remote.manifest().await?.1)),
         None => Ok(None),
     }
 }
 
-/// The folder of the pack that the settings name, where it lies in S3: below `models`, with every file that differs from the
-/// manifest brought anew. `None` for a pack that is here already.
+/// Downloads the pack of the settings, where it is in S3, into a folder below `models`; only files that differ from the manifest
+/// are downloaded. `None` for a pack that is not in S3.
 ///
 /// # Errors
-/// S3 or the disk; whether the files are right is for [`muster_inference::onnx::pack::Pack::verify`].
+/// S3 or the disk fails. Checksums are checked later, by [`muster_inference::onnx::pack::Pack::verify`].
 pub async fn bring(settings: &Settings, models: &Path) -> Result<Option<PathBuf>, FleetError> {
-    let Some(remote) = Remote::from_settings(settings).await else { return Ok(None) };
+    let Some(remote) = RemotePack::from_settings(settings).await else { return Ok(None) };
     let (text, manifest) = remote.manifest().await?;
     let name = blake3::hash(settings.models.pack.as_bytes()).to_hex();
     let folder = models.join(format!("s3-{}", &name[..16]));
@@ -96,7 +96,7 @@ pub async fn bring(settings: &Settings, models: &Path) -> Result<Option<PathBuf>
     Ok(Some(folder))
 }
 
-/// A whole file or none, also where two workers of one machine bring the same.
+/// Writes a file completely or not at all, also where two workers of one machine download the same.
 fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let part = path.with_extension(format!("part{}", std::process::id()));
     std::fs::write(&part, bytes)?;

@@ -1,4 +1,4 @@
-//! Workers as processes on this machine.
+//! Runs workers as processes on this machine.
 
 use std::fs::File;
 use std::io::Read;
@@ -20,58 +20,58 @@ use serde_json::Value;
 use super::FleetError;
 use muster_aws::queue_metrics::SqsQueueMetrics;
 
-/// A summary is never longer.
+/// Longest summary in bytes.
 const SUMMARY: u64 = 1 << 20;
-/// Ends remembered for the rate.
+/// Number of ended workers that the rate is computed from.
 const ENDS: usize = 8;
 
-/// What happened to a worker.
+/// An event of a worker's process.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum WorkerEvent {
     /// It started.
     Started {
         /// Its name: the job's, with its place in the array.
         name: String,
-        /// Its process.
+        /// Id of its process.
         pid: u32,
     },
     /// It ended.
     Ended {
         /// Its name.
         name: String,
-        /// How.
+        /// Exit status.
         status: ExitStatus,
-        /// What it did, where it could still say so.
+        /// Its summary, where it could still write one.
         summary: Option<Value>,
     },
 }
 
-/// Hears of every worker.
-pub type Hear = Arc<dyn Fn(Event) + Send + Sync>;
+/// A function that is called for the events of all workers.
+pub type WorkerListener = Arc<dyn Fn(WorkerEvent) + Send + Sync>;
 
-/// Makes the command that a worker is.
-pub type Make = Arc<dyn Fn() -> Command + Send + Sync>;
+/// A function that creates the command of a worker.
+pub type CommandFactory = Arc<dyn Fn() -> Command + Send + Sync>;
 
 /// Workers that this process has started. They end with their queue; [`Processes::stop`] asks them to.
 #[derive(Clone)]
 pub struct Processes {
-    running: Arc<Mutex<Vec<Running>>>,
-    /// Images and seconds of workers that ended, the last ones first.
+    running: Arc<Mutex<Vec<RunningWorker>>>,
+    /// Images and seconds of ended workers, the latest first.
     ended: Arc<Mutex<Vec<(f64, f64)>>>,
-    make: Make,
-    hear: Hear,
-    /// Held as long as anybody is here: two would not see each other's workers.
+    make: CommandFactory,
+    hear: WorkerListener,
+    /// Lock against a second such process, because two would not see each other's workers.
     _lock: Arc<File>,
 }
 
-struct Running {
+struct RunningWorker {
     job: String,
     pid: u32,
 }
 
 impl Processes {
-    /// None yet. `folder` keeps a file for each queue that is scaled on this machine.
-    pub fn new(folder: &Path, queue: &str, make: Make, hear: Hear) -> Result<Self, FleetError> {
+    /// Creates an empty set of workers. `folder` has a lock file for each queue that is scaled on this machine.
+    pub fn new(folder: &Path, queue: &str, make: CommandFactory, hear: WorkerListener) -> Result<Self, FleetError> {
         let name = format!("scaling-{}.lock", &blake3::hash(queue.as_bytes()).to_hex()[..16]);
         let open = || {
             std::fs::create_dir_all(folder)?;
@@ -92,8 +92,8 @@ impl Processes {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
         let (name, pid) = (format!("{job}:{nth}"), child.id());
-        self.running.lock().push(Running { job: job.to_owned(), pid });
-        (self.hear)(Event::Started { name: name.clone(), pid });
+        self.running.lock().push(RunningWorker { job: job.to_owned(), pid });
+        (self.hear)(WorkerEvent::Started { name: name.clone(), pid });
         let processes = self.clone();
         let waiting = std::thread::Builder::new().name(name.clone());
         let waited = waiting.spawn(move || {
@@ -119,30 +119,30 @@ impl Processes {
         }
         self.running.lock().retain(|running| running.pid != pid);
         let status = status.unwrap_or_else(|_| ExitStatus::from_raw(0));
-        (self.hear)(Event::Ended { name: name.to_owned(), status, summary });
+        (self.hear)(WorkerEvent::Ended { name: name.to_owned(), status, summary });
     }
 
-    /// How many run.
+    /// Returns the number of running workers.
     pub fn count(&self) -> usize {
         self.running.lock().len()
     }
 
-    /// Asks all to hand back what they have; waits for them as long as it takes.
+    /// Asks all workers to hand back their messages, and waits for their end.
     pub async fn stop(&self) {
-        for Running { pid, .. } in self.running.lock().iter() {
+        for RunningWorker { pid, .. } in self.running.lock().iter() {
             signal(*pid, Signal::TERM);
         }
         self.wait().await;
     }
 
-    /// Waits until none runs.
+    /// Waits until no worker runs.
     pub async fn wait(&self) {
         while self.count() > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Images a second of the workers that ended last, their waiting included.
+    /// Computes the images a second of the workers that ended last, with their waiting time.
     fn rate(&self) -> Option<f64> {
         let ended = self.ended.lock();
         let (images, seconds) = ended.iter().fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
@@ -150,14 +150,14 @@ impl Processes {
     }
 }
 
-/// One that has ended meanwhile need not be told.
+/// Sends SIGTERM to a worker. One that has ended meanwhile is ignored.
 fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
 }
 
-/// The last line of standard output, where it is a summary.
+/// Parses the last line of standard output, where it is a summary.
 fn said(child: &mut Child) -> Option<Value> {
     let mut text = Vec::new();
     child.stdout.take()?.take(SUMMARY).read_to_end(&mut text).ok()?;
@@ -182,16 +182,16 @@ impl Fleet for Processes {
     }
 }
 
-/// A queue of SQS, and the rate of this machine's workers.
-pub struct LocalGauge {
-    /// The queue.
+/// The metrics of a queue of SQS, with the rate of this machine's workers.
+pub struct LocalQueueMetrics {
+    /// Metrics of the queue.
     pub queue: SqsQueueMetrics,
-    /// The workers.
+    /// Workers of this machine.
     pub processes: Processes,
 }
 
 #[async_trait]
-impl QueueMetrics for LocalGauge {
+impl QueueMetrics for LocalQueueMetrics {
     async fn depth(&self) -> Result<Depth, QueueMetricsError> {
         self.queue.depth().await
     }

@@ -1,4 +1,5 @@
-//! The worker that answers callers of a web tier: photos from the input bucket, answers into the output bucket, replies into a queue.
+//! The worker that answers callers of a web tier. It reads photos from the input bucket, and writes answers into the output
+//! bucket and replies into a queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,16 +42,16 @@ impl Worker {
         let inbox = Inbox::new(queue, policy);
         let dimensions = manifest.embedder.dimensions as usize;
         let index =
-            RecognitionIndex::new(Arc::new(self.ends.store.clone()), rule(&self.settings, manifest), dimensions);
-        let answers = S3Bucket::new(self.ends.aws.s3.clone(), output, &buckets.kms_key);
-        let replies = ReplyWriter::new(inbox.open(), Arc::new(index), answers, self.ends.aws.sqs.clone(), responses);
+            RecognitionIndex::new(Arc::new(self.clients.store.clone()), rule(&self.settings, manifest), dimensions);
+        let answers = S3Bucket::new(self.clients.aws.s3.clone(), output, &buckets.kms_key);
+        let replies = ReplyWriter::new(inbox.open(), Arc::new(index), answers, self.clients.aws.sqs.clone(), responses);
         let (decoder, isolated_decoder) = pipeline::decoders(&self.settings, &self.pack);
         let engines = lanes.engines();
         let settings = self.answering(engines.len());
         let ports = Ports {
             queue: Arc::new(inbox),
             releases: self.releases(WorkerRole::Recognition),
-            objects: Arc::new(S3Objects::new(self.ends.aws.s3.clone(), &buckets.input)),
+            objects: Arc::new(S3Objects::new(self.clients.aws.s3.clone(), &buckets.input)),
             // Analyses of callers' photos are not shared through the cache.
             analyses: None,
             decoder,

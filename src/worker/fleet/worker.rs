@@ -1,4 +1,4 @@
-//! The two workers, from settings to a pipeline that runs.
+//! Starts the pipelines of the workers that detect and group, from settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use muster_actors::ports::objects::Objects;
 use muster_actors::ports::releases::Releases;
 use muster_actors::{Running, start, start_grouping};
 
-use super::ends::{Ends, announcer};
-use super::{Depth, FleetError, memory};
+use super::fleet_clients::{FleetClients, announcer};
+use super::{DepthMonitor, FleetError, memory};
 use muster_aws::depth::name;
 use muster_aws::request_counts::RequestCounts;
 use muster_aws::s3::S3Objects;
@@ -32,60 +32,60 @@ use muster_inference::pipeline;
 use muster_stores::mongo::GalleryCopies;
 use muster_stores::redis::{Cache, CachedAnalyses, CachedObjects};
 
-/// Bytes of a bulk of results.
+/// Most bytes of a bulk of results.
 const BULK_BYTES: usize = 16 << 20;
-/// When no photo is on its way any more, results wait so long for those that follow: a few photos a second still share objects.
+/// Time that results wait for more when no photo is in flight, so that a few photos a second still share objects.
 const FOLLOWERS: Duration = Duration::from_secs(1);
-/// Bulks on their way at once: the next does not wait for the answer of the last.
+/// Most bulks that are written at the same time, so that the next does not wait for the answer of the last.
 const BULKS: usize = 4;
-/// Downloads side by side at the start.
+/// Number of parallel downloads at the start.
 const DOWNLOADS: usize = 16;
-/// Longer than a long poll of SQS.
+/// Timeout of a receive, which is longer than a long poll of SQS.
 const POLL: Duration = Duration::from_secs(30);
-/// Changes whenever the same version finds something else in an image, or keeps it in another form.
+/// Version of analyses. It is raised when the same models find something else in an image, or the format changes.
 const ANALYSIS: u32 = 2;
 
-/// A worker with its ends.
+/// A worker with its clients and its model pack.
 pub struct Worker {
     pub(super) settings: Settings,
     pub(super) pack: Pack,
-    pub(super) ends: Ends,
+    pub(super) clients: FleetClients,
 }
 
 impl Worker {
-    /// Connects. Nothing is received yet.
+    /// Connects to the services. It does not receive messages yet.
     pub async fn connect(settings: Settings, pack: Pack) -> Result<Self, FleetError> {
-        let ends = Ends::connect(&settings).await?;
-        Ok(Self { settings, pack, ends })
+        let clients = FleetClients::connect(&settings).await?;
+        Ok(Self { settings, pack, clients })
     }
 
-    /// The cache; `None` without one.
+    /// Returns the cache, where there is one.
     pub fn cache(&self) -> Option<Cache> {
-        self.ends.cache.clone()
+        self.clients.cache.clone()
     }
 
-    /// Counts the requests that are made.
+    /// Returns the counts of requests to paid services.
     pub fn counted(&self) -> RequestCounts {
-        self.ends.aws.counted.clone()
+        self.clients.aws.counted.clone()
     }
 
-    /// Begins to ask how many messages wait for those of a duty.
-    pub fn depth(&self, role: WorkerRole) -> Depth {
+    /// Starts monitoring how many messages wait for workers of a role.
+    pub fn depth(&self, role: WorkerRole) -> DepthMonitor {
         // Whoever has none does not start.
         let url = role.queue(&self.settings.queues).unwrap_or_default();
-        Depth::watch(self.ends.aws.sqs.clone(), url.to_owned())
+        DepthMonitor::watch(self.clients.aws.sqs.clone(), url.to_owned())
     }
 
-    /// Notes that this machine is being taken away, for those who watch over a cutover. It is no fault where that fails.
+    /// Notes that this machine is being taken away, for the watcher of a cutover. A failure is ignored.
     pub async fn interrupted(&self) {
-        if let Err(error) = self.ends.store.interrupted().await {
+        if let Err(error) = self.clients.store.interrupted().await {
             tracing::debug!(%error, "host.interruption");
         }
     }
 
-    /// Ends what it holds open, when its work is over.
+    /// Closes the connections after the work is over.
     pub async fn close(&self) {
-        self.ends.store.close().await;
+        self.clients.store.close().await;
     }
 
     pub(super) fn queue(&self, url: &str, visibility: Duration) -> Result<Arc<SqsQueue>, FleetError> {
@@ -95,18 +95,18 @@ impl Worker {
             dead_letters: required(&queues.dead_letters, "queues.dead_letters", "DEAD_LETTER_QUEUE_URL")?.to_owned(),
         };
         let wait = Duration::from_secs(queues.wait_seconds);
-        Ok(Arc::new(SqsQueue::new(self.ends.aws.sqs.clone(), urls, visibility, wait)))
+        Ok(Arc::new(SqsQueue::new(self.clients.aws.sqs.clone(), urls, visibility, wait)))
     }
 
-    /// What is known of the releases of the queue of a duty.
+    /// Returns the store of releases for the queue of a role.
     pub(super) fn releases(&self, role: WorkerRole) -> Arc<dyn Releases> {
-        Arc::new(self.ends.store.releases(name(role.queue(&self.settings.queues).unwrap_or_default())))
+        Arc::new(self.clients.store.releases(name(role.queue(&self.settings.queues).unwrap_or_default())))
     }
 
     fn objects(&self) -> Arc<dyn Objects> {
         let Settings { buckets, redis, .. } = &self.settings;
-        let objects = S3Objects::new(self.ends.aws.s3.clone(), &buckets.images);
-        match &self.ends.cache {
+        let objects = S3Objects::new(self.clients.aws.s3.clone(), &buckets.images);
+        match &self.clients.cache {
             Some(cache) => {
                 Arc::new(CachedObjects::new(objects, cache.clone(), redis.image_megabytes << 20, redis.image_seconds))
             }
@@ -114,37 +114,37 @@ impl Worker {
         }
     }
 
-    /// Everything that the analysis of an image depends on, but for the image.
+    /// Returns a text with everything that the analysis of an image depends on, except the image.
     fn maker(&self) -> String {
         let Settings { models, limits, .. } = &self.settings;
         let version = env!("CARGO_PKG_VERSION");
         format!("{version}:{ANALYSIS}:{}:{:?}:{}", self.pack.id(), models.provider, limits.faces_per_image)
     }
 
-    /// Starts finding faces.
+    /// Starts the pipeline that finds faces.
     pub fn detect(&self, lanes: &Lanes) -> Result<Running, FleetError> {
         let queues = &self.settings.queues;
         let galleries = required(&queues.galleries, "queues.galleries", "GROUP_FACE_QUEUE_URL")?;
         let delay = Duration::from_secs(queues.group_after_seconds);
-        let announcer = announcer(&self.ends, galleries, delay);
+        let announcer = announcer(&self.clients, galleries, delay);
         let (decoder, isolated_decoder) = pipeline::decoders(&self.settings, &self.pack);
         let ports = Ports {
             queue: self.queue(WorkerRole::Detection.queue(queues)?, queues.visibility())?,
             releases: self.releases(WorkerRole::Detection),
             objects: self.objects(),
-            analyses: self.ends.cache.clone().map(|cache| {
+            analyses: self.clients.cache.clone().map(|cache| {
                 Arc::new(CachedAnalyses::new(cache, self.maker(), self.settings.redis.analysis_seconds)) as _
             }),
             decoder,
             isolated_decoder,
             engines: lanes.engines(),
-            faces: Arc::new(Announced::new(self.ends.published(&self.settings)?, announcer)),
+            faces: Arc::new(Announced::new(self.clients.published(&self.settings)?, announcer)),
             reconcile: None,
         };
         Ok(start(ports, self.pipeline()))
     }
 
-    /// Starts grouping galleries.
+    /// Starts the pipeline that groups galleries.
     pub fn group(&self) -> Result<Running, FleetError> {
         let queues = &self.settings.queues;
         let queue = self.queue(WorkerRole::Grouping.queue(queues)?, queues.visibility())?;
@@ -153,7 +153,7 @@ impl Worker {
         tracing::info!(megabytes = limit >> 20, "grouper.kept");
         // What is read of them takes about half of what their clusterings take.
         let copies = GalleryCopies::new(limit / 2);
-        let published = Arc::new(self.ends.published(&self.settings)?.grouping_with(&params).with_copies(copies));
+        let published = Arc::new(self.clients.published(&self.settings)?.grouping_with(&params).with_copies(copies));
         let packs = published.packs.clone();
         tokio::spawn(async move {
             match packs.sweep().await {

@@ -23,7 +23,7 @@ use muster_aws::ecs::EcsFleet;
 use muster_aws::scaling;
 use muster_config::{FleetKind, ScaledService, Settings, required};
 use muster_inference::onnx::home::Home;
-use muster_worker::fleet::{FleetError, LocalGauge, Make, Processes};
+use muster_worker::fleet::{CommandFactory, FleetError, LocalQueueMetrics, Processes};
 
 /// How often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Scaled {
                 let make = worker(service, file)?;
                 let here = Processes::new(Home::from_env()?.folder(), queue, make, teller.hear())?;
                 processes = Some(here.clone());
-                (Arc::new(LocalGauge { queue: gauge, processes: here.clone() }), Arc::new(here))
+                (Arc::new(LocalQueueMetrics { queue: gauge, processes: here.clone() }), Arc::new(here))
             }
         };
         let submitter = scaling::submitter(clients, settings, service, gauge, fleet).map_err(FleetError::from)?;
@@ -123,7 +123,7 @@ fn ecs_service(settings: &Settings, service: ScaledService) -> Result<&str, Flee
 }
 
 /// This program as a worker with the same settings.
-fn worker(service: ScaledService, file: Option<&Path>) -> Result<Make, CliError> {
+fn worker(service: ScaledService, file: Option<&Path>) -> Result<CommandFactory, CliError> {
     let program = std::env::current_exe()?;
     let command = match service {
         ScaledService::Detection => "detect",

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::cli::print::print_lines;
 use muster_config::ScaledService;
-use muster_worker::fleet::{Event, Hear};
+use muster_worker::fleet::{WorkerEvent, WorkerListener};
 
 /// Writes lines to standard output.
 #[derive(Clone)]
@@ -65,20 +65,20 @@ impl Teller {
     }
 
     /// Hears of workers on this machine.
-    pub fn hear(&self) -> Hear {
+    pub fn hear(&self) -> WorkerListener {
         let teller = self.clone();
         Arc::new(move |event| teller.event(&event))
     }
 
-    fn event(&self, event: &Event) {
+    fn event(&self, event: &WorkerEvent) {
         let line = match event {
-            Event::Started { name, pid } if self.json => json!({ "worker": name, "started": pid }).to_string(),
-            Event::Ended { name, status, summary } if self.json => {
+            WorkerEvent::Started { name, pid } if self.json => json!({ "worker": name, "started": pid }).to_string(),
+            WorkerEvent::Ended { name, status, summary } if self.json => {
                 json!({ "worker": name, "code": status.code(), "signal": status.signal(), "summary": summary })
                     .to_string()
             }
-            Event::Started { name, pid } => format!("worker     {name} started, process {pid}"),
-            Event::Ended { name, status, summary } => {
+            WorkerEvent::Started { name, pid } => format!("worker     {name} started, process {pid}"),
+            WorkerEvent::Ended { name, status, summary } => {
                 let count = |key: &str| summary.as_ref().and_then(|summary| summary[key].as_u64());
                 let did = count("fetched").map_or_else(String::new, |fetched| format!(", {fetched} fetched"));
                 format!("worker     {name} ended, {status}{did}")

@@ -1,4 +1,4 @@
-//! Moving a fleet's work from an ECS service to Batch jobs: its queues, its state in S3, and the process that routes and watches.
+//! Moves a fleet's work from an ECS service to Batch jobs: its queues, its state in S3, and the process that routes and watches.
 
 mod observer;
 
@@ -31,42 +31,42 @@ use muster_aws::sqs::{SqsOutbox, SqsQueue, Urls};
 use muster_config::{Settings, required};
 use observer::FleetObserver;
 
-/// How long a message that is sent on is invisible to others: longer than a send and a delete may take together.
+/// Lease of a message that is routed, which is longer than a send and a delete may take together.
 const LEASE: Duration = Duration::from_secs(30);
-/// A long poll: a process that is told to end waits for it.
+/// Length of a long poll, for which a process that is told to end waits.
 const POLL: Duration = Duration::from_secs(5);
-/// Between two lines of the log about what was sent on.
+/// Interval of log lines about routed messages.
 const REPORT: Duration = Duration::from_secs(60);
 
-/// Milliseconds since 1970.
+/// Returns the milliseconds since 1970.
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A cutover, from settings. Nothing is asked of anybody yet.
+/// A cutover, from settings. Creating one connects to nothing.
 pub struct Cutover {
     settings: Settings,
     aws: Clients,
     cell: Arc<S3CasObject>,
 }
 
-/// What one look finds.
+/// A report on a cutover at one moment.
 #[derive(Debug, Serialize)]
-pub struct Look {
-    /// What is in force, and how it came to be.
+pub struct CutoverReport {
+    /// The state with its audit trail.
     pub state: CutoverState,
     /// The next step; `None` at the last.
     pub next: Option<u8>,
-    /// Seconds that are left of the dwell.
+    /// Remaining seconds of the dwell.
     pub dwell_left_seconds: u64,
-    /// The three queues and the dead letters, with their messages; `None` where SQS does not say.
+    /// The three queues and the dead-letter queue, with their depths; `None` where SQS fails.
     pub queues: Vec<(&'static str, String, Option<Depth>)>,
-    /// Images of Batch and of ECS in the window; `None` where MongoDB does not say.
+    /// Images of Batch and of ECS in the window; `None` where MongoDB fails.
     pub images: (Option<u64>, Option<u64>),
-    /// Tasks of the ECS service that run; `None` where the service is not named or ECS does not say.
+    /// Running tasks of the ECS service; `None` where none is named or ECS fails.
     pub tasks: Option<u64>,
-    /// Each figure beside its limit. That of the queue's age is an upper bound: one look cannot know when the queue was empty.
+    /// Each figure with its limit. The age of the queue is an upper bound, because one report cannot know when it was empty.
     pub readings: [TriggerReading; 6],
 }
 
@@ -74,7 +74,7 @@ impl Cutover {
     /// Reads the settings.
     ///
     /// # Errors
-    /// One that is needed is not set, or two queues are one.
+    /// A required setting is missing, or two queues are the same.
     pub async fn new(settings: Settings) -> Result<Self, FleetError> {
         let Settings { cutover, queues, buckets, .. } = &settings;
         let named = [
@@ -101,12 +101,12 @@ impl Cutover {
         Ok(Self { settings, aws, cell })
     }
 
-    /// A note about a change that is made now.
+    /// Returns the note of a change that is made now.
     fn note(why: String, by: &str) -> ChangeNote {
         ChangeNote { id: Uuid::new().to_string(), at: now(), by: by.to_owned(), why, dead_letters: None }
     }
 
-    /// Grants a person's wish.
+    /// Executes a person's command.
     ///
     /// # Errors
     /// It is refused, or the state cannot be read or written.
@@ -122,11 +122,11 @@ impl Cutover {
         Ok(FleetObserver::new(&self.settings, &self.aws, empty))
     }
 
-    /// Looks once; changes nothing.
+    /// Makes a report, and changes nothing.
     ///
     /// # Errors
     /// The state cannot be read.
-    pub async fn look(&self) -> Result<Look, FleetError> {
+    pub async fn look(&self) -> Result<CutoverReport, FleetError> {
         let Settings { cutover, queues, .. } = &self.settings;
         let (state, _) = record::read(self.cell.as_ref()).await?;
         let observed = self.observer(0)?.observe(&state).await;
@@ -141,7 +141,7 @@ impl Cutover {
         }
         let images = |seen: &Option<SideStats>| seen.as_ref().map(|seen| seen.images);
         let left = state.dwell_left(Duration::from_secs(cutover.dwell_seconds), now());
-        Ok(Look {
+        Ok(CutoverReport {
             next: muster_actors::domain::cutover_state::next(state.percent),
             dwell_left_seconds: left.as_millis().div_ceil(1000) as u64,
             queues: depths,
@@ -165,7 +165,7 @@ impl Cutover {
     ///
     /// # Errors
     /// A setting that it needs is not set.
-    pub fn watch(&self) -> Result<Watch, FleetError> {
+    pub fn watch(&self) -> Result<CutoverProcess, FleetError> {
         let Settings { cutover, queues, .. } = &self.settings;
         let (percent, known) = watch::channel(None);
         let routed = Arc::<RoutedCounts>::default();
@@ -188,7 +188,7 @@ impl Cutover {
             rules: self.settings.cutover_rules(),
             percent,
         };
-        Ok(Watch { router, mover, watcher, routed, moved })
+        Ok(CutoverProcess { router, mover, watcher, routed, moved })
     }
 }
 
@@ -204,7 +204,7 @@ fn who() -> String {
 }
 
 /// The process that routes and watches.
-pub struct Watch {
+pub struct CutoverProcess {
     router: Router,
     mover: Router,
     watcher: Watcher,
@@ -227,7 +227,7 @@ fn failed(QueueError { class, message }: QueueError) -> FleetError {
     FleetError::Aws(Fault { class, code: None, status: None, message })
 }
 
-impl Watch {
+impl CutoverProcess {
     fn counts(&self) -> Counts {
         let ((ecs, batch), (moved, _)) = (self.routed.counts(), self.moved.counts());
         Counts { ecs, batch, moved }

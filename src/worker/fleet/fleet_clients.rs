@@ -1,4 +1,4 @@
-//! The services behind a fleet, from settings.
+//! Connects to the services of a fleet, from settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use muster_stores::embeddings::Embeddings;
 use muster_stores::mongo::{Connection, MongoFaces, Origin, Uris};
 use muster_stores::redis::{Cache, Vectors};
 
-/// Clients of everything that is written to.
-pub(super) struct Ends {
+/// Clients of all services that a worker writes to.
+pub(super) struct FleetClients {
     pub(super) aws: Clients,
     pub(super) cache: Option<Cache>,
     pub(super) store: MongoFaces,
 }
 
-impl Ends {
-    /// Connects to MongoDB and makes its indexes; the others connect when they are first needed.
+impl FleetClients {
+    /// Connects to MongoDB and creates its indexes; the others connect when they are first needed.
     pub(super) async fn connect(settings: &Settings) -> Result<Self, FleetError> {
         let mongo = &settings.mongo;
         required(mongo.gallery_images.reveal(), "mongo.gallery_images", "GALLERY_IMAGES_MONGO_URI")?;
@@ -64,8 +64,8 @@ impl Ends {
     }
 }
 
-/// Asks for the grouping of galleries in the queue `url`.
-pub(super) fn announcer(ends: &Ends, url: &str, delay: Duration) -> Announcer {
-    let outbox = SqsOutbox::new(ends.aws.sqs.clone(), url.to_owned());
+/// Creates the announcer that asks for groupings in the queue `url`.
+pub(super) fn announcer(clients: &FleetClients, url: &str, delay: Duration) -> Announcer {
+    let outbox = SqsOutbox::new(clients.aws.sqs.clone(), url.to_owned());
     Announcer::new(Arc::new(outbox), delay, || muster_telemetry::header(&Span::current()))
 }

@@ -1,4 +1,4 @@
-//! How many messages wait in a worker's queue, asked now and then: for the metrics.
+//! Reads from time to time how many messages wait in a worker's queue, for the metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use muster_aws::classify::Fault;
 use muster_aws::depth::depth;
 
-/// Twice for each time that metrics go out.
+/// Interval of reads, half of that at which metrics are sent.
 const EVERY: Duration = Duration::from_secs(30);
 
 type Last = Arc<Mutex<Option<u64>>>;
@@ -19,15 +19,15 @@ fn lock(last: &Last) -> MutexGuard<'_, Option<u64>> {
     last.lock()
 }
 
-/// Messages that can be received now, as SQS said last (it is right within a minute or so).
+/// The number of messages that can be received, as SQS reported last. It is approximate for about a minute.
 #[derive(Debug)]
-pub struct Depth {
+pub struct DepthMonitor {
     last: Last,
     asking: JoinHandle<()>,
 }
 
-impl Depth {
-    /// Of the queue `url`, from now on. Needs a tokio runtime.
+impl DepthMonitor {
+    /// Starts monitoring the queue `url`. It needs a tokio runtime.
     pub fn watch(client: Client, url: String) -> Self {
         let last = Last::default();
         let told = Arc::clone(&last);
@@ -53,7 +53,7 @@ impl Depth {
     }
 }
 
-impl Drop for Depth {
+impl Drop for DepthMonitor {
     fn drop(&mut self) {
         self.asking.abort();
     }

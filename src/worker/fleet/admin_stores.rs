@@ -1,4 +1,4 @@
-//! The stores of a fleet for what a person does: MongoDB and S3, and the queue that asks for groupings.
+//! The stores of a fleet for changes by people: MongoDB, S3, and the queue that asks for groupings.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use muster_actors::domain::gallery::GalleryId;
 use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::Params;
 
-use super::ends::{Ends, announcer};
+use super::fleet_clients::{FleetClients, announcer};
 use super::objects::crop_key;
 use super::packs::is_blank;
 use super::{FleetError, Forgetter, Published};
@@ -16,36 +16,36 @@ use muster_aws::clients::Clients;
 use muster_config::Settings;
 use muster_stores::mongo::PackRange;
 
-/// Bytes of a face's crop at most.
+/// Most bytes of a face's crop.
 const CROP: u64 = 1 << 20;
 
-/// MongoDB and S3.
-pub struct Stores {
-    ends: Ends,
+/// The stores of a fleet for people who read and change galleries.
+pub struct AdminStores {
+    clients: FleetClients,
     /// The store with S3 beside it.
     pub published: Published,
-    /// The queue of galleries; empty where it is not known.
+    /// URL of the queue of galleries; empty where it is unknown.
     galleries: String,
 }
 
-impl Stores {
-    /// Connects.
+impl AdminStores {
+    /// Connects to the stores.
     ///
     /// # Errors
     /// A setting is missing, or a service does not answer.
     pub async fn connect(settings: &Settings) -> Result<Self, FleetError> {
-        let mut ends = Ends::connect(settings).await?;
+        let mut clients = FleetClients::connect(settings).await?;
         // No actor retries here, so the SDK may.
-        let retried = ends.aws.config.to_builder().retry_config(RetryConfig::standard()).build();
-        ends.aws = Clients::from_config(retried, settings);
-        let published = ends.published(settings)?;
-        Ok(Self { ends, published, galleries: settings.queues.galleries.clone() })
+        let retried = clients.aws.config.to_builder().retry_config(RetryConfig::standard()).build();
+        clients.aws = Clients::from_config(retried, settings);
+        let published = clients.published(settings)?;
+        Ok(Self { clients, published, galleries: settings.queues.galleries.clone() })
     }
 
-    /// Who forgets. Groups are computed anew with `params`, which must be those of the workers.
+    /// Creates the forgetter of a gallery. Groups are computed again with `params`, which must be those of the workers.
     pub fn forgetter(&self, gallery: GalleryId, params: Params) -> Forgetter {
         let url = &self.galleries;
-        let announcer = (!url.is_empty()).then(|| announcer(&self.ends, url, Duration::ZERO));
+        let announcer = (!url.is_empty()).then(|| announcer(&self.clients, url, Duration::ZERO));
         Forgetter::new(gallery, params, self.published.clone(), announcer)
     }
 
@@ -55,12 +55,12 @@ impl Stores {
     /// The message may not have been sent.
     pub async fn announce(&self, gallery: &GalleryId) -> Result<(), FleetError> {
         if !self.galleries.is_empty() {
-            announcer(&self.ends, &self.galleries, Duration::ZERO).announce(gallery).await?;
+            announcer(&self.clients, &self.galleries, Duration::ZERO).announce(gallery).await?;
         }
         Ok(())
     }
 
-    /// What a face looks like, where its crop is there.
+    /// Reads the crop of a face, where it exists.
     ///
     /// # Errors
     /// A store failed.
