@@ -1,9 +1,9 @@
-//! `muster check`: tries everything muster needs and says how to mend what is wrong.
+//! `muster check` tries everything that muster needs, and says how to fix what is wrong.
 
 use std::process::ExitCode;
 
 use super::CliError;
-use super::finding::{Finding, State};
+use super::finding::{Finding, FindingState};
 use super::models::lanes;
 use super::print::print;
 use muster_config::{Layers, Settings};
@@ -36,9 +36,9 @@ impl Args {
             }
             for finding in &findings {
                 let state = match finding.state {
-                    State::Ok => "ok",
-                    State::Missing => "missing",
-                    State::Broken => "BROKEN",
+                    FindingState::Ok => "ok",
+                    FindingState::Missing => "missing",
+                    FindingState::Broken => "BROKEN",
                 };
                 writeln!(out, "{:<8} {:<18} {}", state, finding.what, finding.detail)?;
                 if let Some(mend) = &finding.mend {

@@ -1,4 +1,4 @@
-//! `muster config`: the settings in force, each with its origin.
+//! `muster config` prints the settings in force, each with its origin.
 
 use std::process::ExitCode;
 

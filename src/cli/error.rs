@@ -1,4 +1,4 @@
-//! Why a command failed, with the exit code that says so.
+//! Errors of commands, with their exit codes.
 
 use muster_actors::people::CorrectionError;
 use muster_actors::ports::engine::EngineError;

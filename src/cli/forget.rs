@@ -1,4 +1,4 @@
-//! `muster forget`: delete what is known of photos or of a person, in a library or in a fleet's gallery.
+//! `muster forget` deletes all data of photos or of a person, in a library or in a fleet's gallery.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

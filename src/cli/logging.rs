@@ -1,4 +1,4 @@
-//! The log: to standard error, for results alone go to standard output. Installed once a process.
+//! Installs the log, once a process. It goes to standard error, because standard output is for results.
 
 use std::io::IsTerminal;
 

@@ -1,6 +1,5 @@
-//! The command line: one file a subcommand; those on a folder of photos are in `folder`.
+//! The command line, with one file for each subcommand; those on a folder of photos are in `folder`.
 
-mod apart;
 mod check;
 mod config;
 mod error;
@@ -9,6 +8,7 @@ mod finding;
 mod fleet;
 mod folder;
 mod forget;
+mod isolated_decoder;
 mod logging;
 mod manual;
 mod models;
@@ -75,7 +75,7 @@ enum Command {
     Man(manual::Man),
     /// Answer one question about the image on standard input
     #[command(hide = true)]
-    DecodeApart(apart::Args),
+    DecodeApart(isolated_decoder::Args),
 }
 
 impl Command {

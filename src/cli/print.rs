@@ -1,4 +1,4 @@
-//! Where results go: standard output, or a file.
+//! Writes results to standard output, or to a file.
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks for a drain, the second ends at once.
+//! Handles Ctrl-C and SIGTERM: the first asks for a drain, the second ends the program at once.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Ids as people type them, and places as they read them.
+//! Parses ids that people type, and formats paths that they read.
 
 use std::fmt;
 

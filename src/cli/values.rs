@@ -1,4 +1,4 @@
-//! Values of other crates as the command line spells them, with their help: those crates know no command line.
+//! Values of other crates as arguments of the command line, with their help, because those crates know no command line.
 
 use clap::ValueEnum;
 

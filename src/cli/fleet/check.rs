@@ -1,4 +1,4 @@
-//! What a fleet's worker depends on, tried from here: reached, permitted, indexed, on time.
+//! Checks the services that a fleet's worker depends on: whether they can be reached and used, have indexes, and keep time.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! `muster cutover`: work moves from an ECS service to Batch jobs, a share of the images at a time, and back.
+//! `muster cutover` moves work from an ECS service to Batch jobs, a share of the images at a time, and back.
 
 use std::io::Write;
 use std::process::ExitCode;

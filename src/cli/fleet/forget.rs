@@ -37,8 +37,8 @@ impl GalleryArgs {
         let settings = layers.settings()?;
         let gallery = GalleryId(self.gallery.clone().unwrap_or_default());
         let asked = match target {
-            Some(target) => Asked::read(target)?,
-            None => Asked::Images(Scope::Gallery),
+            Some(target) => ForgetRequest::read(target)?,
+            None => ForgetRequest::Images(Scope::Gallery),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {
@@ -64,13 +64,13 @@ impl GalleryArgs {
 
 /// What a person asks to forget.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
+enum ForgetRequest {
     Images(Scope),
     /// The beginning of a group's id.
     Group(String),
 }
 
-impl Asked {
+impl ForgetRequest {
     fn read(target: &Path) -> Result<Self, CliError> {
         let text = target.to_str().unwrap_or_default();
         if let Some((bucket, key)) = text.strip_prefix("s3://").and_then(|rest| rest.split_once('/'))
@@ -200,19 +200,20 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_an_image_a_prefix_or_a_group() {
-        let below =
-            |bucket: &str, prefix: &str| Asked::Images(Scope::Below { bucket: bucket.into(), prefix: prefix.into() });
+        let below = |bucket: &str, prefix: &str| {
+            ForgetRequest::Images(Scope::Below { bucket: bucket.into(), prefix: prefix.into() })
+        };
         for (text, expected) in [
-            ("s3://b/k.jpg", Some(Asked::Images(Scope::Image { bucket: "b".into(), key: "k.jpg".into() }))),
+            ("s3://b/k.jpg", Some(ForgetRequest::Images(Scope::Image { bucket: "b".into(), key: "k.jpg".into() }))),
             ("s3://b/a/", Some(below("b", "a/"))),
             ("s3://b/", Some(below("b", ""))),
-            ("3F2A91c4", Some(Asked::Group("3f2a91c4".into()))),
+            ("3F2A91c4", Some(ForgetRequest::Group("3f2a91c4".into()))),
             ("s3://b", None),
             ("s3:///k", None),
             ("b/k.jpg", None),
             ("3f2", None),
         ] {
-            assert_eq!(Asked::read(Path::new(text)).ok(), expected, "{text}");
+            assert_eq!(ForgetRequest::read(Path::new(text)).ok(), expected, "{text}");
         }
     }
 }

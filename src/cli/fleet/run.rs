@@ -1,4 +1,4 @@
-//! One worker from its start to its exit code: whatever asks it to end becomes a drain.
+//! Runs one worker from its start to its exit code. Every request to end becomes a drain.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -66,7 +66,7 @@ pub fn run(mut settings: Settings, role: WorkerRole, logging: Logging, json: boo
         let models = lanes.as_ref().map(|lanes| (files(&pack), lanes.tally()));
         let prices = settings.cost.spot();
         let worker = Box::pin(Worker::connect(settings, pack)).await?;
-        let meter = Meter { counted: worker.counted(), prices };
+        let meter = RequestMeter { counted: worker.counted(), prices };
         let running = match &lanes {
             Some(lanes) if role == WorkerRole::Recognition => worker.respond(lanes)?,
             Some(lanes) => worker.detect(lanes)?,
@@ -77,7 +77,7 @@ pub fn run(mut settings: Settings, role: WorkerRole, logging: Logging, json: boo
         let fault = running.faults();
         let cards = lanes.as_ref().map_or(&[][..], Lanes::cards);
         let health = CardMonitor::watch(cards, move |reason| fault(Exit::HostFault(reason))).map(Arc::new);
-        let watched = Watched {
+        let watched = RunMonitor {
             role,
             place,
             health: health.clone(),
@@ -107,7 +107,12 @@ pub fn run(mut settings: Settings, role: WorkerRole, logging: Logging, json: boo
         drop(health);
         worker.close().await;
         let cache = worker.cache().map(|cache| cache.counts());
-        Ok::<_, CliError>(Report { cost: spent(&summary, worker.counted().requests(), &prices), exit, summary, cache })
+        Ok::<_, CliError>(RunReport {
+            cost: spent(&summary, worker.counted().requests(), &prices),
+            exit,
+            summary,
+            cache,
+        })
     })?;
     // A log without room changes nothing about how the work ended.
     if let Err(error) = tell(&report, json) {
@@ -116,50 +121,50 @@ pub fn run(mut settings: Settings, role: WorkerRole, logging: Logging, json: boo
     Ok(ExitCode::from(report.exit.code()))
 }
 
-/// What each file of a pack is for.
-fn files(pack: &Pack) -> Files {
+/// Returns the role of each file of a pack.
+fn files(pack: &Pack) -> ModelFiles {
     let Manifest { detector, embedder, .. } = pack.manifest();
     [("detector", detector.file.clone()), ("embedder", embedder.file.clone())]
 }
 
-type Files = [(&'static str, String); 2];
+type ModelFiles = [(&'static str, String); 2];
 
-/// What the counters of the pipeline do not know.
-struct Watched {
+/// Collects the metrics of a run that the pipeline does not count.
+struct RunMonitor {
     role: WorkerRole,
     cache: Option<Cache>,
     depth: DepthMonitor,
     /// Where models run.
     place: &'static str,
-    /// Looks after the cards, where there are some.
+    /// Monitors the cards, where there are some.
     health: Option<Arc<CardMonitor>>,
     /// The models, and their runs.
-    models: Option<(Files, Tally)>,
-    meter: Meter,
+    models: Option<(ModelFiles, Tally)>,
+    meter: RequestMeter,
 }
 
-/// Counts requests, and knows prices.
-struct Meter {
+/// Counts requests to paid services, with their prices.
+struct RequestMeter {
     counted: RequestCounts,
     prices: Prices,
 }
 
-/// What a worker cost.
+/// The cost of a worker's run.
 #[derive(Serialize)]
-struct Spent {
+struct RunCost {
     #[serde(flatten)]
     usage: Usage,
     dollars: f64,
     dollars_per_million: Option<f64>,
 }
 
-fn spent(summary: &Summary, requests: Requests, prices: &Prices) -> Spent {
+fn spent(summary: &Summary, requests: Requests, prices: &Prices) -> RunCost {
     let usage = summary.usage(requests);
     let bill = usage.at(prices);
-    Spent { dollars: bill.total(), dollars_per_million: bill.per_million(usage.images), usage }
+    RunCost { dollars: bill.total(), dollars_per_million: bill.per_million(usage.images), usage }
 }
 
-impl Watched {
+impl RunMonitor {
     fn process_metrics(&self) -> ProcessMetrics {
         let cache = self.cache.as_ref().map(|cache| {
             let Counts { hits, misses, errors, bytes } = cache.counts();
@@ -172,7 +177,7 @@ impl Watched {
             })
         });
         let service = self.role.as_str().to_owned();
-        let Meter { counted, prices } = &self.meter;
+        let RequestMeter { counted, prices } = &self.meter;
         let meter = Some((counted.requests(), *prices));
         let cards = self.health.as_ref().map_or_else(Vec::new, |health| health.vitals());
         let cards = cards.into_iter().map(reading).collect();
@@ -238,20 +243,20 @@ async fn endings(
     std::future::pending().await
 }
 
-/// What a worker did.
+/// The report of a worker's run.
 #[derive(Serialize)]
-struct Report {
+struct RunReport {
     #[serde(flatten)]
     exit: Exit,
     #[serde(flatten)]
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<Counts>,
-    cost: Spent,
+    cost: RunCost,
 }
 
-fn tell(report: &Report, json: bool) -> Result<(), CliError> {
-    let Report { exit, summary, cache, cost } = report;
+fn tell(report: &RunReport, json: bool) -> Result<(), CliError> {
+    let RunReport { exit, summary, cache, cost } = report;
     print(|out| {
         if json {
             return Ok(writeln!(out, "{}", serde_json::to_string(report)?)?);

@@ -1,4 +1,4 @@
-//! `muster evaluate`: how good the groups are, by labels.
+//! `muster evaluate` scores the groups by labels.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `muster export`: every face, for other programs. The same library gives the same bytes.
+//! `muster export` writes every face for other programs. The same library gives the same bytes.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -213,12 +213,12 @@ fn each(library: &Library, mut take: impl FnMut(FaceRow) -> Result<(), CliError>
 }
 
 /// A list of JSON, one item a line, without holding it in memory.
-struct List<'a> {
+struct FaceList<'a> {
     out: &'a mut dyn Write,
     empty: bool,
 }
 
-impl<'a> List<'a> {
+impl<'a> FaceList<'a> {
     fn open(out: &'a mut dyn Write, name: &str) -> Result<Self, CliError> {
         write!(out, "\"{name}\": [")?;
         Ok(Self { out, empty: true })
@@ -238,7 +238,7 @@ impl<'a> List<'a> {
 
 fn json(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "{{\"format\": 1,")?;
-    let mut list = List::open(out, "images")?;
+    let mut list = FaceList::open(out, "images")?;
     for i in &images(library)? {
         let (taken, copy_of) = origin(i);
         let rejection = i.reason.map(|reason| json!({ "reason": reason.as_str(), "detail": i.detail }));
@@ -249,7 +249,7 @@ fn json(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
         }))?;
     }
     list.close(",\n")?;
-    let mut list = List::open(out, "faces")?;
+    let mut list = FaceList::open(out, "faces")?;
     each(library, |f| {
         list.push(&json!({
             "path": f.path, "id": f.id, "box": f.bbox, "landmarks": f.landmarks, "score": f.quality.score,
@@ -259,18 +259,18 @@ fn json(library: &Library, out: &mut dyn Write) -> Result<(), CliError> {
     list.close(",\n")?;
     let mut people = view::people(library.db())?;
     people.sort_unstable_by_key(|p| p.id);
-    let mut list = List::open(out, "groups")?;
+    let mut list = FaceList::open(out, "groups")?;
     for p in &people {
         list.push(&json!({ "id": p.id, "name": p.name, "faces": p.faces, "photos": p.photos, "cover": p.cover }))?;
     }
     list.close(",\n")?;
-    let mut list = List::open(out, "problems")?;
+    let mut list = FaceList::open(out, "problems")?;
     for problem in view::problems(library.db())? {
         list.push(&problem)?;
     }
     list.close(",\n")?;
     // What people said: `muster import` takes it into another library.
-    let mut list = List::open(out, "facts")?;
+    let mut list = FaceList::open(out, "facts")?;
     for fact in travel::backup(library)? {
         list.push(&fact)?;
     }

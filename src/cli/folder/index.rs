@@ -1,4 +1,4 @@
-//! `muster index`: find, score and group every face below some folders.
+//! `muster index` finds, scores and groups every face below some folders.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use muster_actors::domain::exit::Exit;
 
 use super::model_change::ModelChange;
-use super::outcome::{Outcome, Ran};
-use super::progress::View;
+use super::outcome::{IndexOutcome, UsedModels};
+use super::progress::ProgressView;
 use super::report;
-use super::watch::Changes;
+use super::watch::FolderWatcher;
 use crate::cli::CliError;
 use crate::cli::models::{first_run_note, lanes};
 use crate::cli::print::{print, say};
@@ -101,9 +101,9 @@ impl Args {
             store.look(|library| stage::discard(library))?;
         }
         let runner = runner(&store);
-        let mut changes = self.watch.then(|| Changes::watch(&self.paths, &folder)).transpose()?;
+        let mut changes = self.watch.then(|| FolderWatcher::watch(&self.paths, &folder)).transpose()?;
         loop {
-            let round = match (runner.round(&self.paths, signals.asked(), &mut View::start()), &mut changes) {
+            let round = match (runner.round(&self.paths, signals.asked(), &mut ProgressView::start()), &mut changes) {
                 (Err(LibraryError::Absent(path)), Some(changes)) => {
                     say(&format!("{} is not there now; waiting for it", path.display()));
                     match changes.wait(&signals)? {
@@ -119,8 +119,8 @@ impl Args {
                 None => round,
             };
             let totals = store.look(|library| view::totals(library.db()))?;
-            let ran = Ran { device: lanes.place(), lanes: lanes.engines().len(), tensors: lanes.tensors() };
-            let outcome = Outcome::new(&round.scan, &round.summary, &totals, round.seconds, ran);
+            let ran = UsedModels { device: lanes.place(), lanes: lanes.engines().len(), tensors: lanes.tensors() };
+            let outcome = IndexOutcome::new(&round.scan, &round.summary, &totals, round.seconds, ran);
             self.tell(&folder, &round, &outcome)?;
             let again = match &mut changes {
                 Some(changes) if round.exit == Exit::Drained => changes.wait(&signals)?,
@@ -146,7 +146,7 @@ impl Args {
         Ok(())
     }
 
-    fn tell(&self, folder: &Path, round: &Round, outcome: &Outcome) -> Result<(), CliError> {
+    fn tell(&self, folder: &Path, round: &Round, outcome: &IndexOutcome) -> Result<(), CliError> {
         let page = report::refresh(&Library::read(folder)?)?;
         print(|out| {
             if self.json {

@@ -1,4 +1,4 @@
-//! `muster keys`: who may ask `muster serve`.
+//! `muster keys` manages the API keys of `muster serve`.
 
 use std::process::ExitCode;
 

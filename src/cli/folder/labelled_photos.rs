@@ -1,4 +1,4 @@
-//! Photos in one folder a person: indexed, and their faces labelled by the folders.
+//! Indexes photos in one folder a person, and labels their faces by the folders.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use muster_actors::domain::exit::Exit;
 use muster_actors::domain::gallery::FaceVector;
 use muster_actors::domain::image::ImageId;
 
-use super::progress::View;
+use super::progress::ProgressView;
 use crate::cli::CliError;
 use crate::cli::models::lanes;
 use crate::cli::signal::Signals;
@@ -39,7 +39,7 @@ pub(super) fn index(
     let lanes = lanes(&mut settings, &pack, home, usize::MAX)?;
     let runner = Runner::new(settings, Arc::new(pack), lanes.engines(), Arc::clone(&store)).watching(lanes.cards());
     let signals = Signals::listen()?;
-    let round = runner.round(&[photos.to_path_buf()], signals.asked(), &mut View::start())?;
+    let round = runner.round(&[photos.to_path_buf()], signals.asked(), &mut ProgressView::start())?;
     Ok(round.exit)
 }
 

@@ -1,4 +1,4 @@
-//! What the commands over a library share: which library, and whose ids are typed.
+//! Arguments that commands over a library share: the library, and ids that people type.
 
 use std::path::PathBuf;
 

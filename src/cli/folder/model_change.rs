@@ -1,4 +1,4 @@
-//! Another model for a library: its photos are looked at anew beside the old answers, and these are exchanged at the end.
+//! Changes the model of a library. All photos are analysed again beside the old results, which are exchanged at the end.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use muster_library::runner::Round;
 use muster_library::stage::{self, Exchanged};
 use muster_library::{Runner, SqliteFaces, roots};
 
-use super::progress::View;
+use super::progress::ProgressView;
 use crate::cli::CliError;
 use crate::cli::print::say;
 use crate::cli::signal::Signals;
@@ -57,7 +57,7 @@ impl ModelChange {
             self.before, self.model
         ));
         let staged = Arc::new(SqliteFaces::start(store.look(|library| stage::open(library))?)?);
-        let round = runner(&staged).round(paths, signals.asked(), &mut View::start())?;
+        let round = runner(&staged).round(paths, signals.asked(), &mut ProgressView::start())?;
         drop(staged);
         if round.exit != Exit::Drained {
             say(

@@ -1,4 +1,4 @@
-//! Names that travel: `muster export --xmp` and `muster import`.
+//! `muster export --xmp` and `muster import` exchange names with other programs.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

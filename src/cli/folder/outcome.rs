@@ -1,4 +1,4 @@
-//! What `muster index` ends with: every image in exactly one state, as text and as one JSON object.
+//! The summary of `muster index`: every image in exactly one state, as text and as one JSON object.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,9 +16,9 @@ use muster_library::removals::Missing;
 /// Lines of a list that fit a terminal.
 pub(super) const SHOWN: usize = 20;
 
-/// The end of a run. `images` is the sum of the six states below it.
+/// The summary of a run. `images` is the sum of the six states below it.
 #[derive(Debug, Default, Serialize)]
-pub struct Outcome {
+pub struct IndexOutcome {
     /// Photos found under the paths.
     pub images: u64,
     /// Stored with faces, in this run.
@@ -64,20 +64,20 @@ pub struct Outcome {
     /// Peak resident memory of this process, where the system tells.
     pub peak_megabytes: Option<f64>,
     /// What each stage did.
-    pub stages: BTreeMap<&'static str, Stage>,
+    pub stages: BTreeMap<&'static str, StageFigures>,
     /// Rejected photos of this run, with reasons.
-    pub rejections: Vec<Listed>,
+    pub rejections: Vec<ListedPath>,
     /// Folders and links that could not be looked into.
-    pub problems: Vec<Listed>,
+    pub problems: Vec<ListedPath>,
     /// Folders of other libraries below the paths: their names and decisions are theirs.
     pub other_libraries: Vec<String>,
     /// Actors restarted, by name.
     pub restarts: BTreeMap<String, u64>,
 }
 
-/// What one stage did; a device also tells its batches.
+/// The figures of one stage; a device has its batches too.
 #[derive(Debug, Default, Serialize)]
-pub struct Stage {
+pub struct StageFigures {
     #[serde(flatten)]
     progress: StageProgress,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -89,7 +89,7 @@ pub struct Stage {
 
 /// A path with what is wrong with it.
 #[derive(Debug, Serialize)]
-pub struct Listed {
+pub struct ListedPath {
     /// The path, as people know it.
     pub path: String,
     /// `TRUNCATED`
@@ -98,27 +98,29 @@ pub struct Listed {
     pub detail: String,
 }
 
-/// What the models ran on.
+/// Where and how the models ran.
 #[derive(Debug, Default)]
-pub struct Ran {
-    /// Where.
+pub struct UsedModels {
+    /// Name of the execution target.
     pub device: &'static str,
-    /// How many lanes.
+    /// Number of lanes.
     pub lanes: usize,
     /// Every tensor shape they ran.
     pub tensors: Vec<TensorRuns>,
 }
 
-impl Outcome {
-    /// Puts together what the scan, the pipeline and the library say.
-    pub fn new(scan: &ScanReport, run: &Progress, totals: &Totals, seconds: f64, ran: Ran) -> Self {
+impl IndexOutcome {
+    /// Combines the figures of the scan, the pipeline and the library.
+    pub fn new(scan: &ScanReport, run: &Progress, totals: &Totals, seconds: f64, ran: UsedModels) -> Self {
         let counts = run.counts;
         let done = counts.indexed + counts.no_faces + counts.low_quality + counts.rejected;
         let delivered = scan.new + scan.changed;
-        let mut stages: BTreeMap<&'static str, Stage> = run
+        let mut stages: BTreeMap<&'static str, StageFigures> = run
             .stages
             .iter()
-            .map(|(stage, progress)| (stage.as_str(), Stage { progress: progress.clone(), ..Stage::default() }))
+            .map(|(stage, progress)| {
+                (stage.as_str(), StageFigures { progress: progress.clone(), ..StageFigures::default() })
+            })
             .collect();
         if let Some(device) = stages.get_mut("device") {
             device.batch_sizes.clone_from(&run.batch_sizes);
@@ -151,7 +153,7 @@ impl Outcome {
             rejections: run
                 .rejections
                 .iter()
-                .map(|rejected| Listed {
+                .map(|rejected| ListedPath {
                     path: rejected
                         .locator
                         .as_ref()
@@ -163,7 +165,7 @@ impl Outcome {
             problems: scan
                 .problems
                 .iter()
-                .map(|problem| Listed {
+                .map(|problem| ListedPath {
                     path: problem.path.clone(),
                     reason: problem.rejection.reason.as_str(),
                     detail: problem.rejection.detail.clone(),
@@ -266,7 +268,13 @@ mod tests {
         let counts = Counts { indexed: 7, no_faces: 2, rejected: 1, released: 3, ..Counts::default() };
         let run = Progress { counts, ..Progress::default() };
         let totals = Totals { faces: 9, groups: 1, ungrouped: 4, non_faces: 3, ..Totals::default() };
-        let outcome = Outcome::new(&scan, &run, &totals, 2.0, Ran { device: "cpu", lanes: 2, ..Ran::default() });
+        let outcome = IndexOutcome::new(
+            &scan,
+            &run,
+            &totals,
+            2.0,
+            UsedModels { device: "cpu", lanes: 2, ..UsedModels::default() },
+        );
         let states = outcome.indexed + outcome.no_faces + outcome.low_quality + outcome.rejected + outcome.skipped;
         assert_eq!(states + outcome.left, outcome.images);
         assert_eq!((outcome.left, outcome.images_per_second), (4, 5.0));
@@ -281,8 +289,8 @@ mod tests {
 
     #[test]
     fn the_name_of_a_rejected_file_cannot_drive_the_terminal() {
-        let hostile = Listed { path: "a\x1b[2J.jpg".into(), reason: "EMPTY", detail: "no bytes".into() };
-        let outcome = Outcome { rejections: vec![hostile], ..Outcome::default() };
+        let hostile = ListedPath { path: "a\x1b[2J.jpg".into(), reason: "EMPTY", detail: "no bytes".into() };
+        let outcome = IndexOutcome { rejections: vec![hostile], ..IndexOutcome::default() };
         assert_eq!(outcome.lists(), "rejected:\n  a\\u{1b}[2J.jpg: no bytes (EMPTY)\n");
     }
 }

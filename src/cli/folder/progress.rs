@@ -1,4 +1,4 @@
-//! What a person sees while `muster index` runs: one live line on a terminal, plain lines elsewhere.
+//! Shows the progress of `muster index`: one live line on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use muster_library::runner::Watch;
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows progress on standard error.
-pub struct View {
+pub struct ProgressView {
     bar: Option<ProgressBar>,
     next_line: Instant,
 }
 
-impl View {
-    /// A live line on a terminal; a plain line every five seconds elsewhere.
+impl ProgressView {
+    /// Starts a live line on a terminal, or plain lines every five seconds elsewhere.
     pub fn start() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style =
@@ -31,7 +31,7 @@ impl View {
         Self { bar, next_line: Instant::now() + PLAIN_EVERY }
     }
 
-    /// Says one thing, above the live line.
+    /// Prints a text above the live line.
     fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
@@ -40,7 +40,7 @@ impl View {
     }
 }
 
-impl Watch for View {
+impl Watch for ProgressView {
     fn show(&mut self, progress: &Progress, _: &ScanReport, left: Option<u64>) {
         match &self.bar {
             Some(bar) => bar.set_message(line(progress, left)),

@@ -1,11 +1,11 @@
-//! What a person should know after `muster index` beside the figures, in sentences.
+//! Remarks after `muster index` that a person should know beside the figures.
 
-use super::outcome::{Outcome, SHOWN, short};
+use super::outcome::{IndexOutcome, SHOWN, short};
 use crate::cli::text::{count, printable};
 use muster_library::removals::{Cause, Missing};
 use muster_library::scan::EXTENSIONS;
 
-impl Outcome {
+impl IndexOutcome {
     /// The remarks, a line each.
     pub fn remarks(&self) -> String {
         [self.about_nothing(), self.about_kept_photos(), self.about_missing_photos(), self.about_libraries()].concat()
@@ -75,7 +75,7 @@ mod tests {
     fn missing_photos_say_how_many_of_which_root_and_what_to_do() {
         let missing = |cause| Missing { root: "/media/disk".into(), missing: 37, known: 60, cause };
         let missing = vec![missing(Cause::ManyGone), missing(Cause::RootMissing), missing(Cause::NotMounted)];
-        let text = Outcome { missing, ..Outcome::default() }.remarks();
+        let text = IndexOutcome { missing, ..IndexOutcome::default() }.remarks();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("many photos are gone from /media/disk: 37 of the 60 images known below it are"));
         assert!(lines[1].starts_with("/media/disk is not there: 37 of the 60"), "{text}");
@@ -86,10 +86,10 @@ mod tests {
     #[test]
     fn other_libraries_are_named() {
         let other_libraries = (1..=22).map(|n| format!("{n}/.muster")).collect();
-        let text = Outcome { images: 1, other_libraries, ..Outcome::default() }.remarks();
+        let text = IndexOutcome { images: 1, other_libraries, ..IndexOutcome::default() }.remarks();
         assert!(text.contains("names given there are not known here"), "{text}");
         assert!(text.contains("\n  1/.muster\n") && text.contains("\n  20/.muster\n"), "{text}");
         assert!(text.ends_with("  and 2 folders more\n"), "{text}");
-        assert_eq!(Outcome { images: 1, ..Outcome::default() }.remarks(), "");
+        assert_eq!(IndexOutcome { images: 1, ..IndexOutcome::default() }.remarks(), "");
     }
 }

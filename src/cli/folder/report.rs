@@ -1,4 +1,4 @@
-//! `muster report`: a page of all people, to be opened in a browser. Where it would be larger than
+//! `muster report` writes a page of all people, to be opened in a browser. Where it would be larger than
 //! [`MAX_BYTES`], it goes on in further files.
 //!
 //! ```text
@@ -12,9 +12,9 @@ mod figure;
 mod files;
 mod frame;
 mod href;
+mod page_fingerprint;
 mod pages;
 mod section;
-mod stamp;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +27,9 @@ use self::figure::figure;
 use self::files::PageFiles;
 use self::frame::Frame;
 use self::href::PageLinks;
+use self::page_fingerprint::PageFingerprint;
 use self::pages::{MAX_BYTES, Pages};
 use self::section::{Item, Section};
-use self::stamp::Stamp;
 use super::library::LibraryArgs;
 use crate::cli::CliError;
 use crate::cli::print::print;
@@ -72,7 +72,7 @@ pub fn refresh(library: &Library) -> Result<PathBuf, CliError> {
 
 /// Whether the page in the library shows what it would if it were written now.
 pub fn is_current(library: &Library) -> Result<bool, CliError> {
-    Ok(Stamp::of(library)?.is_current(library)?)
+    Ok(PageFingerprint::of(library)?.is_current(library)?)
 }
 
 /// Writes the page, by default into the library; returns where it is.
@@ -91,7 +91,7 @@ fn write_limited(library: &Library, place: Option<&Path>, max_bytes: usize) -> R
     if moment {
         library.db().execute_batch("BEGIN").map_err(LibraryError::from)?;
     }
-    let stamp = Stamp::of(library);
+    let stamp = PageFingerprint::of(library);
     let written = pages(library, &page, max_bytes);
     if moment {
         library.db().execute_batch("COMMIT").map_err(LibraryError::from)?;

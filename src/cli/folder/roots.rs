@@ -1,4 +1,4 @@
-//! `muster library`: where a library and its photos are.
+//! `muster library` shows and changes where a library and its photos are.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `muster index --watch`: waits until photos change and are quiet again.
+//! `muster index --watch` waits until photos have changed and are quiet again.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,39 +10,39 @@ use notify::{Event, EventKind, RecursiveMode, Watcher};
 use crate::cli::CliError;
 use crate::cli::signal::Signals;
 
-/// A copy in progress is left alone until nothing was written for so long.
+/// Time without writes after which a copy counts as complete.
 const QUIET: Duration = Duration::from_secs(2);
 const LOOK_UP: Duration = Duration::from_millis(200);
 
-/// Changes below some folders.
-pub struct Changes {
+/// Watches for changes below some folders.
+pub struct FolderWatcher {
     events: Receiver<notify::Result<Event>>,
     library: PathBuf,
     watcher: notify::RecommendedWatcher,
-    folders: Vec<Watched>,
+    folders: Vec<WatchedFolder>,
 }
 
-/// A folder that is watched while it is there. Where a disk is mounted or unmounted, no event says so:
-/// the folder is another one from then on.
-struct Watched {
+/// A folder that is watched while it exists. No event reports that a disk was mounted or unmounted there,
+/// so its identity is compared.
+struct WatchedFolder {
     path: PathBuf,
     /// Device and number, where it is there.
     identity: Option<(u64, u64)>,
 }
 
-impl Changes {
-    /// Watches `paths` with everything below them; what happens in `library` does not count.
+impl FolderWatcher {
+    /// Watches `paths` with everything below them, except `library`.
     pub fn watch(paths: &[PathBuf], library: &Path) -> Result<Self, CliError> {
         let (send, events) = channel();
         let watcher = notify::recommended_watcher(send).map_err(|error| fault(&error))?;
         let library = library.canonicalize()?;
-        let folders = paths.iter().map(|path| Watched { path: path.clone(), identity: None }).collect();
+        let folders = paths.iter().map(|path| WatchedFolder { path: path.clone(), identity: None }).collect();
         let mut changes = Self { events, library, watcher, folders };
         changes.look()?;
         Ok(changes)
     }
 
-    /// Watches the folders that are others than before; whether there are any.
+    /// Watches the folders whose identity has changed, and tells whether there are any.
     fn look(&mut self) -> Result<bool, CliError> {
         let mut changed = false;
         for folder in &mut self.folders {
@@ -122,7 +122,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let (disk, away) = (base.path().join("disk"), base.path().join("away"));
         std::fs::create_dir(&disk).unwrap();
-        let mut changes = Changes::watch(std::slice::from_ref(&disk), base.path()).unwrap();
+        let mut changes = FolderWatcher::watch(std::slice::from_ref(&disk), base.path()).unwrap();
         assert!(!changes.look().unwrap());
         std::fs::rename(&disk, &away).unwrap();
         assert!(changes.look().unwrap() && !changes.look().unwrap());

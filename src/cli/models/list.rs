@@ -1,4 +1,4 @@
-//! `muster models list`, and what the first run says about packs: figures to choose a pack by.
+//! `muster models list`, and the hints of a first run: figures to choose a pack by.
 
 use std::io::Write;
 

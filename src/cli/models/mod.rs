@@ -1,4 +1,4 @@
-//! `muster models`: which model packs there are, fetching and checking them, making better ones, and how fast they are here.
+//! `muster models` lists, fetches, checks, optimises and times model packs.
 
 mod bench;
 mod list;

@@ -1,4 +1,4 @@
-//! A library as a service.
+//! Puts together a web service over a library.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     })
 }
 
-/// What is taken of photos.
+/// Returns the limits of uploads.
 pub fn limits(settings: &Settings) -> PhotoLimits {
     PhotoLimits { bytes: settings.serve.photo_megabytes << 20, photos: settings.serve.enrol_photos }
 }

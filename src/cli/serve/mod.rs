@@ -1,4 +1,5 @@
-//! `muster serve`: recognition, people and the page over HTTP. Over a library all of it is here; with queues workers answer.
+//! `muster serve` serves recognition, people and the page over HTTP. A library is served by this process alone; with queues,
+//! workers answer.
 
 mod library;
 mod service;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use service::Service;
+use service::WebService;
 
 use super::fleet;
 use super::folder::library::LibraryArgs;
@@ -66,7 +67,7 @@ impl Args {
         let service = if here { self.here(&mut settings)? } else { runtime.block_on(elsewhere(&settings))? };
         let drain = Duration::from_secs(settings.pipeline.drain_seconds);
         let exit = runtime.block_on(service.run(&signals, &telemetry, drain))?;
-        // Whoever is still connected is gone with it.
+        // Connections that are still open are closed with it.
         runtime.shutdown_timeout(Duration::from_secs(1));
         Ok(ExitCode::from(exit.map_or(0, |exit| exit.code())))
     }
@@ -79,15 +80,15 @@ impl Args {
         }
     }
 
-    fn here(&self, settings: &mut Settings) -> Result<Service, CliError> {
+    fn here(&self, settings: &mut Settings) -> Result<WebService, CliError> {
         let folder = self.folder()?;
         let (guard, listen) = guard_and_address(settings, Some(&folder))?;
         let parts = library::open(settings, &folder, &self.paths)?;
-        Ok(Service { parts, guard, listen })
+        Ok(WebService { parts, guard, listen })
     }
 }
 
-async fn elsewhere(settings: &Settings) -> Result<Service, CliError> {
+async fn elsewhere(settings: &Settings) -> Result<WebService, CliError> {
     let (guard, listen) = guard_and_address(settings, None)?;
     let remote = Arc::new(RemoteRecognizer::start(settings).await.map_err(FleetError::from)?);
     let admin = Arc::new(Admin::new(Purger::new(&remote)));
@@ -100,10 +101,10 @@ async fn elsewhere(settings: &Settings) -> Result<Service, CliError> {
     let state = AppState { recognizer: remote, limits: library::limits(settings), process, metrics: Arc::default() };
     let parts =
         ServiceParts { state: Arc::new(state), albums: people(settings).await?, jobs: None, admin: Some(admin) };
-    Ok(Service { parts, guard, listen })
+    Ok(WebService { parts, guard, listen })
 }
 
-/// The people of a fleet, where its database is known.
+/// Connects to the galleries of a fleet, where its database is set.
 async fn people(settings: &Settings) -> Result<Option<Arc<dyn Albums>>, CliError> {
     if settings.mongo.gallery_images.is_empty() {
         return Ok(None);
@@ -112,7 +113,7 @@ async fn people(settings: &Settings) -> Result<Option<Arc<dyn Albums>>, CliError
     Ok(Some(Arc::new(FleetAlbums::connect(settings, params).await?)))
 }
 
-/// Who may ask, and where.
+/// Creates the guard, and returns the address to listen on.
 fn guard_and_address(settings: &Settings, folder: Option<&Path>) -> Result<(Arc<Guard>, SocketAddr), CliError> {
     let serve = &settings.serve;
     let wrong =
@@ -136,7 +137,7 @@ fn guard_and_address(settings: &Settings, folder: Option<&Path>) -> Result<(Arc<
     Ok((Arc::new(Guard::new(keys, listen, serve.requests_per_minute, limit).with_pages(pages)), listen))
 }
 
-/// The keys: the text of their file in MUSTER_API_KEYS, where a container has no such file; else the file.
+/// Reads the keys from MUSTER_API_KEYS, which has the text of their file for containers, otherwise from the file.
 fn keys(settings: &Settings, folder: Option<&Path>) -> Result<Keys, CliError> {
     match (std::env::var("MUSTER_API_KEYS"), keys_file(settings, folder)) {
         (Ok(text), _) => Ok(Keys::parse("MUSTER_API_KEYS".as_ref(), text.as_bytes())?),
@@ -146,12 +147,12 @@ fn keys(settings: &Settings, folder: Option<&Path>) -> Result<Keys, CliError> {
     }
 }
 
-/// Where the API keys of a library are.
+/// Returns the file of a library's API keys.
 pub(super) fn keys_in(folder: &Path) -> PathBuf {
     folder.join("keys.json")
 }
 
-/// Where the API keys are; `None` where no file is named and there is no library.
+/// Returns the file of the API keys; `None` where no file is named and there is no library.
 pub(super) fn keys_file(settings: &Settings, folder: Option<&Path>) -> Option<PathBuf> {
     match settings.serve.keys.as_str() {
         "" => folder.map(keys_in),

@@ -1,4 +1,4 @@
-//! A service from its first caller to its last.
+//! Runs a web service from its first request to its last.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use muster_http::jobs::Jobs;
 use muster_http::{Guard, ServiceParts, router};
 use muster_telemetry::Telemetry;
 
-/// What a caller's answer may take beyond its time limit, before the service gives up on it.
+/// Time that an answer may take beyond its limit before the service gives up on it.
 const GRACE: Duration = Duration::from_secs(2);
-/// Spans and metrics may take so long at the end.
+/// Time limit of sending the last spans and metrics.
 const FLUSH: Duration = Duration::from_secs(3);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What answers.
-pub struct Service {
+/// A web service that is ready to run.
+pub struct WebService {
     pub parts: ServiceParts,
     pub guard: Arc<Guard>,
     pub listen: SocketAddr,
 }
 
-impl Service {
-    /// Answers until it is asked to stop, or cannot any more: then with the reason.
+impl WebService {
+    /// Answers requests until it is asked to stop, or until recognition ends, and then returns the reason.
     pub async fn run(
         self,
         signals: &Signals,
@@ -105,11 +105,11 @@ async fn answer(
     axum::serve(listener, service).with_graceful_shutdown(asked).await
 }
 
-/// Everybody who waits has an answer.
+/// Waits until all callers have their answers.
 async fn answered(jobs: Option<&Jobs>, server: &mut Server) {
     if let Some(jobs) = jobs {
         jobs.finish().await;
     }
-    // It ended before: then nobody waits.
+    // An error says that the server has ended, and then nobody waits.
     let _ = server.await;
 }

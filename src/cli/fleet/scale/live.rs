@@ -1,4 +1,4 @@
-//! Looks at the queues, once or again and again, and starts workers.
+//! Scales the services, once or again and again.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -15,7 +15,7 @@ use muster_actors::scaler::submitter::{ScalerTickError, Submitter};
 use muster_actors::scaler::{Scaler, Stop};
 use tokio::sync::Notify;
 
-use super::tell::Teller;
+use super::tick_reporter::TickReporter;
 use crate::cli::CliError;
 use crate::cli::signal::Signals;
 use muster_aws::clients::Clients;
@@ -25,23 +25,23 @@ use muster_config::{FleetKind, ScaledService, Settings, required};
 use muster_inference::onnx::home::Home;
 use muster_worker::fleet::{CommandFactory, FleetError, LocalQueueMetrics, Processes};
 
-/// How often.
+/// How often the scaler makes a tick, and whether it submits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// Until somebody stops it.
+pub enum TickMode {
+    /// A tick at each interval until it is stopped.
     Loop,
-    /// Once.
+    /// One tick.
     Once,
-    /// Once, without consequences.
+    /// One tick that submits nothing.
     DryRun,
 }
 
 const SERVICES: [ScaledService; 2] = [ScaledService::Detection, ScaledService::Grouping];
 
-/// Runs it.
-pub fn run(settings: &Settings, file: Option<&Path>, how: How, json: bool) -> Result<ExitCode, CliError> {
+/// Runs the scalers of all services.
+pub fn run(settings: &Settings, file: Option<&Path>, how: TickMode, json: bool) -> Result<ExitCode, CliError> {
     let signals = Signals::listen()?;
-    let teller = Teller::new(json);
+    let teller = TickReporter::new(json);
     System::new().block_on(async {
         let clients = Clients::scaling(settings).await;
         let mut scaled = Vec::new();
@@ -53,17 +53,19 @@ pub fn run(settings: &Settings, file: Option<&Path>, how: How, json: bool) -> Re
             {
                 continue;
             }
-            scaled.push(Scaled::new(&clients, settings, file, service, &teller)?);
+            scaled.push(ScaledFleet::new(&clients, settings, file, service, &teller)?);
         }
         let code = match how {
-            How::Loop => endless(&scaled, Duration::from_secs(settings.scale.tick_seconds), &teller, &signals).await,
-            How::Once | How::DryRun => once(&scaled, how, &teller).await,
+            TickMode::Loop => {
+                endless(&scaled, Duration::from_secs(settings.scale.tick_seconds), &teller, &signals).await
+            }
+            TickMode::Once | TickMode::DryRun => once(&scaled, how, &teller).await,
         };
-        // However it ended: nobody else knows these workers.
+        // The workers are stopped in any case, because no other process knows them.
         for processes in scaled.iter().filter_map(|scaled| scaled.processes.as_ref()) {
             match how {
-                How::Loop => processes.stop().await,
-                How::Once | How::DryRun => tokio::select! {
+                TickMode::Loop => processes.stop().await,
+                TickMode::Once | TickMode::DryRun => tokio::select! {
                     () = processes.wait() => {}
                     () = signals.asked() => processes.stop().await,
                 },
@@ -73,21 +75,21 @@ pub fn run(settings: &Settings, file: Option<&Path>, how: How, json: bool) -> Re
     })
 }
 
-/// A service, with whoever scales it.
-struct Scaled {
+/// A service with its submitter.
+struct ScaledFleet {
     service: ScaledService,
     submitter: Submitter,
     /// Workers on this machine.
     processes: Option<Processes>,
 }
 
-impl Scaled {
+impl ScaledFleet {
     fn new(
         clients: &Clients,
         settings: &Settings,
         file: Option<&Path>,
         service: ScaledService,
-        teller: &Teller,
+        teller: &TickReporter,
     ) -> Result<Self, CliError> {
         let gauge = scaling::gauge(clients, settings, service).map_err(FleetError::from)?;
         let mut processes = None;
@@ -143,14 +145,14 @@ fn worker(service: ScaledService, file: Option<&Path>) -> Result<CommandFactory,
 }
 
 /// One look at each queue. Where one cannot be looked at, the other still is.
-async fn once(scaled: &[Scaled], how: How, teller: &Teller) -> Result<ExitCode, CliError> {
+async fn once(scaled: &[ScaledFleet], how: TickMode, teller: &TickReporter) -> Result<ExitCode, CliError> {
     let mut worst = Ok(ExitCode::SUCCESS);
-    for Scaled { service, submitter, .. } in scaled {
+    for ScaledFleet { service, submitter, .. } in scaled {
         let looked = match how {
-            How::DryRun => submitter.peek().await,
-            How::Once | How::Loop => submitter.tick().await,
+            TickMode::DryRun => submitter.peek().await,
+            TickMode::Once | TickMode::Loop => submitter.tick().await,
         };
-        teller.look(*service, &looked, how == How::DryRun);
+        teller.look(*service, &looked, how == TickMode::DryRun);
         match looked {
             Ok(look) if look.failed.is_empty() => {}
             Ok(_) => worst = worst.and(Ok(ExitCode::from(75))),
@@ -163,11 +165,16 @@ async fn once(scaled: &[Scaled], how: How, teller: &Teller) -> Result<ExitCode, 
 }
 
 /// Looks until somebody wants an end, or a person must mend something.
-async fn endless(scaled: &[Scaled], every: Duration, teller: &Teller, signals: &Signals) -> Result<ExitCode, CliError> {
+async fn endless(
+    scaled: &[ScaledFleet],
+    every: Duration,
+    teller: &TickReporter,
+    signals: &Signals,
+) -> Result<ExitCode, CliError> {
     let broken = Arc::new((Notify::new(), parking_lot::Mutex::new(None)));
     let scalers: Vec<_> = scaled
         .iter()
-        .map(|Scaled { service, submitter, .. }| {
+        .map(|ScaledFleet { service, submitter, .. }| {
             let (service, teller, broken) = (*service, teller.clone(), Arc::clone(&broken));
             let tell = Arc::new(move |looked: &Result<_, ScalerTickError>| {
                 teller.look(service, looked, false);

@@ -1,9 +1,9 @@
-//! `muster scale`: as many workers as the queues want.
+//! `muster scale` starts as many workers as the queues need.
 
 mod live;
 mod plot;
 mod simulate;
-mod tell;
+mod tick_reporter;
 
 use std::process::ExitCode;
 
@@ -59,9 +59,9 @@ impl Args {
             return self.simulate.run(&settings, self.json);
         }
         let how = match (self.once, self.dry_run) {
-            (true, _) => live::How::Once,
-            (_, true) => live::How::DryRun,
-            (false, false) => live::How::Loop,
+            (true, _) => live::TickMode::Once,
+            (_, true) => live::TickMode::DryRun,
+            (false, false) => live::TickMode::Loop,
         };
         live::run(&settings, layers.path(), how, self.json)
     }

@@ -1,4 +1,4 @@
-//! Backlog and workers over time, as an SVG.
+//! Plots backlog and workers over time as an SVG.
 
 use plotters::prelude::*;
 
@@ -18,9 +18,13 @@ pub fn draw(title: &str, runs: &[&Run]) -> Result<String, CliError> {
     Ok(text)
 }
 
-type Fault = Box<dyn std::error::Error>;
+type PlotError = Box<dyn std::error::Error>;
 
-fn charts(root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, title: &str, runs: &[&Run]) -> Result<(), Fault> {
+fn charts(
+    root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+    title: &str,
+    runs: &[&Run],
+) -> Result<(), PlotError> {
     root.fill(&WHITE)?;
     let halves = root.split_evenly((2, 1));
     let end = runs.iter().filter_map(|run| run.outcome.drained).max().unwrap_or(3600).max(60);

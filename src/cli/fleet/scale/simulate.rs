@@ -1,4 +1,4 @@
-//! `muster scale --simulate`: what each scaling policy would make of a trace of arrivals.
+//! `muster scale --simulate` simulates each scaling policy on a trace of arrivals.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ const ALWAYS_ON: &str = "always-on";
 
 /// All of it.
 #[derive(Debug, Serialize)]
-struct Report {
+struct SimulationReport {
     trace: String,
     images: u64,
     policies: Vec<Run>,
@@ -82,7 +82,7 @@ impl Simulation {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn report(&self, settings: &Settings, name: &str, trace: &ArrivalTrace) -> Report {
+    fn report(&self, settings: &Settings, name: &str, trace: &ArrivalTrace) -> SimulationReport {
         let world = settings.world(self.interruptions, self.seed);
         let cost = &settings.cost;
         let run = |policy, outcome: SimulationOutcome, seconds: f64, prices: &Prices| {
@@ -103,7 +103,7 @@ impl Simulation {
         always_on.hours = 24.0 * days * cost.always_on as f64;
         let seconds = always_on.hours * 3600.0;
         policies.push(run(ALWAYS_ON, always_on, seconds, &cost.on_demand()));
-        Report { trace: name.to_owned(), images: trace.images(), policies }
+        SimulationReport { trace: name.to_owned(), images: trace.images(), policies }
     }
 }
 
@@ -120,7 +120,7 @@ fn trace(name: &str) -> Result<ArrivalTrace, CliError> {
     text.parse().map_err(|error| CliError::Usage(format!("{name}: {error}")))
 }
 
-fn table(report: &Report, out: &mut dyn Write) -> Result<(), CliError> {
+fn table(report: &SimulationReport, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "{}: {} images", report.trace, report.images)?;
     writeln!(
         out,

@@ -1,4 +1,4 @@
-//! The corrections of `muster people`, from what is typed to what is told.
+//! The corrections of `muster people`, from their arguments to their output.
 
 use std::collections::BTreeSet;
 
@@ -85,7 +85,7 @@ pub(super) enum Correct {
         person: String,
         /// Whether it is; `skip` asks never again
         #[arg(value_enum)]
-        answer: Said,
+        answer: TypedAnswer,
     },
     /// Say that these are faces after all: they are grouped again
     IsFace {
@@ -139,7 +139,7 @@ pub(super) enum Correct {
 
 /// An answer as it is typed.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(super) enum Said {
+pub(super) enum TypedAnswer {
     /// It is
     Yes,
     /// It is somebody else
@@ -148,7 +148,7 @@ pub(super) enum Said {
     Skip,
 }
 
-/// Who types.
+/// Returns the author of corrections, who is the user of this process.
 pub(in crate::cli) fn author() -> Author {
     let by = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     Author { by: by.filter(|by| !by.is_empty()).unwrap_or_else(|| "somebody".to_owned()), at_ms: now_ms() }
@@ -211,9 +211,9 @@ impl Correct {
             Self::NotOne { a, b } => Correction::NotOne { a: group(library, &a)?, b: group(library, &b)? },
             Self::Answer { face: one, person, answer } => {
                 let answer = match answer {
-                    Said::Yes => Answer::Yes,
-                    Said::No => Answer::No,
-                    Said::Skip => Answer::Skip,
+                    TypedAnswer::Yes => Answer::Yes,
+                    TypedAnswer::No => Answer::No,
+                    TypedAnswer::Skip => Answer::Skip,
                 };
                 Correction::Answer { face: face(library, &one)?, group: group(library, &person)?, answer }
             }

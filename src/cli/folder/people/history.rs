@@ -1,4 +1,4 @@
-//! `muster people history`: what was said, each with the number by which it is taken back.
+//! `muster people history` lists corrections, each with the number by which it is undone.
 
 use muster_actors::domain::capture::Taken;
 use muster_library::{Library, history};

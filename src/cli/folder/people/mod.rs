@@ -1,4 +1,4 @@
-//! `muster people`: who was found, and what you say about them.
+//! `muster people` lists people and takes corrections.
 
 mod correct;
 mod history;

@@ -1,4 +1,4 @@
-//! `muster people not-faces`: what looked like a face and is none.
+//! `muster people not-faces` lists detections that are not faces.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! `muster people review`: questions, one after another, and their answers.
+//! `muster people review` asks suggestions one after another, and takes the answers.
 
 use std::collections::HashMap;
 use std::io::{BufRead, IsTerminal, Write};
@@ -18,13 +18,13 @@ use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, printable, short};
 
-/// What is shown of the faces and people of questions.
-struct Shown {
+/// Paths and names of the faces and people in questions.
+struct ShownQuestions {
     paths: HashMap<FaceId, String>,
     people: HashMap<GroupId, (Option<String>, String)>,
 }
 
-impl Shown {
+impl ShownQuestions {
     fn read(library: &Library, questions: &[Suggested]) -> Result<Self, CliError> {
         let mut paths = HashMap::new();
         for question in questions {
@@ -57,7 +57,7 @@ impl Shown {
 /// Lists the open questions.
 pub(super) fn list(library: &mut Library, json: bool) -> Result<(), CliError> {
     let questions = suggestions::list(library.db_mut())?;
-    let shown = Shown::read(library, &questions)?;
+    let shown = ShownQuestions::read(library, &questions)?;
     print(|out| {
         if json {
             let one = |q: &Suggested| {
@@ -94,7 +94,7 @@ pub(super) fn review(library: &mut Library) -> Result<(), CliError> {
     loop {
         let questions = suggestions::list(library.db_mut())?;
         let Some(question) = questions.first() else { break };
-        let shown = Shown::read(library, std::slice::from_ref(question))?;
+        let shown = ShownQuestions::read(library, std::slice::from_ref(question))?;
         let who = match question.of {
             Some(of) => format!("{} ({})", shown.called(of), count(question.faces, "face")),
             None => format!("the face {} in {}", short(question.face), shown.path(question.face)),

@@ -1,8 +1,8 @@
-//! The sections that lie on one page, as markup.
+//! The body of one page: its sections as markup.
 
 use std::io::{self, Write};
 
-use super::section::{Item, Kind, Section};
+use super::section::{Item, Section, SectionKind};
 
 const GRID: &str = "<div class=\"grid\" id=\"grid\">";
 const GRID_END: &str = "</div>";
@@ -16,19 +16,19 @@ pub(super) const MAX_HINT: usize = 1_000;
 /// Markup of people first, then of what is in no group. Its links to photos are relative to the first
 /// page; on another page each gets a `../` in front, so sections can move from one page to the next.
 #[derive(Debug, Default)]
-pub(super) struct Body {
+pub(super) struct PageBody {
     text: String,
     /// Where links to photos begin, ascending.
     links: Vec<usize>,
     is_grid_open: bool,
     has_people: bool,
     /// The section that is being written.
-    current: Option<Current>,
+    current: Option<OpenSection>,
 }
 
 /// A section that is being written.
 #[derive(Debug)]
-struct Current {
+struct OpenSection {
     start: usize,
     /// Whether the grid of people was open before it.
     was_grid_open: bool,
@@ -37,15 +37,15 @@ struct Current {
     items: usize,
 }
 
-/// Items that were taken from the end of a page.
+/// Items that were moved from the end of a page.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(super) struct PageTail {
     text: String,
     links: Vec<usize>,
     items: usize,
 }
 
-impl Body {
+impl PageBody {
     /// Bytes that it takes on a page at most.
     pub(super) fn len(&self) -> usize {
         self.text.len() + self.links.len() * UP.len() + GRID.len() + GRID_END.len()
@@ -74,14 +74,14 @@ impl Body {
     /// Begins a section; `hint` stands above its items.
     pub(super) fn begin(&mut self, section: &Section, is_open: bool, hint: &str) {
         let (start, was_grid_open) = (self.text.len(), self.is_grid_open);
-        self.grid(section.kind == Kind::Person);
+        self.grid(section.kind == SectionKind::Person);
         let end_of_tag = if is_open { " open>" } else { ">" };
         for part in [&section.tag, end_of_tag, &section.summary, hint, &section.list] {
             self.text.push_str(part);
         }
         let (first_item, first_link) = (self.text.len(), self.links.len());
-        self.has_people |= section.kind == Kind::Person;
-        self.current = Some(Current { start, was_grid_open, first_item, first_link, items: 0 });
+        self.has_people |= section.kind == SectionKind::Person;
+        self.current = Some(OpenSection { start, was_grid_open, first_item, first_link, items: 0 });
     }
 
     /// Adds an item to the section.
@@ -102,18 +102,18 @@ impl Body {
     }
 
     /// Takes the section that is being written off the page again, and returns its items.
-    pub(super) fn take_section(&mut self) -> Tail {
-        let Some(current) = self.current.take() else { return Tail::default() };
+    pub(super) fn take_section(&mut self) -> PageTail {
+        let Some(current) = self.current.take() else { return PageTail::default() };
         let text = self.text.split_off(current.first_item);
         let mut links = self.links.split_off(current.first_link);
         links.iter_mut().for_each(|link| *link -= current.first_item);
         self.text.truncate(current.start);
         self.is_grid_open = current.was_grid_open;
-        Tail { text, links, items: current.items }
+        PageTail { text, links, items: current.items }
     }
 
     /// Adds items that were taken off another page to the section.
-    pub(super) fn append(&mut self, tail: &Tail) {
+    pub(super) fn append(&mut self, tail: &PageTail) {
         let start = self.text.len();
         self.links.extend(tail.links.iter().map(|link| start + link));
         self.text.push_str(&tail.text);

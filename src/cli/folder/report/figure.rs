@@ -1,4 +1,4 @@
-//! A face on the page: its crop, its photo and how good it is.
+//! Renders a face with its crop, its photo and its quality.
 
 use std::path::Path;
 

@@ -1,11 +1,11 @@
-//! The files of the pages: each is written beside its place, and all move there when the last is whole.
+//! Writes the files of the pages. Each is written beside its place, and all move there when the last is complete.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::body::Body;
+use super::body::PageBody;
 use super::frame::{Frame, Outline, tail};
 use muster_library::{LibraryError, report};
 
@@ -38,7 +38,7 @@ impl PageFiles {
     }
 
     /// Writes a further page, without its page list.
-    pub(super) fn write_further(&mut self, frame: &Frame, number: usize, body: &Body) -> Result<(), LibraryError> {
+    pub(super) fn write_further(&mut self, frame: &Frame, number: usize, body: &PageBody) -> Result<(), LibraryError> {
         let folder = report::folder(&self.page);
         match fs::create_dir(&folder) {
             Ok(()) => {}
@@ -78,7 +78,7 @@ impl PageFiles {
 
     /// Writes the page lists and the first page, and moves all pages to their places, the first last.
     /// Then pages that an earlier report had more are deleted.
-    pub(super) fn finish(mut self, frame: &Frame, outline: &Outline, first: &Body) -> Result<(), LibraryError> {
+    pub(super) fn finish(mut self, frame: &Frame, outline: &Outline, first: &PageBody) -> Result<(), LibraryError> {
         for page in &self.parts {
             page.complete(frame, outline)?;
         }
@@ -93,7 +93,7 @@ impl PageFiles {
         report::remove_stale(&self.page, outline.pages)
     }
 
-    fn write_first(&self, part: &Path, frame: &Frame, outline: &Outline, body: &Body) -> io::Result<()> {
+    fn write_first(&self, part: &Path, frame: &Frame, outline: &Outline, body: &PageBody) -> io::Result<()> {
         let is_paged = outline.pages > 1;
         let list = |label| if is_paged { frame.navigation(1, outline, label) } else { String::new() };
         let mut out = BufWriter::new(File::create(part)?);

@@ -1,4 +1,4 @@
-//! What is around the sections of a page: head, tiles, search box, page list and foot.
+//! The frame around the sections of a page: head, tiles, search box, page list and foot.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,9 +1,9 @@
-//! Pages of a bounded size: what does not fit on one goes on on the next.
+//! Pages of a bounded size; sections that do not fit on one continue on the next.
 
-use super::body::{Body, MAX_HINT};
+use super::body::{MAX_HINT, PageBody};
 use super::files::PageFiles;
 use super::frame::{Frame, Outline};
-use super::section::{Item, Kind, Section};
+use super::section::{Item, Section, SectionKind};
 use muster_library::LibraryError;
 
 /// No file is larger.
@@ -18,8 +18,8 @@ pub(super) struct Pages<'a> {
     files: PageFiles,
     /// Bytes for the sections of a page.
     room: usize,
-    first: Option<Body>,
-    body: Body,
+    first: Option<PageBody>,
+    body: PageBody,
     section: Option<Section>,
     outline: Outline,
 }
@@ -29,7 +29,7 @@ impl<'a> Pages<'a> {
     pub(super) fn new(frame: &'a Frame, files: PageFiles, max_bytes: usize) -> Self {
         let room = max_bytes.saturating_sub(FRAME_BYTES);
         let outline = Outline { pages: 1, ..Outline::default() };
-        Self { frame, files, room, first: None, body: Body::default(), section: None, outline }
+        Self { frame, files, room, first: None, body: PageBody::default(), section: None, outline }
     }
 
     /// Begins a section.
@@ -91,7 +91,7 @@ impl<'a> Pages<'a> {
     }
 
     fn fits(&self, section: &Section, item: &Item) -> bool {
-        // Three bytes for the link: see `Body::write`.
+        // Three bytes for the link: see `PageBody::write`.
         self.body.len() + item.text.len() + 3 + end_bytes(section) <= self.room
     }
 
@@ -99,14 +99,14 @@ impl<'a> Pages<'a> {
     /// half a page does; what is not of a person begins on a page of its own.
     fn moves(&self, section: &Section, item: &Item) -> bool {
         let (bytes, items) = self.body.section_size();
-        section.kind != Kind::Person || items == 0 || bytes + item.text.len() <= self.room / 2
+        section.kind != SectionKind::Person || items == 0 || bytes + item.text.len() <= self.room / 2
     }
 
     fn move_section(&mut self, section: &Section) -> Result<(), LibraryError> {
         let tail = self.body.take_section();
         self.turn()?;
         self.note(section.kind);
-        self.body.begin(section, section.is_open || section.kind != Kind::Person, "");
+        self.body.begin(section, section.is_open || section.kind != SectionKind::Person, "");
         self.body.append(&tail);
         Ok(())
     }
@@ -138,12 +138,12 @@ impl<'a> Pages<'a> {
     }
 
     /// Notes the page of a section that begins.
-    fn note(&mut self, kind: Kind) {
+    fn note(&mut self, kind: SectionKind) {
         let page = Some(self.outline.pages);
         match kind {
-            Kind::Person => {}
-            Kind::Ungrouped => self.outline.ungrouped = page,
-            Kind::Rejected => self.outline.rejected = page,
+            SectionKind::Person => {}
+            SectionKind::Ungrouped => self.outline.ungrouped = page,
+            SectionKind::Rejected => self.outline.rejected = page,
         }
     }
 }

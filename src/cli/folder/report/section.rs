@@ -1,5 +1,5 @@
-//! Sections of the page, each a list that may go on on the next page: a person, the faces in no group,
-//! and what could not be used.
+//! Sections of the page, each a list that may continue on the next page: a person, the faces in no group,
+//! and photos that were rejected.
 
 use maud::{Markup, html};
 
@@ -14,7 +14,7 @@ const SHORT: usize = 20;
 
 /// What a section shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SectionKind {
     /// The faces of a person.
     Person,
     /// The faces in no group.
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Section {
     /// What it shows.
-    pub(super) kind: Kind,
+    pub(super) kind: SectionKind,
     /// A `details` element whose opening tag is left unfinished: ` open>` or `>` follows.
     pub(super) tag: String,
     /// Whether it is open where it begins.
@@ -73,7 +73,7 @@ impl Section {
             p.hint { "Rename: " code { "muster people name " (id) " 'Name'" } }
         };
         let tag = format!("<details class=\"person\" id=\"g-{id}\"");
-        Ok(Self::of(Kind::Person, tag, summary, "<div class=\"faces\">", "</div>"))
+        Ok(Self::of(SectionKind::Person, tag, summary, "<div class=\"faces\">", "</div>"))
     }
 
     /// The section of so many faces in no group.
@@ -83,7 +83,7 @@ impl Section {
             p.hint { "Seen once, or too poor to be sure. `muster people merge GROUP FACE` puts one where it belongs." }
         };
         let tag = "<details class=\"more\" id=\"alone\"".to_owned();
-        Self::of(Kind::Ungrouped, tag, summary, "<div class=\"faces\">", "</div>")
+        Self::of(SectionKind::Ungrouped, tag, summary, "<div class=\"faces\">", "</div>")
     }
 
     /// The section of so many photos and folders that could not be used.
@@ -98,11 +98,11 @@ impl Section {
             header.into_string()
         );
         let tag = "<details class=\"more\" id=\"rejected\"".to_owned();
-        let section = Self::of(Kind::Rejected, tag, summary, &list, "</tbody></table></div>");
+        let section = Self::of(SectionKind::Rejected, tag, summary, &list, "</tbody></table></div>");
         Self { is_open: count <= SHORT, ..section }
     }
 
-    fn of(kind: Kind, tag: String, summary: Markup, list: &str, end: &'static str) -> Self {
+    fn of(kind: SectionKind, tag: String, summary: Markup, list: &str, end: &'static str) -> Self {
         Self { kind, tag, is_open: false, summary: summary.into_string(), list: list.to_owned(), end }
     }
 }

@@ -1,4 +1,4 @@
-//! What the page in a library was written from, so that it is written again only where that changed.
+//! A fingerprint of the data that the page in a library was written from, so that it is written again only where that changed.
 
 use std::fmt::Write as _;
 
@@ -16,10 +16,10 @@ const NOTE: &str = "page";
 /// A digest of all that the page depends on: faces, facts and groups by their generation, the counts
 /// and what was rejected, the program, and the folder that links to photos start from.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stamp(String);
+pub(super) struct PageFingerprint(String);
 
-impl Stamp {
-    /// The stamp of a page that would be written now.
+impl PageFingerprint {
+    /// Computes the fingerprint of a page that would be written now.
     pub(super) fn of(library: &Library) -> Result<Self, LibraryError> {
         let db = library.db();
         let generation = groups::generation(db, &GalleryId(LIBRARY_GALLERY.to_owned()))?;

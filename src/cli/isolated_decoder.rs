@@ -1,4 +1,4 @@
-//! `muster decode-apart`: what a worker starts for an image that may kill a decoder. Not for people.
+//! `muster decode-apart` decodes images that may kill a decoder. Workers start it; it is not for people.
 
 use std::process::ExitCode;
 

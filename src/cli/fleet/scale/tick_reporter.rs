@@ -1,4 +1,4 @@
-//! What a scaler tells a person, or a program.
+//! Reports the ticks of a scaler to a person or a program.
 
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
@@ -18,31 +18,31 @@ use crate::cli::print::print_lines;
 use muster_config::ScaledService;
 use muster_worker::fleet::{WorkerEvent, WorkerListener};
 
-/// Writes lines to standard output.
+/// Writes reports as lines to standard output.
 #[derive(Clone)]
-pub struct Teller {
+pub struct TickReporter {
     json: bool,
     since: Instant,
-    /// What was told of each service last: the same is not told again.
+    /// The last line of each service; a line that is the same is not written again.
     last: Arc<Mutex<[String; 2]>>,
 }
 
-impl Teller {
-    /// For a program, or for a person.
+impl TickReporter {
+    /// Creates a reporter of JSON, or of text for people.
     pub fn new(json: bool) -> Self {
         Self { json, since: Instant::now(), last: Arc::default() }
     }
 
     fn write(&self, line: &str) {
         let seconds = self.since.elapsed().as_secs_f64();
-        // Whoever reads this may have seen enough: the work goes on.
+        // The reader may have closed the pipe; the work goes on.
         let _ = print_lines(|out| match self.json {
             true => Ok(writeln!(out, "{line}")?),
             false => Ok(writeln!(out, "{seconds:>7.1} s  {line}")?),
         });
     }
 
-    /// Tells of a look.
+    /// Reports a tick.
     pub fn look(&self, service: ScaledService, looked: &Result<ScalerTick, ScalerTickError>, dry: bool) {
         let name = service.as_str();
         if self.json {
