@@ -1,5 +1,5 @@
-//! A gallery that is read and corrected: over a library, or over the database of a fleet. What is said means the same over
-//! both (`muster_actors`' corrections).
+//! The traits by which a gallery is read and corrected, over a library or over the database of a fleet. Corrections mean the
+//! same over both.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,71 +14,76 @@ use muster_actors::ports::faces::Commit;
 
 use crate::AlbumError;
 use crate::corrected::Corrected;
-use crate::enrolment::Newcomer;
-use crate::history::Entry;
-use crate::pages::{Faces, Part, Place};
+use crate::enrolment::Enrolment;
+use crate::history::ChangeEntry;
+use crate::pages::{FaceFilter, PageCursor, PageRows};
 use crate::receipt::Receipt;
 use crate::suggested::Suggested;
 use crate::view::{FaceRow, ImageRow, Person, Totals};
 
-/// One gallery.
+/// A gallery that is read and corrected. Every call may fail as its store does.
 #[async_trait]
 pub trait Album: Send + Sync {
-    /// How many there are of everything.
+    /// Counts everything in the gallery.
     async fn totals(&self) -> Result<Totals, AlbumError>;
-    /// All people, the largest groups first.
+    /// Lists all people, the largest groups first.
     async fn people(&self) -> Result<Arc<Vec<Person>>, AlbumError>;
-    /// Where an id that went into another leads; itself where it is a group.
+    /// Resolves an id: a merged one to the group that it went into, one of a group to itself.
     async fn group(&self, id: GroupId) -> Result<Option<GroupId>, AlbumError>;
-    /// The groups that have a face in a photo whose key holds this text, whatever its case.
+    /// Finds the groups that have a face in a photo whose key contains this text, in any case.
     async fn groups_in(&self, text: &str) -> Result<BTreeSet<GroupId>, AlbumError>;
-    /// At most `limit` faces behind a place, the best first.
-    async fn faces(&self, which: Faces, after: Option<Place>, limit: usize) -> Result<Part<FaceRow>, AlbumError>;
-    /// One face.
+    /// Lists at most `limit` faces behind a cursor, the best first.
+    async fn faces(
+        &self,
+        which: FaceFilter,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> Result<PageRows<FaceRow>, AlbumError>;
+    /// Reads one face.
     async fn face(&self, id: FaceId) -> Result<Option<FaceRow>, AlbumError>;
-    /// What a face looks like: a JPEG.
+    /// Reads the crop of a face, a JPEG.
     async fn crop(&self, face: &FaceRow) -> Result<Vec<u8>, AlbumError>;
-    /// At most `limit` photos behind a bucket and key, by them.
+    /// Lists at most `limit` photos behind a bucket and key, ordered by these.
     async fn photos(
         &self,
         state: Option<ImageState>,
         after: Option<(String, String)>,
         limit: usize,
-    ) -> Result<Part<ImageRow>, AlbumError>;
-    /// One photo.
+    ) -> Result<PageRows<ImageRow>, AlbumError>;
+    /// Reads one photo.
     async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, AlbumError>;
-    /// Notes what somebody says, and applies it. `by` is who says it.
+    /// Stores and applies a correction by the author `by`.
     async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, AlbumError>;
-    /// Takes a change back: the one with this number, or the last that was not taken back.
+    /// Undoes the change with this number, or the last one that was not undone.
     async fn undo(&self, change: Option<u64>, by: &str) -> Result<Corrected, AlbumError>;
-    /// At most `limit` changes before a number, the last first.
-    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<Entry>, AlbumError>;
-    /// Stores photos of one person, each with one face, and says so; the group they came into.
-    async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer, by: &str) -> Result<Option<GroupId>, AlbumError>;
-    /// The questions that are open, those first whose answers are likely to put most faces right.
+    /// Lists at most `limit` changes before a number, the last first.
+    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, AlbumError>;
+    /// Stores photos of one person, each with one face, and returns the group that their faces are in.
+    async fn enrol(&self, photos: Vec<Commit>, enrolment: Enrolment, by: &str) -> Result<Option<GroupId>, AlbumError>;
+    /// Lists the open questions, those first whose answers are likely to put most faces right.
     async fn suggestions(&self) -> Result<Vec<Suggested>, AlbumError>;
-    /// Which gallery it is.
+    /// Returns the id of the gallery.
     fn gallery(&self) -> GalleryId;
-    /// Forgets all faces of a group, and the person. `by` is who asks.
+    /// Forgets all faces of a group, and the person, on behalf of `by`.
     async fn forget_person(&self, id: GroupId, by: &str) -> Result<Receipt, AlbumError>;
-    /// Forgets a photo. `by` is who asks.
+    /// Forgets a photo on behalf of `by`.
     async fn forget_photo(&self, photo: &ImageRow, by: &str) -> Result<Receipt, AlbumError>;
-    /// Why two faces are together or apart.
+    /// Explains why two faces are together or apart.
     async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, AlbumError>;
 }
 
-/// All galleries of a service.
+/// The galleries that a service can open.
 #[async_trait]
 pub trait Albums: Send + Sync {
-    /// One of them; the service's own where none is named.
+    /// Opens a gallery; the service's own where none is named.
     async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn Album>, AlbumError>;
-    /// Their names.
+    /// Lists the names of the galleries.
     async fn list(&self) -> Result<Vec<GalleryId>, AlbumError>;
-    /// Ends what it holds open; nothing answers after this.
+    /// Closes the connections; every later call fails.
     async fn close(&self);
 }
 
-/// A person; an id that went into another by a merge leads there.
+/// Reads a person; the id of a merged one leads to the person that it went into.
 pub async fn person(album: &dyn Album, id: GroupId) -> Result<Option<Person>, AlbumError> {
     let Some(found) = album.group(id).await? else { return Ok(None) };
     Ok(album.people().await?.iter().find(|person| person.id == found).cloned())

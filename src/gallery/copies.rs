@@ -1,4 +1,4 @@
-//! Which photos are copies of others: the same picture in another size or another encoding. Pure.
+//! Finds which photos are copies of others: the same picture in another size or encoding. Pure functions.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,9 +13,9 @@ const MOST_STRETCH: f64 = 0.02;
 /// Parts of a hash, of 16 bits each.
 const BANDS: u32 = 4;
 
-/// What is looked at of a photo.
+/// A photo with the properties that copies are found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Photo {
+pub struct HashedPhoto {
     /// Its id.
     pub id: ImageId,
     /// What it looks like as a whole.
@@ -32,8 +32,8 @@ pub struct Photo {
     pub taken: Option<Taken>,
 }
 
-impl Photo {
-    /// What is looked at of a listed photo; `None` where nobody knows what it looks like.
+impl HashedPhoto {
+    /// Takes the properties of a listed photo; `None` where it has no picture hash.
     pub fn of(row: &ImageRow) -> Option<Self> {
         let &ImageRow { id, width, height, bytes, face_count, taken_in_file: taken, capture, .. } = row;
         Some(Self { id, picture: capture.picture?, width, height, bytes, faces: face_count, taken })
@@ -78,7 +78,7 @@ impl Bands {
         (0..BANDS).map(move |band| (band, (hash.0 >> (16 * band)) as u16))
     }
 
-    fn insert(&mut self, photo: &Photo, place: usize) {
+    fn insert(&mut self, photo: &HashedPhoto, place: usize) {
         for (band, part) in Self::parts(photo.picture) {
             let mut put = |second, most: usize| {
                 let places = self.0.entry((band, part, photo.faces, second)).or_default();
@@ -97,7 +97,7 @@ impl Bands {
     }
 
     /// The places of all that may be near, some of them more than once.
-    fn near(&self, photo: &Photo) -> impl Iterator<Item = usize> {
+    fn near(&self, photo: &HashedPhoto) -> impl Iterator<Item = usize> {
         let seconds: Vec<Second> = match photo.taken.map(second_of) {
             Some(second) => {
                 let beside = [-1, 0, 1].map(|step| Second::At((second + step).rem_euclid(QUARTER)));
@@ -130,11 +130,11 @@ impl Copies {
     /// most 2 %, they have equally many faces, and their files do not name different times. The
     /// original is the one with most pixels, then most bytes, then the smallest key. An original is
     /// never a copy itself.
-    pub fn find(photos: &[Photo]) -> Self {
+    pub fn find(photos: &[HashedPhoto]) -> Self {
         let mut order: Vec<usize> = (0..photos.len()).collect();
         // Stable: of equals the smallest key is first.
         order.sort_by_key(|&place| {
-            let Photo { width, height, bytes, .. } = photos[place];
+            let HashedPhoto { width, height, bytes, .. } = photos[place];
             Reverse((u64::from(width) * u64::from(height), bytes))
         });
         let (mut originals, mut copies) = (Bands::default(), HashMap::new());
@@ -167,12 +167,12 @@ impl Copies {
 mod tests {
     use super::*;
 
-    fn photo(n: u8, picture: u64, (width, height): (u32, u32), bytes: u64) -> Photo {
-        Photo { id: ImageId([n; 16]), picture: PictureHash(picture), width, height, bytes, faces: 2, taken: None }
+    fn photo(n: u8, picture: u64, (width, height): (u32, u32), bytes: u64) -> HashedPhoto {
+        HashedPhoto { id: ImageId([n; 16]), picture: PictureHash(picture), width, height, bytes, faces: 2, taken: None }
     }
 
     /// The photo that each is a copy of.
-    fn originals(photos: &[Photo]) -> Vec<Option<u8>> {
+    fn originals(photos: &[HashedPhoto]) -> Vec<Option<u8>> {
         let copies = Copies::find(photos);
         photos.iter().map(|photo| copies.original(photo.id).map(|id| id.0[0])).collect()
     }
@@ -190,7 +190,7 @@ mod tests {
             (vec![photo(1, 7, large, 9), photo(2, 7, (1970, 1500), 9)], vec![None, Some(1)]),
             (vec![photo(1, 7, large, 9), photo(2, 7, (1900, 1500), 9)], vec![None, None]),
             (vec![photo(1, 7, large, 9), photo(2, 7, (3000, 4000), 9)], vec![None, None]),
-            (vec![photo(1, 7, large, 9), Photo { faces: 1, ..photo(2, 7, small, 9) }], vec![None, None]),
+            (vec![photo(1, 7, large, 9), HashedPhoto { faces: 1, ..photo(2, 7, small, 9) }], vec![None, None]),
             // A chain: the second and third are near each other, but only the second is near the
             // first.
             (
@@ -219,7 +219,7 @@ mod tests {
             (at(hour, None), at(hour + 1500, None), None),
             (at(hour, Some(60)), at(2 * hour, Some(120)), Some(1)),
         ] {
-            let photos = [(1, first), (2, second)].map(|(n, taken)| Photo { taken, ..photo(n, 7, (10, 10), 9) });
+            let photos = [(1, first), (2, second)].map(|(n, taken)| HashedPhoto { taken, ..photo(n, 7, (10, 10), 9) });
             assert_eq!(originals(&photos), [None, expected], "{first:?} {second:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! What came of a correction: for programs, and in words.
+//! The result of a correction, as data and in words.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -50,7 +50,7 @@ pub struct PersonChange {
     pub after: Option<PersonState>,
 }
 
-/// What was said, and what came of it.
+/// A correction that was made, with its results.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Corrected {
     /// `named`, `hidden`, `shown`, `described`, `merged`, `split`, `moved`, `confirmed`, `not-this-person`,

@@ -1,4 +1,4 @@
-//! Enrolment: faces that somebody says are one person, from photos that are not kept. Pure.
+//! Enrolment of a person by faces from photos that are not kept. Pure functions.
 
 use muster_actors::domain::face::{Face, FaceId};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
@@ -10,7 +10,7 @@ use muster_actors::ports::faces::Commit;
 
 use crate::ENROLLED;
 
-/// What is stored of a photo with one face: known by what its bytes are, so that the same photo is stored once.
+/// Builds the record of a photo with one face. Its key is a hash of its bytes, so that the same photo is stored once.
 pub fn record(gallery: &GalleryId, photo: &[u8], image: ImageRecord, faces: Vec<Face>) -> Commit {
     let key = blake3::hash(photo).to_hex().to_string();
     let locator = Locator { gallery: gallery.clone(), bucket: ENROLLED.to_owned(), key };
@@ -22,24 +22,24 @@ pub fn record(gallery: &GalleryId, photo: &[u8], image: ImageRecord, faces: Vec<
     Commit { image, faces, content: None, version: ObjectVersion::default(), timings: Timings::default() }
 }
 
-/// Who is enrolled, as it is said.
+/// The person to enrol, and how that person relates to others.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Newcomer {
+pub struct Enrolment {
     /// The name.
     pub name: String,
-    /// The groups that have this name already: the same person.
+    /// Groups that have this name already, which are the same person.
     pub same: Vec<GroupId>,
-    /// Faces of people with other names that look like this one: other people.
+    /// Faces of look-alikes with other names, which are other people.
     pub others: Vec<FaceId>,
 }
 
-/// What is said of these faces; `None` where there are none.
-pub fn correction(faces: &[FaceId], Newcomer { name, same, others }: &Newcomer) -> Option<Correction> {
+/// Builds the correction that enrols these faces; `None` where there are none.
+pub fn correction(faces: &[FaceId], Enrolment { name, same, others }: &Enrolment) -> Option<Correction> {
     let (name, same, others) = (name.clone(), same.clone(), others.clone());
     (!faces.is_empty()).then(|| Correction::Enrol { faces: faces.to_vec(), name, same, others })
 }
 
-/// The faces of photos.
+/// Lists the faces of photos.
 pub fn faces(photos: &[Commit]) -> Vec<FaceId> {
     photos.iter().flat_map(|photo| &photo.faces).map(|face| face.id).collect()
 }

@@ -1,4 +1,4 @@
-//! Why a gallery cannot be read or changed.
+//! Errors of reading and changing a gallery.
 
 use muster_actors::domain::exit::Exit;
 use muster_actors::domain::gallery::GalleryId;
@@ -9,25 +9,25 @@ use muster_actors::people::undo::UndoError;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::index::IndexError;
 
-/// Why a gallery cannot be read or changed.
+/// Error of reading or changing a gallery.
 #[derive(Debug, thiserror::Error)]
 pub enum AlbumError {
     /// There is no such gallery.
     #[error("there is no gallery {0}")]
     NoGallery(GalleryId),
-    /// None was named, and the service has none of its own.
+    /// No gallery was named, and the service has none of its own.
     #[error("no gallery was named, and the service has none of its own")]
     WhichGallery,
-    /// It makes no sense as the groups stand.
+    /// The correction does not fit the groups.
     #[error(transparent)]
     Correction(#[from] CorrectionError),
-    /// Nothing was said that could be taken back.
+    /// There is no change that could be undone.
     #[error("nothing to take back")]
     Nothing,
     /// There is no such change.
     #[error("there is no change {0} in the history")]
     NoChange(u64),
-    /// The change cannot be taken back.
+    /// The change cannot be undone.
     #[error("change {change} cannot be taken back: {error}")]
     Undo {
         /// The change.
@@ -35,10 +35,10 @@ pub enum AlbumError {
         /// Why.
         error: UndoError,
     },
-    /// The gallery is being written to all the time.
+    /// The gallery is written to all the time.
     #[error("the gallery changes all the time")]
     Busy,
-    /// Grouping failed; what was said before is kept.
+    /// Grouping failed; earlier corrections are kept.
     #[error("grouping failed: {0}")]
     Grouping(#[from] IndexError),
     /// The store that holds the gallery failed.
@@ -46,20 +46,19 @@ pub enum AlbumError {
     Store(#[from] StoreFault),
 }
 
-/// Why the store of a gallery did not do what it was asked, as far as a caller can do something about it. Each carries the
-/// store's own words.
+/// Errors of a gallery's store, by what a caller can do about them. Each has the store's own message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreFault {
-    /// Another process holds it: the same call may succeed in a moment.
+    /// Another process holds the store; the same call may succeed in a moment.
     #[error("{0}")]
     Locked(String),
     /// The disk is full.
     #[error("{0}")]
     Full(String),
-    /// Something that it depends on does not answer.
+    /// A dependency does not answer.
     #[error("{0}")]
     Unavailable(String),
-    /// Anything else.
+    /// Any other error.
     #[error("{0}")]
     Broken(String),
 }

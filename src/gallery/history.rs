@@ -1,4 +1,4 @@
-//! The corrections of a gallery, one entry each.
+//! The history of a gallery, with one entry for each change.
 
 use muster_actors::people::Change;
 use serde::Serialize;
@@ -7,25 +7,25 @@ use crate::text::count;
 
 /// One change in the history of a gallery.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Entry {
-    /// Its number, ascending from 1: by this it is taken back.
+pub struct ChangeEntry {
+    /// Number of the change, ascending from 1, by which it is undone.
     pub change: u64,
-    /// What was said: `named`, `merged`, …; or `forgotten`, which cannot be taken back.
+    /// Kind of the change: `named`, `merged`, …; or `forgotten`, which cannot be undone.
     pub said: String,
-    /// Who said it: a user of the system, or a key of the API.
+    /// Author: a user of the system, or a key of the API.
     pub by: String,
-    /// When, in milliseconds since 1970 (UTC).
+    /// Time in milliseconds since 1970 (UTC).
     pub at_ms: u64,
-    /// What changed, in a few words.
+    /// Summary in a few words.
     pub summary: String,
-    /// The number of the change that this one takes back.
+    /// Number of the change that this one undoes.
     pub undoes: Option<u64>,
-    /// The number of the change that took this one back.
+    /// Number of the change that undid this one.
     pub undone_by: Option<u64>,
 }
 
-impl Entry {
-    /// From a change as it was kept.
+impl ChangeEntry {
+    /// Builds the entry of a stored change.
     pub fn new(number: u64, change: &Change, undone_by: Option<u64>) -> Self {
         Self {
             change: number,

@@ -1,5 +1,5 @@
-//! What is known of the photos, faces and people of a gallery, and what somebody says of them: read models, results, and the
-//! traits over which both a library and a fleet's database are read and corrected. Knows no store.
+//! Galleries, independent of their stores: read models of photos, faces and people, results of corrections, and the traits by
+//! which both a library and a fleet's database are read and corrected.
 
 pub mod album;
 pub mod copies;

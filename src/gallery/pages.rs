@@ -1,33 +1,33 @@
-//! Parts of lists that may be long, each from where the one before ended.
+//! Pages of long lists, each from where the one before ended.
 
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::image::ImageId;
 
-/// Which faces.
+/// A filter of faces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Faces {
-    /// All, without what is no face.
+pub enum FaceFilter {
+    /// All faces, without detections that are not faces.
     All,
-    /// Those of a group.
+    /// Faces of one group.
     Group(GroupId),
-    /// Those of any group.
+    /// Faces in any group.
     Grouped,
-    /// Those in none.
+    /// Faces in no group.
     Ungrouped,
-    /// What is no face: by the word of a person, else by the models'.
+    /// Detections that are not faces, by a person's word or by the models.
     NonFaces,
-    /// Those of a photo, with what is no face.
+    /// Detections of a photo, with those that are not faces.
     Image(ImageId),
 }
 
-/// What faces are ordered by: the best first, then by id.
-pub type Place = (f32, FaceId);
+/// The sort key of faces, by which a page continues: quality, the best first, then id.
+pub type PageCursor = (f32, FaceId);
 
-/// A part of a list, and how long the whole is.
+/// The rows of a page, with the length of the whole list.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Part<T> {
-    /// In order.
+pub struct PageRows<T> {
+    /// The rows, in order.
     pub rows: Vec<T>,
     /// Length of the whole list.
     pub total: u64,

@@ -1,11 +1,11 @@
-//! What a `forget` deleted where.
+//! The receipt of a `forget`: what was deleted where.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use serde::Serialize;
 
-/// What was deleted where.
+/// The receipt of a `forget`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Receipt {
@@ -15,7 +15,7 @@ pub enum Receipt {
     Fleet(FleetReceipt),
 }
 
-/// What was deleted from a library.
+/// What a `forget` deleted from a library.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LibraryReceipt {
     /// The path or the group.
@@ -56,7 +56,7 @@ pub struct LibraryReceipt {
     pub rewritten: bool,
 }
 
-/// What was deleted from a fleet's stores.
+/// What a `forget` deleted from a fleet's stores.
 #[derive(Clone, Debug, Serialize)]
 pub struct FleetReceipt {
     /// The gallery.
@@ -91,20 +91,20 @@ pub struct FleetReceipt {
     pub regrouped: bool,
     /// What is kept so that it does not come back: images, prefixes and places in images, without a face. Those that are new.
     pub tombstones: u64,
-    /// What the cache did.
-    pub cache: Reached,
+    /// The state of the cache.
+    pub cache: CacheErasure,
     /// A bucket keeps versions: the old ones of what was deleted stay until its lifecycle removes them.
     pub versions_stay: bool,
 }
 
-/// Whether the cache was told.
+/// Whether the forgotten data was deleted from the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reached {
-    /// There is none.
+pub enum CacheErasure {
+    /// There is no cache.
     None,
-    /// It holds nothing of the forgotten.
+    /// The cache holds none of the forgotten data.
     Emptied,
-    /// It did not answer, and holds what it holds until its time is over.
+    /// The cache did not answer, and keeps its entries until they expire.
     Away,
 }

@@ -1,4 +1,4 @@
-//! Questions to a person: is this face, or the group that it stands for, that person? Pure.
+//! Questions to a person whether a face, or the group that it stands for, is another person. Pure functions.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct Suggested {
 /// A group, as far as questions go: its cover and how many faces it has.
 pub type GroupSize = (FaceId, u64);
 
-/// The questions that are open, those first whose answers are likely to put most faces right.
+/// Lists the open questions, those first whose answers are likely to put most faces right.
 pub fn questions(
     suggestions: &BTreeMap<FaceId, Suggestion>,
     homes: &BTreeMap<FaceId, GroupId>,

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// The first eight digits of an id: how ids are shown to people.
+/// Shortens an id to its first eight digits, as ids are shown to people.
 pub fn short(id: impl fmt::Display) -> String {
     let mut id = id.to_string();
     id.truncate(8);
     id
 }
 
-/// Text from file names and people, safe for a terminal: control characters are escaped.
+/// Escapes control characters in text from file names and people, so that it is safe for a terminal.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

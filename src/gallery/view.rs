@@ -1,4 +1,4 @@
-//! What people, export and report show: one struct a row.
+//! Rows that commands, exports and reports show, with one struct for each kind.
 
 use muster_actors::domain::capture::{Capture, Taken};
 use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality};

@@ -23,7 +23,7 @@ use super::problem::Problem;
 use super::recognize::length;
 use super::shapes::Person;
 use muster_gallery::album::person;
-use muster_gallery::enrolment::{self, Newcomer};
+use muster_gallery::enrolment::{self, Enrolment};
 use muster_gallery::{Album, Albums};
 use muster_worker::recognition::query::AnalysedPhoto;
 use muster_worker::recognition::wire_protocol::CANDIDATES;
@@ -89,8 +89,8 @@ async fn enrol(
         who.append(&mut each);
         photos.push(enrolment::record(&gallery, &bytes, image, faces));
     }
-    let newcomer = newcomer(&*album, who, name).await?;
-    let group = album.enrol(photos, newcomer, &caller.name).await?;
+    let enrolment = enrolment(&*album, who, name).await?;
+    let group = album.enrol(photos, enrolment, &caller.name).await?;
     let group = group.ok_or_else(|| Problem::broken("an enrolled face is in no group"))?;
     let person = person(&*album, group).await?.ok_or_else(|| Problem::missing("person"))?;
     Ok((StatusCode::CREATED, Out(Person::from(&person))))
@@ -124,7 +124,7 @@ fn usable(which: &str, found: Result<AnalysedPhoto, Refusal>) -> Result<Analysed
 ///
 /// # Errors
 /// A face is near enough to somebody of another name to be that person.
-async fn newcomer(album: &dyn Album, who: Vec<Identified>, name: String) -> Result<Newcomer, Problem> {
+async fn enrolment(album: &dyn Album, who: Vec<Identified>, name: String) -> Result<Enrolment, Problem> {
     let mut others = Vec::new();
     for identified in who {
         let named = identified.candidates.iter().filter(|one| one.name.as_ref().is_some_and(|other| *other != name));
@@ -139,5 +139,5 @@ async fn newcomer(album: &dyn Album, who: Vec<Identified>, name: String) -> Resu
     }
     let people = album.people().await?;
     let same = people.iter().filter(|known| known.name.as_ref() == Some(&name)).map(|known| known.id).take(1).collect();
-    Ok(Newcomer { name, same, others })
+    Ok(Enrolment { name, same, others })
 }

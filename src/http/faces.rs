@@ -57,10 +57,10 @@ async fn list(
     Params(query): Params<ListFacesQuery>,
 ) -> Result<Out<List<Face>>, Problem> {
     let which = match (query.is_face, query.in_group) {
-        (Some(false), _) => pages::Faces::NonFaces,
-        (_, None) => pages::Faces::All,
-        (_, Some(true)) => pages::Faces::Grouped,
-        (_, Some(false)) => pages::Faces::Ungrouped,
+        (Some(false), _) => pages::FaceFilter::NonFaces,
+        (_, None) => pages::FaceFilter::All,
+        (_, Some(true)) => pages::FaceFilter::Grouped,
+        (_, Some(false)) => pages::FaceFilter::Ungrouped,
     };
     Ok(Out(some_faces(&*album, which, &Page { limit: query.limit, cursor: query.cursor }).await?))
 }

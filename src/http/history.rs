@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Extension, Json as Out};
 use muster_gallery::Albums;
-use muster_gallery::history::Entry;
+use muster_gallery::history::ChangeEntry;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -40,8 +40,8 @@ struct HistoryEntry {
     undone_by: Option<u64>,
 }
 
-impl From<Entry> for HistoryEntry {
-    fn from(Entry { change, said, by, at_ms, summary, undoes, undone_by }: Entry) -> Self {
+impl From<ChangeEntry> for HistoryEntry {
+    fn from(ChangeEntry { change, said, by, at_ms, summary, undoes, undone_by }: ChangeEntry) -> Self {
         Self { change, said, by, at_ms, summary, undoes, undone_by }
     }
 }

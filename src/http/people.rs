@@ -22,8 +22,8 @@ use super::guard::Caller;
 use super::problem::Problem;
 use super::shapes::{Change, Face, Person};
 use muster_gallery::album::person;
-use muster_gallery::pages::Faces;
-use muster_gallery::pages::Part;
+use muster_gallery::pages::FaceFilter;
+use muster_gallery::pages::PageRows;
 use muster_gallery::receipt::Receipt;
 use muster_gallery::text::short;
 use muster_gallery::{Album, Albums};
@@ -233,11 +233,11 @@ async fn faces(
     Params(page): Params<Page>,
 ) -> Result<Out<List<Face>>, Problem> {
     let person = this(&*album, &person).await?;
-    Ok(Out(some_faces(&*album, Faces::Group(person.id), &page).await?))
+    Ok(Out(some_faces(&*album, FaceFilter::Group(person.id), &page).await?))
 }
 
 /// Reads a page of faces, the best first.
-pub(super) async fn some_faces(album: &dyn Album, which: Faces, page: &Page) -> Result<List<Face>, Problem> {
+pub(super) async fn some_faces(album: &dyn Album, which: FaceFilter, page: &Page) -> Result<List<Face>, Problem> {
     let limit = page.limit()?;
     let after: Option<(f32, String)> = page.after()?;
     let after = match after {
@@ -246,7 +246,7 @@ pub(super) async fn some_faces(album: &dyn Album, which: Faces, page: &Page) -> 
         }
         None => None,
     };
-    let Part { mut rows, total } = album.faces(which, after, limit + 1).await?;
+    let PageRows { mut rows, total } = album.faces(which, after, limit + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| cursor(&(row.quality.overall, row.id)));

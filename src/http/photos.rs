@@ -17,7 +17,7 @@ use super::guard::Caller;
 use super::people::id;
 use super::problem::Problem;
 use super::shapes::{Face, Photo};
-use muster_gallery::pages::{Faces, Part};
+use muster_gallery::pages::{FaceFilter, PageRows};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::view::{ImageRow, Totals};
 use muster_gallery::{Album, Albums};
@@ -76,7 +76,7 @@ async fn list(
     let page = Page { limit: query.limit, cursor: query.cursor };
     let (limit, after) = (page.limit()?, page.after::<(String, String)>()?);
     let state = query.state.map(ImageState::from);
-    let Part { mut rows, total } = album.photos(state, after, limit + 1).await?;
+    let PageRows { mut rows, total } = album.photos(state, after, limit + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| cursor(&(&row.bucket, &row.key)));
@@ -95,7 +95,7 @@ async fn row(album: &dyn Album, photo: &str) -> Result<ImageRow, Problem> {
 async fn one(GalleryParam(album): GalleryParam, Path(photo): Path<String>) -> Result<Out<Photo>, Problem> {
     let row = row(&*album, &photo).await?;
     let most = usize::try_from(row.face_count).unwrap_or(usize::MAX);
-    let faces = album.faces(Faces::Image(row.id), None, most).await?;
+    let faces = album.faces(FaceFilter::Image(row.id), None, most).await?;
     Ok(Out(Photo::new(row, Some(faces.rows.into_iter().map(Face::from).collect()))))
 }
 

@@ -1,7 +1,7 @@
 //! The changes that people made, in their order: what is taken back, and what is told of them.
 
 use muster_actors::people::{Author, Change, Moved};
-use muster_gallery::history::Entry;
+use muster_gallery::history::ChangeEntry;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::LibraryError;
@@ -88,7 +88,7 @@ fn body(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Change> {
 }
 
 /// At most `limit` changes before a number, the last first.
-pub fn list(db: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<Entry>, LibraryError> {
+pub fn list(db: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, LibraryError> {
     let mut select = db.prepare_cached(&format!(
         "SELECT number, body, undone_by FROM changes WHERE gallery = {} AND (number < ?1 OR ?1 IS NULL) \
          ORDER BY number DESC LIMIT ?2",
@@ -96,7 +96,7 @@ pub fn list(db: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<En
     ))?;
     let entries = select.query_map(params![before.map(signed), signed(limit as u64)], |row| {
         let undone_by = row.get::<_, Option<i64>>(2)?.map(i64::unsigned_abs);
-        Ok(Entry::new(rows::unsigned(row, 0)?, &body(row, 1)?, undone_by))
+        Ok(ChangeEntry::new(rows::unsigned(row, 0)?, &body(row, 1)?, undone_by))
     })?;
     Ok(entries.collect::<Result<_, _>>()?)
 }

@@ -6,7 +6,7 @@ use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::image::{ImageId, ImageState};
 use muster_gallery::copies::Copies;
-use muster_gallery::pages::{Faces, Place};
+use muster_gallery::pages::{FaceFilter, PageCursor};
 use muster_gallery::view::{FaceRow, ImageRow};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -14,19 +14,24 @@ use super::LibraryError;
 use super::rows::{self, signed};
 use super::view::{MINE, face_row, face_sql, image_row, image_sql, is_face};
 
-fn filter(which: Faces) -> (String, Option<[u8; 16]>) {
+fn filter(which: FaceFilter) -> (String, Option<[u8; 16]>) {
     match which {
-        Faces::All => (format!("{} OR ?1", is_face()), None),
-        Faces::Group(id) => ("m.grp = ?1".to_owned(), Some(id.0)),
-        Faces::Grouped => ("m.grp IS NOT NULL OR ?1".to_owned(), None),
-        Faces::Ungrouped => (format!("m.grp IS NULL AND {} OR ?1", is_face()), None),
-        Faces::NonFaces => (format!("NOT {} OR ?1", is_face()), None),
-        Faces::Image(id) => ("i.id = ?1".to_owned(), Some(id.0)),
+        FaceFilter::All => (format!("{} OR ?1", is_face()), None),
+        FaceFilter::Group(id) => ("m.grp = ?1".to_owned(), Some(id.0)),
+        FaceFilter::Grouped => ("m.grp IS NOT NULL OR ?1".to_owned(), None),
+        FaceFilter::Ungrouped => (format!("m.grp IS NULL AND {} OR ?1", is_face()), None),
+        FaceFilter::NonFaces => (format!("NOT {} OR ?1", is_face()), None),
+        FaceFilter::Image(id) => ("i.id = ?1".to_owned(), Some(id.0)),
     }
 }
 
 /// At most `limit` faces behind a place.
-pub fn faces(db: &Connection, which: Faces, after: Option<Place>, limit: usize) -> Result<Vec<FaceRow>, LibraryError> {
+pub fn faces(
+    db: &Connection,
+    which: FaceFilter,
+    after: Option<PageCursor>,
+    limit: usize,
+) -> Result<Vec<FaceRow>, LibraryError> {
     let (filter, id) = filter(which);
     let behind = format!("({filter}) AND (f.overall < ?2 OR (f.overall = ?2 AND f.id > ?3))");
     let sql = format!("{} LIMIT ?4", face_sql(&behind, "f.overall DESC, f.id"));
@@ -38,7 +43,7 @@ pub fn faces(db: &Connection, which: Faces, after: Option<Place>, limit: usize) 
 }
 
 /// How many faces there are.
-pub fn count_faces(db: &Connection, which: Faces) -> Result<u64, LibraryError> {
+pub fn count_faces(db: &Connection, which: FaceFilter) -> Result<u64, LibraryError> {
     let (filter, id) = filter(which);
     let sql = format!(
         "SELECT count(*) FROM faces f JOIN images i ON i.n = f.image \

@@ -7,7 +7,7 @@ use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState, Locator};
 use muster_actors::domain::person::Person as Record;
 use muster_gallery::LIBRARY_GALLERY;
-use muster_gallery::copies::{Copies, Photo};
+use muster_gallery::copies::{Copies, HashedPhoto};
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
@@ -167,7 +167,7 @@ pub fn copies(db: &Connection) -> Result<Copies, LibraryError> {
     let mut select = db.prepare_cached(&format!("{} AND picture IS NOT NULL ORDER BY bucket, key", image_sql()))?;
     let mut photos = Vec::new();
     for image in select.query_map([], image_row)? {
-        photos.extend(Photo::of(&image?));
+        photos.extend(HashedPhoto::of(&image?));
     }
     Ok(Copies::find(&photos))
 }
@@ -291,7 +291,7 @@ mod tests {
     use muster_actors::domain::version::ObjectVersion;
     use muster_actors::grouping::non_faces::non_faces;
     use muster_actors::ports::faces::Commit;
-    use muster_gallery::pages::Faces;
+    use muster_gallery::pages::FaceFilter;
 
     use super::*;
     use crate::{correct, groups, pages, schema, write};
@@ -380,9 +380,12 @@ mod tests {
             let totals = totals(&db).unwrap();
             let counts = (expected.len() as u64, (all.len() - expected.len()) as u64);
             assert_eq!((totals.non_faces, totals.faces, totals.ungrouped), (counts.0, counts.1, counts.1), "{said:?}");
-            for (which, count) in
-                [(Faces::NonFaces, counts.0), (Faces::All, counts.1), (Faces::Ungrouped, counts.1), (Faces::Grouped, 0)]
-            {
+            for (which, count) in [
+                (FaceFilter::NonFaces, counts.0),
+                (FaceFilter::All, counts.1),
+                (FaceFilter::Ungrouped, counts.1),
+                (FaceFilter::Grouped, 0),
+            ] {
                 assert_eq!(pages::count_faces(&db, which).unwrap(), count, "{which:?} {said:?}");
                 assert_eq!(pages::faces(&db, which, None, 10).unwrap().len() as u64, count, "{which:?} {said:?}");
             }

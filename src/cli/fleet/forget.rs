@@ -10,7 +10,7 @@ use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, is_id_like, one, printable, short};
 use muster_config::{Layers, Redis};
-use muster_gallery::receipt::{FleetReceipt, Reached};
+use muster_gallery::receipt::{CacheErasure, FleetReceipt};
 use muster_inference::pipeline;
 use muster_stores::mongo::Scope;
 use muster_worker::fleet::{AdminStores, ForgetTarget, Forgetter};
@@ -160,9 +160,9 @@ fn tell(r: &FleetReceipt, redis: &Redis, out: &mut dyn Write) -> Result<(), CliE
         )?;
     }
     match r.cache {
-        Reached::None => writeln!(out, "  cache: none is set")?,
-        Reached::Emptied => writeln!(out, "  cache: emptied of them")?,
-        Reached::Away => {
+        CacheErasure::None => writeln!(out, "  cache: none is set")?,
+        CacheErasure::Emptied => writeln!(out, "  cache: emptied of them")?,
+        CacheErasure::Away => {
             let hours = |seconds: u64| seconds as f64 / 3600.0;
             writeln!(
                 out,

@@ -15,7 +15,7 @@ use super::names;
 use crate::cli::CliError;
 use crate::cli::print::output;
 use muster_actors::domain::image::ImageId;
-use muster_gallery::copies::{Copies, Photo};
+use muster_gallery::copies::{Copies, HashedPhoto};
 use muster_gallery::view::{FaceRow, ImageRow};
 use muster_library::travel::{self, Place};
 use muster_library::view::{self, Which};
@@ -175,7 +175,7 @@ fn images(library: &Library) -> Result<Vec<ImageRow>, LibraryError> {
         images.push(image);
         Ok(())
     })?;
-    let photos: Vec<Photo> = images.iter().filter_map(Photo::of).collect();
+    let photos: Vec<HashedPhoto> = images.iter().filter_map(HashedPhoto::of).collect();
     let copies = Copies::find(&photos);
     let originals: HashSet<ImageId> = images.iter().filter_map(|image| copies.original(image.id)).collect();
     let originals = images.iter().filter(|image| originals.contains(&image.id));

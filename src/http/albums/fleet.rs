@@ -22,9 +22,9 @@ use super::kept_copies::KeptCopies;
 use muster_config::Settings;
 use muster_gallery::copies::Copies;
 use muster_gallery::corrected::Corrected;
-use muster_gallery::enrolment::{self, Newcomer};
-use muster_gallery::history::Entry;
-use muster_gallery::pages::{Faces, Part, Place};
+use muster_gallery::enrolment::{self, Enrolment};
+use muster_gallery::history::ChangeEntry;
+use muster_gallery::pages::{FaceFilter, PageCursor, PageRows};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::suggested::Suggested;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
@@ -191,14 +191,14 @@ impl FleetAlbum {
         Ok(told)
     }
 
-    async fn store_newcomer(
+    async fn store_enrolment(
         self,
         photos: Vec<Commit>,
-        newcomer: Newcomer,
+        enrolment: Enrolment,
         author: Author,
     ) -> Result<Option<GroupId>, AlbumError> {
         let faces = enrolment::faces(&photos);
-        let said = faces.first().copied().zip(enrolment::correction(&faces, &newcomer));
+        let said = faces.first().copied().zip(enrolment::correction(&faces, &enrolment));
         let Some((first, correction)) = said else { return Ok(None) };
         for photo in &photos {
             let Locator { bucket, key, .. } = photo.image.locator.clone();
@@ -245,7 +245,12 @@ impl Album for FleetAlbum {
         Ok(pages::groups_in(self.store(), &self.gallery, text).await?)
     }
 
-    async fn faces(&self, which: Faces, after: Option<Place>, limit: usize) -> Result<Part<FaceRow>, AlbumError> {
+    async fn faces(
+        &self,
+        which: FaceFilter,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> Result<PageRows<FaceRow>, AlbumError> {
         Ok(pages::faces(self.store(), &self.gallery, which, after, limit).await?)
     }
 
@@ -262,7 +267,7 @@ impl Album for FleetAlbum {
         state: Option<ImageState>,
         after: Option<(String, String)>,
         limit: usize,
-    ) -> Result<Part<ImageRow>, AlbumError> {
+    ) -> Result<PageRows<ImageRow>, AlbumError> {
         let copies = self.copies().await?;
         let mut part = pages::photos(self.store(), &self.gallery, state, after, limit).await?;
         pages::note_copies(self.store(), &copies, &mut part.rows).await?;
@@ -284,12 +289,12 @@ impl Album for FleetAlbum {
         whole(self.clone().take_back(change, author(by))).await
     }
 
-    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<Entry>, AlbumError> {
+    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, AlbumError> {
         Ok(self.store().history(&self.gallery, before, limit).await?)
     }
 
-    async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer, by: &str) -> Result<Option<GroupId>, AlbumError> {
-        whole(self.clone().store_newcomer(photos, newcomer, author(by))).await
+    async fn enrol(&self, photos: Vec<Commit>, enrolment: Enrolment, by: &str) -> Result<Option<GroupId>, AlbumError> {
+        whole(self.clone().store_enrolment(photos, enrolment, author(by))).await
     }
 
     async fn suggestions(&self) -> Result<Vec<Suggested>, AlbumError> {

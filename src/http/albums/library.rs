@@ -18,10 +18,10 @@ use muster_gallery::{ENROLLED, LIBRARY_GALLERY};
 use super::kept_copies::KeptCopies;
 use muster_gallery::copies::Copies;
 use muster_gallery::corrected::Corrected;
-use muster_gallery::enrolment::{self, Newcomer};
-use muster_gallery::history::Entry;
-use muster_gallery::pages::Part;
-use muster_gallery::pages::{Faces, Place};
+use muster_gallery::enrolment::{self, Enrolment};
+use muster_gallery::history::ChangeEntry;
+use muster_gallery::pages::PageRows;
+use muster_gallery::pages::{FaceFilter, PageCursor};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::suggested::Suggested;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
@@ -180,10 +180,15 @@ impl Album for LibraryAlbum {
         self.read(move |library| pages::groups_in(library.db(), &text)).await
     }
 
-    async fn faces(&self, which: Faces, after: Option<Place>, limit: usize) -> Result<Part<FaceRow>, AlbumError> {
+    async fn faces(
+        &self,
+        which: FaceFilter,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> Result<PageRows<FaceRow>, AlbumError> {
         self.read(move |library| {
             let total = pages::count_faces(library.db(), which)?;
-            Ok(Part { rows: pages::faces(library.db(), which, after, limit)?, total })
+            Ok(PageRows { rows: pages::faces(library.db(), which, after, limit)?, total })
         })
         .await
     }
@@ -202,13 +207,13 @@ impl Album for LibraryAlbum {
         state: Option<ImageState>,
         after: Option<(String, String)>,
         limit: usize,
-    ) -> Result<Part<ImageRow>, AlbumError> {
+    ) -> Result<PageRows<ImageRow>, AlbumError> {
         let parts = Arc::clone(&self.0);
         self.read(move |library| {
             let total = pages::count_images(library.db(), state)?;
             let mut rows = pages::images(library.db(), state, after, limit)?;
             pages::note_copies(library.db(), &*parts.copies(library)?, &mut rows)?;
-            Ok(Part { rows, total })
+            Ok(PageRows { rows, total })
         })
         .await
     }
@@ -233,11 +238,11 @@ impl Album for LibraryAlbum {
         self.amend(move |library| correct::take_back(library.db_mut(), change, &author)).await
     }
 
-    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<Entry>, AlbumError> {
+    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, AlbumError> {
         self.read(move |library| history::list(library.db(), before, limit)).await
     }
 
-    async fn enrol(&self, photos: Vec<Commit>, newcomer: Newcomer, by: &str) -> Result<Option<GroupId>, AlbumError> {
+    async fn enrol(&self, photos: Vec<Commit>, enrolment: Enrolment, by: &str) -> Result<Option<GroupId>, AlbumError> {
         let author = author(by);
         self.write(move |library| {
             for photo in &photos {
@@ -247,7 +252,7 @@ impl Album for LibraryAlbum {
                 outcome?;
             }
             let faces = enrolment::faces(&photos);
-            let Some(correction) = enrolment::correction(&faces, &newcomer) else { return Ok(None) };
+            let Some(correction) = enrolment::correction(&faces, &enrolment) else { return Ok(None) };
             correct::correct(library.db_mut(), &correction, &author)?;
             let first = faces.first().map(|face| pages::face(library.db(), *face)).transpose()?;
             Ok(first.flatten().and_then(|face| face.group))

@@ -11,7 +11,7 @@ use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::people::Change;
 use muster_actors::people::change::with_ids;
-use muster_gallery::history::Entry;
+use muster_gallery::history::ChangeEntry;
 
 use super::documents::{self, signed, text, unsigned};
 use super::transaction::read;
@@ -97,7 +97,7 @@ pub async fn append(
                 "at": DateTime::from_millis(signed(change.author.at_ms)),
                 "by": &change.author.by,
                 "said": &change.said,
-                "summary": Entry::new(number, change, None).summary,
+                "summary": ChangeEntry::new(number, change, None).summary,
                 "undoes": change.undoes.map(signed),
                 "undone_by": null,
             });
@@ -171,9 +171,9 @@ pub async fn rename(
     Ok(())
 }
 
-fn entry(document: &Document) -> Result<Entry, MongoError> {
+fn entry(document: &Document) -> Result<ChangeEntry, MongoError> {
     let at = document.get_datetime("at").map(|at| at.timestamp_millis()).unwrap_or_default();
-    Ok(Entry {
+    Ok(ChangeEntry {
         change: unsigned(document, "number")?,
         said: text(document, "said")?.to_owned(),
         by: text(document, "by")?.to_owned(),
@@ -186,7 +186,12 @@ fn entry(document: &Document) -> Result<Entry, MongoError> {
 
 impl MongoFaces {
     /// At most `limit` changes of a gallery before a number, the last first.
-    pub async fn history(&self, of: &GalleryId, before: Option<u64>, limit: usize) -> Result<Vec<Entry>, MongoError> {
+    pub async fn history(
+        &self,
+        of: &GalleryId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<ChangeEntry>, MongoError> {
         let mut filter = doc! { "gallery": &of.0, "part": 0 };
         filter.extend(before.map(|before| ("number".to_owned(), Bson::from(doc! { "$lt": signed(before) }))));
         let limit = signed(limit as u64).max(1);
@@ -248,7 +253,7 @@ impl MongoFaces {
         }
         if let Some(change) = change {
             let which = doc! { "gallery": of, "number": signed(number), "part": 0 };
-            let update = doc! { "$set": { "summary": Entry::new(number, &change, None).summary } };
+            let update = doc! { "$set": { "summary": ChangeEntry::new(number, &change, None).summary } };
             changes.update_one(which, update).await?;
         }
         Ok(())

@@ -14,7 +14,7 @@ use muster_actors::ports::faces::{Faces, FacesError};
 
 use super::erase::Erasure;
 use super::{FleetError, Published};
-use muster_gallery::receipt::{FleetReceipt, Reached};
+use muster_gallery::receipt::{CacheErasure, FleetReceipt};
 use muster_index::FlatFactory;
 use muster_stores::mongo::{Known, KnownFace, PAGE, Scope};
 
@@ -158,9 +158,9 @@ impl Forgetter {
             regrouped,
             tombstones,
             cache: match (&self.published.cache, erased.cache_away) {
-                (None, _) => Reached::None,
-                (Some(_), true) => Reached::Away,
-                (Some(_), false) => Reached::Emptied,
+                (None, _) => CacheErasure::None,
+                (Some(_), true) => CacheErasure::Away,
+                (Some(_), false) => CacheErasure::Emptied,
             },
             versions_stay: erased.crops.versions_stay || erased.results.versions_stay,
         })

@@ -9,7 +9,7 @@ use mongodb::bson::{Document, doc};
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{FaceVector, Group, GroupId, Partition, Reconciled};
 use muster_actors::ports::faces::{Faces, FacesError};
-use muster_gallery::pages::Faces as Which;
+use muster_gallery::pages::FaceFilter as Which;
 use muster_stores::mongo::{Connection, IdPrefix, MongoFaces, pages};
 
 use super::faces::{commit, gallery, result};

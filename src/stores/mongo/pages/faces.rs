@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use muster_actors::domain::face::{FaceId, Landmarks, Quality, QualityReason};
 use muster_actors::domain::gallery::GalleryId;
-use muster_gallery::pages::{Faces, Part, Place};
+use muster_gallery::pages::{FaceFilter, PageCursor, PageRows};
 use muster_gallery::view::FaceRow;
 
 use super::people::name;
@@ -20,18 +20,18 @@ async fn filter(
     store: &MongoFaces,
     of: &GalleryId,
     pointer: PartitionPointer,
-    which: Faces,
+    which: FaceFilter,
 ) -> Result<Document, MongoError> {
     let mut filter = doc! { "gallery": &of.0 };
     match which {
-        Faces::All => {}
-        Faces::Group(id) => drop(filter.insert(pointer.field(), uuid(id.0))),
-        Faces::Grouped => drop(filter.insert(pointer.field(), doc! { "$ne": null })),
-        Faces::Ungrouped => drop(filter.insert(pointer.field(), Bson::Null)),
-        Faces::NonFaces => drop(filter.insert("$and", vec![non_faces::words(store, of).await?.condition()])),
-        Faces::Image(id) => drop(filter.insert("image", uuid(id.0))),
+        FaceFilter::All => {}
+        FaceFilter::Group(id) => drop(filter.insert(pointer.field(), uuid(id.0))),
+        FaceFilter::Grouped => drop(filter.insert(pointer.field(), doc! { "$ne": null })),
+        FaceFilter::Ungrouped => drop(filter.insert(pointer.field(), Bson::Null)),
+        FaceFilter::NonFaces => drop(filter.insert("$and", vec![non_faces::words(store, of).await?.condition()])),
+        FaceFilter::Image(id) => drop(filter.insert("image", uuid(id.0))),
     }
-    if matches!(which, Faces::All | Faces::Ungrouped) {
+    if matches!(which, FaceFilter::All | FaceFilter::Ungrouped) {
         filter.insert("$nor", vec![non_faces::words(store, of).await?.condition()]);
     }
     Ok(filter)
@@ -41,10 +41,10 @@ async fn filter(
 pub async fn faces(
     store: &MongoFaces,
     of: &GalleryId,
-    which: Faces,
-    after: Option<Place>,
+    which: FaceFilter,
+    after: Option<PageCursor>,
     limit: usize,
-) -> Result<Part<FaceRow>, MongoError> {
+) -> Result<PageRows<FaceRow>, MongoError> {
     let mut reading = PartitionRead::begin(store, of).await?;
     loop {
         let found = faces_in(store, (of, reading.head().pointer), which, after, limit).await?;
@@ -57,10 +57,10 @@ pub async fn faces(
 async fn faces_in(
     store: &MongoFaces,
     (of, pointer): (&GalleryId, PartitionPointer),
-    which: Faces,
-    after: Option<Place>,
+    which: FaceFilter,
+    after: Option<PageCursor>,
     limit: usize,
-) -> Result<Part<FaceRow>, MongoError> {
+) -> Result<PageRows<FaceRow>, MongoError> {
     let (faces, mut filter) = (store.collection(names::FACES), filter(store, of, pointer, which).await?);
     let total = faces.count_documents(filter.clone()).await?;
     if let Some((overall, last)) = after {
@@ -70,7 +70,7 @@ async fn faces_in(
     }
     let found = faces.find(filter).projection(doc! { "embedding": 0 }).sort(doc! { "overall": -1, "_id": 1 });
     let found = found.allow_disk_use(true).limit(signed(limit as u64)).await?;
-    Ok(Part { rows: rows(store, (of, pointer), found.try_collect().await?).await?, total })
+    Ok(PageRows { rows: rows(store, (of, pointer), found.try_collect().await?).await?, total })
 }
 
 /// One face.

@@ -6,8 +6,8 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::domain::image::{ImageId, ImageState, RejectReason};
-use muster_gallery::copies::{Copies, Photo};
-use muster_gallery::pages::Part;
+use muster_gallery::copies::{Copies, HashedPhoto};
+use muster_gallery::pages::PageRows;
 use muster_gallery::view::ImageRow;
 
 use super::{by_id, by_word, strange};
@@ -24,7 +24,7 @@ pub async fn photos(
     state: Option<ImageState>,
     after: Option<(String, String)>,
     limit: usize,
-) -> Result<Part<ImageRow>, MongoError> {
+) -> Result<PageRows<ImageRow>, MongoError> {
     let images = store.collection(names::IMAGES);
     let mut filter = doc! { "gallery": &of.0 };
     filter.extend(state.map(|state| ("state".to_owned(), Bson::String(word(&state)))));
@@ -35,11 +35,11 @@ pub async fn photos(
     }
     let found = images.find(filter).sort(doc! { "bucket": 1, "key": 1 }).limit(signed(limit as u64)).await?;
     let found: Vec<Document> = found.try_collect().await?;
-    Ok(Part { rows: found.iter().map(image).collect::<Result<_, _>>()?, total })
+    Ok(PageRows { rows: found.iter().map(image).collect::<Result<_, _>>()?, total })
 }
 
 /// All photos whose pictures have a hash, by key: what copies are found among.
-pub async fn hashed_photos(store: &MongoFaces, of: &GalleryId) -> Result<Vec<Photo>, MongoError> {
+pub async fn hashed_photos(store: &MongoFaces, of: &GalleryId) -> Result<Vec<HashedPhoto>, MongoError> {
     let mut fields = documents::capture_fields();
     fields.extend(doc! { "width": 1, "height": 1, "bytes": 1, "face_count": 1 });
     let filter = doc! { "gallery": &of.0, documents::PICTURE: { "$type": "long" } };
@@ -50,7 +50,7 @@ pub async fn hashed_photos(store: &MongoFaces, of: &GalleryId) -> Result<Vec<Pho
     while found.advance().await? {
         let image = found.deserialize_current()?;
         let Some(picture) = capture(&image)?.picture else { continue };
-        photos.push(Photo {
+        photos.push(HashedPhoto {
             id: image_id(&image, "_id")?,
             picture,
             width: side(&image, "width")?,
