@@ -137,11 +137,11 @@ fn a_slow_renewal_does_not_hide_what_was_given_back_meanwhile() {
 fn a_test_event_that_is_held_when_its_worker_ends_is_no_image_that_was_lost() {
     // Half of all calls are slower than the drain may take: the one that deletes the test event is often among them.
     let scenario = Scenario {
-        fleet: Some(Fleet { detectors: 1, groupers: 1 }),
+        fleet: Some(FleetSize { detectors: 1, groupers: 1 }),
         visibility: Duration::from_secs(120),
         records: 2,
         slow: 0.5,
-        notices: vec![Notice {
+        notices: vec![DrainNotice {
             worker: 0,
             at: Duration::from_secs(2),
             mode: Mode::Finish,

@@ -188,7 +188,7 @@ impl SimQueue {
             m.fate == DeliveryState::Queued && m.lease.as_ref().is_some_and(held)
         };
         // A message of a queue of galleries names one gallery.
-        let named = |m: &Sent| if self.store.is_some() { m.images.len() as u64 } else { 1 };
+        let named = |m: &SentMessage| if self.store.is_some() { m.images.len() as u64 } else { 1 };
         let each = state.messages[state.first..].iter().filter(kept);
         each.fold(MessageCount::default(), |all, m| all + MessageCount { messages: 1, images: named(m) })
     }
