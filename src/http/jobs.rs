@@ -23,7 +23,7 @@ use utoipa_axum::routes;
 
 use super::body::Json;
 use super::problem::Problem;
-use muster_library::runner::Watch;
+use muster_library::runner::RoundObserver;
 use muster_library::{Runner, ScanReport};
 
 /// Most jobs that are kept in the list.
@@ -101,7 +101,7 @@ impl Drop for JobReporter {
     }
 }
 
-impl Watch for JobReporter {
+impl RoundObserver for JobReporter {
     fn show(&mut self, progress: &Progress, scan: &ScanReport, left: Option<u64>) {
         self.job.send_if_modified(|job| {
             let before = job.clone();

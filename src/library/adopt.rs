@@ -1,4 +1,4 @@
-//! Faces that a correction left in no group, put where they belong.
+//! Puts faces that a correction left in no group into groups where they belong.
 //!
 //! A correction moves only what it names. A face that it frees may belong to another group: grouping says which. Only
 //! the freed faces follow; whatever else grouping would move waits for the next `muster index`.

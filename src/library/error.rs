@@ -1,4 +1,4 @@
-//! What can go wrong with a library, and how to mend it.
+//! Errors of a library, with their remedies.
 
 use std::path::{Path, PathBuf};
 

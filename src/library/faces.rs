@@ -1,4 +1,4 @@
-//! The store as a port: one thread owns the connection that writes, and commits in groups.
+//! The library as a port. One thread owns the connection that writes, and commits several bulks at once.
 //!
 //! A durable transaction costs a sync of the disk whatever it holds, so all bulks that wait when the
 //! thread is free go into one. Replies are sent after the commit: an acked image survives `kill -9`.
@@ -15,24 +15,24 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Library, LibraryError, Places, groups, write};
+use super::{Library, LibraryError, PathMap, groups, write};
 
-/// Images in one transaction; past it the next one begins.
+/// Number of images in one transaction, after which the next begins.
 const GROUP: usize = 1024;
 
 type Outcomes = Vec<Result<(), LibraryError>>;
 
-enum Job {
+enum StoreJob {
     Commit(Vec<Commit>, oneshot::Sender<Result<Outcomes, LibraryError>>),
     Run(Box<dyn FnOnce(&mut Library) + Send>),
 }
 
 /// A library as [`Faces`]. Dropping it waits for what was sent and gives the library's lock back.
 pub struct SqliteFaces {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<StoreJob>>,
     thread: Option<JoinHandle<()>>,
     reader: Arc<Mutex<Library>>,
-    places: Places,
+    places: PathMap,
     interrupted: bool,
 }
 
@@ -49,17 +49,17 @@ impl SqliteFaces {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), reader, places, interrupted })
     }
 
-    /// Where its photos are.
-    pub fn places(&self) -> &Places {
+    /// Returns the map from paths to locators.
+    pub fn places(&self) -> &PathMap {
         &self.places
     }
 
-    /// Whether the last process that wrote to the library was killed, or died.
+    /// Tells whether the last process that wrote to the library was killed, or died.
     pub fn interrupted(&self) -> bool {
         self.interrupted
     }
 
-    fn send(&self, job: Job) -> Result<(), LibraryError> {
+    fn send(&self, job: StoreJob) -> Result<(), LibraryError> {
         self.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or_else(gone)
     }
 
@@ -67,16 +67,16 @@ impl SqliteFaces {
     pub fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Library) -> Result<R, LibraryError> + Send + 'static,
-    ) -> Answer<R> {
+    ) -> PendingAnswer<R> {
         let (reply, answer) = oneshot::channel();
-        let job = Job::Run(Box::new(move |library| {
+        let job = StoreJob::Run(Box::new(move |library| {
             // Nobody may be waiting any more.
             let _ = reply.send(work(library));
         }));
-        Answer(self.send(job).map(|()| answer))
+        PendingAnswer(self.send(job).map(|()| answer))
     }
 
-    /// Reads beside the writer: blocking.
+    /// Reads beside the writer. It blocks.
     pub fn look<R>(&self, work: impl FnOnce(&mut Library) -> Result<R, LibraryError>) -> Result<R, LibraryError> {
         // Readers keep no state between calls, so a panic in one leaves nothing half done.
         work(&mut self.reader.lock())
@@ -92,10 +92,10 @@ impl Drop for SqliteFaces {
     }
 }
 
-/// What [`SqliteFaces::run`] will answer.
-pub struct Answer<R>(Result<oneshot::Receiver<Result<R, LibraryError>>, LibraryError>);
+/// The answer of [`SqliteFaces::run`], which comes later.
+pub struct PendingAnswer<R>(Result<oneshot::Receiver<Result<R, LibraryError>>, LibraryError>);
 
-impl<R> Answer<R> {
+impl<R> PendingAnswer<R> {
     /// Waits without blocking the thread.
     pub async fn get(self) -> Result<R, LibraryError> {
         self.0?.await.map_err(|_| gone())?
@@ -111,17 +111,17 @@ fn gone() -> LibraryError {
     LibraryError::Broken("the library's writer is gone".to_owned())
 }
 
-fn serve(mut library: Library, inbox: &Receiver<Job>) {
+fn serve(mut library: Library, inbox: &Receiver<StoreJob>) {
     let mut next = inbox.recv().ok();
     while let Some(job) = next.take() {
         match job {
-            Job::Run(work) => work(&mut library),
-            Job::Commit(batch, reply) => {
+            StoreJob::Run(work) => work(&mut library),
+            StoreJob::Commit(batch, reply) => {
                 let mut waiting = vec![(batch.len(), reply)];
                 let mut all = batch;
                 while all.len() < GROUP {
                     match inbox.try_recv() {
-                        Ok(Job::Commit(batch, reply)) => {
+                        Ok(StoreJob::Commit(batch, reply)) => {
                             waiting.push((batch.len(), reply));
                             all.extend(batch);
                         }
@@ -166,7 +166,7 @@ fn answer(
 impl Faces for SqliteFaces {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Commit(batch, reply))?;
+        self.send(StoreJob::Commit(batch, reply))?;
         let outcomes = answer.await.map_err(|_| gone())??;
         Ok(outcomes.into_iter().map(|outcome| outcome.map_err(FacesError::from)).collect())
     }

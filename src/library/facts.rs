@@ -1,4 +1,4 @@
-//! What people said, as facts: one row each.
+//! Stores facts that people stated, one row each.
 
 use std::collections::BTreeSet;
 

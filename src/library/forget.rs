@@ -1,5 +1,5 @@
-//! Takes photos or a group out of a library so that no byte of them stays in its files, and says what
-//! was deleted where.
+//! Deletes photos or a group from a library so that no byte of them stays in its files, and returns a
+//! receipt.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,18 +18,18 @@ use super::library::{Library, REPORT};
 use super::write::bump;
 use super::{LibraryError, facts, groups, history, key, report, rows, stage, write};
 
-/// What to forget.
+/// The target of `muster forget`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum ForgetTarget {
     /// A photo, or a folder with all that is in it: an absolute path.
     Path(std::path::PathBuf),
     /// All faces of a group.
     Group(GroupId),
-    /// A photo that lies nowhere: it was enrolled, and not kept.
+    /// A photo that was enrolled, and whose file is not kept.
     Image(ImageId),
 }
 
-/// Whether a library holds anything at or under an absolute path.
+/// Tells whether a library holds anything at or under an absolute path.
 pub fn knows(library: &Library, path: &Path) -> Result<bool, LibraryError> {
     let mut select = library.db.prepare("SELECT bucket, key FROM images")?;
     let mut found = select.query([])?;
@@ -42,8 +42,8 @@ pub fn knows(library: &Library, path: &Path) -> Result<bool, LibraryError> {
     Ok(false)
 }
 
-/// Forgets, and rewrites the library's file. Safe to repeat: what is gone stays gone.
-pub fn forget(library: &mut Library, target: &Target, author: &Author) -> Result<LibraryReceipt, LibraryError> {
+/// Forgets a target, and rewrites the library's file. It can be repeated.
+pub fn forget(library: &mut Library, target: &ForgetTarget, author: &Author) -> Result<LibraryReceipt, LibraryError> {
     let mut receipt = LibraryReceipt { bytes_before: library.bytes(), ..LibraryReceipt::default() };
     let places = library.places().clone();
     let whole = library.db.transaction()?;
@@ -63,9 +63,9 @@ pub fn forget(library: &mut Library, target: &Target, author: &Author) -> Result
     Ok(receipt)
 }
 
-/// What forgetting would take, and which names it touches.
+/// A preview of what forgetting would delete, with the names that it affects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Preview {
+pub struct ForgetPreview {
     /// The path or the group.
     pub target: String,
     /// Photos that would be taken out, or lose faces.
@@ -80,8 +80,8 @@ pub struct Preview {
     pub names_that_stay: Vec<String>,
 }
 
-/// What [`forget`] would do; changes nothing.
-pub fn preview(library: &mut Library, target: &Target) -> Result<Preview, LibraryError> {
+/// Computes what [`forget`] would do, and changes nothing.
+pub fn preview(library: &mut Library, target: &ForgetTarget) -> Result<ForgetPreview, LibraryError> {
     let mut receipt = LibraryReceipt::default();
     let places = library.places().clone();
     // Dropped at the end: rolled back.
@@ -99,7 +99,7 @@ pub fn preview(library: &mut Library, target: &Target) -> Result<Preview, Librar
     names_that_end.extend(of(lessened, false));
     let names_that_stay = of(lessened, true);
     let LibraryReceipt { target, images, faces, groups, .. } = receipt;
-    Ok(Preview { target, images, faces, groups, names_that_end, names_that_stay })
+    Ok(ForgetPreview { target, images, faces, groups, names_that_end, names_that_stay })
 }
 
 fn names(db: &Connection, gallery: i64) -> Result<BTreeMap<GroupId, String>, LibraryError> {
@@ -107,28 +107,28 @@ fn names(db: &Connection, gallery: i64) -> Result<BTreeMap<GroupId, String>, Lib
     Ok(groups.into_iter().filter_map(|group| Some((group.id, group.name?))).collect())
 }
 
-/// Deletes, and leaves marks, in the caller's transaction.
+/// Deletes a target and writes tombstones, in the caller's transaction.
 fn apply(
     db: &Transaction<'_>,
-    places: &key::Places,
+    places: &key::PathMap,
     gallery: i64,
-    target: &Target,
+    target: &ForgetTarget,
     receipt: &mut LibraryReceipt,
 ) -> Result<(), LibraryError> {
     let before = groups::partition(db, gallery)?.groups;
     match target {
-        Target::Path(path) => {
+        ForgetTarget::Path(path) => {
             let locator = places.locate(path);
             receipt.target = key::shown(&locator.bucket, &locator.key);
             forget_path(db, places, path, receipt)?;
             let sql = "INSERT INTO forgotten_paths (bucket, key) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
             receipt.tombstones += db.execute(sql, params![locator.bucket, locator.key])? as u64;
         }
-        Target::Group(group) => {
+        ForgetTarget::Group(group) => {
             receipt.target = group.to_string();
             forget_group(db, gallery, *group, receipt)?;
         }
-        Target::Image(image) => {
+        ForgetTarget::Image(image) => {
             receipt.target = image.to_string();
             forget_images(db, &[*image], receipt)?;
         }
@@ -136,7 +136,7 @@ fn apply(
     sweep(db, gallery, before, receipt)
 }
 
-/// The journal still holds pages from before, and the file free ones: neither is left.
+/// Removes old pages from the journal, and free ones from the file.
 fn rewrite(library: &Library) -> Result<bool, LibraryError> {
     if !library.checkpoint()? {
         return Ok(false);
@@ -162,7 +162,7 @@ fn delete(
     Ok(count)
 }
 
-/// Deletes faces with everything that hangs on them.
+/// Deletes faces with everything that refers to them.
 fn forget_faces(db: &Connection, faces: &[[u8; 16]], receipt: &mut LibraryReceipt) -> Result<(), LibraryError> {
     for &face in faces {
         let sizes = db
@@ -196,7 +196,7 @@ fn face_ids(db: &Connection, sql: &str, id: [u8; 16]) -> Result<Vec<[u8; 16]>, L
 
 fn forget_path(
     db: &Transaction<'_>,
-    places: &key::Places,
+    places: &key::PathMap,
     path: &Path,
     receipt: &mut LibraryReceipt,
 ) -> Result<(), LibraryError> {
@@ -285,8 +285,8 @@ fn forget_group(
     Ok(())
 }
 
-/// Groups without faces go, and those that lost some are computed without them: a centroid is a mean
-/// of its members' embeddings, so an old one would still hold the forgotten.
+/// Deletes groups without faces, and computes those that lost some again: a centroid is a mean of
+/// embeddings, so an old one would still contain the forgotten ones.
 fn sweep(
     db: &Transaction<'_>,
     gallery: i64,
@@ -342,7 +342,7 @@ fn sweep(
     Ok(())
 }
 
-/// A person is not shown by a face that was forgotten.
+/// Removes forgotten faces as covers of persons.
 fn clear_covers(db: &Connection, gallery: i64, receipt: &LibraryReceipt) -> Result<(), LibraryError> {
     for (id, person) in facts::persons(db)? {
         if person.cover.is_some_and(|cover| receipt.forgotten.contains(&cover.0)) {
@@ -352,7 +352,7 @@ fn clear_covers(db: &Connection, gallery: i64, receipt: &LibraryReceipt) -> Resu
     Ok(())
 }
 
-/// Unit-length mean, weighted by quality (evenly where all is 0).
+/// Computes the mean of unit length, weighted by quality (evenly where all is 0).
 fn mean<'a>(faces: impl Iterator<Item = (&'a [f32], f32)> + Clone) -> Vec<f32> {
     let weightless = faces.clone().all(|(_, weight)| weight <= 0.0);
     let mut sum: Vec<f32> = Vec::new();

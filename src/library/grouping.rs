@@ -1,4 +1,4 @@
-//! Grouping with the figures a library was grouped with before, so that a correction moves only what it says.
+//! Groups with the parameters that a library was grouped with before, so that a correction moves only the faces that it names.
 
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Reconciled};

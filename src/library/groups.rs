@@ -1,4 +1,4 @@
-//! A gallery as the grouper reads it, and the partition it writes back.
+//! Reads a gallery for the grouper, and writes its partition back.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -15,13 +15,13 @@ use muster_actors::ports::faces::Commit;
 use muster_gallery::LIBRARY_GALLERY;
 use rusqlite::Connection;
 
-use super::forget::{Target, forget};
+use super::forget::{ForgetTarget, forget};
 use super::{Library, correct, grouping, groups, tombstones, write};
 
 /// SplitMix64.
-struct Dice(u64);
+struct SeededRandom(u64);
 
-impl Dice {
+impl SeededRandom {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -50,7 +50,7 @@ struct File {
 
 /// What was said, as far as it must hold.
 #[derive(Clone, Default, PartialEq, Debug)]
-struct Said {
+struct Statement {
     owner: BTreeMap<Spot, GroupId>,
     /// Groups of which somebody spoke: what is computed into them later is not confirmed by another word.
     persons: BTreeSet<GroupId>,
@@ -60,18 +60,18 @@ struct Said {
     open: BTreeSet<Spot>,
 }
 
-struct World {
+struct LibraryModel {
     folder: tempfile::TempDir,
     library: Library,
     files: BTreeMap<String, File>,
     /// How many faces each picture has, and whose they are in truth.
     pictures: Vec<Vec<usize>>,
     model: u8,
-    said: Said,
+    said: Statement,
     /// What was said of files that are gone: their pictures may come back elsewhere.
     gone: Vec<(usize, Spot)>,
     /// What held before each change that can be taken back.
-    history: Vec<Said>,
+    history: Vec<Statement>,
     clock: u64,
     /// The last correction, to be read where a history fails.
     last: String,
@@ -84,14 +84,14 @@ fn gallery() -> GalleryId {
 }
 
 fn direction(seed: u64, model: u8) -> Vec<f32> {
-    let mut dice = Dice(seed ^ (u64::from(model) << 32));
+    let mut dice = SeededRandom(seed ^ (u64::from(model) << 32));
     let vector: Vec<f32> =
         (0..24).map(|_| (0..6).map(|_| dice.below(1000) as f32 / 1000.0).sum::<f32>() - 3.0).collect();
     let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
     vector.into_iter().map(|v| v / length).collect()
 }
 
-impl World {
+impl LibraryModel {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let library = Library::create(&folder.path().join(".muster")).unwrap();
@@ -140,7 +140,7 @@ impl World {
         });
         let faces: Vec<Face> = faces.collect();
         // One bit of a picture's hash differs from that of a cropped copy; those of two pictures differ in many.
-        let picture = Dice(900 + file.picture as u64).next() ^ u64::from(file.cropped > 0.0);
+        let picture = SeededRandom(900 + file.picture as u64).next() ^ u64::from(file.cropped > 0.0);
         let image = ImageRecord {
             id,
             locator: Self::locator(key),
@@ -224,7 +224,7 @@ impl World {
     }
 
     /// Says something, and notes in the model what must follow.
-    fn say(&mut self, dice: &mut Dice) {
+    fn say(&mut self, dice: &mut SeededRandom) {
         let (homes, spots) = (self.homes(), self.spots());
         let groups: Vec<GroupId> = homes.values().copied().collect::<BTreeSet<_>>().into_iter().collect();
         if groups.is_empty() {
@@ -233,9 +233,9 @@ impl World {
         let members = |of: GroupId| -> BTreeSet<FaceId> {
             homes.iter().filter(|(_, home)| **home == of).map(|(face, _)| *face).collect()
         };
-        let pick = |dice: &mut Dice| groups[dice.below(groups.len())];
+        let pick = |dice: &mut SeededRandom| groups[dice.below(groups.len())];
         let (one, other) = (pick(dice), pick(dice));
-        let some = |dice: &mut Dice, of: GroupId| -> BTreeSet<FaceId> {
+        let some = |dice: &mut SeededRandom, of: GroupId| -> BTreeSet<FaceId> {
             let all: Vec<FaceId> = members(of).into_iter().collect();
             [all[dice.below(all.len())]].into()
         };
@@ -384,10 +384,10 @@ fn stored(db: &Connection) -> u64 {
 }
 
 fn live(seed: u64) {
-    let (mut dice, mut world) = (Dice(seed), World::new());
+    let (mut dice, mut world) = (SeededRandom(seed), LibraryModel::new());
     for step in 0..40 {
         let keys: Vec<String> = world.files.keys().cloned().collect();
-        let any = |dice: &mut Dice| keys.get(dice.below(keys.len())).cloned();
+        let any = |dice: &mut SeededRandom| keys.get(dice.below(keys.len())).cloned();
         let fresh = format!("{step}.jpg");
         let event = dice.below(if step < 8 { 1 } else { 15 });
         let chosen = any(&mut dice);
@@ -441,7 +441,7 @@ fn live(seed: u64) {
             (5, Some(_)) => {
                 // Away, and back again: an index in between.
                 for key in &keys {
-                    write::remove(world.library.db_mut(), &[World::locator(key).id()]).unwrap();
+                    write::remove(world.library.db_mut(), &[LibraryModel::locator(key).id()]).unwrap();
                 }
                 world.regroup();
                 keys.iter().for_each(|key| world.index(key));
@@ -470,7 +470,7 @@ fn live(seed: u64) {
             }
             (8, Some(key)) if dice.below(3) == 0 => {
                 let path = world.folder.path().canonicalize().unwrap().join(&key);
-                forget(&mut world.library, &Target::Path(path.clone()), &Author::default()).unwrap();
+                forget(&mut world.library, &ForgetTarget::Path(path.clone()), &Author::default()).unwrap();
                 world.files.remove(&key);
                 // What was said of its faces goes with it.
                 world.said.owner.retain(|spot, _| spot.0 != key);

@@ -1,4 +1,4 @@
-//! The changes that people made, in their order: what is taken back, and what is told of them.
+//! The history of a library: the changes that people made, in order, which can be listed and undone.
 
 use muster_actors::people::{Author, Change, Moved};
 use muster_gallery::history::ChangeEntry;
@@ -7,17 +7,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::LibraryError;
 use super::rows::{self, signed};
 
-/// What a forgotten photo or person leaves in the history: that somebody forgot something, and when.
+/// Kind of the change that a forgotten photo or person leaves in the history.
 pub(super) const FORGOTTEN: &str = "forgotten";
 
-/// A change as it is kept.
-pub(super) struct Kept {
+/// A stored change.
+pub(super) struct KeptChange {
     pub(super) number: u64,
     pub(super) change: Change,
     pub(super) is_undone: bool,
 }
 
-/// Appends a change; returns its number.
+/// Appends a change, and returns its number.
 pub(super) fn append(db: &Connection, gallery: i64, change: &Change) -> Result<u64, LibraryError> {
     let body = serde_json::to_string(change).map_err(|error| LibraryError::Broken(error.to_string()))?;
     // By itself: SQLite finds a largest number in the key where nothing else is asked with it.
@@ -41,9 +41,9 @@ pub(super) fn append(db: &Connection, gallery: i64, change: &Change) -> Result<u
     Ok(number)
 }
 
-/// Notes with a change where faces went that it had left in no group.
+/// Adds to a change where faces went that it had left in no group.
 pub(super) fn adopted(db: &Connection, gallery: i64, number: u64, moved: &[Moved]) -> Result<(), LibraryError> {
-    let Some(Kept { mut change, .. }) = find(db, gallery, Some(number))? else { return Ok(()) };
+    let Some(KeptChange { mut change, .. }) = find(db, gallery, Some(number))? else { return Ok(()) };
     for one in moved {
         match change.moved.iter_mut().find(|known| known.face == one.face) {
             Some(known) => known.to = one.to,
@@ -60,13 +60,13 @@ pub(super) fn adopted(db: &Connection, gallery: i64, number: u64, moved: &[Moved
     Ok(())
 }
 
-/// Notes that something was forgotten, and nothing of what.
+/// Notes that something was forgotten, without any detail.
 pub(super) fn append_forgotten(db: &Connection, gallery: i64, author: &Author) -> Result<u64, LibraryError> {
     append(db, gallery, &Change { said: FORGOTTEN.to_owned(), author: author.clone(), ..Change::default() })
 }
 
-/// The change with a number, or the last that was not taken back and takes nothing back.
-pub(super) fn find(db: &Connection, gallery: i64, number: Option<u64>) -> Result<Option<Kept>, LibraryError> {
+/// Finds the change with a number, or the last that was not undone and undoes nothing.
+pub(super) fn find(db: &Connection, gallery: i64, number: Option<u64>) -> Result<Option<KeptChange>, LibraryError> {
     let sql = match number {
         Some(_) => "SELECT number, body, undone_by FROM changes WHERE gallery = ?1 AND number = ?2",
         None => {
@@ -77,7 +77,7 @@ pub(super) fn find(db: &Connection, gallery: i64, number: Option<u64>) -> Result
     let mut select = db.prepare_cached(sql)?;
     let found = select.query_row(params![gallery, number.map(signed)], |row| {
         let is_undone = row.get::<_, Option<i64>>(2)?.is_some();
-        Ok(Kept { number: rows::unsigned(row, 0)?, change: body(row, 1)?, is_undone })
+        Ok(KeptChange { number: rows::unsigned(row, 0)?, change: body(row, 1)?, is_undone })
     });
     Ok(found.optional()?)
 }
@@ -87,7 +87,7 @@ fn body(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Change> {
     Change::from_json(&text).map_err(|error| rows::damaged(column, error))
 }
 
-/// At most `limit` changes before a number, the last first.
+/// Lists at most `limit` changes before a number, the last first.
 pub fn list(db: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, LibraryError> {
     let mut select = db.prepare_cached(&format!(
         "SELECT number, body, undone_by FROM changes WHERE gallery = {} AND (number < ?1 OR ?1 IS NULL) \
@@ -101,8 +101,8 @@ pub fn list(db: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<Ch
     Ok(entries.collect::<Result<_, _>>()?)
 }
 
-/// Takes faces and persons that were forgotten out of all changes, so that nothing of them is left and no undoing brings
-/// a fact about them back. Returns how many changes named one.
+/// Removes forgotten faces and persons from all changes, so that nothing of them is left and no undo restores a fact about
+/// them. Returns how many changes named one.
 pub(super) fn scrub(
     db: &Connection,
     gallery: i64,

@@ -1,4 +1,4 @@
-//! Paths as locators, and back. Lossless for every path the system allows.
+//! Converts paths to locators and back, without loss for every path that the system allows.
 //!
 //! A photo under the library's parent folder (its base) has bucket `.` and the path relative to the
 //! base as key, so that photos and library can be moved together. Any other photo has bucket `/` and
@@ -22,21 +22,21 @@ pub const HERE: &str = ".";
 pub const ROOT: &str = "/";
 const ESCAPE: &str = "bytes:";
 
-/// Why a key names no photo.
+/// Errors of keys that name no photo.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// A `%` without two hexadecimal digits.
     #[error("the key is not percent-encoded")]
     Encoding,
-    /// `..`, an absolute key, or a NUL byte.
+    /// The key has `..` or a NUL byte, or is absolute.
     #[error("the key leads out of its folder")]
     Outside,
-    /// Neither `.` nor `/`.
+    /// The bucket is neither `.` nor `/`.
     #[error("no such root folder: {0:?}")]
     Bucket(String),
 }
 
-/// Writes a relative path as a key.
+/// Converts a relative path to a key.
 pub fn encode(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     match std::str::from_utf8(bytes) {
@@ -57,7 +57,7 @@ pub fn encode(path: &Path) -> String {
     }
 }
 
-/// Reads a key back into a relative path that stays inside its folder.
+/// Converts a key back to a relative path that stays inside its folder.
 pub fn decode(key: &str) -> Result<PathBuf, KeyError> {
     let bytes = match key.strip_prefix(ESCAPE) {
         None => key.as_bytes().to_vec(),
@@ -85,7 +85,7 @@ pub fn decode(key: &str) -> Result<PathBuf, KeyError> {
     if inside && !path.as_os_str().as_bytes().contains(&0) { Ok(path) } else { Err(KeyError::Outside) }
 }
 
-/// A locator's path as people read it: relative to the library's base, or absolute.
+/// Returns a locator's path as people read it: relative to the library's base, or absolute.
 pub fn shown(bucket: &str, key: &str) -> String {
     match (bucket, key.strip_prefix(ESCAPE)) {
         (ROOT, Some(rest)) => format!("{ESCAPE}/{rest}"),
@@ -96,24 +96,24 @@ pub fn shown(bucket: &str, key: &str) -> String {
     }
 }
 
-/// Knows where the library's base is.
+/// The map between paths and locators of a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct PathMap {
     base: PathBuf,
 }
 
-impl Places {
-    /// `base` is the library's parent folder, absolute and without links.
+impl PathMap {
+    /// Creates the map of a library with the parent folder `base`, which is absolute and without links.
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self { base: base.into() }
     }
 
-    /// The library's parent folder.
+    /// Returns the library's parent folder.
     pub fn base(&self) -> &Path {
         &self.base
     }
 
-    /// The locator of an absolute path.
+    /// Returns the locator of an absolute path.
     pub fn locate(&self, path: &Path) -> Locator {
         let (bucket, relative) = match path.strip_prefix(&self.base) {
             Ok(relative) => (HERE, relative),
@@ -122,7 +122,7 @@ impl Places {
         Locator { gallery: GalleryId(LIBRARY_GALLERY.to_owned()), bucket: bucket.to_owned(), key: encode(relative) }
     }
 
-    /// The absolute path of a bucket and key.
+    /// Returns the absolute path of a bucket and key.
     pub fn path(&self, bucket: &str, key: &str) -> Result<PathBuf, KeyError> {
         let relative = decode(key)?;
         match bucket {
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn photos_beside_the_library_are_relative_and_others_absolute() {
-        let places = Places::new("/home/me/photos");
+        let places = PathMap::new("/home/me/photos");
         for (path, bucket, key, text) in [
             ("/home/me/photos/a/b.jpg", ".", "a/b.jpg", "a/b.jpg"),
             ("/home/me/photos2/b.jpg", "/", "home/me/photos2/b.jpg", "/home/me/photos2/b.jpg"),

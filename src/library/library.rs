@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::key::Places;
+use super::key::PathMap;
 use super::lock::WriterLock;
 use super::{LibraryError, lock, report, schema, stage};
 
@@ -25,7 +25,7 @@ const BUSY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Library {
     folder: PathBuf,
-    places: Places,
+    places: PathMap,
     pub(super) db: Connection,
     // After the connection: it must be closed before another writer may come.
     lock: Option<WriterLock>,
@@ -123,7 +123,7 @@ impl Library {
     }
 
     /// Where its photos are.
-    pub fn places(&self) -> &Places {
+    pub fn places(&self) -> &PathMap {
         &self.places
     }
 
@@ -214,13 +214,13 @@ fn at(path: &Path, error: rusqlite::Error) -> LibraryError {
     }
 }
 
-fn places(folder: &Path) -> Places {
+fn places(folder: &Path) -> PathMap {
     let parent = folder.parent().unwrap_or(Path::new("/"));
     // A stage lies in its library, and its photos are those of the library.
     let is_stage = folder.file_name() == Some(OsStr::new(stage::FOLDER)) && is_there(parent);
     let library = if is_stage { parent } else { folder };
     // A library that is the root folder itself has no parent; its photos are named from the root then.
-    Places::new(library.parent().unwrap_or(Path::new("/")))
+    PathMap::new(library.parent().unwrap_or(Path::new("/")))
 }
 
 /// Whether a folder holds a library.

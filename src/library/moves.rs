@@ -1,4 +1,4 @@
-//! Recognises photos that were renamed or moved, so that what is known of them goes along.
+//! Recognises photos that were renamed or moved, so that their data moves with them.
 //!
 //! A photo that appears is one that is gone from elsewhere if size and time of both are the same, and
 //! their content: BLAKE3 of the file's bytes. Where the content of the one that is gone was not stored,
@@ -15,18 +15,18 @@ use muster_gallery::LIBRARY_GALLERY;
 use rusqlite::Connection;
 use unicode_normalization::UnicodeNormalization;
 
-use super::repoint::Move;
+use super::repoint::PhotoMove;
 use super::roots::{self, Root};
 use super::{Library, LibraryError};
 
-/// Pairs of one size and time that are compared; where there are more, none is.
+/// Most pairs of one size and time that are compared; where there are more, none is.
 const PAIRS: usize = 10_000;
 
 /// BLAKE3 of a file's bytes.
 type Content = [u8; 32];
 
-/// A photo that was not stored at its place.
-pub(super) struct Arrival<'a> {
+/// A photo at a path where none is stored.
+pub(super) struct NewPhoto<'a> {
     /// Its size and time, as [`fingerprint`].
     pub etag: u64,
     pub bucket: &'a str,
@@ -34,8 +34,8 @@ pub(super) struct Arrival<'a> {
 }
 
 /// A photo that moved.
-pub(super) struct Found {
-    /// Which of the arrivals.
+pub(super) struct MovedPhoto {
+    /// Index among the new photos.
     pub arrival: usize,
     pub from: ImageId,
     pub to: Locator,
@@ -43,21 +43,21 @@ pub(super) struct Found {
     pub model: String,
 }
 
-impl Found {
-    pub(super) fn step(&self) -> Move {
-        Move { from: self.from, to: self.to.clone() }
+impl MovedPhoto {
+    pub(super) fn step(&self) -> PhotoMove {
+        PhotoMove { from: self.from, to: self.to.clone() }
     }
 }
 
 /// A stored photo whose file is gone.
-struct Left {
+struct MissingPhoto {
     id: ImageId,
     path: PathBuf,
     model: String,
     content: Option<Content>,
 }
 
-/// An etag in few bytes: a million must fit. 0 is that of a file that could not be asked.
+/// Hashes an etag into few bytes, because a million must fit. 0 stands for a file that could not be read.
 pub(super) fn fingerprint(etag: &str) -> u64 {
     match etag {
         "" => 0,
@@ -65,14 +65,14 @@ pub(super) fn fingerprint(etag: &str) -> u64 {
     }
 }
 
-/// The content of a stored photo, where it is known.
+/// Reads the content hash of a stored photo, where it is known.
 pub(super) fn stored_content(db: &Connection, image: ImageId) -> Option<Content> {
     // Libraries of older releases have no such column.
     let mut select = db.prepare_cached("SELECT content FROM images WHERE id = ?1").ok()?;
     select.query_row([image.0], |row| row.get(0)).ok().flatten()
 }
 
-/// The content of a file.
+/// Computes the content hash of a file.
 pub(super) fn content(path: &Path) -> std::io::Result<Content> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
@@ -85,9 +85,9 @@ pub(super) fn find(
     library: &Library,
     roots: &[Root],
     gone: &HashSet<ImageId>,
-    arrivals: &[Arrival<'_>],
+    arrivals: &[NewPhoto<'_>],
     go_on: &dyn Fn() -> bool,
-) -> Result<Vec<Found>, LibraryError> {
+) -> Result<Vec<MovedPhoto>, LibraryError> {
     let mut by_etag: HashMap<u64, Vec<usize>> = HashMap::new();
     let left = left(library, roots, gone, arrivals)?;
     for (n, arrival) in arrivals.iter().enumerate().filter(|(_, arrival)| left.contains_key(&arrival.etag)) {
@@ -107,15 +107,15 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// Stored photos whose files are gone, by etag, as far as something arrived with their etag.
+/// Collects stored photos whose files are gone, by etag, where a new photo has their etag.
 fn left(
     library: &Library,
     roots: &[Root],
     gone: &HashSet<ImageId>,
-    arrivals: &[Arrival<'_>],
-) -> Result<HashMap<u64, Vec<Left>>, LibraryError> {
+    arrivals: &[NewPhoto<'_>],
+) -> Result<HashMap<u64, Vec<MissingPhoto>>, LibraryError> {
     let arrived: HashSet<u64> = arrivals.iter().map(|arrival| arrival.etag).filter(|etag| *etag != 0).collect();
-    let mut left: HashMap<u64, Vec<Left>> = HashMap::new();
+    let mut left: HashMap<u64, Vec<MissingPhoto>> = HashMap::new();
     if arrived.is_empty() {
         return Ok(left);
     }
@@ -135,14 +135,14 @@ fn left(
         let is_below = roots.iter().any(|root| path.starts_with(&root.path));
         if gone.contains(&id) || (!is_below && roots::is_gone(&path)) {
             let content = stored_content(library.db(), id);
-            left.entry(etag).or_default().push(Left { id, path, model: row.get(4)?, content });
+            left.entry(etag).or_default().push(MissingPhoto { id, path, model: row.get(4)?, content });
         }
     }
     Ok(left)
 }
 
 /// Pairs photos of one size and time: those whose paths have the longest end in common first.
-fn pair(library: &Library, left: &[Left], arrived: &[usize], arrivals: &[Arrival<'_>]) -> Vec<Found> {
+fn pair(library: &Library, left: &[MissingPhoto], arrived: &[usize], arrivals: &[NewPhoto<'_>]) -> Vec<MovedPhoto> {
     let arrived: Vec<(usize, PathBuf)> = arrived
         .iter()
         .filter_map(|&n| Some((n, library.places().path(arrivals[n].bucket, arrivals[n].key).ok()?)))
@@ -172,13 +172,13 @@ fn pair(library: &Library, left: &[Left], arrived: &[usize], arrivals: &[Arrival
             taken.insert(from);
             given.insert(to);
             let (id, to) = (photo.id, library.places().locate(path));
-            found.push(Found { arrival: *arrival, from: id, to, model: photo.model.clone() });
+            found.push(MovedPhoto { arrival: *arrival, from: id, to, model: photo.model.clone() });
         }
     }
     found
 }
 
-/// How many parts two paths have in common from their end on, whichever way accents are written.
+/// Counts the parts that two paths have in common at their ends, whichever way accents are written.
 fn common_end(a: &Path, b: &Path) -> usize {
     let same = |(a, b): &(std::path::Component<'_>, std::path::Component<'_>)| match (
         a.as_os_str().to_str(),
@@ -208,19 +208,20 @@ mod tests {
     /// Which of the photos that are gone, each with whether its content is known, arrived where.
     fn paired(base: &Path, left: &[(&str, Option<&str>)], arrived: &[(&str, &str)]) -> Vec<(usize, usize)> {
         let library = Library::create(&base.join(".muster")).unwrap();
-        let photo = |(n, (path, content)): (u8, &(&str, Option<&str>))| Left {
+        let photo = |(n, (path, content)): (u8, &(&str, Option<&str>))| MissingPhoto {
             id: ImageId([n; 16]),
             path: base.join(path),
             model: String::new(),
             content: content.map(|content| *blake3::hash(content.as_bytes()).as_bytes()),
         };
-        let left: Vec<Left> = (0..).zip(left).map(photo).collect();
+        let left: Vec<MissingPhoto> = (0..).zip(left).map(photo).collect();
         for (path, content) in arrived {
             let path = base.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
-        let arrivals: Vec<Arrival<'_>> = arrived.iter().map(|(key, _)| Arrival { etag: 1, bucket: ".", key }).collect();
+        let arrivals: Vec<NewPhoto<'_>> =
+            arrived.iter().map(|(key, _)| NewPhoto { etag: 1, bucket: ".", key }).collect();
         let numbers: Vec<usize> = (0..arrivals.len()).collect();
         let mut found: Vec<_> = pair(&library, &left, &numbers, &arrivals)
             .iter()

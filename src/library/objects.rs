@@ -1,4 +1,4 @@
-//! Photos on disk as objects.
+//! Reads photos on disk as objects.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -11,8 +11,8 @@ use muster_actors::domain::image::{Locator, RejectReason, Rejection};
 use muster_actors::errors::Class;
 use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 
-use super::key::Places;
-use super::stamp::stamp;
+use super::file_version::file_version;
+use super::key::PathMap;
 
 // Opening a pipe without it waits for somebody to write into it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -23,16 +23,16 @@ const O_NONBLOCK: i32 = 0x4;
 /// Reads photos that a [`super::FolderQueue`] found. The etag is that of the bytes that were read.
 #[derive(Clone, Debug)]
 pub struct FolderObjects {
-    places: Places,
+    places: PathMap,
 }
 
 impl FolderObjects {
-    /// Over the photos of a library.
-    pub fn new(places: Places) -> Self {
+    /// Creates a reader of the photos of a library.
+    pub fn new(places: PathMap) -> Self {
         Self { places }
     }
 
-    async fn read(&self, locator: &Locator, want: Want) -> Result<Object, ObjectsError> {
+    async fn read(&self, locator: &Locator, want: ReadPart) -> Result<Object, ObjectsError> {
         let path = self
             .places
             .path(&locator.bucket, &locator.key)
@@ -46,16 +46,16 @@ impl FolderObjects {
 #[async_trait]
 impl Objects for FolderObjects {
     async fn get(&self, locator: &Locator, limit: u64) -> Result<Object, ObjectsError> {
-        self.read(locator, Want::Whole { limit }).await
+        self.read(locator, ReadPart::Whole { limit }).await
     }
 
     async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError> {
-        self.read(locator, Want::Head { bytes }).await
+        self.read(locator, ReadPart::Head { bytes }).await
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Want {
+enum ReadPart {
     Whole { limit: u64 },
     Head { bytes: u64 },
 }
@@ -64,7 +64,7 @@ fn reject(reason: RejectReason, detail: impl Into<String>) -> ObjectsError {
     ObjectsError::Rejected(Rejection::new(reason, detail))
 }
 
-fn read(path: &Path, want: Want) -> Result<Object, ObjectsError> {
+fn read(path: &Path, want: ReadPart) -> Result<Object, ObjectsError> {
     let mut file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path).map_err(|e| classify(&e))?;
     let before = file.metadata().map_err(|e| classify(&e))?;
     if !before.is_file() {
@@ -75,20 +75,20 @@ fn read(path: &Path, want: Want) -> Result<Object, ObjectsError> {
         return Err(reject(RejectReason::Empty, "the file has no bytes"));
     }
     let take = match want {
-        Want::Whole { limit } if size > limit => {
+        ReadPart::Whole { limit } if size > limit => {
             return Err(reject(RejectReason::TooManyBytes, format!("{size} bytes, the limit is {limit}")));
         }
-        Want::Whole { .. } => size,
-        Want::Head { bytes } => size.min(bytes),
+        ReadPart::Whole { .. } => size,
+        ReadPart::Head { bytes } => size.min(bytes),
     };
     // `take` is within the limit, whatever the file grows to meanwhile.
     let mut bytes = Vec::with_capacity(usize::try_from(take).unwrap_or(0));
     Read::by_ref(&mut file).take(take).read_to_end(&mut bytes).map_err(|e| classify(&e))?;
     let after = file.metadata().map_err(|e| classify(&e))?;
-    if stamp(&before) != stamp(&after) || bytes.len() as u64 != take {
+    if file_version(&before) != file_version(&after) || bytes.len() as u64 != take {
         return Err(changing());
     }
-    Ok(Object { bytes: Bytes::from(bytes), size, etag: stamp(&after), modified_ms: None })
+    Ok(Object { bytes: Bytes::from(bytes), size, etag: file_version(&after), modified_ms: None })
 }
 
 fn changing() -> ObjectsError {
@@ -125,7 +125,7 @@ mod tests {
 
     fn world() -> (tempfile::TempDir, FolderObjects) {
         let folder = tempfile::tempdir().unwrap();
-        let places = Places::new(folder.path().canonicalize().unwrap());
+        let places = PathMap::new(folder.path().canonicalize().unwrap());
         (folder, FolderObjects::new(places))
     }
 
@@ -182,6 +182,6 @@ mod tests {
         let head = objects.head(&locator, 4).await.unwrap();
         assert_eq!((&whole.bytes[..], &head.bytes[..]), (&b"0123456789"[..], &b"0123"[..]));
         assert_eq!((whole.size, &whole.etag), (head.size, &head.etag));
-        assert_eq!(whole.etag, stamp(&std::fs::metadata(&path).unwrap()));
+        assert_eq!(whole.etag, file_version(&std::fs::metadata(&path).unwrap()));
     }
 }

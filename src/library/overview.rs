@@ -1,4 +1,4 @@
-//! Where the photos of a library lie.
+//! An overview of the roots of a library.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

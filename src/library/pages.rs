@@ -1,4 +1,4 @@
-//! Read models by pages, each from where the one before ended: for lists that may be long.
+//! Reads pages of long lists, each from where the one before ended.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,4 +1,4 @@
-//! What could not be read: kept for the report, and no reason to drop what is known of a photo.
+//! Stores problems of reading photos, for the report. A problem is no reason to drop the data of a photo.
 //!
 //! A photo may be unreadable for now: its folder lost a permission, its disk fails, a decoder is not
 //! installed. Its faces and its row stay as they are, and the problem is told beside them.
@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::LibraryError;
-use super::key::Places;
+use super::key::PathMap;
 use super::rows::{self, signed};
 
 /// A folder, link or photo that could not be looked into.
@@ -75,7 +75,7 @@ fn note(db: &Connection, locator: &Locator, rejection: &Rejection) -> Result<(),
 /// Keeps the problems of a walk for the report: those under the roots replace what was there.
 pub(super) fn save(
     db: &mut Connection,
-    places: &Places,
+    places: &PathMap,
     roots: &[PathBuf],
     problems: &[(Locator, Rejection)],
 ) -> Result<(), LibraryError> {

@@ -1,4 +1,4 @@
-//! A folder as a queue: what a [scan](super::scan) finds new or changed, under leases.
+//! A folder as a queue of the photos that a [scan](super::scan) finds new or changed, under leases.
 //!
 //! A thread walks ahead of the pipeline and keeps paths only. Where photos are stored already, nothing is
 //! handed out before the walk is done: only then is it known what is gone. Messages live in memory: what
@@ -27,31 +27,31 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::walker::Walker;
+use super::file_version::file_version;
 use super::scan::{ScanOptions, ScanReport};
-use super::stamp::stamp;
 use super::{LibraryError, SqliteFaces, forget, key, problems, roots, rows};
 
-/// A lease without an extend ends after this.
+/// Length of a lease that is not extended.
 const VISIBILITY: Duration = Duration::from_secs(120);
-/// A receive answers after this, with nothing if there is nothing.
+/// Longest wait of a receive.
 const POLL: Duration = Duration::from_secs(1);
 
-/// The body of a message: muster's own form.
+/// The body of a message, in muster's own form.
 #[derive(Serialize)]
-struct Body<'a> {
+struct MessageBody<'a> {
     bucket: &'a str,
     key: &'a str,
     gallery_id: &'a str,
 }
 
 #[derive(Debug)]
-struct Message {
+struct QueuedPhoto {
     bucket: &'static str,
     key: Box<str>,
     receives: u32,
 }
 
-impl Message {
+impl QueuedPhoto {
     fn new(locator: Locator) -> Self {
         let bucket = if locator.bucket == key::HERE { key::HERE } else { key::ROOT };
         Self { bucket, key: locator.key.into_boxed_str(), receives: 0 }
@@ -59,12 +59,12 @@ impl Message {
 }
 
 #[derive(Default)]
-struct State {
-    ready: VecDeque<Message>,
-    /// Given back, until their delay is over; the number keeps two of one moment apart.
-    delayed: BTreeMap<(Instant, u64), Message>,
-    leased: HashMap<Handle, (Instant, Message)>,
-    /// Leases by when they end.
+struct QueueState {
+    ready: VecDeque<QueuedPhoto>,
+    /// Released messages until their delay is over; the number separates two of the same time.
+    delayed: BTreeMap<(Instant, u64), QueuedPhoto>,
+    leased: HashMap<Handle, (Instant, QueuedPhoto)>,
+    /// Leases by the time at which they end.
     ends: BTreeSet<(Instant, Handle)>,
     counter: u64,
     report: ScanReport,
@@ -72,7 +72,7 @@ struct State {
     fault: Option<LibraryError>,
 }
 
-impl State {
+impl QueueState {
     /// Ends leases and delays whose time is over.
     fn advance(&mut self, now: Instant) {
         while let Some((end, handle)) = self.ends.pop_first() {
@@ -93,12 +93,12 @@ impl State {
         }
     }
 
-    fn lease(&mut self, handle: &Handle, message: Message, end: Instant) {
+    fn lease(&mut self, handle: &Handle, message: QueuedPhoto, end: Instant) {
         self.ends.insert((end, handle.clone()));
         self.leased.insert(handle.clone(), (end, message));
     }
 
-    fn end(&mut self, handle: &Handle) -> Option<Message> {
+    fn end(&mut self, handle: &Handle) -> Option<QueuedPhoto> {
         let (end, message) = self.leased.remove(handle)?;
         self.ends.remove(&(end, handle.clone()));
         Some(message)
@@ -109,7 +109,7 @@ impl State {
         self.counter
     }
 
-    /// When something will happen by itself.
+    /// Returns the time at which the next lease or delay ends.
     fn alarm(&self) -> Option<Instant> {
         let delay = self.delayed.first_key_value().map(|((at, _), _)| *at);
         let lease = self.ends.first().map(|(at, _)| *at);
@@ -119,13 +119,13 @@ impl State {
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Notify,
     stop: AtomicBool,
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         // Nothing panics while it is held; if it did, messages would only be delivered again.
         self.state.lock()
     }
@@ -141,7 +141,7 @@ pub struct FolderQueue {
 }
 
 impl FolderQueue {
-    /// Starts the walk. A path that is not there is an error at once, unless photos below it are stored.
+    /// Starts the walk. A path that does not exist is an error at once, unless photos below it are stored.
     pub fn start(store: Arc<SqliteFaces>, options: ScanOptions) -> Result<Self, LibraryError> {
         let paths = roots::resolve(&options.paths)?;
         for path in paths.iter().filter(|path| roots::is_gone(path)) {
@@ -166,13 +166,13 @@ impl FolderQueue {
         Ok(Self { shared, store, model, visibility: VISIBILITY, walker: Some(walker) })
     }
 
-    /// With another time for leases.
+    /// Sets another length of leases.
     pub fn with_visibility(mut self, visibility: Duration) -> Self {
         self.visibility = visibility;
         self
     }
 
-    /// What the walk came to so far.
+    /// Returns the figures of the walk so far.
     pub fn report(&self) -> ScanReport {
         self.shared.state().report.clone()
     }
@@ -180,7 +180,7 @@ impl FolderQueue {
     fn settle(
         &self,
         handles: &[Handle],
-        mut settle: impl FnMut(&mut State, &Handle, Message),
+        mut settle: impl FnMut(&mut QueueState, &Handle, QueuedPhoto),
     ) -> Result<Vec<SettleOutcome>, QueueError> {
         let mut state = self.shared.state();
         state.advance(Instant::now());
@@ -199,12 +199,12 @@ impl FolderQueue {
         Ok(settled)
     }
 
-    /// Records a rejection in the library, which is this queue's dead-letter queue. A record of it that
-    /// the pipeline wrote knows more and stays; it only learns the etag it may lack.
+    /// Records a rejection in the library, which is this queue's dead-letter queue. A record that the
+    /// pipeline has written has more details and stays; it only gets an etag where it has none.
     async fn record(&self, locator: Locator, rejection: Rejection) -> Result<(), FacesError> {
         let path = self.store.places().path(&locator.bucket, &locator.key);
         let metadata = path.ok().and_then(|path| std::fs::metadata(path).ok());
-        let (etag, bytes) = metadata.map(|m| (stamp(&m), m.len())).unwrap_or_default();
+        let (etag, bytes) = metadata.map(|m| (file_version(&m), m.len())).unwrap_or_default();
         let image = ImageRecord {
             id: locator.id(),
             locator,
@@ -223,12 +223,12 @@ impl FolderQueue {
         };
         let record = image.clone();
         match self.store.run(move |library| recorded(library.db(), &record)).get().await? {
-            Recorded::Before => return Ok(()),
-            Recorded::Kept => {
+            StoredRecord::Before => return Ok(()),
+            StoredRecord::Kept => {
                 self.shared.state().report.kept += 1;
                 return Ok(());
             }
-            Recorded::Not => {}
+            StoredRecord::Not => {}
         }
         self.store
             .commit(vec![Commit {
@@ -244,19 +244,19 @@ impl FolderQueue {
     }
 }
 
-/// What the library holds of a rejected photo.
-enum Recorded {
-    /// Its rejection.
+/// The record that the library has of a rejected photo.
+enum StoredRecord {
+    /// A rejection.
     Before,
-    /// Its faces, which stay.
+    /// Faces, which stay.
     Kept,
-    /// Nothing, or what the rejection replaces.
+    /// No record, or one that the rejection replaces.
     Not,
 }
 
-fn recorded(db: &Connection, image: &ImageRecord) -> Result<Recorded, LibraryError> {
+fn recorded(db: &Connection, image: &ImageRecord) -> Result<StoredRecord, LibraryError> {
     if problems::keep(db, image)? {
-        return Ok(Recorded::Kept);
+        return Ok(StoredRecord::Kept);
     }
     let stored = db
         .query_row("SELECT state, etag, model FROM images WHERE id = ?1", [image.id.0], |row| {
@@ -267,10 +267,10 @@ fn recorded(db: &Connection, image: &ImageRecord) -> Result<Recorded, LibraryErr
         state == ImageState::Rejected && model == image.model && (etag.is_empty() || etag == image.etag)
     });
     if !is_known {
-        return Ok(Recorded::Not);
+        return Ok(StoredRecord::Not);
     }
     db.execute("UPDATE images SET etag = ?2 WHERE id = ?1 AND etag = ''", params![image.id.0, image.etag])?;
-    Ok(Recorded::Before)
+    Ok(StoredRecord::Before)
 }
 
 impl Drop for FolderQueue {
@@ -305,7 +305,7 @@ impl Queue for FolderQueue {
                 let mut received = Received::default();
                 while received.deliveries.len() < max {
                     let Some(mut message) = state.ready.pop_front() else { break };
-                    let body = Body { bucket: message.bucket, key: &message.key, gallery_id: LIBRARY_GALLERY };
+                    let body = MessageBody { bucket: message.bucket, key: &message.key, gallery_id: LIBRARY_GALLERY };
                     let body = serde_json::to_string(&body)
                         .map_err(|e| QueueError::from(LibraryError::Broken(e.to_string())))?;
                     let name = format!("{}/{}", message.bucket, message.key);

@@ -1,4 +1,4 @@
-//! Roots that moved, and roots that are given up.
+//! Moves roots, and removes roots from a library.
 
 use std::path::{Path, PathBuf};
 
@@ -7,26 +7,26 @@ use muster_gallery::LIBRARY_GALLERY;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use super::repoint::{Move, repoint};
-use super::stamp::stamp;
+use super::file_version::file_version;
+use super::repoint::{PhotoMove, repoint};
 use super::{Library, LibraryError, key, moves, roots, rows, runner, tombstones, write};
 
-/// Paths that are told of those that were not found.
+/// Number of missing paths that are reported.
 const EXAMPLES: usize = 10;
 
-/// What became of the photos below a root that moved.
+/// The result of moving a root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Relocation {
-    /// Photos that are stored at their new places now.
+    /// Photos that are stored at their new paths now.
     pub matched: u64,
-    /// Photos that are not there with the same size, and were left as they were.
+    /// Photos without a file of the same size at the new path, which were left as they were.
     pub unmatched: u64,
     /// Some of those, as [`key::shown`].
     pub examples: Vec<String>,
 }
 
-/// A stored photo, as far as its place goes.
-struct Stored {
+/// A stored photo with its path.
+struct StoredPhoto {
     id: ImageId,
     path: PathBuf,
     place: Locator,
@@ -53,7 +53,7 @@ pub fn relocate(library: &mut Library, old: &Path, new: &Path) -> Result<Relocat
         relocation.matched += 1;
         let to = places.locate(&target);
         stamps.extend((etag != photo.etag).then(|| (to.id(), etag)));
-        steps.push(Move { from: photo.id, to });
+        steps.push(PhotoMove { from: photo.id, to });
     }
     if steps.is_empty() {
         return Ok(relocation);
@@ -80,8 +80,8 @@ pub fn relocate(library: &mut Library, old: &Path, new: &Path) -> Result<Relocat
     Ok(relocation)
 }
 
-/// Takes out what is stored below a root, whether or not its files exist; how many photos that were. They
-/// are not forgotten: where they exist, the next index of the root finds them again.
+/// Removes the photos below a root from the library, whether or not their files exist, and returns their
+/// number. They are not forgotten: the next index of the root finds existing ones again.
 pub fn remove(library: &mut Library, root: &Path) -> Result<u64, LibraryError> {
     let photos: Vec<ImageId> = below(library, root)?.iter().map(|photo| photo.id).collect();
     let removed = write::remove(&mut library.db, &photos)?;
@@ -92,7 +92,7 @@ pub fn remove(library: &mut Library, root: &Path) -> Result<u64, LibraryError> {
     Ok(removed as u64)
 }
 
-/// The path below `new` that is where `path` is below `old`.
+/// Returns the path below `new` that corresponds to `path` below `old`.
 fn moved(path: &Path, old: &Path, new: &Path) -> PathBuf {
     match path.strip_prefix(old) {
         Ok(rest) if !rest.as_os_str().is_empty() => new.join(rest),
@@ -100,13 +100,13 @@ fn moved(path: &Path, old: &Path, new: &Path) -> PathBuf {
     }
 }
 
-/// The etag under which the file at `target` is the photo; `None` where it is not, or not there.
-fn same(db: &Connection, photo: &Stored, target: &Path) -> Option<String> {
+/// Returns the etag of the file at `target` where it is the photo; `None` where it is not, or does not exist.
+fn same(db: &Connection, photo: &StoredPhoto, target: &Path) -> Option<String> {
     let metadata = std::fs::metadata(target).ok().filter(|metadata| metadata.is_file())?;
     if metadata.len() != photo.bytes {
         return None;
     }
-    let now = stamp(&metadata);
+    let now = file_version(&metadata);
     match moves::stored_content(db, photo.id) {
         _ if now == photo.etag => Some(now),
         Some(stored) => (moves::content(target).ok()? == stored).then_some(now),
@@ -115,7 +115,7 @@ fn same(db: &Connection, photo: &Stored, target: &Path) -> Option<String> {
     }
 }
 
-fn below(library: &Library, root: &Path) -> Result<Vec<Stored>, LibraryError> {
+fn below(library: &Library, root: &Path) -> Result<Vec<StoredPhoto>, LibraryError> {
     let mut select = library.db.prepare(
         "SELECT i.id, bucket, key, etag, bytes FROM images i JOIN galleries g ON g.n = i.gallery \
          WHERE g.name = ?1 ORDER BY bucket, key",
@@ -128,7 +128,7 @@ fn below(library: &Library, root: &Path) -> Result<Vec<Stored>, LibraryError> {
         if path.starts_with(root) {
             let place = library.places().locate(&path);
             let (etag, bytes) = (row.get(3)?, rows::unsigned(row, 4)?);
-            below.push(Stored { id: ImageId(rows::id(row, 0)?), path, place, etag, bytes });
+            below.push(StoredPhoto { id: ImageId(rows::id(row, 0)?), path, place, etag, bytes });
         }
     }
     Ok(below)

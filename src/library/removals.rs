@@ -1,4 +1,4 @@
-//! Which photos that are gone are taken out of a library, and for which a person is asked.
+//! Decides which missing photos are removed from a library, and for which a person is asked.
 //!
 //! A disk that is not mounted, a share that does not answer or a folder that was moved looks like photos
 //! that were deleted. So nothing is taken out below a root that is not there, whose disk is not mounted
@@ -10,15 +10,15 @@ use std::path::PathBuf;
 use muster_actors::domain::image::ImageId;
 use serde::Serialize;
 
-use super::key::{self, Places};
+use super::key::{self, PathMap};
 use super::roots::Root;
 
-/// So many photos of a root may go unasked, if they are not all.
+/// Number of photos of a root that may be removed without asking, if they are not all.
 const FEW: u64 = 10;
-/// More than one in so many are too many to go unasked.
+/// Divisor of a root's photos above which a person is asked.
 const SHARE: u64 = 10;
 
-/// Photos below a root that are gone from the disk, and were not taken out.
+/// Photos below a root that are missing on the disk, and were not removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Missing {
     /// The root, as [`key::shown`].
@@ -27,26 +27,26 @@ pub struct Missing {
     pub missing: u64,
     /// Photos known below it, those that are gone among them.
     pub known: u64,
-    /// Why a person is asked.
-    pub cause: Cause,
+    /// Reason why a person is asked.
+    pub cause: RemovalCause,
 }
 
 impl Missing {
     /// Whether it is of this root.
-    pub(super) fn is_of(&self, places: &Places, root: &Root) -> bool {
+    pub(super) fn is_of(&self, places: &PathMap, root: &Root) -> bool {
         self.root == shown(places, root)
     }
 }
 
-fn shown(places: &Places, root: &Root) -> String {
+fn shown(places: &PathMap, root: &Root) -> String {
     let locator = places.locate(&root.path);
     key::shown(&locator.bucket, &locator.key)
 }
 
-/// Why photos that are gone were not taken out.
+/// The reason why missing photos were not removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum RemovalCause {
     /// There is nothing at the root's path.
     RootMissing,
     /// The disk that held it is not mounted any more.
@@ -57,19 +57,19 @@ pub enum Cause {
     ManyGone,
 }
 
-/// A stored photo whose file is gone.
+/// A stored photo whose file is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Gone {
+pub(super) struct GonePhoto {
     pub id: ImageId,
     pub path: PathBuf,
 }
 
-/// What is taken out, and what a person is asked about. `known` are the photos stored below each root.
+/// Splits missing photos into those to remove and those to ask about. `known` are the photos stored below each root.
 pub(super) fn divide(
-    places: &Places,
+    places: &PathMap,
     roots: &[Root],
     known: &[u64],
-    gone: &[Gone],
+    gone: &[GonePhoto],
     accepted: bool,
 ) -> (Vec<ImageId>, Vec<Missing>) {
     let (mut removed, mut missing) = (Vec::new(), Vec::new());
@@ -86,14 +86,14 @@ pub(super) fn divide(
     (removed, missing)
 }
 
-/// Why a person is asked about photos that are gone, if one is.
-fn cause(root: &Root, known: u64, missing: u64) -> Option<Cause> {
+/// Returns the reason to ask a person about missing photos, if there is one.
+fn cause(root: &Root, known: u64, missing: u64) -> Option<RemovalCause> {
     match missing {
         0 => None,
-        _ if !root.is_there => Some(Cause::RootMissing),
-        _ if root.is_unmounted => Some(Cause::NotMounted),
-        _ if missing >= known => Some(Cause::AllGone),
-        _ if missing > FEW && missing.saturating_mul(SHARE) > known => Some(Cause::ManyGone),
+        _ if !root.is_there => Some(RemovalCause::RootMissing),
+        _ if root.is_unmounted => Some(RemovalCause::NotMounted),
+        _ if missing >= known => Some(RemovalCause::AllGone),
+        _ if missing > FEW && missing.saturating_mul(SHARE) > known => Some(RemovalCause::ManyGone),
         _ => None,
     }
 }
@@ -110,31 +110,31 @@ mod tests {
             (5, 0, None),
             (5, 1, None),
             (5, 4, None),
-            (5, 5, Some(Cause::AllGone)),
-            (1, 1, Some(Cause::AllGone)),
+            (5, 5, Some(RemovalCause::AllGone)),
+            (1, 1, Some(RemovalCause::AllGone)),
             (100, 10, None),
-            (100, 11, Some(Cause::ManyGone)),
-            (12, 11, Some(Cause::ManyGone)),
+            (100, 11, Some(RemovalCause::ManyGone)),
+            (12, 11, Some(RemovalCause::ManyGone)),
             (110, 11, None),
             (1000, 100, None),
-            (1000, 101, Some(Cause::ManyGone)),
+            (1000, 101, Some(RemovalCause::ManyGone)),
         ] {
             assert_eq!(cause(&there, known, missing), expected, "{missing} of {known}");
         }
-        assert_eq!(cause(&root(false, false), 100, 1), Some(Cause::RootMissing));
-        assert_eq!(cause(&root(true, true), 100, 1), Some(Cause::NotMounted));
+        assert_eq!(cause(&root(false, false), 100, 1), Some(RemovalCause::RootMissing));
+        assert_eq!(cause(&root(true, true), 100, 1), Some(RemovalCause::NotMounted));
         assert_eq!(cause(&root(true, true), 100, 0), None, "nothing is missed");
     }
 
     #[test]
     fn each_root_is_judged_by_itself_and_a_person_may_accept() {
         let roots = ["/p/a", "/p/b"].map(|path| Root { path: path.into(), is_there: true, is_unmounted: false });
-        let photo = |n: u8, path: &str| Gone { id: ImageId([n; 16]), path: path.into() };
+        let photo = |n: u8, path: &str| GonePhoto { id: ImageId([n; 16]), path: path.into() };
         let gone = [photo(1, "/p/a/1.jpg"), photo(2, "/p/b/2.jpg")];
-        let places = Places::new("/p");
+        let places = PathMap::new("/p");
         let (removed, missing) = divide(&places, &roots, &[1, 2], &gone, false);
         assert_eq!(removed, [gone[1].id]);
-        assert_eq!(missing, [Missing { root: "a".into(), missing: 1, known: 1, cause: Cause::AllGone }]);
+        assert_eq!(missing, [Missing { root: "a".into(), missing: 1, known: 1, cause: RemovalCause::AllGone }]);
         let (removed, missing) = divide(&places, &roots, &[1, 2], &gone, true);
         assert_eq!((removed.len(), missing.len()), (2, 0));
     }

@@ -1,4 +1,4 @@
-//! Gives stored photos other places: their ids follow from the places, and whatever names an id follows.
+//! Changes the paths of stored photos. Their ids depend on the paths, so everything that refers to an id is changed too.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,16 +27,16 @@ const IMAGES: &[Column] = &[("images", "id"), ("forgotten_faces", "image")];
 /// Tables that hold places beside ids of images, with the column of the ids.
 const PLACES: &[Column] = IMAGES;
 
-/// A stored photo, and where it is from now on.
+/// A stored photo with its new path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Move {
+pub(super) struct PhotoMove {
     pub from: ImageId,
     pub to: Locator,
 }
 
-/// Moves photos with all that is known of them, in the caller's transaction. What is stored at the new
-/// places already, and does not move, gives way: it is the same photo. Returns how many moved.
-pub(super) fn repoint(db: &Connection, moves: &[Move]) -> Result<usize, LibraryError> {
+/// Moves photos with all their data, in the caller's transaction. A record at the new path that does not
+/// move is replaced, because it is the same photo. Returns how many moved.
+pub(super) fn repoint(db: &Connection, moves: &[PhotoMove]) -> Result<usize, LibraryError> {
     db.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS moved (old BLOB PRIMARY KEY, way BLOB UNIQUE, new BLOB UNIQUE, bucket TEXT, key TEXT)
            WITHOUT ROWID;
@@ -113,7 +113,7 @@ fn rewrite(db: &Connection, columns: &[Column], from: &str, to: &str) -> Result<
     Ok(())
 }
 
-/// Ids of faces stand in texts, too: covers of persons, and the changes of the history.
+/// Changes ids of faces inside texts: covers of persons, and the changes of the history.
 pub(super) fn rewrite_texts(db: &Connection, ids: &HashMap<String, String>) -> Result<(), LibraryError> {
     let mut select =
         db.prepare("SELECT gallery, a, value FROM facts WHERE kind = 'person' AND value LIKE '%cover%'")?;
@@ -215,8 +215,8 @@ mod tests {
         select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
     }
 
-    fn step(from: &str, to: &str) -> Move {
-        Move { from: at(from).id(), to: at(to) }
+    fn step(from: &str, to: &str) -> PhotoMove {
+        PhotoMove { from: at(from).id(), to: at(to) }
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub fn is_taken(file: &Path) -> Result<bool, LibraryError> {
 /// Deletes the pages of an earlier, longer run, and what writers that were killed left of a page.
 pub fn remove_stale(page: &Path, pages: usize) -> Result<(), LibraryError> {
     remove(page, |found| match found {
-        Found::Page(number) => number > pages,
-        Found::Part(process) => !Path::new("/proc").join(process).exists(),
+        PageFile::Page(number) => number > pages,
+        PageFile::Part(process) => !Path::new("/proc").join(process).exists(),
     })?;
     Ok(())
 }
@@ -84,7 +84,7 @@ pub(super) fn is_folder(page: &Path, path: &Path) -> bool {
 }
 
 /// What a name in a page's folders says.
-enum Found<'a> {
+enum PageFile<'a> {
     /// A further page.
     Page(usize),
     /// A part of a page, by the id of the process that wrote it.
@@ -92,11 +92,11 @@ enum Found<'a> {
 }
 
 /// Deletes further pages and parts, by number, and the folder if nothing is left in it.
-fn remove(page: &Path, is_unwanted: impl Fn(Found<'_>) -> bool) -> Result<Vec<String>, LibraryError> {
+fn remove(page: &Path, is_unwanted: impl Fn(PageFile<'_>) -> bool) -> Result<Vec<String>, LibraryError> {
     let mut removed = Vec::new();
     for (name, path) in entries(page.parent().unwrap_or(Path::new("/")))? {
         if part_of(&name, |name| page.file_name() == Some(name))
-            .is_some_and(|process| is_unwanted(Found::Part(process)))
+            .is_some_and(|process| is_unwanted(PageFile::Part(process)))
         {
             delete(page, &path, &mut removed)?;
         }
@@ -109,11 +109,11 @@ fn remove(page: &Path, is_unwanted: impl Fn(Found<'_>) -> bool) -> Result<Vec<St
     let mut pages = Vec::new();
     for (name, path) in entries(&folder)? {
         if let Some(process) = part_of(&name, |name| number(name).is_some()) {
-            if is_unwanted(Found::Part(process)) {
+            if is_unwanted(PageFile::Part(process)) {
                 delete(page, &path, &mut removed)?;
             }
         } else if let Some(number) = number(&name)
-            && is_unwanted(Found::Page(number))
+            && is_unwanted(PageFile::Page(number))
             && has_mark(&path).map_err(|error| LibraryError::io(&path, &error))?
         {
             pages.push((number, path));

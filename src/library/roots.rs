@@ -1,4 +1,4 @@
-//! The folders and photos that were named for an index: where they are, and whether they still are.
+//! The roots of a library: folders and photos that were named for an index, and whether they still exist.
 //!
 //! A library keeps a note of its roots, each with the place where its file system was mounted. A root
 //! whose disk is not mounted any more is an empty folder, or one with other files in it: its photos
@@ -9,35 +9,35 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::key::Places;
+use super::key::PathMap;
 use super::{Library, LibraryError};
 
 /// Name of the note.
 const NOTE: &str = "roots";
-/// Links that lead to links are followed so far, as the system does.
+/// Most links that are followed one after another, as the system does.
 const LINKS: usize = 40;
 
 /// A bucket and a key.
-type Place = (String, String);
+type BucketKey = (String, String);
 
 /// A folder or photo that was named for an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
     /// Absolute and without links.
     pub path: PathBuf,
-    /// Whether there is anything at the path.
+    /// Whether anything exists at the path.
     pub is_there: bool,
     /// Whether a disk that held it when it was indexed last is not mounted any more.
     pub is_unmounted: bool,
 }
 
-/// The paths without links, sorted, and without those inside another. They need not exist.
+/// Returns the paths without links, sorted, and without those inside another. They need not exist.
 pub fn resolve(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LibraryError> {
     let all = paths.iter().map(|path| absolute(path).map_err(|error| LibraryError::io(path, &error)));
     Ok(outermost(all.collect::<Result<_, _>>()?))
 }
 
-/// Absolute and without links, as far as it exists.
+/// Makes a path absolute and resolves its links, as far as it exists.
 pub fn absolute(given: &Path) -> std::io::Result<PathBuf> {
     let mut whole = std::path::absolute(given)?;
     for _ in 0..LINKS {
@@ -62,7 +62,7 @@ pub fn absolute(given: &Path) -> std::io::Result<PathBuf> {
     Ok(whole)
 }
 
-/// Without those inside another.
+/// Removes paths that are inside another.
 pub(super) fn outermost(paths: BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let mut kept: Vec<PathBuf> = Vec::new();
     for path in paths {
@@ -74,13 +74,13 @@ pub(super) fn outermost(paths: BTreeSet<PathBuf>) -> Vec<PathBuf> {
     kept
 }
 
-/// Whether there is nothing at a path. What cannot be looked at may be there.
+/// Tells whether nothing exists at a path. A path that cannot be read may exist.
 pub fn is_gone(path: &Path) -> bool {
     std::fs::symlink_metadata(path)
         .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
-/// Looks whether the roots are there.
+/// Checks which roots exist.
 pub(super) fn look(library: &Library, paths: &[PathBuf]) -> Result<Vec<Root>, LibraryError> {
     let noted = read(library)?;
     let places = library.places();
@@ -94,13 +94,13 @@ pub(super) fn look(library: &Library, paths: &[PathBuf]) -> Result<Vec<Root>, Li
     Ok(paths.iter().map(look).collect())
 }
 
-/// Whether what was mounted at `before`, at or above `path`, is not any more.
+/// Tells whether the disk that was mounted at `before`, at or above `path`, is not mounted any more.
 fn is_unmounted(path: &Path, before: &Path) -> bool {
     path.starts_with(before)
         && mount(path).is_some_and(|now| before.starts_with(&now) && before.as_os_str() != now.as_os_str())
 }
 
-/// The nearest folder at or above a path at which a file system is mounted.
+/// Finds the nearest folder at or above a path at which a file system is mounted.
 fn mount(path: &Path) -> Option<PathBuf> {
     let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev()).ok();
     let own = device(path)?;
@@ -111,7 +111,7 @@ fn mount(path: &Path) -> Option<PathBuf> {
     Some(place.to_path_buf())
 }
 
-/// Keeps a note of roots that were indexed, and of where their disks are mounted now.
+/// Stores the roots that were indexed, with the places where their disks are mounted now.
 pub(super) fn remember(library: &Library, roots: &[PathBuf]) -> Result<(), LibraryError> {
     let mut noted = read(library)?;
     for root in roots {
@@ -122,13 +122,13 @@ pub(super) fn remember(library: &Library, roots: &[PathBuf]) -> Result<(), Libra
     write(library, noted)
 }
 
-/// The roots that were indexed, at any time.
+/// Reads all roots that were ever indexed.
 pub(super) fn noted(library: &Library) -> Result<Vec<PathBuf>, LibraryError> {
     let places = library.places();
     Ok(read(library)?.keys().filter_map(|(bucket, key)| places.path(bucket, key).ok()).collect())
 }
 
-/// Notes that roots at or below `old` are at or below `new` now, or are roots no more.
+/// Stores that roots at or below `old` are at or below `new` now, or are removed.
 pub(super) fn replace(library: &Library, old: &Path, new: Option<&Path>) -> Result<(), LibraryError> {
     let mut noted = read(library)?;
     let mut there = Vec::new();
@@ -143,20 +143,20 @@ pub(super) fn replace(library: &Library, old: &Path, new: Option<&Path>) -> Resu
     remember(library, &there)
 }
 
-fn place(places: &Places, path: &Path) -> Place {
+fn place(places: &PathMap, path: &Path) -> BucketKey {
     let locator = places.locate(path);
     (locator.bucket, locator.key)
 }
 
-fn read(library: &Library) -> Result<BTreeMap<Place, Option<Place>>, LibraryError> {
+fn read(library: &Library) -> Result<BTreeMap<BucketKey, Option<BucketKey>>, LibraryError> {
     let Some(note) = library.note(NOTE)? else { return Ok(BTreeMap::new()) };
-    let all: Vec<(Place, Option<Place>)> =
+    let all: Vec<(BucketKey, Option<BucketKey>)> =
         serde_json::from_str(&note).map_err(|error| LibraryError::Broken(format!("the note of roots: {error}")))?;
     Ok(all.into_iter().collect())
 }
 
-fn write(library: &Library, roots: BTreeMap<Place, Option<Place>>) -> Result<(), LibraryError> {
-    let all: Vec<(Place, Option<Place>)> = roots.into_iter().collect();
+fn write(library: &Library, roots: BTreeMap<BucketKey, Option<BucketKey>>) -> Result<(), LibraryError> {
+    let all: Vec<(BucketKey, Option<BucketKey>)> = roots.into_iter().collect();
     let text = serde_json::to_string(&all).map_err(|error| LibraryError::Broken(error.to_string()))?;
     library.set_note(NOTE, &text)
 }

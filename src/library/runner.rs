@@ -1,4 +1,4 @@
-//! The pipeline over folders: builds the embedded ends and runs one round after another over them.
+//! Runs the pipeline over folders, one round after another.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,11 +27,11 @@ use muster_inference::gpu::health::CardMonitor;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
 
-/// The note of what was indexed last.
+/// Name of the note with the paths that were indexed last.
 const PATHS: &str = "paths";
 const REFRESH: Duration = Duration::from_millis(200);
 
-/// Everything that stays from round to round: settings, models, store.
+/// Runs rounds with the same settings, models and store.
 pub struct Runner {
     settings: Settings,
     pack: Arc<Pack>,
@@ -41,29 +41,29 @@ pub struct Runner {
     accept_removals: bool,
 }
 
-/// How one round ended.
-pub struct Round {
-    /// Why it ended.
+/// The result of one round.
+pub struct IndexRound {
+    /// Reason of its end.
     pub exit: Exit,
-    /// What it did.
+    /// Figures of the pipeline.
     pub summary: Summary,
-    /// What the scan came to.
+    /// Figures of the scan.
     pub scan: ScanReport,
-    /// How long it took.
+    /// Duration.
     pub seconds: f64,
 }
 
-/// Is shown what a round does.
-pub trait Watch {
-    /// So far. `left` is how many images are known to wait.
+/// Observes a round while it runs.
+pub trait RoundObserver {
+    /// Is called with the figures so far; `left` is the number of images that are known to wait.
     fn show(&mut self, progress: &Progress, scan: &ScanReport, left: Option<u64>);
-    /// It was asked to stop, and finishes what is on a lane.
+    /// Is called when the round was asked to stop, and finishes the images on lanes.
     fn stopping(&mut self);
-    /// It ended.
+    /// Is called when the round has ended.
     fn ended(&mut self);
 }
 
-/// The folders and photos that were indexed last.
+/// Reads the folders and photos that were indexed last.
 pub fn remembered(library: &Library) -> Result<Vec<PathBuf>, LibraryError> {
     let Some(note) = library.note(PATHS)? else { return Ok(Vec::new()) };
     let all: Vec<(String, String)> =
@@ -71,7 +71,7 @@ pub fn remembered(library: &Library) -> Result<Vec<PathBuf>, LibraryError> {
     Ok(all.iter().filter_map(|(bucket, key)| library.places().path(bucket, key).ok()).collect())
 }
 
-/// Leaves a note of what was indexed, so that it can be indexed again without being named.
+/// Stores the paths that were indexed, so that they can be indexed again without being named.
 pub(super) fn remember(library: &Library, paths: &[PathBuf]) -> Result<(), LibraryError> {
     let places = library.places();
     let all: Vec<(String, String)> =
@@ -81,29 +81,29 @@ pub(super) fn remember(library: &Library, paths: &[PathBuf]) -> Result<(), Libra
 }
 
 impl Runner {
-    /// Over engines that run already.
+    /// Creates a runner over engines that run already.
     pub fn new(settings: Settings, pack: Arc<Pack>, engines: Vec<Arc<dyn Engine>>, store: Arc<SqliteFaces>) -> Self {
         Self { settings, pack, engines, cards: Vec::new(), store, accept_removals: false }
     }
 
-    /// Takes photos out that are gone, however many they are.
+    /// Removes missing photos, however many they are.
     #[must_use]
     pub fn accepting_removals(self, accept_removals: bool) -> Self {
         Self { accept_removals, ..self }
     }
 
-    /// Looks after these cards during a round; one that is lost ends it.
+    /// Monitors these cards during a round; a lost one ends it.
     pub fn watching(self, cards: &[Card]) -> Self {
         Self { cards: cards.to_vec(), ..self }
     }
 
-    /// Indexes what is new or changed below `paths`, then groups; hands back what is left when `stop` comes. Blocking.
+    /// Indexes new and changed photos below `paths`, then groups. It stops early when `stop` comes. It blocks.
     pub fn round(
         &self,
         paths: &[PathBuf],
         stop: impl Future<Output = ()>,
-        watch: &mut dyn Watch,
-    ) -> Result<Round, LibraryError> {
+        watch: &mut dyn RoundObserver,
+    ) -> Result<IndexRound, LibraryError> {
         let started = Instant::now();
         let options =
             ScanOptions { paths: paths.to_vec(), model: self.pack.id(), accept_removals: self.accept_removals };
@@ -145,7 +145,7 @@ impl Runner {
                 }
             }
         });
-        Ok(Round { exit, summary, scan: queue.report(), seconds: started.elapsed().as_secs_f64() })
+        Ok(IndexRound { exit, summary, scan: queue.report(), seconds: started.elapsed().as_secs_f64() })
     }
 
     fn ports(&self, queue: &Arc<FolderQueue>) -> Ports {

@@ -14,18 +14,18 @@ use rusqlite::params;
 use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};
 
-use super::key::Places;
+use super::file_version::file_version;
+use super::key::PathMap;
 use super::library::{self, FOLDER};
 use super::problems::{Problem, may_pass};
-use super::removals::{Gone, Missing};
+use super::removals::{GonePhoto, Missing};
 use super::roots::Root;
-use super::stamp::stamp;
 use super::{Library, LibraryError, moves, report, rows, tombstones};
 
 /// Extensions of the files that are photos.
 pub const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "jpe", "png", "webp", "heic", "heif"];
 
-/// What to look for, and where.
+/// Options of a scan.
 #[derive(Clone, Debug, Default)]
 pub struct ScanOptions {
     /// Folders and photos.
@@ -36,7 +36,7 @@ pub struct ScanOptions {
     pub accept_removals: bool,
 }
 
-/// What a scan came to so far.
+/// The figures of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ScanReport {
     /// Photos found: the sum of the five below.
@@ -70,14 +70,14 @@ pub struct ScanReport {
     pub finished: bool,
 }
 
-/// Whether a file is a photo by its name.
+/// Tells whether a file is a photo by its name.
 pub fn is_photo(path: &Path) -> bool {
     let extension = path.extension().and_then(|e| e.to_str());
     extension.is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
-/// A stored photo, in as few bytes as can be: a million must fit.
-struct Known {
+/// A stored photo in few bytes, because a million must fit.
+struct StoredPhoto {
     /// As [`moves::fingerprint`].
     etag: u64,
     /// Looked at with the model of this scan.
@@ -87,13 +87,13 @@ struct Known {
     seen: bool,
 }
 
-/// One walk over the roots.
+/// A walk over the roots.
 pub(super) struct Scan<'a> {
-    places: &'a Places,
+    places: &'a PathMap,
     roots: &'a [Root],
     /// The folder of the library itself.
     own: PathBuf,
-    known: HashMap<ImageId, Known>,
+    known: HashMap<ImageId, StoredPhoto>,
     /// Photos stored below each root.
     counts: Vec<u64>,
     forgotten: Vec<PathBuf>,
@@ -103,7 +103,7 @@ pub(super) struct Scan<'a> {
 
 /// One step of a walk.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum ScanStep {
     /// With its size and time, as [`moves::fingerprint`].
     New(Locator, u64),
     /// Stored, and to be looked at again.
@@ -121,10 +121,10 @@ pub(super) enum Step {
 }
 
 impl<'a> Scan<'a> {
-    /// Reads what is stored under the roots.
+    /// Reads the photos that are stored under the roots.
     pub(super) fn prepare(
         library: &Library,
-        places: &'a Places,
+        places: &'a PathMap,
         roots: &'a [Root],
         model: &str,
     ) -> Result<Self, LibraryError> {
@@ -145,13 +145,13 @@ impl<'a> Scan<'a> {
                 rows::state(row, 5)? == ImageState::Rejected && rows::reject_reason(row, 6)?.is_none_or(may_pass);
             let etag = moves::fingerprint(row.get_ref(3)?.as_str().unwrap_or_default());
             let is_current = row.get_ref(4)?.as_str() == Ok(model);
-            known.insert(ImageId(rows::id(row, 0)?), Known { etag, is_current, is_open, seen: false });
+            known.insert(ImageId(rows::id(row, 0)?), StoredPhoto { etag, is_current, is_open, seen: false });
         }
         Ok(Self { places, roots, own, known, counts, forgotten, blind: Vec::new() })
     }
 
     /// Walks, and hands each step out until `take` says stop. `true` when it came to the end.
-    pub(super) fn walk(&mut self, mut take: impl FnMut(Step) -> bool) -> bool {
+    pub(super) fn walk(&mut self, mut take: impl FnMut(ScanStep) -> bool) -> bool {
         for root in self.roots.iter().filter(|root| root.is_there) {
             let root = &root.path;
             let mut walk = WalkDir::new(root).follow_links(false).sort_by_file_name().into_iter();
@@ -183,34 +183,34 @@ impl<'a> Scan<'a> {
         self.forgotten.iter().any(|path| entry.path().starts_with(path))
     }
 
-    /// The folder of a library, if it is not this one's.
-    fn library(&self, folder: &Path) -> Option<Step> {
-        (folder != self.own).then(|| Step::Library(self.places.locate(folder)))
+    /// Tells whether a folder is that of another library.
+    fn library(&self, folder: &Path) -> Option<ScanStep> {
+        (folder != self.own).then(|| ScanStep::Library(self.places.locate(folder)))
     }
 
-    /// Whether a file is one of the library's own.
+    /// Tells whether a file is one of the library's own.
     fn is_own(&self, path: &Path) -> bool {
         path.parent() == Some(&self.own) && path.file_name().is_some_and(library::is_own)
             || report::is_further(&self.own.join(library::REPORT), path)
     }
 
-    fn blinded(&mut self, path: PathBuf, rejection: Rejection) -> Step {
+    fn blinded(&mut self, path: PathBuf, rejection: Rejection) -> ScanStep {
         let locator = self.places.locate(&path);
         self.blind.push(path);
-        Step::Problem(locator, rejection)
+        ScanStep::Problem(locator, rejection)
     }
 
-    fn file(&mut self, entry: &DirEntry) -> Step {
+    fn file(&mut self, entry: &DirEntry) -> ScanStep {
         let path = entry.path();
         // A file that was named is looked at, whatever its name is.
         if entry.depth() > 0 && (is_hidden(entry) || !is_photo(path)) {
             return match std::fs::metadata(path) {
                 Ok(target) if entry.path_is_symlink() && target.is_dir() && !is_hidden(entry) => self.link(path),
-                _ => Step::Ignored,
+                _ => ScanStep::Ignored,
             };
         }
         if self.forgets(entry) {
-            return Step::Forgotten;
+            return ScanStep::Forgotten;
         }
         let metadata = std::fs::metadata(path);
         if metadata.as_ref().is_ok_and(|m| m.is_dir()) {
@@ -219,22 +219,22 @@ impl<'a> Scan<'a> {
         let locator = self.places.locate(path);
         let Some(known) = self.known.get_mut(&locator.id()) else {
             // What cannot even be asked for its size is delivered: the reader finds out why.
-            let etag = metadata.map(|metadata| stamp(&metadata)).unwrap_or_default();
-            return Step::New(locator, moves::fingerprint(&etag));
+            let etag = metadata.map(|metadata| file_version(&metadata)).unwrap_or_default();
+            return ScanStep::New(locator, moves::fingerprint(&etag));
         };
         known.seen = true;
-        match metadata.map(|metadata| moves::fingerprint(&stamp(&metadata))) {
-            Ok(etag) if known.etag != etag => Step::Replaced(locator, etag),
-            Ok(_) if known.is_current && !known.is_open => Step::Unchanged,
+        match metadata.map(|metadata| moves::fingerprint(&file_version(&metadata))) {
+            Ok(etag) if known.etag != etag => ScanStep::Replaced(locator, etag),
+            Ok(_) if known.is_current && !known.is_open => ScanStep::Unchanged,
             Err(error) if !known.is_open => {
                 let detail = format!("cannot be read: {error}");
-                Step::Unreadable(locator, Rejection::new(RejectReason::Unreadable, detail))
+                ScanStep::Unreadable(locator, Rejection::new(RejectReason::Unreadable, detail))
             }
-            _ => Step::Changed(locator),
+            _ => ScanStep::Changed(locator),
         }
     }
 
-    fn link(&mut self, path: &Path) -> Step {
+    fn link(&mut self, path: &Path) -> ScanStep {
         let detail = "a link to a folder is not followed: name the folder itself";
         self.blinded(path.to_path_buf(), Rejection::new(RejectReason::Unreadable, detail))
     }
@@ -245,14 +245,14 @@ impl<'a> Scan<'a> {
     }
 
     /// Stored photos that a whole walk did not meet, except where it could not look.
-    pub(super) fn gone(&self, library: &Library) -> Result<Vec<Gone>, LibraryError> {
+    pub(super) fn gone(&self, library: &Library) -> Result<Vec<GonePhoto>, LibraryError> {
         let mut gone = Vec::new();
         let mut select = library.db().prepare("SELECT bucket, key FROM images WHERE id = ?1")?;
         for (&id, _) in self.known.iter().filter(|(_, known)| !known.seen) {
             let (bucket, key): (String, String) = select.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let Ok(path) = self.places.path(&bucket, &key) else { continue };
             if !self.blind.iter().any(|blind| path.starts_with(blind)) {
-                gone.push(Gone { id, path });
+                gone.push(GonePhoto { id, path });
             }
         }
         gone.sort_unstable_by_key(|photo| photo.id);

@@ -1,4 +1,4 @@
-//! The part of a library that a correction is about, read without the rest.
+//! Reads the part of a library that a correction concerns, without the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -157,7 +157,7 @@ mod tests {
         migrate(&mut db).unwrap();
         assert_eq!(version(&db).unwrap(), newest());
         let mut faces = Vec::new();
-        crate::view::faces(&db, crate::view::Which::All, |face| {
+        crate::view::faces(&db, crate::view::FaceSelection::All, |face| {
             faces.push(face);
             Ok(())
         })

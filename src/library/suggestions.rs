@@ -1,4 +1,4 @@
-//! The questions that a library has for whoever knows the people.
+//! Lists the questions of a library for a person who knows the people.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What people asked to forget, and must not come back by itself.
+//! Tombstones of data that people asked to forget, so that it does not come back by itself.
 //!
 //! A forgotten path (a photo or a folder) is passed over by `index`, with all that is or comes under it.
 //! A forgotten face is a place in a photo: whatever is found there again is not stored. Neither holds
@@ -11,7 +11,7 @@ use muster_actors::domain::face::BBox;
 use muster_actors::domain::image::Locator;
 use rusqlite::{Connection, params};
 
-use super::key::Places;
+use super::key::PathMap;
 use super::{LibraryError, rows};
 
 /// Boxes of forgotten faces in one photo.
@@ -39,7 +39,7 @@ pub(super) fn covers(db: &Connection, locator: &Locator) -> Result<bool, Library
 }
 
 /// All forgotten paths.
-pub fn paths(db: &Connection, places: &Places) -> Result<Vec<PathBuf>, LibraryError> {
+pub fn paths(db: &Connection, places: &PathMap) -> Result<Vec<PathBuf>, LibraryError> {
     let mut select = db.prepare("SELECT bucket, key FROM forgotten_paths ORDER BY bucket, key")?;
     let names = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let mut paths = Vec::new();
@@ -52,7 +52,7 @@ pub fn paths(db: &Connection, places: &Places) -> Result<Vec<PathBuf>, LibraryEr
 
 /// Takes back what was forgotten at or under `path`; returns how many paths and faces. Photos whose
 /// faces were forgotten lose their etag, so that the next `index` looks at them again.
-pub fn lift(db: &mut Connection, places: &Places, path: &Path) -> Result<usize, LibraryError> {
+pub fn lift(db: &mut Connection, places: &PathMap, path: &Path) -> Result<usize, LibraryError> {
     let whole = db.transaction()?;
     let mut lifted = 0;
     for forgotten in paths(&whole, places)?.into_iter().filter(|p| p.starts_with(path)) {

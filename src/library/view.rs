@@ -1,4 +1,4 @@
-//! Read models: what people, export and report show.
+//! Reads the rows that commands, exports and reports show.
 
 use std::collections::HashMap;
 
@@ -14,9 +14,9 @@ use serde::Serialize;
 
 use super::{LibraryError, facts, key, rows};
 
-/// What could not be used, and why: images and folders.
+/// A photo or folder that could not be used, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Rejected {
+pub struct RejectedPhoto {
     /// As [`key::shown`].
     pub path: String,
     /// `TRUNCATED`, …
@@ -35,7 +35,7 @@ pub(super) fn is_face() -> String {
     format!("(f.id IN {} OR f.face >= {LEAST_FACE} AND f.id NOT IN {})", said("true"), said("false"))
 }
 
-/// All groups, the largest first, then by id.
+/// Lists all groups, the largest first, then by id.
 pub fn people(db: &Connection) -> Result<Vec<Person>, LibraryError> {
     debug_assert!(MINE.contains(LIBRARY_GALLERY));
     // Where the saved cover is gone, the best face that is left.
@@ -70,33 +70,33 @@ pub fn people(db: &Connection) -> Result<Vec<Person>, LibraryError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Which faces.
+/// A selection of faces.
 #[derive(Clone, Copy, Debug)]
-pub enum Which {
-    /// All, also what is no face, by path, then by descending detector score.
+pub enum FaceSelection {
+    /// All detections, by path, then by descending score.
     All,
-    /// Those of a group, the best first.
+    /// Faces of a group, the best first.
     Group(GroupId),
-    /// Those in no group, the best first.
+    /// Faces in no group, the best first.
     Ungrouped,
-    /// What is no face, the likeliest faces first.
+    /// Detections that are not faces, the likeliest faces first.
     NonFaces,
-    /// This one.
+    /// One face.
     One(FaceId),
 }
 
-/// Hands faces out one by one.
+/// Passes faces to a function one by one.
 pub fn faces(
     db: &Connection,
-    which: Which,
+    which: FaceSelection,
     mut each: impl FnMut(FaceRow) -> Result<(), LibraryError>,
 ) -> Result<(), LibraryError> {
     let (filter, order, id) = match which {
-        Which::All => ("1 OR ?1".to_owned(), "i.bucket, i.key, f.score DESC, f.id", None),
-        Which::Group(id) => ("m.grp = ?1".to_owned(), "f.overall DESC, f.id", Some(id.0)),
-        Which::Ungrouped => (format!("m.grp IS NULL AND {} OR ?1", is_face()), "f.overall DESC, f.id", None),
-        Which::NonFaces => (format!("NOT {} OR ?1", is_face()), "f.face DESC, f.overall DESC, f.id", None),
-        Which::One(id) => ("f.id = ?1".to_owned(), "f.id", Some(id.0)),
+        FaceSelection::All => ("1 OR ?1".to_owned(), "i.bucket, i.key, f.score DESC, f.id", None),
+        FaceSelection::Group(id) => ("m.grp = ?1".to_owned(), "f.overall DESC, f.id", Some(id.0)),
+        FaceSelection::Ungrouped => (format!("m.grp IS NULL AND {} OR ?1", is_face()), "f.overall DESC, f.id", None),
+        FaceSelection::NonFaces => (format!("NOT {} OR ?1", is_face()), "f.face DESC, f.overall DESC, f.id", None),
+        FaceSelection::One(id) => ("f.id = ?1".to_owned(), "f.id", Some(id.0)),
     };
     let mut select = db.prepare_cached(&face_sql(&filter, order))?;
     let mut found = select.query(params![id])?;
@@ -140,19 +140,19 @@ pub(super) fn face_row(row: &Row<'_>) -> rusqlite::Result<FaceRow> {
     })
 }
 
-/// A face's square JPEG.
+/// Reads a face's square JPEG.
 pub fn thumbnail(db: &Connection, face: i64) -> Result<Vec<u8>, LibraryError> {
     let mut select = db.prepare_cached("SELECT jpeg FROM thumbnails WHERE face = ?1")?;
     Ok(select.query_row([face], |row| row.get(0))?)
 }
 
-/// A face's embedding.
+/// Reads a face's embedding.
 pub fn embedding(db: &Connection, face: i64) -> Result<Vec<f32>, LibraryError> {
     let mut select = db.prepare_cached("SELECT embedding FROM faces WHERE n = ?1")?;
     Ok(select.query_row([face], |row| rows::floats(row, 0))?)
 }
 
-/// Hands images out one by one, by path.
+/// Passes images to a function one by one, by path.
 pub fn images(db: &Connection, mut each: impl FnMut(ImageRow) -> Result<(), LibraryError>) -> Result<(), LibraryError> {
     let mut select = db.prepare(&format!("{} ORDER BY bucket, key", image_sql()))?;
     let mut found = select.query([])?;
@@ -162,7 +162,7 @@ pub fn images(db: &Connection, mut each: impl FnMut(ImageRow) -> Result<(), Libr
     Ok(())
 }
 
-/// The copies among all images, and what each is a copy of.
+/// Finds the copies among all images.
 pub fn copies(db: &Connection) -> Result<Copies, LibraryError> {
     let mut select = db.prepare_cached(&format!("{} AND picture IS NOT NULL ORDER BY bucket, key", image_sql()))?;
     let mut photos = Vec::new();
@@ -202,14 +202,14 @@ pub(super) fn image_row(row: &Row<'_>) -> rusqlite::Result<ImageRow> {
     })
 }
 
-/// Rejected images and folders that could not be looked into, by path.
-pub fn rejected(db: &Connection) -> Result<Vec<Rejected>, LibraryError> {
+/// Lists rejected images and unreadable folders, by path.
+pub fn rejected(db: &Connection) -> Result<Vec<RejectedPhoto>, LibraryError> {
     let mut select = db.prepare(&format!(
         "SELECT bucket, key, reason, detail FROM images WHERE gallery = {MINE} AND state = 'rejected' \
          UNION ALL SELECT bucket, key, reason, detail FROM problems ORDER BY 1, 2, 3"
     ))?;
     let rows = select.query_map([], |row| {
-        Ok(Rejected {
+        Ok(RejectedPhoto {
             path: key::shown(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?),
             reason: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
             detail: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
@@ -218,22 +218,22 @@ pub fn rejected(db: &Connection) -> Result<Vec<Rejected>, LibraryError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Folders that could not be looked into, by path.
-pub fn problems(db: &Connection) -> Result<Vec<Rejected>, LibraryError> {
+/// Lists unreadable folders, by path.
+pub fn problems(db: &Connection) -> Result<Vec<RejectedPhoto>, LibraryError> {
     let mut select = db.prepare("SELECT bucket, key, reason, detail FROM problems ORDER BY 1, 2")?;
     let rows = select.query_map([], |row| {
         let path = key::shown(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?);
-        Ok(Rejected { path, reason: row.get(2)?, detail: row.get(3)? })
+        Ok(RejectedPhoto { path, reason: row.get(2)?, detail: row.get(3)? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether no photo is stored.
+/// Tells whether no photo is stored.
 pub(super) fn is_empty(db: &Connection) -> Result<bool, LibraryError> {
     Ok(db.query_row("SELECT NOT EXISTS (SELECT 1 FROM images)", [], |row| row.get(0))?)
 }
 
-/// Counts everything once.
+/// Counts everything in the library.
 pub fn totals(db: &Connection) -> Result<Totals, LibraryError> {
     let mut totals = Totals::default();
     let mut select =
@@ -273,7 +273,7 @@ pub fn groups_like(db: &Connection, prefix: &str) -> Result<Vec<GroupId>, Librar
     Ok(select.query_map([prefix], |row| Ok(GroupId(rows::id(row, 0)?)))?.collect::<Result<_, _>>()?)
 }
 
-/// Ids of faces that begin with these hexadecimal digits, ascending.
+/// Finds ids of faces that begin with these hexadecimal digits, ascending.
 pub fn faces_like(db: &Connection, prefix: &str) -> Result<Vec<FaceId>, LibraryError> {
     let mut select = db.prepare(&format!(
         "SELECT id FROM faces WHERE gallery = {MINE} AND hex(id) LIKE upper(?1) || '%' ORDER BY id LIMIT 9"
@@ -368,15 +368,15 @@ mod tests {
                 .unwrap();
                 ids
             };
-            assert_eq!(listed(Which::NonFaces), expected, "{said:?}");
-            faces(&db, Which::All, |face| {
+            assert_eq!(listed(FaceSelection::NonFaces), expected, "{said:?}");
+            faces(&db, FaceSelection::All, |face| {
                 assert_eq!(face.is_face, !expected.contains(&face.id), "{said:?}");
                 Ok(())
             })
             .unwrap();
             let all: BTreeSet<FaceId> = f.iter().copied().collect();
-            assert_eq!(listed(Which::Ungrouped), &all - &expected, "{said:?}");
-            assert_eq!(listed(Which::All), all, "an export has everything");
+            assert_eq!(listed(FaceSelection::Ungrouped), &all - &expected, "{said:?}");
+            assert_eq!(listed(FaceSelection::All), all, "an export has everything");
             let totals = totals(&db).unwrap();
             let counts = (expected.len() as u64, (all.len() - expected.len()) as u64);
             assert_eq!((totals.non_faces, totals.faces, totals.ungrouped), (counts.0, counts.1, counts.1), "{said:?}");

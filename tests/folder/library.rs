@@ -19,7 +19,7 @@ use muster_actors::ports::objects::{Objects, ObjectsError};
 use muster_actors::ports::queue::Queue;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_library::correct::correct;
-use muster_library::forget::{Target, forget};
+use muster_library::forget::{ForgetTarget, forget};
 use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, ScanReport, SqliteFaces, groups, view};
 use rand::{Rng, SeedableRng};
 
@@ -297,7 +297,7 @@ async fn what_is_forgotten_is_in_no_file_of_the_library_and_does_not_come_back()
     let hidden = holds(&library, a.faces[0].id.to_string().as_bytes());
     assert!(hidden.is_some(), "the history names the face");
 
-    let receipt = forget(&mut writer, &Target::Path(base.join("private")), &Author::default()).unwrap();
+    let receipt = forget(&mut writer, &ForgetTarget::Path(base.join("private")), &Author::default()).unwrap();
     assert_eq!((receipt.images, receipt.faces, receipt.vectors, receipt.crops), (2, 4, 4, 4));
     assert_eq!((receipt.vector_bytes, &receipt.groups, &receipt.recomputed), (4 * 512, &vec![], &vec![ada]));
     assert!(receipt.rewritten && !library.join("people.html").exists());
@@ -308,7 +308,7 @@ async fn what_is_forgotten_is_in_no_file_of_the_library_and_does_not_come_back()
     assert_eq!((now.facts.persons.len(), now.facts.confirmed.len(), now.facts.not_same.len()), (2, 2, 0));
     assert_eq!(now.previous.suggestions, [(keep.faces[1].id, perhaps(ben))].into());
 
-    let receipt = forget(&mut writer, &Target::Group(ben), &Author::default()).unwrap();
+    let receipt = forget(&mut writer, &ForgetTarget::Group(ben), &Author::default()).unwrap();
     assert!(groups::snapshot(writer.db_mut(), &gallery()).unwrap().previous.suggestions.is_empty());
     assert_eq!((receipt.images, receipt.faces, receipt.tombstones, &receipt.groups), (1, 1, 1, &vec![ben]));
     drop(writer);

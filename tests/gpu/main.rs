@@ -25,7 +25,7 @@ use muster_inference::onnx::lanes::{LaneOptions, Lanes, first_place};
 use muster_inference::onnx::pack::Pack;
 use muster_inference::onnx::pull::RuntimeBuild;
 use muster_inference::onnx::runtime::is_installed;
-use muster_library::runner::{Round, Runner, Watch};
+use muster_library::runner::{IndexRound, RoundObserver, Runner};
 use muster_library::{Library, ScanReport, SqliteFaces};
 
 use crate::card::{Filled, kill_context};
@@ -97,7 +97,7 @@ impl Engine for Counting {
 /// Calls a function with every look at the progress.
 struct Each<F: FnMut(&Progress)>(F);
 
-impl<F: FnMut(&Progress)> Watch for Each<F> {
+impl<F: FnMut(&Progress)> RoundObserver for Each<F> {
     fn show(&mut self, progress: &Progress, _: &ScanReport, _: Option<u64>) {
         (self.0)(progress);
     }
@@ -132,7 +132,12 @@ impl Bench {
     }
 
     /// Indexes the photos into a library of its own; what was found, by photo, and how it went.
-    fn index(&self, settings: Settings, engines: Vec<Arc<dyn Engine>>, watch: &mut dyn Watch) -> (Found, Round) {
+    fn index(
+        &self,
+        settings: Settings,
+        engines: Vec<Arc<dyn Engine>>,
+        watch: &mut dyn RoundObserver,
+    ) -> (Found, IndexRound) {
         let folder = tempfile::tempdir().unwrap();
         let round = self.index_into(folder.path(), settings, engines, watch);
         (found(folder.path()), round)
@@ -143,14 +148,14 @@ impl Bench {
         folder: &Path,
         settings: Settings,
         engines: Vec<Arc<dyn Engine>>,
-        watch: &mut dyn Watch,
-    ) -> Round {
+        watch: &mut dyn RoundObserver,
+    ) -> IndexRound {
         let store = Arc::new(SqliteFaces::start(Library::create(folder).unwrap()).unwrap());
         let runner = Runner::new(settings, Arc::new(self.pack()), engines, store);
         runner.round(std::slice::from_ref(&self.photos), std::future::pending(), watch).unwrap()
     }
 
-    fn on(&self, provider: Provider, lanes: usize) -> (Found, Round) {
+    fn on(&self, provider: Provider, lanes: usize) -> (Found, IndexRound) {
         let mut settings = self.settings(provider, lanes);
         let lanes = self.lanes(&mut settings);
         assert_eq!(lanes.place() == "cpu", provider == Provider::Cpu, "{}", lanes.place());

@@ -17,8 +17,8 @@ use crate::cli::print::output;
 use muster_actors::domain::image::ImageId;
 use muster_gallery::copies::{Copies, HashedPhoto};
 use muster_gallery::view::{FaceRow, ImageRow};
-use muster_library::travel::{self, Place};
-use muster_library::view::{self, Which};
+use muster_library::travel::{self, XmpTarget};
+use muster_library::view::{self, FaceSelection};
 use muster_library::{Library, LibraryError};
 
 /// Arguments of `muster export`.
@@ -71,9 +71,9 @@ impl Args {
     pub fn run(self) -> Result<ExitCode, CliError> {
         if self.xmp {
             let place = match (self.embed, self.copies, self.overwrite_originals) {
-                (false, ..) => Place::Sidecars,
-                (true, Some(folder), _) => Place::Copies(folder),
-                (true, None, true) => Place::Originals,
+                (false, ..) => XmpTarget::Sidecars,
+                (true, Some(folder), _) => XmpTarget::Copies(folder),
+                (true, None, true) => XmpTarget::Originals,
                 (true, None, false) => {
                     let text = "--embed changes photos: add --copies DIR to write copies, or --overwrite-originals";
                     return Err(CliError::Usage(text.to_owned()));
@@ -199,7 +199,7 @@ pub(super) fn reasons(face: &FaceRow) -> Vec<String> {
 /// Hands faces out, with errors of the command line.
 fn each(library: &Library, mut take: impl FnMut(FaceRow) -> Result<(), CliError>) -> Result<(), CliError> {
     let mut fault = None;
-    let walked = view::faces(library.db(), Which::All, |face| {
+    let walked = view::faces(library.db(), FaceSelection::All, |face| {
         take(face).map_err(|error| {
             let text = error.to_string();
             fault = Some(error);

@@ -11,7 +11,7 @@ use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::{count, is_id_like, printable, short};
 use muster_gallery::receipt::LibraryReceipt;
-use muster_library::forget::{self, Target, knows};
+use muster_library::forget::{self, ForgetTarget, knows};
 use muster_library::library::REPORT;
 use muster_library::{Library, LibraryError, roots, tombstones};
 
@@ -92,23 +92,27 @@ pub fn lift(library: &LibraryArgs, given: &Path, json: bool) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-fn target(library: &Library, given: &Path) -> Result<Target, CliError> {
+fn target(library: &Library, given: &Path) -> Result<ForgetTarget, CliError> {
     let id = given.to_str().filter(|text| is_id_like(text));
     let path = roots::absolute(given)?;
     if path.exists() {
         if let Some(Ok(id)) = id.map(|id| group(library, id)) {
             let id = short(id);
             let text = format!("{} is a path and a group ({id}): write ./{0} for the path", given.display());
-            return if given.components().count() == 1 { Err(CliError::Usage(text)) } else { Ok(Target::Path(path)) };
+            return if given.components().count() == 1 {
+                Err(CliError::Usage(text))
+            } else {
+                Ok(ForgetTarget::Path(path))
+            };
         }
-        return Ok(Target::Path(path));
+        return Ok(ForgetTarget::Path(path));
     }
     let named = given.to_str().map(|text| group(library, text));
     match (id, named) {
-        (Some(_), Some(found)) => Ok(Target::Group(found?)),
+        (Some(_), Some(found)) => Ok(ForgetTarget::Group(found?)),
         // Gone from the disk, but not from the library.
-        _ if knows(library, &path)? => Ok(Target::Path(path)),
-        (_, Some(found @ (Ok(_) | Err(CliError::Usage(_))))) => Ok(Target::Group(found?)),
+        _ if knows(library, &path)? => Ok(ForgetTarget::Path(path)),
+        (_, Some(found @ (Ok(_) | Err(CliError::Usage(_))))) => Ok(ForgetTarget::Group(found?)),
         _ => Err(CliError::Missing(format!("{} is neither a path nor a group of this library", given.display()))),
     }
 }

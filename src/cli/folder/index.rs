@@ -20,7 +20,7 @@ use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::Pack;
 use muster_inference::pipeline;
 use muster_library::library::is_there;
-use muster_library::runner::Round;
+use muster_library::runner::IndexRound;
 use muster_library::{Library, LibraryError, Runner, SqliteFaces, forget, roots, stage, view};
 
 /// `EX_UNAVAILABLE` of sysexits: photos of a root are missing, and were not taken out.
@@ -115,7 +115,7 @@ impl Args {
             };
             // After another model, what it looked at is what is told.
             let round = match looked.take() {
-                Some(looked) => Round { exit: round.exit, ..looked },
+                Some(looked) => IndexRound { exit: round.exit, ..looked },
                 None => round,
             };
             let totals = store.look(|library| view::totals(library.db()))?;
@@ -146,7 +146,7 @@ impl Args {
         Ok(())
     }
 
-    fn tell(&self, folder: &Path, round: &Round, outcome: &IndexOutcome) -> Result<(), CliError> {
+    fn tell(&self, folder: &Path, round: &IndexRound, outcome: &IndexOutcome) -> Result<(), CliError> {
         let page = report::refresh(&Library::read(folder)?)?;
         print(|out| {
             if self.json {

@@ -20,7 +20,7 @@ use muster_evaluation::folders::{largest_faces, person_folder};
 use muster_gallery::view::FaceRow;
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::Pack;
-use muster_library::view::{self, Which};
+use muster_library::view::{self, FaceSelection};
 use muster_library::{Library, LibraryError, Runner, SqliteFaces};
 
 /// Indexes what is new or changed below `photos` into the library at `folder`. Blocking.
@@ -48,7 +48,7 @@ pub(super) fn index(
 pub(super) fn labelled(library: &Library, photos: &Path) -> Result<LabelledFaces, CliError> {
     let photos = photos.canonicalize().map_err(|error| LibraryError::io(photos, &error))?;
     let mut rows: Vec<FaceRow> = Vec::new();
-    view::faces(library.db(), Which::All, |face| {
+    view::faces(library.db(), FaceSelection::All, |face| {
         // What is no face is not grouped in a library either.
         rows.extend(Some(face).filter(|face| face.is_face));
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_actors::domain::exit::Exit;
 use muster_actors::grouping::Params;
-use muster_library::runner::Round;
+use muster_library::runner::IndexRound;
 use muster_library::stage::{self, Exchanged};
 use muster_library::{Runner, SqliteFaces, roots};
 
@@ -39,7 +39,7 @@ impl ModelChange {
         paths: &[PathBuf],
         runner: impl Fn(&Arc<SqliteFaces>) -> Runner,
         signals: &Signals,
-    ) -> Result<Result<Round, ExitCode>, CliError> {
+    ) -> Result<Result<IndexRound, ExitCode>, CliError> {
         let roots = roots::resolve(paths)?;
         let outside = store.look(|library| stage::elsewhere(library, &roots))?;
         if let Some(first) = outside.first() {

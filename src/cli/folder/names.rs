@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use muster_actors::domain::fact::Fact;
-use muster_library::travel::{self, Place};
+use muster_library::travel::{self, XmpTarget};
 use muster_library::{Library, grouping};
 use serde::Deserialize;
 use serde_json::json;
@@ -126,7 +126,7 @@ fn restore(library: &mut Library, file: &Path, json: bool) -> Result<ExitCode, C
 }
 
 /// `muster export --xmp`.
-pub(super) fn export(library: &mut Library, place: &Place, json: bool) -> Result<ExitCode, CliError> {
+pub(super) fn export(library: &mut Library, place: &XmpTarget, json: bool) -> Result<ExitCode, CliError> {
     let exported = travel::export(library, place)?;
     print(|out| {
         if json {

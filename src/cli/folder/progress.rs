@@ -8,7 +8,7 @@ use muster_actors::flow::progress::{Progress, Stage};
 
 use crate::cli::print::say;
 use muster_library::ScanReport;
-use muster_library::runner::Watch;
+use muster_library::runner::RoundObserver;
 
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -40,7 +40,7 @@ impl ProgressView {
     }
 }
 
-impl Watch for ProgressView {
+impl RoundObserver for ProgressView {
     fn show(&mut self, progress: &Progress, _: &ScanReport, left: Option<u64>) {
         match &self.bar {
             Some(bar) => bar.set_message(line(progress, left)),

@@ -2,7 +2,7 @@
 
 use super::outcome::{IndexOutcome, SHOWN, short};
 use crate::cli::text::{count, printable};
-use muster_library::removals::{Cause, Missing};
+use muster_library::removals::{Missing, RemovalCause};
 use muster_library::scan::EXTENSIONS;
 
 impl IndexOutcome {
@@ -36,9 +36,9 @@ impl IndexOutcome {
         for Missing { root, missing, known, cause } in &self.missing {
             let root = short(&printable(root));
             let why = match cause {
-                Cause::RootMissing => format!("{root} is not there"),
-                Cause::NotMounted => format!("the disk of {root} is not mounted any more"),
-                Cause::AllGone | Cause::ManyGone => format!("many photos are gone from {root}"),
+                RemovalCause::RootMissing => format!("{root} is not there"),
+                RemovalCause::NotMounted => format!("the disk of {root} is not mounted any more"),
+                RemovalCause::AllGone | RemovalCause::ManyGone => format!("many photos are gone from {root}"),
             };
             text.push_str(&format!(
                 "{why}: {missing} of the {} known below it are missing, and none was taken out. Mount the disk or \
@@ -74,7 +74,11 @@ mod tests {
     #[test]
     fn missing_photos_say_how_many_of_which_root_and_what_to_do() {
         let missing = |cause| Missing { root: "/media/disk".into(), missing: 37, known: 60, cause };
-        let missing = vec![missing(Cause::ManyGone), missing(Cause::RootMissing), missing(Cause::NotMounted)];
+        let missing = vec![
+            missing(RemovalCause::ManyGone),
+            missing(RemovalCause::RootMissing),
+            missing(RemovalCause::NotMounted),
+        ];
         let text = IndexOutcome { missing, ..IndexOutcome::default() }.remarks();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("many photos are gone from /media/disk: 37 of the 60 images known below it are"));

@@ -35,7 +35,7 @@ use crate::cli::CliError;
 use crate::cli::print::print;
 use crate::cli::text::count;
 use muster_library::library::REPORT;
-use muster_library::view::{self, Which};
+use muster_library::view::{self, FaceSelection};
 use muster_library::{Library, LibraryError};
 
 /// Arguments of `muster report`.
@@ -116,14 +116,14 @@ fn pages(library: &Library, page: &Path, max_bytes: usize) -> Result<usize, Libr
     let mut pages = Pages::new(&frame, PageFiles::new(page), max_bytes);
     for person in &people {
         pages.begin(Section::person(library, person)?)?;
-        view::faces(db, Which::Group(person.id), |face| {
+        view::faces(db, FaceSelection::Group(person.id), |face| {
             pages.item(&figure(library, folder, &copies, &face, face.id == person.cover)?)
         })?;
         pages.end();
     }
     if totals.ungrouped > 0 {
         pages.begin(Section::ungrouped(totals.ungrouped))?;
-        view::faces(db, Which::Ungrouped, |face| pages.item(&figure(library, folder, &copies, &face, false)?))?;
+        view::faces(db, FaceSelection::Ungrouped, |face| pages.item(&figure(library, folder, &copies, &face, false)?))?;
         pages.end();
     }
     if hidden > 0 {

@@ -27,7 +27,7 @@ use muster_gallery::suggested::Suggested;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
 use muster_gallery::{Album, AlbumError, Albums};
 use muster_library::correct::{self, CorrectError};
-use muster_library::forget::{self, Target};
+use muster_library::forget::{self, ForgetTarget};
 use muster_library::{
     Library, LibraryError, SqliteFaces, adopt, grouping, groups, history, now_ms, suggestions, tombstones, write,
 };
@@ -126,7 +126,7 @@ impl LibraryAlbum {
         .await
     }
 
-    async fn forget(&self, target: Target, by: &str) -> Result<Receipt, AlbumError> {
+    async fn forget(&self, target: ForgetTarget, by: &str) -> Result<Receipt, AlbumError> {
         let author = author(by);
         let done = self.write(move |library| Ok(forget::forget(library, &target, &author)?));
         Ok(Receipt::Library(done.await?))
@@ -269,15 +269,15 @@ impl Album for LibraryAlbum {
     }
 
     async fn forget_person(&self, id: GroupId, by: &str) -> Result<Receipt, AlbumError> {
-        self.forget(Target::Group(id), by).await
+        self.forget(ForgetTarget::Group(id), by).await
     }
 
     async fn forget_photo(&self, photo: &ImageRow, by: &str) -> Result<Receipt, AlbumError> {
         let target = match photo.bucket.as_str() {
-            ENROLLED => Target::Image(photo.id),
+            ENROLLED => ForgetTarget::Image(photo.id),
             bucket => {
                 let path = self.0.store.places().path(bucket, &photo.key);
-                Target::Path(path.map_err(|error| LibraryError::Broken(error.to_string()))?)
+                ForgetTarget::Path(path.map_err(|error| LibraryError::Broken(error.to_string()))?)
             }
         };
         self.forget(target, by).await

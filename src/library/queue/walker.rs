@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 
 use muster_actors::domain::image::{ImageId, Locator, Rejection};
 
-use super::{Message, Shared};
-use crate::moves::{self, Arrival, Found};
+use super::{QueuedPhoto, Shared};
+use crate::moves::{self, MovedPhoto, NewPhoto};
 use crate::problems::{self, Problem};
-use crate::removals::{self, Gone};
-use crate::repoint::{Move, repoint};
+use crate::removals::{self, GonePhoto};
+use crate::repoint::{PhotoMove, repoint};
 use crate::roots::{self, Root};
-use crate::scan::{Scan, ScanOptions, ScanReport, Step};
+use crate::scan::{Scan, ScanOptions, ScanReport, ScanStep};
 use crate::{LibraryError, SqliteFaces, key, view, write};
 
 /// What a walk is about.
@@ -26,17 +26,17 @@ pub(super) struct Walker<'a> {
 
 /// What a walk met, until it is known what became of what it did not meet.
 #[derive(Default)]
-struct Met {
-    waiting: Vec<Message>,
+struct VisitedPhoto {
+    waiting: Vec<QueuedPhoto>,
     /// Those of them that may be others which moved.
-    arrivals: Vec<Newcomer>,
+    arrivals: Vec<ArrivedPhoto>,
     /// Stored photos in whose places other files are.
     replaced: Vec<ImageId>,
     problems: Vec<(Locator, Rejection)>,
 }
 
 /// A photo that was not stored at its place.
-struct Newcomer {
+struct ArrivedPhoto {
     /// Its place among those that wait.
     number: usize,
     /// Size and time, as [`moves::fingerprint`].
@@ -52,7 +52,7 @@ impl Walker<'_> {
         let roots = self.store.look(|library| roots::look(library, self.paths))?;
         let mut scan = self.store.look(|library| Scan::prepare(library, &places, &roots, &self.options.model))?;
         let is_first = self.store.look(|library| view::is_empty(library.db()))?;
-        let mut met = Met::default();
+        let mut met = VisitedPhoto::default();
         let whole = scan.walk(|step| {
             self.take(step, &mut met);
             // Where nothing is stored, nothing can be gone: the first photos need not wait for the last.
@@ -78,7 +78,7 @@ impl Walker<'_> {
         let settled = roots.iter().filter(|root| !missing.iter().any(|missing| missing.is_of(&places, root)));
         let settled: Vec<PathBuf> = settled.map(|root| root.path.clone()).collect();
         let problems = std::mem::take(&mut met.problems);
-        let steps: Vec<Move> = moved.iter().map(Found::step).collect();
+        let steps: Vec<PhotoMove> = moved.iter().map(MovedPhoto::step).collect();
         let removed = self.store.run(move |library| {
             problems::save(library.db_mut(), &places, &paths, &problems)?;
             roots::remember(library, &settled)?;
@@ -101,19 +101,19 @@ impl Walker<'_> {
     }
 
     /// Photos that are others which are gone from their places.
-    fn moved(&self, roots: &[Root], gone: &[Gone], met: &Met) -> Result<Vec<Found>, LibraryError> {
-        let arrival = |newcomer: &Newcomer| {
+    fn moved(&self, roots: &[Root], gone: &[GonePhoto], met: &VisitedPhoto) -> Result<Vec<MovedPhoto>, LibraryError> {
+        let arrival = |newcomer: &ArrivedPhoto| {
             let message = met.waiting.get(newcomer.number)?;
-            Some(Arrival { etag: newcomer.etag, bucket: message.bucket, key: &message.key })
+            Some(NewPhoto { etag: newcomer.etag, bucket: message.bucket, key: &message.key })
         };
-        let arrivals: Vec<Arrival<'_>> = met.arrivals.iter().filter_map(arrival).collect();
+        let arrivals: Vec<NewPhoto<'_>> = met.arrivals.iter().filter_map(arrival).collect();
         let left: HashSet<ImageId> = gone.iter().map(|photo| photo.id).chain(met.replaced.iter().copied()).collect();
         let go_on = || !self.shared.stop.load(Ordering::Relaxed);
         self.store.look(|library| moves::find(library, roots, &left, &arrivals, &go_on))
     }
 
     /// Takes photos that moved from those that wait, unless they are to be looked at with another model.
-    fn settle(&self, moved: &[Found], met: &mut Met, report: &mut ScanReport) {
+    fn settle(&self, moved: &[MovedPhoto], met: &mut VisitedPhoto, report: &mut ScanReport) {
         let mut done = HashSet::new();
         for found in moved {
             let newcomer = &met.arrivals[found.arrival];
@@ -131,45 +131,45 @@ impl Walker<'_> {
     }
 
     /// Counts a step, and keeps what follows from it.
-    fn take(&self, step: Step, met: &mut Met) {
+    fn take(&self, step: ScanStep, met: &mut VisitedPhoto) {
         let mut state = self.shared.state();
         let report = &mut state.report;
-        report.found += u64::from(!matches!(step, Step::Ignored | Step::Problem(..) | Step::Library(_)));
+        report.found += u64::from(!matches!(step, ScanStep::Ignored | ScanStep::Problem(..) | ScanStep::Library(_)));
         let mut problem = |locator: Locator, rejection: Rejection| {
             let path = key::shown(&locator.bucket, &locator.key);
             report.problems.push(Problem { path, rejection: rejection.clone() });
             met.problems.push((locator, rejection));
         };
         match step {
-            Step::Unchanged => report.unchanged += 1,
-            Step::Forgotten => report.forgotten += 1,
-            Step::Ignored => report.ignored += 1,
-            Step::Problem(locator, rejection) => problem(locator, rejection),
-            Step::Unreadable(locator, rejection) => {
+            ScanStep::Unchanged => report.unchanged += 1,
+            ScanStep::Forgotten => report.forgotten += 1,
+            ScanStep::Ignored => report.ignored += 1,
+            ScanStep::Problem(locator, rejection) => problem(locator, rejection),
+            ScanStep::Unreadable(locator, rejection) => {
                 problem(locator, rejection);
                 report.unreadable += 1;
                 report.kept += 1;
             }
-            Step::Library(locator) => report.other_libraries.push(key::shown(&locator.bucket, &locator.key)),
-            Step::New(locator, etag) => {
+            ScanStep::Library(locator) => report.other_libraries.push(key::shown(&locator.bucket, &locator.key)),
+            ScanStep::New(locator, etag) => {
                 report.new += 1;
-                met.arrivals.push(Newcomer { number: met.waiting.len(), etag, is_new: true });
-                met.waiting.push(Message::new(locator));
+                met.arrivals.push(ArrivedPhoto { number: met.waiting.len(), etag, is_new: true });
+                met.waiting.push(QueuedPhoto::new(locator));
             }
-            Step::Replaced(locator, etag) => {
+            ScanStep::Replaced(locator, etag) => {
                 report.changed += 1;
                 met.replaced.push(locator.id());
-                met.arrivals.push(Newcomer { number: met.waiting.len(), etag, is_new: false });
-                met.waiting.push(Message::new(locator));
+                met.arrivals.push(ArrivedPhoto { number: met.waiting.len(), etag, is_new: false });
+                met.waiting.push(QueuedPhoto::new(locator));
             }
-            Step::Changed(locator) => {
+            ScanStep::Changed(locator) => {
                 report.changed += 1;
-                met.waiting.push(Message::new(locator));
+                met.waiting.push(QueuedPhoto::new(locator));
             }
         }
     }
 
-    fn hand_out(&self, waiting: &mut Vec<Message>) {
+    fn hand_out(&self, waiting: &mut Vec<QueuedPhoto>) {
         if !waiting.is_empty() {
             self.shared.state().ready.extend(waiting.drain(..));
             self.shared.changed.notify_waiters();

@@ -1,4 +1,4 @@
-//! What people said, taken from one library into another.
+//! Copies what people stated from one library into another.
 
 use std::collections::BTreeMap;
 

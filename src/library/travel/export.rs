@@ -13,7 +13,7 @@ use crate::{Library, LibraryError};
 
 /// Where names are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum XmpTarget {
     /// `photo.jpg.xmp` beside each photo; no photo is touched.
     Sidecars,
     /// Into copies of the photos that have names, in this folder.
@@ -32,12 +32,12 @@ pub struct Exported {
     /// Files that have the names already.
     pub unchanged: u64,
     /// Photos that could not be given their names, with the reason.
-    pub failed: Vec<Failed>,
+    pub failed: Vec<ExportFailure>,
 }
 
 /// A photo that could not be given its names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failed {
+pub struct ExportFailure {
     /// Its path, as people read it.
     pub path: String,
     /// Why.
@@ -46,7 +46,7 @@ pub struct Failed {
 
 /// A region as it is remembered, so that a name which changes replaces the one that was written before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Written {
+struct WrittenNames {
     name: String,
     x: f64,
     y: f64,
@@ -58,7 +58,7 @@ struct Written {
 ///
 /// # Errors
 /// The library cannot be read. A photo that cannot be given its names is listed.
-pub fn export(library: &mut Library, place: &Place) -> Result<Exported, LibraryError> {
+pub fn export(library: &mut Library, place: &XmpTarget) -> Result<Exported, LibraryError> {
     let places = library.places().clone();
     let mut exported = Exported::default();
     for photo in photos(library.db(), &places)? {
@@ -79,34 +79,34 @@ pub fn export(library: &mut Library, place: &Place) -> Result<Exported, LibraryE
         match write(&photo, &names, place) {
             Ok(outcome) => {
                 match outcome {
-                    Outcome::Written => exported.written += 1,
-                    Outcome::Deleted => exported.deleted += 1,
-                    Outcome::Unchanged => exported.unchanged += 1,
+                    WriteOutcome::WrittenNames => exported.written += 1,
+                    WriteOutcome::Deleted => exported.deleted += 1,
+                    WriteOutcome::Unchanged => exported.unchanged += 1,
                 }
-                if !matches!(place, Place::Copies(_)) {
+                if !matches!(place, XmpTarget::Copies(_)) {
                     remember(library, photo.row, &regions)?;
                 }
             }
-            Err(reason) => exported.failed.push(Failed { path: photo.shown.clone(), reason }),
+            Err(reason) => exported.failed.push(ExportFailure { path: photo.shown.clone(), reason }),
         }
     }
     Ok(exported)
 }
 
-enum Outcome {
-    Written,
+enum WriteOutcome {
+    WrittenNames,
     Deleted,
     Unchanged,
 }
 
-fn write(photo: &Photo, names: &PhotoNames<'_>, place: &Place) -> Result<Outcome, String> {
+fn write(photo: &Photo, names: &PhotoNames<'_>, place: &XmpTarget) -> Result<WriteOutcome, String> {
     let io = |error: std::io::Error| error.to_string();
     let xmp = |error: XmpError| error.to_string();
     if !photo.path.is_file() {
         return Err("the photo is not there".to_owned());
     }
     match place {
-        Place::Sidecars => {
+        XmpTarget::Sidecars => {
             let to = Photo::sidecar(&photo.path);
             let existing = match fs::read(&to) {
                 Ok(bytes) => Some(bytes),
@@ -114,13 +114,13 @@ fn write(photo: &Photo, names: &PhotoNames<'_>, place: &Place) -> Result<Outcome
                 Err(error) => return Err(io(error)),
             };
             match (write_sidecar(existing.as_deref(), names).map_err(xmp)?, existing) {
-                (Some(new), Some(old)) if new == old => Ok(Outcome::Unchanged),
-                (Some(new), _) => replace(&to, &new).map(|()| Outcome::Written).map_err(io),
-                (None, Some(_)) => fs::remove_file(&to).map(|()| Outcome::Deleted).map_err(io),
-                (None, None) => Ok(Outcome::Unchanged),
+                (Some(new), Some(old)) if new == old => Ok(WriteOutcome::Unchanged),
+                (Some(new), _) => replace(&to, &new).map(|()| WriteOutcome::WrittenNames).map_err(io),
+                (None, Some(_)) => fs::remove_file(&to).map(|()| WriteOutcome::Deleted).map_err(io),
+                (None, None) => Ok(WriteOutcome::Unchanged),
             }
         }
-        Place::Copies(folder) => {
+        XmpTarget::Copies(folder) => {
             let image = fs::read(&photo.path).map_err(io)?;
             let copy = write_image(&image, &PhotoNames { formerly: &[], ..*names }).map_err(xmp)?;
             let relative: PathBuf = Path::new(&photo.shown).components().filter(is_name).collect();
@@ -131,20 +131,20 @@ fn write(photo: &Photo, names: &PhotoNames<'_>, place: &Place) -> Result<Outcome
             }
             let bytes = copy.as_deref().unwrap_or(&image);
             if fs::read(&to).is_ok_and(|there| there == bytes) {
-                return Ok(Outcome::Unchanged);
+                return Ok(WriteOutcome::Unchanged);
             }
             if to.exists() {
                 return Err(format!("{} is there already, and is not overwritten", to.display()));
             }
             fs::create_dir_all(to.parent().unwrap_or(folder)).map_err(io)?;
             replace(&to, bytes).map_err(io)?;
-            Ok(Outcome::Written)
+            Ok(WriteOutcome::WrittenNames)
         }
-        Place::Originals => {
+        XmpTarget::Originals => {
             let image = fs::read(&photo.path).map_err(io)?;
             match write_image(&image, names).map_err(xmp)? {
-                Some(new) => replace(&photo.path, &new).map(|()| Outcome::Written).map_err(io),
-                None => Ok(Outcome::Unchanged),
+                Some(new) => replace(&photo.path, &new).map(|()| WriteOutcome::WrittenNames).map_err(io),
+                None => Ok(WriteOutcome::Unchanged),
             }
         }
     }
@@ -179,12 +179,12 @@ fn replace(to: &Path, bytes: &[u8]) -> std::io::Result<()> {
 fn formerly(library: &Library, image: i64) -> Result<Vec<Region>, LibraryError> {
     let mut select = library.db().prepare_cached("SELECT regions FROM written_names WHERE image = ?1")?;
     let text: Option<String> = select.query_row([image], |row| row.get(0)).optional()?;
-    let written: Vec<Written> = match text {
+    let written: Vec<WrittenNames> = match text {
         None => Vec::new(),
         Some(text) => serde_json::from_str(&text)
             .map_err(|error| LibraryError::Broken(format!("the note of written names: {error}")))?,
     };
-    let region = |Written { name, x, y, w, h }| Region { name: Some(name), x, y, w, h, kind: RegionKind::Face };
+    let region = |WrittenNames { name, x, y, w, h }| Region { name: Some(name), x, y, w, h, kind: RegionKind::Face };
     Ok(written.into_iter().map(region).collect())
 }
 
@@ -193,11 +193,11 @@ fn remember(library: &mut Library, image: i64, regions: &[Region]) -> Result<(),
         library.db_mut().execute("DELETE FROM written_names WHERE image = ?1", [image])?;
         return Ok(());
     }
-    let written: Vec<Written> = regions
+    let written: Vec<WrittenNames> = regions
         .iter()
         .filter_map(|region| {
             let Region { name, x, y, w, h, .. } = region.clone();
-            Some(Written { name: name?, x, y, w, h })
+            Some(WrittenNames { name: name?, x, y, w, h })
         })
         .collect();
     let text = serde_json::to_string(&written).map_err(|error| LibraryError::Broken(error.to_string()))?;

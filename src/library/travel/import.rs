@@ -12,7 +12,7 @@ use muster_xmp::{FoundNames, MAX_PACKET_BYTES, Region, read_image, read_packet, 
 use rusqlite::OptionalExtension;
 use serde::Serialize;
 
-use super::export::Failed;
+use super::export::ExportFailure;
 use super::photo::{Photo, photos, upright_box};
 use crate::correct::{CorrectError, correct};
 use crate::{Library, LibraryError, rows, view};
@@ -36,7 +36,7 @@ pub struct Imported {
     /// Faces that somebody confirmed as somebody else: what was said here counts.
     pub contradicted: Vec<WithoutFace>,
     /// Files that could not be read, with the reason.
-    pub failed: Vec<Failed>,
+    pub failed: Vec<ExportFailure>,
     /// The numbers of the changes, by which they are taken back.
     pub changes: Vec<u64>,
 }
@@ -161,7 +161,7 @@ fn confirm(
             }
             // A face went meanwhile, or a name cannot be one: the others are taken over.
             Err(CorrectError::Correction(error)) => {
-                imported.failed.push(Failed { path: format!("the name {name}"), reason: error.to_string() });
+                imported.failed.push(ExportFailure { path: format!("the name {name}"), reason: error.to_string() });
             }
             Err(error) => return Err(error),
         }
@@ -190,10 +190,11 @@ fn owner(library: &Library, face: FaceId) -> Result<Option<(GroupId, Option<Stri
 fn found(
     photo: &Photo,
     picasa: &mut HashMap<PathBuf, BTreeMap<String, Vec<Region>>>,
-    failed: &mut Vec<Failed>,
+    failed: &mut Vec<ExportFailure>,
 ) -> FoundNames {
     let mut all = FoundNames::default();
-    let mut fault = |path: &Path, reason: String| failed.push(Failed { path: path.display().to_string(), reason });
+    let mut fault =
+        |path: &Path, reason: String| failed.push(ExportFailure { path: path.display().to_string(), reason });
     for sidecar in [Photo::sidecar(&photo.path), photo.path.with_extension("xmp")] {
         match small(&sidecar).map(|bytes| bytes.map(|bytes| read_packet(&bytes).map_err(|error| error.to_string()))) {
             Ok(None) => {}

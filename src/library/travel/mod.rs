@@ -1,5 +1,4 @@
-//! Names that travel: to sidecar files, which other programs read, from what other programs wrote, and from one library
-//! into another.
+//! Exchanges names: writes sidecar files for other programs, reads theirs, and copies names from one library into another.
 
 mod backup;
 mod export;
@@ -7,5 +6,5 @@ mod import;
 mod photo;
 
 pub use backup::{Restored, backup, restore};
-pub use export::{Exported, Place, export};
+pub use export::{Exported, XmpTarget, export};
 pub use import::{Imported, import};

@@ -8,7 +8,7 @@ use muster_gallery::view::ImageRow;
 use muster_xmp::{Orientation, Size, UprightBox};
 use rusqlite::{Connection, params};
 
-use crate::key::Places;
+use crate::key::PathMap;
 use crate::{LibraryError, rows, view};
 
 /// A face of a photo.
@@ -48,7 +48,7 @@ pub(super) fn upright_box(bbox: &BBox) -> UprightBox {
 }
 
 /// All photos that were decoded and lie in a folder, by path.
-pub(super) fn photos(db: &Connection, places: &Places) -> Result<Vec<Photo>, LibraryError> {
+pub(super) fn photos(db: &Connection, places: &PathMap) -> Result<Vec<Photo>, LibraryError> {
     let mut images: Vec<ImageRow> = Vec::new();
     view::images(db, |image| {
         images.push(image);

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use muster_actors::domain::image::ImageId;
-use muster_library::Places;
+use muster_library::PathMap;
 use muster_library::key::{HERE, ROOT, decode, encode, shown};
 
 fn inside(path: &Path) -> bool {
@@ -20,7 +20,7 @@ pub fn key(data: &[u8]) {
         assert_eq!(decode(&encode(path)).as_deref(), Ok(path));
     }
     let text = String::from_utf8_lossy(data);
-    let places = Places::new("/home/me/photos");
+    let places = PathMap::new("/home/me/photos");
     match decode(&text) {
         Ok(path) => {
             assert!(inside(&path), "{path:?}");

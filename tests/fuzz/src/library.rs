@@ -11,7 +11,7 @@ use muster_actors::ports::faces::Commit;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_index::FlatFactory;
 use muster_library::correct::{correct, take_back};
-use muster_library::view::{self, Which};
+use muster_library::view::{self, FaceSelection};
 use muster_library::{groups, history, schema, suggestions, write};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -149,7 +149,7 @@ pub fn library(mut data: &[u8]) {
         let _ = db.execute(&change, [value(&mut data)]);
     }
     let _ = (view::people(&db), view::totals(&db), view::rejected(&db), view::problems(&db));
-    let _ = view::faces(&db, Which::All, |face| {
+    let _ = view::faces(&db, FaceSelection::All, |face| {
         assert!(face.bucket != "/" || face.path.starts_with(['/', 'b']), "{face:?}");
         Ok(())
     });

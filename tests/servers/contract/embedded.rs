@@ -12,7 +12,7 @@ use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use muster_actors::ports::queue::{Handle, Queue, QueueError, Received, SettleOutcome};
 use muster_actors::ports::releases::LocalReleases;
 use muster_actors::sim::cas_object::SimCasObject;
-use muster_library::key::Places;
+use muster_library::key::PathMap;
 use muster_library::{FolderObjects, FolderQueue, Library, ScanOptions, SqliteFaces};
 
 use super::{cell, faces, objects, queue, releases};
@@ -101,7 +101,7 @@ async fn a_folder(messages: usize, visibility: Duration) -> Housed<FolderQueue> 
 
 async fn a_folder_of_photos() -> Housed<FolderObjects> {
     let folder = tempfile::tempdir().unwrap();
-    Housed(FolderObjects::new(Places::new(folder.path().canonicalize().unwrap())), folder)
+    Housed(FolderObjects::new(PathMap::new(folder.path().canonicalize().unwrap())), folder)
 }
 
 async fn a_library() -> Housed<SqliteFaces> {

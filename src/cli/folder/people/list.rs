@@ -2,7 +2,7 @@
 
 use muster_gallery::view::FaceRow;
 use muster_library::Library;
-use muster_library::view::{self, Which};
+use muster_library::view::{self, FaceSelection};
 use serde_json::{Value, json};
 
 use super::not_faces::aside;
@@ -55,7 +55,7 @@ pub(super) fn people(library: &Library, hidden: bool, json: bool) -> Result<(), 
 pub(super) fn faces(library: &Library, id: &str, json: bool) -> Result<(), CliError> {
     let id = group(library, id)?;
     let mut faces: Vec<FaceRow> = Vec::new();
-    view::faces(library.db(), Which::Group(id), |face| {
+    view::faces(library.db(), FaceSelection::Group(id), |face| {
         faces.push(face);
         Ok(())
     })?;

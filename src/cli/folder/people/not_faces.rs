@@ -7,7 +7,7 @@ use crate::cli::print::print;
 use crate::cli::text::{place, printable, short};
 use muster_gallery::view::{FaceRow, Totals};
 use muster_library::Library;
-use muster_library::view::{self, Which};
+use muster_library::view::{self, FaceSelection};
 
 /// How many detections are no faces, as the end of a line; nothing where there are none.
 pub(super) fn aside(totals: &Totals) -> String {
@@ -20,7 +20,7 @@ pub(super) fn aside(totals: &Totals) -> String {
 /// Lists them, the likeliest faces first.
 pub(super) fn list(library: &Library, json: bool) -> Result<(), CliError> {
     let mut faces: Vec<FaceRow> = Vec::new();
-    view::faces(library.db(), Which::NonFaces, |face| {
+    view::faces(library.db(), FaceSelection::NonFaces, |face| {
         faces.push(face);
         Ok(())
     })?;

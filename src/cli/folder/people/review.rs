@@ -9,7 +9,7 @@ use muster_actors::people::Correction;
 use muster_actors::people::correction::Answer;
 use muster_gallery::suggested::Suggested;
 use muster_library::correct::correct;
-use muster_library::view::{self, Which};
+use muster_library::view::{self, FaceSelection};
 use muster_library::{Library, suggestions};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ impl ShownQuestions {
     fn read(library: &Library, questions: &[Suggested]) -> Result<Self, CliError> {
         let mut paths = HashMap::new();
         for question in questions {
-            view::faces(library.db(), Which::One(question.face), |face| {
+            view::faces(library.db(), FaceSelection::One(question.face), |face| {
                 paths.insert(face.id, face.path);
                 Ok(())
             })?;

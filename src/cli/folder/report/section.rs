@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::figure::image;
 use crate::cli::text::{count, short};
 use muster_gallery::view::Person;
-use muster_library::view::{self, Rejected, Which};
+use muster_library::view::{self, FaceSelection, RejectedPhoto};
 use muster_library::{Library, LibraryError};
 
 /// Lists that are no longer than this are shown open.
@@ -54,7 +54,7 @@ impl Section {
     pub(super) fn person(library: &Library, person: &Person) -> Result<Self, LibraryError> {
         let db = library.db();
         let mut cover = None;
-        view::faces(db, Which::One(person.cover), |face| {
+        view::faces(db, FaceSelection::One(person.cover), |face| {
             cover = Some(face.n);
             Ok(())
         })?;
@@ -109,7 +109,7 @@ impl Section {
 
 impl Item {
     /// A photo or folder that could not be used.
-    pub(super) fn rejected(rejected: &Rejected) -> Self {
+    pub(super) fn rejected(rejected: &RejectedPhoto) -> Self {
         let row = html! {
             tr { td.path { bdi { (rejected.path) } } td { span.chip { (rejected.reason) } } td { (rejected.detail) } }
         };

@@ -11,7 +11,7 @@ use muster_actors::domain::gallery::GroupId;
 use muster_actors::people::correction::Details;
 use muster_actors::people::{Author, Correction, Member};
 use muster_library::correct::correct;
-use muster_library::forget::{Target, forget};
+use muster_library::forget::{ForgetTarget, forget};
 use muster_library::library::REPORT;
 use muster_library::{Library, write as library_write};
 
@@ -176,7 +176,7 @@ fn who_forgets_deletes_all_pages() {
         library(base.path(), &Contents { groups: vec![60, 3], crop_bytes: 2_000, ..Contents::default() });
     let count = written(&library, SMALL).len();
     assert!(count > 2);
-    let receipt = forget(&mut library, &Target::Group(groups[1]), &Author::default()).unwrap();
+    let receipt = forget(&mut library, &ForgetTarget::Group(groups[1]), &Author::default()).unwrap();
     assert_eq!(
         (receipt.files.len(), &receipt.files[..2]),
         (count, &[REPORT.to_owned(), "people/2.html".to_owned()][..])

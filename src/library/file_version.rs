@@ -1,10 +1,10 @@
-//! The version of a local file's bytes: what the queue compares and what the store keeps as etag.
+//! The version of a local file's bytes, which the queue compares and the store keeps as etag.
 
 use std::fs::Metadata;
 use std::time::UNIX_EPOCH;
 
-/// `size-mtime`: bytes, and nanoseconds since 1970 (negative before).
-pub(super) fn stamp(metadata: &Metadata) -> String {
+/// Returns the version `size-mtime`: bytes, and nanoseconds since 1970 (negative before).
+pub(super) fn file_version(metadata: &Metadata) -> String {
     let nanoseconds = match metadata.modified() {
         Err(_) => 0,
         Ok(time) => match time.duration_since(UNIX_EPOCH) {
@@ -26,8 +26,8 @@ mod tests {
         let file = std::fs::File::create(&path).unwrap();
         file.set_len(12).unwrap();
         file.set_modified(std::time::UNIX_EPOCH - Duration::from_nanos(5)).unwrap();
-        assert_eq!(super::stamp(&file.metadata().unwrap()), "12--5");
+        assert_eq!(super::file_version(&file.metadata().unwrap()), "12--5");
         file.set_modified(std::time::UNIX_EPOCH + Duration::new(1, 7)).unwrap();
-        assert_eq!(super::stamp(&file.metadata().unwrap()), "12-1000000007");
+        assert_eq!(super::file_version(&file.metadata().unwrap()), "12-1000000007");
     }
 }
