@@ -11,7 +11,7 @@ use muster_actors::ports::index::IndexError;
 
 /// Error of reading or changing a gallery.
 #[derive(Debug, thiserror::Error)]
-pub enum AlbumError {
+pub enum GalleryError {
     /// There is no such gallery.
     #[error("there is no gallery {0}")]
     NoGallery(GalleryId),
@@ -74,7 +74,7 @@ impl StoreFault {
     }
 }
 
-impl From<FacesError> for AlbumError {
+impl From<FacesError> for GalleryError {
     fn from(error: FacesError) -> Self {
         StoreFault::from_class(error.class(), error.to_string()).into()
     }

@@ -1,11 +1,11 @@
 //! Galleries, independent of their stores: read models of photos, faces and people, results of corrections, and the traits by
 //! which both a library and a fleet's database are read and corrected.
 
-pub mod album;
 pub mod copies;
 pub mod corrected;
 pub mod enrolment;
 mod error;
+pub mod gallery_store;
 pub mod history;
 pub mod pages;
 pub mod receipt;
@@ -13,8 +13,8 @@ pub mod suggested;
 pub mod text;
 pub mod view;
 
-pub use album::{Album, Albums};
-pub use error::{AlbumError, StoreFault};
+pub use error::{GalleryError, StoreFault};
+pub use gallery_store::{GalleryStore, GalleryStores};
 
 /// The name of the one gallery of a library.
 pub const LIBRARY_GALLERY: &str = "local";

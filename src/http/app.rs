@@ -29,7 +29,7 @@ use super::jobs::Jobs;
 use super::problem::Problem;
 use super::trace::trace;
 use super::{admin, enrol, faces, health, history, page, people, photos, recognize, suggestions};
-use muster_gallery::Albums;
+use muster_gallery::GalleryStores;
 
 /// The parts of a web service; a route exists where the part behind it does.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub struct ServiceParts {
     /// State that every service has.
     pub state: Arc<AppState>,
     /// The galleries, where people can be read and corrected.
-    pub albums: Option<Arc<dyn Albums>>,
+    pub galleries: Option<Arc<dyn GalleryStores>>,
     /// The indexing jobs, where the service has a library.
     pub jobs: Option<Arc<Jobs>>,
     /// The administration of queues and buckets, where workers answer.
@@ -57,7 +57,7 @@ fn common() -> OpenApiRouter<Arc<AppState>> {
 }
 
 /// Routes of a service that has galleries.
-fn known() -> OpenApiRouter<Arc<dyn Albums>> {
+fn known() -> OpenApiRouter<Arc<dyn GalleryStores>> {
     OpenApiRouter::new()
         .merge(people::routes())
         .merge(history::routes())
@@ -67,12 +67,12 @@ fn known() -> OpenApiRouter<Arc<dyn Albums>> {
 }
 
 /// Builds the router of a service, with its OpenAPI document at `/openapi.json`.
-pub fn router(ServiceParts { state, albums, jobs, admin }: ServiceParts, guarded: Arc<Guard>) -> Router {
+pub fn router(ServiceParts { state, galleries, jobs, admin }: ServiceParts, guarded: Arc<Guard>) -> Router {
     let metrics = Arc::clone(&state.metrics);
     let mut routes = common().with_state(Arc::clone(&state));
-    if let Some(albums) = albums {
-        let enrolments = EnrolmentState { state, albums: Arc::clone(&albums) };
-        routes = routes.merge(known().with_state(albums)).merge(enrol::routes().with_state(enrolments));
+    if let Some(galleries) = galleries {
+        let enrolments = EnrolmentState { state, stores: Arc::clone(&galleries) };
+        routes = routes.merge(known().with_state(galleries)).merge(enrol::routes().with_state(enrolments));
         routes = routes.merge(page::routes(jobs.is_some()).into());
     }
     if let Some(jobs) = jobs {

@@ -22,9 +22,9 @@ use super::people::called;
 use super::problem::Problem;
 use super::recognize::length;
 use super::shapes::Person;
-use muster_gallery::album::person;
 use muster_gallery::enrolment::{self, Enrolment};
-use muster_gallery::{Album, Albums};
+use muster_gallery::gallery_store::person;
+use muster_gallery::{GalleryStore, GalleryStores};
 use muster_worker::recognition::query::AnalysedPhoto;
 use muster_worker::recognition::wire_protocol::CANDIDATES;
 use muster_worker::recognition::{RecognitionQuery, Refusal};
@@ -33,7 +33,7 @@ use muster_worker::recognition::{RecognitionQuery, Refusal};
 #[derive(Clone)]
 pub(super) struct EnrolmentState {
     pub state: Arc<AppState>,
-    pub albums: Arc<dyn Albums>,
+    pub stores: Arc<dyn GalleryStores>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<EnrolmentState> {
@@ -61,12 +61,12 @@ struct EnrolmentForm {
     request_body(content_type = "multipart/form-data", content = EnrolmentForm),
     responses((status = 201, body = Person)))]
 async fn enrol(
-    State(EnrolmentState { state, albums }): State<EnrolmentState>,
+    State(EnrolmentState { state, stores }): State<EnrolmentState>,
     RequestedGallery(gallery): RequestedGallery,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<(StatusCode, Out<Person>), Problem> {
-    let album = albums.open(gallery).await?;
+    let store = stores.open(gallery).await?;
     let limits = FormLimits { photos: state.limits.photos, bytes: state.limits.bytes };
     let permit = state.recognizer.admit(length(&request, limits.photos * limits.bytes))?;
     let form = Form::read(request, limits).await?;
@@ -80,7 +80,7 @@ async fn enrol(
     if form.photos.is_empty() {
         return Err(Problem::invalid("the form has no field `photo`"));
     }
-    let gallery = album.gallery();
+    let gallery = store.gallery();
     let (mut photos, mut who) = (Vec::with_capacity(form.photos.len()), Vec::new());
     for (which, bytes) in form.photos {
         let query = RecognitionQuery { gallery: Some(gallery.clone()), keep: CANDIDATES };
@@ -89,10 +89,10 @@ async fn enrol(
         who.append(&mut each);
         photos.push(enrolment::record(&gallery, &bytes, image, faces));
     }
-    let enrolment = enrolment(&*album, who, name).await?;
-    let group = album.enrol(photos, enrolment, &caller.name).await?;
+    let enrolment = enrolment(&*store, who, name).await?;
+    let group = store.enrol(photos, enrolment, &caller.name).await?;
     let group = group.ok_or_else(|| Problem::broken("an enrolled face is in no group"))?;
-    let person = person(&*album, group).await?.ok_or_else(|| Problem::missing("person"))?;
+    let person = person(&*store, group).await?.ok_or_else(|| Problem::missing("person"))?;
     Ok((StatusCode::CREATED, Out(Person::from(&person))))
 }
 
@@ -124,7 +124,7 @@ fn usable(which: &str, found: Result<AnalysedPhoto, Refusal>) -> Result<Analysed
 ///
 /// # Errors
 /// A face is near enough to somebody of another name to be that person.
-async fn enrolment(album: &dyn Album, who: Vec<Identified>, name: String) -> Result<Enrolment, Problem> {
+async fn enrolment(store: &dyn GalleryStore, who: Vec<Identified>, name: String) -> Result<Enrolment, Problem> {
     let mut others = Vec::new();
     for identified in who {
         let named = identified.candidates.iter().filter(|one| one.name.as_ref().is_some_and(|other| *other != name));
@@ -137,7 +137,7 @@ async fn enrolment(album: &dyn Album, who: Vec<Identified>, name: String) -> Res
             return Err(Problem::new(StatusCode::CONFLICT, "SOMEBODY_ELSE", detail));
         }
     }
-    let people = album.people().await?;
+    let people = store.people().await?;
     let same = people.iter().filter(|known| known.name.as_ref() == Some(&name)).map(|known| known.id).take(1).collect();
     Ok(Enrolment { name, same, others })
 }

@@ -20,10 +20,10 @@ use super::guard::Caller;
 use super::people::{PersonDetails, id, ids, some_faces};
 use super::problem::Problem;
 use super::shapes::{Change, Face};
-use muster_gallery::{Album, Albums};
+use muster_gallery::{GalleryStore, GalleryStores};
 use muster_gallery::{pages, view};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<dyn GalleryStores>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(one))
@@ -53,7 +53,7 @@ struct ListFacesQuery {
 /// The faces, the best first
 #[utoipa::path(get, path = "/v1/faces", tag = "faces", params(ListFacesQuery), responses((status = 200, body = List<Face>)))]
 async fn list(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Params(query): Params<ListFacesQuery>,
 ) -> Result<Out<List<Face>>, Problem> {
     let which = match (query.is_face, query.in_group) {
@@ -62,19 +62,19 @@ async fn list(
         (_, Some(true)) => pages::FaceFilter::Grouped,
         (_, Some(false)) => pages::FaceFilter::Ungrouped,
     };
-    Ok(Out(some_faces(&*album, which, &Page { limit: query.limit, cursor: query.cursor }).await?))
+    Ok(Out(some_faces(&*store, which, &Page { limit: query.limit, cursor: query.cursor }).await?))
 }
 
-async fn row(album: &dyn Album, face: &str) -> Result<view::FaceRow, Problem> {
+async fn row(store: &dyn GalleryStore, face: &str) -> Result<view::FaceRow, Problem> {
     let face: FaceId = id(face, "face")?;
-    album.face(face).await?.ok_or_else(|| Problem::missing("face"))
+    store.face(face).await?.ok_or_else(|| Problem::missing("face"))
 }
 
 /// One face
 #[utoipa::path(get, path = "/v1/faces/{id}", tag = "faces",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Face)))]
-async fn one(GalleryParam(album): GalleryParam, Path(face): Path<String>) -> Result<Out<Face>, Problem> {
-    Ok(Out(row(&*album, &face).await?.into()))
+async fn one(GalleryParam(store): GalleryParam, Path(face): Path<String>) -> Result<Out<Face>, Problem> {
+    Ok(Out(row(&*store, &face).await?.into()))
 }
 
 /// The face as a square picture
@@ -82,10 +82,10 @@ async fn one(GalleryParam(album): GalleryParam, Path(face): Path<String>) -> Res
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>)))]
 async fn crop(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Path(face): Path<String>,
 ) -> Result<([(HeaderName, &'static str); 2], Vec<u8>), Problem> {
-    let jpeg = album.crop(&row(&*album, &face).await?).await?;
+    let jpeg = store.crop(&row(&*store, &face).await?).await?;
     if jpeg.is_empty() {
         return Err(Problem::missing("crop"));
     }
@@ -109,11 +109,11 @@ struct FaceExplanation {
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"), ("other" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = Object)))]
 async fn why(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Path((a, b)): Path<(String, String)>,
 ) -> Result<Out<FaceExplanation>, Problem> {
-    let (a, b) = (row(&*album, &a).await?.id, row(&*album, &b).await?.id);
-    let explanation = album.why(a, b).await?;
+    let (a, b) = (row(&*store, &a).await?.id, row(&*store, &b).await?.id);
+    let explanation = store.why(a, b).await?;
     // The rule in words; the ids of the faces on the way are in `explanation`.
     let text = explanation.rule.to_string();
     Ok(Out(FaceExplanation { explanation, text }))
@@ -135,13 +135,13 @@ struct FacePair {
 #[utoipa::path(post, path = "/v1/faces/not-same", tag = "faces", request_body = FacePair,
     responses((status = 200, body = Change)))]
 async fn not_same(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Json(pair): Json<FacePair>,
 ) -> Result<Out<Change>, Problem> {
     let face = |text: &str| text.parse().map_err(|_| Problem::invalid("an id has 32 hexadecimal digits"));
     let correction = Correction::NotSame { a: face(&pair.a)?, b: face(&pair.b)? };
-    Ok(Out(album.correct(correction, &caller.name).await?.into()))
+    Ok(Out(store.correct(correction, &caller.name).await?.into()))
 }
 
 /// Make a person of a face that is in no group
@@ -150,14 +150,14 @@ async fn not_same(
 #[utoipa::path(post, path = "/v1/faces/{id}/person", tag = "faces", request_body = PersonDetails,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn person(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(face): Path<String>,
     Json(about): Json<PersonDetails>,
 ) -> Result<Out<Change>, Problem> {
-    let member = Member::Face(row(&*album, &face).await?.id);
+    let member = Member::Face(row(&*store, &face).await?.id);
     let correction = Correction::Details { member, details: about.details()? };
-    Ok(Out(album.correct(correction, &caller.name).await?.into()))
+    Ok(Out(store.correct(correction, &caller.name).await?.into()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -177,10 +177,10 @@ struct IsFaceRequest {
 #[utoipa::path(post, path = "/v1/faces/is-face", tag = "faces", request_body = IsFaceRequest,
     responses((status = 200, body = Change)))]
 async fn is_face(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Json(IsFaceRequest { faces, is_face }): Json<IsFaceRequest>,
 ) -> Result<Out<Change>, Problem> {
     let correction = Correction::Face { faces: ids(&faces)?, is_face };
-    Ok(Out(album.correct(correction, &caller.name).await?.into()))
+    Ok(Out(store.correct(correction, &caller.name).await?.into()))
 }

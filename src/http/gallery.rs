@@ -12,7 +12,7 @@ use muster_actors::domain::gallery::GalleryId;
 use muster_actors::domain::message;
 
 use super::problem::Problem;
-use muster_gallery::{Album, Albums};
+use muster_gallery::{GalleryStore, GalleryStores};
 
 /// Name of the query parameter.
 pub(crate) const PARAMETER: &str = "gallery";
@@ -22,7 +22,7 @@ pub(crate) const PARAMETER: &str = "gallery";
 pub struct RequestedGallery(pub Option<GalleryId>);
 
 /// The gallery that a request is about, opened: the named one, or the service's own.
-pub struct GalleryParam(pub Arc<dyn Album>);
+pub struct GalleryParam(pub Arc<dyn GalleryStore>);
 
 impl<S: Send + Sync> FromRequestParts<S> for RequestedGallery {
     type Rejection = Problem;
@@ -32,12 +32,12 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestedGallery {
     }
 }
 
-impl FromRequestParts<Arc<dyn Albums>> for GalleryParam {
+impl FromRequestParts<Arc<dyn GalleryStores>> for GalleryParam {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, albums: &Arc<dyn Albums>) -> Result<Self, Problem> {
-        let RequestedGallery(gallery) = RequestedGallery::from_request_parts(parts, albums).await?;
-        Ok(Self(albums.open(gallery).await?))
+    async fn from_request_parts(parts: &mut Parts, stores: &Arc<dyn GalleryStores>) -> Result<Self, Problem> {
+        let RequestedGallery(gallery) = RequestedGallery::from_request_parts(parts, stores).await?;
+        Ok(Self(stores.open(gallery).await?))
     }
 }
 

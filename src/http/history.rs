@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, Json as Out};
-use muster_gallery::Albums;
+use muster_gallery::GalleryStores;
 use muster_gallery::history::ChangeEntry;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,7 +16,7 @@ use super::guard::Caller;
 use super::problem::Problem;
 use super::shapes::Change;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<dyn GalleryStores>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(undo))
 }
 
@@ -69,14 +69,14 @@ struct HistoryQuery {
 /// What was said, the last first
 #[utoipa::path(get, path = "/v1/history", tag = "people", params(HistoryQuery), responses((status = 200, body = Changes)))]
 async fn list(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Params(HistoryQuery { before, limit }): Params<HistoryQuery>,
 ) -> Result<Out<Changes>, Problem> {
     let limit = limit.unwrap_or(50);
     if !(1..=500).contains(&limit) || before.is_some_and(|before| before == 0 || i64::try_from(before).is_err()) {
         return Err(Problem::invalid("limit is 1 to 500, and before the number of a change"));
     }
-    let mut entries = album.history(before, limit + 1).await?;
+    let mut entries = store.history(before, limit + 1).await?;
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().filter(|_| more).map(|last| last.change);
@@ -95,7 +95,7 @@ struct UndoQuery {
 /// Take a change back
 #[utoipa::path(post, path = "/v1/undo", tag = "people", params(UndoQuery), responses((status = 200, body = Change)))]
 async fn undo(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Params(UndoQuery { change }): Params<UndoQuery>,
 ) -> Result<Out<Change>, Problem> {
@@ -105,5 +105,5 @@ async fn undo(
     if change.is_some_and(|change| i64::try_from(change).is_err()) {
         return Err(Problem::missing("change"));
     }
-    Ok(Out(album.undo(change, &caller.name).await?.into()))
+    Ok(Out(store.undo(change, &caller.name).await?.into()))
 }

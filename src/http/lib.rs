@@ -2,11 +2,10 @@
 //!
 //! ```text
 //! listener ─► http_metrics (counts) ─► guard (host, key, rate, time) ─► trace ─► router ─► recognize ─► Recognizer
-//!                                                          people · faces · photos · jobs ─► Albums, Jobs
+//!                                                          people · faces · photos · jobs ─► GalleryStores, Jobs
 //! ```
 
 mod admin;
-pub mod albums;
 pub mod app;
 pub mod app_state;
 mod body;
@@ -17,6 +16,7 @@ mod enrol;
 mod etag;
 mod faces;
 mod gallery;
+pub mod gallery_stores;
 pub mod guard;
 mod health;
 mod history;

@@ -21,17 +21,17 @@ use super::gallery::GalleryParam;
 use super::guard::Caller;
 use super::problem::Problem;
 use super::shapes::{Change, Face, Person};
-use muster_gallery::album::person;
+use muster_gallery::gallery_store::person;
 use muster_gallery::pages::FaceFilter;
 use muster_gallery::pages::PageRows;
 use muster_gallery::receipt::Receipt;
 use muster_gallery::text::short;
-use muster_gallery::{Album, Albums};
+use muster_gallery::{GalleryStore, GalleryStores};
 
 /// Most ids in one request.
 const IDS: usize = 10_000;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<dyn GalleryStores>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(one, describe, forget))
@@ -50,8 +50,8 @@ pub(super) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Prob
 }
 
 /// Reads the person that an id in a path names.
-async fn this(album: &dyn Album, text: &str) -> Result<muster_gallery::view::Person, Problem> {
-    person(album, id(text, "person")?).await?.ok_or_else(|| Problem::missing("person"))
+async fn this(store: &dyn GalleryStore, text: &str) -> Result<muster_gallery::view::Person, Problem> {
+    person(store, id(text, "person")?).await?.ok_or_else(|| Problem::missing("person"))
 }
 
 /// Parses the ids in a body.
@@ -87,17 +87,17 @@ struct ListPeopleQuery {
 /// The people, the largest groups first
 #[utoipa::path(get, path = "/v1/people", tag = "people", params(ListPeopleQuery), responses((status = 200, body = List<Person>)))]
 async fn list(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Params(query): Params<ListPeopleQuery>,
 ) -> Result<Out<List<Person>>, Problem> {
     let page = Page { limit: query.limit, cursor: query.cursor };
     if query.q.as_deref().is_some_and(|q| q.chars().count() > LONGEST_NAME || q.contains('\0')) {
         return Err(Problem::invalid(format!("q has at most {LONGEST_NAME} characters")));
     }
-    let people = album.people().await?;
+    let people = store.people().await?;
     let text = query.q.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_lowercase);
     let seen = match &text {
-        Some(text) => album.groups_in(text).await?,
+        Some(text) => store.groups_in(text).await?,
         None => BTreeSet::new(),
     };
     let is_wanted = |person: &&muster_gallery::view::Person| {
@@ -154,8 +154,8 @@ impl MatchRank {
 /// An id that went into another by a merge answers with that one.
 #[utoipa::path(get, path = "/v1/people/{id}", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Person)))]
-async fn one(GalleryParam(album): GalleryParam, Path(person): Path<String>) -> Result<Out<Person>, Problem> {
-    Ok(Out(Person::from(&this(&*album, &person).await?)))
+async fn one(GalleryParam(store): GalleryParam, Path(person): Path<String>) -> Result<Out<Person>, Problem> {
+    Ok(Out(Person::from(&this(&*store, &person).await?)))
 }
 
 /// What becomes known of a person. What is left out stays as it is.
@@ -201,43 +201,47 @@ impl PersonDetails {
 #[utoipa::path(patch, path = "/v1/people/{id}", tag = "people", request_body = PersonDetails,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn describe(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
     Json(about): Json<PersonDetails>,
 ) -> Result<Out<Change>, Problem> {
     let member = Member::Group(id(&person, "person")?);
     let correction = Correction::Details { member, details: about.details()? };
-    Ok(Out(album.correct(correction, &caller.name).await?.into()))
+    Ok(Out(store.correct(correction, &caller.name).await?.into()))
 }
 
 /// Forget a person: faces, crops and vectors
 #[utoipa::path(delete, path = "/v1/people/{id}", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Object)))]
 async fn forget(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
 ) -> Result<Out<Receipt>, Problem> {
     // A person whose faces are gone already is found too, so that an interrupted deletion can be completed.
-    let group = album.group(id(&person, "person")?).await?.ok_or_else(|| Problem::missing("person"))?;
-    Ok(Out(album.forget_person(group, &caller.name).await?))
+    let group = store.group(id(&person, "person")?).await?.ok_or_else(|| Problem::missing("person"))?;
+    Ok(Out(store.forget_person(group, &caller.name).await?))
 }
 
 /// The faces of a person, the best first
 #[utoipa::path(get, path = "/v1/people/{id}/faces", tag = "people",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"), Page), responses((status = 200, body = List<Face>)))]
 async fn faces(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Path(person): Path<String>,
     Params(page): Params<Page>,
 ) -> Result<Out<List<Face>>, Problem> {
-    let person = this(&*album, &person).await?;
-    Ok(Out(some_faces(&*album, FaceFilter::Group(person.id), &page).await?))
+    let person = this(&*store, &person).await?;
+    Ok(Out(some_faces(&*store, FaceFilter::Group(person.id), &page).await?))
 }
 
 /// Reads a page of faces, the best first.
-pub(super) async fn some_faces(album: &dyn Album, which: FaceFilter, page: &Page) -> Result<List<Face>, Problem> {
+pub(super) async fn some_faces(
+    store: &dyn GalleryStore,
+    which: FaceFilter,
+    page: &Page,
+) -> Result<List<Face>, Problem> {
     let limit = page.limit()?;
     let after: Option<(f32, String)> = page.after()?;
     let after = match after {
@@ -246,7 +250,7 @@ pub(super) async fn some_faces(album: &dyn Album, which: FaceFilter, page: &Page
         }
         None => None,
     };
-    let PageRows { mut rows, total } = album.faces(which, after, limit + 1).await?;
+    let PageRows { mut rows, total } = store.faces(which, after, limit + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| cursor(&(row.quality.overall, row.id)));
@@ -267,7 +271,7 @@ struct MergeRequest {
 #[utoipa::path(post, path = "/v1/people/merge", tag = "people", request_body = MergeRequest,
     responses((status = 200, body = Change)))]
 async fn merge(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Json(MergeRequest { ids: all }): Json<MergeRequest>,
 ) -> Result<Out<Change>, Problem> {
@@ -276,12 +280,12 @@ async fn merge(
     let mut members = Vec::with_capacity(checked.len());
     for text in &all {
         let Ok(group) = text.parse::<GroupId>() else { continue };
-        members.push(match album.group(group).await? {
+        members.push(match store.group(group).await? {
             Some(group) => Member::Group(group),
             None => Member::Face(FaceId(group.0)),
         });
     }
-    Ok(Out(album.correct(Correction::Merge(members), &caller.name).await?.into()))
+    Ok(Out(store.correct(Correction::Merge(members), &caller.name).await?.into()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -297,33 +301,33 @@ struct FaceSelection {
 #[utoipa::path(post, path = "/v1/people/{id}/split", tag = "people", request_body = FaceSelection,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn split(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
     Json(chosen): Json<FaceSelection>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
-    Ok(Out(album.correct(Correction::Split { group, faces }, &caller.name).await?.into()))
+    Ok(Out(store.correct(Correction::Split { group, faces }, &caller.name).await?.into()))
 }
 
 /// Say that faces, of others or of nobody, are this person
 #[utoipa::path(post, path = "/v1/people/{id}/move", tag = "people", request_body = FaceSelection,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn relocate(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
     Json(chosen): Json<FaceSelection>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
-    Ok(Out(album.correct(Correction::Move { group, faces }, &caller.name).await?.into()))
+    Ok(Out(store.correct(Correction::Move { group, faces }, &caller.name).await?.into()))
 }
 
 /// Say that faces are rightly this person's
 #[utoipa::path(post, path = "/v1/people/{id}/confirm", tag = "people", request_body = FaceSelection,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn confirm(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
     Json(chosen): Json<FaceSelection>,
@@ -332,20 +336,20 @@ async fn confirm(
     if chosen.faces.is_empty() {
         return Err(CorrectionError::NoneChosen.into());
     }
-    Ok(Out(album.correct(Correction::Confirm { group, faces }, &caller.name).await?.into()))
+    Ok(Out(store.correct(Correction::Confirm { group, faces }, &caller.name).await?.into()))
 }
 
 /// Say that faces are not this person
 #[utoipa::path(post, path = "/v1/people/{id}/not-person", tag = "people", request_body = FaceSelection,
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Change)))]
 async fn not_person(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(person): Path<String>,
     Json(chosen): Json<FaceSelection>,
 ) -> Result<Out<Change>, Problem> {
     let (group, faces) = (id(&person, "person")?, ids(&chosen.faces)?);
-    Ok(Out(album.correct(Correction::NotPerson { group, faces }, &caller.name).await?.into()))
+    Ok(Out(store.correct(Correction::NotPerson { group, faces }, &caller.name).await?.into()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -364,13 +368,13 @@ struct PersonPair {
 #[utoipa::path(post, path = "/v1/people/not-one", tag = "people", request_body = PersonPair,
     responses((status = 200, body = Change)))]
 async fn not_one(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Json(PersonPair { a, b }): Json<PersonPair>,
 ) -> Result<Out<Change>, Problem> {
     let group = |text: &str| text.parse::<GroupId>().map_err(|_| Problem::invalid("an id has 32 hexadecimal digits"));
     let correction = Correction::NotOne { a: group(&a)?, b: group(&b)? };
-    Ok(Out(album.correct(correction, &caller.name).await?.into()))
+    Ok(Out(store.correct(correction, &caller.name).await?.into()))
 }
 
 /// Returns what a message calls a person: its name in quotes, or its short id.

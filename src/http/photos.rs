@@ -20,9 +20,9 @@ use super::shapes::{Face, Photo};
 use muster_gallery::pages::{FaceFilter, PageRows};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::view::{ImageRow, Totals};
-use muster_gallery::{Album, Albums};
+use muster_gallery::{GalleryStore, GalleryStores};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<dyn GalleryStores>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(one, forget))
@@ -70,13 +70,13 @@ struct ListPhotosQuery {
 /// The photos, by path
 #[utoipa::path(get, path = "/v1/photos", tag = "photos", params(ListPhotosQuery), responses((status = 200, body = List<Photo>)))]
 async fn list(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Params(query): Params<ListPhotosQuery>,
 ) -> Result<Out<List<Photo>>, Problem> {
     let page = Page { limit: query.limit, cursor: query.cursor };
     let (limit, after) = (page.limit()?, page.after::<(String, String)>()?);
     let state = query.state.map(ImageState::from);
-    let PageRows { mut rows, total } = album.photos(state, after, limit + 1).await?;
+    let PageRows { mut rows, total } = store.photos(state, after, limit + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| cursor(&(&row.bucket, &row.key)));
@@ -84,18 +84,18 @@ async fn list(
     Ok(Out(List { items: rows.into_iter().map(|row| Photo::new(row, None)).collect(), next, total }))
 }
 
-async fn row(album: &dyn Album, photo: &str) -> Result<ImageRow, Problem> {
+async fn row(store: &dyn GalleryStore, photo: &str) -> Result<ImageRow, Problem> {
     let photo: ImageId = id(photo, "photo")?;
-    album.photo(photo).await?.ok_or_else(|| Problem::missing("photo"))
+    store.photo(photo).await?.ok_or_else(|| Problem::missing("photo"))
 }
 
 /// One photo, with its faces
 #[utoipa::path(get, path = "/v1/photos/{id}", tag = "photos",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Photo)))]
-async fn one(GalleryParam(album): GalleryParam, Path(photo): Path<String>) -> Result<Out<Photo>, Problem> {
-    let row = row(&*album, &photo).await?;
+async fn one(GalleryParam(store): GalleryParam, Path(photo): Path<String>) -> Result<Out<Photo>, Problem> {
+    let row = row(&*store, &photo).await?;
     let most = usize::try_from(row.face_count).unwrap_or(usize::MAX);
-    let faces = album.faces(FaceFilter::Image(row.id), None, most).await?;
+    let faces = store.faces(FaceFilter::Image(row.id), None, most).await?;
     Ok(Out(Photo::new(row, Some(faces.rows.into_iter().map(Face::from).collect()))))
 }
 
@@ -103,11 +103,11 @@ async fn one(GalleryParam(album): GalleryParam, Path(photo): Path<String>) -> Re
 #[utoipa::path(delete, path = "/v1/photos/{id}", tag = "photos",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = Object)))]
 async fn forget(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Path(photo): Path<String>,
 ) -> Result<Out<Receipt>, Problem> {
-    Ok(Out(album.forget_photo(&row(&*album, &photo).await?, &caller.name).await?))
+    Ok(Out(store.forget_photo(&row(&*store, &photo).await?, &caller.name).await?))
 }
 
 /// A set of photos whose faces are grouped together.
@@ -124,13 +124,13 @@ struct Galleries {
 
 /// The galleries: a library has one, `local`
 #[utoipa::path(get, path = "/v1/galleries", tag = "galleries", responses((status = 200, body = Galleries)))]
-async fn galleries(State(albums): State<Arc<dyn Albums>>) -> Result<Out<Galleries>, Problem> {
-    let galleries = albums.list().await?;
+async fn galleries(State(stores): State<Arc<dyn GalleryStores>>) -> Result<Out<Galleries>, Problem> {
+    let galleries = stores.list().await?;
     Ok(Out(Galleries { items: galleries.into_iter().map(|gallery| Gallery { id: gallery.0 }).collect() }))
 }
 
 /// How many there are of everything
 #[utoipa::path(get, path = "/v1/totals", tag = "photos", responses((status = 200, body = Object)))]
-async fn totals(GalleryParam(album): GalleryParam) -> Result<Out<Totals>, Problem> {
-    Ok(Out(album.totals().await?))
+async fn totals(GalleryParam(store): GalleryParam) -> Result<Out<Totals>, Problem> {
+    Ok(Out(store.totals().await?))
 }

@@ -8,7 +8,7 @@ use muster_actors::people::undo::UndoError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use muster_gallery::{AlbumError, StoreFault};
+use muster_gallery::{GalleryError, StoreFault};
 use muster_library::LibraryError;
 use muster_worker::recognition::Refusal;
 
@@ -164,24 +164,26 @@ impl From<CorrectionError> for Problem {
     }
 }
 
-impl From<AlbumError> for Problem {
-    fn from(error: AlbumError) -> Self {
+impl From<GalleryError> for Problem {
+    fn from(error: GalleryError) -> Self {
         match error {
-            AlbumError::NoGallery(_) => Self::missing("gallery"),
-            AlbumError::WhichGallery => Self::which_gallery(),
-            AlbumError::Correction(error) => error.into(),
-            AlbumError::NoChange(_) => Self::missing("change"),
-            AlbumError::Undo { error: ref why, .. } => {
+            GalleryError::NoGallery(_) => Self::missing("gallery"),
+            GalleryError::WhichGallery => Self::which_gallery(),
+            GalleryError::Correction(error) => error.into(),
+            GalleryError::NoChange(_) => Self::missing("change"),
+            GalleryError::Undo { error: ref why, .. } => {
                 let code = match why {
                     UndoError::Overtaken(_) => "OVERTAKEN",
                     UndoError::Undone | UndoError::Forgotten => "CANNOT_UNDO",
                 };
                 Self::new(StatusCode::CONFLICT, code, error.to_string())
             }
-            AlbumError::Nothing => Self::new(StatusCode::CONFLICT, "NOTHING_TO_UNDO", "nothing to take back"),
-            AlbumError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "GALLERY_BUSY", error.to_string()).after(5),
-            AlbumError::Grouping(error) => Self::broken(error),
-            AlbumError::Store(fault) => fault.into(),
+            GalleryError::Nothing => Self::new(StatusCode::CONFLICT, "NOTHING_TO_UNDO", "nothing to take back"),
+            GalleryError::Busy => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "GALLERY_BUSY", error.to_string()).after(5)
+            }
+            GalleryError::Grouping(error) => Self::broken(error),
+            GalleryError::Store(fault) => fault.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::people::Correction;
 use muster_actors::people::correction;
-use muster_gallery::Albums;
+use muster_gallery::GalleryStores;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +19,7 @@ use super::guard::Caller;
 use super::problem::Problem;
 use super::shapes::{Change, Face, PersonRef};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<dyn Albums>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<dyn GalleryStores>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(answer))
 }
 
@@ -61,18 +61,18 @@ struct SuggestionsQuery {
 /// does not come again.
 #[utoipa::path(get, path = "/v1/suggestions", tag = "people", params(SuggestionsQuery), responses((status = 200, body = Suggestions)))]
 async fn list(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Params(SuggestionsQuery { limit }): Params<SuggestionsQuery>,
 ) -> Result<Out<Suggestions>, Problem> {
     let limit = limit.unwrap_or(50);
     if !(1..=500).contains(&limit) {
         return Err(Problem::invalid("limit is 1 to 500"));
     }
-    let questions = album.suggestions().await?;
-    let people = album.people().await?;
+    let questions = store.suggestions().await?;
+    let people = store.people().await?;
     let mut items = Vec::new();
     for question in questions.iter().take(limit) {
-        let Some(face) = album.face(question.face).await? else { continue };
+        let Some(face) = store.face(question.face).await? else { continue };
         let name = people.iter().find(|person| person.id == question.group).and_then(|person| person.name.clone());
         let person = PersonRef { id: question.group, name };
         items.push(Suggestion { face: face.into(), person, probability: question.probability, faces: question.faces });
@@ -110,7 +110,7 @@ struct SuggestionAnswer {
 #[utoipa::path(post, path = "/v1/suggestions", tag = "people", request_body = SuggestionAnswer,
     responses((status = 200, body = Change)))]
 async fn answer(
-    GalleryParam(album): GalleryParam,
+    GalleryParam(store): GalleryParam,
     Extension(caller): Extension<Caller>,
     Json(SuggestionAnswer { face, person, answer }): Json<SuggestionAnswer>,
 ) -> Result<Out<Change>, Problem> {
@@ -121,5 +121,5 @@ async fn answer(
         Answer::No => correction::Answer::No,
         Answer::Skip => correction::Answer::Skip,
     };
-    Ok(Out(album.correct(Correction::Answer { face, group, answer }, &caller.name).await?.into()))
+    Ok(Out(store.correct(Correction::Answer { face, group, answer }, &caller.name).await?.into()))
 }

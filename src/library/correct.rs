@@ -8,7 +8,7 @@ use muster_actors::grouping::picture::{Member, picture};
 use muster_actors::people::undo::UndoError;
 use muster_actors::people::{Author, Change, Correction, CorrectionError, Scene, plan, undo};
 use muster_gallery::corrected::Corrected;
-use muster_gallery::{AlbumError, LIBRARY_GALLERY};
+use muster_gallery::{GalleryError, LIBRARY_GALLERY};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::write::{bump, gallery_number};
@@ -45,7 +45,7 @@ impl From<rusqlite::Error> for CorrectError {
     }
 }
 
-impl From<CorrectError> for AlbumError {
+impl From<CorrectError> for GalleryError {
     fn from(error: CorrectError) -> Self {
         match error {
             CorrectError::Correction(error) => Self::Correction(error),

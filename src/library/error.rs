@@ -7,7 +7,7 @@ use muster_actors::errors::Class;
 use muster_actors::errors::class::Classified;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::queue::QueueError;
-use muster_gallery::{AlbumError, StoreFault};
+use muster_gallery::{GalleryError, StoreFault};
 use rusqlite::ErrorCode;
 
 /// A library cannot be opened, read or written.
@@ -185,7 +185,7 @@ impl From<LibraryError> for StoreFault {
     }
 }
 
-impl From<LibraryError> for AlbumError {
+impl From<LibraryError> for GalleryError {
     fn from(error: LibraryError) -> Self {
         Self::Store(error.into())
     }

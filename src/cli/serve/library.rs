@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::cli::CliError;
 use crate::cli::models::lanes;
 use muster_config::Settings;
-use muster_http::albums::LibraryAlbum;
-use muster_http::albums::LibraryGallery;
+use muster_http::gallery_stores::LibraryGallery;
+use muster_http::gallery_stores::LibraryGalleryStore;
 use muster_http::jobs::Jobs;
 use muster_http::{AppState, PhotoLimits, ServiceParts};
 use muster_inference::onnx::home::Home;
@@ -39,7 +39,7 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     let indexing = engines[..engines.len().saturating_sub(1).max(1)].to_vec();
     let runner = Runner::new(settings.clone(), Arc::clone(&pack), indexing, Arc::clone(&store));
     let grouped = Arc::clone(&index);
-    let album = LibraryAlbum::new(store, Library::read(&folder)?, Arc::clone(&index))?;
+    let galleries = LibraryGalleryStore::new(store, Library::read(&folder)?, Arc::clone(&index))?;
     let here = Arc::new(LocalRecognizer { pipeline: RecognitionPipeline::start(settings, &pack, &lanes)?, index });
     let state = AppState {
         recognizer: here,
@@ -49,7 +49,7 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     };
     Ok(ServiceParts {
         state: Arc::new(state),
-        albums: Some(Arc::new(album)),
+        galleries: Some(Arc::new(galleries)),
         jobs: Some(Arc::new(Jobs::new(Arc::new(runner), paths, Arc::new(move || grouped.changed())))),
         admin: None,
     })

@@ -18,8 +18,8 @@ use super::folder::library::LibraryArgs;
 use super::signal::Signals;
 use super::{CliError, Logging};
 use muster_config::{Layers, Origin, Settings};
-use muster_gallery::Albums;
-use muster_http::albums::FleetAlbums;
+use muster_gallery::GalleryStores;
+use muster_http::gallery_stores::FleetGalleryStores;
 use muster_http::purge::Purger;
 use muster_http::{Admin, AppState, Guard, Keys, ServiceParts, cors};
 use muster_inference::pipeline;
@@ -100,17 +100,17 @@ async fn elsewhere(settings: &Settings) -> Result<WebService, CliError> {
     });
     let state = AppState { recognizer: remote, limits: library::limits(settings), process, metrics: Arc::default() };
     let parts =
-        ServiceParts { state: Arc::new(state), albums: people(settings).await?, jobs: None, admin: Some(admin) };
+        ServiceParts { state: Arc::new(state), galleries: people(settings).await?, jobs: None, admin: Some(admin) };
     Ok(WebService { parts, guard, listen })
 }
 
 /// Connects to the galleries of a fleet, where its database is set.
-async fn people(settings: &Settings) -> Result<Option<Arc<dyn Albums>>, CliError> {
+async fn people(settings: &Settings) -> Result<Option<Arc<dyn GalleryStores>>, CliError> {
     if settings.mongo.gallery_images.is_empty() {
         return Ok(None);
     }
     let params = pipeline::params(settings, &fleet::manifest(settings).await?);
-    Ok(Some(Arc::new(FleetAlbums::connect(settings, params).await?)))
+    Ok(Some(Arc::new(FleetGalleryStores::connect(settings, params).await?)))
 }
 
 /// Creates the guard, and returns the address to listen on.

@@ -45,7 +45,7 @@ impl WebService {
         print(|out| Ok(writeln!(out, "http://{bound}")?))?;
         let Self { parts, guard, .. } = self;
         let state = Arc::clone(&parts.state);
-        let (jobs, albums) = (parts.jobs.clone(), parts.albums.clone());
+        let (jobs, galleries) = (parts.jobs.clone(), parts.galleries.clone());
         let metered = Arc::clone(&state);
         telemetry.watch(state.recognizer.progress(), move || metered.process_metrics())?;
         let router = router(parts, Arc::clone(&guard));
@@ -77,8 +77,8 @@ impl WebService {
         }
         tidy.abort();
         server.abort();
-        if let Some(albums) = albums {
-            albums.close().await;
+        if let Some(galleries) = galleries {
+            galleries.close().await;
         }
         if !telemetry.flush(FLUSH) {
             tracing::warn!(

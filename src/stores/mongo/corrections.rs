@@ -9,7 +9,7 @@ use mongodb::ClientSession;
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::people::undo::UndoError;
 use muster_actors::people::{self, Author, Change, Correction, Scene};
-use muster_gallery::AlbumError;
+use muster_gallery::GalleryError;
 use muster_gallery::corrected::Corrected;
 
 use super::gallery::GalleryHead;
@@ -24,7 +24,7 @@ enum Outcome<R> {
     /// With what it wrote.
     Written(R),
     /// As if it had not been.
-    Nothing(Result<R, AlbumError>),
+    Nothing(Result<R, GalleryError>),
 }
 
 impl MongoFaces {
@@ -37,7 +37,7 @@ impl MongoFaces {
         of: &GalleryId,
         correction: &Correction,
         author: &Author,
-    ) -> Result<Corrected, AlbumError> {
+    ) -> Result<Corrected, GalleryError> {
         conversion::convert(self, of).await?;
         let mut patience = Patience::new();
         loop {
@@ -54,7 +54,7 @@ impl MongoFaces {
     ///
     /// # Errors
     /// There is none, or it cannot be taken back.
-    pub async fn undo(&self, of: &GalleryId, number: Option<u64>, author: &Author) -> Result<Corrected, AlbumError> {
+    pub async fn undo(&self, of: &GalleryId, number: Option<u64>, author: &Author) -> Result<Corrected, GalleryError> {
         conversion::convert(self, of).await?;
         let mut patience = Patience::new();
         loop {
@@ -117,19 +117,19 @@ impl MongoFaces {
         number: Option<u64>,
         author: &Author,
     ) -> Result<Outcome<Corrected>, MongoError> {
-        let refuse = |error: AlbumError| Ok(Outcome::Nothing(Err(error)));
+        let refuse = |error: GalleryError| Ok(Outcome::Nothing(Err(error)));
         let head = raise(self, session, of).await?;
         let number = match number {
             Some(number) => number,
             None => match history::last(self, session, of).await? {
                 Some(last) => last,
-                None => return refuse(AlbumError::Nothing),
+                None => return refuse(GalleryError::Nothing),
             },
         };
         let Some(Noted { change, undone_by }) = history::find(self, session, of, number).await? else {
-            return refuse(AlbumError::NoChange(number));
+            return refuse(GalleryError::NoChange(number));
         };
-        let cannot = |error: UndoError| refuse(AlbumError::Undo { change: number, error });
+        let cannot = |error: UndoError| refuse(GalleryError::Undo { change: number, error });
         if undone_by.is_some() {
             return cannot(UndoError::Undone);
         }
@@ -170,7 +170,7 @@ impl MongoFaces {
 async fn finish<R>(
     mut session: ClientSession,
     outcome: Result<Outcome<R>, MongoError>,
-) -> Result<Result<R, AlbumError>, MongoError> {
+) -> Result<Result<R, GalleryError>, MongoError> {
     match outcome {
         Ok(Outcome::Written(done)) => end(session, Ok(Ok(done))).await,
         Ok(Outcome::Nothing(done)) => {
@@ -182,9 +182,9 @@ async fn finish<R>(
     }
 }
 
-fn busy(error: MongoError) -> AlbumError {
+fn busy(error: MongoError) -> GalleryError {
     match error {
-        MongoError::Conflict => AlbumError::Busy,
+        MongoError::Conflict => GalleryError::Busy,
         error => error.into(),
     }
 }

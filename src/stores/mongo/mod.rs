@@ -51,7 +51,7 @@ use mongodb::{Client, Collection, Database};
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion, Reconciled};
 use muster_actors::grouping::Params;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
-use muster_gallery::{AlbumError, StoreFault};
+use muster_gallery::{GalleryError, StoreFault};
 use tokio::time::timeout;
 
 pub use connect::{Connection, Uris};
@@ -112,7 +112,7 @@ impl From<MongoError> for FacesError {
     }
 }
 
-impl From<MongoError> for AlbumError {
+impl From<MongoError> for GalleryError {
     fn from(error: MongoError) -> Self {
         StoreFault::from_class(classify::class(&error), error.to_string()).into()
     }

@@ -10,7 +10,7 @@ use muster_actors::scaler::submitter::ScalerTickError;
 
 use muster_aws::classify::Fault;
 use muster_config::MissingSetting;
-use muster_gallery::{AlbumError, StoreFault};
+use muster_gallery::{GalleryError, StoreFault};
 use muster_stores::mongo::{MongoError, classify};
 
 /// Errors of starting a worker, and of forgetting a gallery's images.
@@ -88,7 +88,7 @@ impl FleetError {
     }
 }
 
-impl From<FleetError> for AlbumError {
+impl From<FleetError> for GalleryError {
     fn from(error: FleetError) -> Self {
         Self::Store(match error.exit() {
             Exit::DependencyDown(why) => StoreFault::Unavailable(why),

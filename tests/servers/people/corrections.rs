@@ -11,7 +11,7 @@ use muster_actors::people::correction::Details;
 use muster_actors::people::undo::UndoError;
 use muster_actors::people::{self, Change, Correction, CorrectionError, Member, Scene, Topic};
 use muster_actors::ports::faces::Faces;
-use muster_gallery::AlbumError;
+use muster_gallery::GalleryError;
 use muster_gallery::corrected::Corrected;
 
 use super::{Rng, author, commit, gallery, group, grouped, homes, photo, seeds};
@@ -107,7 +107,7 @@ async fn corrections_and_their_undoing_leave_what_they_leave_of_a_gallery_in_mem
                         assert_eq!(shown(&told), shown(&Corrected::new(&scene, &back, Some(number))), "{step}");
                         make(&mut model, &back);
                     }
-                    (Err(AlbumError::Undo { change, error }), Err(why)) => assert_eq!((change, error), (of, why)),
+                    (Err(GalleryError::Undo { change, error }), Err(why)) => assert_eq!((change, error), (of, why)),
                     (told, expected) => panic!("seed {seed} step {step}: {told:?} instead of {expected:?}"),
                 }
             } else {
@@ -122,7 +122,7 @@ async fn corrections_and_their_undoing_leave_what_they_leave_of_a_gallery_in_mem
                         make(&mut model, &change);
                         noted.extend(noted_as.map(|number| (number, change)));
                     }
-                    (Err(AlbumError::Correction(error)), Err(why)) => assert_eq!(error, why, "{correction:?}"),
+                    (Err(GalleryError::Correction(error)), Err(why)) => assert_eq!(error, why, "{correction:?}"),
                     (told, expected) => panic!("seed {seed} {correction:?}: {told:?} instead of {expected:?}"),
                 }
             }
@@ -158,17 +158,17 @@ async fn the_last_change_that_holds_is_taken_back_first_and_one_that_was_is_not_
         let groups = store.gallery(&gallery()).await.unwrap().previous.groups;
         [a, b].map(|id| groups.iter().find(|group| group.id == id).unwrap().name.clone().unwrap_or_default())
     };
-    assert!(matches!(undo(None).await, Err(AlbumError::Nothing)));
-    assert!(matches!(undo(Some(7)).await, Err(AlbumError::NoChange(7))));
+    assert!(matches!(undo(None).await, Err(GalleryError::Nothing)));
+    assert!(matches!(undo(Some(7)).await, Err(GalleryError::NoChange(7))));
     assert_eq!((name(a, "Ada").await, name(b, "Bob").await, name(b, "Bob").await), (Some(1), Some(2), None));
     let nobody = store.correct(&gallery(), &Correction::name(GroupId([9; 16]), "X"), &author(5)).await;
-    assert!(matches!(nobody, Err(AlbumError::Correction(CorrectionError::NoGroup(_)))), "{nobody:?}");
+    assert!(matches!(nobody, Err(GalleryError::Correction(CorrectionError::NoGroup(_)))), "{nobody:?}");
     assert_eq!(undo(None).await.unwrap().change, Some(3));
     assert_eq!(called().await, ["Ada", ""]);
-    assert!(matches!(undo(Some(2)).await, Err(AlbumError::Undo { change: 2, error: UndoError::Undone })));
+    assert!(matches!(undo(Some(2)).await, Err(GalleryError::Undo { change: 2, error: UndoError::Undone })));
     assert_eq!(undo(None).await.unwrap().change, Some(4), "an undoing is not what is taken back next");
     assert_eq!(called().await, ["", ""]);
-    assert!(matches!(undo(None).await, Err(AlbumError::Nothing)));
+    assert!(matches!(undo(None).await, Err(GalleryError::Nothing)));
     // By its number, an undoing is taken back too: the change holds again.
     assert_eq!(undo(Some(4)).await.unwrap().change, Some(5));
     assert_eq!(called().await, ["Ada", ""]);
@@ -181,7 +181,7 @@ async fn the_last_change_that_holds_is_taken_back_first_and_one_that_was_is_not_
     assert_eq!((history[4].summary.as_str(), history[4].by.as_str(), history[4].at_ms), ("Ada", "somebody", 5));
     store.note_forgetting(&gallery(), "me").await.unwrap();
     let forgotten = undo(None).await;
-    assert!(matches!(forgotten, Err(AlbumError::Undo { change: 6, error: UndoError::Forgotten })), "{forgotten:?}");
+    assert!(matches!(forgotten, Err(GalleryError::Undo { change: 6, error: UndoError::Forgotten })), "{forgotten:?}");
     assert_eq!(undo(Some(1)).await.unwrap().change, Some(7));
 }
 

@@ -5,6 +5,6 @@ mod galleries;
 mod kept_copies;
 mod library;
 
-pub use fleet::FleetAlbums;
+pub use fleet::FleetGalleryStores;
 pub use galleries::LibraryGallery;
-pub use library::LibraryAlbum;
+pub use library::LibraryGalleryStore;

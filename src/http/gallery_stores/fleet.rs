@@ -1,5 +1,5 @@
-//! The galleries of a fleet as albums: MongoDB, with crops in S3. A correction is one transaction there, over the groups and
-//! faces that it names; the groups that others read in S3 follow it.
+//! Galleries of a fleet: MongoDB, with crops in S3. A correction is one transaction there, over the groups and faces that it
+//! names; the groups that others read in S3 follow it.
 
 mod publication;
 
@@ -28,7 +28,7 @@ use muster_gallery::pages::{FaceFilter, PageCursor, PageRows};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::suggested::Suggested;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
-use muster_gallery::{Album, AlbumError, Albums};
+use muster_gallery::{GalleryError, GalleryStore, GalleryStores};
 use muster_index::FlatFactory;
 use muster_stores::mongo::{MongoFaces, Scope, pages};
 use muster_worker::fleet::{AdminStores, FleetError, ForgetTarget};
@@ -41,7 +41,7 @@ type People = (u64, Arc<Vec<Person>>);
 
 /// All galleries of a fleet.
 #[derive(Clone)]
-pub struct FleetAlbums(Arc<Shared>);
+pub struct FleetGalleryStores(Arc<Shared>);
 
 struct Shared {
     stores: AdminStores,
@@ -59,12 +59,12 @@ struct Shared {
 }
 
 #[derive(Clone)]
-struct FleetAlbum {
+struct FleetGalleryStore {
     shared: Arc<Shared>,
     gallery: GalleryId,
 }
 
-impl FleetAlbums {
+impl FleetGalleryStores {
     /// Connects to the stores of a fleet. `params` are the grouping parameters of the workers.
     ///
     /// # Errors
@@ -77,18 +77,18 @@ impl FleetAlbums {
 }
 
 #[async_trait]
-impl Albums for FleetAlbums {
-    async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn Album>, AlbumError> {
+impl GalleryStores for FleetGalleryStores {
+    async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn GalleryStore>, GalleryError> {
         let own = Some(GalleryId(self.0.own.clone())).filter(|own| !own.0.is_empty());
-        let gallery = gallery.or(own).ok_or(AlbumError::WhichGallery)?;
+        let gallery = gallery.or(own).ok_or(GalleryError::WhichGallery)?;
         // A gallery that nobody has written to does not exist.
         if self.0.stores.published.store.prepare(&gallery).await? == 0 {
-            return Err(AlbumError::NoGallery(gallery));
+            return Err(GalleryError::NoGallery(gallery));
         }
-        Ok(Arc::new(FleetAlbum { shared: Arc::clone(&self.0), gallery }))
+        Ok(Arc::new(FleetGalleryStore { shared: Arc::clone(&self.0), gallery }))
     }
 
-    async fn list(&self) -> Result<Vec<GalleryId>, AlbumError> {
+    async fn list(&self) -> Result<Vec<GalleryId>, GalleryError> {
         Ok(pages::galleries(&self.0.stores.published.store).await?)
     }
 
@@ -105,8 +105,8 @@ impl Shared {
 
 /// Runs work that must not stop halfway: it continues when the caller disconnects.
 async fn whole<R: Send + 'static>(
-    work: impl Future<Output = Result<R, AlbumError>> + Send + 'static,
-) -> Result<R, AlbumError> {
+    work: impl Future<Output = Result<R, GalleryError>> + Send + 'static,
+) -> Result<R, GalleryError> {
     tokio::spawn(work.in_current_span()).await.map_err(FacesError::from)?
 }
 
@@ -126,13 +126,13 @@ fn wants_grouping(told: &Corrected) -> bool {
     }
 }
 
-impl FleetAlbum {
+impl FleetGalleryStore {
     fn store(&self) -> &MongoFaces {
         &self.shared.stores.published.store
     }
 
     /// The copies among all photos, found by one caller at a time.
-    async fn copies(&self) -> Result<Arc<Copies>, AlbumError> {
+    async fn copies(&self) -> Result<Arc<Copies>, GalleryError> {
         let generation = self.store().generation(&self.gallery).await?;
         let kept = || self.shared.copies.lock().get(&self.gallery)?.get(&generation);
         if let Some(found) = kept() {
@@ -177,14 +177,14 @@ impl FleetAlbum {
         publication::publish(&self.shared, &self.gallery);
     }
 
-    async fn make(self, correction: Correction, author: Author) -> Result<Corrected, AlbumError> {
+    async fn make(self, correction: Correction, author: Author) -> Result<Corrected, GalleryError> {
         let _turn = self.turn().await;
         let told = self.store().correct(&self.gallery, &correction, &author).await?;
         self.follow(&told).await;
         Ok(told)
     }
 
-    async fn take_back(self, change: Option<u64>, author: Author) -> Result<Corrected, AlbumError> {
+    async fn take_back(self, change: Option<u64>, author: Author) -> Result<Corrected, GalleryError> {
         let _turn = self.turn().await;
         let told = self.store().undo(&self.gallery, change, &author).await?;
         self.follow(&told).await;
@@ -196,7 +196,7 @@ impl FleetAlbum {
         photos: Vec<Commit>,
         enrolment: Enrolment,
         author: Author,
-    ) -> Result<Option<GroupId>, AlbumError> {
+    ) -> Result<Option<GroupId>, GalleryError> {
         let faces = enrolment::faces(&photos);
         let said = faces.first().copied().zip(enrolment::correction(&faces, &enrolment));
         let Some((first, correction)) = said else { return Ok(None) };
@@ -211,19 +211,19 @@ impl FleetAlbum {
         Ok(pages::face(self.store(), &self.gallery, first).await?.and_then(|face| face.group))
     }
 
-    async fn forget(&self, target: ForgetTarget) -> Result<Receipt, AlbumError> {
+    async fn forget(&self, target: ForgetTarget) -> Result<Receipt, GalleryError> {
         let forgetter = self.shared.stores.forgetter(self.gallery.clone(), self.shared.params.clone());
         whole(async move { Ok(Receipt::Fleet(forgetter.forget(&target).await?)) }).await
     }
 }
 
 #[async_trait]
-impl Album for FleetAlbum {
-    async fn totals(&self) -> Result<Totals, AlbumError> {
+impl GalleryStore for FleetGalleryStore {
+    async fn totals(&self) -> Result<Totals, GalleryError> {
         Ok(pages::totals(self.store(), &self.gallery).await?)
     }
 
-    async fn people(&self) -> Result<Arc<Vec<Person>>, AlbumError> {
+    async fn people(&self) -> Result<Arc<Vec<Person>>, GalleryError> {
         let generation = self.store().generation(&self.gallery).await?;
         if let Some((_, list)) = self.shared.people().get(&self.gallery).filter(|(of, _)| *of == generation) {
             return Ok(Arc::clone(list));
@@ -237,11 +237,11 @@ impl Album for FleetAlbum {
         Ok(list)
     }
 
-    async fn group(&self, id: GroupId) -> Result<Option<GroupId>, AlbumError> {
+    async fn group(&self, id: GroupId) -> Result<Option<GroupId>, GalleryError> {
         Ok(pages::group(self.store(), &self.gallery, id).await?)
     }
 
-    async fn groups_in(&self, text: &str) -> Result<BTreeSet<GroupId>, AlbumError> {
+    async fn groups_in(&self, text: &str) -> Result<BTreeSet<GroupId>, GalleryError> {
         Ok(pages::groups_in(self.store(), &self.gallery, text).await?)
     }
 
@@ -250,15 +250,15 @@ impl Album for FleetAlbum {
         which: FaceFilter,
         after: Option<PageCursor>,
         limit: usize,
-    ) -> Result<PageRows<FaceRow>, AlbumError> {
+    ) -> Result<PageRows<FaceRow>, GalleryError> {
         Ok(pages::faces(self.store(), &self.gallery, which, after, limit).await?)
     }
 
-    async fn face(&self, id: FaceId) -> Result<Option<FaceRow>, AlbumError> {
+    async fn face(&self, id: FaceId) -> Result<Option<FaceRow>, GalleryError> {
         Ok(pages::face(self.store(), &self.gallery, id).await?)
     }
 
-    async fn crop(&self, face: &FaceRow) -> Result<Vec<u8>, AlbumError> {
+    async fn crop(&self, face: &FaceRow) -> Result<Vec<u8>, GalleryError> {
         Ok(self.shared.stores.crop(&self.gallery, face.image, face.id).await?.unwrap_or_default())
     }
 
@@ -267,37 +267,42 @@ impl Album for FleetAlbum {
         state: Option<ImageState>,
         after: Option<(String, String)>,
         limit: usize,
-    ) -> Result<PageRows<ImageRow>, AlbumError> {
+    ) -> Result<PageRows<ImageRow>, GalleryError> {
         let copies = self.copies().await?;
         let mut part = pages::photos(self.store(), &self.gallery, state, after, limit).await?;
         pages::note_copies(self.store(), &copies, &mut part.rows).await?;
         Ok(part)
     }
 
-    async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, AlbumError> {
+    async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, GalleryError> {
         let copies = self.copies().await?;
         let mut found = pages::photo(self.store(), &self.gallery, id).await?;
         pages::note_copies(self.store(), &copies, found.as_mut_slice()).await?;
         Ok(found)
     }
 
-    async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, AlbumError> {
+    async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, GalleryError> {
         whole(self.clone().make(correction, author(by))).await
     }
 
-    async fn undo(&self, change: Option<u64>, by: &str) -> Result<Corrected, AlbumError> {
+    async fn undo(&self, change: Option<u64>, by: &str) -> Result<Corrected, GalleryError> {
         whole(self.clone().take_back(change, author(by))).await
     }
 
-    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, AlbumError> {
+    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, GalleryError> {
         Ok(self.store().history(&self.gallery, before, limit).await?)
     }
 
-    async fn enrol(&self, photos: Vec<Commit>, enrolment: Enrolment, by: &str) -> Result<Option<GroupId>, AlbumError> {
+    async fn enrol(
+        &self,
+        photos: Vec<Commit>,
+        enrolment: Enrolment,
+        by: &str,
+    ) -> Result<Option<GroupId>, GalleryError> {
         whole(self.clone().store_enrolment(photos, enrolment, author(by))).await
     }
 
-    async fn suggestions(&self) -> Result<Vec<Suggested>, AlbumError> {
+    async fn suggestions(&self) -> Result<Vec<Suggested>, GalleryError> {
         Ok(self.store().questions(&self.gallery).await?)
     }
 
@@ -305,16 +310,16 @@ impl Album for FleetAlbum {
         self.gallery.clone()
     }
 
-    async fn forget_person(&self, id: GroupId, _: &str) -> Result<Receipt, AlbumError> {
+    async fn forget_person(&self, id: GroupId, _: &str) -> Result<Receipt, GalleryError> {
         self.forget(ForgetTarget::Group(id)).await
     }
 
-    async fn forget_photo(&self, photo: &ImageRow, _: &str) -> Result<Receipt, AlbumError> {
+    async fn forget_photo(&self, photo: &ImageRow, _: &str) -> Result<Receipt, GalleryError> {
         let scope = Scope::Image { bucket: photo.bucket.clone(), key: photo.key.clone() };
         self.forget(ForgetTarget::Images(scope)).await
     }
 
-    async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, AlbumError> {
+    async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, GalleryError> {
         let snapshot = self.store().gallery(&self.gallery).await?;
         let params = self.shared.params.clone();
         // Blocking work runs off the threads that answer.

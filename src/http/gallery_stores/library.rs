@@ -1,4 +1,4 @@
-//! A library as an album: reads beside the writer, changes through it.
+//! The gallery of a library, which is read beside the writer and changed through it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use muster_gallery::pages::{FaceFilter, PageCursor};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::suggested::Suggested;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
-use muster_gallery::{Album, AlbumError, Albums};
+use muster_gallery::{GalleryError, GalleryStore, GalleryStores};
 use muster_library::correct::{self, CorrectError};
 use muster_library::forget::{self, ForgetTarget};
 use muster_library::{
@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 
 /// The photos, faces and people of a library, read by one connection and written by another.
 #[derive(Clone)]
-pub struct LibraryAlbum(Arc<Parts>);
+pub struct LibraryGalleryStore(Arc<Parts>);
 
 struct Parts {
     store: Arc<SqliteFaces>,
@@ -73,8 +73,8 @@ fn author(by: &str) -> Author {
     Author { by: by.to_owned(), at_ms: now_ms() }
 }
 
-impl LibraryAlbum {
-    /// Creates an album over a store that writes, and a reader beside it.
+impl LibraryGalleryStore {
+    /// Creates a gallery over a store that writes, and a reader beside it.
     ///
     /// # Errors
     /// The library cannot be read.
@@ -95,7 +95,7 @@ impl LibraryAlbum {
     async fn read<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Library) -> Result<R, LibraryError> + Send + 'static,
-    ) -> Result<R, AlbumError> {
+    ) -> Result<R, GalleryError> {
         let parts = Arc::clone(&self.0);
         let read = move || work(&mut parts.reader.lock());
         Ok(tokio::task::spawn_blocking(read).await.map_err(FacesError::from)??)
@@ -105,7 +105,7 @@ impl LibraryAlbum {
     async fn write<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Library) -> Result<R, CorrectError> + Send + 'static,
-    ) -> Result<R, AlbumError> {
+    ) -> Result<R, GalleryError> {
         let done = self.0.store.run(move |library| Ok(work(library))).get().await;
         self.0.index.changed();
         Ok(done??)
@@ -115,7 +115,7 @@ impl LibraryAlbum {
     async fn amend(
         &self,
         work: impl FnOnce(&mut Library) -> Result<Corrected, CorrectError> + Send + 'static,
-    ) -> Result<Corrected, AlbumError> {
+    ) -> Result<Corrected, GalleryError> {
         let params = self.0.params.clone();
         self.write(move |library| {
             let mut corrected = work(library)?;
@@ -126,7 +126,7 @@ impl LibraryAlbum {
         .await
     }
 
-    async fn forget(&self, target: ForgetTarget, by: &str) -> Result<Receipt, AlbumError> {
+    async fn forget(&self, target: ForgetTarget, by: &str) -> Result<Receipt, GalleryError> {
         let author = author(by);
         let done = self.write(move |library| Ok(forget::forget(library, &target, &author)?));
         Ok(Receipt::Library(done.await?))
@@ -134,15 +134,15 @@ impl LibraryAlbum {
 }
 
 #[async_trait]
-impl Albums for LibraryAlbum {
-    async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn Album>, AlbumError> {
+impl GalleryStores for LibraryGalleryStore {
+    async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn GalleryStore>, GalleryError> {
         match gallery.filter(|named| *named != self::gallery()) {
-            Some(other) => Err(AlbumError::NoGallery(other)),
+            Some(other) => Err(GalleryError::NoGallery(other)),
             None => Ok(Arc::new(self.clone())),
         }
     }
 
-    async fn list(&self) -> Result<Vec<GalleryId>, AlbumError> {
+    async fn list(&self) -> Result<Vec<GalleryId>, GalleryError> {
         Ok(vec![gallery()])
     }
 
@@ -151,12 +151,12 @@ impl Albums for LibraryAlbum {
 }
 
 #[async_trait]
-impl Album for LibraryAlbum {
-    async fn totals(&self) -> Result<Totals, AlbumError> {
+impl GalleryStore for LibraryGalleryStore {
+    async fn totals(&self) -> Result<Totals, GalleryError> {
         self.read(|library| view::totals(library.db())).await
     }
 
-    async fn people(&self) -> Result<Arc<Vec<Person>>, AlbumError> {
+    async fn people(&self) -> Result<Arc<Vec<Person>>, GalleryError> {
         let parts = Arc::clone(&self.0);
         self.read(move |library| {
             let generation = groups::generation(library.db(), &gallery())?;
@@ -171,11 +171,11 @@ impl Album for LibraryAlbum {
         .await
     }
 
-    async fn group(&self, id: GroupId) -> Result<Option<GroupId>, AlbumError> {
+    async fn group(&self, id: GroupId) -> Result<Option<GroupId>, GalleryError> {
         self.read(move |library| pages::group(library.db(), id)).await
     }
 
-    async fn groups_in(&self, text: &str) -> Result<BTreeSet<GroupId>, AlbumError> {
+    async fn groups_in(&self, text: &str) -> Result<BTreeSet<GroupId>, GalleryError> {
         let text = text.to_owned();
         self.read(move |library| pages::groups_in(library.db(), &text)).await
     }
@@ -185,7 +185,7 @@ impl Album for LibraryAlbum {
         which: FaceFilter,
         after: Option<PageCursor>,
         limit: usize,
-    ) -> Result<PageRows<FaceRow>, AlbumError> {
+    ) -> Result<PageRows<FaceRow>, GalleryError> {
         self.read(move |library| {
             let total = pages::count_faces(library.db(), which)?;
             Ok(PageRows { rows: pages::faces(library.db(), which, after, limit)?, total })
@@ -193,11 +193,11 @@ impl Album for LibraryAlbum {
         .await
     }
 
-    async fn face(&self, id: FaceId) -> Result<Option<FaceRow>, AlbumError> {
+    async fn face(&self, id: FaceId) -> Result<Option<FaceRow>, GalleryError> {
         self.read(move |library| pages::face(library.db(), id)).await
     }
 
-    async fn crop(&self, face: &FaceRow) -> Result<Vec<u8>, AlbumError> {
+    async fn crop(&self, face: &FaceRow) -> Result<Vec<u8>, GalleryError> {
         let n = face.n;
         self.read(move |library| view::thumbnail(library.db(), n)).await
     }
@@ -207,7 +207,7 @@ impl Album for LibraryAlbum {
         state: Option<ImageState>,
         after: Option<(String, String)>,
         limit: usize,
-    ) -> Result<PageRows<ImageRow>, AlbumError> {
+    ) -> Result<PageRows<ImageRow>, GalleryError> {
         let parts = Arc::clone(&self.0);
         self.read(move |library| {
             let total = pages::count_images(library.db(), state)?;
@@ -218,7 +218,7 @@ impl Album for LibraryAlbum {
         .await
     }
 
-    async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, AlbumError> {
+    async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, GalleryError> {
         let parts = Arc::clone(&self.0);
         self.read(move |library| {
             let mut found = pages::image(library.db(), id)?;
@@ -228,21 +228,26 @@ impl Album for LibraryAlbum {
         .await
     }
 
-    async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, AlbumError> {
+    async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, GalleryError> {
         let author = author(by);
         self.amend(move |library| correct::correct(library.db_mut(), &correction, &author)).await
     }
 
-    async fn undo(&self, change: Option<u64>, by: &str) -> Result<Corrected, AlbumError> {
+    async fn undo(&self, change: Option<u64>, by: &str) -> Result<Corrected, GalleryError> {
         let author = author(by);
         self.amend(move |library| correct::take_back(library.db_mut(), change, &author)).await
     }
 
-    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, AlbumError> {
+    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, GalleryError> {
         self.read(move |library| history::list(library.db(), before, limit)).await
     }
 
-    async fn enrol(&self, photos: Vec<Commit>, enrolment: Enrolment, by: &str) -> Result<Option<GroupId>, AlbumError> {
+    async fn enrol(
+        &self,
+        photos: Vec<Commit>,
+        enrolment: Enrolment,
+        by: &str,
+    ) -> Result<Option<GroupId>, GalleryError> {
         let author = author(by);
         self.write(move |library| {
             for photo in &photos {
@@ -260,7 +265,7 @@ impl Album for LibraryAlbum {
         .await
     }
 
-    async fn suggestions(&self) -> Result<Vec<Suggested>, AlbumError> {
+    async fn suggestions(&self) -> Result<Vec<Suggested>, GalleryError> {
         self.read(|library| suggestions::list(library.db_mut())).await
     }
 
@@ -268,11 +273,11 @@ impl Album for LibraryAlbum {
         gallery()
     }
 
-    async fn forget_person(&self, id: GroupId, by: &str) -> Result<Receipt, AlbumError> {
+    async fn forget_person(&self, id: GroupId, by: &str) -> Result<Receipt, GalleryError> {
         self.forget(ForgetTarget::Group(id), by).await
     }
 
-    async fn forget_photo(&self, photo: &ImageRow, by: &str) -> Result<Receipt, AlbumError> {
+    async fn forget_photo(&self, photo: &ImageRow, by: &str) -> Result<Receipt, GalleryError> {
         let target = match photo.bucket.as_str() {
             ENROLLED => ForgetTarget::Image(photo.id),
             bucket => {
@@ -283,7 +288,7 @@ impl Album for LibraryAlbum {
         self.forget(target, by).await
     }
 
-    async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, AlbumError> {
+    async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, GalleryError> {
         let params = self.0.params.clone();
         let why = self.read(move |library| {
             let snapshot = groups::snapshot(library.db_mut(), &gallery())?;

@@ -12,7 +12,7 @@ use muster_actors::grouping::explain::Explanation;
 use muster_actors::people::Correction;
 use muster_actors::ports::faces::Commit;
 
-use crate::AlbumError;
+use crate::GalleryError;
 use crate::corrected::Corrected;
 use crate::enrolment::Enrolment;
 use crate::history::ChangeEntry;
@@ -23,68 +23,69 @@ use crate::view::{FaceRow, ImageRow, Person, Totals};
 
 /// A gallery that is read and corrected. Every call may fail as its store does.
 #[async_trait]
-pub trait Album: Send + Sync {
+pub trait GalleryStore: Send + Sync {
     /// Counts everything in the gallery.
-    async fn totals(&self) -> Result<Totals, AlbumError>;
+    async fn totals(&self) -> Result<Totals, GalleryError>;
     /// Lists all people, the largest groups first.
-    async fn people(&self) -> Result<Arc<Vec<Person>>, AlbumError>;
+    async fn people(&self) -> Result<Arc<Vec<Person>>, GalleryError>;
     /// Resolves an id: a merged one to the group that it went into, one of a group to itself.
-    async fn group(&self, id: GroupId) -> Result<Option<GroupId>, AlbumError>;
+    async fn group(&self, id: GroupId) -> Result<Option<GroupId>, GalleryError>;
     /// Finds the groups that have a face in a photo whose key contains this text, in any case.
-    async fn groups_in(&self, text: &str) -> Result<BTreeSet<GroupId>, AlbumError>;
+    async fn groups_in(&self, text: &str) -> Result<BTreeSet<GroupId>, GalleryError>;
     /// Lists at most `limit` faces behind a cursor, the best first.
     async fn faces(
         &self,
         which: FaceFilter,
         after: Option<PageCursor>,
         limit: usize,
-    ) -> Result<PageRows<FaceRow>, AlbumError>;
+    ) -> Result<PageRows<FaceRow>, GalleryError>;
     /// Reads one face.
-    async fn face(&self, id: FaceId) -> Result<Option<FaceRow>, AlbumError>;
+    async fn face(&self, id: FaceId) -> Result<Option<FaceRow>, GalleryError>;
     /// Reads the crop of a face, a JPEG.
-    async fn crop(&self, face: &FaceRow) -> Result<Vec<u8>, AlbumError>;
+    async fn crop(&self, face: &FaceRow) -> Result<Vec<u8>, GalleryError>;
     /// Lists at most `limit` photos behind a bucket and key, ordered by these.
     async fn photos(
         &self,
         state: Option<ImageState>,
         after: Option<(String, String)>,
         limit: usize,
-    ) -> Result<PageRows<ImageRow>, AlbumError>;
+    ) -> Result<PageRows<ImageRow>, GalleryError>;
     /// Reads one photo.
-    async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, AlbumError>;
+    async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, GalleryError>;
     /// Stores and applies a correction by the author `by`.
-    async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, AlbumError>;
+    async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, GalleryError>;
     /// Undoes the change with this number, or the last one that was not undone.
-    async fn undo(&self, change: Option<u64>, by: &str) -> Result<Corrected, AlbumError>;
+    async fn undo(&self, change: Option<u64>, by: &str) -> Result<Corrected, GalleryError>;
     /// Lists at most `limit` changes before a number, the last first.
-    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, AlbumError>;
+    async fn history(&self, before: Option<u64>, limit: usize) -> Result<Vec<ChangeEntry>, GalleryError>;
     /// Stores photos of one person, each with one face, and returns the group that their faces are in.
-    async fn enrol(&self, photos: Vec<Commit>, enrolment: Enrolment, by: &str) -> Result<Option<GroupId>, AlbumError>;
+    async fn enrol(&self, photos: Vec<Commit>, enrolment: Enrolment, by: &str)
+    -> Result<Option<GroupId>, GalleryError>;
     /// Lists the open questions, those first whose answers are likely to put most faces right.
-    async fn suggestions(&self) -> Result<Vec<Suggested>, AlbumError>;
+    async fn suggestions(&self) -> Result<Vec<Suggested>, GalleryError>;
     /// Returns the id of the gallery.
     fn gallery(&self) -> GalleryId;
     /// Forgets all faces of a group, and the person, on behalf of `by`.
-    async fn forget_person(&self, id: GroupId, by: &str) -> Result<Receipt, AlbumError>;
+    async fn forget_person(&self, id: GroupId, by: &str) -> Result<Receipt, GalleryError>;
     /// Forgets a photo on behalf of `by`.
-    async fn forget_photo(&self, photo: &ImageRow, by: &str) -> Result<Receipt, AlbumError>;
+    async fn forget_photo(&self, photo: &ImageRow, by: &str) -> Result<Receipt, GalleryError>;
     /// Explains why two faces are together or apart.
-    async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, AlbumError>;
+    async fn why(&self, a: FaceId, b: FaceId) -> Result<Explanation, GalleryError>;
 }
 
 /// The galleries that a service can open.
 #[async_trait]
-pub trait Albums: Send + Sync {
+pub trait GalleryStores: Send + Sync {
     /// Opens a gallery; the service's own where none is named.
-    async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn Album>, AlbumError>;
+    async fn open(&self, gallery: Option<GalleryId>) -> Result<Arc<dyn GalleryStore>, GalleryError>;
     /// Lists the names of the galleries.
-    async fn list(&self) -> Result<Vec<GalleryId>, AlbumError>;
+    async fn list(&self) -> Result<Vec<GalleryId>, GalleryError>;
     /// Closes the connections; every later call fails.
     async fn close(&self);
 }
 
 /// Reads a person; the id of a merged one leads to the person that it went into.
-pub async fn person(album: &dyn Album, id: GroupId) -> Result<Option<Person>, AlbumError> {
-    let Some(found) = album.group(id).await? else { return Ok(None) };
-    Ok(album.people().await?.iter().find(|person| person.id == found).cloned())
+pub async fn person(store: &dyn GalleryStore, id: GroupId) -> Result<Option<Person>, GalleryError> {
+    let Some(found) = store.group(id).await? else { return Ok(None) };
+    Ok(store.people().await?.iter().find(|person| person.id == found).cloned())
 }
