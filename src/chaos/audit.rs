@@ -39,7 +39,7 @@ async fn documents(site: &Site, database: &str, collection: &str) -> Result<Vec<
     let mut documents: Vec<Document> = found.try_collect().await.map_err(ChaosError::server("MongoDB"))?;
     for document in &mut documents {
         // These fields hold times, durations, the worker and locations in S3, which differ between runs.
-        for field in ["indexed_at", "timings", "queue", "worker", "crop", "result"] {
+        for field in ["indexed_at", "changed_at", "changed", "timings", "queue", "worker", "crop", "result"] {
             document.remove(field);
         }
     }
