@@ -9,10 +9,10 @@ use crate::domain::gallery::GalleryId;
 
 /// Galleries that must be reconciled, in the order in which they were marked. It outlives the Grouper: a crash forgets none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DirtyGalleries(Arc<Mutex<Marks>>);
+pub(crate) struct DirtyGalleries(Arc<Mutex<MarkedGalleries>>);
 
 #[derive(Debug, Default)]
-struct Marks {
+struct MarkedGalleries {
     /// By their numbers, which follow each other.
     waiting: BTreeMap<u64, GalleryId>,
     numbers: HashMap<GalleryId, u64>,

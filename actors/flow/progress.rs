@@ -31,7 +31,7 @@ pub enum Stage {
     /// Groups faces.
     Grouper,
     /// Renews and settles leases.
-    Keeper,
+    LeaseManager,
 }
 
 impl Stage {
@@ -45,7 +45,7 @@ impl Stage {
         Self::Device,
         Self::Writer,
         Self::Grouper,
-        Self::Keeper,
+        Self::LeaseManager,
     ];
 
     /// As it appears in results: `device`.
@@ -59,7 +59,7 @@ impl Stage {
             Self::Device => "device",
             Self::Writer => "writer",
             Self::Grouper => "grouper",
-            Self::Keeper => "keeper",
+            Self::LeaseManager => "keeper",
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod calibration;
 pub mod cluster;
+pub(crate) mod clustering_cache;
 pub(crate) mod constraints;
 pub mod dot;
 pub(crate) mod evidence;
@@ -11,7 +12,6 @@ pub mod graph;
 mod heap_size;
 pub mod identification;
 pub(crate) mod identity;
-pub(crate) mod kept;
 pub(crate) mod linkage;
 pub(crate) mod links;
 pub(crate) mod moment_units;
@@ -32,6 +32,6 @@ mod units;
 pub(crate) mod voices;
 mod whitening;
 
-pub use kept::Kept;
+pub use clustering_cache::ClusteringCache;
 pub use params::Params;
 pub use reconcile::reconcile;

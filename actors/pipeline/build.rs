@@ -13,7 +13,7 @@ use crate::pipeline::device::Device;
 use crate::pipeline::downloader::Downloader;
 use crate::pipeline::fetcher::{Fetcher, Forward};
 use crate::pipeline::grouper::Grouper;
-use crate::pipeline::keeper::Keeper;
+use crate::pipeline::lease_manager::LeaseManager;
 use crate::pipeline::prefilter::Prefilter;
 use crate::pipeline::results::ResultSink;
 use crate::pipeline::settings::{FetcherSettings, Reads, Settings};
@@ -128,8 +128,9 @@ where
 
 /// Wires the actors, back to front: each is given references to those that it sends to, and to no others.
 fn build(context: &Arc<PipelineContext>) -> Vec<Child> {
-    // The Keeper is first: leases must be kept from the first message on. It is sent nothing, it looks at the table of leases.
-    let mut children = vec![child(context, ("keeper", Turn::Keep, Stage::Keeper), &ActorRef::default(), Keeper::new)];
+    // The LeaseManager is first: leases must be kept from the first message on. It is sent nothing, it looks at the table of leases.
+    let mut children =
+        vec![child(context, ("keeper", Turn::Keep, Stage::LeaseManager), &ActorRef::default(), LeaseManager::new)];
     // Where another worker groups, nothing ever opens this reference: what is told to it is dropped.
     let grouper = ActorRef::default();
     if context.ports.reconcile.is_some() {

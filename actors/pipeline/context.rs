@@ -42,7 +42,7 @@ impl PipelineContext {
         let stats = RunStats::new(settings.max_rejections);
         let rules = LeaseRules {
             visibility: ports.queue.visibility(),
-            bound: settings.keeper.bound,
+            bound: settings.lease_manager.bound,
             drop_delay: settings.drop_delay,
             settles_lost: settings.settles_lost_leases(),
         };

@@ -1,9 +1,9 @@
 //! The pipeline: eight actors, the context that they share, and the function that wires them.
 //!
 //! ```text
-//! Queue ─► Fetcher ─► Prefilter ─► Downloader ─► Batcher ◄─pull─ Device(s) ─► Writer ─► Keeper ─► ack
+//! Queue ─► Fetcher ─► Prefilter ─► Downloader ─► Batcher ◄─pull─ Device(s) ─► Writer ─► LeaseManager ─► ack
 //!             ▲ credits                (decode)                                 │
-//!          Keeper: lease renewal                                    FacesWritten ▼
+//!          LeaseManager: lease renewal                                    FacesWritten ▼
 //!                                                                           Grouper ─► groups
 //! ```
 
@@ -17,7 +17,7 @@ mod downloader;
 mod fetcher;
 mod grouper;
 pub(crate) mod item;
-mod keeper;
+mod lease_manager;
 mod prefilter;
 mod results;
 pub mod settings;

@@ -90,7 +90,7 @@ pub struct WriterSettings {
 
 /// How leases are settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeeperSettings {
+pub struct LeaseManagerSettings {
     /// Leases in a call; an adapter splits further where its service allows fewer.
     pub batch: usize,
     /// A settlement waits so long for others.
@@ -189,7 +189,7 @@ pub struct Settings {
     /// How results are bundled.
     pub writer: WriterSettings,
     /// How leases are settled.
-    pub keeper: KeeperSettings,
+    pub lease_manager: LeaseManagerSettings,
     /// How galleries are grouped.
     pub grouper: GrouperSettings,
     /// How long calls may take.
@@ -266,7 +266,7 @@ impl Default for Settings {
                 complete_age: Duration::ZERO,
                 at_once: 1,
             },
-            keeper: KeeperSettings {
+            lease_manager: LeaseManagerSettings {
                 batch: 100,
                 linger: Duration::from_millis(20),
                 at_once: 4,

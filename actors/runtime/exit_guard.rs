@@ -4,7 +4,7 @@ use crate::runtime::supervisor_ref::{Exited, SupervisorRef};
 
 /// How an actor ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum ActorExit {
     /// It died.
     Crashed,
     /// It was told to end and had nothing left to do.
@@ -17,24 +17,24 @@ pub(crate) enum Ending {
 pub(crate) struct ExitGuard {
     supervisor: SupervisorRef,
     child: usize,
-    ending: Ending,
+    ending: ActorExit,
     vacate: Box<dyn Fn() + Send>,
 }
 
 impl ExitGuard {
     /// A guard for child number `child`; `vacate` empties the reference to its actor.
     pub(crate) fn new(supervisor: SupervisorRef, child: usize, vacate: Box<dyn Fn() + Send>) -> Self {
-        Self { supervisor, child, ending: Ending::Crashed, vacate }
+        Self { supervisor, child, ending: ActorExit::Crashed, vacate }
     }
 
     /// The actor has nothing left to do and stops.
     pub(crate) fn drained(&mut self) {
-        self.ending = Ending::Drained;
+        self.ending = ActorExit::Drained;
     }
 
     /// The actor stops, and none follows it.
     pub(crate) fn retired(&mut self) {
-        self.ending = Ending::Retired;
+        self.ending = ActorExit::Retired;
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::domain::exit::Exit;
 use crate::runtime::child::{Child, Life, Phase};
 use crate::runtime::drain::{Budget, Drain, Mode};
-use crate::runtime::exit_guard::Ending;
+use crate::runtime::exit_guard::ActorExit;
 use crate::runtime::hooks::{RunHooks, SupervisorSettings};
 use crate::runtime::restart::{Decision, decide};
 use crate::runtime::shutdown::Shutdown;
@@ -260,9 +260,9 @@ impl Handler<Exited> for Supervisor {
 
     fn handle(&mut self, exited: Exited, ctx: &mut Self::Context) {
         match exited.ending {
-            Ending::Retired => self.end(exited.child),
-            Ending::Drained if self.draining.is_some() => self.end(exited.child),
-            Ending::Drained | Ending::Crashed => self.crashed(exited.child, ctx),
+            ActorExit::Retired => self.end(exited.child),
+            ActorExit::Drained if self.draining.is_some() => self.end(exited.child),
+            ActorExit::Drained | ActorExit::Crashed => self.crashed(exited.child, ctx),
         }
         self.advance(ctx);
     }

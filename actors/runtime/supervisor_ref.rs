@@ -4,7 +4,7 @@ use actix::Message;
 
 use crate::domain::exit::Exit;
 use crate::runtime::actor_ref::ActorRef;
-use crate::runtime::exit_guard::Ending;
+use crate::runtime::exit_guard::ActorExit;
 use crate::runtime::supervisor::Supervisor;
 
 /// From a guard: the actor of a child is gone.
@@ -12,7 +12,7 @@ use crate::runtime::supervisor::Supervisor;
 #[rtype(result = "()")]
 pub(crate) struct Exited {
     pub(crate) child: usize,
-    pub(crate) ending: Ending,
+    pub(crate) ending: ActorExit,
 }
 
 /// From an actor, or from what watches the run: the run must end, and this is why.

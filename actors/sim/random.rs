@@ -154,8 +154,8 @@ fn tight(settings: &mut Settings) {
     settings.credits.count = 3;
     settings.batch.count = 2;
     settings.writer.count = 2;
-    settings.keeper.batch = 2;
-    settings.keeper.backlog = 2;
+    settings.lease_manager.batch = 2;
+    settings.lease_manager.backlog = 2;
     settings.prefilter = Some(PrefilterSettings { threshold: 0.5, sibling: None, head_bytes: 4, at_once: 2 });
 }
 

@@ -20,7 +20,7 @@ fn a_panic_in_each_actor_in_turn_costs_a_restart_and_no_image() {
         (scenario.tune) = |settings| {
             settings.prefilter = Some(PREFILTER);
             settings.writer.count = 4;
-            settings.keeper.batch = 4;
+            settings.lease_manager.batch = 4;
         };
         each(&scenario, |report| {
             let (exit, summary) = report.first();
@@ -36,7 +36,8 @@ const PREFILTER: muster_actors::pipeline::settings::PrefilterSettings =
 
 #[test]
 fn a_child_that_dies_too_often_stops_the_run_as_a_bug() {
-    for stage in [Stage::Fetcher, Stage::Downloader, Stage::Batcher, Stage::Device, Stage::Writer, Stage::Keeper] {
+    for stage in [Stage::Fetcher, Stage::Downloader, Stage::Batcher, Stage::Device, Stage::Writer, Stage::LeaseManager]
+    {
         let mut scenario = Scenario::calm(60);
         scenario.panics.insert(stage, (1..40).collect());
         each(&scenario, |report| {

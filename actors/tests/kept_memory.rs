@@ -9,7 +9,7 @@ use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::{FaceVector, GalleryId, GallerySnapshot};
 use muster_actors::domain::image::ImageId;
 use muster_actors::grouping::dot::dot;
-use muster_actors::grouping::{Kept, Params};
+use muster_actors::grouping::{ClusteringCache, Params};
 use muster_actors::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 
 /// Counts the bytes that are allocated now.
@@ -112,7 +112,7 @@ fn faces(count: u64) -> Vec<FaceVector> {
 #[test]
 fn the_memory_of_kept_galleries_is_what_was_allocated_for_them() {
     let faces = faces(6_000);
-    let kept = Kept::new(Params::default(), Arc::new(Factory), usize::MAX);
+    let kept = ClusteringCache::new(Params::default(), Arc::new(Factory), usize::MAX);
     let snapshot = |count: usize| GallerySnapshot { faces: faces[..count].to_vec(), ..GallerySnapshot::default() };
     let of = GalleryId("g".to_owned());
     let before = ALLOCATED.load(Ordering::Relaxed);

@@ -27,7 +27,7 @@ fn every_image_of_a_calm_world_ends_in_its_state_and_the_run_drains_itself() {
     let timed = |stage| summary.stages[&stage].seconds.count();
     assert_eq!((timed(Stage::Downloader), timed(Stage::Decoder)), (98, 98), "99 asked for, one missing");
     assert_eq!(timed(Stage::Device), summary.batch_sizes.values().sum::<u64>());
-    assert!(timed(Stage::Writer) > 0 && timed(Stage::Keeper) > 0);
+    assert!(timed(Stage::Writer) > 0 && timed(Stage::LeaseManager) > 0);
     assert_eq!(summary.reasons.values().sum::<u64>(), 3, "{:?}", summary.reasons);
     assert_eq!(*summary.batch_sizes.keys().max().unwrap_or(&0), 8, "{:?}", summary.batch_sizes);
 }

@@ -31,24 +31,24 @@ impl RequestCounts {
 
     /// Creates a counter for a client of S3.
     pub(super) fn s3(&self) -> RequestCounter {
-        RequestCounter(self.clone(), Service::S3)
+        RequestCounter(self.clone(), AwsService::S3)
     }
 
     /// Creates a counter for a client of SQS.
     pub(super) fn sqs(&self) -> RequestCounter {
-        RequestCounter(self.clone(), Service::Sqs)
+        RequestCounter(self.clone(), AwsService::Sqs)
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Service {
+enum AwsService {
     S3,
     Sqs,
 }
 
 /// Counts each request of a client, and each attempt of it.
 #[derive(Debug)]
-pub(super) struct RequestCounter(RequestCounts, Service);
+pub(super) struct RequestCounter(RequestCounts, AwsService);
 
 impl Intercept for RequestCounter {
     fn name(&self) -> &'static str {
@@ -64,8 +64,8 @@ impl Intercept for RequestCounter {
         let Self(RequestCounts(counts), service) = self;
         let request = context.request();
         let count = match service {
-            Service::Sqs => Some(&counts.messages),
-            Service::S3 => match priced(request.method(), request.uri()) {
+            AwsService::Sqs => Some(&counts.messages),
+            AwsService::S3 => match priced(request.method(), request.uri()) {
                 Some(Price::Read) => Some(&counts.reads),
                 Some(Price::Write) => Some(&counts.writes),
                 None => None,

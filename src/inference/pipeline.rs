@@ -10,7 +10,7 @@ use muster_actors::flow::concurrency::{Bounds, Limits};
 use muster_actors::grouping::Params;
 use muster_actors::pipeline::batcher::plan::BatchLimits;
 use muster_actors::pipeline::settings::{
-    CreditSettings, FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
+    CreditSettings, FetcherSettings, LeaseManagerSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
     WriterSettings,
 };
 use muster_actors::ports::decoder::Decoder;
@@ -73,7 +73,7 @@ pub fn answering(serve: &Serve, common: PipelineSettings) -> PipelineSettings {
         prefilter: None,
         batch: BatchLimits { count: serve.batch, age: Duration::from_millis(serve.batch_milliseconds), ..common.batch },
         writer: WriterSettings { age: Duration::ZERO, ..common.writer },
-        keeper: KeeperSettings { linger: Duration::ZERO, ..common.keeper },
+        lease_manager: LeaseManagerSettings { linger: Duration::ZERO, ..common.lease_manager },
         ..common
     }
 }

@@ -11,7 +11,7 @@ use muster_actors::domain::message::Intake;
 use muster_actors::flow::progress::{Progress, Summary};
 use muster_actors::grouping::Params;
 use muster_actors::pipeline::settings::{
-    FetcherSettings, GrouperSettings, KeeperSettings, Settings as PipelineSettings, WriterSettings,
+    FetcherSettings, GrouperSettings, LeaseManagerSettings, Settings as PipelineSettings, WriterSettings,
 };
 use muster_actors::ports::Ports;
 use muster_actors::ports::engine::Engine;
@@ -188,7 +188,7 @@ impl Runner {
                 ..common.writer
             },
             // To settle a lease of a folder costs nothing: nothing to gather for.
-            keeper: KeeperSettings { linger: Duration::ZERO, ..common.keeper },
+            lease_manager: LeaseManagerSettings { linger: Duration::ZERO, ..common.lease_manager },
             // Deletions, decisions and other settings change groups too, so a round always reconciles.
             grouper: GrouperSettings { always: vec![gallery], ..common.grouper.clone() },
             ..common

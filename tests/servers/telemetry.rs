@@ -69,7 +69,7 @@ fn work() {
                 "writer.commit" => {
                     debug_span!(target: "muster_actors::pipeline::writer", parent: image, "writer.commit")
                 }
-                _ => debug_span!(target: "muster_actors::pipeline::keeper", parent: image, "keeper.ack"),
+                _ => debug_span!(target: "muster_actors::pipeline::lease_manager", parent: image, "keeper.ack"),
             }
             .entered();
             tracing::debug!(target: "muster_actors", object_key = "a/b.jpg", "tells which photo");
@@ -183,7 +183,9 @@ async fn what_the_sender_does_not_sample_is_not_sent_and_is_told_on() {
     traced(&telemetry, || {
         for header_in in [HEADERS[0], &HEADERS[0].replace("Sampled=1", "Sampled=0"), "no header"] {
             let image = image(header_in);
-            image.in_scope(|| debug_span!(target: "muster_actors::pipeline::keeper", "keeper.ack").in_scope(|| ()));
+            image.in_scope(|| {
+                debug_span!(target: "muster_actors::pipeline::lease_manager", "keeper.ack").in_scope(|| ())
+            });
             told.push(header(&image).unwrap());
         }
     });

@@ -1,4 +1,4 @@
-//! Every open lease and every settlement that is due. It outlives the Keeper: a crash there loses nothing.
+//! Every open lease and every settlement that is due. It outlives the LeaseManager: a crash there loses nothing.
 
 mod renewing;
 mod settling;

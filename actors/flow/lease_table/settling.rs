@@ -133,7 +133,7 @@ impl LeaseTable {
                 {
                     let (settlement, attempts) = (settlement.clone(), attempts + 1);
                     entry.state = State::Due { settlement, attempts, not_before: Instant::now() + wait };
-                    // The Keeper may be asleep for longer than `wait`.
+                    // The LeaseManager may be asleep for longer than `wait`.
                     self.due.notify_one();
                 }
             }
@@ -143,7 +143,7 @@ impl LeaseTable {
         }
     }
 
-    /// A new Keeper takes over what the dead one had on its way.
+    /// A new LeaseManager takes over what the dead one had on its way.
     pub(crate) fn reclaim(&self) {
         let now = Instant::now();
         for entry in self.inner.lock().entries.values_mut() {

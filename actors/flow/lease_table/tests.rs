@@ -129,7 +129,7 @@ async fn a_release_waits_until_a_renewal_on_its_way_is_answered() {
         tokio::time::advance(VISIBILITY / 10).await;
         table.due.notified().await;
         table.renewed(stale[0].0, asked, &answer);
-        timeout(Duration::ZERO, table.due.notified()).await.expect("the answer wakes the Keeper");
+        timeout(Duration::ZERO, table.due.notified()).await.expect("the answer wakes the LeaseManager");
         let due = table.take_due(10);
         assert_eq!(due.len(), 1, "{answer:?}");
         table.settled(due[0].id, &SettleOutcome::Done, None);

@@ -82,7 +82,7 @@ pub(super) async fn poll(
     }
     loop {
         let left = context.leases.left.notified();
-        if context.leases.unsettled() <= context.settings.keeper.backlog {
+        if context.leases.unsettled() <= context.settings.lease_manager.backlog {
             break;
         }
         left.await;

@@ -23,7 +23,7 @@ use super::documents::{self, group_id};
 use super::facts::CHUNK;
 use super::pointer::{PartitionPointer, pointer};
 use super::scene::scene;
-use super::transaction::{Patience, begin, end, now_ms, read};
+use super::transaction::{ConflictRetry, begin, end, now_ms, read};
 use super::{MongoError, MongoFaces, facts, gallery, names};
 
 /// Where a gallery says how what people said of it is kept: 1 is by facts.
@@ -161,7 +161,7 @@ impl Converter<'_> {
 
     /// Takes a step, if the claim still holds.
     async fn step(&self, step: &Step<'_>) -> Result<(), MongoError> {
-        let mut patience = Patience::new();
+        let mut retry = ConflictRetry::new();
         loop {
             let mut session = begin(self.store).await?;
             let taken = self.take(&mut session, step).await;
@@ -169,7 +169,7 @@ impl Converter<'_> {
             if matches!(taken, Ok(false)) {
                 return Err(MongoError::Conflict);
             }
-            if patience.ends(&taken).await {
+            if retry.ends(&taken).await {
                 return taken.map(drop);
             }
         }

@@ -16,7 +16,7 @@ use super::gallery::GalleryHead;
 use super::history::{self, FORGOTTEN, Noted};
 use super::partition::lineage;
 use super::scene::scene;
-use super::transaction::{Patience, begin, end, now_ms, raise};
+use super::transaction::{ConflictRetry, begin, end, now_ms, raise};
 use super::{MongoError, MongoFaces, conversion, facts, group_update};
 
 /// How a transaction ends.
@@ -39,12 +39,12 @@ impl MongoFaces {
         author: &Author,
     ) -> Result<Corrected, GalleryError> {
         conversion::convert(self, of).await?;
-        let mut patience = Patience::new();
+        let mut retry = ConflictRetry::new();
         loop {
             let mut session = begin(self).await?;
             let outcome = self.try_correct(&mut session, of, correction, author).await;
             let done = finish(session, outcome).await;
-            if patience.ends(&done).await {
+            if retry.ends(&done).await {
                 return done.map_err(busy)?;
             }
         }
@@ -56,12 +56,12 @@ impl MongoFaces {
     /// There is none, or it cannot be taken back.
     pub async fn undo(&self, of: &GalleryId, number: Option<u64>, author: &Author) -> Result<Corrected, GalleryError> {
         conversion::convert(self, of).await?;
-        let mut patience = Patience::new();
+        let mut retry = ConflictRetry::new();
         loop {
             let mut session = begin(self).await?;
             let outcome = self.try_undo(&mut session, of, number, author).await;
             let done = finish(session, outcome).await;
-            if patience.ends(&done).await {
+            if retry.ends(&done).await {
                 return done.map_err(busy)?;
             }
         }
@@ -74,12 +74,12 @@ impl MongoFaces {
     pub async fn note_forgetting(&self, of: &GalleryId, by: &str) -> Result<(), MongoError> {
         let author = Author { by: by.to_owned(), at_ms: now_ms() };
         let change = Change { said: FORGOTTEN.to_owned(), author, ..Change::default() };
-        let mut patience = Patience::new();
+        let mut retry = ConflictRetry::new();
         loop {
             let mut session = begin(self).await?;
             let noted = self.append(&mut session, of, &change).await;
             let noted = end(session, noted).await;
-            if patience.ends(&noted).await {
+            if retry.ends(&noted).await {
                 return noted.map(drop);
             }
         }

@@ -9,7 +9,7 @@ use muster_actors::domain::image::Locator;
 
 use super::bulk::{Op, Statement};
 use super::documents::{text, uuid};
-use super::tombstones::{Marks, Scope, is_of, lifts, place};
+use super::tombstones::{Scope, Tombstones, is_of, lifts, place};
 use super::{MongoError, MongoFaces, names};
 
 /// Tombstones of one statement.
@@ -23,13 +23,13 @@ impl MongoFaces {
     }
 
     /// The tombstones that concern these images.
-    pub async fn marks(&self, images: impl IntoIterator<Item = &Locator>) -> Result<Marks, MongoError> {
+    pub async fn marks(&self, images: impl IntoIterator<Item = &Locator>) -> Result<Tombstones, MongoError> {
         let (mut ids, mut galleries) = (Vec::new(), BTreeSet::new());
         for image in images {
             ids.push(uuid(image.id().0));
             galleries.insert(image.gallery.0.as_str());
         }
-        let mut marks = Marks::default();
+        let mut marks = Tombstones::default();
         if ids.is_empty() {
             return Ok(marks);
         }

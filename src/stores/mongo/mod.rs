@@ -12,6 +12,7 @@ pub mod classify;
 mod connect;
 mod conversion;
 mod corrections;
+mod cutover_stats;
 mod difference;
 pub mod documents;
 mod erase;
@@ -23,7 +24,6 @@ mod gallery_copy;
 mod group_update;
 mod history;
 mod indexes;
-mod lately;
 mod non_faces;
 mod order;
 mod packs;
@@ -55,14 +55,14 @@ use muster_gallery::{GalleryError, StoreFault};
 use tokio::time::timeout;
 
 pub use connect::{Connection, Uris};
+pub use cutover_stats::{CutoverStats, Origin};
 pub use erase::{Known, KnownFace, PAGE};
 pub use gallery::GalleryHead;
 pub use gallery_copy::GalleryCopies;
-pub use lately::{Lately, Origin};
 pub use packs::{PackEntry, PackKind, PackRange, PackRecord, Packed};
 pub use published_groups::{FaceLocation, GroupChanges, IdPrefix, LocatedGroup, LookedAt};
 pub use releases::MongoReleases;
-pub use tombstones::{Marks, Scope};
+pub use tombstones::{Scope, Tombstones};
 
 /// Why MongoDB did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -9,7 +9,7 @@ use super::difference::{Batch, CHUNK, Difference};
 use super::documents::{self, signed};
 use super::gallery::GalleryHead;
 use super::gallery_copy::GalleryCopy;
-use super::transaction::{Advance, Patience, Saved, advance, begin, end};
+use super::transaction::{Advance, ConflictRetry, Saved, advance, begin, end};
 use super::{MongoError, MongoFaces, facts, gallery, history, names, staged};
 
 /// Saves a partition that was made at `read`, if the gallery's revision still is that one.
@@ -83,13 +83,13 @@ async fn at_once(
     let saved = if is_same { Saved::Unchanged } else { Saved::InPlace };
     let advance = Advance { read, at: difference.pointer(), saved };
     let batches: Vec<Batch> = difference.batches().collect();
-    let mut patience = Patience::new();
+    let mut retry = ConflictRetry::new();
     loop {
         let mut session = begin(store).await?;
         let saved = write(store, &mut session, gallery, &advance, (&batches, reconciled)).await;
         let saved = end(session, saved).await;
         // It may have lost against somebody who only added faces.
-        if patience.ends(&saved).await {
+        if retry.ends(&saved).await {
             return saved?.ok_or(MongoError::Conflict);
         }
     }

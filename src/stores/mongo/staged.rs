@@ -21,7 +21,7 @@ use super::difference::{Batch, CHUNK, Difference};
 use super::gallery::{self, GalleryHead};
 use super::partition::events;
 use super::pointer::PartitionPointer;
-use super::transaction::{Advance, Patience, Saved, advance, begin, end, is_duplicate, now_ms};
+use super::transaction::{Advance, ConflictRetry, Saved, advance, begin, end, is_duplicate, now_ms};
 use super::{MongoError, MongoFaces, documents, facts, history, names};
 
 /// How long a claim holds that is not kept up.
@@ -190,12 +190,12 @@ impl<'a> Stage<'a> {
 
     /// Takes a step, if the claim still holds. How far the gallery is after a flip; `None` where its revision is another.
     async fn step(&self, step: &Step<'_>) -> Result<Option<GalleryHead>, MongoError> {
-        let mut patience = Patience::new();
+        let mut retry = ConflictRetry::new();
         loop {
             let mut session = begin(self.store).await?;
             let taken = self.take(&mut session, step).await;
             let taken = end(session, taken).await;
-            if patience.ends(&taken).await {
+            if retry.ends(&taken).await {
                 return taken?.ok_or(MongoError::Conflict);
             }
         }

@@ -85,13 +85,13 @@ fn place_id(group: GroupId, image: ImageId, bbox: &BBox) -> Bson {
 
 /// The tombstones that concern some images.
 #[derive(Clone, Debug, Default)]
-pub struct Marks {
+pub struct Tombstones {
     images: BTreeSet<ImageId>,
     scopes: Vec<(GalleryId, Scope)>,
     places: BTreeMap<ImageId, Vec<BBox>>,
 }
 
-impl Marks {
+impl Tombstones {
     /// Whether an image was forgotten, alone or with others.
     pub fn covers(&self, image: &Locator) -> bool {
         let within = |(gallery, scope): &(GalleryId, Scope)| {
@@ -165,7 +165,7 @@ mod tests {
             (below("b", ""), &[("b", "a"), ("b", "z/1")], &[("c", "a")]),
             (Scope::Gallery, &[("b", "a"), ("c", "z/1")], &[]),
         ] {
-            let mut marks = Marks::default();
+            let mut marks = Tombstones::default();
             marks.read(&scope.tombstone(&gallery)).unwrap();
             for (bucket, key) in covered {
                 assert!(marks.covers(&locator("g", bucket, key)), "{scope:?} {bucket}/{key}");
@@ -182,7 +182,7 @@ mod tests {
         let (image, group) = (locator("g", "b", "k"), GroupId([7; 16]));
         let bbox = BBox { x: 1.25, y: -2.0, width: 30.5, height: 40.0 };
         let tombstone = place(group, &image, &bbox);
-        let mut marks = Marks::default();
+        let mut marks = Tombstones::default();
         marks.read(&tombstone).unwrap();
         assert_eq!((marks.places(image.id()), marks.covers(&image)), (&[bbox][..], false));
         assert!(is_of(group, &tombstone).unwrap() && !is_of(GroupId([8; 16]), &tombstone).unwrap());

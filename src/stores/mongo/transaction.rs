@@ -96,12 +96,12 @@ pub fn is_duplicate(error: &Error) -> bool {
 }
 
 /// How often and how long one is tried again that lost against others.
-pub struct Patience {
+pub struct ConflictRetry {
     since: Instant,
     pause: Duration,
 }
 
-impl Patience {
+impl ConflictRetry {
     /// Begins now.
     pub fn new() -> Self {
         Self { since: Instant::now(), pause: PAUSE }

@@ -11,7 +11,7 @@ use muster_actors::grouping::Params;
 use super::fleet_clients::{FleetClients, announcer};
 use super::objects::crop_key;
 use super::packs::is_blank;
-use super::{FleetError, Forgetter, Published};
+use super::{FleetError, Forgetter, PublishingStore};
 use muster_aws::clients::Clients;
 use muster_config::Settings;
 use muster_stores::mongo::PackRange;
@@ -23,7 +23,7 @@ const CROP: u64 = 1 << 20;
 pub struct AdminStores {
     clients: FleetClients,
     /// The store with S3 beside it.
-    pub published: Published,
+    pub published: PublishingStore,
     /// URL of the queue of galleries; empty where it is unknown.
     galleries: String,
 }
@@ -65,7 +65,7 @@ impl AdminStores {
     /// # Errors
     /// A store failed.
     pub async fn crop(&self, gallery: &GalleryId, image: ImageId, face: FaceId) -> Result<Option<Vec<u8>>, FleetError> {
-        let Published { store, groups, .. } = &self.published;
+        let PublishingStore { store, groups, .. } = &self.published;
         let found = match store.crop_of(gallery, face).await? {
             Some(range) if range.length > CROP => None,
             Some(PackRange { pack, offset, length }) => {

@@ -10,12 +10,12 @@ use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, Locator};
 use muster_actors::ports::faces::FacesError;
 
-use super::Published;
+use super::PublishingStore;
 use super::objects::{AT_ONCE, crop_key};
 use super::packs::Blanked;
 use muster_aws::classify::Fault;
 use muster_aws::deletion::DeletionCounts;
-use muster_stores::mongo::{Known, KnownFace, Marks, PackEntry};
+use muster_stores::mongo::{Known, KnownFace, PackEntry, Tombstones};
 
 /// The data that was erased.
 #[derive(Clone, Debug, Default)]
@@ -74,9 +74,9 @@ impl Erasure {
     }
 }
 
-impl Published {
+impl PublishingStore {
     /// Takes out what is known of those of some images that a tombstone covers, and the faces at places that were forgotten.
-    pub(super) async fn sweep(&self, images: &[Known]) -> Result<(Marks, Erasure), FacesError> {
+    pub(super) async fn sweep(&self, images: &[Known]) -> Result<(Tombstones, Erasure), FacesError> {
         let marks = self.store.marks(images.iter().map(|image| &image.locator)).await?;
         let forgotten: Vec<Known> = images.iter().filter(|image| marks.covers(&image.locator)).cloned().collect();
         let mut erased = Erasure::default();
@@ -131,7 +131,7 @@ impl Published {
         &self,
         images: &BTreeSet<ImageId>,
         faces: &[KnownFace],
-        marks: &Marks,
+        marks: &Tombstones,
     ) -> Result<Blanked, FacesError> {
         let faces: BTreeSet<FaceId> = faces.iter().map(|face| face.id).collect();
         let gone = |entry: &PackEntry| {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use muster_actors::pipeline::announcer::Announcer;
 use tracing::Span;
 
-use super::published::Layouts;
-use super::{FleetError, Published};
+use super::publishing_store::Layouts;
+use super::{FleetError, PublishingStore};
 use muster_aws::clients::Clients;
 use muster_aws::depth::name;
 use muster_aws::s3::S3Bucket;
@@ -47,7 +47,7 @@ impl FleetClients {
     }
 
     /// The store with S3 beside it.
-    pub(super) fn published(&self, settings: &Settings) -> Result<Published, FleetError> {
+    pub(super) fn published(&self, settings: &Settings) -> Result<PublishingStore, FleetError> {
         let buckets = &settings.buckets;
         let bucket = |name: &str| S3Bucket::new(self.aws.s3.clone(), name, &buckets.kms_key);
         let groups = bucket(required(&buckets.groups, "buckets.groups", "FACE_GROUP_BUCKET_NAME")?);
@@ -60,7 +60,7 @@ impl FleetClients {
         let elsewhere = !buckets.images.is_empty() && buckets.images != buckets.of_single_results();
         let former = elsewhere.then(|| below_prefix(&buckets.images)).flatten();
         let layouts = Layouts { crops: buckets.crops, results: buckets.results, groups_json: buckets.groups_json };
-        Ok(Published::new(self.store.clone(), results, former, groups, layouts, self.cache.clone()))
+        Ok(PublishingStore::new(self.store.clone(), results, former, groups, layouts, self.cache.clone()))
     }
 }
 

@@ -13,7 +13,7 @@ use muster_actors::pipeline::announcer::Announcer;
 use muster_actors::ports::faces::{Faces, FacesError};
 
 use super::erase::Erasure;
-use super::{FleetError, Published};
+use super::{FleetError, PublishingStore};
 use muster_gallery::receipt::{CacheErasure, FleetReceipt};
 use muster_index::FlatFactory;
 use muster_stores::mongo::{Known, KnownFace, PAGE, Scope};
@@ -59,14 +59,14 @@ struct RegroupOutcome {
 pub struct Forgetter {
     gallery: GalleryId,
     params: Params,
-    published: Published,
+    published: PublishingStore,
     /// Asks the workers for a grouping, where their queue is known.
     announcer: Option<Announcer>,
 }
 
 impl Forgetter {
     /// Creates a forgetter over the stores. Groups are computed again with `params`, which must be those of the workers.
-    pub fn new(gallery: GalleryId, params: Params, published: Published, announcer: Option<Announcer>) -> Self {
+    pub fn new(gallery: GalleryId, params: Params, published: PublishingStore, announcer: Option<Announcer>) -> Self {
         let published = published.grouping_with(&params);
         Self { gallery, params, published, announcer }
     }
@@ -131,6 +131,8 @@ impl Forgetter {
                 break (partition, saved);
             }
         };
+        // A worker that published the gallery meanwhile may have died before it deleted what was there before.
+        self.published.tidy_published(&self.gallery).await?;
         if !regrouped {
             self.announce().await?;
         }
@@ -188,7 +190,7 @@ impl Forgetter {
     }
 
     async fn images(&self, scope: &Scope) -> Result<Erasure, FleetError> {
-        let Published { store, groups, .. } = &self.published;
+        let PublishingStore { store, groups, .. } = &self.published;
         let mut erased = Erasure::default();
         if let Scope::Image { bucket, key } = scope {
             // Also where no document is: a worker may have died before it wrote one.

@@ -13,7 +13,7 @@ mod objects;
 mod packs;
 mod processes;
 mod publication;
-mod published;
+mod publishing_store;
 mod respond;
 mod worker;
 
@@ -24,5 +24,5 @@ pub use error::FleetError;
 pub use forget::{ForgetTarget, Forgetter};
 pub use models::{bring, manifest};
 pub use processes::{CommandFactory, LocalQueueMetrics, Processes, WorkerEvent, WorkerListener};
-pub use published::{Layouts, Published};
+pub use publishing_store::{Layouts, PublishingStore};
 pub use worker::Worker;

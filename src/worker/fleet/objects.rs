@@ -14,7 +14,7 @@ use muster_config::Layout;
 use muster_stores::mongo::{PackKind, PackRange, Packed};
 use serde_json::{Value, json};
 
-use super::Published;
+use super::PublishingStore;
 use super::packs::Part;
 
 /// Objects of one bulk that are written at once.
@@ -92,7 +92,7 @@ fn crops(batch: &[Commit], has_objects: &impl Fn(&Commit) -> bool) -> Vec<Item> 
     batch.iter().enumerate().filter(|(_, commit)| has_objects(commit)).flat_map(of_one).collect()
 }
 
-impl Published {
+impl PublishingStore {
     /// Puts the crops and results of those of a bulk that have any.
     pub(super) async fn put_objects(&self, batch: &[Commit], has_objects: impl Fn(&Commit) -> bool) -> Objects {
         let outcomes = vec![Ok(()); batch.len()];

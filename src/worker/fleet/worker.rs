@@ -7,10 +7,10 @@ use muster_actors::domain::gallery::{GalleryId, GalleryRule};
 use muster_actors::domain::message::Intake;
 use muster_actors::errors::backoff::RetrySettings;
 use muster_actors::flow::concurrency::{Bounds, Limits};
-use muster_actors::grouping::Kept;
+use muster_actors::grouping::ClusteringCache;
 use muster_actors::pipeline::announcer::Announced;
 use muster_actors::pipeline::settings::{
-    CreditSettings, FetcherSettings, KeeperSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
+    CreditSettings, FetcherSettings, LeaseManagerSettings, PrefilterSettings, Settings as PipelineSettings, Timeouts,
     WriterSettings,
 };
 use muster_actors::ports::Ports;
@@ -164,7 +164,7 @@ impl Worker {
                 }
             }
         });
-        let kept = Kept::new(params, Arc::new(FlatFactory), limit);
+        let kept = ClusteringCache::new(params, Arc::new(FlatFactory), limit);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
         Ok(start_grouping(queue, self.releases(WorkerRole::Grouping), published, reconcile, self.pipeline()))
     }
@@ -210,11 +210,11 @@ impl Worker {
                 complete_age: FOLLOWERS,
                 at_once: BULKS,
             },
-            keeper: KeeperSettings {
+            lease_manager: LeaseManagerSettings {
                 bound: queues.renewals(),
                 // Tried as long as the lease lasts: a message that is not deleted is worked on again.
                 attempts: u32::MAX,
-                ..common.keeper
+                ..common.lease_manager
             },
             timeouts: Timeouts { queue: POLL, ..common.timeouts },
             retry: RetrySettings { outage: Duration::from_secs(fleet.outage_minutes * 60), ..common.retry },

@@ -8,7 +8,7 @@ use muster_actors::ports::faces::Faces;
 use muster_aws::s3::S3Bucket;
 use muster_config::{Layout, Secret};
 use muster_stores::mongo::{Connection, MongoFaces, Scope, Uris};
-use muster_worker::fleet::{Layouts, Published};
+use muster_worker::fleet::{Layouts, PublishingStore};
 use serde_json::Value;
 
 use super::stack;
@@ -23,7 +23,7 @@ struct Site {
     fleet: Fleet,
     connection: Connection,
     store: MongoFaces,
-    published: Published,
+    published: PublishingStore,
 }
 
 impl Site {
@@ -37,9 +37,9 @@ impl Site {
         Self { fleet, connection, store, published }
     }
 
-    fn published(fleet: &Fleet, store: &MongoFaces, layouts: Layouts) -> Published {
+    fn published(fleet: &Fleet, store: &MongoFaces, layouts: Layouts) -> PublishingStore {
         let bucket = S3Bucket::new(fleet.s3.clone(), &fleet.groups, "");
-        Published::new(store.clone(), None, None, bucket, layouts, None)
+        PublishingStore::new(store.clone(), None, None, bucket, layouts, None)
     }
 
     async fn fill(&self, photos: std::ops::Range<usize>) {

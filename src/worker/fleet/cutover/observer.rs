@@ -18,7 +18,7 @@ use muster_aws::clients::Clients;
 use muster_aws::depth::{depth, name};
 use muster_aws::ecs::EcsFleet;
 use muster_config::{Mongo, Settings};
-use muster_stores::mongo::{Connection, Lately, MongoError, Uris};
+use muster_stores::mongo::{Connection, CutoverStats, MongoError, Uris};
 
 /// A look takes no longer.
 const OBSERVATION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub(crate) struct FleetObserver {
     sqs: Client,
     mongo: Mongo,
     /// Connected to when it is first needed: messages are routed without it.
-    lately: OnceCell<Lately>,
+    lately: OnceCell<CutoverStats>,
     window: Duration,
     ecs: String,
     batch: String,
@@ -65,9 +65,9 @@ impl FleetObserver {
         })
     }
 
-    async fn connect(&self) -> Result<Lately, MongoError> {
+    async fn connect(&self) -> Result<CutoverStats, MongoError> {
         let uris = Uris { gallery_images: &self.mongo.gallery_images, huemn: &muster_config::Secret::from("") };
-        Ok(Lately::new(&Connection::open(&uris).await?))
+        Ok(CutoverStats::new(&Connection::open(&uris).await?))
     }
 
     async fn stored(&self, since: u64) -> Result<Stored, MongoError> {

@@ -5,8 +5,8 @@
 //! and the writer puts what it needs anew.
 
 mod erase;
-mod kept;
 mod layout;
+mod recent_puts;
 mod write;
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use muster_aws::s3::S3Bucket;
 use muster_stores::mongo::{MongoFaces, PackKind};
 use parking_lot::Mutex;
 
-use kept::{Kept, Place};
+use recent_puts::{PutLocation, RecentPuts};
 
 pub(crate) use erase::Blanked;
 pub(crate) use layout::{Part, is_blank};
@@ -33,14 +33,14 @@ const FAILED: usize = 64;
 pub(crate) struct Packs {
     store: MongoFaces,
     bucket: S3Bucket,
-    kept: Arc<Mutex<Kept<Place>>>,
-    failed: Arc<Mutex<Kept<[u8; 16]>>>,
+    kept: Arc<Mutex<RecentPuts<PutLocation>>>,
+    failed: Arc<Mutex<RecentPuts<[u8; 16]>>>,
 }
 
 impl Packs {
     /// In the bucket of groups, beside the database.
     pub fn new(store: MongoFaces, bucket: S3Bucket) -> Self {
-        let (kept, failed) = (Kept::new(KEPT), Kept::new(FAILED));
+        let (kept, failed) = (RecentPuts::new(KEPT), RecentPuts::new(FAILED));
         Self { store, bucket, kept: Arc::new(Mutex::new(kept)), failed: Arc::new(Mutex::new(failed)) }
     }
 }

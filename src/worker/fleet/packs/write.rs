@@ -11,8 +11,8 @@ use muster_stores::mongo::{PackKind, PackRange};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::kept::{Kept, Place};
 use super::layout::{PACK_BYTES, Pack, Part, index, pack, share};
+use super::recent_puts::{PutLocation, RecentPuts};
 use super::{Packs, content_type, of_no_image, transient};
 
 /// Packs of one bulk that are put at once.
@@ -48,7 +48,7 @@ impl Packs {
         {
             let kept = self.kept.lock();
             for (n, digest) in digests.iter().enumerate() {
-                if let Some(Place::Pack(range)) = kept.get(digest) {
+                if let Some(PutLocation::Pack(range)) = kept.get(digest) {
                     found.insert(n, range);
                 }
             }
@@ -117,19 +117,19 @@ impl Packs {
         };
         let ranges: Vec<PackRange> = pack.entries.iter().map(place).collect();
         for (digest, range) in digests.iter().zip(&ranges) {
-            kept.insert(*digest, Place::Pack(range.clone()));
+            kept.insert(*digest, PutLocation::Pack(range.clone()));
         }
         ranges.into_iter().map(Ok).collect()
     }
 
     /// Whether a part lies under a key of its own since a bulk before.
     pub fn has_own(&self, kind: PackKind, part: &Part) -> bool {
-        self.kept.lock().get(&part.digest(kind)) == Some(Place::Own)
+        self.kept.lock().get(&part.digest(kind)) == Some(PutLocation::Own)
     }
 
     /// Notes that a part lies under a key of its own.
     pub fn keep_own(&self, kind: PackKind, part: &Part) {
-        self.kept.lock().insert(part.digest(kind), Place::Own);
+        self.kept.lock().insert(part.digest(kind), PutLocation::Own);
     }
 
     /// Parts are in the database: put again, they are put anew.
@@ -142,14 +142,14 @@ impl Packs {
 
     /// Somebody may have deleted what lies under keys of its own. Packs are asked for in the database.
     pub fn release_own(&self) {
-        self.kept.lock().retain(|place| *place != Place::Own);
+        self.kept.lock().retain(|place| *place != PutLocation::Own);
     }
 }
 
 /// The id of a pack that is being put. An attempt that fails, or is given up, may be there all the same: put again, the pack
 /// has the same id.
 struct HeldId<'a> {
-    failed: Option<&'a Mutex<Kept<[u8; 16]>>>,
+    failed: Option<&'a Mutex<RecentPuts<[u8; 16]>>>,
     name: [u8; 32],
     id: [u8; 16],
 }

@@ -57,7 +57,7 @@ pub(super) struct Shard {
 }
 
 /// What the next publication must know to read only what changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct WriterState {
     /// The number of the partition that held.
     pub(super) partition: u64,
@@ -67,6 +67,8 @@ pub(super) struct WriterState {
     pub(super) looked_at_ms: i64,
     /// All groups were written as one object too.
     pub(super) groups_json: bool,
+    /// Shards that the index before named and this one does not: they are deleted, or the next publication deletes them.
+    pub(super) former: Vec<String>,
 }
 
 impl GroupsIndex {
@@ -85,12 +87,23 @@ impl GroupsIndex {
         self.shards.iter().map(|shard| (shard.prefix.as_str(), shard)).collect()
     }
 
+    /// Whether a shard is of its generation or older and not named by it: no publication that is under way will name it.
+    pub(super) fn is_left_over(&self, key: &str) -> bool {
+        generation_of(key).is_some_and(|generation| generation <= self.generation)
+            && self.shards.iter().all(|shard| shard.object != key)
+    }
+
     /// The objects that it names and another does not.
     pub(super) fn objects_without(&self, other: &Self) -> Vec<String> {
         let named: BTreeSet<&str> = other.shards.iter().map(|shard| shard.object.as_str()).collect();
         let objects = self.shards.iter().map(|shard| &shard.object);
         objects.filter(|object| !named.contains(object.as_str())).cloned().collect()
     }
+}
+
+/// The generation that the key of a shard names.
+fn generation_of(key: &str) -> Option<u64> {
+    key.strip_suffix(".json")?.rsplit_once('-')?.1.parse().ok()
 }
 
 /// How many digits the prefixes of a gallery's shards have; 0 where the groups are in the index. `now` is how many they have
@@ -198,6 +211,22 @@ mod tests {
     fn objects_that_the_next_index_does_not_name_are_known() {
         let (before, after) = (index(vec![shard("1", 3), shard("2", 3)]), index(vec![shard("2", 3), shard("3", 1)]));
         assert_eq!(before.objects_without(&after), ["galleries/g/groups/1-1.json"]);
+    }
+
+    #[test]
+    fn a_shard_is_left_over_where_the_index_is_as_new_and_does_not_name_it() {
+        let index = GroupsIndex { generation: 12, ..index(vec![shard("1", 3)]) };
+        for (key, expected) in [
+            ("galleries/g/groups/1-1.json", false),
+            ("galleries/g/groups/1-12.json", true),
+            ("galleries/a-b/groups/0a-7.json", true),
+            // A publication that is under way.
+            ("galleries/g/groups/1-13.json", false),
+            ("galleries/g/groups/0a.json", false),
+            ("galleries/g/groups/0a-12.txt", false),
+        ] {
+            assert_eq!(index.is_left_over(key), expected, "{key}");
+        }
     }
 
     #[test]

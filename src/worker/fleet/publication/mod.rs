@@ -20,7 +20,7 @@ use muster_aws::s3::{Note, When};
 use muster_stores::mongo::{GalleryHead, IdPrefix, Scope};
 use serde_json::value::RawValue;
 
-use super::Published;
+use super::PublishingStore;
 use index::{FORMAT, GroupsIndex, Shard, WriterState, digits, to_write};
 use shard::ShardContent;
 
@@ -47,7 +47,7 @@ struct Before {
     index: Option<GroupsIndex>,
 }
 
-impl Published {
+impl PublishingStore {
     /// Puts a gallery's groups where people look, unless it was forgotten.
     ///
     /// # Errors
@@ -71,9 +71,11 @@ impl Published {
             let before = self.index_before(gallery).await?;
             let head = self.store.head(gallery).await?;
             if before.index.as_ref().is_some_and(|index| index.generation >= head.version.generation) {
-                return Ok(());
+                // Whoever wrote it may have died before it wrote the rest.
+                return if self.layouts.groups_json { self.put_whole(gallery).await } else { Ok(()) };
             }
-            let next = self.prepare(gallery, head, before.index.as_ref()).await?;
+            let mut next = self.prepare(gallery, head, before.index.as_ref()).await?;
+            next.writer.former = before.index.as_ref().map(|before| before.objects_without(&next)).unwrap_or_default();
             // What was written meanwhile may be in there in part.
             if !self.store.head(gallery).await?.has_groups_of(head) {
                 continue;
@@ -132,6 +134,7 @@ impl Published {
                 unmarked: head.unmarked,
                 looked_at_ms,
                 groups_json: self.layouts.groups_json,
+                former: Vec::new(),
             },
         };
         if digits == 0 {
@@ -195,53 +198,44 @@ impl Published {
         ShardContent::new(gallery, &groups).map_err(|error| unwritable(&error))
     }
 
-    /// Deletes what no index names any more. After a deletion, where a release before wrote to the gallery, and where a setting
-    /// changed, also what a publication left that did not come to its end, and the groups in one object.
+    /// Deletes the shards that no index names any more. After a deletion, where a release before wrote to the gallery, and where
+    /// a setting changed, it also deletes whatever else is not named.
     async fn delete_former(
         &self,
         gallery: &GalleryId,
         before: Option<&GroupsIndex>,
         next: &GroupsIndex,
     ) -> Result<(), FacesError> {
-        let former = before.map(|before| before.objects_without(next)).unwrap_or_default();
+        let last = before.map(|before| before.writer.clone()).unwrap_or_default();
+        let former: Vec<String> = next.writer.former.iter().chain(&last.former).cloned().collect();
         self.groups.delete_all(&former).await?;
-        let last = before.map(|before| before.writer).unwrap_or_default();
         if (next.writer.unmarked, next.writer.groups_json) == (last.unmarked, last.groups_json) {
             return Ok(());
         }
-        let named: BTreeSet<&str> = next.shards.iter().map(|shard| shard.object.as_str()).collect();
-        let listed = self.groups.list(&shards_prefix(gallery)).await?;
-        // One of a later generation belongs to a publication on its way.
-        let is_left = |key: &String| {
-            !named.contains(key.as_str()) && generation_of(key).is_some_and(|generation| generation <= next.generation)
-        };
-        self.groups.delete_all(&listed.into_iter().filter(is_left).collect::<Vec<_>>()).await?;
+        self.delete_left_over(gallery, next).await
+    }
+
+    /// Deletes what an index does not name: shards of publications that did not come to their end, and the groups in one object
+    /// where nobody reads them.
+    async fn delete_left_over(&self, gallery: &GalleryId, index: &GroupsIndex) -> Result<(), FacesError> {
+        let mut listed = self.groups.list(&shards_prefix(gallery)).await?;
+        listed.retain(|key| index.is_left_over(key));
+        self.groups.delete_all(&listed).await?;
         if self.layouts.groups_json { Ok(()) } else { self.remove_whole(gallery).await }
     }
-}
 
-/// The generation that the key of a shard names.
-fn generation_of(key: &str) -> Option<u64> {
-    key.strip_suffix(".json")?.rsplit_once('-')?.1.parse().ok()
+    /// Deletes what publications of a gallery left behind that did not come to their end.
+    ///
+    /// # Errors
+    /// S3 failed.
+    pub(super) async fn tidy_published(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        match self.index_before(gallery).await?.index {
+            Some(index) => self.delete_left_over(gallery, &index).await,
+            None => Ok(()),
+        }
+    }
 }
 
 fn unwritable(error: &serde_json::Error) -> FacesError {
     FacesError::Failed { class: Class::Bug, message: format!("groups cannot be written as JSON: {error}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_key_of_a_shard_says_of_which_generation_it_is() {
-        for (key, expected) in [
-            ("galleries/g/groups/0a-12.json", Some(12)),
-            ("galleries/a-b/groups/-7.json", Some(7)),
-            ("galleries/g/groups/0a.json", None),
-            ("galleries/g/groups/0a-12.txt", None),
-        ] {
-            assert_eq!(generation_of(key), expected, "{key}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::shard::ShardContent;
 use super::{ROUNDS, unwritable};
-use crate::fleet::Published;
+use crate::fleet::PublishingStore;
 use crate::fleet::objects::format;
 
 /// Key of all groups of a gallery.
@@ -30,7 +30,7 @@ struct WholeGroups<'a> {
     ungrouped: u64,
 }
 
-impl Published {
+impl PublishingStore {
     /// Puts all groups of a gallery into one object, unless newer ones are there.
     pub(super) async fn put_whole(&self, gallery: &GalleryId) -> Result<(), FacesError> {
         let key = key(gallery);

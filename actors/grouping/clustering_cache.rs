@@ -22,7 +22,7 @@ use crate::ports::index::{IndexError, IndexFactory};
 const SMALL: usize = 5000;
 
 /// The galleries that were grouped last.
-pub struct Kept {
+pub struct ClusteringCache {
     params: Params,
     factory: Arc<dyn IndexFactory>,
     /// Bytes of memory that all of them may hold together.
@@ -40,7 +40,7 @@ struct KeptGallery {
     bytes: usize,
 }
 
-impl Kept {
+impl ClusteringCache {
     /// Keeps galleries that hold up to `limit` bytes of memory together.
     pub fn new(params: Params, factory: Arc<dyn IndexFactory>, limit: usize) -> Self {
         Self { params, factory, limit, small: SMALL, galleries: Mutex::default() }
@@ -125,12 +125,12 @@ mod tests {
     use crate::grouping::scan::ScanFactory;
     use crate::grouping::tests::{Rng, gallery, run, said};
 
-    fn kept(limit: usize) -> Kept {
-        Kept { small: 0, ..Kept::new(Params::default(), Arc::new(ScanFactory), limit) }
+    fn kept(limit: usize) -> ClusteringCache {
+        ClusteringCache { small: 0, ..ClusteringCache::new(Params::default(), Arc::new(ScanFactory), limit) }
     }
 
     /// The calibration that is kept with the gallery.
-    fn calibration(kept: &Kept) -> Calibration {
+    fn calibration(kept: &ClusteringCache) -> Calibration {
         kept.galleries().last().expect("it was grouped").clustering.graph().calibration().clone()
     }
 
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_allowed_and_the_oldest_goes_first() {
         let faces = gallery(1, 20);
-        let group = |kept: &Kept, name: &str| {
+        let group = |kept: &ClusteringCache, name: &str| {
             let snapshot = GallerySnapshot { faces: faces.clone(), ..GallerySnapshot::default() };
             kept.reconcile(&GalleryId(name.to_owned()), snapshot).expect("equal dimensions");
         };

@@ -7,7 +7,7 @@ use muster_stores::mongo::PackRange;
 
 /// Where something was put.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum PutLocation {
     /// Under a key of its own.
     Own,
     /// In a pack.
@@ -16,14 +16,14 @@ pub(super) enum Place {
 
 /// The newest of what was put, by its digest.
 #[derive(Debug)]
-pub(super) struct Kept<T> {
+pub(super) struct RecentPuts<T> {
     most: usize,
     places: HashMap<[u8; 32], T>,
     /// In the order in which they came; some may be gone.
     order: VecDeque<[u8; 32]>,
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> RecentPuts<T> {
     /// Keeps so many at most.
     pub fn new(most: usize) -> Self {
         Self { most, places: HashMap::new(), order: VecDeque::new() }
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn the_newest_are_kept_and_no_more_than_so_many() {
         let digest = |n: u16| [n.to_le_bytes(); 16].as_flattened().try_into().unwrap();
-        let mut kept = Kept::new(3);
+        let mut kept = RecentPuts::new(3);
         for n in 0..100u16 {
             kept.insert(digest(n), n);
             if n % 2 == 0 {

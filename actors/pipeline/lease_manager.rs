@@ -18,7 +18,7 @@ use crate::ports::releases::Receive;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
 /// The end of every lease.
-pub(crate) struct Keeper {
+pub(crate) struct LeaseManager {
     base: ActorBase,
     alarm: Option<SpawnHandle>,
 }
@@ -84,7 +84,7 @@ async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, Set
     };
     let outcomes = outcomes(called, due.len());
     let errors = outcomes.iter().filter(|settled| matches!(settled, SettleOutcome::Failed(_))).count();
-    context.stats.stage(Stage::Keeper, |s| {
+    context.stats.stage(Stage::LeaseManager, |s| {
         s.errors += errors as u64;
         s.done += (outcomes.len() - errors) as u64;
     });
@@ -106,7 +106,7 @@ async fn renew(context: Arc<PipelineContext>, stale: Vec<(u64, Handle)>) -> (Ins
     (asked, stale.into_iter().map(|(id, _)| id).zip(outcomes).collect())
 }
 
-impl Keeper {
+impl LeaseManager {
     pub(crate) fn new(base: ActorBase) -> Self {
         base.context().leases.reclaim();
         Self { base, alarm: None }
@@ -114,7 +114,7 @@ impl Keeper {
 
     /// Sends what is due on its way, as far as calls may run at once; then sleeps until more is due.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        let settings = self.base.context().settings.keeper;
+        let settings = self.base.context().settings.lease_manager;
         while self.base.in_flight < settings.at_once {
             let due = self.base.context().leases.take_due(settings.batch);
             if due.is_empty() {
@@ -123,11 +123,11 @@ impl Keeper {
             self.base.in_flight += 1;
             let busy = self.base.tools.heartbeat.busy();
             let settled = settle(self.base.tools.clone(), due).instrument(tracing::trace_span!("keeper.settle"));
-            ctx.spawn(settled.into_actor(self).map(move |settled, keeper, ctx| {
+            ctx.spawn(settled.into_actor(self).map(move |settled, manager, ctx| {
                 drop(busy);
-                keeper.base.in_flight -= 1;
-                keeper.settled(settled);
-                keeper.pump(ctx);
+                manager.base.in_flight -= 1;
+                manager.settled(settled);
+                manager.pump(ctx);
             }));
         }
         self.set_alarm(ctx);
@@ -150,7 +150,7 @@ impl Keeper {
     fn wait(&self, id: u64, class: Class) -> Option<Duration> {
         let context = self.base.context();
         let attempts = context.leases.attempts(id) + 1;
-        let history = History { attempts, max_attempts: context.settings.keeper.attempts, ..History::default() };
+        let history = History { attempts, max_attempts: context.settings.lease_manager.attempts, ..History::default() };
         let backoff = || {
             let mut backoff = Backoff::new(&context.settings.retry);
             for _ in 1..attempts {
@@ -191,28 +191,28 @@ impl Keeper {
                 Some(at) => tokio::select! { biased; () = due => {}, () = sleep_until(at) => {} },
                 None => due.await,
             }
-            sleep(context.settings.keeper.linger).await;
+            sleep(context.settings.lease_manager.linger).await;
         };
-        self.alarm = Some(ctx.spawn(alarm.into_actor(self).map(|(), keeper, ctx| {
-            keeper.alarm = None;
-            keeper.pump(ctx);
+        self.alarm = Some(ctx.spawn(alarm.into_actor(self).map(|(), manager, ctx| {
+            manager.alarm = None;
+            manager.pump(ctx);
         })));
     }
 
     fn renew(&mut self, ctx: &mut Context<Self>) {
         let third = self.base.context().ports.queue.visibility() / 3;
         loop {
-            let stale = self.base.context().leases.take_stale(third, self.base.context().settings.keeper.batch);
+            let stale = self.base.context().leases.take_stale(third, self.base.context().settings.lease_manager.batch);
             if stale.is_empty() {
                 return;
             }
             let renewed =
-                renew(Arc::clone(&self.base.tools.context), stale).instrument(tracing::trace_span!("keeper.renew"));
-            ctx.spawn(renewed.into_actor(self).map(|(asked, renewed), keeper, ctx| {
+                renew(Arc::clone(&self.base.tools.context), stale).instrument(tracing::trace_span!("manager.renew"));
+            ctx.spawn(renewed.into_actor(self).map(|(asked, renewed), manager, ctx| {
                 for (id, outcome) in renewed {
-                    keeper.base.context().leases.renewed(id, asked, &outcome);
+                    manager.base.context().leases.renewed(id, asked, &outcome);
                 }
-                keeper.leave_if_idle(ctx);
+                manager.leave_if_idle(ctx);
             }));
         }
     }
@@ -224,7 +224,7 @@ impl Keeper {
     }
 }
 
-impl Actor for Keeper {
+impl Actor for LeaseManager {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -234,7 +234,7 @@ impl Actor for Keeper {
     }
 }
 
-impl Handler<Shutdown> for Keeper {
+impl Handler<Shutdown> for LeaseManager {
     type Result = ();
 
     fn handle(&mut self, Shutdown(mode): Shutdown, ctx: &mut Self::Context) {
@@ -243,4 +243,4 @@ impl Handler<Shutdown> for Keeper {
     }
 }
 
-abortable!(Keeper);
+abortable!(LeaseManager);

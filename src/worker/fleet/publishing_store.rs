@@ -16,7 +16,7 @@ use muster_actors::errors::Class;
 use muster_actors::grouping::Params;
 use muster_actors::ports::faces::{Commit, Faces, FacesError};
 use muster_aws::s3::S3Bucket;
-use muster_stores::mongo::{GalleryCopies, Known, Marks, MongoFaces};
+use muster_stores::mongo::{GalleryCopies, Known, MongoFaces, Tombstones};
 use muster_stores::redis::Cache;
 
 use super::objects::AT_ONCE;
@@ -36,7 +36,7 @@ pub struct Layouts {
 
 /// MongoDB with S3 beside it.
 #[derive(Clone)]
-pub struct Published {
+pub struct PublishingStore {
     /// The database.
     pub store: MongoFaces,
     /// Where single results go, and under which prefix; no results are written when `None`.
@@ -51,7 +51,7 @@ pub struct Published {
     pub(super) cache: Option<Cache>,
 }
 
-impl Published {
+impl PublishingStore {
     /// Over MongoDB.
     pub fn new(
         store: MongoFaces,
@@ -76,7 +76,7 @@ impl Published {
     }
 }
 
-impl Published {
+impl PublishingStore {
     /// Deletes the objects of the images of a bulk that were deleted; those for which that failed, by their numbers.
     async fn clear_all_removed(&self, batch: &[Commit], superseded: &BTreeSet<ImageId>) -> Vec<(usize, FacesError)> {
         let removed = batch.iter().enumerate();
@@ -142,11 +142,11 @@ fn forgotten() -> FacesError {
 }
 
 #[async_trait]
-impl Faces for Published {
+impl Faces for PublishingStore {
     async fn commit(&self, mut batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         let images: Vec<Known> = batch.iter().map(known).collect();
         let (before, _) = self.sweep(&images).await.map_err(of_nobody)?;
-        let is_covered = |marks: &Marks| images.iter().any(|image| marks.covers(&image.locator));
+        let is_covered = |marks: &Tombstones| images.iter().any(|image| marks.covers(&image.locator));
         let mut bared = Vec::new();
         for commit in &mut batch {
             if commit.forget(before.places(commit.image.id)) {
@@ -173,7 +173,7 @@ impl Faces for Published {
                 return Err(forgotten());
             }
             let written = written.next().unwrap_or_else(|| Err(missing()));
-            let places = |marks: &Marks| marks.places(image.locator.id()).len();
+            let places = |marks: &Tombstones| marks.places(image.locator.id()).len();
             match written {
                 _ if after.covers(&image.locator) => Err(forgotten()),
                 // The result that tells of the face is gone with it: written again, it is without.
@@ -193,7 +193,7 @@ impl Faces for Published {
     }
 
     async fn publish(&self, gallery: &GalleryId) -> Result<(), FacesError> {
-        Published::publish(self, gallery).await
+        PublishingStore::publish(self, gallery).await
     }
 
     async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError> {

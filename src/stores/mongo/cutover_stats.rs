@@ -54,11 +54,11 @@ impl MongoFaces {
 
 /// Reads what was done lately.
 #[derive(Clone, Debug)]
-pub struct Lately {
+pub struct CutoverStats {
     database: Database,
 }
 
-impl Lately {
+impl CutoverStats {
     /// Over a connection; nothing is written.
     pub fn new(connection: &Connection) -> Self {
         Self { database: connection.faces.clone() }
