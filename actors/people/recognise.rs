@@ -30,7 +30,7 @@ pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Recognised {
     if facts.places.is_empty() {
         return Recognised::default();
     }
-    let spoken = Spoken::of(facts);
+    let stated = StatedFaces::of(facts);
     let vectors: HashMap<FaceId, &FaceVector> =
         faces.iter().filter(|face| facts.places.contains_key(&face.id)).map(|face| (face.id, face)).collect();
     let mut pairs: Vec<Pair> = Vec::new();
@@ -42,7 +42,7 @@ pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Recognised {
             };
             known.image != face.image && cosine(&known.embedding, &face.embedding) >= LEAST_ALIKE
         };
-        let near = spoken.near(&place).filter(|known| facts.places[known].is_same(&place) && alike(known));
+        let near = stated.near(&place).filter(|known| facts.places[known].is_same(&place) && alike(known));
         pairs.extend(near.map(|known| Pair {
             is_gone: !vectors.contains_key(&known),
             overlap: facts.places[&known].overlap(&place),
@@ -76,7 +76,7 @@ pub fn recognise(faces: &[FaceVector], facts: &Facts) -> Recognised {
     }
     let mut after = facts.clone();
     for (face, known, place) in &carried {
-        for fact in spoken.carry(facts, *known, *face, *place) {
+        for fact in stated.carry(facts, *known, *face, *place) {
             if after.get(fact.key()).is_none() {
                 after.set(fact);
             }
@@ -102,29 +102,29 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Faces with facts, by what their photos are known by.
-struct Spoken {
+/// Faces that facts name, by the keys under which their photos are recognised.
+struct StatedFaces {
     by_content: HashMap<[u8; 32], Vec<FaceId>>,
     by_picture: HashMap<(u32, u16), Vec<FaceId>>,
     pairs: HashMap<FaceId, Vec<FaceId>>,
 }
 
-impl Spoken {
+impl StatedFaces {
     fn of(facts: &Facts) -> Self {
-        let mut spoken = Self { by_content: HashMap::new(), by_picture: HashMap::new(), pairs: HashMap::new() };
+        let mut stated = Self { by_content: HashMap::new(), by_picture: HashMap::new(), pairs: HashMap::new() };
         for (face, place) in &facts.places {
             if let Some(content) = place.content {
-                spoken.by_content.entry(content).or_default().push(*face);
+                stated.by_content.entry(content).or_default().push(*face);
             }
             for band in bands(place) {
-                spoken.by_picture.entry(band).or_default().push(*face);
+                stated.by_picture.entry(band).or_default().push(*face);
             }
         }
         for (a, b) in &facts.not_same {
-            spoken.pairs.entry(*a).or_default().push(*b);
-            spoken.pairs.entry(*b).or_default().push(*a);
+            stated.pairs.entry(*a).or_default().push(*b);
+            stated.pairs.entry(*b).or_default().push(*a);
         }
-        spoken
+        stated
     }
 
     /// Faces whose photos may be this one.

@@ -1,19 +1,19 @@
-//! The guard that is dropped with an actor, and tells its supervisor how the actor ended.
+//! The guard that is dropped with an actor, and reports to its supervisor how the actor ended.
 
 use crate::runtime::supervisor_ref::{Exited, SupervisorRef};
 
-/// How an actor ended.
+/// The way in which an actor ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ActorExit {
-    /// It died.
+    /// The actor died.
     Crashed,
-    /// It was told to end and had nothing left to do.
+    /// The actor was told to end, and had nothing left to do.
     Drained,
-    /// It ended itself for good; the run goes on without it.
+    /// The actor ended itself for good; the run goes on without it.
     Retired,
 }
 
-/// Dropped with the actor. Unless the actor said otherwise, it crashed.
+/// Reports the end of an actor when it is dropped. Unless the actor has set another way, it counts as crashed.
 pub(crate) struct ExitGuard {
     supervisor: SupervisorRef,
     child: usize,
@@ -22,7 +22,7 @@ pub(crate) struct ExitGuard {
 }
 
 impl ExitGuard {
-    /// A guard for child number `child`; `vacate` empties the reference to its actor.
+    /// Creates a guard for child number `child`; `vacate` empties the reference to its actor.
     pub(crate) fn new(supervisor: SupervisorRef, child: usize, vacate: Box<dyn Fn() + Send>) -> Self {
         Self { supervisor, child, ending: ActorExit::Crashed, vacate }
     }

@@ -67,7 +67,7 @@ pub struct ScalerTick {
     pub why: PlanReason,
     /// Jobs that were submitted, or would be.
     pub orders: Vec<JobOrder>,
-    /// Jobs whose call failed, with the error. Where it is uncertain whether a job was started, it counts as submitted.
+    /// Jobs whose call failed, with the error. A job that may have been started counts as submitted.
     pub failed: Vec<(String, String)>,
 }
 

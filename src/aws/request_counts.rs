@@ -31,24 +31,24 @@ impl RequestCounts {
 
     /// Creates a counter for a client of S3.
     pub(super) fn s3(&self) -> RequestCounter {
-        RequestCounter(self.clone(), AwsService::S3)
+        RequestCounter(self.clone(), CountedService::S3)
     }
 
     /// Creates a counter for a client of SQS.
     pub(super) fn sqs(&self) -> RequestCounter {
-        RequestCounter(self.clone(), AwsService::Sqs)
+        RequestCounter(self.clone(), CountedService::Sqs)
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-enum AwsService {
+enum CountedService {
     S3,
     Sqs,
 }
 
 /// Counts each request of a client, and each attempt of it.
 #[derive(Debug)]
-pub(super) struct RequestCounter(RequestCounts, AwsService);
+pub(super) struct RequestCounter(RequestCounts, CountedService);
 
 impl Intercept for RequestCounter {
     fn name(&self) -> &'static str {
@@ -64,8 +64,8 @@ impl Intercept for RequestCounter {
         let Self(RequestCounts(counts), service) = self;
         let request = context.request();
         let count = match service {
-            AwsService::Sqs => Some(&counts.messages),
-            AwsService::S3 => match priced(request.method(), request.uri()) {
+            CountedService::Sqs => Some(&counts.messages),
+            CountedService::S3 => match priced(request.method(), request.uri()) {
                 Some(Price::Read) => Some(&counts.reads),
                 Some(Price::Write) => Some(&counts.writes),
                 None => None,

@@ -21,7 +21,7 @@ pub struct Audit {
     pub stored: usize,
     /// Images dead-lettered.
     pub dead: usize,
-    /// Dead letters beyond the first about one image. They come from workers that died between sending one and deleting the message.
+    /// Dead letters beyond the first about one image, from workers that died between sending one and deleting the message.
     pub repeated_letters: usize,
     /// Images that are neither stored nor dead-lettered.
     pub lost: Vec<String>,

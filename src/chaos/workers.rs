@@ -219,7 +219,7 @@ impl WorkerSlot {
         true
     }
 
-    /// Tells the worker to end, by a signal or by its metadata service, and kills it after `grace`. Returns whether there was one.
+    /// Tells the worker to end, by a signal or by its metadata service, and kills it after `grace`. Returns whether one ran.
     pub fn notice(&mut self, how: Notice, grace: Duration) -> bool {
         let now = Instant::now();
         let Some(process) = self.process.as_mut().filter(|process| process.noticed.is_none()) else { return false };

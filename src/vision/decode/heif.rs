@@ -162,13 +162,13 @@ fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
 }
 
 #[repr(C)]
-struct Fault {
+struct HeifStatus {
     code: c_int,
     subcode: c_int,
     message: *const c_char,
 }
 
-impl Fault {
+impl HeifStatus {
     fn check(self) -> Result<(), Rejection> {
         if self.code == 0 {
             return Ok(());
@@ -196,12 +196,12 @@ struct Heif {
     context_alloc: unsafe extern "C" fn() -> *mut c_void,
     context_free: unsafe extern "C" fn(*mut c_void),
     set_limit: unsafe extern "C" fn(*mut c_void, c_int),
-    read: unsafe extern "C" fn(*mut c_void, *const c_void, usize, *const c_void) -> Fault,
-    primary: unsafe extern "C" fn(*mut c_void, *mut *mut c_void) -> Fault,
+    read: unsafe extern "C" fn(*mut c_void, *const c_void, usize, *const c_void) -> HeifStatus,
+    primary: unsafe extern "C" fn(*mut c_void, *mut *mut c_void) -> HeifStatus,
     handle_width: unsafe extern "C" fn(*const c_void) -> c_int,
     handle_height: unsafe extern "C" fn(*const c_void) -> c_int,
     handle_release: unsafe extern "C" fn(*const c_void),
-    decode: unsafe extern "C" fn(*const c_void, *mut *mut c_void, c_int, c_int, *const c_void) -> Fault,
+    decode: unsafe extern "C" fn(*const c_void, *mut *mut c_void, c_int, c_int, *const c_void) -> HeifStatus,
     plane: unsafe extern "C" fn(*const c_void, c_int, *mut c_int) -> *const u8,
     image_width: unsafe extern "C" fn(*const c_void, c_int) -> c_int,
     image_height: unsafe extern "C" fn(*const c_void, c_int) -> c_int,

@@ -36,8 +36,8 @@ impl Drop for Turbo {
     }
 }
 
-/// What libjpeg said of a call.
-enum Said {
+/// A message of libjpeg about a call.
+enum TurboMessage {
     Warning(String),
     Fatal(String),
 }
@@ -79,15 +79,15 @@ impl Turbo {
             let text = CStr::from_ptr(raw::tj3GetErrorStr(self.0.as_ptr())).to_string_lossy().into_owned();
             (text, raw::tj3GetErrorCode(self.0.as_ptr()) == raw::TJERR_TJERR_WARNING as c_int)
         };
-        judge(if warning { Said::Warning(message) } else { Said::Fatal(message) }, bytes)
+        judge(if warning { TurboMessage::Warning(message) } else { TurboMessage::Fatal(message) }, bytes)
     }
 }
 
 /// What libjpeg's message means for the image. It keeps the first warning of a decode.
-fn judge(said: Said, bytes: &[u8]) -> Result<(), Rejection> {
+fn judge(said: TurboMessage, bytes: &[u8]) -> Result<(), Rejection> {
     let (message, warning) = match said {
-        Said::Warning(message) => (message, true),
-        Said::Fatal(message) => (message, false),
+        TurboMessage::Warning(message) => (message, true),
+        TurboMessage::Fatal(message) => (message, false),
     };
     let reason = if message.contains("Premature end") || !segments::has_end(bytes) {
         RejectReason::Truncated
