@@ -48,13 +48,14 @@ unit: $(CACHE)/apt.done ## the tests that need no server, photo or model: units,
 
 check: lint deny doc test ## formatting, clippy, licences, docs and all tests
 
-lint: $(CACHE)/apt.done ## formatting and clippy
+lint: $(CACHE)/apt.done ## formatting, clippy, and the rules of documents, names and crates
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --no-default-features --locked -- -D warnings
 	cargo clippy --no-default-features --features cloud --locked -- -D warnings
 	cargo clippy --no-default-features --features serve --locked -- -D warnings
 	cargo clippy --no-default-features --features cloud,serve,gpu --locked -- -D warnings
+	cargo test --workspace --locked --test structure
 
 deny: $(CACHE)/tools/bin/cargo-deny ## bans, licences and sources of dependencies
 	$< --offline check bans licenses sources

@@ -3,3 +3,4 @@
 mod crates;
 mod paths;
 mod prose;
+mod words;

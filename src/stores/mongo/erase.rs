@@ -10,7 +10,7 @@ use muster_actors::domain::image::{ImageId, Locator};
 use muster_actors::ports::analyses::Content;
 
 use super::documents::{self, face_id, group_id, image_id, signed, text, uuid};
-use super::erase_facts::Said;
+use super::erase_facts::StatedFacts;
 use super::facts::PLACE;
 use super::pointer::{GROUP, PartitionPointer, STAGED_GROUP, pointer};
 use super::tombstones::Scope;
@@ -162,7 +162,12 @@ impl MongoFaces {
     }
 
     /// Deletes what people said of faces of images; of all that ever were there where the images go as a whole.
-    async fn erase_said_in(&self, of: &[Locator], faces: &[KnownFace], whole: bool) -> Result<Vec<Said>, MongoError> {
+    async fn erase_said_in(
+        &self,
+        of: &[Locator],
+        faces: &[KnownFace],
+        whole: bool,
+    ) -> Result<Vec<StatedFacts>, MongoError> {
         let mut said = Vec::new();
         for gallery in galleries(of) {
             let gallery = GalleryId(gallery.to_owned());
@@ -180,7 +185,7 @@ impl MongoFaces {
         Ok(said)
     }
 
-    async fn erase_rest_of(&self, said: Vec<Said>) -> Result<u64, MongoError> {
+    async fn erase_rest_of(&self, said: Vec<StatedFacts>) -> Result<u64, MongoError> {
         let mut facts = 0;
         for said in said {
             facts += self.erase_rest(said).await?;

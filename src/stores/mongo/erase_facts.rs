@@ -15,7 +15,7 @@ use super::{MongoError, MongoFaces, names};
 
 /// Faces of one gallery that are being forgotten, and what was said of them.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct StatedFacts {
     gallery: GalleryId,
     faces: BTreeSet<FaceId>,
     /// Persons that some of the faces were said to be, or are grouped with.
@@ -38,18 +38,18 @@ impl MongoFaces {
         of: &GalleryId,
         faces: BTreeSet<FaceId>,
         groups: BTreeSet<GroupId>,
-    ) -> Result<Said, MongoError> {
-        let mut said = Said { gallery: of.clone(), faces, persons: groups, scrubbed: 0, facts: 0 };
+    ) -> Result<StatedFacts, MongoError> {
+        let mut said = StatedFacts { gallery: of.clone(), faces, persons: groups, scrubbed: 0, facts: 0 };
         self.erase_again(&mut said).await?;
         Ok(said)
     }
 
     /// After the faces were deleted and the gallery was raised: what was said of them meanwhile goes too, and so do persons
     /// that no face is left of. How many facts went in all.
-    pub(super) async fn erase_rest(&self, mut said: Said) -> Result<u64, MongoError> {
+    pub(super) async fn erase_rest(&self, mut said: StatedFacts) -> Result<u64, MongoError> {
         let before = said.facts;
         self.erase_again(&mut said).await?;
-        let Said { gallery, persons, facts, .. } = said;
+        let StatedFacts { gallery, persons, facts, .. } = said;
         let mut ended = BTreeSet::new();
         for person in self.records_of(&gallery, &persons).await?.into_keys() {
             if !self.has_faces(&gallery, person).await? {
@@ -64,7 +64,7 @@ impl MongoFaces {
         Ok(facts + of_persons)
     }
 
-    async fn erase_again(&self, said: &mut Said) -> Result<(), MongoError> {
+    async fn erase_again(&self, said: &mut StatedFacts) -> Result<(), MongoError> {
         if said.faces.is_empty() {
             return Ok(());
         }
@@ -152,6 +152,10 @@ impl MongoFaces {
         self.scrub(&of.0, 0, &gone, &persons).await?;
         for name in names {
             self.erase_name(of, &name).await?;
+        }
+        if facts > 0 {
+            // Nobody saves what follows from them, and no copy of them stays.
+            self.raise_one(&of.0).await?;
         }
         Ok(facts)
     }

@@ -61,9 +61,7 @@ pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<Gallery
             None => GalleryCopy::read(store, gallery, head, server_time(store).await?).await?,
         };
         if reading.is_whole().await? {
-            let snapshot = copy.snapshot();
-            copies.keep(gallery, copy);
-            return snapshot;
+            return copies.read_from(gallery, copy);
         }
     }
 }

@@ -28,6 +28,8 @@ const IDS: usize = 5_000;
 /// Bytes of a face and of a group, beside their vectors.
 const FACE_BYTES: usize = size_of::<StoredFace>() + 32;
 const GROUP_BYTES: usize = 600;
+/// Bytes of what is known of a face or a person, about.
+const FACT_BYTES: usize = 250;
 
 /// A copy of a gallery.
 #[derive(Clone, Debug)]
@@ -61,7 +63,8 @@ impl GalleryCopy {
 
     /// Brings it to `head`, if that can be done by reading what changed. Else it is of no use any more.
     async fn follow(&mut self, store: &MongoFaces, of: &GalleryId, head: GalleryHead) -> Result<bool, MongoError> {
-        if head.pointer != self.head.pointer || head.unmarked != self.head.unmarked {
+        let is_older = head.version.generation < self.head.version.generation;
+        if is_older || head.pointer != self.head.pointer || head.unmarked != self.head.unmarked {
             return Ok(false);
         }
         if head.version.revision != self.head.version.revision {
@@ -159,7 +162,8 @@ impl GalleryCopy {
     fn bytes(&self) -> usize {
         let dimensions = self.faces.values().next().map_or(0, |face| face.vector.embedding.len());
         let vector = dimensions * size_of::<f32>();
-        self.faces.len() * (FACE_BYTES + vector) + self.groups.len() * (GROUP_BYTES + vector)
+        let facts = (self.facts.persons.len() + self.facts.confirmed.len()) * FACT_BYTES;
+        self.faces.len() * (FACE_BYTES + vector) + self.groups.len() * (GROUP_BYTES + vector) + facts
     }
 }
 
@@ -262,11 +266,18 @@ impl GalleryCopies {
         self.take(of).filter(|copy| copy.head == read)
     }
 
+    /// What the grouper reads of a gallery; the copy is kept where it is worth it.
+    pub fn read_from(&self, of: &GalleryId, copy: GalleryCopy) -> Result<GallerySnapshot, MongoError> {
+        if copy.faces.len() <= self.small || copy.bytes() > self.limit {
+            return copy.into_snapshot();
+        }
+        let snapshot = copy.snapshot();
+        self.keep(of, copy);
+        snapshot
+    }
+
     /// Keeps a copy, and lets go of those that were used longest ago until all fit.
     pub fn keep(&self, of: &GalleryId, copy: GalleryCopy) {
-        if copy.faces.len() <= self.small {
-            return;
-        }
         let mut all = self.all.lock();
         all.push((of.clone(), copy));
         let mut bytes: usize = all.iter().map(|(_, copy)| copy.bytes()).sum();

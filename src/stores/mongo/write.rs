@@ -60,7 +60,11 @@ async fn write(
     if store.metadata.is_some() {
         each(store, batch, outcomes, |item, result| vec![metadata(item, result)], Stays::Fine).await?;
     }
-    deleted.extend(each(store, batch, outcomes, |item, result| outdated(item, result, &newest), Stays::Failed).await?);
+    let before = deleted.clone();
+    let is_deleting = |item: &usize| outcomes[*item].is_ok() && !outdated(*item, &batch[*item], &newest).is_empty();
+    deleted.extend((0..batch.len()).filter(is_deleting).collect::<Vec<_>>());
+    let outdated = each(store, batch, outcomes, |item, result| outdated(item, result, &newest), Stays::Failed).await?;
+    *deleted = before.union(&outdated).copied().collect();
     Ok(())
 }
 

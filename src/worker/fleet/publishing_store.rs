@@ -84,7 +84,8 @@ impl PublishingStore {
         let clears: Vec<_> = removed
             .map(|(of, commit)| async move { Some((of, self.clear_removed(&commit.image.locator).await.err()?)) })
             .collect();
-        stream::iter(clears).buffer_unordered(AT_ONCE).filter_map(async |failed| failed).collect().await
+        let failed: Vec<Option<(usize, FacesError)>> = stream::iter(clears).buffer_unordered(AT_ONCE).collect().await;
+        failed.into_iter().flatten().collect()
     }
 
     /// Writes results, whoever may have forgotten them.

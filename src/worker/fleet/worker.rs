@@ -151,8 +151,8 @@ impl Worker {
         let params = pipeline::params(&self.settings, self.pack.manifest());
         let limit = memory::for_kept_galleries(self.settings.fleet.kept_megabytes);
         tracing::info!(megabytes = limit >> 20, "grouper.kept");
-        // What is read of them takes about half of what their clusterings take.
-        let copies = GalleryCopies::new(limit / 2);
+        // What is read of a gallery takes about half of what its clustering takes.
+        let copies = GalleryCopies::new(limit / 3);
         let published = Arc::new(self.clients.published(&self.settings)?.grouping_with(&params).with_copies(copies));
         let packs = published.packs.clone();
         tokio::spawn(async move {
@@ -164,7 +164,7 @@ impl Worker {
                 }
             }
         });
-        let kept = ClusteringCache::new(params, Arc::new(FlatFactory), limit);
+        let kept = ClusteringCache::new(params, Arc::new(FlatFactory), limit - limit / 3);
         let reconcile = Arc::new(move |gallery: &GalleryId, snapshot| kept.reconcile(gallery, snapshot));
         Ok(start_grouping(queue, self.releases(WorkerRole::Grouping), published, reconcile, self.pipeline()))
     }

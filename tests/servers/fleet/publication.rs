@@ -130,7 +130,7 @@ async fn what_is_published_is_what_the_database_says_and_only_what_changed_is_wr
         let index = site.check(&["it was grouped"]).await;
         assert_eq!((index["digits"].as_u64(), index["shards"].as_array().map(Vec::len)), (Some(1), Some(16)));
         // What a publication left that did not come to its end.
-        let left = format!("galleries/{}/groups/0-1.json", gallery());
+        let left = format!("galleries/{}/groups/0-1-ab.json", gallery());
         let put = site.fleet.s3.put_object().bucket(&site.fleet.groups).key(&left).body(b"{}".to_vec().into());
         put.send().await.unwrap();
         let (mut photos, mut partial, mut history) = (300, 0, Vec::new());
@@ -190,6 +190,66 @@ async fn what_is_published_is_what_the_database_says_and_only_what_changed_is_wr
         }
         assert!(partial > 12, "seed {seed}: in {partial} of 24 steps some shards stayed as they were");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishers_at_once_leave_what_one_leaves() {
+    let site = Site::open(LAYOUTS).await;
+    let mut rng = Rng(9);
+    site.fill(0..300).await;
+    site.regroup(&mut rng, 4_000, 700).await;
+    for round in 0..6 {
+        let publishers: Vec<PublishingStore> =
+            (0..4).map(|_| Site::published(&site.fleet, &site.store, LAYOUTS)).collect();
+        let publishing = publishers.iter().map(|published| async {
+            for _ in 0..2 {
+                // One that loses against all others again and again says so.
+                let _ = published.publish(&gallery()).await;
+            }
+        });
+        let changing = async {
+            for _ in 0..3 {
+                let now = site.store.gallery(&gallery()).await.unwrap();
+                let group = now.previous.groups[rng.below(now.previous.groups.len())].id;
+                let name = format!("N{round}");
+                site.store.correct(&gallery(), &Correction::name(group, name), &author(5)).await.unwrap();
+                commit(&site.store, vec![photo(rng.below(300), 8 + rng.below(3))]).await;
+            }
+        };
+        tokio::join!(futures_util::future::join_all(publishing), changing);
+        site.regroup(&mut rng, 3, 700).await;
+        site.publish().await;
+        let _ = site.check(&["several published at once"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_publisher_that_died_did_not_delete_is_deleted_by_whoever_comes_next() {
+    let site = Site::open(LAYOUTS).await;
+    let mut rng = Rng(4);
+    site.fill(0..300).await;
+    site.regroup(&mut rng, 4_000, 700).await;
+    site.publish().await;
+    let before: Vec<String> = site.objects("groups/").await.into_keys().collect();
+    site.regroup(&mut rng, 3, 700).await;
+    site.publish().await;
+    let after = site.objects("groups/").await;
+    let former: Vec<&String> = before.iter().filter(|key| !after.contains_key(*key)).collect();
+    assert!(!former.is_empty());
+    // As though it had died right after it wrote the index.
+    let put_back = async || {
+        for key in &former {
+            let put = site.fleet.s3.put_object().bucket(&site.fleet.groups).key(*key).body(b"{}".to_vec().into());
+            put.send().await.unwrap();
+        }
+    };
+    put_back().await;
+    site.publish().await;
+    let _ = site.check(&["somebody asked again"]).await;
+    put_back().await;
+    site.regroup(&mut rng, 3, 700).await;
+    site.publish().await;
+    let _ = site.check(&["the gallery was grouped again"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

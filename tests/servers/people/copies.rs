@@ -134,5 +134,36 @@ async fn a_gallery_that_is_followed_is_the_gallery_that_is_read() {
             assert_eq!(followed, expected, "seed {seed}: {history:#?}");
             much_later(&world.connection).await;
         }
+        // It read what changed, and nothing else: what says of no time at which it changed is not seen.
+        let before = follower.gallery(&gallery()).await.unwrap();
+        much_later(&world.connection).await;
+        if !before.faces.is_empty() {
+            let faces = world.connection.faces.collection::<Document>("faces");
+            faces.update_many(doc! {}, doc! { "$set": { "overall": 0.77 } }).await.unwrap();
+            assert_eq!(follower.gallery(&gallery()).await.unwrap(), before, "seed {seed}");
+            assert_ne!(world.plain.gallery(&gallery()).await.unwrap(), before, "seed {seed}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_grouping_of_a_gallery_that_is_followed_is_stored_as_it_was_made() {
+    let (connection, plain) = store("mongo", "", "copies").await;
+    let follower = plain.clone().with_copies(GalleryCopies::of_all_sizes(usize::MAX));
+    commit(&plain, (0..500).map(|n| photo(n, 3)).collect()).await;
+    let mut rng = Rng(5);
+    // The first two change more than one transaction takes; the last one a little.
+    for (round, moves) in [3_000, 3_000, 40].into_iter().enumerate() {
+        let read = follower.gallery(&gallery()).await.unwrap();
+        let made = regrouped(&mut rng, &read, moves, 300);
+        commit(&plain, vec![photo(1_000 + round, 2)]).await;
+        follower.save(&gallery(), read.version, &made).await.unwrap();
+        let expected = plain.gallery(&gallery()).await.unwrap();
+        assert_eq!(expected.previous, made.partition, "round {round}");
+        much_later(&connection).await;
+        commit(&plain, vec![photo(2_000 + round, 2)]).await;
+        let (followed, expected) =
+            (follower.gallery(&gallery()).await.unwrap(), plain.gallery(&gallery()).await.unwrap());
+        assert_eq!(followed, expected, "round {round}");
     }
 }

@@ -69,6 +69,8 @@ pub(super) struct WriterState {
     pub(super) groups_json: bool,
     /// Shards that the index before named and this one does not: they are deleted, or the next publication deletes them.
     pub(super) former: Vec<String>,
+    /// Something else may be left that this index does not name.
+    pub(super) sweeps: bool,
 }
 
 impl GroupsIndex {
@@ -93,17 +95,21 @@ impl GroupsIndex {
             && self.shards.iter().all(|shard| shard.object != key)
     }
 
+    /// The keys of the shards.
+    pub(super) fn object_keys(&self) -> BTreeSet<String> {
+        self.shards.iter().map(|shard| shard.object.clone()).collect()
+    }
+
     /// The objects that it names and another does not.
     pub(super) fn objects_without(&self, other: &Self) -> Vec<String> {
-        let named: BTreeSet<&str> = other.shards.iter().map(|shard| shard.object.as_str()).collect();
-        let objects = self.shards.iter().map(|shard| &shard.object);
-        objects.filter(|object| !named.contains(object.as_str())).cloned().collect()
+        self.object_keys().difference(&other.object_keys()).cloned().collect()
     }
 }
 
 /// The generation that the key of a shard names.
 fn generation_of(key: &str) -> Option<u64> {
-    key.strip_suffix(".json")?.rsplit_once('-')?.1.parse().ok()
+    let (beginning, _nonce) = key.strip_suffix(".json")?.rsplit_once('-')?;
+    beginning.rsplit_once('-')?.1.parse().ok()
 }
 
 /// How many digits the prefixes of a gallery's shards have; 0 where the groups are in the index. `now` is how many they have
@@ -173,7 +179,7 @@ mod tests {
     }
 
     fn shard(prefix: &str, groups: u64) -> Shard {
-        let object = format!("galleries/g/groups/{prefix}-1.json");
+        let object = format!("galleries/g/groups/{prefix}-1-ab.json");
         Shard { prefix: prefix.to_owned(), object, groups, faces: 9, digest: String::new() }
     }
 
@@ -210,20 +216,20 @@ mod tests {
     #[test]
     fn objects_that_the_next_index_does_not_name_are_known() {
         let (before, after) = (index(vec![shard("1", 3), shard("2", 3)]), index(vec![shard("2", 3), shard("3", 1)]));
-        assert_eq!(before.objects_without(&after), ["galleries/g/groups/1-1.json"]);
+        assert_eq!(before.objects_without(&after), ["galleries/g/groups/1-1-ab.json"]);
     }
 
     #[test]
     fn a_shard_is_left_over_where_the_index_is_as_new_and_does_not_name_it() {
         let index = GroupsIndex { generation: 12, ..index(vec![shard("1", 3)]) };
         for (key, expected) in [
-            ("galleries/g/groups/1-1.json", false),
-            ("galleries/g/groups/1-12.json", true),
-            ("galleries/a-b/groups/0a-7.json", true),
+            ("galleries/g/groups/1-1-ab.json", false),
+            ("galleries/g/groups/1-12-cd.json", true),
+            ("galleries/a-b/groups/0a-7-ef.json", true),
             // A publication that is under way.
-            ("galleries/g/groups/1-13.json", false),
+            ("galleries/g/groups/1-13-ab.json", false),
             ("galleries/g/groups/0a.json", false),
-            ("galleries/g/groups/0a-12.txt", false),
+            ("galleries/g/groups/0a-12-ab.txt", false),
         ] {
             assert_eq!(index.is_left_over(key), expected, "{key}");
         }

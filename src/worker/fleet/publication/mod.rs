@@ -47,6 +47,43 @@ struct Before {
     index: Option<GroupsIndex>,
 }
 
+/// What one publication wrote so far.
+struct Attempt {
+    /// Makes the keys of its shards its own.
+    nonce: String,
+    /// On which index its last round was based, and the index of that round, which was not put.
+    last: Option<(When, GroupsIndex)>,
+    /// The shards that it wrote.
+    objects: BTreeSet<String>,
+    /// An index of it was sent, and it is not known whether it was put.
+    may_have_put: bool,
+}
+
+impl Attempt {
+    fn new() -> Result<Self, FacesError> {
+        let mut nonce = [0; 6];
+        let bug = |error: getrandom::Error| FacesError::Failed { class: Class::Bug, message: error.to_string() };
+        getrandom::fill(&mut nonce).map_err(bug)?;
+        let nonce = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { nonce, last: None, objects: BTreeSet::new(), may_have_put: false })
+    }
+
+    /// The index of the last round, if it was based on the one that is there: nobody deleted its shards meanwhile.
+    fn base_on(&self, when: &When) -> Option<&GroupsIndex> {
+        self.last.as_ref().filter(|(based_on, _)| based_on == when).map(|(_, index)| index)
+    }
+
+    fn wrote(&mut self, index: &GroupsIndex) {
+        let objects = index.shards.iter().map(|shard| &shard.object);
+        self.objects.extend(objects.filter(|object| object.contains(&self.nonce)).cloned());
+    }
+
+    /// The shards that it wrote and that are not among some keys.
+    fn unnamed(&self, named: &BTreeSet<String>) -> Vec<String> {
+        self.objects.difference(named).cloned().collect()
+    }
+}
+
 impl PublishingStore {
     /// Puts a gallery's groups where people look, unless it was forgotten.
     ///
@@ -67,26 +104,58 @@ impl PublishingStore {
 
     /// Puts a gallery's groups, unless newer ones are there.
     async fn put_groups(&self, gallery: &GalleryId) -> Result<(), FacesError> {
+        let mut attempt = Attempt::new()?;
+        let put = self.try_to_put(gallery, &mut attempt).await;
+        if !attempt.may_have_put {
+            // The index that is there may name shards of an attempt whose answer was lost.
+            let there = match &put {
+                Ok(index) => Some(index.object_keys()),
+                Err(_) => self.index_before(gallery).await?.index.map(|index| index.object_keys()),
+            };
+            self.groups.delete_all(&attempt.unnamed(&there.unwrap_or_default())).await?;
+        }
+        self.finish(gallery, &put?).await
+    }
+
+    /// Puts a gallery's groups; the index that is there then.
+    async fn try_to_put(&self, gallery: &GalleryId, attempt: &mut Attempt) -> Result<GroupsIndex, FacesError> {
         for _ in 0..ROUNDS {
             let before = self.index_before(gallery).await?;
             let head = self.store.head(gallery).await?;
-            if before.index.as_ref().is_some_and(|index| index.generation >= head.version.generation) {
-                // Whoever wrote it may have died before it wrote the rest.
-                return if self.layouts.groups_json { self.put_whole(gallery).await } else { Ok(()) };
+            match before.index {
+                Some(index) if index.generation >= head.version.generation => {
+                    if index.generation > head.version.generation {
+                        tracing::warn!(%gallery, "publish.newer: the published groups are newer than the database");
+                    }
+                    return Ok(index);
+                }
+                _ => {}
             }
-            let mut next = self.prepare(gallery, head, before.index.as_ref()).await?;
-            next.writer.former = before.index.as_ref().map(|before| before.objects_without(&next)).unwrap_or_default();
+            // A round before this one wrote shards on the same index: what did not change since need not be written again.
+            let base = attempt.base_on(&before.when).or(before.index.as_ref());
+            let mut next = self.prepare(gallery, head, base, &attempt.nonce).await?;
+            let last = before.index.as_ref();
+            next.writer.former = last.map(|last| last.objects_without(&next)).unwrap_or_default();
+            next.writer.sweeps = last.is_none_or(|last| {
+                (last.writer.unmarked, last.writer.groups_json) != (next.writer.unmarked, next.writer.groups_json)
+            });
             // What was written meanwhile may be in there in part.
-            if !self.store.head(gallery).await?.has_groups_of(head) {
-                continue;
-            }
+            let is_whole = self.store.head(gallery).await?.has_groups_of(head);
             let text = Bytes::from(serde_json::to_vec(&next).map_err(|error| unwritable(&error))?);
             let note = Some(Note::Generation(next.generation));
-            if !self.groups.put(&index_key(gallery), text, "application/json", note, before.when).await? {
-                continue;
+            attempt.wrote(&next);
+            let when = before.when.clone();
+            if is_whole {
+                attempt.may_have_put = true;
+                let is_put = self.groups.put(&index_key(gallery), text, "application/json", note, when).await?;
+                attempt.may_have_put = false;
+                if is_put {
+                    let former = last.map(|last| &last.writer.former[..]).unwrap_or_default();
+                    self.groups.delete_all(former).await?;
+                    return Ok(next);
+                }
             }
-            self.delete_former(gallery, before.index.as_ref(), &next).await?;
-            return if self.layouts.groups_json { self.put_whole(gallery).await } else { Ok(()) };
+            attempt.last = Some((before.when, next));
         }
         Err(FacesError::Failed { class: Class::Transient, message: "the gallery changed again and again".to_owned() })
     }
@@ -104,21 +173,22 @@ impl PublishingStore {
         })
     }
 
-    /// Writes the shards that are not there yet; the index that names all of them.
+    /// Writes the shards that are not there yet; the index that names all of them. `base` names shards that are there.
     async fn prepare(
         &self,
         gallery: &GalleryId,
         head: GalleryHead,
-        before: Option<&GroupsIndex>,
+        base: Option<&GroupsIndex>,
+        nonce: &str,
     ) -> Result<GroupsIndex, FacesError> {
         let looked_at_ms = self.store.server_time_ms().await?;
         let faces = self.store.count_faces(gallery).await?;
-        let digits = digits(faces, before.map(|index| index.digits));
+        let digits = digits(faces, base.map(|index| index.digits));
         let is_marked = |index: &&GroupsIndex| {
             let WriterState { partition, unmarked, .. } = index.writer;
             (index.digits, partition, unmarked) == (digits, head.pointer.number(), head.unmarked)
         };
-        let known = before.filter(is_marked).filter(|_| digits > 0);
+        let known = base.filter(is_marked).filter(|_| digits > 0);
         let mut index = GroupsIndex {
             format: FORMAT,
             gallery: gallery.clone(),
@@ -135,6 +205,7 @@ impl PublishingStore {
                 looked_at_ms,
                 groups_json: self.layouts.groups_json,
                 former: Vec::new(),
+                sweeps: false,
             },
         };
         if digits == 0 {
@@ -144,7 +215,8 @@ impl PublishingStore {
         } else {
             let changes = self.store.group_changes(gallery, head, digits, known.map(GroupsIndex::looked)).await?;
             let prefixes = to_write(known, &changes.counts, changes.changed);
-            let written = self.write_shards(gallery, head, before, prefixes).await?;
+            let name = format!("{}-{nonce}", head.version.generation);
+            let written = self.write_shards((gallery, head), base, prefixes, &name).await?;
             let there = known.map(GroupsIndex::by_prefix).unwrap_or_default();
             let shard = |prefix: &IdPrefix| {
                 written.get(prefix.as_str()).cloned().or_else(|| Some(Shard::clone(there.get(prefix.as_str())?)))
@@ -161,12 +233,12 @@ impl PublishingStore {
     /// Writes the shards of some prefixes, but for those that are there with the same content.
     async fn write_shards(
         &self,
-        gallery: &GalleryId,
-        head: GalleryHead,
-        before: Option<&GroupsIndex>,
+        (gallery, head): (&GalleryId, GalleryHead),
+        base: Option<&GroupsIndex>,
         prefixes: BTreeSet<IdPrefix>,
+        name: &str,
     ) -> Result<BTreeMap<String, Shard>, FacesError> {
-        let there = before.map(GroupsIndex::by_prefix).unwrap_or_default();
+        let there = base.map(GroupsIndex::by_prefix).unwrap_or_default();
         let there = &there;
         let write = |prefix: IdPrefix| async move {
             let content = self.read_shard(gallery, head, &prefix).await?;
@@ -175,7 +247,7 @@ impl PublishingStore {
             let same = there.get(prefix).filter(|shard| shard.digest == digest);
             let object = match same {
                 Some(shard) => shard.object.clone(),
-                None => format!("{}{prefix}-{}.json", shards_prefix(gallery), head.version.generation),
+                None => format!("{}{prefix}-{name}.json", shards_prefix(gallery)),
             };
             let shard =
                 Shard { prefix: prefix.to_owned(), object, groups: content.groups, faces: content.faces, digest };
@@ -198,21 +270,13 @@ impl PublishingStore {
         ShardContent::new(gallery, &groups).map_err(|error| unwritable(&error))
     }
 
-    /// Deletes the shards that no index names any more. After a deletion, where a release before wrote to the gallery, and where
-    /// a setting changed, it also deletes whatever else is not named.
-    async fn delete_former(
-        &self,
-        gallery: &GalleryId,
-        before: Option<&GroupsIndex>,
-        next: &GroupsIndex,
-    ) -> Result<(), FacesError> {
-        let last = before.map(|before| before.writer.clone()).unwrap_or_default();
-        let former: Vec<String> = next.writer.former.iter().chain(&last.former).cloned().collect();
-        self.groups.delete_all(&former).await?;
-        if (next.writer.unmarked, next.writer.groups_json) == (last.unmarked, last.groups_json) {
-            return Ok(());
+    /// Does what is left to do after an index was written, whoever wrote it: that one may have died.
+    async fn finish(&self, gallery: &GalleryId, index: &GroupsIndex) -> Result<(), FacesError> {
+        self.groups.delete_all(&index.writer.former).await?;
+        if index.writer.sweeps {
+            self.delete_left_over(gallery, index).await?;
         }
-        self.delete_left_over(gallery, next).await
+        if self.layouts.groups_json { self.put_whole(gallery).await } else { Ok(()) }
     }
 
     /// Deletes what an index does not name: shards of publications that did not come to their end, and the groups in one object
@@ -221,7 +285,9 @@ impl PublishingStore {
         let mut listed = self.groups.list(&shards_prefix(gallery)).await?;
         listed.retain(|key| index.is_left_over(key));
         self.groups.delete_all(&listed).await?;
-        if self.layouts.groups_json { Ok(()) } else { self.remove_whole(gallery).await }
+        // A gallery all of whose generations are marked was never published by a release before.
+        let was_whole = index.writer.unmarked > 0 || index.writer.groups_json;
+        if was_whole && !self.layouts.groups_json { self.remove_whole(gallery).await } else { Ok(()) }
     }
 
     /// Deletes what publications of a gallery left behind that did not come to their end.
