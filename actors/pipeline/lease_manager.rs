@@ -207,7 +207,7 @@ impl LeaseManager {
                 return;
             }
             let renewed =
-                renew(Arc::clone(&self.base.tools.context), stale).instrument(tracing::trace_span!("manager.renew"));
+                renew(Arc::clone(&self.base.tools.context), stale).instrument(tracing::trace_span!("keeper.renew"));
             ctx.spawn(renewed.into_actor(self).map(|(asked, renewed), manager, ctx| {
                 for (id, outcome) in renewed {
                     manager.base.context().leases.renewed(id, asked, &outcome);
