@@ -5,7 +5,7 @@ use mongodb::bson::{DateTime, Document, doc};
 use mongodb::options::ReadConcern;
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, GalleryVersion};
 
-use super::change_marks::{MARKED, server_time};
+use super::change_marks::{MARKED, seen_until};
 use super::documents::unsigned;
 use super::gallery_copy::GalleryCopy;
 use super::pointer::{PartitionPointer, PartitionRead};
@@ -58,7 +58,7 @@ pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<Gallery
         };
         let copy = match copies.follow(store, gallery, head).await? {
             Some(copy) => copy,
-            None => GalleryCopy::read(store, gallery, head, server_time(store).await?).await?,
+            None => GalleryCopy::read(store, gallery, head, seen_until(store).await?).await?,
         };
         if reading.is_whole().await? {
             return copies.read_from(gallery, copy);

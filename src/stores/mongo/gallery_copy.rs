@@ -12,7 +12,7 @@ use muster_actors::domain::facts::Facts;
 use muster_actors::domain::gallery::{GalleryId, GallerySnapshot, Group, GroupId, Partition, Suggestion};
 use parking_lot::Mutex;
 
-use super::change_marks::{CHANGED, server_time};
+use super::change_marks::{CHANGED, seen_until};
 use super::difference::{self, Difference, StoredGroups};
 use super::documents::{self, face_id, floats, group_id, unsigned, uuid};
 use super::gallery::GalleryHead;
@@ -35,7 +35,7 @@ const FACT_BYTES: usize = 250;
 #[derive(Clone, Debug)]
 pub struct GalleryCopy {
     head: GalleryHead,
-    /// When faces were looked at last, by the server's clock.
+    /// Until when, by the server's clock, it has what was written of faces.
     looked: DateTime,
     faces: BTreeMap<FaceId, StoredFace>,
     groups: StoredGroups,
@@ -72,7 +72,7 @@ impl GalleryCopy {
             self.facts = facts::all(store, of).await?;
         }
         for _ in 0..ROUNDS {
-            let looked = server_time(store).await?;
+            let looked = seen_until(store).await?;
             for face in stored_faces::read(store, of, head, Some(self.looked)).await? {
                 self.faces.insert(face.vector.id, face);
             }

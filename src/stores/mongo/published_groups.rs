@@ -8,7 +8,7 @@ use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::gallery::{GalleryId, Group, GroupId};
 use muster_actors::domain::image::ImageId;
 
-use super::change_marks::{self, CHANGED_AT, server_time};
+use super::change_marks::{self, CHANGED_AT, seen_until};
 use super::documents::{self, face_id, floats, group_id, image_id, text, uuid};
 use super::gallery::{GalleryHead, query};
 use super::gallery_copy::marks;
@@ -84,7 +84,7 @@ impl IdPrefix {
 pub struct LookedAt {
     /// The generation of the groups that it saw.
     pub generation: u64,
-    /// When it looked at the faces, by the server's clock, in milliseconds since 1970 (UTC).
+    /// Until when it saw what was written of faces, by the server's clock, in milliseconds since 1970 (UTC).
     pub at_ms: i64,
 }
 
@@ -122,12 +122,12 @@ impl MongoFaces {
         Ok(conversion::convert(self, of).await?.unwrap_or_default().generation)
     }
 
-    /// The time by the server's clock, in milliseconds since 1970 (UTC).
+    /// Until when whoever reads now sees what was written: by the server's clock, in milliseconds since 1970 (UTC).
     ///
     /// # Errors
     /// The server did not answer, or does not say.
-    pub async fn server_time_ms(&self) -> Result<i64, MongoError> {
-        Ok(server_time(self).await?.timestamp_millis())
+    pub async fn seen_until_ms(&self) -> Result<i64, MongoError> {
+        Ok(seen_until(self).await?.timestamp_millis())
     }
 
     /// How many faces a gallery has.

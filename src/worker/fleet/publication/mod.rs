@@ -181,7 +181,7 @@ impl PublishingStore {
         base: Option<&GroupsIndex>,
         nonce: &str,
     ) -> Result<GroupsIndex, FacesError> {
-        let looked_at_ms = self.store.server_time_ms().await?;
+        let looked_at_ms = self.store.seen_until_ms().await?;
         let faces = self.store.count_faces(gallery).await?;
         let digits = digits(faces, base.map(|index| index.digits));
         let is_marked = |index: &&GroupsIndex| {
