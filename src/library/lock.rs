@@ -12,7 +12,6 @@ pub(crate) const NAME: &str = "writer.lock";
 /// The right to write to a library. Ends with the value, or with the process however it ends.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
-    // The system gives the lock back when this is closed.
     file: File,
     interrupted: bool,
 }
@@ -54,6 +53,9 @@ impl Drop for WriterLock {
     fn drop(&mut self) {
         // A file that cannot be emptied costs the next writer some care, nothing else.
         let _ = self.file.set_len(0);
+        // A child process that was forked and has not begun its program yet still has the file open, so closing it
+        // here would keep the lock until then.
+        let _ = self.file.unlock();
     }
 }
 
@@ -71,6 +73,16 @@ mod tests {
         }
         drop(first);
         assert!(!WriterLock::take(folder.path()).unwrap().interrupted());
+    }
+
+    #[test]
+    fn a_writer_that_ended_holds_nothing_while_a_child_still_has_the_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = WriterLock::take(folder.path()).unwrap();
+        let of_a_child = first.file.try_clone().unwrap();
+        drop(first);
+        assert!(WriterLock::take(folder.path()).is_ok());
+        drop(of_a_child);
     }
 
     #[test]

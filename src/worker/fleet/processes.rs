@@ -61,12 +61,21 @@ pub struct Processes {
     make: CommandFactory,
     hear: WorkerListener,
     /// Lock against a second such process, because two would not see each other's workers.
-    _lock: Arc<File>,
+    _lock: Arc<QueueLock>,
 }
 
 struct RunningWorker {
     job: String,
     pid: u32,
+}
+
+/// A locked file, which is unlocked with the value, also while a child process still has it open.
+struct QueueLock(File);
+
+impl Drop for QueueLock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 impl Processes {
@@ -83,7 +92,7 @@ impl Processes {
             Err(std::fs::TryLockError::WouldBlock) => return Err(FleetError::Taken),
             Err(std::fs::TryLockError::Error(error)) => return Err(FleetError::Processes(error)),
         }
-        Ok(Self { running: Arc::default(), ended: Arc::default(), make, hear, _lock: Arc::new(file) })
+        Ok(Self { running: Arc::default(), ended: Arc::default(), make, hear, _lock: Arc::new(QueueLock(file)) })
     }
 
     fn start(&self, job: &str, nth: u64) -> std::io::Result<()> {
