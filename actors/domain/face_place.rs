@@ -54,6 +54,13 @@ impl FacePlace {
         self.relative().overlap(&other.relative())
     }
 
+    /// Returns the box in pixels of the same photo at another size.
+    pub fn scaled_to(&self, width: u32, height: u32) -> BBox {
+        let BBox { x, y, width: w, height: h } = self.relative();
+        let (columns, rows) = (width as f32, height as f32);
+        BBox { x: x * columns, y: y * rows, width: w * columns, height: h * rows }
+    }
+
     /// The box in parts of the photo's sides.
     fn relative(&self) -> BBox {
         let (width, height) = (self.width.max(1) as f32, self.height.max(1) as f32);
@@ -112,6 +119,12 @@ mod tests {
         ] {
             assert_eq!((face.is_same(&other), other.is_same(&face)), (expected, expected), "{what}");
         }
+    }
+
+    #[test]
+    fn a_box_keeps_its_place_at_another_size() {
+        let face = place(1, 1, (1000, 800), [100.0, 200.0, 50.0, 40.0]);
+        assert_eq!(face.scaled_to(500, 400), BBox { x: 50.0, y: 100.0, width: 25.0, height: 20.0 });
     }
 
     #[test]

@@ -60,11 +60,24 @@ impl Classified for EngineError {
     }
 }
 
+/// Share of their union, 0 to 1, that a drawn box and a detection have in common if they are of one face.
+pub const LEAST_SHARED: f32 = 0.3;
+
 /// One device. Batched results equal single results.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Analyses a batch: one [`Analysis`] a frame, in order.
     async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError>;
+    /// Finds the face in a box that somebody drew, in pixels of the full upright image: the one with the best score whose
+    /// box shares at least [`LEAST_SHARED`] of the union with the drawn one. Where the detector sees none, the points are
+    /// those of an upright face that fills the box. `None` where the box can hold no face.
+    ///
+    /// An engine without a way of its own looks at the whole image.
+    async fn face_in(&self, frame: Arc<Frame>, drawn: BBox) -> Result<Option<FoundFace>, EngineError> {
+        let faces = self.analyse(vec![frame]).await?.into_iter().flatten().flatten();
+        let here = faces.filter(|face| face.bbox.overlap(&drawn) >= LEAST_SHARED);
+        Ok(here.max_by(|a, b| a.quality.score.total_cmp(&b.quality.score)))
+    }
     /// Throws the models away and loads them again.
     async fn rebuild(&self) -> Result<(), EngineError>;
     /// Returns the estimated number of images that the device's memory holds in one run, measured when the models were loaded;

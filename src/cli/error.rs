@@ -11,7 +11,10 @@ use muster_evaluation::vectors::VectorsError;
 use muster_http::keys::KeysError;
 use muster_inference::onnx::home::NoHome;
 use muster_inference::onnx::pack::PackError;
-use muster_library::{LibraryError, correct::CorrectError};
+use muster_library::LibraryError;
+use muster_library::correct::CorrectError;
+use muster_library::drawn_faces::DrawnFaceError;
+use muster_library::face_finder::FindFaceError;
 
 /// A command failed. The message names the cause and the mend.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,9 @@ pub enum CliError {
     /// The library cannot be opened, read or written.
     #[error(transparent)]
     Library(#[from] LibraryError),
+    /// A face cannot be added to a photo.
+    #[error(transparent)]
+    DrawnFace(#[from] DrawnFaceError),
     /// Grouping failed; what was decided before is kept.
     #[error("grouping failed ({0}): `muster index` groups anew")]
     Grouping(#[from] IndexError),
@@ -108,11 +114,7 @@ impl CliError {
             #[cfg(feature = "cloud")]
             Self::Refused(_) => 75,
             Self::Models(error) => error.exit_code(),
-            Self::Engine(error) => match error {
-                EngineError::Misconfigured(_) => 66,
-                EngineError::DeviceLost(_) => 82,
-                EngineError::OutOfMemory(_) | EngineError::Gone | EngineError::Sticky(_) => 84,
-            },
+            Self::Engine(error) => engine_code(error),
             #[cfg(feature = "cloud")]
             Self::Fleet(error) => error.exit().code(),
             #[cfg(feature = "chaos")]
@@ -129,17 +131,38 @@ impl CliError {
             },
             Self::Json(_) => 70,
             Self::Io(_) | Self::File { .. } => 74,
-            Self::Library(error) => match error {
-                LibraryError::NotFound(_) | LibraryError::Absent(_) => 66,
-                LibraryError::Unread { .. } => 69,
-                LibraryError::Locked { .. } | LibraryError::Busy | LibraryError::Conflict => 75,
-                LibraryError::Full | LibraryError::Io { .. } => 74,
-                LibraryError::Denied { .. } => 77,
-                LibraryError::Foreign(_) | LibraryError::Newer { .. } | LibraryError::Corrupt(_) => 78,
-                LibraryError::Invalid(_) | LibraryError::Broken(_) => 70,
+            Self::DrawnFace(error) => match error {
+                DrawnFaceError::Gone | DrawnFaceError::Find(FindFaceError::Unread { .. }) => 66,
+                DrawnFaceError::Forgotten | DrawnFaceError::Find(FindFaceError::NoRoom { .. }) => 2,
+                DrawnFaceError::Find(FindFaceError::Rejected { .. } | FindFaceError::Changed(_)) => 65,
+                DrawnFaceError::OtherModel { .. } => 75,
+                DrawnFaceError::Find(FindFaceError::Engine(error)) => engine_code(error),
+                DrawnFaceError::Library(error) => library_code(error),
             },
+            Self::Library(error) => library_code(error),
             Self::Grouping(_) => 70,
             Self::Settings(_) | Self::Home(_) => 78,
         }
+    }
+}
+
+fn engine_code(error: &EngineError) -> u8 {
+    match error {
+        EngineError::Misconfigured(_) => 66,
+        EngineError::DeviceLost(_) => 82,
+        EngineError::OutOfMemory(_) | EngineError::Gone | EngineError::Sticky(_) => 84,
+    }
+}
+
+fn library_code(error: &LibraryError) -> u8 {
+    match error {
+        LibraryError::NotFound(_) | LibraryError::Absent(_) => 66,
+        LibraryError::Unread { .. } => 69,
+        LibraryError::OtherFolders { .. } => 2,
+        LibraryError::Locked { .. } | LibraryError::Busy | LibraryError::Conflict => 75,
+        LibraryError::Full | LibraryError::Io { .. } => 74,
+        LibraryError::Denied { .. } => 77,
+        LibraryError::Foreign(_) | LibraryError::Newer { .. } | LibraryError::Corrupt(_) => 78,
+        LibraryError::Invalid(_) | LibraryError::Broken(_) => 70,
     }
 }

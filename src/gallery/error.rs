@@ -41,9 +41,32 @@ pub enum GalleryError {
     /// Grouping failed; earlier corrections are kept.
     #[error("grouping failed: {0}")]
     Grouping(#[from] IndexError),
+    /// A face cannot be added to a photo.
+    #[error(transparent)]
+    AddFace(#[from] AddFaceError),
     /// The store that holds the gallery failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
+}
+
+/// Why a face cannot be added to a photo.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddFaceError {
+    /// The models run elsewhere, and analyse whole photos only.
+    #[error("the models of this service run elsewhere: faces can be added where `muster serve` runs over a library")]
+    Elsewhere,
+    /// The box can hold no face.
+    #[error("{0}")]
+    Box(String),
+    /// A face was forgotten at this place.
+    #[error("{0}")]
+    Forgotten(String),
+    /// The photo is not what was indexed.
+    #[error("{0}")]
+    Changed(String),
+    /// The models failed.
+    #[error("{0}")]
+    Models(String),
 }
 
 /// Errors of a gallery's store, by what a caller can do about them. Each has the store's own message.

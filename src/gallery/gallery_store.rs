@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use muster_actors::domain::face::FaceId;
+use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState};
 use muster_actors::grouping::explain::Explanation;
@@ -52,6 +52,9 @@ pub trait GalleryStore: Send + Sync {
     ) -> Result<PageRows<ImageRow>, GalleryError>;
     /// Reads one photo.
     async fn photo(&self, id: ImageId) -> Result<Option<ImageRow>, GalleryError>;
+    /// Adds the face in a box of a photo, in pixels of the upright photo. Returns the face that is there now, which may be
+    /// one that was there already.
+    async fn add_face(&self, photo: ImageId, drawn: BBox) -> Result<FaceId, GalleryError>;
     /// Stores and applies a correction by the author `by`.
     async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, GalleryError>;
     /// Undoes the change with this number, or the last one that was not undone.

@@ -13,7 +13,7 @@ pub mod suggested;
 pub mod text;
 pub mod view;
 
-pub use error::{GalleryError, StoreFault};
+pub use error::{AddFaceError, GalleryError, StoreFault};
 pub use gallery_store::{GalleryStore, GalleryStores};
 
 /// The name of the one gallery of a library.

@@ -116,7 +116,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 fn described(mut document: utoipa::openapi::OpenApi, keys: bool) -> utoipa::openapi::OpenApi {
-    const PROBLEMS: [(u16, &str); 13] = [
+    const PROBLEMS: [(u16, &str); 14] = [
         (400, "The request cannot be read"),
         (401, "An API key is wanted"),
         (403, "The key allows too little, or the request comes from elsewhere"),
@@ -128,6 +128,7 @@ fn described(mut document: utoipa::openapi::OpenApi, keys: bool) -> utoipa::open
         (422, "It makes no sense, or the photo cannot be used"),
         (429, "Too many requests: Retry-After says when to ask again"),
         (500, "Something went wrong here"),
+        (501, "The models of this service run elsewhere"),
         (503, "No answer in time, or not ready: Retry-After says when to ask again"),
         (507, "The disk is full"),
     ];

@@ -4,14 +4,19 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, BodyDataStream, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::HeaderName;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::timeout;
 
+use super::fingerprint::Fingerprint;
 use super::guard::Caller;
 use super::problem::Problem;
 
@@ -23,6 +28,9 @@ const KEPT: usize = 1_000;
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Longest answer that is kept.
 const LONGEST_ANSWER: usize = 1 << 20;
+/// Most bytes of a body that are read only for its digest, and the longest time for it.
+const MOST_BYTES: usize = 256 << 20;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 enum RequestState {
@@ -33,8 +41,10 @@ enum RequestState {
 }
 
 struct LoggedRequest {
-    /// The request's path, query and length, by which another request with the same key is noticed.
+    /// The request's path and query.
     what: String,
+    /// The digest of its body; `None` while it is being read.
+    body: Option<[u8; 32]>,
     since: Instant,
     known: RequestState,
 }
@@ -66,25 +76,32 @@ impl RecentAnswers {
         }
         if let Some(entry) = entries.get(key) {
             if entry.what != what {
-                let detail = "this Idempotency-Key was used for another request: take a new one";
-                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "KEY_USED", detail));
+                return Err(used());
             }
             return Ok(Some(entry.known.clone()));
         }
         entries.insert(
             key.to_owned(),
-            LoggedRequest { what: what.to_owned(), since: Instant::now(), known: RequestState::Open },
+            LoggedRequest { what: what.to_owned(), body: None, since: Instant::now(), known: RequestState::Open },
         );
         order.push_back(key.to_owned());
         Ok(None)
     }
 
-    fn end(&self, key: &str, answer: Option<RequestState>) {
+    /// Whether the first request with this key had the same body.
+    fn is_same_body(&self, key: &str, body: [u8; 32]) -> bool {
+        self.state().entries.get(key).is_none_or(|entry| entry.body == Some(body))
+    }
+
+    /// Keeps the answer to the request with this body, or forgets the request.
+    ///
+    /// A body that could not be read to its end has no digest: nobody can show that a later one is the same.
+    fn end(&self, key: &str, answer: Option<(Option<[u8; 32]>, RequestState)>) {
         let mut state = self.state();
         match answer {
-            Some(answer) => {
+            Some((body, answer)) => {
                 if let Some(entry) = state.entries.get_mut(key) {
-                    entry.known = answer;
+                    (entry.body, entry.known) = (body, answer);
                 }
             }
             // Nothing was done, so the next request counts as the first.
@@ -93,6 +110,51 @@ impl RecentAnswers {
                 state.order.retain(|kept| kept != key);
             }
         }
+    }
+}
+
+fn used() -> Problem {
+    let detail = "this Idempotency-Key was used for another request: take a new one";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "KEY_USED", detail)
+}
+
+/// A body that is digested as it is read.
+struct DigestedBody {
+    stream: BodyDataStream,
+    fingerprint: Fingerprint,
+    ended: bool,
+}
+
+impl DigestedBody {
+    fn new(headers: &HeaderMap, body: Body) -> Self {
+        let content_type = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        Self { stream: body.into_data_stream(), fingerprint: Fingerprint::new(content_type), ended: false }
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
+        let chunk = self.stream.next().await;
+        match &chunk {
+            Some(Ok(bytes)) => self.fingerprint.update(bytes),
+            Some(Err(_)) => {}
+            None => self.ended = true,
+        }
+        chunk
+    }
+
+    /// Reads what is left, and returns the digest of the whole body; `None` where it does not end in time, or is too long.
+    async fn digest(mut self) -> Option<[u8; 32]> {
+        let rest = async {
+            let mut left = MOST_BYTES;
+            while !self.ended {
+                match self.next().await {
+                    Some(Ok(chunk)) if chunk.len() <= left => left -= chunk.len(),
+                    None => break,
+                    Some(_) => return None,
+                }
+            }
+            Some(self.fingerprint.finish())
+        };
+        timeout(BODY_TIMEOUT, rest).await.ok().flatten()
     }
 }
 
@@ -121,8 +183,7 @@ pub async fn once(State(answers): State<Arc<RecentAnswers>>, request: Request, n
     };
     let caller = request.extensions().get::<Caller>().map(|caller| caller.name.clone()).unwrap_or_default();
     let key = format!("{caller}\n{key}");
-    let length = request.headers().get("content-length").and_then(|length| length.to_str().ok()).unwrap_or_default();
-    let what = format!("{} {length}", request.uri());
+    let what = request.uri().to_string();
     match answers.begin(&key, &what) {
         Err(problem) => problem.into_response(),
         Ok(Some(RequestState::Open)) => {
@@ -130,6 +191,11 @@ pub async fn once(State(answers): State<Arc<RecentAnswers>>, request: Request, n
             Problem::new(StatusCode::CONFLICT, "IN_PROGRESS", detail).after(1).into_response()
         }
         Ok(Some(RequestState::Answered(status, headers, body))) => {
+            let (parts, again) = request.into_parts();
+            match DigestedBody::new(&parts.headers, again).digest().await {
+                Some(digest) if answers.is_same_body(&key, digest) => {}
+                _ => return used().into_response(),
+            }
             let mut response = (status, Body::from(body)).into_response();
             *response.headers_mut() = headers;
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -137,15 +203,26 @@ pub async fn once(State(answers): State<Arc<RecentAnswers>>, request: Request, n
         }
         Ok(None) => {
             let mut open = OpenRequestGuard { answers: Arc::clone(&answers), key: Some(key) };
-            let (parts, body) = next.run(request).await.into_parts();
+            let (parts, body) = request.into_parts();
+            let read = Arc::new(AsyncMutex::new(DigestedBody::new(&parts.headers, body)));
+            let theirs = unfold(Arc::clone(&read), |read| async move {
+                let chunk = read.lock().await.next().await?;
+                Some((chunk, read))
+            });
+            let (parts, body) = next.run(Request::from_parts(parts, Body::from_stream(theirs))).await.into_parts();
             let Ok(body) = to_bytes(body, LONGEST_ANSWER).await else {
                 return Problem::broken("an answer that is too long").into_response();
             };
             // A request that failed on this side may be tried again with the same key.
             let lasting = !parts.status.is_server_error() && parts.status != StatusCode::TOO_MANY_REQUESTS;
+            // The handler has dropped its half of the body by now, whether or not it read all of it.
             if let Some(key) = open.key.take_if(|_| lasting) {
+                let digest = match Arc::into_inner(read) {
+                    Some(read) => read.into_inner().digest().await,
+                    None => None,
+                };
                 let known = RequestState::Answered(parts.status, parts.headers.clone(), body.clone());
-                answers.end(&key, Some(known));
+                answers.end(&key, Some((digest, known)));
             }
             Response::from_parts(parts, Body::from(body))
         }
@@ -156,8 +233,9 @@ pub async fn once(State(answers): State<Arc<RecentAnswers>>, request: Request, n
 mod tests {
     use super::*;
 
-    fn answered(body: &'static str) -> RequestState {
-        RequestState::Answered(StatusCode::OK, HeaderMap::new(), Bytes::from_static(body.as_bytes()))
+    fn answered(body: &'static str) -> (Option<[u8; 32]>, RequestState) {
+        let state = RequestState::Answered(StatusCode::OK, HeaderMap::new(), Bytes::from_static(body.as_bytes()));
+        (Some([7; 32]), state)
     }
 
     #[test]
@@ -170,6 +248,7 @@ mod tests {
             matches!(answers.begin("a", "POST /x").unwrap(), Some(RequestState::Answered(_, _, body)) if body == "done")
         );
         assert!(answers.begin("a", "POST /y").is_err(), "another request");
+        assert!(answers.is_same_body("a", [7; 32]) && !answers.is_same_body("a", [8; 32]));
     }
 
     #[test]

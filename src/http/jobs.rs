@@ -23,8 +23,10 @@ use utoipa_axum::routes;
 
 use super::body::Json;
 use super::problem::Problem;
+use muster_library::removals::Missing;
 use muster_library::runner::RoundObserver;
-use muster_library::{Runner, ScanReport};
+use muster_library::stage::Exchanged;
+use muster_library::{LibraryError, Runner, ScanReport};
 
 /// Most jobs that are kept in the list.
 const KEPT: usize = 50;
@@ -52,11 +54,13 @@ pub(crate) enum JobState {
 pub struct Job {
     /// Counted from 1 on.
     id: u64,
-    /// `index`.
+    /// `index` or `model`.
     kind: &'static str,
+    /// The pack that a job of the kind `model` changes to.
+    model: Option<String>,
     /// How far it is.
     state: JobState,
-    /// What failed.
+    /// What failed, or what came of another model.
     detail: Option<String>,
     /// When it began, in seconds since 1970.
     started: u64,
@@ -69,15 +73,30 @@ pub struct Job {
     counts: Counts,
     /// Faces found so far.
     faces: u64,
+    /// Folders of which so many photos are gone that none was taken out: `accept_removals` takes them out.
+    #[schema(value_type = Vec<Object>)]
+    missing: Vec<Missing>,
 }
 
 /// All jobs, one at a time.
 pub struct Jobs {
-    runner: Arc<Runner>,
+    runner: Runner,
     paths: Vec<PathBuf>,
+    with_model: Box<RunnerFactory>,
     changed: Arc<dyn Fn() + Send + Sync>,
-    all: Mutex<VecDeque<JobHandle>>,
+    log: Arc<JobLog>,
+    other_model: watch::Sender<bool>,
 }
+
+/// The jobs of a service, the newest first. It outlives the parts of the service that are made anew for another model.
+#[derive(Default)]
+pub struct JobLog(Mutex<VecDeque<JobHandle>>);
+
+/// Loads the models of another pack, and makes a runner that uses them. It blocks.
+pub type LoadRunner = Box<dyn FnOnce() -> Result<Runner, String> + Send>;
+
+/// Finds an installed pack by its name; the error says why the library cannot change to it.
+pub type RunnerFactory = dyn Fn(&str) -> Result<LoadRunner, String> + Send + Sync;
 
 struct JobHandle {
     job: watch::Receiver<Job>,
@@ -117,19 +136,32 @@ impl RoundObserver for JobReporter {
 
 impl Jobs {
     /// Creates the jobs over a runner and the photos of its library. `changed` is called when a job has ended.
-    pub fn new(runner: Arc<Runner>, paths: Vec<PathBuf>, changed: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Self { runner, paths, changed, all: Mutex::default() }
+    pub fn new(
+        runner: Runner,
+        paths: Vec<PathBuf>,
+        with_model: Box<RunnerFactory>,
+        changed: Arc<dyn Fn() + Send + Sync>,
+        log: Arc<JobLog>,
+    ) -> Self {
+        Self { runner, paths, with_model, changed, log, other_model: watch::Sender::new(false) }
     }
 
     fn all(&self) -> MutexGuard<'_, VecDeque<JobHandle>> {
-        self.all.lock()
+        self.log.0.lock()
     }
 
-    /// Starts indexing.
+    /// Waits until a job has changed the model of the library: recognition goes on with the new one only when the
+    /// service's parts are made anew.
+    pub async fn model_changed(&self) {
+        // The sender is this value's own.
+        let _ = self.other_model.subscribe().wait_for(|changed| *changed).await;
+    }
+
+    /// Starts a job.
     ///
     /// # Errors
-    /// A job is running already.
-    pub fn start(&self) -> Result<Job, Problem> {
+    /// A job is running already, or the library cannot change to the model.
+    fn start(&self, order: StartJob) -> Result<Job, Problem> {
         let mut all = self.all();
         let last = all.front().map(|running| running.job.borrow().clone());
         if last.as_ref().is_some_and(|job| job.state == JobState::Running) {
@@ -138,7 +170,8 @@ impl Jobs {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let job = Job {
             id: last.map_or(1, |job| job.id + 1),
-            kind: "index",
+            kind: order.kind.name(),
+            model: order.model.clone(),
             state: JobState::Running,
             detail: None,
             started,
@@ -146,10 +179,21 @@ impl Jobs {
             left: None,
             counts: Counts::default(),
             faces: 0,
+            missing: Vec::new(),
+        };
+        let load = match (order.kind, &order.model) {
+            (JobKind::Index, None) => None,
+            (JobKind::Index, Some(_)) => return Err(Problem::invalid("`model` goes with the kind `model`")),
+            (JobKind::Model, None) => return Err(Problem::invalid("the kind `model` needs a `model`")),
+            (JobKind::Model, Some(name)) => {
+                let unusable = |why: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "BAD_MODEL", why);
+                Some((self.with_model)(name).map_err(unusable)?)
+            }
         };
         let (reporter, seen) = watch::channel(job.clone());
         let (stop, mut stopped) = watch::channel(false);
-        let (runner, paths, changed) = (Arc::clone(&self.runner), self.paths.clone(), Arc::clone(&self.changed));
+        let runner = self.runner.clone().accepting_removals(order.accept_removals);
+        let (paths, changed, other_model) = (self.paths.clone(), Arc::clone(&self.changed), self.other_model.clone());
         let work = move || {
             let mut reporter = JobReporter { job: reporter };
             let asked = async move {
@@ -158,23 +202,34 @@ impl Jobs {
                     std::future::pending::<()>().await;
                 }
             };
-            let round = runner.round(&paths, asked, &mut reporter);
+            let round = match load {
+                None => runner.round(&paths, asked, &mut reporter).map(|round| (round, None)).map_err(told),
+                Some(load) => load().and_then(|runner| {
+                    let runner = runner.accepting_removals(order.accept_removals);
+                    runner.change_model(&paths, asked, &mut reporter).map_err(told)
+                }),
+            };
             changed();
+            let is_exchanged = matches!(round, Ok((_, Some(_))));
             reporter.job.send_modify(|job| {
                 (job.state, job.detail) = match round {
-                    Ok(round) => {
+                    Ok((round, exchanged)) => {
+                        job.missing = round.scan.missing;
                         (job.found, job.counts, job.faces) =
                             (round.scan.found, round.summary.counts, round.summary.faces);
                         match round.exit {
-                            Exit::Drained => (JobState::Done, None),
+                            Exit::Drained => (JobState::Done, exchanged.map(|exchanged| summary(&exchanged))),
                             Exit::HandedBack => (JobState::Stopped, None),
                             broken => (JobState::Failed, Some(broken.to_string())),
                         }
                     }
-                    Err(error) => (JobState::Failed, Some(error.to_string())),
+                    Err(error) => (JobState::Failed, Some(error)),
                 };
                 job.left = (job.state == JobState::Done).then_some(0);
             });
+            if is_exchanged {
+                other_model.send_replace(true);
+            }
         };
         std::thread::Builder::new().name("index".into()).spawn(work).map_err(Problem::broken)?;
         all.push_front(JobHandle { job: seen, stop });
@@ -207,6 +262,27 @@ impl Jobs {
     }
 }
 
+fn told(error: LibraryError) -> String {
+    error.to_string()
+}
+
+/// What came of another model, in sentences.
+fn summary(exchanged: &Exchanged) -> String {
+    let Exchanged { from, to, faces, people, without_faces, confirmed, enrolled } = exchanged;
+    let mut text = format!(
+        "The model is {to} now, and was {from}: {} faces before, {} now. {people} people with names stay; of {} confirmed \
+         faces, {} are with their person.",
+        faces.0, faces.1, confirmed.0, confirmed.1
+    );
+    if !without_faces.is_empty() {
+        text.push_str(&format!(" No face was found any more of {}.", without_faces.join(", ")));
+    }
+    if *enrolled > 0 {
+        text.push_str(&format!(" {enrolled} enrolled faces are of the old model: enrol these people again."));
+    }
+    text
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 struct JobList {
     items: Vec<Job>,
@@ -225,6 +301,18 @@ async fn list(State(jobs): State<Arc<Jobs>>) -> Out<JobList> {
 enum JobKind {
     /// Finds what is new or changed among the library's photos, and groups.
     Index,
+    /// Looks at all photos with another model. The old answers stay until all are done; then the service changes to the
+    /// new model, which takes some seconds, and keeps people and names.
+    Model,
+}
+
+impl JobKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Model => "model",
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -232,15 +320,18 @@ enum JobKind {
 #[serde(deny_unknown_fields)]
 struct StartJob {
     kind: JobKind,
+    /// For the kind `model`: the name of an installed pack.
+    #[schema(max_length = 100)]
+    model: Option<String>,
+    /// Whether photos that are gone are taken out of the library, however many they are.
+    #[serde(default)]
+    accept_removals: bool,
 }
 
-/// Index what is new or changed among the library's photos
+/// Index what is new or changed among the library's photos, or look at all of them with another model
 #[utoipa::path(post, path = "/v1/jobs", tag = "jobs", request_body = StartJob, responses((status = 202, body = Job)))]
-async fn start(
-    State(jobs): State<Arc<Jobs>>,
-    Json(StartJob { kind: JobKind::Index }): Json<StartJob>,
-) -> Result<(StatusCode, Out<Job>), Problem> {
-    Ok((StatusCode::ACCEPTED, Out(jobs.start()?)))
+async fn start(State(jobs): State<Arc<Jobs>>, Json(order): Json<StartJob>) -> Result<(StatusCode, Out<Job>), Problem> {
+    Ok((StatusCode::ACCEPTED, Out(jobs.start(order)?)))
 }
 
 /// One job

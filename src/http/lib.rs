@@ -15,6 +15,7 @@ mod drain_body;
 mod enrol;
 mod etag;
 mod faces;
+mod fingerprint;
 mod gallery;
 pub mod gallery_stores;
 pub mod guard;

@@ -76,6 +76,9 @@ struct ListPeopleQuery {
     /// Hidden people, too.
     #[param(default = false)]
     hidden: Option<bool>,
+    /// Without those of whom nobody has said anything and who are in fewer photos.
+    #[param(minimum = 1, default = 1)]
+    min_photos: Option<u64>,
     /// Items at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
@@ -102,7 +105,8 @@ async fn list(
     };
     let is_wanted = |person: &&muster_gallery::view::Person| {
         let named = query.named.is_none_or(|named| named == person.name.is_some());
-        named && (query.hidden.unwrap_or(false) || !person.is_hidden)
+        let is_rare = !person.is_person && query.min_photos.is_some_and(|least| person.photos < least);
+        named && !is_rare && (query.hidden.unwrap_or(false) || !person.is_hidden)
     };
     let mut found: Vec<(MatchRank, Person)> = people
         .iter()

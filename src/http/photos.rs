@@ -1,22 +1,27 @@
 //! Routes of photos and galleries: which photos were indexed, which were rejected, and why.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json as Out};
+use muster_actors::domain::face::{BBox, FaceId};
+use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::image::{ImageId, ImageState};
+use muster_actors::people::correction::is_name;
+use muster_actors::people::{Correction, CorrectionError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::Params;
+use super::body::{Json, Params};
 use super::cursor::{List, Page, cursor};
 use super::gallery::GalleryParam;
 use super::guard::Caller;
 use super::people::id;
 use super::problem::Problem;
-use super::shapes::{Face, Photo};
+use super::shapes::{Change, Face, Photo};
 use muster_gallery::pages::{FaceFilter, PageRows};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::view::{ImageRow, Totals};
@@ -26,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<dyn GalleryStores>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(one, forget))
+        .routes(routes!(add_face))
         .routes(routes!(galleries))
         .routes(routes!(totals))
 }
@@ -108,6 +114,85 @@ async fn forget(
     Path(photo): Path<String>,
 ) -> Result<Out<Receipt>, Problem> {
     Ok(Out(store.forget_photo(&row(&*store, &photo).await?, &caller.name).await?))
+}
+
+/// A box around a face that was not found.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DrawnFace {
+    /// The box, in pixels of the upright photo.
+    #[serde(rename = "box")]
+    drawn: DrawnBox,
+    /// The person whose face it is.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    person: Option<String>,
+    /// In place of `person`: what the person is called. A name that nobody has is a new person.
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+}
+
+/// A rectangle in pixels of the upright photo.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DrawnBox {
+    /// Left edge.
+    x: f32,
+    /// Top edge.
+    y: f32,
+    /// Width, 12 or more.
+    width: f32,
+    /// Height, 12 or more.
+    height: f32,
+}
+
+/// A face that was added, and what changed.
+#[derive(Debug, Serialize, ToSchema)]
+struct AddedFace {
+    /// The face: a new one, or the one that was at this place already.
+    #[schema(value_type = String)]
+    face: FaceId,
+    #[serde(flatten)]
+    change: Change,
+}
+
+/// Add a face that was not found: the one in a box of the photo
+///
+/// The face is looked for in the box with a lower limit than otherwise; where the models see none, it is taken to fill
+/// the box. It can then be grouped, named and forgotten like any other. `501` where the models run elsewhere.
+#[utoipa::path(post, path = "/v1/photos/{id}/faces", tag = "photos", request_body = DrawnFace,
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")), responses((status = 200, body = AddedFace)))]
+async fn add_face(
+    GalleryParam(store): GalleryParam,
+    Extension(caller): Extension<Caller>,
+    Path(photo): Path<String>,
+    Json(DrawnFace { drawn, person, name }): Json<DrawnFace>,
+) -> Result<Out<AddedFace>, Problem> {
+    let row = row(&*store, &photo).await?;
+    let name = name.map(|name| name.trim().to_owned());
+    let group = match (&person, name.as_deref()) {
+        (Some(_), Some(_)) => return Err(Problem::invalid("`person` and `name` exclude each other")),
+        (None, Some(name)) if name.is_empty() || !is_name(name) => return Err(CorrectionError::Name.into()),
+        (Some(person), None) => {
+            let group: GroupId = person.parse().map_err(|_| Problem::missing("person"))?;
+            Some(store.group(group).await?.ok_or_else(|| Problem::missing("person"))?)
+        }
+        (None, _) => None,
+    };
+    let DrawnBox { x, y, width, height } = drawn;
+    let face = store.add_face(row.id, BBox { x, y, width, height }).await?;
+    let faces = BTreeSet::from([face]);
+    let correction = match (group, name) {
+        (Some(group), _) => Correction::Move { group, faces },
+        (None, Some(name)) => {
+            let people = store.people().await?;
+            let same = people.iter().filter(|person| person.name.as_ref() == Some(&name)).map(|person| person.id);
+            let same = same.take(1).collect();
+            Correction::Enrol { faces: vec![face], name, same, others: Vec::new() }
+        }
+        (None, None) => Correction::Face { faces, is_face: true },
+    };
+    let change = store.correct(correction, &caller.name).await?.into();
+    Ok(Out(AddedFace { face, change }))
 }
 
 /// A set of photos whose faces are grouped together.

@@ -8,7 +8,7 @@ use muster_actors::people::undo::UndoError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use muster_gallery::{GalleryError, StoreFault};
+use muster_gallery::{AddFaceError, GalleryError, StoreFault};
 use muster_library::LibraryError;
 use muster_worker::recognition::Refusal;
 
@@ -183,6 +183,16 @@ impl From<GalleryError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "GALLERY_BUSY", error.to_string()).after(5)
             }
             GalleryError::Grouping(error) => Self::broken(error),
+            GalleryError::AddFace(error) => {
+                let (status, code) = match error {
+                    AddFaceError::Elsewhere => (StatusCode::NOT_IMPLEMENTED, "MODELS_ELSEWHERE"),
+                    AddFaceError::Box(_) => (StatusCode::UNPROCESSABLE_ENTITY, "BAD_BOX"),
+                    AddFaceError::Forgotten(_) => (StatusCode::CONFLICT, "FORGOTTEN"),
+                    AddFaceError::Changed(_) => (StatusCode::CONFLICT, "PHOTO_CHANGED"),
+                    AddFaceError::Models(why) => return Self::broken(why),
+                };
+                Self::new(status, code, error.to_string())
+            }
             GalleryError::Store(fault) => fault.into(),
         }
     }

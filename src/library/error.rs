@@ -81,6 +81,19 @@ pub enum LibraryError {
         /// One of them.
         path: PathBuf,
     },
+    /// Another model would look at a part of the photos only.
+    #[error(
+        "the faces of this library are of the model {before}, and it has photos in {}, which you did not name: name all its \
+         folders, so that {after} looks at all of them, or keep the model with --model", .folder.display()
+    )]
+    OtherFolders {
+        /// The model of the library.
+        before: String,
+        /// The model that was to look.
+        after: String,
+        /// One folder with other photos.
+        folder: PathBuf,
+    },
     /// A result that breaks an invariant of the store (a figure that is not finite, a face of another image).
     #[error("not storable: {0}")]
     Invalid(String),
@@ -145,6 +158,7 @@ impl Classified for LibraryError {
             | Self::Foreign(_)
             | Self::Newer { .. }
             | Self::Unread { .. }
+            | Self::OtherFolders { .. }
             | Self::Full
             | Self::Denied { .. }
             | Self::Corrupt(_) => Class::Misconfigured(Remedy::Settings),
@@ -176,6 +190,7 @@ impl From<LibraryError> for StoreFault {
             | LibraryError::Foreign(_)
             | LibraryError::Newer { .. }
             | LibraryError::Unread { .. }
+            | LibraryError::OtherFolders { .. }
             | LibraryError::Denied { .. }
             | LibraryError::Corrupt(_)
             | LibraryError::Io { .. }

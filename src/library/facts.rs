@@ -6,7 +6,7 @@ use muster_actors::domain::fact::{Fact, FactColumns};
 use muster_actors::domain::facts::{Edit, Facts};
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::person::Person;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{LibraryError, rows};
 
@@ -24,6 +24,16 @@ fn fact(row: &Row<'_>) -> rusqlite::Result<Fact> {
 pub(super) fn all(db: &Connection, gallery: i64) -> Result<Facts, LibraryError> {
     let mut select = db.prepare_cached(&format!("SELECT {COLUMNS} FROM facts WHERE gallery = ?1"))?;
     Ok(select.query_map([gallery], fact)?.collect::<Result<_, _>>()?)
+}
+
+/// All facts of a library.
+///
+/// # Errors
+/// The library cannot be read.
+pub fn of_library(db: &Connection) -> Result<Facts, LibraryError> {
+    let sql = format!("SELECT n FROM galleries WHERE n = {}", super::view::MINE);
+    let gallery: Option<i64> = db.query_row(&sql, [], |row| row.get(0)).optional()?;
+    gallery.map_or_else(|| Ok(Facts::default()), |gallery| all(db, gallery))
 }
 
 /// The facts that name one of some faces or persons.

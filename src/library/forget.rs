@@ -50,7 +50,7 @@ pub fn forget(library: &mut Library, target: &ForgetTarget, author: &Author) -> 
     let gallery = write::gallery_number(&whole, &GalleryId(LIBRARY_GALLERY.to_owned()))?;
     apply(&whole, &places, gallery, target, &mut receipt)?;
     receipt.changes = history::scrub(&whole, gallery, &receipt.forgotten)?;
-    if receipt.images > 0 || receipt.faces > 0 {
+    if receipt.images > 0 || receipt.faces > 0 || !receipt.forgotten.is_empty() {
         history::append_forgotten(&whole, gallery, author)?;
     }
     bump(&whole, gallery)?;

@@ -11,9 +11,11 @@
 
 pub mod adopt;
 pub mod correct;
+pub mod drawn_faces;
 pub mod error;
+pub mod face_finder;
 pub mod faces;
-mod facts;
+pub mod facts;
 mod file_version;
 pub mod forget;
 pub mod grouping;
@@ -46,9 +48,11 @@ pub mod suggestions;
 pub mod tombstones;
 pub mod travel;
 pub mod view;
+pub mod waiting;
 pub mod write;
 
 pub use error::LibraryError;
+pub use face_finder::FaceFinder;
 pub use faces::SqliteFaces;
 pub use key::PathMap;
 pub use library::Library;

@@ -98,9 +98,12 @@ pub(super) fn quality(row: &Row<'_>, first: usize) -> rusqlite::Result<Quality> 
 pub(super) fn capture(row: &Row<'_>, bucket: usize, first: usize) -> rusqlite::Result<Capture> {
     let bucket = row.get_ref(bucket)?.as_str().map_err(|e| damaged(bucket, e))?;
     let key = row.get_ref(first)?.as_str().map_err(|e| damaged(first, e))?;
-    let picture: Option<i64> = row.get(first + 3)?;
-    let picture = picture.map(|bits| PictureHash(bits.cast_unsigned()));
-    Ok(Capture::new(taken(row, first + 1)?, picture, bucket, key))
+    Ok(Capture::new(taken(row, first + 1)?, picture(row, first + 3)?, bucket, key))
+}
+
+/// Reads the hash of a photo as a whole, where there is one.
+pub(super) fn picture(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<PictureHash>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(|bits| PictureHash(bits.cast_unsigned())))
 }
 
 /// Reads when a photo was taken, where its file says so, from `taken_local_ms, taken_offset`.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix::System;
 use muster_actors::domain::exit::Exit;
+use muster_actors::domain::facts::Facts;
 use muster_actors::domain::gallery::{GalleryId, GalleryRule};
 use muster_actors::domain::message::Intake;
 use muster_actors::flow::progress::{Progress, Summary};
@@ -20,7 +21,12 @@ use muster_actors::runtime::drain::Drain;
 use muster_actors::start;
 use muster_gallery::LIBRARY_GALLERY;
 
-use super::{FolderObjects, FolderQueue, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, grouping, roots};
+use super::drawn_faces::{self, DrawnFaceError, MissingFace};
+use super::stage::Exchanged;
+use super::{
+    FaceFinder, FolderObjects, FolderQueue, Library, LibraryError, ScanOptions, ScanReport, SqliteFaces, facts,
+    grouping, roots, stage,
+};
 use muster_config::Settings;
 use muster_inference::gpu::Card;
 use muster_inference::gpu::health::CardMonitor;
@@ -32,6 +38,7 @@ const PATHS: &str = "paths";
 const REFRESH: Duration = Duration::from_millis(200);
 
 /// Runs rounds with the same settings, models and store.
+#[derive(Clone)]
 pub struct Runner {
     settings: Settings,
     pack: Arc<Pack>,
@@ -145,7 +152,88 @@ impl Runner {
                 }
             }
         });
+        if exit == Exit::Drained {
+            self.restore()?;
+        }
         Ok(IndexRound { exit, summary, scan: queue.report(), seconds: started.elapsed().as_secs_f64() })
+    }
+
+    /// Looks at all photos below `paths` with this runner's model in a stage beside the old answers, which it then
+    /// exchanges. It blocks. Without an exchange the round was stopped before; the next call goes on.
+    ///
+    /// # Errors
+    /// The library has photos elsewhere, known photos cannot be read, or the library cannot be read or written. The old
+    /// answers stay then.
+    pub fn change_model(
+        &self,
+        paths: &[PathBuf],
+        stop: impl Future<Output = ()>,
+        watch: &mut dyn RoundObserver,
+    ) -> Result<(IndexRound, Option<Exchanged>), LibraryError> {
+        let roots = roots::resolve(paths)?;
+        let model = self.pack.id();
+        let outside = self.store.look(|library| stage::elsewhere(library, &roots))?;
+        if let Some(folder) = outside.into_iter().next() {
+            let before = self.store.look(|library| stage::model_of(library))?.unwrap_or_default();
+            return Err(LibraryError::OtherFolders { before, after: model, folder });
+        }
+        let stage = SqliteFaces::start(self.store.look(|library| stage::open(library))?)?;
+        let staged = Self { store: Arc::new(stage), ..self.clone() };
+        let round = staged.round(paths, stop, watch)?;
+        if round.exit != Exit::Drained {
+            return Ok((round, None));
+        }
+        // Faces that the new model does not detect, and that somebody said are there.
+        staged.find_missing(&self.store.look(|library| facts::of_library(library.db()))?)?;
+        drop(staged);
+        let (params, accept_removals) = (self.params(), self.accept_removals);
+        let exchange = move |library: &mut Library| stage::exchange(library, &params, &model, accept_removals);
+        let exchanged = self.store.run(exchange).wait()?;
+        Ok((round, Some(exchanged)))
+    }
+
+    /// Finds faces that `facts` speak of, and that no detection is at the place of, in the photos of this runner's
+    /// library. Faces of photos that cannot be read now are left for another time. It blocks. Returns the number that
+    /// were found.
+    ///
+    /// # Errors
+    /// The library cannot be read or written.
+    fn find_missing(&self, facts: &Facts) -> Result<u64, LibraryError> {
+        let missing = self.store.look(|library| drawn_faces::missing(facts, library))?;
+        let (Some(engine), false) = (self.engines.first(), missing.is_empty()) else { return Ok(0) };
+        let finder = FaceFinder::new(&self.settings, &self.pack, Arc::clone(engine));
+        let mut count = 0;
+        for MissingFace { photo, bbox } in missing {
+            let found = System::new().block_on(finder.find(&photo.path, photo.size, bbox));
+            match found {
+                Ok(found) => {
+                    let (id, model) = (photo.id, self.pack.id());
+                    let store =
+                        move |library: &mut Library| Ok(drawn_faces::store(library.db_mut(), id, &model, found));
+                    match self.store.run(store).wait()? {
+                        Ok(_) => count += 1,
+                        Err(DrawnFaceError::Library(error)) => return Err(error),
+                        Err(error) => tracing::warn!(photo = %id, %error, "library.face_lost"),
+                    }
+                }
+                Err(error) => tracing::warn!(photo = %photo.id, %error, "library.face_lost: not found again"),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Finds the faces again that this runner's own library speaks of, and groups them.
+    fn restore(&self) -> Result<(), LibraryError> {
+        let facts = self.store.look(|library| facts::of_library(library.db()))?;
+        if self.find_missing(&facts)? == 0 {
+            return Ok(());
+        }
+        let params = self.params();
+        match self.store.run(move |library| grouping::regroup(library, &params)).wait() {
+            // Somebody corrected meanwhile: the next round groups.
+            Err(LibraryError::Conflict) => Ok(()),
+            done => done,
+        }
     }
 
     fn ports(&self, queue: &Arc<FolderQueue>) -> Ports {

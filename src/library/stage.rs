@@ -60,6 +60,14 @@ pub struct Exchanged {
 /// # Errors
 /// The library cannot be read.
 pub fn other_model(library: &Library, model: &str) -> Result<Option<String>, LibraryError> {
+    Ok(model_of(library)?.filter(|most| most != model))
+}
+
+/// The model that found the faces of most photos of a library; `None` where it has no faces.
+///
+/// # Errors
+/// The library cannot be read.
+pub fn model_of(library: &Library) -> Result<Option<String>, LibraryError> {
     let sql = format!(
         "SELECT model FROM images WHERE gallery = {} AND bucket <> '{}' AND face_count > 0 \
          GROUP BY model ORDER BY count(*) DESC, model LIMIT 1",
@@ -68,8 +76,7 @@ pub fn other_model(library: &Library, model: &str) -> Result<Option<String>, Lib
     );
     let mut select = library.db().prepare(&sql)?;
     let mut found = select.query([])?;
-    let most: Option<String> = found.next()?.map(|row| row.get(0)).transpose()?;
-    Ok(most.filter(|most| most != model))
+    Ok(found.next()?.map(|row| row.get(0)).transpose()?)
 }
 
 /// Opens the stage of a library: a new one, or the one where an earlier run was stopped. What people asked to forget

@@ -24,7 +24,7 @@ pub(super) fn bump(db: &Connection, gallery: i64) -> Result<(), LibraryError> {
 }
 
 /// Says that faces of a gallery came, or were found again, and none went.
-fn bump_added(db: &Connection, gallery: i64) -> Result<(), LibraryError> {
+pub(super) fn bump_added(db: &Connection, gallery: i64) -> Result<(), LibraryError> {
     let sql = "UPDATE galleries SET generation = generation + 1, additions = additions + 1 WHERE n = ?1";
     db.prepare_cached(sql)?.execute([gallery])?;
     Ok(())
@@ -116,7 +116,7 @@ fn replace(db: &Connection, Commit { image, faces, content, .. }: &Commit) -> Re
     }
 }
 
-fn insert(db: &Connection, gallery: i64, image: i64, face: &Face) -> Result<(), LibraryError> {
+pub(super) fn insert(db: &Connection, gallery: i64, image: i64, face: &Face) -> Result<(), LibraryError> {
     let q = &face.quality;
     let number: i64 = db
         .prepare_cached(

@@ -232,6 +232,11 @@ fn an_answer_is_not_sent_twice_and_a_request_not_done_twice() {
     let second = split();
     assert_eq!(second.headers()["idempotency-replayed"], "true");
     assert_eq!(ok(second), first);
+    // Another body of the same length is another request.
+    let other = json!({ "faces": [faces[0]["id"]] });
+    assert_eq!(other.to_string().len(), body.to_string().len());
+    let request = service.client.post(format!("{}/v1/people/{id}/split", service.url)).json(&other);
+    assert_eq!(refused(request.header("idempotency-key", "once").send().unwrap()), (422, "KEY_USED".into()));
     let undone = ok(service.client.post(format!("{}/v1/undo", service.url)).send().unwrap());
     assert_eq!(undone["said"], "undone");
     let nothing = service.client.post(format!("{}/v1/undo", service.url)).send().unwrap();

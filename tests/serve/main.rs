@@ -7,6 +7,7 @@ mod corrections;
 mod description;
 mod hostile;
 mod identities;
+mod jobs;
 mod limits;
 mod page;
 mod service;

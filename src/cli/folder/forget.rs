@@ -4,6 +4,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use muster_actors::domain::gallery::GroupId;
+use muster_actors::domain::person::Person;
+
 use super::library::{LibraryArgs, group};
 use super::people::author;
 use super::report;
@@ -13,7 +16,7 @@ use crate::cli::text::{count, is_id_like, printable, short};
 use muster_gallery::receipt::LibraryReceipt;
 use muster_library::forget::{self, ForgetTarget, knows};
 use muster_library::library::REPORT;
-use muster_library::{Library, LibraryError, roots, tombstones};
+use muster_library::{Library, LibraryError, roots, tombstones, waiting};
 
 /// Forgets a photo, a folder or a group of a library.
 pub fn run(library: &LibraryArgs, target: &Path, json: bool) -> Result<ExitCode, CliError> {
@@ -113,7 +116,30 @@ fn target(library: &Library, given: &Path) -> Result<ForgetTarget, CliError> {
         // Gone from the disk, but not from the library.
         _ if knows(library, &path)? => Ok(ForgetTarget::Path(path)),
         (_, Some(found @ (Ok(_) | Err(CliError::Usage(_))))) => Ok(ForgetTarget::Group(found?)),
-        _ => Err(CliError::Missing(format!("{} is neither a path nor a group of this library", given.display()))),
+        _ => waiting(library, given)?.map(ForgetTarget::Group).ok_or_else(|| {
+            CliError::Missing(format!("{} is neither a path nor a group of this library", given.display()))
+        }),
+    }
+}
+
+/// The one person without photos who has this name, or whose id begins so.
+fn waiting(library: &Library, given: &Path) -> Result<Option<GroupId>, CliError> {
+    let Some(text) = given.to_str().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let is_meant = |id: &GroupId, person: &Person| {
+        let is_name = person.name.as_ref().is_some_and(|name| name.to_lowercase() == text);
+        is_name || is_id_like(&text) && id.to_string().starts_with(&text)
+    };
+    let all = waiting::list(library.db())?;
+    let found: Vec<GroupId> = all.iter().filter(|(id, person)| is_meant(id, person)).map(|(id, _)| *id).collect();
+    match &found[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        several => {
+            let ids: Vec<String> = several.iter().map(short).collect();
+            Err(CliError::Usage(format!("several people are called so: say which by id: {}", ids.join(", "))))
+        }
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use muster_actors::domain::exit::Exit;
 
-use super::model_change::ModelChange;
 use super::outcome::{IndexOutcome, UsedModels};
 use super::progress::ProgressView;
 use super::report;
 use super::watch::FolderWatcher;
+use super::{library_pack, model_change};
 use crate::cli::CliError;
 use crate::cli::models::{first_run_note, lanes};
 use crate::cli::print::{print, say};
@@ -18,7 +18,6 @@ use crate::cli::signal::Signals;
 use muster_config::{Layers, Origin};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::pack::Pack;
-use muster_inference::pipeline;
 use muster_library::library::is_there;
 use muster_library::runner::IndexRound;
 use muster_library::{Library, LibraryError, Runner, SqliteFaces, forget, roots, stage, view};
@@ -68,31 +67,27 @@ impl Args {
         if let Some(pack) = &self.model {
             layers.set("models.pack", pack.clone().into(), Origin::Flag("--model"))?;
         }
-        let is_chosen = layers.iter().any(|(key, _, origin)| key == "models.pack" && *origin != Origin::Default);
         let mut settings = layers.settings()?;
         let folder = Library::place(self.library.as_deref(), &self.paths);
         self.check(&folder)?;
         let home = Home::from_env()?;
-        let pack = Pack::open(&settings.models.pack, &home)?;
-        pack.verify()?;
         let is_new = !is_there(&folder);
+        let model = if is_new { None } else { stage::model_of(&Library::read(&folder)?)? };
+        let pack = library_pack::settled(&layers, &settings, &home, model.as_deref())?;
+        pack.verify()?;
         let store = Arc::new(SqliteFaces::start(Library::create(&folder)?)?);
         let lanes = lanes(&mut settings, &pack, &home, usize::MAX)?;
-        if is_new && !is_chosen && !self.json {
+        if is_new && !library_pack::is_chosen(&layers) && !self.json {
             first_run_note(&Pack::known(&home)?).iter().for_each(|note| say(note));
         }
         let (pack, signals) = (Arc::new(pack), Signals::listen()?);
-        let runner = |store: &Arc<SqliteFaces>| {
-            Runner::new(settings.clone(), Arc::clone(&pack), lanes.engines(), Arc::clone(store))
-                .watching(lanes.cards())
-                .accepting_removals(self.accept_removals)
-        };
+        let runner = Runner::new(settings, Arc::clone(&pack), lanes.engines(), Arc::clone(&store))
+            .watching(lanes.cards())
+            .accepting_removals(self.accept_removals);
         let model = pack.id();
         let mut looked = None;
         if let Some(before) = store.look(|library| stage::other_model(library, &model))? {
-            let params = pipeline::params(&settings, pack.manifest());
-            let change = ModelChange { before, model, params, accept_removals: self.accept_removals, json: self.json };
-            match change.run(&store, &self.paths, runner, &signals)? {
+            match model_change::change(&runner, [&before, &model], &self.paths, self.json, &signals)? {
                 Ok(round) => looked = Some(round),
                 Err(code) => return Ok(code),
             }
@@ -100,7 +95,6 @@ impl Args {
             // What an earlier run left that was killed after the exchange, or that went back to the model before.
             store.look(|library| stage::discard(library))?;
         }
-        let runner = runner(&store);
         let mut changes = self.watch.then(|| FolderWatcher::watch(&self.paths, &folder)).transpose()?;
         loop {
             let round = match (runner.round(&self.paths, signals.asked(), &mut ProgressView::start()), &mut changes) {

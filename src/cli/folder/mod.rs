@@ -2,12 +2,14 @@
 
 mod evaluate;
 mod export;
+mod face_finder;
 pub mod forget;
 mod index;
 #[cfg(feature = "serve")]
 mod keys;
 mod labelled_photos;
 pub mod library;
+pub(in crate::cli) mod library_pack;
 mod model_change;
 mod names;
 mod outcome;
@@ -52,9 +54,9 @@ impl Command {
     pub fn run(self, layers: Layers) -> Result<ExitCode, CliError> {
         match self {
             Self::Index(args) => args.run(layers),
-            Self::People(args) => args.run(),
+            Self::People(args) => args.run(&layers),
             Self::Export(args) => args.run(),
-            Self::Import(args) => args.run(),
+            Self::Import(args) => args.run(&layers),
             Self::Report(args) => args.run(),
             Self::Library(args) => args.run(),
             Self::Evaluate(args) => args.run(layers),

@@ -1,14 +1,11 @@
-//! Changes the model of a library. All photos are analysed again beside the old results, which are exchanged at the end.
+//! Changes the model of a library, and says what came of it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use muster_actors::domain::exit::Exit;
-use muster_actors::grouping::Params;
+use muster_library::Runner;
 use muster_library::runner::IndexRound;
-use muster_library::stage::{self, Exchanged};
-use muster_library::{Runner, SqliteFaces, roots};
+use muster_library::stage::Exchanged;
 
 use super::progress::ProgressView;
 use crate::cli::CliError;
@@ -16,64 +13,30 @@ use crate::cli::print::say;
 use crate::cli::signal::Signals;
 use crate::cli::text::{count, printable};
 
-/// A change of the model of a library.
-pub(super) struct ModelChange {
-    /// The model before.
-    pub(super) before: String,
-    /// The model that comes.
-    pub(super) model: String,
-    /// The figures of grouping that fit it.
-    pub(super) params: Params,
-    /// Whether photos that are gone are taken out, however many they are.
-    pub(super) accept_removals: bool,
-    /// Whether a program reads what is printed.
-    pub(super) json: bool,
-}
-
-impl ModelChange {
-    /// Looks at all photos with the new model, then exchanges the answers. The round that
-    /// looked at them; an exit code where it was stopped before.
-    pub(super) fn run(
-        self,
-        store: &Arc<SqliteFaces>,
-        paths: &[PathBuf],
-        runner: impl Fn(&Arc<SqliteFaces>) -> Runner,
-        signals: &Signals,
-    ) -> Result<Result<IndexRound, ExitCode>, CliError> {
-        let roots = roots::resolve(paths)?;
-        let outside = store.look(|library| stage::elsewhere(library, &roots))?;
-        if let Some(first) = outside.first() {
-            return Err(CliError::Usage(format!(
-                "the faces of this library are of the model {}, and it has photos in {}, which you did not name: name all \
-                 its folders, so that {} looks at all of them, or keep the model with --model",
-                self.before,
-                first.display(),
-                self.model
-            )));
-        }
-        say(&format!(
-            "the library is of the model {}: all photos are looked at with {}; people and answers stay as they are until \
-             that is done",
-            self.before, self.model
-        ));
-        let staged = Arc::new(SqliteFaces::start(store.look(|library| stage::open(library))?)?);
-        let round = runner(&staged).round(paths, signals.asked(), &mut ProgressView::start())?;
-        drop(staged);
-        if round.exit != Exit::Drained {
-            say(
-                "stopped before all photos were looked at: nothing has changed yet; run the same command again to go on",
-            );
-            return Ok(Err(ExitCode::from(round.exit.code())));
-        }
-        let Self { model, params, accept_removals, json, .. } = self;
-        let exchange = store.run(move |library| stage::exchange(library, &params, &model, accept_removals)).wait()?;
-        if json {
-            say(&serde_json::to_string(&exchange)?);
-        } else {
-            tell(&exchange);
-        }
-        Ok(Ok(round))
+/// Looks at all photos with the model of `runner`, then exchanges the answers. Returns the round that looked at them, or
+/// an exit code where it was stopped before.
+pub(super) fn change(
+    runner: &Runner,
+    [before, after]: [&str; 2],
+    paths: &[PathBuf],
+    json: bool,
+    signals: &Signals,
+) -> Result<Result<IndexRound, ExitCode>, CliError> {
+    say(&format!(
+        "the library is of the model {before}: all photos are looked at with {after}; people and answers stay as they are \
+         until that is done"
+    ));
+    let (round, exchanged) = runner.change_model(paths, signals.asked(), &mut ProgressView::start())?;
+    let Some(exchanged) = exchanged else {
+        say("stopped before all photos were looked at: nothing has changed yet; run the same command again to go on");
+        return Ok(Err(ExitCode::from(round.exit.code())));
+    };
+    if json {
+        say(&serde_json::to_string(&exchanged)?);
+    } else {
+        tell(&exchanged);
     }
+    Ok(Ok(round))
 }
 
 fn tell(exchanged: &Exchanged) {

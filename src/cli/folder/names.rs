@@ -3,12 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::fact::Fact;
+use muster_actors::domain::image::ImageId;
+use muster_config::Layers;
+use muster_library::drawn_faces::{self, DrawnFaceError};
 use muster_library::travel::{self, XmpTarget};
-use muster_library::{Library, grouping};
+use muster_library::{FaceFinder, Library, grouping};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
 
+use super::face_finder;
 use super::library::LibraryArgs;
 use super::people::author;
 use crate::cli::CliError;
@@ -20,7 +26,8 @@ use crate::cli::text::{count, printable};
 #[command(after_help = "\
 Reads names that other programs wrote in or beside the photos of the library: XMP regions of the Metadata Working
 Group and of Microsoft, PersonInImage, tags of digiKam and Lightroom, and Picasa's .picasa.ini. Where a region lies
-on a face that was found, the face is confirmed as that person. Index the photos first.
+on a face that was found, the face is confirmed as that person; where none was found, the face in the region is added.
+Index the photos first.
 
 Examples:
   muster index ~/Pictures && muster import --xmp --library ~/Pictures
@@ -43,12 +50,15 @@ pub struct Args {
 
 impl Args {
     /// Runs the command.
-    pub fn run(self) -> Result<ExitCode, CliError> {
+    pub fn run(self, layers: &Layers) -> Result<ExitCode, CliError> {
         let mut library = self.library.amend()?;
         if let Some(file) = &self.file {
             return restore(&mut library, file, self.json);
         }
-        let imported = travel::import(&mut library, &author())?;
+        let mut adder = FaceAdder { layers, loaded: None };
+        let imported = travel::import(&mut library, &author(), &mut |library, photo, bbox| {
+            adder.add(library, photo, bbox).map_err(|error| error.to_string())
+        })?;
         print(|out| {
             if self.json {
                 return Ok(writeln!(out, "{:#}", json!(imported))?);
@@ -62,6 +72,10 @@ impl Args {
                 imported.known,
                 count(imported.photos, "photo")
             )?;
+            if imported.added > 0 {
+                let added = count(imported.added, "face");
+                writeln!(out, "{added} had not been found, and were added where other programs marked them.")?;
+            }
             for (name, faces) in &imported.people {
                 writeln!(out, "  {:<30} {}", printable(name), count(*faces, "face"))?;
             }
@@ -70,7 +84,11 @@ impl Args {
                 ("Confirmed as somebody else", &imported.contradicted),
             ] {
                 for one in list {
-                    writeln!(out, "{what}: {} in {}", printable(&one.name), printable(&one.path))?;
+                    write!(out, "{what}: {} in {}", printable(&one.name), printable(&one.path))?;
+                    match &one.reason {
+                        Some(reason) => writeln!(out, " ({})", printable(reason))?,
+                        None => writeln!(out)?,
+                    }
                 }
             }
             for failed in &imported.failed {
@@ -82,6 +100,26 @@ impl Args {
             Ok(())
         })?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Adds faces that were not found; the models are loaded for the first one.
+struct FaceAdder<'a> {
+    layers: &'a Layers,
+    loaded: Option<Result<(FaceFinder, Runtime), String>>,
+}
+
+impl FaceAdder<'_> {
+    fn add(&mut self, library: &mut Library, photo: ImageId, drawn: BBox) -> Result<FaceId, CliError> {
+        let photo = drawn_faces::photo(library.db(), library.places(), photo)?.ok_or(DrawnFaceError::Gone)?;
+        let layers = self.layers;
+        let loaded = self.loaded.get_or_insert_with(|| {
+            let runtime = Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+            Ok((face_finder::load(layers, &photo.model).map_err(|error| error.to_string())?, runtime))
+        });
+        let (finder, runtime) = loaded.as_ref().map_err(|reason| CliError::Missing(reason.clone()))?;
+        let found = runtime.block_on(finder.find(&photo.path, photo.size, drawn)).map_err(DrawnFaceError::from)?;
+        Ok(drawn_faces::store(library.db_mut(), photo.id, finder.model(), found)?)
     }
 }
 

@@ -4,26 +4,34 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::CliError;
+use crate::cli::folder::library_pack;
 use crate::cli::models::lanes;
-use muster_config::Settings;
+use muster_config::{Layers, Settings};
 use muster_http::gallery_stores::LibraryGallery;
 use muster_http::gallery_stores::LibraryGalleryStore;
-use muster_http::jobs::Jobs;
+use muster_http::jobs::{JobLog, Jobs, RunnerFactory};
 use muster_http::{AppState, PhotoLimits, ServiceParts};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
-use muster_library::{Library, Runner, SqliteFaces, runner};
+use muster_library::{FaceFinder, Library, Runner, SqliteFaces, runner, stage};
 use muster_telemetry::{ModelRuns, ProcessMetrics};
 use muster_worker::recognition::{self, LocalRecognizer, RecognitionIndex, RecognitionPipeline};
 
 /// Recognition in this process over the library in `folder`; `paths` are what can be indexed, none those that were indexed last.
-pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result<ServiceParts, CliError> {
+pub fn open(
+    layers: &Layers,
+    settings: &mut Settings,
+    folder: &Path,
+    paths: &[PathBuf],
+    log: &Arc<JobLog>,
+) -> Result<ServiceParts, CliError> {
     let home = Home::from_env()?;
-    let pack = Pack::open(&settings.models.pack, &home)?;
+    let store = Arc::new(SqliteFaces::start(Library::create(folder)?)?);
+    let model = store.look(|library| stage::model_of(library))?;
+    let pack = library_pack::settled(layers, settings, &home, model.as_deref())?;
     pack.verify()?;
     let pack = Arc::new(pack);
-    let store = Arc::new(SqliteFaces::start(Library::create(folder)?)?);
     let lanes = lanes(settings, &pack, &home, usize::MAX)?;
     let engines = lanes.engines();
     let folder = store.look(|library| Ok(library.folder().to_owned()))?;
@@ -38,8 +46,11 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     // One lane at least is left to callers while photos are indexed.
     let indexing = engines[..engines.len().saturating_sub(1).max(1)].to_vec();
     let runner = Runner::new(settings.clone(), Arc::clone(&pack), indexing, Arc::clone(&store));
+    let with_model = with_model(layers, settings, &home, &pack, &store);
     let grouped = Arc::clone(&index);
-    let galleries = LibraryGalleryStore::new(store, Library::read(&folder)?, Arc::clone(&index))?;
+    let engine = engines.first().ok_or_else(|| CliError::Missing("no engine runs the models".to_owned()))?;
+    let finder = FaceFinder::new(settings, &pack, Arc::clone(engine));
+    let galleries = LibraryGalleryStore::new(store, Library::read(&folder)?, Arc::clone(&index), finder)?;
     let here = Arc::new(LocalRecognizer { pipeline: RecognitionPipeline::start(settings, &pack, &lanes)?, index });
     let state = AppState {
         recognizer: here,
@@ -50,8 +61,50 @@ pub fn open(settings: &mut Settings, folder: &Path, paths: &[PathBuf]) -> Result
     Ok(ServiceParts {
         state: Arc::new(state),
         galleries: Some(Arc::new(galleries)),
-        jobs: Some(Arc::new(Jobs::new(Arc::new(runner), paths, Arc::new(move || grouped.changed())))),
+        jobs: Some(Arc::new(Jobs::new(
+            runner,
+            paths,
+            with_model,
+            Arc::new(move || grouped.changed()),
+            Arc::clone(log),
+        ))),
         admin: None,
+    })
+}
+
+/// Returns what makes runners over the same library with other packs.
+fn with_model(
+    layers: &Layers,
+    settings: &Settings,
+    home: &Home,
+    pack: &Pack,
+    store: &Arc<SqliteFaces>,
+) -> Box<RunnerFactory> {
+    let (is_chosen, settings, home) = (library_pack::is_chosen(layers), settings.clone(), home.clone());
+    let (current, store) = (pack.id(), Arc::clone(store));
+    Box::new(move |name| {
+        let chosen = &settings.models.pack;
+        if is_chosen && name != chosen {
+            return Err(format!(
+                "models.pack is set to {chosen}, to which the service would go back: take the setting away, and start the \
+                 service anew"
+            ));
+        }
+        // A name, and no path to a folder that the caller chooses.
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
+            return Err(format!("{name:?} is no name of a pack"));
+        }
+        let pack = Pack::open(name, &home).map_err(|error| error.to_string())?;
+        if pack.id() == current {
+            return Err(format!("the library is of the model {current} already"));
+        }
+        let (mut settings, home, store) = (settings.clone(), home.clone(), Arc::clone(&store));
+        Ok(Box::new(move || {
+            pack.verify().map_err(|error| error.to_string())?;
+            // One lane: the others answer callers meanwhile.
+            let lanes = lanes(&mut settings, &pack, &home, 1).map_err(|error| error.to_string())?;
+            Ok(Runner::new(settings, Arc::new(pack), lanes.engines(), store).watching(lanes.cards()))
+        }))
     })
 }
 

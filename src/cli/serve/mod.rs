@@ -11,15 +11,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use service::WebService;
+use service::{Measured, ServiceEnd, WebService};
 
 use super::fleet;
 use super::folder::library::LibraryArgs;
+use super::print::print;
 use super::signal::Signals;
 use super::{CliError, Logging};
 use muster_config::{Layers, Origin, Settings};
 use muster_gallery::GalleryStores;
 use muster_http::gallery_stores::FleetGalleryStores;
+use muster_http::jobs::JobLog;
 use muster_http::purge::Purger;
 use muster_http::{Admin, AppState, Guard, Keys, ServiceParts, cors};
 use muster_inference::pipeline;
@@ -59,17 +61,42 @@ impl Args {
         }
         let mut settings = layers.settings()?;
         let signals = Signals::listen()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let named = !self.paths.is_empty() || self.library.library.is_some();
         let here = named || settings.queues.requests.is_empty();
         let telemetry = Telemetry::start(&settings, "web")?;
         if here { logging } else { logging.of_a_fleet() }.start_traced(&telemetry);
-        let service = if here { self.here(&mut settings)? } else { runtime.block_on(elsewhere(&settings))? };
         let drain = Duration::from_secs(settings.pipeline.drain_seconds);
-        let exit = runtime.block_on(service.run(&signals, &telemetry, drain))?;
-        // Connections that are still open are closed with it.
-        runtime.shutdown_timeout(Duration::from_secs(1));
-        Ok(ExitCode::from(exit.map_or(0, |exit| exit.code())))
+        let log = Arc::<JobLog>::default();
+        let (mut listener, mut measured) = (None, None);
+        let end = loop {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let service = match here {
+                true => self.here(&layers, &mut settings, &log)?,
+                false => runtime.block_on(elsewhere(&settings))?,
+            };
+            // Callers who connect while the parts are made anew wait for them.
+            let socket = match &listener {
+                None => listener.insert(listen(&settings)?),
+                Some(listener) => listener,
+            };
+            let socket = socket.try_clone()?;
+            let measured = match &measured {
+                None => measured.insert(Measured::start(Arc::clone(&service.parts.state), &telemetry)?),
+                Some(measured) => measured,
+            };
+            let end = runtime.block_on(async { service.run(socket, &signals, measured, drain).await })?;
+            // Connections that are still open are closed with it.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            match end {
+                ServiceEnd::OtherModel => {}
+                end => break end,
+            }
+        };
+        service::flush(&telemetry);
+        Ok(ExitCode::from(match end {
+            ServiceEnd::Broken(exit) => exit.code(),
+            ServiceEnd::Stopped | ServiceEnd::OtherModel => 0,
+        }))
     }
 
     /// The library that is there; one is made for photos that are named.
@@ -80,16 +107,16 @@ impl Args {
         }
     }
 
-    fn here(&self, settings: &mut Settings) -> Result<WebService, CliError> {
+    fn here(&self, layers: &Layers, settings: &mut Settings, log: &Arc<JobLog>) -> Result<WebService, CliError> {
         let folder = self.folder()?;
-        let (guard, listen) = guard_and_address(settings, Some(&folder))?;
-        let parts = library::open(settings, &folder, &self.paths)?;
-        Ok(WebService { parts, guard, listen })
+        let guard = guard(settings, Some(&folder))?;
+        let parts = library::open(layers, settings, &folder, &self.paths, log)?;
+        Ok(WebService { parts, guard })
     }
 }
 
 async fn elsewhere(settings: &Settings) -> Result<WebService, CliError> {
-    let (guard, listen) = guard_and_address(settings, None)?;
+    let guard = guard(settings, None)?;
     let remote = Arc::new(RemoteRecognizer::start(settings).await.map_err(FleetError::from)?);
     let admin = Arc::new(Admin::new(Purger::new(&remote)));
     let process = Box::new(|| ProcessMetrics {
@@ -101,7 +128,7 @@ async fn elsewhere(settings: &Settings) -> Result<WebService, CliError> {
     let state = AppState { recognizer: remote, limits: library::limits(settings), process, metrics: Arc::default() };
     let parts =
         ServiceParts { state: Arc::new(state), galleries: people(settings).await?, jobs: None, admin: Some(admin) };
-    Ok(WebService { parts, guard, listen })
+    Ok(WebService { parts, guard })
 }
 
 /// Connects to the galleries of a fleet, where its database is set.
@@ -113,15 +140,32 @@ async fn people(settings: &Settings) -> Result<Option<Arc<dyn GalleryStores>>, C
     Ok(Some(Arc::new(FleetGalleryStores::connect(settings, params).await?)))
 }
 
-/// Creates the guard, and returns the address to listen on.
-fn guard_and_address(settings: &Settings, folder: Option<&Path>) -> Result<(Arc<Guard>, SocketAddr), CliError> {
-    let serve = &settings.serve;
-    let wrong =
-        || CliError::Usage(format!("serve.listen is {:?}, wanted is an address as 127.0.0.1:8080", serve.listen));
-    let listen: SocketAddr = match serve.listen.parse::<u16>() {
-        Ok(port) => SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port),
-        Err(_) => serve.listen.parse().map_err(|_| wrong())?,
-    };
+/// Returns the address to listen on.
+fn address(settings: &Settings) -> Result<SocketAddr, CliError> {
+    let listen = &settings.serve.listen;
+    match listen.parse::<u16>() {
+        Ok(port) => Ok(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port)),
+        Err(_) => listen.parse().map_err(|_| {
+            CliError::Usage(format!("serve.listen is {listen:?}, wanted is an address as 127.0.0.1:8080"))
+        }),
+    }
+}
+
+/// Listens, and prints the address.
+fn listen(settings: &Settings) -> Result<std::net::TcpListener, CliError> {
+    let address = address(settings)?;
+    let listener = std::net::TcpListener::bind(address).map_err(|error| {
+        CliError::Refused(format!("cannot listen on {address}: {error}; choose another with --listen"))
+    })?;
+    listener.set_nonblocking(true)?;
+    let bound = listener.local_addr()?;
+    print(|out| Ok(writeln!(out, "http://{bound}")?))?;
+    Ok(listener)
+}
+
+/// Creates the guard.
+fn guard(settings: &Settings, folder: Option<&Path>) -> Result<Arc<Guard>, CliError> {
+    let (serve, listen) = (&settings.serve, address(settings)?);
     let keys = keys(settings, folder)?;
     if !listen.ip().is_loopback() && keys.list().is_empty() {
         let text =
@@ -134,7 +178,7 @@ fn guard_and_address(settings: &Settings, folder: Option<&Path>) -> Result<(Arc<
         return Err(CliError::Refused(text.to_owned()));
     }
     let limit = Duration::from_secs(serve.seconds);
-    Ok((Arc::new(Guard::new(keys, listen, serve.requests_per_minute, limit).with_pages(pages)), listen))
+    Ok(Arc::new(Guard::new(keys, listen, serve.requests_per_minute, limit).with_pages(pages)))
 }
 
 /// Reads the keys from MUSTER_API_KEYS, which has the text of their file for containers, otherwise from the file.

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use axum::Router;
 use muster_actors::domain::exit::Exit;
+use muster_actors::flow::progress::Progress;
+use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 
 use crate::cli::CliError;
-use crate::cli::print::{print, say};
+use crate::cli::print::say;
 use crate::cli::signal::Signals;
 use muster_http::jobs::Jobs;
-use muster_http::{Guard, ServiceParts, router};
+use muster_http::{AppState, Guard, ServiceParts, router};
 use muster_telemetry::Telemetry;
 
 /// Time that an answer may take beyond its limit before the service gives up on it.
@@ -26,28 +28,64 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub struct WebService {
     pub parts: ServiceParts,
     pub guard: Arc<Guard>,
-    pub listen: SocketAddr,
+}
+
+/// Why a service ended.
+pub enum ServiceEnd {
+    /// It was asked to stop.
+    Stopped,
+    /// Recognition ended, for this reason.
+    Broken(Exit),
+    /// The library has another model now: the parts of the service have to be made anew.
+    OtherModel,
+}
+
+/// What is measured of a service, whichever parts it has at the moment.
+pub struct Measured {
+    progress: watch::Sender<Progress>,
+    state: RwLock<Arc<AppState>>,
+}
+
+impl Measured {
+    /// Begins to measure a service.
+    ///
+    /// # Errors
+    /// The address for Prometheus is invalid or taken.
+    pub fn start(state: Arc<AppState>, telemetry: &Telemetry) -> Result<Arc<Self>, CliError> {
+        let progress = watch::Sender::new(Progress::default());
+        let measured = Arc::new(Self { progress, state: RwLock::new(state) });
+        let source = Arc::clone(&measured);
+        telemetry.watch(measured.progress.subscribe(), move || source.state.read().process_metrics())?;
+        Ok(measured)
+    }
+
+    /// Measures these parts from now on, until they end.
+    async fn follow(self: Arc<Self>, state: Arc<AppState>) {
+        let mut progress = state.recognizer.progress();
+        *self.state.write() = state;
+        loop {
+            self.progress.send_replace(progress.borrow_and_update().clone());
+            if progress.changed().await.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 impl WebService {
-    /// Answers requests until it is asked to stop, or until recognition ends, and then returns the reason.
+    /// Answers requests until it is asked to stop, until recognition ends, or until the library has another model.
     pub async fn run(
         self,
+        listener: std::net::TcpListener,
         signals: &Signals,
-        telemetry: &Telemetry,
+        measured: &Arc<Measured>,
         drain: Duration,
-    ) -> Result<Option<Exit>, CliError> {
-        let listener = tokio::net::TcpListener::bind(self.listen).await.map_err(|error| {
-            let text = format!("cannot listen on {}: {error}; choose another with --listen", self.listen);
-            CliError::Refused(text)
-        })?;
-        let bound = listener.local_addr()?;
-        print(|out| Ok(writeln!(out, "http://{bound}")?))?;
-        let Self { parts, guard, .. } = self;
+    ) -> Result<ServiceEnd, CliError> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let Self { parts, guard } = self;
         let state = Arc::clone(&parts.state);
         let (jobs, galleries) = (parts.jobs.clone(), parts.galleries.clone());
-        let metered = Arc::clone(&state);
-        telemetry.watch(state.recognizer.progress(), move || metered.process_metrics())?;
+        let measuring = tokio::spawn(Arc::clone(measured).follow(Arc::clone(&state)));
         let router = router(parts, Arc::clone(&guard));
         let tidy = tokio::spawn(async move {
             let mut minutes = interval(MINUTE);
@@ -58,16 +96,25 @@ impl WebService {
         });
         let (stop, stopped) = watch::channel(false);
         let mut server = tokio::spawn(answer(listener, router, stopped));
-        let broken = tokio::select! {
-            () = signals.asked() => None,
-            exit = state.recognizer.ended() => Some(exit),
-            end = &mut server => {
-                end.map_err(std::io::Error::other)??;
-                None
+        let changed = async {
+            match &jobs {
+                Some(jobs) => jobs.model_changed().await,
+                None => std::future::pending().await,
             }
         };
-        if let Some(exit) = &broken {
-            say(&format!("muster: {exit}"));
+        let end = tokio::select! {
+            () = signals.asked() => ServiceEnd::Stopped,
+            exit = state.recognizer.ended() => ServiceEnd::Broken(exit),
+            () = changed => ServiceEnd::OtherModel,
+            end = &mut server => {
+                end.map_err(std::io::Error::other)??;
+                ServiceEnd::Stopped
+            }
+        };
+        match &end {
+            ServiceEnd::Broken(exit) => say(&format!("muster: {exit}")),
+            ServiceEnd::OtherModel => say("the library has another model now: the service goes on with it"),
+            ServiceEnd::Stopped => {}
         }
         stop.send_replace(true);
         state.recognizer.close();
@@ -80,13 +127,18 @@ impl WebService {
         if let Some(galleries) = galleries {
             galleries.close().await;
         }
-        if !telemetry.flush(FLUSH) {
-            tracing::warn!(
-                seconds = FLUSH.as_secs(),
-                "telemetry.flush: not all of the last spans and metrics were taken in time; the collector lacks them"
-            );
-        }
-        Ok(broken)
+        measuring.abort();
+        Ok(end)
+    }
+}
+
+/// Sends the last spans and metrics.
+pub fn flush(telemetry: &Telemetry) {
+    if !telemetry.flush(FLUSH) {
+        tracing::warn!(
+            seconds = FLUSH.as_secs(),
+            "telemetry.flush: not all of the last spans and metrics were taken in time; the collector lacks them"
+        );
     }
 }
 

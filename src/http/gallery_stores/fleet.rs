@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
-use muster_actors::domain::face::FaceId;
+use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState, Locator};
 use muster_actors::grouping::Params;
@@ -28,7 +28,7 @@ use muster_gallery::pages::{FaceFilter, PageCursor, PageRows};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::suggested::Suggested;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
-use muster_gallery::{GalleryError, GalleryStore, GalleryStores};
+use muster_gallery::{AddFaceError, GalleryError, GalleryStore, GalleryStores};
 use muster_index::FlatFactory;
 use muster_stores::mongo::{MongoFaces, Scope, pages};
 use muster_worker::fleet::{AdminStores, FleetError, ForgetTarget};
@@ -279,6 +279,10 @@ impl GalleryStore for FleetGalleryStore {
         let mut found = pages::photo(self.store(), &self.gallery, id).await?;
         pages::note_copies(self.store(), &copies, found.as_mut_slice()).await?;
         Ok(found)
+    }
+
+    async fn add_face(&self, _: ImageId, _: BBox) -> Result<FaceId, GalleryError> {
+        Err(AddFaceError::Elsewhere.into())
     }
 
     async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, GalleryError> {

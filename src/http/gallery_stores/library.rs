@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use muster_actors::domain::face::FaceId;
+use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageId, ImageState};
 use muster_actors::grouping::Params;
@@ -25,8 +25,10 @@ use muster_gallery::pages::{FaceFilter, PageCursor};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::suggested::Suggested;
 use muster_gallery::view::{FaceRow, ImageRow, Person, Totals};
-use muster_gallery::{GalleryError, GalleryStore, GalleryStores};
+use muster_gallery::{AddFaceError, GalleryError, GalleryStore, GalleryStores};
 use muster_library::correct::{self, CorrectError};
+use muster_library::drawn_faces::{self, DrawnFaceError, DrawnOn};
+use muster_library::face_finder::{FaceFinder, FindFaceError};
 use muster_library::forget::{self, ForgetTarget};
 use muster_library::{
     Library, LibraryError, SqliteFaces, adopt, grouping, groups, history, now_ms, suggestions, tombstones, write,
@@ -48,6 +50,7 @@ struct Parts {
     copies: Mutex<Option<KeptCopies<i64>>>,
     params: Params,
     index: Arc<RecognitionIndex>,
+    finder: FaceFinder,
 }
 
 impl Parts {
@@ -69,16 +72,37 @@ fn gallery() -> GalleryId {
     GalleryId(LIBRARY_GALLERY.to_owned())
 }
 
+fn add_face_error(error: DrawnFaceError) -> GalleryError {
+    let words = error.to_string();
+    match error {
+        DrawnFaceError::Library(error) => return error.into(),
+        DrawnFaceError::Forgotten => AddFaceError::Forgotten(words),
+        DrawnFaceError::Find(FindFaceError::NoRoom { .. }) => AddFaceError::Box(words),
+        DrawnFaceError::Find(FindFaceError::Engine(_)) => AddFaceError::Models(words),
+        DrawnFaceError::Gone
+        | DrawnFaceError::OtherModel { .. }
+        | DrawnFaceError::Find(
+            FindFaceError::Unread { .. } | FindFaceError::Rejected { .. } | FindFaceError::Changed(_),
+        ) => AddFaceError::Changed(words),
+    }
+    .into()
+}
+
 fn author(by: &str) -> Author {
     Author { by: by.to_owned(), at_ms: now_ms() }
 }
 
 impl LibraryGalleryStore {
-    /// Creates a gallery over a store that writes, and a reader beside it.
+    /// Creates a gallery over a store that writes, and a reader beside it. `finder` looks at boxes that somebody draws.
     ///
     /// # Errors
     /// The library cannot be read.
-    pub fn new(store: Arc<SqliteFaces>, reader: Library, index: Arc<RecognitionIndex>) -> Result<Self, LibraryError> {
+    pub fn new(
+        store: Arc<SqliteFaces>,
+        reader: Library,
+        index: Arc<RecognitionIndex>,
+        finder: FaceFinder,
+    ) -> Result<Self, LibraryError> {
         let params = grouping::recall(&reader)?;
         let parts = Parts {
             store,
@@ -87,6 +111,7 @@ impl LibraryGalleryStore {
             copies: Mutex::default(),
             params,
             index,
+            finder,
         };
         Ok(Self(Arc::new(parts)))
     }
@@ -226,6 +251,18 @@ impl GalleryStore for LibraryGalleryStore {
             Ok(found)
         })
         .await
+    }
+
+    async fn add_face(&self, photo: ImageId, drawn: BBox) -> Result<FaceId, GalleryError> {
+        let parts = Arc::clone(&self.0);
+        let read = self.read(move |library| drawn_faces::photo(library.db(), parts.store.places(), photo));
+        let gone = || add_face_error(DrawnFaceError::Gone);
+        let DrawnOn { path, size, .. } = read.await?.ok_or_else(gone)?;
+        let finder = &self.0.finder;
+        let found = finder.find(&path, size, drawn).await.map_err(|error| add_face_error(error.into()))?;
+        let model = finder.model().to_owned();
+        let stored = self.write(move |library| Ok(drawn_faces::store(library.db_mut(), photo, &model, found)));
+        stored.await?.map_err(add_face_error)
     }
 
     async fn correct(&self, correction: Correction, by: &str) -> Result<Corrected, GalleryError> {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use muster_actors::domain::face::BBox;
 use muster_actors::domain::image::{Frame, Pixels, Rejection};
 use muster_actors::ports::engine::{Analysis, EngineError, FoundFace};
 use ort::environment::Environment;
 
 use super::detector::DetectorModel;
+use super::drawn_face;
 use super::embedder::{Embedded, EmbedderModel};
 use super::engine::Options;
 use super::face_crop::{FaceCrop, crop_faces, in_frame};
@@ -33,6 +35,8 @@ type Scores = Vec<f32>;
 
 /// Most faces an image in one run of the embedder.
 pub const FACES: usize = 4;
+/// Least score of a detection in a box that somebody drew: a person says that a face is there.
+const WEAK: f32 = 0.2;
 
 impl Analyser {
     /// Loads the models of a pack.
@@ -62,6 +66,28 @@ impl Analyser {
             each.map(|((cut, vector), scores)| self.finish(cut, vector, &scores)).collect()
         };
         Ok(cuts.into_iter().map(|cuts| cuts.map(&mut finish)).collect())
+    }
+
+    /// Finds the face in a box that somebody drew; see [`muster_actors::ports::engine::Engine::face_in`].
+    pub fn face_in(&mut self, frame: &Arc<Frame>, drawn: &BBox) -> Result<Option<FoundFace>, EngineError> {
+        if !drawn_face::can_hold_a_face(frame, drawn) {
+            return Ok(None);
+        }
+        let seen = match drawn_face::closer(frame, drawn) {
+            Some(region) => {
+                drawn_face::best(&self.detector.find_from(&[&region.pixels], WEAK)?.concat(), &region, drawn)
+            }
+            None => None,
+        };
+        let expected = Detection { bbox: *drawn, landmarks: drawn_face::landmarks(drawn), score: 0.0 };
+        let cuts = seen.into_iter().chain([expected]).map(|face| crop_faces(frame, &[face], self.crop_scale));
+        let Some(cut) = cuts.flatten().flatten().next() else { return Ok(None) };
+        let cuts = [Ok(vec![cut])];
+        let scores = self.look_again(std::slice::from_ref(frame), &cuts)?.concat();
+        let [Ok(cuts)] = cuts else { return Ok(None) };
+        let crops: Vec<&Pixels> = cuts.iter().map(|cut| &cut.crop).collect();
+        let vector = self.embedder.embed(&crops, FACES)?.pop();
+        Ok(cuts.into_iter().next().zip(vector).map(|(cut, vector)| self.finish(cut, vector, &scores)))
     }
 
     /// Runs both models on `images` made-up images, each with as many faces as a run takes.

@@ -113,13 +113,17 @@ impl DetectorModel {
     /// Of each image the faces by descending score, in its pixels: what a pass at the detector's side and a small pass for
     /// faces that fill the frame found.
     pub fn find_all(&mut self, images: &[&Pixels]) -> Result<Vec<Vec<Detection>>, EngineError> {
+        self.find_from(images, self.spec.min_score)
+    }
+
+    /// As [`Self::find_all`], with another least score, 0 to 1, than the pack's.
+    pub fn find_from(&mut self, images: &[&Pixels], least: f32) -> Result<Vec<Vec<Detection>>, EngineError> {
         let main: Vec<Letterbox> = images.iter().map(|pixels| letterbox::fit(pixels, self.spec.side)).collect();
         let second = |main: &Letterbox| {
             let side = second_pass_side(main.pixels.width, main.pixels.height)?;
             Some(letterbox::fit(&main.pixels, side))
         };
         let small: Vec<Option<Letterbox>> = main.iter().map(second).collect();
-        let least = self.spec.min_score;
         let found = self.passes(&main.iter().map(|boxed| &boxed.pixels).collect::<Vec<_>>(), least)?;
         let mut again =
             self.passes(&small.iter().flatten().map(|boxed| &boxed.pixels).collect::<Vec<_>>(), least)?.into_iter();

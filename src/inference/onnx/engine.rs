@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use muster_actors::domain::face::BBox;
 use muster_actors::domain::image::Frame;
-use muster_actors::ports::engine::{Analysis, Engine, EngineError};
+use muster_actors::ports::engine::{Analysis, Engine, EngineError, FoundFace};
 
 use super::analyser::Analyser;
 use super::batch_size;
@@ -92,6 +93,10 @@ impl OnnxEngine {
 impl Engine for OnnxEngine {
     async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError> {
         self.thread.call(move |analyser| analyser.analyse(&frames)).await
+    }
+
+    async fn face_in(&self, frame: Arc<Frame>, drawn: BBox) -> Result<Option<FoundFace>, EngineError> {
+        self.thread.call(move |analyser| analyser.face_in(&frame, &drawn)).await
     }
 
     async fn rebuild(&self) -> Result<(), EngineError> {

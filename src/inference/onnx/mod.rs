@@ -6,6 +6,7 @@ pub mod bench;
 pub mod classify;
 pub mod derived_pack;
 pub mod detector;
+mod drawn_face;
 pub mod embedder;
 pub mod engine;
 pub mod engine_cache;

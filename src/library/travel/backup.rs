@@ -36,9 +36,7 @@ pub struct Restored {
 /// # Errors
 /// The library cannot be read.
 pub fn backup(library: &Library) -> Result<Vec<Fact>, LibraryError> {
-    let sql = format!("SELECT n FROM galleries WHERE n = {}", crate::view::MINE);
-    let Ok(gallery) = library.db().query_row(&sql, [], |row| row.get::<_, i64>(0)) else { return Ok(Vec::new()) };
-    let mut all = facts::all(library.db(), gallery)?;
+    let mut all = facts::of_library(library.db())?;
     let places = std::mem::take(&mut all.places);
     let mut said: Vec<Fact> = all.iter().collect();
     let mentioned: std::collections::BTreeSet<_> =

@@ -5,10 +5,13 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use muster_actors::domain::face::FaceId;
+use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::gallery::GroupId;
+use muster_actors::domain::image::ImageId;
 use muster_actors::people::{Author, Correction};
-use muster_xmp::{FoundNames, MAX_PACKET_BYTES, Region, read_image, read_packet, read_picasa_ini};
+use muster_xmp::{
+    FoundNames, MAX_PACKET_BYTES, Region, RegionKind, UprightBox, read_image, read_packet, read_picasa_ini,
+};
 use rusqlite::OptionalExtension;
 use serde::Serialize;
 
@@ -31,7 +34,9 @@ pub struct Imported {
     pub people: BTreeMap<String, u64>,
     /// Faces that are that person already.
     pub known: u64,
-    /// Regions with a name where no face was found.
+    /// Of those, faces that the detector had not found, and that were added.
+    pub added: u64,
+    /// Names for which there is no face.
     pub without_face: Vec<WithoutFace>,
     /// Faces that somebody confirmed as somebody else: what was said here counts.
     pub contradicted: Vec<WithoutFace>,
@@ -48,13 +53,20 @@ pub struct WithoutFace {
     pub path: String,
     /// The name.
     pub name: String,
+    /// Why no face could be added in the name's region; `None` where the name has no region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
-/// Finds the names in and beside all photos of a library, and confirms the faces that they are of.
+/// Adds the face in a box of a photo, in pixels of the upright photo; an error says why there is none.
+pub type AddFace<'a> = dyn FnMut(&mut Library, ImageId, BBox) -> Result<FaceId, String> + 'a;
+
+/// Finds the names in and beside all photos of a library, and confirms the faces that they are of. Where another program
+/// marks a face that was not found, `add` adds it.
 ///
 /// # Errors
 /// The library cannot be read or written. A file that cannot be read is listed.
-pub fn import(library: &mut Library, author: &Author) -> Result<Imported, CorrectError> {
+pub fn import(library: &mut Library, author: &Author, add: &mut AddFace<'_>) -> Result<Imported, CorrectError> {
     let places = library.places().clone();
     let mut imported = Imported::default();
     let mut picasa: HashMap<PathBuf, BTreeMap<String, Vec<Region>>> = HashMap::new();
@@ -88,22 +100,43 @@ pub fn import(library: &mut Library, author: &Author) -> Result<Imported, Correc
             let Some(name) = region.name.clone() else { continue };
             match of_region.get(&n) {
                 Some(face) => drop(named.entry(name).or_default().insert(photo.faces[*face].id)),
-                None => imported.without_face.push(WithoutFace { path: photo.shown.clone(), name }),
+                None => match added(library, &photo, region, add) {
+                    Ok(face) => {
+                        imported.added += 1;
+                        named.entry(name).or_default().insert(face);
+                    }
+                    Err(reason) => {
+                        let path = photo.shown.clone();
+                        imported.without_face.push(WithoutFace { path, name, reason: Some(reason) });
+                    }
+                },
             }
         }
         // A name of the whole photo is that of its only face, where there is one face and one such name.
         let free: Vec<usize> = (0..photo.faces.len()).filter(|face| !taken.contains(face)).collect();
         match (&found.people[..], &free[..]) {
             ([name], [face]) => drop(named.entry(name.clone()).or_default().insert(photo.faces[*face].id)),
-            (people, _) => imported
-                .without_face
-                .extend(people.iter().map(|name| WithoutFace { path: photo.shown.clone(), name: name.clone() })),
+            (people, _) => imported.without_face.extend(people.iter().map(|name| WithoutFace {
+                path: photo.shown.clone(),
+                name: name.clone(),
+                reason: None,
+            })),
         }
     }
     for (name, faces) in named {
         confirm(library, &mut imported, &name, faces, author)?;
     }
     Ok(imported)
+}
+
+/// Adds the face in a region that another program wrote.
+fn added(library: &mut Library, photo: &Photo, region: &Region, add: &mut AddFace<'_>) -> Result<FaceId, String> {
+    if region.kind != RegionKind::Face {
+        return Err("the region is not marked as a face".to_owned());
+    }
+    let UprightBox { x, y, width, height } = region.to_upright(photo.upright, photo.orientation);
+    let bbox = BBox { x: x as f32, y: y as f32, width: width as f32, height: height as f32 };
+    add(library, photo.id, bbox)
 }
 
 /// Confirms faces as the person of a name.
@@ -124,7 +157,7 @@ fn confirm(
     for face in faces {
         let mut contradicted = |of: &str| {
             let path = format!("face {}, {of}", muster_gallery::text::short(face));
-            imported.contradicted.push(WithoutFace { path, name: name.to_owned() });
+            imported.contradicted.push(WithoutFace { path, name: name.to_owned(), reason: None });
         };
         let target = match &same[..] {
             [] => None,

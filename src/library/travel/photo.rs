@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use muster_actors::domain::face::{BBox, FaceId};
+use muster_actors::domain::image::ImageId;
 use muster_gallery::ENROLLED;
 use muster_gallery::view::ImageRow;
 use muster_xmp::{Orientation, Size, UprightBox};
@@ -21,6 +22,7 @@ pub(super) struct PhotoFace {
 /// A photo with its faces.
 pub(super) struct Photo {
     pub(super) row: i64,
+    pub(super) id: ImageId,
     pub(super) path: PathBuf,
     pub(super) shown: String,
     pub(super) upright: Size,
@@ -73,6 +75,7 @@ pub(super) fn photos(db: &Connection, places: &PathMap) -> Result<Vec<Photo>, Li
         }
         photos.push(Photo {
             row,
+            id: image.id,
             path,
             shown: image.path,
             upright: Size { width: image.width, height: image.height },

@@ -1,8 +1,10 @@
 //! The lists of `muster people`.
 
+use muster_actors::domain::gallery::GroupId;
+use muster_actors::domain::person::Person;
 use muster_gallery::view::FaceRow;
-use muster_library::Library;
 use muster_library::view::{self, FaceSelection};
+use muster_library::{Library, waiting};
 use serde_json::{Value, json};
 
 use super::not_faces::aside;
@@ -11,12 +13,39 @@ use crate::cli::folder::library::group;
 use crate::cli::print::print;
 use crate::cli::text::{count, place, printable, short};
 
+/// Which people are listed.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct ListOptions {
+    /// Hidden ones, too
+    #[arg(long)]
+    hidden: bool,
+    /// Leave out people without a name who are in fewer photos
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    min_photos: u64,
+    /// Instead: people whose photos are all gone. A photo that comes back brings its people back
+    #[arg(long, conflicts_with_all = ["hidden", "min_photos"])]
+    waiting: bool,
+}
+
+impl Default for ListOptions {
+    fn default() -> Self {
+        Self { hidden: false, min_photos: 1, waiting: false }
+    }
+}
+
 /// Lists people, the largest groups first.
-pub(super) fn people(library: &Library, hidden: bool, json: bool) -> Result<(), CliError> {
+pub(super) fn people(library: &Library, options: ListOptions, json: bool) -> Result<(), CliError> {
+    if options.waiting {
+        return waiting_people(library, json);
+    }
     let mut people = view::people(library.db())?;
+    let hidden_people = people.iter().filter(|person| person.is_hidden).count();
+    people.retain(|person| options.hidden || !person.is_hidden);
     let all = people.len();
-    people.retain(|person| hidden || !person.is_hidden);
-    let left_out = all - people.len();
+    people.retain(|person| person.is_person || person.photos >= options.min_photos);
+    let rare = all - people.len();
+    let left_out = if options.hidden { 0 } else { hidden_people };
+    let without_photos = waiting::list(library.db())?.len();
     let totals = view::totals(library.db())?;
     print(|out| {
         if json {
@@ -47,7 +76,38 @@ pub(super) fn people(library: &Library, hidden: bool, json: bool) -> Result<(), 
             0 => String::new(),
             n => format!(" {n} hidden: `muster people list --hidden`."),
         };
-        Ok(writeln!(out, "\n{groups}, {alone} in none.{}{hidden}", aside(&totals))?)
+        writeln!(out, "\n{groups}, {alone} in none.{}{hidden}", aside(&totals))?;
+        if rare > 0 {
+            writeln!(out, "{rare} in fewer than {} are left out.", count(options.min_photos, "photo"))?;
+        }
+        if without_photos > 0 {
+            writeln!(out, "{without_photos} without a photo now: `muster people list --waiting`.")?;
+        }
+        Ok(())
+    })
+}
+
+/// Lists the people whose photos are all gone.
+fn waiting_people(library: &Library, json: bool) -> Result<(), CliError> {
+    let people = waiting::list(library.db())?;
+    print(|out| {
+        if json {
+            let one = |(id, person): &(GroupId, Person)| {
+                json!({ "id": id, "name": person.name, "hidden": person.is_hidden, "born": person.born,
+                        "notes": person.notes })
+            };
+            return Ok(writeln!(out, "{:#}", Value::Array(people.iter().map(one).collect()))?);
+        }
+        if people.is_empty() {
+            return Ok(writeln!(out, "Everybody who was named has a photo.")?);
+        }
+        for (id, person) in &people {
+            writeln!(out, "{:8}  {}", short(*id), printable(person.name.as_deref().unwrap_or("-")))?;
+        }
+        Ok(writeln!(
+            out,
+            "\nTheir photos are gone. A photo that comes back brings its people back; `muster forget NAME` deletes one."
+        )?)
     })
 }
 

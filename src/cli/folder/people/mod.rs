@@ -1,15 +1,18 @@
 //! `muster people` lists people and takes corrections.
 
+mod add_face;
 mod correct;
 mod history;
 mod list;
 mod not_faces;
 mod review;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::people::CorrectionError;
+use muster_config::Layers;
 use muster_gallery::LIBRARY_GALLERY;
 use muster_library::correct::CorrectError;
 use muster_library::{Library, grouping, groups};
@@ -39,6 +42,7 @@ Examples:
   muster people not-person Ada 9d1c         this face is not Ada
   muster people not-faces                   what looked like a face and is kept out of the groups
   muster people is-face 9d1c                it is a face after all
+  muster people add-face party.jpg 310,84,52,60 Ada   a face that was not found
   muster people history                     what was said, each with its number
   muster people undo                        take the last of it back"
 )]
@@ -55,11 +59,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// List the people (the default)
-    List {
-        /// Hidden ones, too
-        #[arg(long)]
-        hidden: bool,
-    },
+    List(list::ListOptions),
     /// List the faces of a person
     Show {
         /// The person
@@ -78,6 +78,16 @@ enum Action {
     },
     /// List what looked like a face and is none, the likeliest faces first
     NotFaces,
+    /// Add a face that was not found: the one in a box of a photo
+    AddFace {
+        /// The photo, which was indexed
+        photo: PathBuf,
+        /// Around the face, in pixels of the upright photo
+        #[arg(value_name = "X,Y,WIDTH,HEIGHT", allow_hyphen_values = true)]
+        drawn: add_face::TypedBox,
+        /// Whose face it is; a name that nobody has is a new person
+        person: Option<String>,
+    },
     /// List what was said, the last first
     History {
         /// Entries at most
@@ -89,16 +99,19 @@ enum Action {
 }
 
 impl Args {
-    pub(in crate::cli) fn run(self) -> Result<ExitCode, CliError> {
+    pub(in crate::cli) fn run(self, layers: &Layers) -> Result<ExitCode, CliError> {
         let json = self.json;
-        match self.action.unwrap_or(Action::List { hidden: false }) {
-            Action::List { hidden } => list::people(&self.library.read()?, hidden, json)?,
+        match self.action.unwrap_or_else(|| Action::List(list::ListOptions::default())) {
+            Action::List(options) => list::people(&self.library.read()?, options, json)?,
             Action::NotFaces => not_faces::list(&self.library.read()?, json)?,
             Action::Show { person } => list::faces(&self.library.read()?, &person, json)?,
             Action::Suggestions => review::list(&mut self.library.read()?, json)?,
             Action::Review => review::review(&mut self.library.amend()?)?,
             Action::Explain { a, b } => explain(&mut self.library.read()?, &a, &b, json)?,
             Action::History { limit } => history::list(&self.library.read()?, limit, json)?,
+            Action::AddFace { photo, drawn, person } => {
+                add_face::run(&mut self.library.amend()?, layers, &photo, drawn, person.as_deref(), json)?;
+            }
             Action::Correct(correction) => correction.run(&mut self.library.amend()?, json)?,
         }
         Ok(ExitCode::SUCCESS)

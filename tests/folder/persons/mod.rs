@@ -1,6 +1,10 @@
 //! Persons in a library, as their owner knows them: names and corrections outlive whatever is computed, deleted, moved or
 //! copied.
 
+mod added_faces;
+mod other_models;
+mod travel;
+
 use crate::support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,6 +193,31 @@ fn ten_names_outlive_deleted_photos_and_photos_that_come_back() {
 }
 
 #[test]
+fn people_without_a_photo_are_listed_and_can_be_forgotten() {
+    let home = Home::new();
+    home.name_all();
+    std::fs::remove_dir_all(home.photos().join("P001")).unwrap();
+    std::fs::remove_dir_all(home.photos().join("P002")).unwrap();
+    let arguments = ["index", "--accept-removals", "--json", "--library"];
+    run(muster().args(arguments).arg(home.library()).arg(home.photos()), 0);
+    let names = |people: &Value| -> Vec<String> {
+        people.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&home.people(&["list", "--waiting"])), ["Person P001", "Person P002"]);
+    assert_eq!(names(&home.people(&["list"])).len(), 8);
+    assert!(home.told(&["list"], 0).contains("2 without a photo now"));
+    run(muster().args(["forget", "person p001", "--library"]).arg(home.library()), 0);
+    assert_eq!(names(&home.people(&["list", "--waiting"])), ["Person P002"]);
+    assert_eq!(home.people(&["history"])[0]["said"], "forgotten");
+    assert!(!home.people(&["history"]).to_string().contains("Person P001"));
+    // Nobody has said anything of a stranger; rare ones can be left out.
+    home.people(&["name", "Person P003", ""]);
+    let shown = |least: &str| home.people(&["list", "--min-photos", least]).as_array().unwrap().len();
+    assert_eq!((shown("1"), shown("100")), (8, 8), "somebody spoke of all of them");
+    home.people(&["undo"]);
+}
+
+#[test]
 fn forgetting_a_photo_takes_no_name_and_undoing_touches_nothing_else() {
     let home = Home::new();
     let (anna, faces) = home.faces_of("P001");
@@ -315,144 +344,6 @@ fn names_and_corrections_outlive_other_paths_encodings_and_cropped_edges() {
     let names = home.names();
     assert_eq!(names.len(), 10, "{names:#?}");
     assert!(count(&home.index(), "images") > 0);
-}
-
-/// A pack like the default one, of another version: every face gets another id.
-fn another_pack(home: &Home) -> PathBuf {
-    let pack = home.folder.path().join("pack");
-    copy_all(&support::home().join("models/open"), &pack);
-    let manifest = pack.join("manifest.toml");
-    let text = std::fs::read_to_string(&manifest).unwrap();
-    assert!(text.contains("version = \"1\""), "{text}");
-    std::fs::write(&manifest, text.replace("version = \"1\"", "version = \"2\"")).unwrap();
-    pack
-}
-
-#[test]
-fn another_model_keeps_everybody_however_often_it_is_killed_on_the_way() {
-    let home = Home::new();
-    home.name_all();
-    let (_, faces) = home.faces_of("P001");
-    home.people(&["move", "Person P002", faces.last().unwrap()]);
-    home.people(&["not-same", &faces[0], &home.faces_of("P003").1[0]]);
-    let before = home.people(&["list"]);
-    let known = |people: &Value| -> Vec<(String, String, u64)> {
-        let one = |p: &Value| (p["id"].to_string(), p["name"].to_string(), count(p, "faces"));
-        people.as_array().unwrap().iter().map(one).collect()
-    };
-    let pack = another_pack(&home);
-    let mut index = muster();
-    index.args(["index", "--json", "--model"]).arg(&pack).arg("--library").arg(home.library()).arg(home.photos());
-    let (mut kills, mut delay) = (0, 300);
-    loop {
-        let mut child = index.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(delay));
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        (kills, delay) = (kills + 1, delay + 37);
-        // Until the exchange the old answers stay; after it the new ones are whole.
-        assert_eq!(known(&home.people(&["list"])), known(&before), "after {kills} kills");
-        assert!(kills < 200, "it never ends");
-    }
-    assert!(kills > 3, "it was killed {kills} times");
-    run(&mut index, 0);
-    assert_eq!(known(&home.people(&["list"])), known(&before));
-    let exported: Value = serde_json::from_slice(&export(&home.library())).unwrap();
-    assert!(exported["images"].as_array().unwrap().iter().all(|image| image["model"] == "open@2"));
-    assert!(!home.library().join(".muster-next").exists());
-    let odd = home.people(&["show", "Person P002"]);
-    let paths: BTreeSet<_> = odd["faces"].as_array().unwrap().iter().map(|face| face["path"].to_string()).collect();
-    assert!(paths.iter().any(|path| path.contains("P001")), "the correction holds: {paths:?}");
-    // A model for a part of the photos is refused, and says why.
-    let part = run(muster().args(["index", "--library"]).arg(home.library()).arg(home.photos().join("P001")), 2);
-    assert!(String::from_utf8_lossy(&part.stderr).contains("name all"), "{part:?}");
-}
-
-#[test]
-fn names_travel_to_sidecars_and_back_and_whole_libraries_to_others() {
-    let home = Home::new();
-    home.name_all();
-    let originals: Vec<(PathBuf, Vec<u8>)> = portraits("P001")
-        .iter()
-        .map(|path| home.photos().join("P001").join(path.file_name().unwrap()))
-        .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
-        .collect();
-    let export = || {
-        let output = run(muster().args(["export", "--xmp", "--json-summary", "--library"]).arg(home.library()), 0);
-        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-        (count(&told, "written"), count(&told, "unchanged"), count(&told, "deleted"))
-    };
-    assert_eq!(export(), (40, 0, 0));
-    assert_eq!(export(), (0, 40, 0));
-    for (path, bytes) in &originals {
-        assert!(std::fs::read(path).unwrap() == *bytes, "{} was touched", path.display());
-    }
-    // Another name takes the place of the first; a photo without names has no sidecar.
-    home.people(&["name", "Person P001", "Ada"]);
-    home.people(&["name", "Person P002", ""]);
-    assert_eq!(export(), (4, 32, 4));
-    let sidecar = std::fs::read_to_string(format!("{}.xmp", originals[0].0.display())).unwrap();
-    assert!(sidecar.contains("Ada") && !sidecar.contains("Person P001"), "{sidecar}");
-    // Elsewhere, with nothing but photos and sidecars.
-    let other = Home { folder: tempfile::tempdir().unwrap() };
-    copy_all(&home.photos(), &other.photos());
-    other.index();
-    let import = run(muster().args(["import", "--xmp", "--json", "--library"]).arg(other.library()), 0);
-    let told: Value = serde_json::from_slice(&import.stdout).unwrap();
-    assert_eq!((count(&told, "faces"), told["people"].as_object().unwrap().len()), (36, 9), "{told:#}");
-    assert_eq!(other.names().get("Ada"), Some(&BTreeSet::from(["P001".to_owned()])));
-    // All that was said, into a third library.
-    let third = Home { folder: tempfile::tempdir().unwrap() };
-    copy_all(&home.photos(), &third.photos().join("deep/er"));
-    third.index();
-    let backup = third.folder.path().join("backup.json");
-    run(muster().args(["export", "--json", "--output"]).arg(&backup).arg("--library").arg(home.library()), 0);
-    run(muster().arg("import").arg(&backup).arg("--library").arg(third.library()), 0);
-    assert_eq!(third.names().keys().collect::<Vec<_>>(), home.names().keys().collect::<Vec<_>>());
-    third.people(&["undo"]);
-    assert!(third.names().is_empty(), "{:?}", third.names());
-}
-
-#[test]
-fn what_comes_from_elsewhere_takes_nothing_away_that_was_said_here() {
-    let home = Home::new();
-    home.name_all();
-    // Two people of one name stay two, whatever a sidecar says.
-    home.people(&["name", "Person P002", "Person P001"]);
-    run(muster().args(["export", "--xmp", "--library"]).arg(home.library()), 0);
-    let before = home.people(&["list"]);
-    run(muster().args(["import", "--xmp", "--library"]).arg(home.library()), 0);
-    assert_eq!(home.people(&["list"]), before);
-    // A library's own backup changes nothing; a later word here counts over it.
-    let backup = home.folder.path().join("backup.json");
-    run(muster().args(["export", "--json", "--output"]).arg(&backup).arg("--library").arg(home.library()), 0);
-    let import = |file: &Path, code| {
-        let output = run(muster().args(["import", "--json"]).arg(file).arg("--library").arg(home.library()), code);
-        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default()
-    };
-    assert_eq!((count(&import(&backup, 0), "facts"), home.people(&["list"])), (0, before));
-    let (_, faces) = home.faces_of("P003");
-    home.people(&["not-person", "Person P003", &faces[0]]);
-    assert!(count(&import(&backup, 0), "contradicted") > 0);
-    let left = home.people(&["show", "Person P003"])["faces"].as_array().unwrap().len();
-    assert_eq!(left, faces.len() - 1);
-    // A hostile file is refused whole, and the library goes on.
-    let face = &faces[0];
-    let hostile = home.folder.path().join("hostile.json");
-    for fact in [
-        format!(
-            r#"{{"fact":"place","face":"{face}","place":{{"width":1,"height":1,"box":{{"x":1e39,"y":0,"width":1,"height":1}}}}}}"#
-        ),
-        format!(r#"{{"fact":"person","id":"{face}","person":{{"name":"A\nB","made_ms":1,"made_by":""}}}}"#),
-    ] {
-        std::fs::write(&hostile, format!(r#"{{"facts":[{fact}]}}"#)).unwrap();
-        let output = muster().arg("import").arg(&hostile).arg("--library").arg(home.library()).output().unwrap();
-        assert!(!output.status.success(), "{fact}");
-        assert!(home.people(&["list"]).is_array());
-    }
 }
 
 #[test]
