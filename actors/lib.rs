@@ -1,24 +1,32 @@
-//! The pipeline of muster, its domain and its policies.
+//! The pipeline of muster, its domain, and every decision that muster takes. The program and the workers of a fleet run
+//! it over a folder or over cloud services.
 //!
-//! This crate knows no cloud, store or model runtime: everything outside it is a [port](ports), and every decision is a pure
-//! function with a table test beside it.
+//! This crate knows no cloud, store or model runtime. Everything outside it is a [port](ports), which an adapter in
+//! another crate implements, and every decision is a pure function with a table test beside it.
 //!
-//! A pipeline is started with [`start`] from its [`Ports`] and [`Settings`], inside an actix `System`:
-//! [`Running::progress`] shows what it does, [`Running::drain`] asks it to end, and [`Running::finished`] waits for
+//! A pipeline is started with [`start`] from its [`Ports`] and [`Settings`], inside an actix `System`.
+//! [`Running::progress`] shows what it has done, [`Running::drain`] asks it to end, and [`Running::finished`] waits for
 //! the [`Exit`] and the [`Summary`].
+//!
+//! ```text
+//! Queue ─► Fetcher ─► Prefilter ─► Downloader ─► Batcher ◄─pull─ Device(s) ─► Writer ─► LeaseManager ─► ack
+//!                                                                               │
+//!                                                                 FacesWritten  ▼
+//!                                                                            Grouper ─► groups
+//! ```
 //!
 //! The folders are layers; `actors/tests/layers.rs` has the table of which may use which.
 //!
 //! | Folder | What is in it |
 //! |---|---|
 //! | [`domain`] | images, faces, galleries, messages, exits: data and its rules |
-//! | [`errors`] | the classes of errors, and one table of what follows from them |
-//! | [`ports`] | what is needed of the world outside, one trait a file |
+//! | [`errors`] | the classes of errors, and one table that says what follows from each |
+//! | [`ports`] | the traits of outside systems, one in each file |
 //! | [`runtime`] | supervised actors: restarts, heartbeats, drains; knows no pipeline |
-//! | [`flow`] | credits that bound the work, leases that tie an item's fate to its message, retries, statistics |
+//! | [`flow`] | credits that bound the work, leases that tie each item to its message, retries, statistics |
 //! | [`pipeline`] | the eight actors, their context, their settings, and how they are wired |
-//! | [`grouping`] | from faces to people, in pure functions |
-//! | [`people`] | what people say of faces and groups, and the facts that follow, in pure functions |
+//! | [`grouping`] | groups faces into people, in pure functions |
+//! | [`people`] | people's corrections of faces and groups, and the facts that follow, in pure functions |
 //! | [`scaler`], [`cutover`] | how many workers a fleet has; moving work between two fleets |
 //! | `sim` | a seeded world of fakes and faults |
 

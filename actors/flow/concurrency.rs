@@ -1,8 +1,9 @@
-//! How many downloads and decodes run at once: grown and shrunk by which side starves.
+//! Adjusts how many downloads and decodes run at once. It grows both when the devices wait for images, and shrinks both
+//! when decoded images pile up.
 
 use serde::{Deserialize, Serialize};
 
-/// What may run at once.
+/// The number of downloads and decodes that may run at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Downloads.
@@ -11,17 +12,17 @@ pub struct Limits {
     pub decodes: usize,
 }
 
-/// Between what they may move.
+/// The range within which [`Limits`] may move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
-    /// At least so many, each at least one.
+    /// Smallest limits; a 0 here counts as 1.
     pub least: Limits,
-    /// At most so many.
+    /// Largest limits.
     pub most: Limits,
 }
 
 impl Bounds {
-    /// `limits` brought between the bounds.
+    /// Returns `limits`, clamped to the bounds.
     pub fn clamp(&self, limits: Limits) -> Limits {
         let within = |value: usize, least: usize, most: usize| value.clamp(least.max(1), most.max(least).max(1));
         Limits {
@@ -31,7 +32,7 @@ impl Bounds {
     }
 }
 
-/// What the pipeline looks like at one moment.
+/// The queues and devices of a pipeline at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Items that wait for a download.
@@ -46,14 +47,15 @@ pub struct Observed {
     pub batch: usize,
 }
 
-/// One step. A starving device wants more of what holds it up; a heap of ready items wants less of both. Growth is
-/// by a quarter, shrinking by an eighth: starving costs more than waiting.
+/// Computes the next limits. When a device is idle and less than a batch is ready, the stage that holds it up grows by
+/// a quarter; when too many items are ready, both shrink by an eighth. Growth is faster because an idle device costs
+/// more than waiting images.
 pub(crate) fn adjust(now: Limits, seen: Observed, bounds: &Bounds) -> Limits {
     let more = |n: usize| n + (n / 4).max(1);
     let less = |n: usize| n - (n / 8).max(1).min(n);
     let mut next = now;
     if seen.idle_devices > 0 && seen.ready < seen.batch {
-        // Of two queues the one nearer the device is the one that holds it up.
+        // When both queues have items, the one nearer to the device is the bottleneck.
         if seen.to_decode > 0 {
             next.decodes = more(now.decodes);
         } else if seen.to_download > 0 {

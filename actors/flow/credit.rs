@@ -1,7 +1,7 @@
-//! Credits bound the work in the pipeline, by count and by bytes.
+//! Credits bound the work in the pipeline, by count and by bytes of memory.
 //!
-//! Mailboxes do not: `send().await` on a fresh address ignores their capacity. A credit is acquired before a message
-//! is received, is resized when the true size is known, travels with the item, and returns itself when dropped.
+//! Mailboxes cannot do that: `send().await` on a fresh address ignores their capacity. A credit is acquired before a
+//! message is received, is resized when the true size is known, travels with the item, and returns itself when dropped.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ struct Pool {
     bytes: i64,
 }
 
-/// Saturating: a size that does not fit is as good as infinite.
+/// Converts a size to a signed one. A size that does not fit becomes a value that counts as infinite.
 fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX / 4)
 }
@@ -36,7 +36,7 @@ fn signed(bytes: usize) -> i64 {
 pub(crate) struct Credits(Arc<Pool>);
 
 impl Credits {
-    /// A pool of `count` items that together keep at most `bytes` bytes.
+    /// Creates a pool for `count` items that together keep at most `bytes` bytes in memory.
     pub(crate) fn new(count: usize, bytes: usize) -> Self {
         let (count, bytes) = (signed(count.max(1)), signed(bytes.max(1)));
         Self(Arc::new(Pool { state: Mutex::new(State { count, bytes }), returned: Notify::new(), count, bytes }))
@@ -45,7 +45,7 @@ impl Credits {
     /// Waits for at least one credit of `bytes` estimated bytes, then takes up to `max`.
     pub(crate) async fn acquire(&self, max: usize, bytes: usize) -> Vec<Credit> {
         loop {
-            // Registered before the look, so that a return in between is not missed.
+            // This registers before the check, so that a credit that returns in between is not missed.
             let returned = self.0.returned.notified();
             let credits = self.take(max, bytes);
             if !credits.is_empty() {
@@ -55,7 +55,8 @@ impl Credits {
         }
     }
 
-    /// Takes up to `max` credits now. An idle pool always gives one, however large the estimate.
+    /// Takes up to `max` credits if they are there now. A pool of which nothing is in use always gives one, however
+    /// large the estimate is.
     fn take(&self, max: usize, bytes: usize) -> Vec<Credit> {
         // An estimate over the whole pool must not wait for ever.
         let bytes = signed(bytes).min(self.0.bytes);
@@ -70,7 +71,7 @@ impl Credits {
     }
 }
 
-/// What the simulation looks at.
+/// Checks of the simulation.
 #[cfg(any(test, feature = "sim"))]
 impl Credits {
     /// Whether every credit has come back.
@@ -79,14 +80,14 @@ impl Credits {
         state.count == self.0.count && state.bytes == self.0.bytes
     }
 
-    /// Credits in use.
+    /// Returns the number of credits in use.
     pub(crate) fn in_use(&self) -> usize {
         let state = self.0.state.lock();
         usize::try_from(self.0.count - state.count).unwrap_or(0)
     }
 }
 
-/// The right to have one item in the pipeline. Dropped = returned.
+/// The right to hold one item in the pipeline. Dropping it returns it to the pool.
 #[derive(Debug)]
 pub(crate) struct Credit {
     pool: Arc<Pool>,
@@ -94,7 +95,8 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
-    /// Says how many bytes the item really keeps. May overdraw the pool: nothing new is let in until it recovers.
+    /// Sets the number of bytes that the item really keeps. This may overdraw the pool; then no new item is let in
+    /// until enough bytes have come back.
     pub(crate) fn resize(&mut self, bytes: usize) {
         let bytes = signed(bytes);
         let mut state = self.pool.state.lock();

@@ -1,4 +1,4 @@
-//! The galleries whose groups are older than their faces.
+//! The list of galleries whose groups are older than their faces, and that must be grouped again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,27 +7,28 @@ use parking_lot::Mutex;
 
 use crate::domain::gallery::GalleryId;
 
-/// Galleries that must be reconciled, in the order in which they were marked. It outlives the Grouper: a crash forgets none.
+/// The galleries that must be reconciled, in the order in which they were marked. The list outlives the Grouper, so a
+/// crash of it forgets none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DirtyGalleries(Arc<Mutex<MarkedGalleries>>);
 
 #[derive(Debug, Default)]
 struct MarkedGalleries {
-    /// By their numbers, which follow each other.
+    /// Marked galleries by the number of their mark; numbers ascend.
     waiting: BTreeMap<u64, GalleryId>,
     numbers: HashMap<GalleryId, u64>,
     next: u64,
 }
 
 impl DirtyGalleries {
-    /// Begins with galleries that are reconciled in any case.
+    /// Creates the list with the galleries that are reconciled in any case.
     pub(crate) fn new(always: &[GalleryId]) -> Self {
         let dirty = Self::default();
         always.iter().for_each(|gallery| dirty.mark(gallery));
         dirty
     }
 
-    /// The gallery changed. One that is marked keeps its place.
+    /// Marks a gallery as changed. A gallery that is marked already keeps its place in the order.
     pub(crate) fn mark(&self, gallery: &GalleryId) {
         let mut marks = self.0.lock();
         if !marks.numbers.contains_key(gallery) {
@@ -38,12 +39,13 @@ impl DirtyGalleries {
         }
     }
 
-    /// The gallery that was marked first.
+    /// Returns the gallery that was marked first, and leaves its mark.
     pub(crate) fn first(&self) -> Option<GalleryId> {
         self.0.lock().waiting.values().next().cloned()
     }
 
-    /// Takes a mark away, until the guard is dropped.
+    /// Takes the mark of a gallery away while it is reconciled. The returned guard sets it again unless
+    /// [`RemarkGuard::done`] was called.
     pub(crate) fn take(&self, gallery: GalleryId) -> RemarkGuard {
         let mut marks = self.0.lock();
         if let Some(number) = marks.numbers.remove(&gallery) {
@@ -53,7 +55,7 @@ impl DirtyGalleries {
     }
 }
 
-/// Marks the gallery again unless its reconciliation was done: also when the actor dies.
+/// A guard that marks its gallery again when it is dropped, for example by a panic, unless the reconciliation was done.
 #[derive(Debug)]
 pub(crate) struct RemarkGuard {
     dirty: DirtyGalleries,
@@ -61,7 +63,7 @@ pub(crate) struct RemarkGuard {
 }
 
 impl RemarkGuard {
-    /// The gallery need not be marked again.
+    /// Says that the reconciliation succeeded, so that the gallery is not marked again.
     pub(crate) fn done(mut self) {
         self.gallery = None;
     }

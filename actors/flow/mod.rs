@@ -1,4 +1,5 @@
-//! What bounds, counts and settles the work that flows through a pipeline.
+//! Credits, leases, retries and statistics: they bound, settle and count the work that flows
+//! through a pipeline.
 
 pub mod concurrency;
 pub(crate) mod credit;

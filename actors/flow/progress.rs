@@ -1,4 +1,4 @@
-//! What a run did so far: every image in exactly one state, and what each stage is doing.
+//! The progress of a run: how each image ended, and what each stage is doing.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,9 @@ use crate::flow::concurrency::Limits;
 pub enum Stage {
     /// Receives and parses messages.
     Fetcher,
-    /// Judges headers.
+    /// Judges the thumbnails of images before these are downloaded.
     Prefilter,
-    /// Downloads.
+    /// Downloads images.
     Downloader,
     /// Decodes (done by the Downloader).
     Decoder,
@@ -48,7 +48,7 @@ impl Stage {
         Self::LeaseManager,
     ];
 
-    /// As it appears in results: `device`.
+    /// Returns the stage's name in results, such as `device`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fetcher => "fetcher",
@@ -64,7 +64,7 @@ impl Stage {
     }
 }
 
-/// What one stage did and does.
+/// The work of one stage, so far and at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StageProgress {
     /// Items that wait in the stage's own queue.
@@ -73,43 +73,44 @@ pub struct StageProgress {
     pub in_flight: usize,
     /// Items finished.
     pub done: u64,
-    /// Calls that failed, retried ones included.
+    /// Calls that failed, those included that were retried later.
     pub errors: u64,
     /// Calls that failed and were tried again.
     pub retried: u64,
     /// Calls that succeeded after they had failed.
     pub recovered: u64,
-    /// Seconds of work, summed over what ran side by side.
+    /// Seconds of work, summed over parallel work.
     pub busy_seconds: f64,
-    /// Bytes that went through.
+    /// Bytes that the stage handled.
     pub bytes: u64,
-    /// Bytes that need not be read.
+    /// Bytes of images that did not have to be downloaded.
     pub bytes_saved: u64,
-    /// Seconds of each piece of work that was done: a download, a decode, a batch.
+    /// Histogram of the seconds that each finished piece of work took: a download, a decode, a batch.
     #[serde(skip_serializing_if = "Histogram::is_empty")]
     pub seconds: Histogram,
 }
 
-/// How many images (or galleries to group) ended how. Their sum is what was fetched, once nothing is in flight.
+/// The number of images (or of galleries to group) by how they ended. When nothing is in flight, the sum is the number
+/// that was fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Stored with faces.
     pub indexed: u64,
-    /// Stored, no face found.
+    /// Stored without a face.
     pub no_faces: u64,
-    /// Stored as too poor, never downloaded.
+    /// Stored as too poor by the thumbnail, without a download.
     pub low_quality: u64,
-    /// Galleries grouped, where messages ask for that.
+    /// Galleries that were grouped because a message asked for it.
     #[serde(skip_serializing_if = "is_zero")]
     pub grouped: u64,
-    /// Images that were deleted, where messages tell.
+    /// Deleted images whose records were removed because a message told of the deletion.
     #[serde(skip_serializing_if = "is_zero")]
     pub removed: u64,
-    /// Dead-lettered with a reason.
+    /// Sent to the dead-letter queue with a reason.
     pub rejected: u64,
     /// Given back to the queue.
     pub released: u64,
-    /// The lease had ended before the work did: somebody else has the image now.
+    /// Images whose lease ended before the work on them did; another worker may have them.
     pub lease_lost: u64,
 }
 
@@ -118,25 +119,25 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl Counts {
-    /// Images that ended.
+    /// Returns the number of images that ended.
     pub fn ended(&self) -> u64 {
         self.acked() + self.rejected + self.released + self.lease_lost
     }
 
-    /// Those whose message was deleted because the result is stored.
+    /// Returns the number of images whose message was deleted because the result is stored.
     pub fn acked(&self) -> u64 {
         self.indexed + self.no_faces + self.low_quality + self.grouped + self.removed
     }
 }
 
-/// How good the faces are that were written.
+/// Histograms of the quality of the faces that were written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaceQuality {
-    /// Fine detail, 0 to 1: how blurred they are.
+    /// Sharpness, 0 (blurred) to 1 (fine detail).
     pub sharpness: Histogram,
-    /// Mean luma, 0 to 1: how they are lit.
+    /// Exposure as the mean luma, 0 (black) to 1 (white).
     pub level: Histogram,
-    /// Degrees turned away to either side.
+    /// Yaw without its sign, in degrees: how far the face is turned to either side.
     pub yaw_abs: Histogram,
 }
 
@@ -147,75 +148,76 @@ impl Default for FaceQuality {
 }
 
 impl FaceQuality {
-    /// Counts a face.
+    /// Adds a face to the histograms.
     pub fn record(&mut self, face: &Face) {
         self.sharpness.record(f64::from(face.quality.sharpness));
         self.level.record(f64::from(face.quality.level));
         self.yaw_abs.record(f64::from(face.quality.yaw.abs()));
     }
 
-    /// Whether no face was counted.
+    /// Returns whether no face was added.
     pub fn is_empty(&self) -> bool {
         self.sharpness.is_empty() && self.level.is_empty() && self.yaw_abs.is_empty()
     }
 }
 
-/// A rejected image.
+/// An image that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
-    /// Which; `None` when its message could not be read.
+    /// The image; `None` when its message could not be read.
     pub locator: Option<Locator>,
-    /// Why.
+    /// The reason.
     #[serde(flatten)]
     pub rejection: Rejection,
 }
 
-/// What a run did so far.
+/// The counters of a run so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Progress {
     /// Seconds since the start.
     pub seconds: f64,
     /// Images received (an image received twice counts twice).
     pub fetched: u64,
-    /// How they ended.
+    /// Number of images by how they ended.
     #[serde(flatten)]
     pub counts: Counts,
     /// Messages that name no image to index (test events, deletions).
     pub ignored_messages: u64,
     /// Faces written.
     pub faces: u64,
-    /// How good they are.
+    /// Quality of these faces.
     #[serde(skip_serializing_if = "FaceQuality::is_empty")]
     pub quality: FaceQuality,
-    /// What each stage did.
+    /// Work of each stage.
     pub stages: BTreeMap<Stage, StageProgress>,
-    /// What may run at once now.
+    /// Limits on parallel downloads and decodes at this moment.
     pub limits: Limits,
-    /// How often each batch size ran.
+    /// Number of batches by the number of images in them.
     pub batch_sizes: BTreeMap<usize, u64>,
-    /// Times a device ran out of memory.
+    /// Number of times a device ran out of memory.
     pub out_of_memory: u64,
-    /// Times an engine was rebuilt.
+    /// Number of times an engine was rebuilt.
     pub rebuilds: u64,
-    /// Devices that died. The run went on with those left, if there were any.
+    /// Devices that failed for good. The run goes on with the others, if there are any.
     pub devices_lost: u64,
-    /// Times an actor was restarted, by name.
+    /// Number of restarts of each actor, by its name.
     pub restarts: BTreeMap<String, u64>,
-    /// Galleries reconciled.
+    /// Number of reconciliations of galleries.
     pub reconciliations: u64,
-    /// The first rejected images.
+    /// The first rejected images, as many as [`Settings::max_rejections`](crate::Settings::max_rejections).
     pub rejections: Vec<Rejected>,
-    /// Rejected images that the list has no room for.
+    /// Number of rejected images that the list has no room for.
     pub rejections_omitted: u64,
-    /// How many were rejected for which reason.
+    /// Number of rejected images by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<RejectReason, u64>,
-    /// Actors that had not ended when a drain's time was over.
+    /// Names of the actors that had not ended when a drain's time was over.
     pub stragglers: Vec<String>,
 }
 
 impl Progress {
-    /// What it has used, with these requests.
+    /// Returns the run's use of resources, from which its costs are computed; `requests` are the calls that its
+    /// adapters counted.
     pub fn usage(&self, requests: Requests) -> Usage {
         let of = |stage| self.stages.get(&stage);
         let Counts { indexed, no_faces, low_quality, rejected, .. } = self.counts;
@@ -229,5 +231,5 @@ impl Progress {
     }
 }
 
-/// What a finished run did.
+/// The counters of a finished run.
 pub type Summary = Progress;

@@ -1,4 +1,4 @@
-//! The one loop that retries a port call, as [`route`] decides.
+//! The one loop that retries the calls of ports, as [`route`] decides.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use crate::flow::progress::Stage;
 use crate::flow::run_stats::RunStats;
 use crate::runtime::heartbeat::{BusyGuard, Heartbeat};
 
-/// No dependency may make a stage wait for longer: leases and drains would suffer.
+/// Longest wait before a retry. A longer one would endanger leases and drains.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Makes a stage that was throttled wait as a whole.
+/// A brake that makes all calls of a stage wait after one of them was throttled.
 #[derive(Debug, Default)]
 pub(crate) struct Brake(Mutex<Option<Instant>>);
 
 impl Brake {
-    /// Holds back every call of the stage until `wait` is over.
+    /// Makes every call of the stage wait until `wait` is over.
     pub(crate) fn pull(&self, wait: Duration) {
         let until = Instant::now() + wait.min(LONGEST);
         let mut brake = self.0.lock();
         *brake = Some(brake.map_or(until, |other| other.max(until)));
     }
 
-    /// Waits while the brake is on.
+    /// Waits until the brake is off.
     pub(crate) async fn wait(&self) {
         loop {
             let until = *self.0.lock();
@@ -42,7 +42,7 @@ impl Brake {
     }
 }
 
-/// Why a call was given up, and what follows.
+/// The reason why a call was given up, and what follows for its item.
 #[derive(Clone, Debug)]
 pub(crate) struct GaveUp {
     /// The last failure.
@@ -50,7 +50,7 @@ pub(crate) struct GaveUp {
     pub(crate) terminal: Terminal,
 }
 
-/// Retries the calls of one stage.
+/// Retries the port calls of one stage.
 #[derive(Clone)]
 pub(crate) struct Retrier {
     settings: RetrySettings,
@@ -83,7 +83,7 @@ impl Retrier {
         }
     }
 
-    /// One call with its retries. Each attempt may take `limit`.
+    /// Makes one call, with retries. Each attempt may take `limit`.
     pub(crate) async fn run<T, E, F>(&self, what: &str, limit: Duration, call: impl FnMut() -> F) -> Result<T, GaveUp>
     where
         E: Into<Failure>,
@@ -92,7 +92,8 @@ impl Retrier {
         self.attempts(what, limit, || Some(self.heartbeat.busy()), call).await
     }
 
-    /// As [`Self::run`], for a call that may take longer than the watchdog waits: `limit` alone bounds an attempt.
+    /// Makes one call as [`Self::run`] does, but without the watchdog, because the call may take longer than the
+    /// watchdog allows.
     pub(crate) async fn run_long<T, E, F>(
         &self,
         what: &str,
@@ -140,7 +141,7 @@ impl Retrier {
         }
     }
 
-    /// Attempts that a caller makes itself (bulks, where every item has its own outcome).
+    /// Begins a series of attempts that the caller makes itself, as for a bulk in which each item has its own outcome.
     pub(crate) fn rounds(&self) -> Rounds<'_> {
         Rounds { retrier: self, backoff: Backoff::new(&self.settings), attempts: 0, failed: false }
     }
@@ -151,27 +152,27 @@ impl Retrier {
     }
 }
 
-/// What follows a failed attempt.
+/// The step that follows a failed attempt.
 pub(crate) enum Next {
-    /// Wait so long, then try again.
+    /// Try again after this time.
     Wait(Duration),
-    /// The stage's brake was pulled; try again when it is off.
+    /// Try again when the stage's brake, which was pulled, is off.
     Braked,
     /// Do not try again.
     GiveUp(Terminal),
 }
 
-/// The attempts at one thing.
+/// A series of attempts at one piece of work.
 pub(crate) struct Rounds<'a> {
     retrier: &'a Retrier,
     backoff: Backoff,
     attempts: u32,
-    /// The attempt before failed.
+    /// The last attempt failed.
     failed: bool,
 }
 
 impl Rounds<'_> {
-    /// An attempt succeeded.
+    /// Records that an attempt succeeded.
     pub(crate) fn succeeded(&mut self) {
         if std::mem::take(&mut self.failed) {
             self.retrier.stats.stage(self.retrier.stage, |s| s.recovered += 1);
@@ -180,10 +181,10 @@ impl Rounds<'_> {
         self.retrier.budget.earn();
     }
 
-    /// An attempt failed: what follows.
+    /// Records that an attempt failed, and decides what follows.
     pub(crate) fn failed(&mut self, failure: &Failure) -> Next {
         let next = self.decide(failure);
-        // An item that is at fault itself was answered: the call did not fail.
+        // An item that is at fault itself was answered, so the call did not fail.
         if failure.class == Class::Poison {
             self.retrier.breaker.close();
             return next;
@@ -229,7 +230,7 @@ impl Rounds<'_> {
             Strategy::Reject => Next::GiveUp(Terminal::Reject),
             Strategy::Drop => Next::GiveUp(Terminal::Drop),
             Strategy::Leave(reason) => Next::GiveUp(Terminal::Leave(reason)),
-            // What is done about devices and suspects is not for the calls of a port.
+            // Failures of devices and suspects do not concern the calls of a port.
             Strategy::Halve
             | Strategy::Rebuild
             | Strategy::SetAside

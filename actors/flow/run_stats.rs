@@ -1,4 +1,4 @@
-//! The counters behind [`Progress`], shared by all actors: a crash loses none.
+//! The counters behind [`Progress`]. All actors share them, so the crash of an actor loses none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,25 +10,25 @@ use crate::domain::face::Face;
 use crate::domain::image::{ImageState, Locator, Rejection};
 use crate::flow::progress::{Progress, Rejected, Stage, StageProgress};
 
-/// What was done when a lease was acknowledged.
+/// The work that was done when a lease was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     /// An image was stored in this state.
     Image(ImageState),
     /// A gallery was grouped.
     Gallery,
-    /// What was known of a deleted image was removed; or it is there.
+    /// The record of a deleted image was removed, or the image was found to exist after all.
     Removal,
 }
 
-/// How a lease ended.
+/// The way in which a lease ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LeaseOutcome {
-    /// Stored and acknowledged.
+    /// The result was stored and the message acknowledged.
     Acked(Done),
-    /// Dead-lettered.
+    /// The message went to the dead-letter queue.
     Rejected(Rejection),
-    /// Given back.
+    /// The message was given back.
     Released,
     /// The lease ended before the work did.
     LeaseLost,
@@ -46,7 +46,7 @@ struct Inner {
 }
 
 impl RunStats {
-    /// All zero. Lists at most `max_rejections` rejected images.
+    /// Creates counters at zero, which list at most `max_rejections` rejected images.
     pub(crate) fn new(max_rejections: usize) -> Self {
         let stages = Stage::ALL.into_iter().map(|stage| (stage, StageProgress::default())).collect();
         let progress = Mutex::new(Progress { stages, ..Progress::default() });
@@ -57,7 +57,7 @@ impl RunStats {
         self.0.progress.lock()
     }
 
-    /// A copy of all counters.
+    /// Returns a copy of all counters.
     pub(crate) fn progress(&self) -> Progress {
         let mut progress = self.lock().clone();
         progress.seconds = self.0.started.elapsed().as_secs_f64();
@@ -74,30 +74,30 @@ impl RunStats {
         change(self.lock().stages.entry(stage).or_default());
     }
 
-    /// Devices that were lost so far.
+    /// Returns the number of devices that were lost so far.
     pub(crate) fn devices_lost(&self) -> u64 {
         self.lock().devices_lost
     }
 
-    /// Says how many items wait in a stage's queue.
+    /// Sets the number of items that wait in a stage's queue.
     pub(crate) fn waiting(&self, stage: Stage, waiting: usize) {
         self.stage(stage, |s| s.waiting = waiting);
     }
 
-    /// `items` are being worked on until the guard is dropped.
+    /// Counts `items` as being worked on until the returned timer is dropped.
     pub(crate) fn begin(&self, stage: Stage, items: usize) -> StageTimer {
         self.stage(stage, |s| s.in_flight += items);
         StageTimer { stats: self.clone(), stage, items, since: Instant::now(), done: false }
     }
 
-    /// Faces were written.
+    /// Counts faces that were written, with their quality.
     pub(crate) fn faces(&self, faces: &[Face]) {
         let mut progress = self.lock();
         progress.faces += faces.len() as u64;
         faces.iter().for_each(|face| progress.quality.record(face));
     }
 
-    /// A lease ended.
+    /// Counts an image or gallery by how its lease ended.
     pub(crate) fn ended(&self, locator: Option<Locator>, fate: LeaseOutcome) {
         let mut progress = self.lock();
         let counts = &mut progress.counts;
@@ -124,7 +124,8 @@ impl RunStats {
     }
 }
 
-/// Items being worked on in a stage. Counts them out when dropped, also by a panic.
+/// Measures a piece of work on some items of a stage. When it is dropped, also by a panic, the
+/// items are no longer counted as in flight.
 #[derive(Debug)]
 pub(crate) struct StageTimer {
     stats: RunStats,
@@ -135,7 +136,7 @@ pub(crate) struct StageTimer {
 }
 
 impl StageTimer {
-    /// The work is done; `bytes` went through. How long it took.
+    /// Records that the work succeeded and handled `bytes` bytes, and returns how long it took.
     pub(crate) fn done(mut self, bytes: u64) -> Duration {
         self.done = true;
         let items = self.items as u64;
@@ -146,12 +147,12 @@ impl StageTimer {
         self.since.elapsed()
     }
 
-    /// The work is done; what it did is counted by its caller, item by item.
+    /// Records that the work ended, without counting its items: the caller counts them one by one.
     pub(crate) fn took_place(mut self) {
         self.done = true;
     }
 
-    /// The work failed.
+    /// Records that the work failed.
     pub(crate) fn failed(self) {
         self.stats.stage(self.stage, |s| s.errors += 1);
     }

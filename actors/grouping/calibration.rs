@@ -1,12 +1,12 @@
-//! How near strangers come, to the faces of a library as a whole and to each face.
+//! Learns which similarities strangers reach, in a library as a whole and for each face.
 //!
-//! The same similarity means different things for different faces: among children, or in a large library, strangers
-//! come nearer than among few grown people. So a library's own strangers are looked for (faces of a cohort, one of each
-//! look), and two things are learned from them. First the directions in which all of them lie or spread: they tell
-//! people apart less than others, so vectors are centred and whitened by them, the less the smaller the cohort is
-//! (Ledoit & Wolf 2004 for the idea). Then, for each face, the level that the nearest of its strangers reach, as in
-//! the adaptive score normalisation of speaker recognition (Matějka et al. 2017). What a similarity has above the mean
-//! level of its two faces is its excess.
+//! The same similarity means different things for different faces: among children, or in a large library, strangers are
+//! more alike than among few adults. So the calibration takes a cohort of a library's own strangers (one face of each
+//! look), and learns two things from them. First it learns the directions in which all of them lie or spread. These
+//! tell people apart less than other directions, so vectors are centred and whitened by them; with a smaller cohort the
+//! effect is weaker (Ledoit & Wolf 2004 for the idea). Then it learns a level for each face: the similarity that its
+//! nearest strangers reach, as in the adaptive score normalisation of speaker recognition (Matějka et al. 2017). The
+//! excess of a pair is its similarity minus the mean of the levels of its two faces.
 
 use std::panic::resume_unwind;
 use std::thread::ScopedJoinHandle;
@@ -20,69 +20,72 @@ use crate::grouping::params::Params;
 use crate::grouping::ranks::{Weighted, moments, ranks, total};
 use crate::grouping::whitening::Whitening;
 
-/// Strangers in the cohort at most.
+/// Most strangers in the cohort.
 const COHORT: usize = 2000;
-/// Faces that are looked at for the cohort at most.
+/// Most faces that are examined for the cohort.
 const CANDIDATES: usize = 10 * COHORT;
 /// Faces whose similarities to the cohort are computed together.
 const AT_ONCE: usize = 8;
-/// Strangers that the pack's own figures count as, for the library as a whole and for each face.
+/// Weight of the pack's own figures in those of a library, in measured strangers.
 const POOLED: f64 = 5.0;
+/// Weight of the library's figures against those of one face, in measured strangers of the face.
 const OWN: f64 = 100.0;
-/// With fewer strangers than this a face's level comes from their mean and deviation, else from their ranks.
+/// With fewer strangers than this, a face's level comes from their mean and deviation, otherwise from their ranks.
 const RANKED: f64 = 12.0;
-/// Deviations above the others from which the nearest of few strangers is taken for the same person.
+/// If the nearest of few strangers lies this many deviations above the others, it is taken for the same person.
 const ALONE: f64 = 3.0;
-/// The level is the mean similarity of the nearest strangers from this rank to that one...
+/// First and last rank of the nearest strangers whose mean similarity is the level.
 const RANKS: (usize, usize) = (2, 22);
-/// ...among as many people as there are faces over this...
+/// Faces that a person is assumed to have. The number of faces divided by this is the number of people among whom the
+/// ranks are taken.
 const FACES_OF_A_PERSON: f64 = 2.0;
-/// ...and no fewer: what a face in a small library resembles least may still be anybody.
+/// Fewest people that are assumed, because a small library says little about how alike strangers can be.
 const FEWEST_PEOPLE: f64 = 400.0;
 
-/// A face as its library's strangers make it appear.
+/// A face after calibration.
 pub(crate) struct Calibrated {
-    /// The unit vector.
+    /// Whitened vector of unit length, or all 0.
     pub(crate) vector: Vec<f32>,
-    /// The similarity that the nearest of its strangers reach.
+    /// Similarity that the nearest strangers of the face reach, -1 to 1.
     pub(crate) level: f32,
-    /// Members of the cohort that it is most like, ascending.
+    /// Positions of the members of the cohort that the face resembles most, ascending.
     pub(crate) cells: Vec<u32>,
 }
 
-/// What was learned from a library.
+/// The whitening and the similarities of strangers that were learned from a library.
 #[derive(Clone, Debug)]
 pub struct Calibration {
     whitening: Whitening,
-    /// Whitened vectors of the cohort, flattened row-major.
+    /// Whitened vectors of the cohort (n x dimensions, row-major).
     cohort: Vec<f32>,
-    /// How much each of them counts: faces of one look count as one together.
+    /// Weight of each member of the cohort: the faces of one look weigh 1 together.
     weights: Vec<f32>,
     /// Sum of the weights.
     strangers: f32,
-    /// Mean and deviation of the similarity of two strangers.
+    /// Mean and deviation of the similarity between two strangers.
     mean: f64,
     deviation: f64,
-    /// Deviations that the level lies above the mean.
+    /// Number of deviations by which the level lies above the mean.
     height: f64,
     sure: f32,
-    /// Number of faces it was learned from.
+    /// Number of faces from which it was learned.
     faces: usize,
 }
 
 impl Calibration {
-    /// Bytes that it holds on the heap.
+    /// Returns the bytes that the calibration keeps on the heap.
     pub(crate) fn heap_size(&self) -> usize {
         self.whitening.heap_size() + heap_size::vec(&self.cohort) + heap_size::vec(&self.weights)
     }
 
-    /// Learns from faces, all vectors of `dimensions`. The order of the faces does not matter.
+    /// Learns a calibration from faces with vectors of length `dimensions`; other vectors are ignored. The order of the
+    /// faces does not matter.
     pub fn learn(params: &Params, dimensions: usize, faces: &[FaceVector]) -> Self {
         let mut sorted: Vec<&FaceVector> = faces.iter().filter(|face| is_usable(face, dimensions)).collect();
         if sorted.iter().any(|face| face.quality >= params.core_quality) {
             sorted.retain(|face| face.quality >= params.core_quality);
         }
-        // A random order that stays when photos are renamed.
+        // This order is random, but stays the same when photos are renamed.
         sorted.sort_by_cached_key(|face| (look(&face.embedding), face.id));
         sorted.dedup_by_key(|face| face.id);
         let (cohort, weights) = match sorted.len() {
@@ -110,28 +113,28 @@ impl Calibration {
         }
     }
 
-    /// The length of a vector.
+    /// Returns the length of a vector.
     pub fn dimensions(&self) -> usize {
         self.whitening.dimensions()
     }
 
-    /// Number of faces in the cohort.
+    /// Returns the number of faces in the cohort.
     pub(crate) fn members(&self) -> usize {
         self.weights.len()
     }
 
-    /// Number of strangers in the cohort.
+    /// Returns the number of strangers in the cohort: the sum of the weights.
     pub(crate) fn strangers(&self) -> f32 {
         self.strangers
     }
 
-    /// Whether a library of `faces` has outgrown it, or has shrunk below it.
+    /// Returns whether a library of `faces` faces has grown or shrunk so much that it needs a new calibration.
     pub(crate) fn is_stale(&self, faces: usize) -> bool {
         faces > 2 * self.faces.max(32) || faces < self.faces / 2
     }
 
-    /// Faces as the library's strangers make them appear, each with the `cells` members of the cohort that it is most
-    /// like. A vector that is not finite becomes nought, which is like no other.
+    /// Calibrates faces, each with the `cells` members of the cohort that it resembles most. A vector that is not
+    /// finite becomes all 0, which resembles no other.
     pub(crate) fn apply(&self, embeddings: &[&[f32]], cells: usize) -> Vec<Calibrated> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let part = embeddings.len().div_ceil(threads).max(64);
@@ -173,7 +176,7 @@ impl Calibration {
         }
     }
 
-    /// The level that the nearest strangers of a face reach, from its similarities to the cohort and their weights.
+    /// Computes a face's level from its similarities to the cohort and their weights.
     fn level(&self, strangers: &mut [Weighted]) -> f32 {
         let n = total(strangers);
         let (mean, deviation) = match n {
@@ -187,8 +190,8 @@ impl Calibration {
         (mean + self.height * variance.sqrt()) as f32
     }
 
-    /// Mean and deviation of a few strangers. The nearest is left out where it stands alone: it is the same person,
-    /// unrecognised.
+    /// Computes mean and deviation of few strangers. The nearest is left out where it is far above the others, because
+    /// it is probably the same person.
     fn moments(&self, strangers: &mut [Weighted], n: f64) -> (f64, f64) {
         strangers.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
         let Some(((nearest, weight), rest)) = strangers.split_first().filter(|(_, rest)| rest.len() > 2) else {
@@ -200,7 +203,7 @@ impl Calibration {
     }
 }
 
-/// The positions of the `count` largest values, ascending.
+/// Returns the positions of the `count` largest values, ascending.
 fn likest(values: &[f32], count: usize) -> Vec<u32> {
     let mut all: Vec<u32> = (0..if count == 0 { 0 } else { values.len() as u32 }).collect();
     if count < all.len() {
@@ -212,7 +215,7 @@ fn likest(values: &[f32], count: usize) -> Vec<u32> {
     all
 }
 
-/// All faces; those of one look share a weight of 1.
+/// Returns the vectors of all faces, and weights by which the faces of one look weigh 1 together.
 fn everybody(params: &Params, faces: &[&FaceVector]) -> (Vec<f32>, Vec<f32>) {
     let weight = |one: &&FaceVector| {
         let alike = faces.iter().filter(|other| dot(&one.embedding, &other.embedding) >= params.sure).count();
@@ -221,7 +224,7 @@ fn everybody(params: &Params, faces: &[&FaceVector]) -> (Vec<f32>, Vec<f32>) {
     (faces.iter().flat_map(|face| &face.embedding).copied().collect(), faces.iter().map(weight).collect())
 }
 
-/// One face of each look, in the order of the faces.
+/// Returns the vectors of one face of each look, in the order of the faces, each with weight 1.
 fn leaders(params: &Params, dimensions: usize, faces: &[&FaceVector]) -> (Vec<f32>, Vec<f32>) {
     let mut cohort: Vec<f32> = Vec::new();
     for face in faces.iter().take(CANDIDATES) {
@@ -236,7 +239,7 @@ fn leaders(params: &Params, dimensions: usize, faces: &[&FaceVector]) -> (Vec<f3
     (cohort, weights)
 }
 
-/// A digest of a vector that survives the rounding of another batch.
+/// Computes a digest of a vector that the small rounding differences between batches rarely change.
 fn look(embedding: &[f32]) -> [u8; 16] {
     let coarse: Vec<u8> = embedding.iter().map(|v| (v * 64.0).round() as i8 as u8).collect();
     digest("look", &[&coarse])
@@ -246,8 +249,8 @@ fn is_usable(face: &FaceVector, dimensions: usize) -> bool {
     face.embedding.len() == dimensions && face.embedding.iter().all(|v| v.is_finite())
 }
 
-/// Mean and deviation of the similarities between the vectors of a cohort that are not of one look; `None` where there
-/// are none.
+/// Computes mean and deviation of the similarities between vectors of a cohort that are not of one look; `None` where
+/// there are no such pairs.
 fn between(cohort: &[f32], weights: &[f32], dimensions: usize, sure: f32) -> Option<(f64, f64)> {
     let (mut sum, mut squares, mut pairs) = (0.0, 0.0, 0.0);
     let mut similarities = Vec::new();

@@ -1,9 +1,9 @@
-//! The clustering of a gallery, kept up to date as faces and decisions come and go.
+//! The clustering of a gallery, kept up to date as faces and facts come and go.
 //!
-//! The result is a function of the set of faces and of the decisions, never of their order: the graph is
-//! ([`crate::grouping::graph`]), and each connected component of it is clustered on its own, from scratch, in the order
-//! of face ids (`linkage.rs`). A change costs a search for the new faces and the clustering of the
-//! components they touch. Poor faces connect nothing: each claims the group it resembles most.
+//! The result depends on the set of faces and facts, never on their order: the graph does ([`crate::grouping::graph`]),
+//! and each connected component of it is clustered on its own, from scratch, in the order of face ids (`linkage.rs`). A
+//! change costs a search for the new faces and the clustering of the components that they touch. Faces of poor quality
+//! connect nothing: each is attached to the group that it resembles most.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -24,7 +24,7 @@ use crate::grouping::units::Units;
 use crate::grouping::voices::Sum;
 use crate::ports::index::{IndexError, IndexFactory};
 
-/// What a poor face wants: a place in a cluster.
+/// The cluster to which a poor face wants to be attached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Claim {
     cluster: u32,
@@ -37,26 +37,31 @@ pub struct Clustering {
     graph: Graph,
     constraints: Constraints,
     moments: Moments,
-    /// Cluster of each slot; a cluster is called after its smallest slot.
+    /// Cluster of each slot; the smallest slot of a cluster is its number.
     cluster: Vec<Option<u32>>,
     members: HashMap<u32, Vec<u32>>,
     claims: HashMap<u32, Claim>,
-    /// While an update runs: which slots were reached, then the item of each. [`UNSEEN`] all over between times.
+    /// Scratch space of an update: which slots were reached, then the item of each slot. Between updates every entry is
+    /// [`UNSEEN`].
     place: Vec<u32>,
 }
 
-/// Vectors that are this near, as a cosine, are of one shot: the same file twice, another size or
-/// encoding, a frame of a burst. Two shots of a person at two moments are not (docs/grouping.md).
+/// Cosine similarity from which two vectors are of one shot: the same file twice, another size or encoding, or a frame
+/// of a burst. Two shots of a person at two moments do not reach it (docs/grouping.md).
 const COPY: f32 = 0.97;
 
-/// How near the vectors of one picture are: a small copy has another face in fewer pixels.
+/// Cosine similarity from which two vectors are of one picture when its hash says so too. It is lower because a small
+/// copy shows the face in fewer pixels.
 const COPY_OF_PICTURE: f32 = 0.85;
 
-/// A slot that was not reached.
+/// Marks a slot that was not reached.
 const UNSEEN: u32 = u32::MAX;
 
 impl Clustering {
-    /// An empty clustering of vectors that a calibration fits.
+    /// Creates an empty clustering for vectors that `calibration` fits.
+    ///
+    /// # Errors
+    /// The factory cannot create an index.
     pub fn new(params: Params, calibration: Calibration, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
         let graph = Graph::new(calibration, params.edge, params.k, factory)?;
         Ok(Self {
@@ -71,13 +76,13 @@ impl Clustering {
         })
     }
 
-    /// Looks for neighbours in cells, which is quicker and finds most of them, when at least `faces` come at once into
-    /// an empty clustering. To measure with; 200,000 unless told.
+    /// Searches in cells when at least `faces` faces come at once into an empty clustering; such a search is faster and
+    /// finds most neighbours. This is for measurements; the default is 200,000.
     pub fn search_in_cells_from(&mut self, faces: usize) {
         self.graph.set_many(faces);
     }
 
-    /// Bytes that it holds on the heap.
+    /// Returns the bytes that the clustering keeps on the heap.
     pub(crate) fn heap_size(&self) -> usize {
         let Self { graph, constraints, moments, cluster, members, claims, place, params: _ } = self;
         let of_slots = heap_size::vec(cluster) + heap_size::vec(place);
@@ -85,24 +90,28 @@ impl Clustering {
         graph.heap_size() + constraints.heap_size() + moments.heap_size() + of_slots + tables
     }
 
-    /// The graph.
+    /// Returns the graph.
     pub(crate) fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The constraints.
+    /// Returns the constraints that people set.
     pub(crate) fn constraints(&self) -> &Constraints {
         &self.constraints
     }
 
-    /// The figures in use.
+    /// Returns the parameters.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// Adds faces. Ones that are here already change nothing; ones that differ replace what was here.
+    /// Adds faces. A face that is here already changes nothing; one that differs replaces the old one.
+    ///
+    /// # Errors
+    /// [`IndexError::Dimensions`] when a vector has another length than those of the calibration;
+    /// [`IndexError::Failed`] when the index fails.
     pub fn insert(&mut self, faces: &[FaceVector], factory: &dyn IndexFactory) -> Result<(), IndexError> {
-        // The photos that faces leave, because they are in another now.
+        // Photos that faces leave because they are in another photo now.
         let image = |face: &FaceVector| Some(self.graph.node(self.graph.slot(face.id)?)?.image);
         let moved = |face: &FaceVector| image(face).filter(|image| *image != face.image);
         let mut images: BTreeSet<ImageId> = faces.iter().filter_map(moved).collect();
@@ -114,7 +123,10 @@ impl Clustering {
         Ok(())
     }
 
-    /// Takes faces away. Ids that are not here are passed over.
+    /// Removes faces. Unknown ids are ignored.
+    ///
+    /// # Errors
+    /// [`IndexError`] when the index fails while neighbours are searched again.
     pub fn remove(&mut self, ids: &[FaceId], factory: &dyn IndexFactory) -> Result<(), IndexError> {
         let gone: Vec<_> = ids.iter().filter_map(|id| self.graph.slot(*id)).collect();
         let node = |id: &FaceId| self.graph.node(self.graph.slot(*id)?);
@@ -130,15 +142,15 @@ impl Clustering {
         Ok(())
     }
 
-    /// Brings moments and clusters up to date where slots were touched, and faces came or went with photos, those that
-    /// are `gone` among them.
+    /// Updates moments and clusters after slots were touched and faces of some photos were added or removed; `gone` are
+    /// the removed ones.
     fn follow(&mut self, mut touched: Vec<u32>, faces: &[FaceId], images: &BTreeSet<ImageId>, gone: &[FaceId]) {
         let stirred = self.moments.update(&self.graph, &self.params, &self.constraints, images, gone);
         touched.extend(self.reach(faces.iter().chain(&stirred)));
         self.update(&touched);
     }
 
-    /// Sets what people said.
+    /// Sets the constraints that people's statements put on the clusters.
     pub(crate) fn constrain(&mut self, constraints: Constraints) {
         let mut spoken = self.constraints.differing(&constraints);
         self.constraints = constraints;
@@ -149,8 +161,8 @@ impl Clustering {
         }
     }
 
-    /// Groups of at least [`Params::min_size`] faces, and those of persons however small: members ascending,
-    /// groups by their smallest member.
+    /// Returns the groups with at least [`Params::min_size`] faces, and those of persons of any size. Members ascend,
+    /// and groups are ordered by their smallest member.
     pub fn partition(&self) -> Vec<Vec<FaceId>> {
         let mut groups: BTreeMap<u32, Vec<u32>> = self.members.iter().map(|(key, all)| (*key, all.clone())).collect();
         let mut seats: BTreeSet<(u32, ImageId)> = BTreeSet::new();
@@ -182,22 +194,24 @@ impl Clustering {
         self.graph.node(slot).map(|node| node.id)
     }
 
-    /// The person that the face of a slot is of, by word of a person.
+    /// Returns the person to whom people assigned the face in a slot.
     fn person(&self, slot: u32) -> Option<GroupId> {
         self.constraints.person(self.id(slot)?)
     }
 
-    /// Slots of the faces that a person tied to this one, itself included where it was spoken of.
+    /// Returns the slots of all faces that people assigned to the same person as this face, itself included; none where
+    /// nobody assigned it.
     fn mates(&self, id: FaceId) -> impl Iterator<Item = u32> + '_ {
         self.constraints.unit(id).unwrap_or_default().iter().filter_map(|mate| self.graph.slot(*mate))
     }
 
-    /// The faces that are one person with this one in one moment, itself included.
+    /// Returns the faces that are one person with this one in one moment, itself included.
     pub(crate) fn moment(&self, id: FaceId) -> &[FaceId] {
         self.moments.faces(id)
     }
 
-    /// Faces and their allies, whose voices may have changed, with all their neighbours.
+    /// Returns the slots of some faces, of the faces tied to them, and of all their neighbours, whose clusters may
+    /// change.
     fn reach<'a>(&self, ids: impl IntoIterator<Item = &'a FaceId>) -> Vec<u32> {
         let (mut slots, mut units, mut persons) = (HashSet::new(), HashSet::new(), HashSet::new());
         for id in ids {
@@ -217,12 +231,13 @@ impl Clustering {
         slots
     }
 
-    /// Whether the quality of a face lets it bridge.
+    /// Returns whether the quality of a face lets it connect clusters.
     pub(crate) fn is_core(&self, slot: u32) -> bool {
         self.graph.node(slot).is_some_and(|node| node.quality >= self.params.core_quality)
     }
 
-    /// Whether the vector of a face counts in clustering: it is good, or it stays with others none of which is.
+    /// Returns whether the vector of a face counts in clustering. It does when its quality is good, or when the face is
+    /// tied to others of which none is good.
     pub(crate) fn is_voice(&self, slot: u32) -> bool {
         self.is_core(slot)
             || self.id(slot).is_some_and(|id| {
@@ -233,7 +248,7 @@ impl Clustering {
             })
     }
 
-    /// Whether another good face of the same photo looks like this one.
+    /// Returns whether another good face of the same photo looks like this one.
     pub(crate) fn is_contested(&self, slot: u32) -> bool {
         self.graph.node(slot).is_some_and(|node| {
             let alike = |other: &u32| self.graph.excess(slot, *other) >= self.params.contested;
@@ -242,7 +257,7 @@ impl Clustering {
         })
     }
 
-    /// Neighbours through which faces connect.
+    /// Returns the neighbours through which a face connects to others, with the excess.
     fn links(&self, slot: u32) -> impl Iterator<Item = (u32, f32)> + '_ {
         let voice = self.is_voice(slot);
         let near = self.graph.edges(slot).filter(move |_| voice);
@@ -254,7 +269,7 @@ impl Clustering {
             && self.id(slot).is_none_or(|id| self.constraints.person(id).is_none() && self.moments.unit(id).is_none())
     }
 
-    /// Clusters the components of the touched slots anew, and lets the poor faces near them claim again.
+    /// Clusters the components of the touched slots again, and lets the poor faces near them choose a cluster again.
     fn update(&mut self, touched: &[u32]) {
         let mut place = std::mem::take(&mut self.place);
         place.resize(self.graph.slots(), UNSEEN);
@@ -300,7 +315,7 @@ impl Clustering {
         let (mut next, mut persons) = (0, HashSet::new());
         while let Some(slot) = all.get(next).copied() {
             next += 1;
-            // The faces that stay with this one: those of its person, and of its moment.
+            // Faces that are tied to this one belong to the component: those of its person, and of its moment.
             let id = self.id(slot);
             let is_new = self.person(slot).is_some_and(|person| persons.insert(person));
             let mates = id.filter(|_| is_new).into_iter().flat_map(|id| self.mates(id));
@@ -317,7 +332,7 @@ impl Clustering {
         all
     }
 
-    /// Clusters of a component (ascending by face id), as slots.
+    /// Returns the clusters of a component (ascending by face id), as slots.
     fn clusters(&self, component: &[u32], place: &mut [u32]) -> Vec<Vec<u32>> {
         if let [alone] = component {
             return vec![vec![*alone]];
@@ -348,8 +363,8 @@ impl Clustering {
         clusters.into_iter().map(|c| c.into_iter().flat_map(|item| items[item].faces.clone()).collect()).collect()
     }
 
-    /// The faces of a component (ascending by face id) in units that stay together: faces that a person tied together,
-    /// that are one person in one moment, and copies of one shot.
+    /// Returns the faces of a component (ascending by face id) in units that stay together: faces that a person tied
+    /// together, faces that are one person in one moment, and copies of one shot.
     fn units(&self, component: &[u32]) -> Vec<Vec<u32>> {
         let mut units = Units::new(component);
         for slot in component {
@@ -373,8 +388,8 @@ impl Clustering {
         units.into_sets()
     }
 
-    /// Voices of other photos that show the same shot. The pictures of a collage are copies of
-    /// none: several of one photo would tear their person apart.
+    /// Returns the voices in other photos that show the same shot. Faces of a collage, which are in one photo, do not
+    /// count as copies: several of them would tear their person apart.
     fn copies(&self, slot: u32) -> impl Iterator<Item = u32> + '_ {
         let picture = move |slot: u32| {
             let capture = self.graph.node(slot)?.capture;
@@ -389,7 +404,7 @@ impl Clustering {
         near.filter(move |to| !collage && !self.is_contested(*to))
     }
 
-    /// Leaves one voice of each shot, the best: copies are no evidence twice.
+    /// Keeps the best voice of each shot, because copies are no additional evidence.
     fn keep_best_shots(&self, voices: &mut Vec<u32>) {
         if voices.len() < 2 {
             return;
@@ -411,7 +426,7 @@ impl Clustering {
         *voices = shots.into_sets().into_iter().filter_map(best).collect();
     }
 
-    /// Number of shots that some faces come from.
+    /// Returns the number of shots from which some faces come.
     fn shots(&self, faces: &[u32]) -> usize {
         let mut shots = Units::new(faces);
         for slot in faces {
@@ -420,7 +435,8 @@ impl Clustering {
         shots.into_sets().len()
     }
 
-    /// The cluster that a poor face resembles most; none where its photo has a face in it already.
+    /// Returns the cluster that a poor face resembles most; `None` where it resembles none, or where that cluster has a
+    /// face in the photo already.
     fn claim(&self, slot: u32, sums: &mut HashMap<u32, Sum>) -> Option<Claim> {
         let node = self.graph.node(slot)?;
         let own = Sum::over(&self.graph, &[slot]);
@@ -432,7 +448,8 @@ impl Clustering {
             .collect();
         let claims = near.into_iter().filter_map(|key| {
             let members = self.members.get(&key)?;
-            // The same person a second time in a photo is alone, and no start of another group of that person.
+            // The face shows the same person a second time in one photo, so it stays alone, and starts no other group
+            // of that person.
             if members.len() == 1 && members.iter().all(|m| self.is_contested(*m)) {
                 return None;
             }

@@ -1,6 +1,6 @@
-//! Clusterings of large galleries, kept from one reconciliation to the next: what is new is inserted, what is gone is
-//! taken away, and the result is what [`super::reconcile()`] says of the same faces under the calibration that is kept.
-//! A small gallery is grouped anew each time, which takes less than a second.
+//! A cache of the clusterings of large galleries between two reconciliations. New faces are inserted and missing ones
+//! removed, so that the result is that of [`super::reconcile()`] for the same faces and the kept calibration. A small
+//! gallery is grouped from scratch each time, which takes less than a second.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,22 +18,22 @@ use crate::grouping::reconcile::{name, prepare, reconcile};
 use crate::people::recognise::Recognised;
 use crate::ports::index::{IndexError, IndexFactory};
 
-/// Faces up to which a gallery is small.
+/// Number of faces up to which a gallery counts as small.
 const SMALL: usize = 5000;
 
-/// The galleries that were grouped last.
+/// The clusterings of the galleries that were grouped last.
 pub struct ClusteringCache {
     params: Params,
     factory: Arc<dyn IndexFactory>,
-    /// Bytes of memory that all of them may hold together.
+    /// Bytes of memory that all clusterings may keep together.
     limit: usize,
-    /// Faces up to which a gallery is grouped anew each time.
+    /// Number of faces up to which a gallery is grouped from scratch each time.
     small: usize,
-    /// Least recently used first.
+    /// Galleries, with the least recently used first.
     galleries: Mutex<Vec<KeptGallery>>,
 }
 
-/// A gallery that was grouped.
+/// A gallery with its clustering.
 struct KeptGallery {
     id: GalleryId,
     clustering: Clustering,
@@ -41,7 +41,7 @@ struct KeptGallery {
 }
 
 impl ClusteringCache {
-    /// Keeps galleries that hold up to `limit` bytes of memory together.
+    /// Creates a cache whose clusterings keep up to `limit` bytes of memory together.
     pub fn new(params: Params, factory: Arc<dyn IndexFactory>, limit: usize) -> Self {
         Self { params, factory, limit, small: SMALL, galleries: Mutex::default() }
     }
@@ -50,12 +50,15 @@ impl ClusteringCache {
         self.galleries.lock()
     }
 
-    /// Bytes of memory that the galleries hold now.
+    /// Returns the bytes of memory that the clusterings keep now.
     pub fn bytes(&self) -> usize {
         self.galleries().iter().map(|kept| kept.bytes).sum()
     }
 
-    /// Groups a gallery. Blocking.
+    /// Groups a gallery. It blocks.
+    ///
+    /// # Errors
+    /// [`IndexError::Dimensions`] when the vectors have different lengths; [`IndexError::Failed`] when the index fails.
     pub fn reconcile(&self, gallery: &GalleryId, mut snapshot: GallerySnapshot) -> Result<Reconciled, IndexError> {
         if snapshot.faces.len() <= self.small {
             self.take(gallery);
@@ -69,7 +72,8 @@ impl ClusteringCache {
             let none = identify(&[], &previous, &facts, |_| None, |_| None);
             return Ok(Reconciled { recognised: edits, renamed, ..none });
         };
-        // Taken out while it is worked on: an error on the way leaves nothing half done behind.
+        // The clustering is taken out of the cache while it is changed, so that an error leaves no half-changed one
+        // behind.
         let fits = |kept: &Clustering| {
             let calibration = kept.graph().calibration();
             calibration.dimensions() == dimensions && !calibration.is_stale(faces.len())
@@ -101,7 +105,7 @@ impl ClusteringCache {
         Some(galleries.remove(place).clustering)
     }
 
-    /// Keeps a gallery, and lets go of those that were used longest ago until all fit.
+    /// Puts a clustering into the cache, and removes those that were used longest ago until all fit.
     fn keep(&self, id: GalleryId, clustering: Clustering) {
         let bytes = clustering.heap_size();
         let mut galleries = self.galleries();

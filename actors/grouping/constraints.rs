@@ -1,4 +1,4 @@
-//! What people said, as constraints on grouping: which faces must and which must not share a group.
+//! The facts that people stated, as constraints on grouping: which faces must share a group, and which must not.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -7,30 +7,31 @@ use crate::domain::facts::Facts;
 use crate::domain::gallery::{FaceVector, GroupId, Partition};
 use crate::grouping::heap_size;
 
-/// Facts over the faces that there are, without contradictions.
+/// Constraints over the faces of a gallery, free of contradictions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Constraints {
-    /// The faces of each person, ascending: they are in one group, and no other person's faces are.
+    /// Faces of each person, ascending. They are in one group, and no other person's faces are in it.
     pub units: Vec<Vec<FaceId>>,
-    /// The person of each unit.
+    /// Person of each unit.
     persons: Vec<GroupId>,
-    /// Pairs that are two people, smaller id first: enough of them that each fact about two people is among them.
+    /// Pairs of faces that are two people, the smaller id first. There are enough pairs to cover every fact about two
+    /// people.
     pub apart: BTreeSet<(FaceId, FaceId)>,
     unit_of: HashMap<FaceId, usize>,
-    /// Faces that are not of the person of a unit.
+    /// Faces that are known not to be the person of a unit.
     strangers: HashSet<(FaceId, usize)>,
 }
 
 impl Constraints {
-    /// Bytes that they hold on the heap.
+    /// Returns the bytes that the constraints keep on the heap.
     pub(crate) fn heap_size(&self) -> usize {
         let Self { units, persons, apart, unit_of, strangers } = self;
         let tables = heap_size::map(unit_of) + heap_size::set(strangers);
         heap_size::vecs(units) + heap_size::vec(persons) + heap_size::tree(apart) + tables
     }
 
-    /// Over the faces that there are. A person none of whose confirmed faces is there holds the faces that its group
-    /// had: a name is not lost with a photo.
+    /// Builds the constraints over the faces of a gallery. A person of whose confirmed faces none is in the gallery
+    /// keeps the faces of its previous group, so that a name is not lost with a photo.
     pub(crate) fn new(facts: &Facts, faces: &[FaceVector], previous: &Partition) -> Self {
         if *facts == Facts::default() {
             return Self::default();
@@ -75,23 +76,24 @@ impl Constraints {
         constraints
     }
 
-    /// The faces that are one person with this one by word of a person, itself included; none where nobody spoke of it.
+    /// Returns the faces that people assigned to the same person as this one, itself included; `None` where nobody
+    /// assigned it.
     pub(crate) fn unit(&self, face: FaceId) -> Option<&[FaceId]> {
         self.unit_of.get(&face).map(|n| self.units[*n].as_slice())
     }
 
-    /// The person that a face is of, by word of a person.
+    /// Returns the person to whom people assigned a face.
     pub(crate) fn person(&self, face: FaceId) -> Option<GroupId> {
         self.unit_of.get(&face).map(|n| self.persons[*n])
     }
 
-    /// Whether a person said that these are one person.
+    /// Returns whether people assigned both faces to the same person.
     pub(crate) fn are_one(&self, a: FaceId, b: FaceId) -> bool {
         let unit = self.unit_of.get(&a);
         unit.is_some() && unit == self.unit_of.get(&b)
     }
 
-    /// Whether a person said that these are two people.
+    /// Returns whether people said that these are two people.
     pub(crate) fn said_apart(&self, a: FaceId, b: FaceId) -> bool {
         if self.unit_of.is_empty() && self.apart.is_empty() {
             return false;
@@ -103,7 +105,7 @@ impl Constraints {
             || one.is_some_and(|unit| self.strangers.contains(&(b, *unit)))
     }
 
-    /// Every face spoken of that is constrained otherwise than by others.
+    /// Returns every face whose constraints differ between the two.
     pub(crate) fn differing(&self, other: &Self) -> BTreeSet<FaceId> {
         let pairs = self.apart.symmetric_difference(&other.apart).flat_map(|(a, b)| [*a, *b]);
         let mut faces: BTreeSet<FaceId> = pairs.collect();

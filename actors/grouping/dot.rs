@@ -1,7 +1,7 @@
 //! Inner products of vectors.
 
-/// Inner product with a fixed order of summation: `dot(a, b)` and `dot(b, a)` are the same to the last bit. Always
-/// inlined, so that a caller compiled for wider registers has it in them.
+/// Computes the inner product in a fixed order of summation, so that `dot(a, b)` and `dot(b, a)` are equal to the last
+/// bit. It is always inlined, so that a caller that is compiled for wider registers uses them here too.
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 32;
@@ -16,8 +16,8 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// Inner products of a few queries with many vectors (rows of `dimensions`, both): `into` gets one row a query. Each is
-/// the same to the last bit as [`dot`]'s.
+/// Computes the inner products of a few queries with many vectors (both n x `dimensions`, row-major). `into` gets one
+/// row for each query. Each product equals that of [`dot`] to the last bit.
 pub(crate) fn dots(vectors: &[f32], queries: &[f32], dimensions: usize, into: &mut Vec<f32>) {
     let count = vectors.len() / dimensions.max(1);
     into.clear();
@@ -36,21 +36,21 @@ pub(crate) fn dots(vectors: &[f32], queries: &[f32], dimensions: usize, into: &m
     fill(vectors, queries, dimensions, count, into);
 }
 
-/// As [`fill`], compiled with wider registers: the sums of 32 lanes are the same in registers of any width.
+/// Does what [`fill`] does, compiled for wider registers. The 32 partial sums are the same in registers of any width.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn fill_avx512(vectors: &[f32], queries: &[f32], dimensions: usize, count: usize, into: &mut [f32]) {
     fill(vectors, queries, dimensions, count, into);
 }
 
-/// As [`fill`], compiled with wider registers.
+/// Does what [`fill`] does, compiled for wider registers.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn fill_avx2(vectors: &[f32], queries: &[f32], dimensions: usize, count: usize, into: &mut [f32]) {
     fill(vectors, queries, dimensions, count, into);
 }
 
-/// Each vector is read once for all queries.
+/// Fills `into`, and reads each vector once for all queries.
 #[inline(always)]
 fn fill(vectors: &[f32], queries: &[f32], dimensions: usize, count: usize, into: &mut [f32]) {
     for (column, vector) in vectors.chunks_exact(dimensions).enumerate() {

@@ -1,30 +1,30 @@
-//! How much the excess of two groups says about whether they are one person.
+//! Converts the mean excess between two groups into the odds that they are one person.
 
 use crate::grouping::params::Params;
 
-/// Log-odds that an excess of 1 adds between two single faces: the slope of a logistic regression over the joins
-/// that average linkage makes on LFW (docs/grouping.md).
+/// The slope of the log-odds over the excess for two single faces, by a logistic regression over the joins that average
+/// linkage makes on LFW (docs/grouping.md).
 const SLOPE: f32 = 32.0;
-/// How quickly the slope rises with the number of pairs.
+/// Exponent with which the slope grows with the number of pairs.
 const CERTAINTY: f32 = 0.3;
-/// The steepest slope.
+/// Largest slope.
 const STEEPEST: f32 = 90.0;
 
-/// Log-odds that two groups are one person, from the mean excess over the pairs between them.
+/// Computes the log-odds that two groups are one person, from the mean excess over the pairs between them.
 pub(crate) fn log_odds(params: &Params, excess: f32, pairs: usize) -> f32 {
     let pairs = pairs.max(1) as f32;
     let even = params.settled + params.lone * pairs.powf(-params.decay);
     (SLOPE * pairs.powf(CERTAINTY)).min(STEEPEST) * (excess - even)
 }
 
-/// The mean excess from which two groups join, given the number of pairs between them.
+/// Returns the mean excess from which two groups join, given the number of pairs between them.
 pub(crate) fn needed(params: &Params, pairs: usize) -> f32 {
     let pairs = pairs.max(1) as f32;
     let slope = (SLOPE * pairs.powf(CERTAINTY)).min(STEEPEST);
     params.settled + params.lone * pairs.powf(-params.decay) + params.caution.max(f32::MIN_POSITIVE).ln() / slope
 }
 
-/// The probability of log-odds.
+/// Converts log-odds to a probability, 0 to 1.
 pub(crate) fn probability(log_odds: f32) -> f32 {
     1.0 / (1.0 + (-log_odds).exp())
 }

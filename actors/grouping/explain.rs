@@ -1,4 +1,4 @@
-//! Why two faces are together or apart.
+//! Explains why two faces are together or apart.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
@@ -20,88 +20,89 @@ use crate::grouping::voices::{Score, Sum, are_look_alikes, speakers};
 use crate::people::recognise::recognise;
 use crate::ports::index::{IndexError, IndexFactory};
 
-/// One step on the way from one face to another.
+/// One step of a path between two faces.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
-    /// From this face.
+    /// Face at which the step begins.
     pub from: FaceId,
-    /// To this one.
+    /// Face at which the step ends.
     pub to: FaceId,
-    /// Cosine similarity.
+    /// Cosine similarity of the two faces, -1 to 1.
     pub similarity: f32,
-    /// How far that lies above what the nearest strangers of the two reach.
+    /// Excess: the similarity minus the mean level of the strangers of the two.
     pub excess: f32,
-    /// Probability that these two faces, alone, are one person.
+    /// Probability that these two faces, judged alone, are one person.
     pub probability: f32,
-    /// Whether a person tied the two.
+    /// Whether a person said that the two are the same.
     pub said_same: bool,
-    /// Whether photos of one moment tied the two.
+    /// Whether the two are one person by photos of one moment.
     pub one_moment: bool,
 }
 
-/// The rule that decided.
+/// The rule that decided about two faces.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "rule")]
 pub enum Rule {
     /// One of the faces is not in the gallery.
     Unknown,
-    /// The models take it for an object, or a person said that it is no face: it is grouped with nothing.
+    /// The detection is no face, by its score or because a person said so, and is grouped with nothing.
     NotAFace {
-        /// What is no face.
+        /// The detection that is no face.
         face: FaceId,
     },
-    /// Together: connected, and alike on average.
+    /// Together: a path connects them, and their group is alike on average.
     Connected,
     /// Together: a person said so.
     SaidSame,
-    /// Together: each is the likest of the other in photos of one moment.
+    /// Together: in photos of one moment, each resembles the other most.
     OneMoment,
     /// A person said that these two, or two faces tied to them, are two people.
     SaidNotSame {
-        /// One face a person spoke of.
+        /// One of the faces that a person named.
         a: FaceId,
-        /// The other.
+        /// The other one.
         b: FaceId,
     },
-    /// Both groups (or faces) are in this photo, and nobody is in a photo twice.
+    /// Apart: both groups (or faces) have a face in this photo, and nobody is in a photo twice.
     OnePhoto {
         /// The photo.
         image: ImageId,
     },
-    /// The face is too poor to bridge, and resembles no group enough to attach to it.
+    /// Apart: the face is too poor to connect groups, and resembles no group enough to be attached.
     LowQuality {
         /// The poor face.
         face: FaceId,
     },
-    /// Another face of its photo looks the same: it may attach but not bridge.
+    /// Apart: another face of its photo looks the same, so this face may be attached to a group but not connect groups.
     Contested {
         /// The contested face.
         face: FaceId,
     },
-    /// No chain of look-alikes leads from one to the other.
+    /// Apart: no path of similar faces leads from one to the other.
     BelowThreshold {
-        /// How far two neighbours in a chain have to lie above their strangers.
+        /// Excess that each step of a path needs.
         edge: f32,
     },
-    /// The groups do not lie far enough above their strangers on average.
+    /// Apart: the mean excess between the groups is too low.
     MeanTooLow {
         /// Quality-weighted mean of the excess over all pairs.
         mean: f32,
-        /// What it would have to be for this many pairs.
+        /// Mean that is needed for this many pairs.
         needed: f32,
         /// Probability that the groups are one person.
         probability: f32,
     },
-    /// Each group is much more alike within than to the other, and strangers tell too little: look-alikes.
+    /// Apart: each group is much more alike within than to the other, and the library has too few strangers to judge
+    /// by: look-alikes.
     Contrast {
-        /// Standard deviations between the two means.
+        /// Standard deviations between the mean similarity within and that between the groups.
         deviations: f32,
     },
-    /// Each found others that it resembles more before the two could join.
+    /// Apart: each joined others that it resembles more, before the two could join.
     Order,
 }
 
-/// Why two faces are together or apart.
+/// The explanation why two faces are together or apart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
     /// One face.
@@ -110,26 +111,30 @@ pub struct Explanation {
     pub b: FaceId,
     /// Whether they are in one group.
     pub together: bool,
-    /// Their own cosine similarity, where both are known.
+    /// Cosine similarity of the two, -1 to 1, where both have a vector.
     pub similarity: Option<f32>,
-    /// How far that lies above what the nearest strangers of the two reach.
+    /// Excess of the two: their similarity minus the mean level of their strangers.
     pub excess: Option<f32>,
-    /// Probability that the two faces, alone, are one person.
+    /// Probability that the two faces, judged alone, are one person.
     pub probability: Option<f32>,
-    /// The way whose weakest edge is strongest: within the group when together, anywhere when apart; may be empty.
+    /// Path whose weakest step is strongest: within the group when together, anywhere when apart; may be empty.
     pub path: Vec<Step>,
-    /// What decided.
+    /// The rule that decided.
     pub rule: Rule,
 }
 
 impl Explanation {
-    /// The weakest step of the path that neither a person nor a moment tied.
+    /// Returns the weakest step of the path that is based on similarity alone.
     pub(crate) fn weakest(&self) -> Option<&Step> {
         self.path.iter().filter(|step| !step.said_same && !step.one_moment).min_by(|x, y| x.excess.total_cmp(&y.excess))
     }
 }
 
-/// Explains two faces of a gallery. Clusters it first: as costly as [`crate::grouping::reconcile()`].
+/// Explains two faces of a gallery. It clusters the gallery first, so it costs as much as
+/// [`crate::grouping::reconcile()`].
+///
+/// # Errors
+/// [`IndexError`] when the vectors have different lengths or the index fails.
 pub fn explain(
     mut snapshot: GallerySnapshot,
     params: &Params,
@@ -188,7 +193,7 @@ fn explain_in(clustering: &Clustering, vectors: &HashMap<FaceId, &[f32]>, a: Fac
     Some(Explanation { a, b, together, similarity, excess: Some(excess), probability: Some(probability), path, rule })
 }
 
-/// The probability that two single faces are one person.
+/// Returns the probability that two faces, judged alone, are one person.
 fn alone(clustering: &Clustering, excess: f32) -> f32 {
     probability(log_odds(clustering.params(), excess, 1))
 }
@@ -197,7 +202,7 @@ fn cosine(vectors: &HashMap<FaceId, &[f32]>, a: FaceId, b: FaceId) -> Option<f32
     Some(dot(vectors.get(&a)?, vectors.get(&b)?))
 }
 
-/// The rule that keeps two groups apart.
+/// Finds the rule that keeps two groups apart.
 fn cut(
     clustering: &Clustering,
     (a, b): (FaceId, FaceId),
@@ -254,7 +259,8 @@ fn cut(
     }
 }
 
-/// The path whose weakest edge is strongest (Dijkstra's algorithm with minimum for sum). Poor faces are only its ends.
+/// Finds the path whose weakest step is strongest (Dijkstra's algorithm with the minimum instead of the sum). Poor
+/// faces can only be its ends.
 fn widest(
     clustering: &Clustering,
     vectors: &HashMap<FaceId, &[f32]>,

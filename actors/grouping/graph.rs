@@ -1,9 +1,9 @@
-//! The graph of look-alikes: for every face its `k` nearest faces of other photos whose excess (similarity above the
-//! level of both faces' strangers, `calibration.rs`) reaches a floor. A function of the set of faces and of the
-//! calibration alone, kept up to date as faces come and go.
+//! The graph of similar faces. Each face has edges to its `k` nearest faces of other photos whose excess (similarity
+//! above the level of both faces' strangers, `calibration.rs`) reaches a floor. The graph depends only on the set of
+//! faces and on the calibration, and is kept up to date as faces come and go.
 //!
-//! The index proposes neighbours; the similarity that counts is recomputed here by [`dot`], because the rounding of a
-//! matrix product depends on how many vectors it was given at once.
+//! The index proposes neighbours; their similarities are computed again here by [`dot`], because the rounding of a
+//! matrix product depends on how many vectors it is given at once.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -19,16 +19,17 @@ use crate::grouping::heap_size;
 use crate::grouping::touched::Touched;
 use crate::ports::index::{Index, IndexError, IndexFactory};
 
-/// Queries given to the index at once: large enough for its matrix product, and small enough that the answers of a
-/// gallery with one person only stay in memory.
+/// Queries that the index gets at once: enough for an efficient matrix product, and few enough that the answers fit
+/// into memory even if a gallery shows one person only.
 const BLOCK: usize = 1024;
-/// From so many new faces on, neighbours are looked for in cells: exact search takes a time that grows with the square.
+/// Number of new faces from which neighbours are searched in cells, because the time of an exact search grows with the
+/// square.
 const MANY: usize = 200_000;
-/// Cells that a face is put into. Of the pairs that matter most share one (docs/grouping.md has the figures).
+/// Cells into which a face is put. Most pairs that matter share one (docs/grouping.md has the figures).
 const CELLS: usize = 28;
-/// How far the index's rounding may be off.
+/// Tolerance for the rounding of the index.
 const SLACK: f32 = 1e-3;
-/// A position of the index whose face is gone.
+/// Marks a position of the index whose face was removed.
 const GONE: u32 = u32::MAX;
 
 fn digest_of(vector: &[f32]) -> u64 {
@@ -37,67 +38,67 @@ fn digest_of(vector: &[f32]) -> u64 {
     hasher.finish()
 }
 
-/// An edge to a face.
+/// An edge to a similar face.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Edge {
-    /// Slot of the face it leads to.
+    /// Slot of that face.
     pub(crate) to: u32,
-    /// How far the similarity lies above the level of both faces' strangers.
+    /// Similarity minus the mean level of the strangers of both faces.
     pub(crate) excess: f32,
 }
 
-/// A face in a slot.
+/// A face in a slot of the graph.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Node {
-    /// Which face.
+    /// Id of the face.
     pub(crate) id: FaceId,
-    /// In which photo.
+    /// Photo of the face.
     pub(crate) image: ImageId,
-    /// How good, 0 to 1.
+    /// Quality, 0 to 1.
     pub(crate) quality: f32,
-    /// The similarity that the nearest of its strangers reach.
+    /// Similarity that the nearest strangers of the face reach.
     pub(crate) level: f32,
-    /// How its photo came about.
+    /// Time, series and picture hash of its photo.
     pub(crate) capture: Capture,
-    /// A digest of the vector as it was given.
+    /// Digest of the vector before calibration.
     given: u64,
 }
 
-/// What adding faces changed.
+/// The changes that adding faces made.
 pub(crate) struct Inserted {
     /// Slots whose edges changed, those of the new faces included.
     pub(crate) touched: Vec<u32>,
-    /// Faces that were not here, or were here and differed.
+    /// Faces that are new or differ from what was here.
     pub(crate) fresh: Vec<FaceId>,
 }
 
-/// Faces in slots, and their nearest neighbours. A slot is a small number that stays with a face while it is here.
+/// Faces with their nearest neighbours. A slot is a small number that a face keeps while it is in the graph.
 pub(crate) struct Graph {
     calibration: Calibration,
-    /// No face here has a lower level.
+    /// Lower bound of the levels of all faces.
     lowest: f32,
     dimensions: usize,
     floor: f32,
     k: usize,
     nodes: Vec<Option<Node>>,
     vectors: Vec<f32>,
-    /// The `k` nearest of each face, nearest first.
+    /// The `k` nearest neighbours of each face, nearest first.
     near: Vec<Vec<Edge>>,
-    /// Faces that hold this one among their nearest, in no order.
+    /// Faces that have this one among their nearest neighbours, in no order.
     held: Vec<Vec<Edge>>,
     slots: HashMap<FaceId, u32>,
     photos: HashMap<ImageId, Vec<u32>>,
     index: Box<dyn Index>,
-    /// Position in the index to slot.
+    /// Slot of each position in the index.
     at: Vec<u32>,
-    /// Slot to position in the index.
+    /// Position in the index of each slot.
     position: Vec<u32>,
     free: Vec<u32>,
     many: usize,
 }
 
 impl Graph {
-    /// An empty graph with edges of at least `floor`, `k` kept per face.
+    /// Creates an empty graph whose edges have an excess of at least `floor`, with `k` neighbours for each face.
     pub(crate) fn new(
         calibration: Calibration,
         floor: f32,
@@ -125,22 +126,22 @@ impl Graph {
         })
     }
 
-    /// From how many faces at once on they are put into cells.
+    /// Sets the number of faces from which a first insertion searches in cells.
     pub(crate) fn set_many(&mut self, many: usize) {
         self.many = many;
     }
 
-    /// Number of slots, empty ones included.
+    /// Returns the number of slots, empty ones included.
     pub(crate) fn slots(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Length of a vector.
+    /// Returns the length of a vector.
     pub(crate) fn dimensions(&self) -> usize {
         self.dimensions
     }
 
-    /// Bytes that it holds on the heap, those of the index included.
+    /// Returns the bytes that the graph keeps on the heap, those of the index included.
     pub(crate) fn heap_size(&self) -> usize {
         let Self { calibration, nodes, vectors, near, held, slots, photos, index, at, position, free, .. } = self;
         let of_slots = heap_size::vec(nodes) + heap_size::vec(vectors) + heap_size::vecs(near) + heap_size::vecs(held);
@@ -149,52 +150,52 @@ impl Graph {
         calibration.heap_size() + of_slots + tables + index.bytes() + places
     }
 
-    /// The face in a slot.
+    /// Returns the face in a slot.
     pub(crate) fn node(&self, slot: u32) -> Option<&Node> {
         self.nodes.get(slot as usize)?.as_ref()
     }
 
-    /// The slot of a face.
+    /// Returns the slot of a face.
     pub(crate) fn slot(&self, id: FaceId) -> Option<u32> {
         self.slots.get(&id).copied()
     }
 
-    /// What was learned of the strangers.
+    /// Returns the calibration.
     pub(crate) fn calibration(&self) -> &Calibration {
         &self.calibration
     }
 
-    /// The calibrated vector in a slot.
+    /// Returns the calibrated vector of a slot.
     pub(crate) fn vector(&self, slot: u32) -> &[f32] {
         &self.vectors[slot as usize * self.dimensions..][..self.dimensions]
     }
 
-    /// The level of a face's strangers.
+    /// Returns the level of a face's strangers.
     pub(crate) fn level(&self, slot: u32) -> f32 {
         self.node(slot).map_or(0.0, |node| node.level)
     }
 
-    /// Cosine of the calibrated vectors of two faces.
+    /// Computes the cosine similarity of the calibrated vectors of two faces.
     pub(crate) fn similarity(&self, a: u32, b: u32) -> f32 {
         dot(self.vector(a), self.vector(b))
     }
 
-    /// How far the similarity of two faces lies above the mean level of their strangers.
+    /// Computes the excess of two faces: their similarity minus the mean level of their strangers.
     pub(crate) fn excess(&self, a: u32, b: u32) -> f32 {
         self.similarity(a, b) - 0.5 * (self.level(a) + self.level(b))
     }
 
-    /// Slots of the faces of a photo.
+    /// Returns the slots of the faces of a photo.
     pub(crate) fn photo(&self, image: ImageId) -> &[u32] {
         self.photos.get(&image).map_or(&[], Vec::as_slice)
     }
 
-    /// Edges of a face in both directions; one that both hold comes twice.
+    /// Returns the edges of a face in both directions; an edge that both faces have is returned twice.
     pub(crate) fn edges(&self, slot: u32) -> impl Iterator<Item = Edge> + '_ {
         self.near[slot as usize].iter().chain(&self.held[slot as usize]).copied()
     }
 
-    /// Adds faces. A face that is already here as it is changes nothing; one that differs replaces what was here.
+    /// Adds faces. A face that is here already changes nothing; one that differs replaces the old one.
     pub(crate) fn insert(&mut self, faces: &[FaceVector], factory: &dyn IndexFactory) -> Result<Inserted, IndexError> {
         if let Some(face) = faces.iter().find(|face| face.embedding.len() != self.dimensions) {
             return Err(IndexError::Dimensions { expected: self.dimensions, got: face.embedding.len() });
@@ -216,8 +217,8 @@ impl Graph {
         Ok(Inserted { touched: touched.into_slots(|slot| self.node(slot).is_some()), fresh })
     }
 
-    /// Adds the first faces of all, and looks for the neighbours of each only among the faces that share a cell with it:
-    /// those for whom the same members of the cohort are among the likest.
+    /// Adds the first faces of a graph. It searches the neighbours of each face only among the faces that share a cell
+    /// with it: those that resemble the same members of the cohort most.
     fn insert_in_cells(&mut self, faces: &[&FaceVector], factory: &dyn IndexFactory) -> Result<(), IndexError> {
         let mut cells: Vec<Vec<u32>> = vec![Vec::new(); self.calibration.members()];
         for block in faces.chunks(BLOCK) {
@@ -234,7 +235,7 @@ impl Graph {
                 index.add(&queries)?;
                 let rows = index.range(&queries, block.len(), self.reach(lowest))?;
                 for (slot, row) in block.iter().zip(rows) {
-                    // Slots of a graph that was empty ascend, as positions do: each pair comes once.
+                    // The slots of a graph that was empty ascend, as positions do, so each pair comes once.
                     let earlier = row.iter().map(|found| members[found.position]).filter(|other| other < slot);
                     earlier.for_each(|other| self.link(*slot, other, &mut touched));
                 }
@@ -244,8 +245,8 @@ impl Graph {
         Ok(())
     }
 
-    /// Looks among the neighbours of each face's neighbours for those that share no cell with it (Dong et al. 2011), all as
-    /// they were before.
+    /// Searches among the neighbours of each face's neighbours for those that share no cell with it (Dong et al. 2011).
+    /// All searches see the graph as it was before.
     fn ask_neighbours(&mut self, touched: &mut Touched) {
         let (mut seen, mut found): (Vec<u32>, Vec<(u32, u32)>) = Default::default();
         for slot in 0..self.nodes.len() as u32 {
@@ -275,7 +276,8 @@ impl Graph {
         })
     }
 
-    /// Puts faces into slots, without a neighbour and not yet into the index; returns the slots, each with so many cells.
+    /// Puts faces into slots, without neighbours and not yet in the index. Returns the slots, each with its `cells`
+    /// cells.
     fn take_block(&mut self, block: &[&FaceVector], cells: usize) -> Vec<(u32, Vec<u32>)> {
         let mut fresh = Vec::with_capacity(block.len());
         let vectors: Vec<&[f32]> = block.iter().map(|face| face.embedding.as_slice()).collect();
@@ -300,7 +302,7 @@ impl Graph {
         let queries: Vec<f32> = fresh.iter().flat_map(|slot| self.vector(*slot)).copied().collect();
         let lowest = fresh.iter().map(|slot| self.level(*slot)).fold(f32::INFINITY, f32::min);
         self.index.add(&queries)?;
-        // The answers hold every pair of this block twice, and each pair with an earlier face once.
+        // The answers contain every pair of this block twice, and each pair with an earlier face once.
         let rows = self.index.range(&queries, fresh.len(), self.reach(lowest))?;
         for (slot, row) in fresh.iter().zip(rows) {
             let position = self.position[*slot as usize];
@@ -318,7 +320,7 @@ impl Graph {
         Ok(())
     }
 
-    /// The similarity that a face of this level must have to another to have an edge.
+    /// Returns the similarity that a face of this level needs at least to have an edge to any other.
     fn reach(&self, level: f32) -> f32 {
         self.floor + 0.5 * (level + self.lowest) - SLACK
     }
@@ -353,7 +355,8 @@ impl Graph {
         }
     }
 
-    /// Takes `to` among the nearest of `from` where it is near enough; the farthest goes where there are too many.
+    /// Puts `to` among the nearest neighbours of `from` if it is near enough. If there are too many, the farthest is
+    /// removed.
     fn offer(&mut self, from: u32, to: u32, excess: f32, touched: &mut Touched) {
         let edge = Edge { to, excess };
         let at = self.near[from as usize].partition_point(|held| self.nearer(held, &edge) == Ordering::Less);
@@ -385,7 +388,7 @@ impl Graph {
         }
     }
 
-    /// Takes faces away and returns the slots whose edges changed. Ids that are not here are passed over.
+    /// Removes faces, and returns the slots whose edges changed. Unknown ids are ignored.
     pub(crate) fn remove(&mut self, ids: &[FaceId], factory: &dyn IndexFactory) -> Result<Vec<u32>, IndexError> {
         let (mut touched, mut short) = (Touched::default(), Vec::new());
         for id in ids {
@@ -424,7 +427,7 @@ impl Graph {
         Ok(touched.into_slots(|slot| self.node(slot).is_some()))
     }
 
-    /// Looks for the neighbours that a full list had left out before it lost one.
+    /// Searches for the neighbours that a full list had left out before it lost one.
     fn refill(&mut self, mut short: Vec<u32>, touched: &mut Touched) -> Result<(), IndexError> {
         short.retain(|slot| self.node(*slot).is_some());
         short.sort_unstable();
@@ -448,12 +451,12 @@ impl Graph {
         Ok(())
     }
 
-    /// Puts faces into the index that were compared in cells: only who adds or removes some later needs it.
+    /// Puts the faces into the index that were compared in cells. Only later additions and removals need them there.
     fn fill_index(&mut self, factory: &dyn IndexFactory) -> Result<(), IndexError> {
         if self.index.len() == self.at.len() { Ok(()) } else { self.reindex(factory) }
     }
 
-    /// Builds the index anew without the faces that are gone.
+    /// Builds the index again without the faces that were removed.
     fn reindex(&mut self, factory: &dyn IndexFactory) -> Result<(), IndexError> {
         self.index = factory.create(self.dimensions)?;
         self.at.retain(|slot| *slot != GONE);

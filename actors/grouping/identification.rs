@@ -1,5 +1,5 @@
-//! Whose face is this? One-to-many identification over the groups of a gallery, in the words of NIST's FRTE 1:N: a probe is
-//! searched among what is enrolled, and gets a list of candidates, nearest first.
+//! One-to-many identification of a face among the groups of a gallery, in the terms of NIST's FRTE 1:N: a probe is
+//! searched among the enrolled faces, and gets a list of candidates, nearest first.
 
 use std::collections::HashMap;
 
@@ -9,46 +9,46 @@ use crate::domain::face::FaceId;
 use crate::domain::gallery::{GallerySnapshot, GroupId};
 use crate::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 
-/// Neighbours asked for at first; more where they are all of few groups.
+/// Neighbours that the first search asks for. It asks for more when they are of too few groups.
 const NEIGHBOURS: usize = 64;
 
-/// A group that a probe resembles.
+/// A group that resembles a probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The group.
     pub group: GroupId,
-    /// What people call it.
+    /// Name of the group, if it has one.
     pub name: Option<String>,
-    /// Of the group's face that is nearest: cosine, -1 to 1.
+    /// Cosine similarity of the group's nearest face, -1 to 1.
     pub similarity: f32,
-    /// That face.
+    /// The nearest face of the group.
     pub face: FaceId,
 }
 
-/// When the best candidate is the answer.
+/// The rule by which the best candidate is accepted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
-    /// It must be at least so near.
+    /// Least similarity of the best candidate, -1 to 1.
     pub threshold: f32,
-    /// And so much nearer than the second.
+    /// Least difference between the similarities of the first two candidates.
     pub margin: f32,
 }
 
-/// What is said of a probe.
+/// The result for a probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identified {
-    /// Nearest first.
+    /// Candidates, nearest first.
     pub candidates: Vec<Candidate>,
-    /// How far the first is ahead of the second, where there are two.
+    /// Difference between the similarities of the first two candidates; `None` where there are fewer.
     pub margin: Option<f32>,
-    /// Whether the first is near enough.
+    /// Whether the first candidate reaches the threshold.
     pub near: bool,
-    /// Whether it is the answer: near enough, and nearer than the second.
+    /// Whether the first candidate is accepted: it reaches the threshold, and the margin to the second.
     pub certain: bool,
 }
 
 impl Rule {
-    /// Judges candidates, nearest first, and keeps at most `keep` of them.
+    /// Judges candidates, which are sorted nearest first, and keeps at most `keep` of them.
     pub fn judge(&self, mut candidates: Vec<Candidate>, keep: usize) -> Identified {
         let margin = match &candidates[..] {
             [first, second, ..] => Some(first.similarity - second.similarity),
@@ -61,17 +61,20 @@ impl Rule {
     }
 }
 
-/// The faces of a gallery's groups. Faces in no group are nobody's.
+/// The faces of a gallery's groups, which probes are searched among. Faces in no group are left out.
 pub struct Enrolled {
     index: Box<dyn Index>,
     dimensions: usize,
-    /// Of each vector: its face, and its group's place in `groups`.
+    /// Face of each vector, and the place of its group in `groups`.
     owners: Vec<(FaceId, usize)>,
     groups: Vec<(GroupId, Option<String>)>,
 }
 
 impl Enrolled {
-    /// Indexes a gallery. `dimensions` are the embedder's, for a gallery without a face.
+    /// Builds the index of a gallery. `dimensions` is the vector length of the embedder.
+    ///
+    /// # Errors
+    /// [`IndexError`] when the index cannot be created or filled.
     pub fn new(snapshot: &GallerySnapshot, dimensions: usize, factory: &dyn IndexFactory) -> Result<Self, IndexError> {
         let groups = &snapshot.previous.groups;
         let home: HashMap<FaceId, usize> =
@@ -79,7 +82,7 @@ impl Enrolled {
         let mut index = factory.create(dimensions)?;
         let (mut owners, mut vectors) = (Vec::new(), Vec::new());
         for face in &snapshot.faces {
-            // A face of another model cannot be compared.
+            // The vectors of another model cannot be compared.
             let of_ours = face.embedding.len() == dimensions;
             if let Some(group) = home.get(&face.id).filter(|_| of_ours) {
                 owners.push((face.id, *group));
@@ -91,17 +94,21 @@ impl Enrolled {
         Ok(Self { index, dimensions, owners, groups })
     }
 
-    /// Vectors that are searched.
+    /// Returns the number of vectors that are searched.
     pub fn len(&self) -> usize {
         self.owners.len()
     }
 
-    /// Whether nobody is known.
+    /// Returns whether there is no vector to search.
     pub fn is_empty(&self) -> bool {
         self.owners.is_empty()
     }
 
-    /// The `people` groups nearest to each probe, exactly: by the nearest face of each. Blocking.
+    /// Finds the `people` groups nearest to each probe exactly; a group is as near as its nearest face. It blocks.
+    ///
+    /// # Errors
+    /// [`IndexError::Dimensions`] when a probe has another length than the vectors; [`IndexError::Failed`] when the
+    /// index fails.
     pub fn search(&self, probes: &[&[f32]], people: usize) -> Result<Vec<Vec<Candidate>>, IndexError> {
         if let Some(odd) = probes.iter().find(|probe| probe.len() != self.dimensions) {
             return Err(IndexError::Dimensions { expected: self.dimensions, got: odd.len() });
@@ -112,7 +119,7 @@ impl Enrolled {
         loop {
             let found = self.index.search(&queries, k)?;
             let rows: Vec<Vec<Candidate>> = found.iter().map(|row| self.candidates(row, people)).collect();
-            // Many faces of one person may fill a list.
+            // Many faces of one person may fill the list of neighbours.
             if k == self.index.len() || rows.iter().all(|row| row.len() >= wanted) {
                 return Ok(rows);
             }

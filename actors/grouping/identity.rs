@@ -1,4 +1,4 @@
-//! Stable ids: what the new clusters are called, given what was called so before. Pure and byte-deterministic.
+//! Gives clusters stable ids: each cluster keeps the id of the group from which it comes. Pure and byte-deterministic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,23 @@ use crate::domain::gallery::{Group, GroupId, Lineage, Partition, Reconciled};
 use crate::domain::image::digest;
 use crate::grouping::picture::{Member, picture};
 
-/// The id that a face gives to a group born around it.
+/// Returns the id of a new group that takes its id from a face.
 pub(crate) fn born_of(face: FaceId) -> GroupId {
     GroupId(digest("group", &[&face.0]))
 }
 
-/// What identity needs to know of a face: its unit vector and its quality.
+/// The unit vector and the quality of a face.
 pub(crate) type Portrait<'a> = (&'a [f32], f32);
 
-/// Names clusters (members ascending, disjoint). A cluster with a face that is of a person, as `person` says, is that
-/// person's group.
+/// Gives ids to clusters (members ascending, disjoint). A cluster with a face that people assigned to a person
+/// (`person` says which) is that person's group.
 ///
-/// Of the others, the pairs of old and new group that share most faces are one group: so the larger part keeps the id in
-/// a split and the larger group in a merge; ties go to the smaller id, then to the part with the face that gave the id,
-/// then to the smaller first member. A new id is the digest of the smallest member whose digest is neither live nor
-/// redirected; except that a part with a face of the group that a redirect leads to takes the redirected id back, when
-/// one of its faces gave that id: what is undone restores the ids. The id of a person is nobody else's.
+/// Among the others, an old and a new group that share the most faces are taken for one group. So the larger part keeps
+/// the id in a split, and the larger group in a merge. Ties go to the smaller id, then to the part with the face that
+/// gave the id, then to the smaller first member. A new id is the digest of the smallest member whose digest is neither
+/// in use nor redirected. There is one exception, so that an undone merge restores the ids: a part gets a redirected id
+/// back when one of its faces gave that id, and it has a face of the group to which the redirect leads. No other group
+/// gets the id of a person.
 pub(crate) fn identify<'a>(
     clusters: &[Vec<FaceId>],
     previous: &Partition,
@@ -57,7 +58,7 @@ pub(crate) fn identify<'a>(
             ids[*n] = Some(*id);
         }
     }
-    // Where most of each group went, and where most of each cluster came from.
+    // The group into which most of each old group went, and the group from which most of each cluster came.
     let (mut destination, mut origin) = (BTreeMap::new(), BTreeMap::new());
     for (_, id, n) in &pairs {
         destination.entry(*id).or_insert(*n);
@@ -72,7 +73,7 @@ pub(crate) fn identify<'a>(
     let mut lineage = Vec::new();
     for (n, faces) in clusters.iter().enumerate().filter(|(_, faces)| !faces.is_empty()) {
         if let Some(id) = ids[n] {
-            // A person whose photos came back.
+            // This is a person whose photos came back.
             if !before.contains(&id) {
                 lineage.push(Lineage::Born { group: id });
             }
@@ -93,7 +94,7 @@ pub(crate) fn identify<'a>(
         });
     }
     for group in previous.groups.iter().filter(|group| !kept.contains(&group.id)) {
-        // A person without faces is nobody else: the id waits for its photos to come back.
+        // A person without faces is not merged into another group: its id waits for its photos to come back.
         let is_person = facts.persons.contains_key(&group.id);
         let into = destination.get(&group.id).and_then(|n| ids[*n]).filter(|_| !is_person);
         for target in redirects.values_mut().filter(|target| **target == group.id) {

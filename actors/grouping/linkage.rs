@@ -1,11 +1,10 @@
-//! Constrained agglomeration of one connected component of the similarity graph.
+//! Constrained agglomerative clustering of one connected component of the similarity graph.
 //!
-//! Starts from single faces (or units that a person tied together) and joins the two most similar
-//! clusters, again and again. What counts is the quality-weighted mean of the excess over all pairs
-//! of two clusters (average linkage, Sokal & Michener 1958), against what is needed for that many
-//! pairs: two single faces need more than two groups, whose mean is surer (`evidence.rs`). Three
-//! rules stop a join: a constraint (one photo, a person's word), odds below [`Params::caution`],
-//! and look-alikes in a library that knows few strangers ([`are_look_alikes`]).
+//! It starts from single faces (or units that a person tied together), and joins the two most similar clusters, again
+//! and again. The measure is the quality-weighted mean of the excess over all pairs of two clusters (average linkage,
+//! Sokal & Michener 1958), compared with what that many pairs need: two single faces need more than two groups, whose
+//! mean is more certain (`evidence.rs`). Three rules prevent a join: a constraint (both in one photo, or a person said
+//! so), odds below [`Params::caution`], and look-alikes in a library that knows few strangers ([`are_look_alikes`]).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,16 +17,16 @@ use crate::grouping::links::{Link, Links};
 use crate::grouping::params::Params;
 use crate::grouping::voices::{Score, Sum, are_look_alikes, speakers};
 
-/// What is joined: a face, or faces that a person tied together.
+/// A unit of clustering: a face, or faces that a person tied together.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Item {
     /// Slots of all its faces.
     pub faces: Vec<u32>,
     /// Slots of the faces whose vectors count: the good ones, or all where none is good.
     pub voices: Vec<u32>,
-    /// Whether it may bridge: false for contested faces, which only attach.
+    /// Whether it may connect clusters; contested faces may not, and are only attached.
     pub bridges: bool,
-    /// The person that it is, by word of a person: two persons are never joined.
+    /// Person to whom people assigned it; two persons are never joined.
     pub person: Option<GroupId>,
 }
 
@@ -38,32 +37,33 @@ struct Cluster {
     speakers: Vec<u32>,
     foes: Vec<usize>,
     person: Option<GroupId>,
-    /// Holds an item that may bridge.
+    /// Whether it holds an item that may connect clusters.
     seeded: bool,
     alive: bool,
     /// Neighbouring clusters.
     near: Links,
-    /// The likest of the neighbours with larger numbers that it may join.
+    /// The most similar of the neighbours with larger numbers that it may join.
     best: Option<(Score, Reverse<usize>)>,
 }
 
-/// Which joins a pass makes.
+/// The passes of the clustering, by which joins each one makes.
 #[derive(Clone, Copy, PartialEq)]
 enum Pass {
-    /// Items that may bridge, among themselves.
+    /// Joins items that may connect clusters, among themselves.
     Seeds,
-    /// Each of the others to the one cluster it resembles most, one a photo, best first. Who finds the place of its
-    /// photo taken stays alone: it is the same person a second time in one photo, and neither the second-likest person
-    /// nor a second group of that person.
+    /// Attaches each other item to the one cluster that it resembles most, best first, and one for each photo. If the
+    /// cluster has a face in the photo already, the item stays alone: it is the same person a second time in one photo,
+    /// so it goes neither to the second most similar person nor into another group of that person.
     Attach,
-    /// What resembles no cluster of the first pass, among itself.
+    /// Joins items that resemble no cluster of the first pass, among themselves.
     Rest,
-    /// Single items that stayed alone in the first pass, to the clusters that have grown since.
+    /// Joins items that stayed alone in the first pass to the clusters that have grown since.
     Late,
 }
 
-/// Joins items (ascending by their smallest face) and returns clusters as lists of item numbers, each ascending.
-/// `edges` are pairs of items with an excess, each pair at most a few times; `apart` pairs never end together.
+/// Clusters items (ascending by their smallest face), and returns each cluster as ascending positions of items. `edges`
+/// are pairs of items with their excess, and may repeat a pair a few times. `apart` are pairs that must not end in one
+/// cluster.
 pub(crate) fn agglomerate(
     graph: &Graph,
     items: &[Item],
@@ -80,7 +80,7 @@ pub(crate) fn agglomerate(
     let mut near = vec![Vec::new(); items.len()];
     for (a, b, excess) in edges.iter().filter(|(a, b, _)| a != b) {
         let link = match (&items[*a].voices[..], &items[*b].voices[..]) {
-            // One pair, and its excess is known.
+            // The two clusters are one pair, whose excess is known.
             ([_], [_]) => state.pair(*a, *b, *excess),
             _ => state.stranger(*a, *b),
         };
@@ -127,8 +127,8 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    /// Joins the likest pair until none may join. A heap holds the best partner of each cluster; an entry that is no
-    /// longer its cluster's best is passed over.
+    /// Joins the most similar pair until no pair may join. A heap holds the best partner of each cluster; entries that
+    /// are no longer the best are skipped.
     fn run(&mut self, pass: Pass, likest: &[Option<usize>]) {
         let mut heap = BinaryHeap::new();
         for a in 0..self.clusters.len() {
@@ -176,7 +176,7 @@ impl State<'_> {
         heap.extend(best.map(|(score, b)| (score, Reverse(a), b)));
     }
 
-    /// How much two clusters want to join in a pass; `None` where they may not.
+    /// Scores the join of two clusters in a pass; `None` where they may not join.
     fn score(&self, pass: Pass, likest: &[Option<usize>], a: usize, b: usize, link: &Link) -> Option<Score> {
         if link.barred || link.refused {
             return None;
@@ -200,7 +200,7 @@ impl State<'_> {
         if wanted { self.likeness(a, b, link) } else { None }
     }
 
-    /// How far two clusters are above what they need to join; `None` where they are below.
+    /// Computes how far the mean excess of two clusters lies above what they need to join; `None` where it is below.
     fn likeness(&self, a: usize, b: usize, link: &Link) -> Option<Score> {
         let (left, right) = (&self.clusters[a].sum, &self.clusters[b].sum);
         let mean = link.total / (left.weight * right.weight);
@@ -208,12 +208,12 @@ impl State<'_> {
         (over >= 0.0).then_some(Score(over))
     }
 
-    /// Two clusters without an edge.
+    /// Builds the link of two clusters without an edge.
     fn stranger(&self, a: usize, b: usize) -> Link {
         Link { total: self.clusters[a].sum.total(&self.clusters[b].sum), barred: self.barred(a, b), refused: false }
     }
 
-    /// Two faces with an edge.
+    /// Builds the link of two faces with an edge.
     fn pair(&self, a: usize, b: usize, excess: f32) -> Link {
         let total = self.clusters[a].sum.weight * self.clusters[b].sum.weight * excess;
         Link { total, barred: self.barred(a, b), refused: false }
@@ -229,7 +229,7 @@ impl State<'_> {
             || a.foes.iter().any(|item| self.owner[*item] == b)
     }
 
-    /// For each item that may not bridge, an item of the seeded cluster that it resembles most.
+    /// Returns for each item that may not connect clusters an item of the seeded cluster that it resembles most.
     fn likest(&self) -> Vec<Option<usize>> {
         let best = |n: usize| {
             let one = &self.clusters[n];
@@ -241,7 +241,7 @@ impl State<'_> {
         (0..self.clusters.len()).map(|n| if lone(n) { best(n) } else { None }).collect()
     }
 
-    /// `b` goes into `a`, which is the smaller number.
+    /// Joins cluster `b` into cluster `a`, which has the smaller number.
     fn join(&mut self, a: usize, b: usize) {
         let (kept, joined) = (std::mem::take(&mut self.clusters[a].near), std::mem::take(&mut self.clusters[b].near));
         let mut near = Vec::with_capacity(kept.all().len() + joined.all().len());
@@ -274,7 +274,7 @@ impl State<'_> {
 
 type Entry = (Score, Reverse<usize>, Reverse<usize>);
 
-/// A photo in both sorted lists.
+/// Returns a photo that is in both sorted lists.
 pub(crate) fn shared(a: &[ImageId], b: &[ImageId]) -> Option<ImageId> {
     let (small, large) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     small.iter().find(|image| large.binary_search(image).is_ok()).copied()

@@ -1,5 +1,5 @@
-//! From faces to people: which faces are one person, what people have said about it, and which group goes on as which.
-//! Pure functions over vectors and facts; no actor.
+//! Groups faces into people: which faces are one person, what people have stated about it, and which group keeps which
+//! id. It consists of pure functions over vectors and facts, without actors.
 
 pub mod calibration;
 pub mod cluster;

@@ -1,4 +1,4 @@
-//! Which of the faces that match in a moment are one person together.
+//! Decides which of the faces that match in a moment become one person together.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -13,13 +13,13 @@ use crate::grouping::voices::{Score, Sum};
 /// Faces that are one person in one moment.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct MomentUnit {
-    /// Two or more, ascending.
+    /// Two faces or more, ascending.
     pub(crate) faces: Vec<FaceId>,
-    /// Whether one of them is good enough to join clusters.
+    /// Whether one of them is good enough to connect clusters.
     pub(crate) has_good: bool,
 }
 
-/// Joins faces whose matches are all among them, the likest first.
+/// Joins faces whose matches are all among them, the most similar first.
 pub(crate) fn joined(
     graph: &Graph,
     params: &Params,

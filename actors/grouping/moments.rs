@@ -1,10 +1,10 @@
-//! Moments: photos taken within minutes of each other are of the same few people, so that less likeness is needed to
-//! know one of them again, however turned the face or poor the shot.
+//! Moments: photos that were taken within minutes of each other show the same few people. So faces in them need less
+//! similarity to count as one person, even when a face is turned or a shot is poor.
 //!
-//! Two photos are of one moment when their times say so, or, where neither has a time, when their names are near in one
-//! numbered series. A face and another of two such photos match when each is the other's likest in its photo by a clear
-//! margin. Faces that match become one unit, the likest first, as long as the unit is alike on average and in no photo
-//! twice. The units are a function of the faces, their photos' times and names and what people said.
+//! Two photos are of one moment when their times say so or, where neither has a time, when their names are near in one
+//! numbered series. Two faces of such photos match when each is the other's most similar face in its photo by a clear
+//! margin. Matching faces become one unit, the most similar first, as long as the unit is alike on average and has no
+//! photo twice. The units depend on the faces, the times and names of their photos, and people's statements.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -19,66 +19,67 @@ use crate::grouping::heap_size;
 use crate::grouping::moment_units::{MomentUnit, joined};
 use crate::grouping::params::Params;
 
-/// Photos taken within this of each other are of one moment.
+/// Time within which two photos are of one moment, in milliseconds.
 const MOMENT_MS: u64 = 5 * 60_000;
-/// Photos before and after one that are looked at: a thousand with one time say nothing.
+/// Number of photos before and after one that are examined. More photos with nearly the same time would say nothing.
 const BESIDE: usize = 16;
-/// A photo of more faces is of a crowd, where the likest says little.
+/// Number of faces above which a photo shows a crowd, in which the most similar face says little.
 const CROWDED: usize = 100;
-/// Numbers in a series that are near.
+/// Largest difference between two numbers of a series that are of one moment.
 const NEAR_NUMBERS: u64 = 3;
-/// How much less alike the second likest must be.
+/// Difference in excess by which the most similar face must lead the second.
 const MARGIN: f32 = 0.05;
-/// How much more excess each doubling of the photos of a moment needs: among more people the likest says less.
+/// Additional excess for each doubling of the photos of a moment: among more people the most similar face says less.
 const CROWD: f32 = 0.01;
-/// How much more excess two good faces need: they can be told without the moment.
+/// Additional excess that two good faces need, because they can be compared without the moment.
 const GOOD: f32 = 0.04;
-/// How much more excess is needed where only names say that two photos are of one moment, and one face alone matches.
+/// Additional excess that is needed where only names say that two photos are of one moment, and only one face matches.
 const NAME_ALONE: f32 = 0.06;
 
-/// Why two photos are of one moment.
+/// The evidence that two photos are of one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bond {
     Time,
     Name,
 }
 
-/// Faces of one moment that are one person.
+/// The moments of a gallery: which photos are of one moment, and which of their faces are one person.
 #[derive(Default)]
 pub(crate) struct Moments {
     photos: HashMap<ImageId, Capture>,
     timeline: BTreeSet<(i64, ImageId)>,
     /// Photos without a time, by series and number.
     series: BTreeSet<(u64, u64, ImageId)>,
-    /// Faces that match, with their excess; each pair is under both.
+    /// Faces that match, with their excess; each pair is stored under both faces.
     matches: HashMap<FaceId, Vec<(FaceId, f32)>>,
-    /// Units of two faces or more, under each of their faces.
+    /// Units of two faces or more, stored under each of their faces.
     units: HashMap<FaceId, Arc<MomentUnit>>,
 }
 
 impl Moments {
-    /// Bytes that they hold on the heap.
+    /// Returns the bytes that the moments keep on the heap.
     pub(crate) fn heap_size(&self) -> usize {
         let Self { photos, timeline, series, matches, units } = self;
         let mut bytes = heap_size::map(photos) + heap_size::tree(timeline) + heap_size::tree(series);
         bytes += heap_size::map_of_vecs(matches) + heap_size::map(units);
-        // Each unit is under all of its faces.
+        // Each unit is stored under all its faces.
         let of_face = |unit: &Arc<MomentUnit>| size_of::<MomentUnit>() + heap_size::vec(&unit.faces);
         bytes + units.values().map(|unit| of_face(unit) / unit.faces.len().max(1)).sum::<usize>()
     }
 
-    /// The faces that are one person with this one in one moment, itself included; none where there are none.
+    /// Returns the faces that are one person with this one in one moment, itself included; an empty slice where there
+    /// are none.
     pub(crate) fn faces(&self, face: FaceId) -> &[FaceId] {
         self.unit(face).map_or(&[], |unit| unit.faces.as_slice())
     }
 
-    /// The unit that a face is in.
+    /// Returns the unit of a face.
     pub(crate) fn unit(&self, face: FaceId) -> Option<&MomentUnit> {
         self.units.get(&face).map(Arc::as_ref)
     }
 
-    /// Follows the graph where photos or their faces came, changed or went, `gone` among them. Returns the faces whose
-    /// unit is another now.
+    /// Updates the moments after photos or their faces were added, changed or removed (`gone`). Returns the faces whose
+    /// unit changed.
     pub(crate) fn update(
         &mut self,
         graph: &Graph,
@@ -102,7 +103,7 @@ impl Moments {
             |image: &ImageId| graph.photo(*image).iter().filter_map(|slot| graph.node(*slot)).map(|node| node.id);
         let mut stirred: BTreeSet<FaceId> = region.iter().flat_map(faces).chain(gone.iter().copied()).collect();
         for face in stirred.clone() {
-            // The rest of its unit is found through any of them.
+            // The rest of its unit is reached through any of its faces.
             stirred.extend(self.faces(face).first());
             for (other, _) in self.matches.remove(&face).unwrap_or_default() {
                 stirred.insert(other);
@@ -125,7 +126,7 @@ impl Moments {
         }
         for image in &region {
             for (other, bond) in &neighbours[image] {
-                // Both are in the region: the pair comes twice.
+                // When both photos are in the region, the pair comes twice.
                 if image < other || !region.contains(other) {
                     let shots = [image, other].map(|image| self.other_shots(*image, &neighbours[image]));
                     let needed = params.moment + CROWD * (shots[0].max(shots[1]).max(1) as f32).log2();
@@ -136,7 +137,7 @@ impl Moments {
         self.settle(graph, params, constraints, &stirred)
     }
 
-    /// Builds the units of some faces anew, and of all that match them. Returns the faces whose unit is another now.
+    /// Builds the units of some faces, and of all faces that match them, again. Returns the faces whose unit changed.
     pub(crate) fn settle(
         &mut self,
         graph: &Graph,
@@ -166,7 +167,7 @@ impl Moments {
         before.into_iter().filter(|(face, unit)| self.units.get(face) != unit.as_ref()).map(|(face, _)| face).collect()
     }
 
-    /// Notes what is known of a photo that has faces, and forgets one that has none.
+    /// Records the capture of a photo that has faces, and forgets a photo that has none.
     fn place(&mut self, graph: &Graph, image: ImageId) {
         if let Some(capture) = self.photos.remove(&image) {
             match capture {
@@ -193,7 +194,7 @@ impl Moments {
         self.photos.insert(image, capture);
     }
 
-    /// Photos whose neighbours may change when this one comes or goes.
+    /// Returns the photos whose neighbours may change when this one comes or goes.
     fn beside(&self, image: ImageId) -> Vec<ImageId> {
         match self.photos.get(&image) {
             Some(Capture { taken: Some(taken), .. }) => self.in_time((taken.local_ms, image)).collect(),
@@ -201,13 +202,13 @@ impl Moments {
         }
     }
 
-    /// The photos before and after a place in the timeline.
+    /// Returns the photos before and after a place in the timeline.
     fn in_time(&self, place: (i64, ImageId)) -> impl Iterator<Item = ImageId> + '_ {
         let before = self.timeline.range(..place).rev().take(BESIDE);
         before.chain(self.timeline.range((Excluded(place), Unbounded)).take(BESIDE)).map(|(_, image)| *image)
     }
 
-    /// Photos of one moment with this one.
+    /// Returns the photos of one moment with this one.
     fn neighbours(&self, image: ImageId) -> Vec<(ImageId, Bond)> {
         match self.photos.get(&image) {
             Some(Capture { taken: Some(taken), .. }) => {
@@ -230,7 +231,8 @@ impl Moments {
         }
     }
 
-    /// How many shots the photos beside one are; copies are one shot, and its own copies none.
+    /// Counts the different shots among the photos beside one. Copies are one shot, and copies of the photo itself do
+    /// not count.
     fn other_shots(&self, image: ImageId, beside: &[(ImageId, Bond)]) -> usize {
         let shot = |image: &ImageId| {
             let capture = self.photos.get(image)?;
@@ -243,7 +245,7 @@ impl Moments {
         beside.iter().map(|(other, _)| shot(other)).filter(|other| *other != own).collect::<BTreeSet<_>>().len()
     }
 
-    /// Notes the faces of two photos of one moment that match.
+    /// Records the faces of two photos of one moment that match.
     fn match_photos(
         &mut self,
         graph: &Graph,
@@ -283,10 +285,10 @@ impl Moments {
     }
 }
 
-/// The faces of a photo that a moment may tell; none of a crowd.
+/// The faces of a photo that can be matched; a crowd has none.
 struct PhotoFaces {
     slots: Vec<u32>,
-    /// Of each, whether another face of the photo looks like it: nobody can tell which of them is the person.
+    /// Whether another face of the photo looks like this face, so that nobody can tell which of them is the person.
     is_twice: Vec<bool>,
 }
 
@@ -299,7 +301,7 @@ impl PhotoFaces {
     }
 }
 
-/// The likest of some faces, and how alike the second is.
+/// The most similar of some faces, and the excess of the second.
 #[derive(Clone, Copy)]
 struct Likest {
     at: usize,
@@ -322,7 +324,7 @@ impl Likest {
         }
     }
 
-    /// Which it is, where the second is less alike by a clear margin.
+    /// Returns the position of the most similar face where it leads the second by a clear margin.
     fn clear(&self) -> Option<usize> {
         (self.best - self.second >= MARGIN).then_some(self.at)
     }

@@ -1,15 +1,15 @@
-//! Which detections are no faces: by the word of a person, else by the models'. Pure.
+//! Decides which detections are no faces: a person's statement counts first, then the models' judgement. Pure.
 //!
-//! They take no part in grouping and are not counted as faces; they stay in the store, so that a
-//! person can bring them back.
+//! Such detections are not grouped and not counted as faces. They stay in the store, so that a person can bring them
+//! back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::face::FaceId;
 use crate::domain::gallery::GallerySnapshot;
 
-/// The detections that are no faces: those in `doubted`, which the models take for objects, unless
-/// a person said that they are faces; and those that a person said are none.
+/// Returns the detections that are no faces: those in `doubted`, which the models take for objects, unless a person
+/// said that they are faces, and those that a person said are none.
 pub fn non_faces(doubted: &BTreeSet<FaceId>, said: &BTreeMap<FaceId, bool>) -> BTreeSet<FaceId> {
     let mut non_faces = doubted.clone();
     for (face, is_face) in said {
@@ -22,7 +22,7 @@ pub fn non_faces(doubted: &BTreeSet<FaceId>, said: &BTreeMap<FaceId, bool>) -> B
     non_faces
 }
 
-/// Takes the detections that are no faces out of what is grouped, and returns their ids.
+/// Removes the detections that are no faces from a snapshot, and returns their ids.
 pub(super) fn set_aside(snapshot: &mut GallerySnapshot) -> BTreeSet<FaceId> {
     let non_faces = non_faces(&snapshot.doubted, &snapshot.facts.are_faces);
     if !non_faces.is_empty() {

@@ -1,7 +1,7 @@
-//! The normal distribution, as far as grouping needs it.
+//! Quantiles of the normal distribution.
 
-/// The value that a standard normal variable exceeds with probability `p` (0 to 1, both excluded), by Acklam's
-/// rational approximation: relative error below 1.2e-9.
+/// Returns the value that a standard normal variable exceeds with probability `p` (0 to 1, both excluded), by Acklam's
+/// rational approximation; its relative error is below 1.2e-9.
 pub(crate) fn upper_quantile(p: f64) -> f64 {
     const A: [f64; 6] = [
         -3.969_683_028_665_376e1,
@@ -44,7 +44,7 @@ pub(crate) fn upper_quantile(p: f64) -> f64 {
     }
 }
 
-/// The mean of the `from`th (counted from 0) to the `to`th (excluded) largest of `n` standard normal values.
+/// Estimates the mean of the `from`th (counted from 0) to the `to`th (excluded) largest of `n` standard normal values.
 pub(crate) fn largest(from: usize, to: usize, n: f64) -> f64 {
     let ranks = to.saturating_sub(from).max(1);
     (from..from + ranks).map(|k| upper_quantile(((k as f64 + 0.5) / n).min(0.5))).sum::<f64>() / ranks as f64

@@ -1,10 +1,10 @@
-//! The figures that steer grouping.
+//! The parameters of grouping.
 
 use serde::{Deserialize, Serialize};
 
-/// Thresholds and limits of grouping. Similarities are cosines of unit vectors, qualities 0 to 1. An excess is
-/// what is left of a similarity when the level that strangers of both faces reach is taken off
-/// ([`Calibration`](super::calibration::Calibration)): it means the same for each pack, library and face.
+/// Thresholds and limits of grouping. Similarities are cosines of unit vectors (-1 to 1), qualities are 0 to 1. An
+/// excess is a similarity minus the mean of the levels that the strangers of both faces reach
+/// ([`Calibration`](super::calibration::Calibration)); so it means the same for each pack, library and face.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct Params {
@@ -15,35 +15,35 @@ pub struct Params {
     pub strangers_mean: f32,
     /// Standard deviation of the similarity of two strangers, as measured with the pack.
     pub strangers_deviation: f32,
-    /// Similarity from which two faces may be taken for one person while strangers are looked for.
+    /// Similarity from which two faces may be of one person, so that they do not count as strangers of each other.
     pub sure: f32,
-    /// Two faces have an edge from this excess on.
+    /// Excess from which two faces have an edge.
     pub edge: f32,
     /// The mean excess at which two large groups are as likely one person as two.
     pub settled: f32,
-    /// What that excess rises by between two single faces.
+    /// Amount by which that excess is higher between two single faces.
     pub lone: f32,
-    /// How quickly it falls with the number of pairs: the rise is `lone * pairs ^ -decay`.
+    /// Exponent with which that amount falls with the number of pairs: it is `lone * pairs ^ -decay`.
     pub decay: f32,
-    /// Two faces of one moment that are each other's likest are one person from this excess on.
+    /// Excess from which two faces of one moment that resemble each other most are one person.
     pub moment: f32,
-    /// What a wrong join costs, where a missed one costs 1. Groups join when the odds that they are one
-    /// person are at least this.
+    /// Cost of a wrong join, where a missed one costs 1. Groups join when the odds that they are one person are at
+    /// least this.
     pub caution: f32,
-    /// Faces below this quality attach to groups and never bridge them.
+    /// Quality below which faces are only attached to groups, and never connect them.
     pub core_quality: f32,
-    /// Two faces of one photo with this excess are contested (a collage, a mirror, twins): nobody can tell which
-    /// of them is the person, so they attach to groups and never bridge them.
+    /// Excess from which two faces of one photo are contested (a collage, a mirror, twins). Nobody can tell which of
+    /// them is the person, so they are attached to groups and never connect them.
     pub contested: f32,
     /// Two groups of three faces or more stay apart when their mean similarity lies this many standard deviations
     /// below the mean within them, and below [`Self::sure`]: look-alikes.
     pub contrast: f32,
-    /// Pairs above this are shots of one moment: they say no more than this of how alike a person's faces are
-    /// ([`Self::contrast`]).
+    /// Similarity above which two faces are shots of one moment. In the comparison by [`Self::contrast`], such a pair
+    /// counts with this similarity only.
     pub near_duplicate: f32,
     /// Neighbours kept per face, nearest first.
     pub k: usize,
-    /// Smaller groups are not shown: their faces are ungrouped.
+    /// Size below which a group is not shown; its faces are ungrouped.
     pub min_size: usize,
 }
 
@@ -79,8 +79,8 @@ impl Default for Params {
     }
 }
 
-/// Parameters as a library or a file holds them. Those of releases before calibration have a threshold, and
-/// limits around it that have no meaning any more.
+/// The parameters as a library or a file stores them. Releases before calibration stored a threshold, and limits around
+/// it that have no meaning any more.
 #[derive(Deserialize)]
 struct Stored {
     threshold: f32,
@@ -104,7 +104,8 @@ struct Stored {
 impl From<Stored> for Params {
     fn from(stored: Stored) -> Self {
         let usual = Self::around(stored.threshold);
-        // Before, `contested` was a similarity, and `contrast` held everywhere: without `edge` they are of that time.
+        // Before calibration, `contested` was a similarity and `contrast` applied everywhere. Stored parameters without
+        // `edge` are of that time.
         let current = |value: Option<f32>| value.filter(|_| stored.edge.is_some());
         Self {
             threshold: stored.threshold,

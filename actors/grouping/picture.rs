@@ -1,13 +1,14 @@
-//! The face that shows a group, and the mean of its faces.
+//! The cover of a group and the mean of its faces.
 
 use crate::domain::face::FaceId;
 use crate::grouping::dot::dot;
 
-/// A face of a group: its unit vector and its quality, 0 to 1.
+/// A face of a group: its id, its unit vector, and its quality (0 to 1).
 pub type Member<'a> = (FaceId, &'a [f32], f32);
 
-/// The cover (the face whose quality times nearness to the centroid is highest; ties to the smaller id) and the
-/// centroid (unit length, quality-weighted) of a group whose members ascend by id. `None` of no faces.
+/// Computes the cover and the centroid of a group whose members ascend by id; `None` for a group without faces. The
+/// cover is the face whose quality times similarity to the centroid is highest; ties go to the smaller id. The centroid
+/// is the quality-weighted mean, scaled to unit length.
 pub fn picture(members: &[Member<'_>]) -> Option<(FaceId, Vec<f32>)> {
     let mut sum = vec![0.0_f64; members.first()?.1.len()];
     for (_, vector, quality) in members {

@@ -1,19 +1,19 @@
-//! Mean, deviation, median and nearest of weighted values, without sorting all of them.
+//! Statistics of weighted values (mean, deviation, median, largest), computed without sorting all of them.
 
 use crate::grouping::normal::upper_quantile;
 
-/// Share of the values whose rank gives the deviation.
+/// Share of the values at whose rank the deviation is measured.
 const NEAREST: f64 = 0.025;
 
-/// A value and how much it counts.
+/// A value and its weight.
 pub(crate) type Weighted = (f32, f32);
 
-/// Sum of the weights.
+/// Returns the sum of the weights.
 pub(crate) fn total(values: &[Weighted]) -> f64 {
     values.iter().map(|(_, weight)| f64::from(*weight)).sum()
 }
 
-/// Weighted mean and sample deviation of values whose weights sum up to `n`.
+/// Computes the weighted mean and sample deviation of values whose weights sum up to `n`.
 pub(crate) fn moments(values: &[Weighted], n: f64) -> (f64, f64) {
     let weighted = |of: &dyn Fn(f64) -> f64| -> f64 {
         values.iter().map(|(v, weight)| f64::from(*weight) * of(f64::from(*v))).sum::<f64>()
@@ -22,9 +22,9 @@ pub(crate) fn moments(values: &[Weighted], n: f64) -> (f64, f64) {
     (mean, (weighted(&|v| (v - mean).powi(2)) / (n - 1.0).max(1.0)).sqrt())
 }
 
-/// The median of values whose weights sum up to `n`, and the deviation of the normal distribution that has it and the
-/// values around the [`NEAREST`] rank, of the largest. The very largest are left out: they may be the same person
-/// unrecognised. Reorders the values.
+/// Computes the median of values whose weights sum up to `n`, and a deviation: that of the normal distribution with
+/// this median and with the values around the [`NEAREST`] rank, counted from the largest. The very largest values are
+/// left out, because they may be of the same person. The values are reordered.
 pub(crate) fn ranks(values: &mut [Weighted], n: f64) -> (f64, f64) {
     let rank = (NEAREST * n).max(2.0);
     let (from, to) = ((rank / 2.0).max(1.0), rank * 1.5);
@@ -45,7 +45,8 @@ pub(crate) fn ranks(values: &mut [Weighted], n: f64) -> (f64, f64) {
     (median, deviation.max(0.0))
 }
 
-/// Brings the largest values, of at least this weight together, to the front, largest first; returns how many.
+/// Moves the largest values, which together weigh at least `weight`, to the front in descending order, and returns how
+/// many they are.
 fn sort_largest(values: &mut [Weighted], weight: f64) -> usize {
     let mut count = (weight.ceil() as usize + 8).min(values.len());
     loop {
@@ -61,7 +62,8 @@ fn sort_largest(values: &mut [Weighted], weight: f64) -> usize {
     count
 }
 
-/// The value at which the weights, from the largest value down, reach `weight`; 0 where there is none.
+/// Returns the value at which the weights, added from the largest value down, reach `weight`; 0 where there are no
+/// values.
 fn at_weight(mut values: &mut [Weighted], weight: f64) -> f64 {
     let mut before = 0.0;
     while values.len() > 1 {

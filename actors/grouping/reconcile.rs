@@ -1,4 +1,4 @@
-//! From a snapshot of a gallery to its new partition.
+//! Computes the new partition of a gallery from a snapshot of it.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,10 @@ use crate::grouping::suggest::suggest;
 use crate::people::recognise::{Recognised, recognise};
 use crate::ports::index::{IndexError, IndexFactory};
 
-/// Clusters a gallery from scratch and names its groups. Blocking; see docs/grouping.md for what it costs.
+/// Groups a gallery from scratch and gives the groups their ids. It blocks; docs/grouping.md says what it costs.
+///
+/// # Errors
+/// [`IndexError`] when the vectors have different lengths or the index fails.
 pub fn reconcile(
     mut snapshot: GallerySnapshot,
     params: &Params,
@@ -30,7 +33,8 @@ pub fn reconcile(
     Ok(Reconciled { recognised: recognised.edits, renamed: recognised.renamed, ..reconciled })
 }
 
-/// Knows faces again that somebody spoke of, and takes out what is no face. Returns what becomes of the facts.
+/// Recognises faces of which people stated facts, also in other files, and removes the detections that are no faces.
+/// Returns the changes of the facts.
 pub(crate) fn prepare(snapshot: &mut GallerySnapshot) -> Recognised {
     let recognised = recognise(&snapshot.faces, &snapshot.facts);
     recognised.edits.iter().for_each(|edit| snapshot.facts.apply(edit));
@@ -38,7 +42,7 @@ pub(crate) fn prepare(snapshot: &mut GallerySnapshot) -> Recognised {
     recognised
 }
 
-/// The clustering of some faces under some facts; none where there are no faces.
+/// Clusters some faces under some facts; `None` where there are no faces.
 pub(crate) fn gather(
     faces: &[FaceVector],
     facts: &Facts,
@@ -54,7 +58,7 @@ pub(crate) fn gather(
     Ok(Some(clustering))
 }
 
-/// Names the groups of a clustering that is kept: what [`reconcile`] would say of the same faces.
+/// Gives ids to the groups of an existing clustering, as [`reconcile`] would for the same faces.
 pub(crate) fn name(clustering: &Clustering, faces: &[FaceVector], previous: &Partition, facts: &Facts) -> Reconciled {
     let clusters = clustering.partition();
     let known: HashMap<FaceId, &FaceVector> = faces.iter().map(|face| (face.id, face)).collect();

@@ -1,10 +1,11 @@
-//! An index that compares with every vector: exact, without a library; right for small galleries and for tests.
+//! An index that compares each query with every vector. It is exact and needs no library, which suits small galleries
+//! and tests.
 
 use crate::grouping::dot::dot;
 use crate::grouping::heap_size;
 use crate::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 
-/// Compares each query with every vector.
+/// An index that compares each query with every vector.
 #[derive(Debug)]
 pub(crate) struct ScanIndex {
     dimensions: usize,
@@ -52,7 +53,7 @@ impl Index for ScanIndex {
     }
 }
 
-/// Makes [`ScanIndex`]es.
+/// Creates [`ScanIndex`]es.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScanFactory;
 

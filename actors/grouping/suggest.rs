@@ -1,4 +1,5 @@
-//! Faces in no group that may be somebody's: where evidence is short, a face stays alone and is suggested.
+//! Suggests persons for faces in no group. Where the evidence is too weak for a join, the face stays alone, and a
+//! person is asked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,18 +11,18 @@ use crate::grouping::cluster::Clustering;
 use crate::grouping::evidence::{log_odds, probability};
 use crate::grouping::voices::{Score, Sum};
 
-/// The least probability that is worth a look.
+/// Least probability of a suggestion.
 const LEAST: f32 = 0.1;
 
-/// What a person may look at before saying who a face is.
+/// A group that may be suggested, with the figures for its comparison.
 struct Candidate<'a> {
     group: &'a Group,
     sum: Sum,
     photos: BTreeSet<ImageId>,
 }
 
-/// Suggests a group for each face of a clustering that is in none of `groups` and resembles one of them; and for the cover
-/// of each group that may be another group's person.
+/// Suggests a group for each face of a clustering that is in none of `groups` and resembles one of them, and for the
+/// cover of each group that may be the person of another group.
 pub(crate) fn suggest(clustering: &Clustering, groups: &[Group], facts: &Facts) -> BTreeMap<FaceId, Suggestion> {
     let graph = clustering.graph();
     let home: HashMap<FaceId, usize> =
@@ -48,7 +49,8 @@ pub(crate) fn suggest(clustering: &Clustering, groups: &[Group], facts: &Facts) 
             })
             .max();
         if let Some((Score(odds), std::cmp::Reverse(group))) = best {
-            // In percent: another calibration of the same faces changes digits that nobody reads.
+            // Probabilities are rounded to percents, because another calibration of the same faces would change the
+            // other digits.
             let probability = (probability(odds) * 100.0).round() / 100.0;
             found.insert(node.id, Suggestion { group, probability });
         }
@@ -75,12 +77,13 @@ pub(crate) fn suggest(clustering: &Clustering, groups: &[Group], facts: &Facts) 
     found
 }
 
-/// Of two groups, the one that the other is suggested for.
+/// Returns whether `one` is the group that `other` is suggested for.
 fn is_larger(one: &Group, other: &Group) -> bool {
     (one.faces.len(), std::cmp::Reverse(one.id)) > (other.faces.len(), std::cmp::Reverse(other.id))
 }
 
-/// The odds that two groups are one person, where nobody and no photo says that they are two and it is worth a look.
+/// Returns the odds that two groups are one person; `None` where a statement or a photo says that they are two, or
+/// where the odds are too low.
 fn odds_of_groups(clustering: &Clustering, facts: &Facts, one: &Candidate<'_>, other: &Candidate<'_>) -> Option<f32> {
     let (a, b) = (one.group.id.min(other.group.id), one.group.id.max(other.group.id));
     let pairs = one.sum.faces * other.sum.faces;

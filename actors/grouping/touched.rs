@@ -1,4 +1,4 @@
-//! Slots that a change of the graph touched.
+//! A set of the slots that a change of the graph touched.
 
 /// Slots whose edges changed, each once.
 #[derive(Default)]
@@ -8,7 +8,7 @@ pub(crate) struct Touched {
 }
 
 impl Touched {
-    /// Adds one.
+    /// Adds a slot.
     pub(crate) fn add(&mut self, slot: u32) {
         let at = slot as usize;
         if at >= self.is_in.len() {
@@ -19,7 +19,7 @@ impl Touched {
         }
     }
 
-    /// Those that hold a face, ascending.
+    /// Returns the slots that hold a face, ascending.
     pub(crate) fn into_slots(mut self, holds_face: impl Fn(u32) -> bool) -> Vec<u32> {
         self.slots.retain(|slot| holds_face(*slot));
         self.slots.sort_unstable();

@@ -2,27 +2,28 @@
 
 use std::collections::HashMap;
 
-/// Slots in sets. Slots that are not among those it was made of are passed over.
+/// Slots in disjoint sets. Slots that were not given at the start are ignored.
 pub(crate) struct Units {
-    /// Which set each slot is in.
+    /// Set of each slot.
     set_of: HashMap<u32, usize>,
-    /// Each in the order of the slots it was made of; empty where it went into another.
+    /// Slots of each set, in the order in which they were given; empty where the set was united
+    /// with another.
     sets: Vec<Vec<u32>>,
 }
 
 impl Units {
-    /// Each slot in a set of its own.
+    /// Creates one set for each slot.
     pub(crate) fn new(slots: &[u32]) -> Self {
         let set_of = slots.iter().enumerate().map(|(set, slot)| (*slot, set)).collect();
         Self { set_of, sets: slots.iter().map(|slot| vec![*slot]).collect() }
     }
 
-    /// The set of a slot.
+    /// Returns the set of a slot.
     pub(crate) fn get(&self, slot: u32) -> &[u32] {
         self.set_of.get(&slot).map_or(&[], |set| &self.sets[*set])
     }
 
-    /// Makes one set of two. The later goes into the earlier.
+    /// Unites the sets of two slots. The later set goes into the earlier.
     pub(crate) fn unite(&mut self, a: u32, b: u32) {
         let (Some(a), Some(b)) = (self.set_of.get(&a), self.set_of.get(&b)) else { return };
         let (kept, gone) = (*a.min(b), *a.max(b));
@@ -35,7 +36,7 @@ impl Units {
         }
     }
 
-    /// All sets, in the order of their first slots.
+    /// Returns all sets, in the order of their first slots.
     pub(crate) fn into_sets(self) -> Vec<Vec<u32>> {
         self.sets.into_iter().filter(|set| !set.is_empty()).collect()
     }

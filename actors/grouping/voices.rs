@@ -1,4 +1,4 @@
-//! What the faces of a cluster say together.
+//! Statistics over the faces of a cluster whose vectors count, its voices.
 
 use std::cmp::Reverse;
 
@@ -6,16 +6,17 @@ use crate::grouping::dot::dot;
 use crate::grouping::graph::Graph;
 use crate::grouping::params::Params;
 
-/// Faces that speak for a cluster in [`are_look_alikes`]: enough for a stable mean, few enough for a quick one.
+/// Most faces of a cluster that [`are_look_alikes`] compares: enough for a stable mean, few enough for a quick one.
 const SPEAKERS: usize = 24;
-/// Faces that [`are_look_alikes`] needs on either side to judge.
+/// Fewest faces on either side from which [`are_look_alikes`] can judge.
 const ESTABLISHED: usize = 3;
-/// With more strangers than this in the cohort, [`Params::contrast`] has to be larger in proportion.
+/// With more strangers than this in the cohort, [`Params::contrast`] is raised in proportion.
 const FEW_STRANGERS: f32 = 150.0;
-/// A small side says little: [`are_look_alikes`] is less by this over the number of its pairs.
+/// The contrast of [`are_look_alikes`] is lowered by the share of this over the number of pairs within the smaller
+/// side, because few pairs say little.
 const SMALL_SIDE: f32 = 1.5;
 
-/// A finite figure with a total order.
+/// A finite number with a total order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Score(pub f32);
 impl Eq for Score {}
@@ -30,12 +31,12 @@ impl Ord for Score {
     }
 }
 
-/// The weight of a face in averages: its quality, never nothing.
+/// Returns the weight of a face in averages: its quality, but at least 0.05.
 pub(crate) fn weight(graph: &Graph, slot: u32) -> f32 {
     graph.node(slot).map_or(0.0, |node| if node.quality > 0.05 { node.quality.min(1.0) } else { 0.05 })
 }
 
-/// What the vectors of some faces sum up to.
+/// Sums over the vectors of some faces.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sum {
     /// Quality-weighted sum of vectors.
@@ -49,7 +50,7 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    /// Over the faces in some slots.
+    /// Computes the sums over the faces in some slots.
     pub(crate) fn over(graph: &Graph, slots: &[u32]) -> Self {
         let mut sum = Self { vector: vec![0.0; graph.dimensions()], weight: 0.0, level: 0.0, faces: slots.len() };
         for slot in slots {
@@ -61,7 +62,7 @@ impl Sum {
         sum
     }
 
-    /// Takes the faces of another sum in.
+    /// Adds the sums of other faces.
     pub(crate) fn add(&mut self, other: &Self) {
         self.vector.iter_mut().zip(&other.vector).for_each(|(s, v)| *s += v);
         self.weight += other.weight;
@@ -69,18 +70,18 @@ impl Sum {
         self.faces += other.faces;
     }
 
-    /// The quality-weighted sum of the excess over all pairs with another sum's faces.
+    /// Computes the quality-weighted sum of the excess over all pairs with the faces of another sum.
     pub(crate) fn total(&self, other: &Self) -> f32 {
         dot(&self.vector, &other.vector) - 0.5 * (self.level * other.weight + other.level * self.weight)
     }
 
-    /// The quality-weighted mean of the excess over all pairs with another sum's faces.
+    /// Computes the quality-weighted mean of the excess over all pairs with the faces of another sum.
     pub(crate) fn mean(&self, other: &Self) -> f32 {
         self.total(other) / (self.weight * other.weight)
     }
 }
 
-/// The best faces of a cluster, best first.
+/// Returns the best faces of a cluster, best first.
 pub(crate) fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
     let key = |slot: &u32| graph.node(*slot).map(|node| (Reverse(Score(node.quality)), node.id));
     slots.sort_by_cached_key(key);
@@ -88,12 +89,11 @@ pub(crate) fn speakers(graph: &Graph, mut slots: Vec<u32>) -> Vec<u32> {
     slots
 }
 
-/// Tells look-alikes from one person: how many standard deviations the similarities between two
-/// clusters lie below those within them (d' of signal detection with pooled variance, less where a
-/// side is small), where that is more than [`Params::contrast`]. `None` where they may be one
-/// person: either has too few faces, the two are not set off, or they are so alike that they are
-/// one person however much more alike each is within. The more strangers tell how near look-alikes
-/// come, the less it counts how alike the faces of one group are.
+/// Tells look-alikes from one person. Returns by how many standard deviations the similarities between two clusters lie
+/// below those within them, where that is more than [`Params::contrast`] (d' of signal detection with pooled variance,
+/// less where a side is small). `None` means that they may be one person: one side has too few faces, the difference is
+/// too small, or the two are so similar that they are one person in any case. The more strangers the cohort has, the
+/// larger the difference must be.
 pub(crate) fn are_look_alikes(graph: &Graph, params: &Params, a: &[u32], b: &[u32]) -> Option<f32> {
     if a.len().min(b.len()) < ESTABLISHED {
         return None;

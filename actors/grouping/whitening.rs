@@ -1,29 +1,29 @@
-//! Centring and whitening of vectors by the mean and covariance of a cohort.
+//! Centres and whitens vectors by the mean and covariance of a cohort.
 
 use crate::grouping::heap_size;
 
-/// Vectors of the cohort that a mean of nought counts as.
+/// Weight of the prior that the mean is 0, in vectors of the cohort.
 const MEAN_PRIOR: f64 = 300.0;
-/// Vectors of the cohort, per dimension, that a covariance without direction counts as: with 128 dimensions a cohort of
-/// 2,000 has a share of 0.28.
+/// Weight of the prior that the covariance has no direction, in vectors of the cohort for each dimension. With 128
+/// dimensions and a cohort of 2,000 its share is 0.72.
 const COVARIANCE_PRIOR: f64 = 40.0;
 
-/// An affine map, and the scaling to unit length.
+/// An affine map, followed by scaling to unit length.
 #[derive(Clone, Debug)]
 pub(crate) struct Whitening {
     mean: Vec<f32>,
-    /// The inverse of the lower Cholesky factor of the covariance, row-major, of each row only the first elements up
-    /// to the diagonal.
+    /// The inverse of the lower Cholesky factor of the covariance, row-major; each row has only the elements up to the
+    /// diagonal.
     inverse: Vec<f32>,
 }
 
 impl Whitening {
-    /// Bytes that it holds on the heap.
+    /// Returns the bytes that the whitening keeps on the heap.
     pub(crate) fn heap_size(&self) -> usize {
         heap_size::vec(&self.mean) + heap_size::vec(&self.inverse)
     }
 
-    /// Learns from unit vectors, flattened row-major, and how much each counts.
+    /// Learns the whitening from unit vectors (n x `dimensions`, row-major) and their weights.
     pub(crate) fn learn(dimensions: usize, cohort: &[f32], weights: &[f32]) -> Self {
         let n: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
         let mut mean = vec![0.0_f64; dimensions];
@@ -40,7 +40,7 @@ impl Whitening {
             }
         }
         let trace: f64 = (0..dimensions).map(|d| covariance[d * dimensions + d]).sum();
-        // The mean variance of a direction is 1 afterwards: lengths stay about as they were.
+        // This makes the mean variance of the directions 1, so that lengths stay about as they were.
         let scale = trace / dimensions as f64 / n.max(1e-9);
         let prior = COVARIANCE_PRIOR * dimensions as f64;
         for row in 0..dimensions {
@@ -57,12 +57,12 @@ impl Whitening {
         }
     }
 
-    /// The length of a vector.
+    /// Returns the length of a vector.
     pub(crate) fn dimensions(&self) -> usize {
         self.mean.len()
     }
 
-    /// The vector, mapped and of unit length; nought where nothing is left of it.
+    /// Maps a vector and scales it to unit length; all 0 where nothing is left of it.
     pub(crate) fn apply(&self, vector: &[f32]) -> Vec<f32> {
         let off: Vec<f32> = vector.iter().zip(&self.mean).map(|(v, m)| v - m).collect();
         let mut start = 0;
@@ -82,8 +82,8 @@ impl Whitening {
     }
 }
 
-/// The inverse of the lower Cholesky factor of a positive definite matrix (its lower half, row-major), row after row up
-/// to the diagonal.
+/// Computes the inverse of the lower Cholesky factor of a positive definite matrix (of which the lower half is read,
+/// row-major), row after row up to the diagonal.
 fn inverse_factor(mut matrix: Vec<f64>, n: usize) -> Vec<f32> {
     for row in 0..n {
         for column in 0..=row {

@@ -1,7 +1,9 @@
-//! A store that asks for the grouping of every gallery it writes to, before it says that anything is written.
+//! A store decorator that sends a wake-up for each gallery that was written to, before it reports that anything is
+//! written.
 //!
-//! The message is sent with a delay, and covers all that is written until it becomes visible: one message for each gallery and
-//! delay, however many images. Because it is sent before the images' own messages are deleted, no crash loses it.
+//! The wake-up is sent with a delay, and covers all that is written to the gallery until it becomes visible. So each
+//! gallery causes at most one wake-up within the delay, however many images are written. The wake-up is sent before the
+//! images' own messages are deleted, so no crash loses it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,21 +19,23 @@ use crate::ports::faces::{Commit, Faces, FacesError};
 use crate::ports::outbox::{OutboundMessage, Outbox};
 use crate::ports::queue::{QueueError, SettleOutcome};
 
-/// A message that becomes visible sooner than this may be received before what was just written is seen.
+/// A wake-up that becomes visible sooner than this does not cover a new write: its receiver might not see that write
+/// yet.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// Sends grouping messages.
+/// Sends wake-ups, the messages that ask for the grouping of a gallery.
 pub struct Announcer {
     outbox: Arc<dyn Outbox>,
     delay: Duration,
-    /// The trace header of what is being done.
+    /// Returns the trace header of the current span.
     trace: fn() -> Option<String>,
-    /// When the last message of each gallery becomes visible.
+    /// Time at which the last wake-up of each gallery becomes visible.
     visible: Mutex<HashMap<GalleryId, Instant>>,
 }
 
 impl Announcer {
-    /// Each message is visible after `delay`. Grouping belongs to the trace of what asked for it: `trace` names it.
+    /// Creates an announcer whose wake-ups become visible after `delay`. `trace` returns the trace header of the
+    /// current span, so that the grouping belongs to the trace of the write.
     pub fn new(outbox: Arc<dyn Outbox>, delay: Duration, trace: fn() -> Option<String>) -> Self {
         Self { outbox, delay, trace, visible: Mutex::default() }
     }
@@ -40,10 +44,10 @@ impl Announcer {
         self.visible.lock()
     }
 
-    /// Asks for the grouping of a gallery, unless a message that is on its way covers it.
+    /// Sends a wake-up for a gallery, unless one that is on its way covers it.
     ///
     /// # Errors
-    /// The message may not have been sent.
+    /// The queue failed or refused the message; it may have been sent all the same.
     pub async fn announce(&self, gallery: &GalleryId) -> Result<(), QueueError> {
         let now = Instant::now();
         {
@@ -67,8 +71,8 @@ impl Announcer {
     }
 }
 
-/// The class of a wake-up that was not taken, for the photos that it is for: they are in the store, and nothing that a queue
-/// says of a wake-up is their fault.
+/// Maps the class of a failed wake-up to one for the photos that were written: they are in the store, so no class may
+/// put the blame on them.
 fn of_queue(class: Class) -> Class {
     match class {
         Class::Transient | Class::Throttled { .. } | Class::DependencyDown | Class::Misconfigured(_) => class,
@@ -83,14 +87,14 @@ fn of_queue(class: Class) -> Class {
     }
 }
 
-/// A store whose writes are announced.
+/// A store that sends wake-ups for its writes.
 pub struct Announced<F> {
     store: F,
     announcer: Announcer,
 }
 
 impl<F: Faces> Announced<F> {
-    /// Over a store.
+    /// Wraps a store.
     pub fn new(store: F, announcer: Announcer) -> Self {
         Self { store, announcer }
     }
@@ -101,7 +105,7 @@ impl<F: Faces> Faces for Announced<F> {
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError> {
         let of: Vec<GalleryId> = batch.iter().map(|commit| commit.image.locator.gallery.clone()).collect();
         let mut outcomes = self.store.commit(batch).await?;
-        // What is refused may have been written, and seen, and taken out again.
+        // A rejected result may have been written, read by a grouper, and taken out again.
         let changed = |outcome: &Result<(), FacesError>| matches!(outcome, Ok(()) | Err(FacesError::Rejected(_)));
         let written: BTreeSet<&GalleryId> =
             of.iter().zip(&outcomes).filter(|(_, outcome)| changed(outcome)).map(|(gallery, _)| gallery).collect();

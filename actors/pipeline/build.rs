@@ -1,4 +1,4 @@
-//! How the actors of a pipeline are wired, and how a pipeline is started.
+//! Wires the actors of a pipeline, and starts a pipeline.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::runtime::shutdown::{Abort, Shutdown};
 use crate::runtime::supervisor::Supervisor;
 use crate::runtime::supervisor_ref::Fault;
 
-/// A pipeline that runs.
+/// A handle to a running pipeline.
 pub struct Running {
     context: Arc<PipelineContext>,
     supervisor: Addr<Supervisor>,
@@ -40,7 +40,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// What was done so far; changes every [`Settings::progress_every`].
+    /// Returns the progress of the run, which is updated every [`Settings::progress_every`].
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
@@ -50,25 +50,26 @@ impl Running {
         self.supervisor.do_send(drain);
     }
 
-    /// Something that can ask the pipeline to end from elsewhere, a signal handler for one.
+    /// Returns a function that asks the pipeline to end, for use elsewhere, such as in a signal handler.
     pub fn drainer(&self) -> impl Fn(Drain) + Clone + Send + Sync + 'static {
         let supervisor = self.supervisor.clone();
         move |drain| supervisor.do_send(drain)
     }
 
-    /// Something that can end the run because of a fault that only others see, a monitor of the devices for one.
+    /// Returns a function that ends the run because of a fault that is seen outside the pipeline, such as by a monitor
+    /// of the devices.
     pub fn faults(&self) -> impl Fn(Exit) + Clone + Send + Sync + 'static {
         let supervisor = self.supervisor.clone();
         move |exit| supervisor.do_send(Fault(exit))
     }
 
-    /// Waits for the end: how it ended, and what was done.
+    /// Waits until the pipeline has ended, and returns how it ended and what it did.
     pub async fn finished(self) -> (Exit, Summary) {
         let exit = self.done.await.unwrap_or_else(|_| Exit::Bug(String::from("the supervisor died")));
         (exit, self.context.stats.progress())
     }
 
-    /// Whether every credit came back and every lease was settled: what the simulation checks.
+    /// Returns a function that tells what the pipeline has not given back, for the simulation.
     #[cfg(feature = "sim")]
     pub(crate) fn leftovers(&self) -> impl Fn() -> Leftovers + 'static {
         let context = Arc::clone(&self.context);
@@ -79,7 +80,7 @@ impl Running {
     }
 }
 
-/// What a pipeline has not given back.
+/// The credits and leases that a pipeline has not given back.
 #[cfg(feature = "sim")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Leftovers {
@@ -91,7 +92,7 @@ pub(crate) struct Leftovers {
     pub(crate) lost_messages: u64,
 }
 
-/// When the actors end in a drain, front to end.
+/// The order in which the actors end in a drain, from the front to the end.
 #[derive(Clone, Copy)]
 enum Turn {
     Fetch,
@@ -110,7 +111,7 @@ impl From<Turn> for Phase {
     }
 }
 
-/// A child whose actor is made from its base.
+/// Builds a child whose factory makes its actor from an [`ActorBase`].
 fn child<A>(
     context: &Arc<PipelineContext>,
     (name, turn, stage): (impl Into<String>, Turn, Stage),
@@ -126,12 +127,13 @@ where
     })
 }
 
-/// Wires the actors, back to front: each is given references to those that it sends to, and to no others.
+/// Wires the actors from back to front: each gets references to those that it sends to, and to no others.
 fn build(context: &Arc<PipelineContext>) -> Vec<Child> {
-    // The LeaseManager is first: leases must be kept from the first message on. It is sent nothing, it looks at the table of leases.
+    // The LeaseManager starts first, because leases must be renewed from the first message on. No actor sends to it; it
+    // reads the table of leases.
     let mut children =
         vec![child(context, ("keeper", Turn::Keep, Stage::LeaseManager), &ActorRef::default(), LeaseManager::new)];
-    // Where another worker groups, nothing ever opens this reference: what is told to it is dropped.
+    // In a worker without a Grouper nothing opens this reference, and what is sent to it is dropped.
     let grouper = ActorRef::default();
     if context.ports.reconcile.is_some() {
         children.push(child(context, ("grouper", Turn::Group, Stage::Grouper), &grouper, Grouper::new));
@@ -174,7 +176,7 @@ fn build(context: &Arc<PipelineContext>) -> Vec<Child> {
     children
 }
 
-/// What a pipeline does when its supervisor restarts, drains or ends it.
+/// The reactions of a pipeline to restarts and drains by its supervisor.
 struct Hooks {
     context: Arc<PipelineContext>,
     progress: watch::Sender<Progress>,
@@ -206,7 +208,8 @@ impl RunHooks for Hooks {
     }
 }
 
-/// Starts a worker that groups the galleries that the messages of `queue` ask for. Must be called where [`start`] may be.
+/// Starts a worker that groups the galleries for which the messages of `queue` ask. Like [`start`], it must be called
+/// inside an actix `System` or a tokio `LocalSet`.
 pub fn start_grouping(
     queue: Arc<dyn Queue>,
     releases: Arc<dyn Releases>,

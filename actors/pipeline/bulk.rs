@@ -1,30 +1,31 @@
-//! When results are written, and how many at once. Pure.
+//! Decides when results are written, and how many at once. Pure.
 
 use std::time::Duration;
 
 use crate::pipeline::settings::WriterSettings;
 
-/// The results that wait to be written.
+/// The state of the results that wait to be written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
     pub count: usize,
     pub bytes: usize,
-    /// How long the oldest has waited.
+    /// Time that the oldest result has waited.
     pub age: Duration,
-    /// Every image on its way is among them.
+    /// Whether no other image is on its way, so that waiting longer brings nothing.
     pub is_complete: bool,
-    /// The run is ending: nothing else is waited for.
+    /// Whether the run is ending, so that nothing else is waited for.
     pub is_ending: bool,
 }
 
 impl Waiting {
-    /// How long the results are to wait before somebody looks again; `None` where they are written now.
+    /// Returns the time until the buffer must be checked again; `None` where the results are to be written now.
     pub fn wait(&self, settings: &WriterSettings) -> Option<Duration> {
         let WriterSettings { count, bytes, age, complete_age, .. } = *settings;
         if self.is_ending || self.count >= count || self.bytes >= bytes {
             return None;
         }
-        // A buffer becomes complete without a word when another image is given up, so it is looked at in between.
+        // No message tells the Writer that another image was given up and the buffer is complete, so it also checks in
+        // between.
         let (left, look) = match self.is_complete {
             true => (complete_age.min(age).saturating_sub(self.age), Duration::MAX),
             false if complete_age.is_zero() => (age.saturating_sub(self.age), Duration::MAX),
@@ -34,7 +35,7 @@ impl Waiting {
     }
 }
 
-/// How many of these results, by their bytes and in order, one bulk takes: at least one.
+/// Returns how many of these results, given by their bytes and in order, one bulk takes: at least one.
 pub(super) fn length(sizes: impl IntoIterator<Item = usize>, settings: &WriterSettings) -> usize {
     let mut bytes = 0_usize;
     let fitting = sizes.into_iter().take(settings.count).take_while(|size| {

@@ -1,4 +1,4 @@
-//! What the actors of a pipeline share, and what each of them is based on.
+//! The context that the actors of a pipeline share, and the base of each actor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::runtime::exit_guard::ExitGuard;
 use crate::runtime::heartbeat::Heartbeat;
 use crate::runtime::supervisor_ref::SupervisorRef;
 
-/// Shared by all actors of one pipeline. It outlives each of them.
+/// The state that all actors of one pipeline share. It outlives each of them.
 pub(crate) struct PipelineContext {
     pub(crate) settings: Settings,
     pub(crate) ports: Ports,
@@ -57,48 +57,51 @@ impl PipelineContext {
         }
     }
 
-    /// Devices that are alive beside the one that asks.
+    /// Returns the number of devices that work beside the one that asks.
     pub(crate) fn other_devices(&self) -> usize {
         let lost = usize::try_from(self.stats.devices_lost()).unwrap_or(usize::MAX);
         self.ports.engines.len().saturating_sub(1).saturating_sub(lost)
     }
 
-    /// The decoder for an image. One that may have been the death of a worker is decoded apart.
+    /// Returns the decoder for an image. An image that may have killed a worker is decoded in a
+    /// process of its own.
     pub(crate) fn decoder(&self, item: &Item) -> Arc<dyn Decoder> {
         let apart = item.deaths + 1 >= self.settings.fetcher.apart_at;
         Arc::clone(if apart { &self.ports.isolated_decoder } else { &self.ports.decoder })
     }
 
-    /// Whether an item had so many receives without an end that it may be what ends its workers.
+    /// Returns whether an item had so many receives without an end that it is rejected as a likely
+    /// killer of workers.
     pub(crate) fn is_worn(&self, deaths: u32) -> bool {
         let history = History { deaths, max_receives: self.settings.fetcher.max_receives, ..History::default() };
         route(Class::Suspect, &history) == Strategy::Reject
     }
 
-    /// A delay under full jitter for an image that is given back.
+    /// Returns a random delay ("full jitter") for an image that is given back.
     pub(crate) fn release_delay(&self) -> Duration {
         self.jitter.full(self.settings.release_delay)
     }
 }
 
-/// What the work of one stage needs beside its actor: cheap to clone into a future.
+/// The tools with which the work of one stage is done outside its actor. Cloning them into a future
+/// is cheap.
 #[derive(Clone)]
 pub(crate) struct StageTools {
     pub(crate) context: Arc<PipelineContext>,
     pub(crate) heartbeat: Heartbeat,
-    /// Retries the calls of this stage, and counts them for it.
+    /// Retries the stage's calls, and counts them in its statistics.
     pub(crate) retrier: Retrier,
     stage: Stage,
     supervisor: SupervisorRef,
 }
 
 impl StageTools {
-    /// Measures a piece of work of this stage on `items` items.
+    /// Starts to measure a piece of the stage's work on `items` items.
     pub(crate) fn timer(&self, items: usize) -> StageTimer {
         self.context.stats.begin(self.stage, items)
     }
 
-    /// Gives an image back, visible again after a jittered delay.
+    /// Gives an image back that is not at fault, visible again after a jittered delay.
     pub(crate) fn release(&self, lease: Lease) {
         lease.release(self.context.release_delay());
     }
@@ -113,7 +116,7 @@ impl StageTools {
         self.supervisor.fault(exit);
     }
 
-    /// Asks the supervisor to end the run because of what happened in this stage.
+    /// Asks the supervisor to end the run for a reason that arose in this stage.
     pub(crate) fn end_run(&self, reason: FatalReason, message: &str) {
         self.fault(reason.exit(format!("{}: {message}", self.stage.as_str())));
     }
@@ -124,12 +127,12 @@ impl StageTools {
     }
 }
 
-/// The base of every actor of a pipeline.
+/// The base of every actor of a pipeline: its tools and the state of its end.
 pub(crate) struct ActorBase {
     pub(crate) tools: StageTools,
     /// Set when the supervisor asks the actor to end.
     pub(crate) shutdown: Option<Mode>,
-    /// Pieces of work that were spawned and have not ended.
+    /// Number of spawned pieces of work that have not ended.
     pub(crate) in_flight: usize,
     guard: ExitGuard,
 }
@@ -147,18 +150,18 @@ impl ActorBase {
         &self.tools.context
     }
 
-    /// The actor begins to handle a message: simulated faults strike here.
+    /// Runs the probe at which simulated faults strike. Each handler calls it first.
     pub(crate) fn probe(&self) {
         self.context().settings.probe.pass(self.tools.stage);
     }
 
-    /// Stops the actor in good order.
+    /// Stops the actor after it was told to end and has nothing left to do.
     pub(crate) fn stop<A: Actor<Context = Context<A>>>(&mut self, ctx: &mut Context<A>) {
         self.guard.drained();
         ctx.stop();
     }
 
-    /// Stops the actor in good order although there is work: the run goes on without it.
+    /// Stops the actor for good although work is left; the run goes on without it.
     pub(crate) fn retire<A: Actor<Context = Context<A>>>(&mut self, ctx: &mut Context<A>) {
         self.guard.retired();
         ctx.stop();

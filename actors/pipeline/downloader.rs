@@ -1,4 +1,4 @@
-//! Fetches images and decodes them off the actors' thread.
+//! The Downloader: it fetches images and decodes them, off the actors' thread.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::runtime::blocking::Panicked;
 use crate::runtime::drain::Mode;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
-/// Downloads and decodes, each so many at once as the policy says.
+/// Downloads and decodes images, each as many at once as the current limits allow.
 pub(crate) struct Downloader {
     base: ActorBase,
     work: Work,
@@ -36,7 +36,7 @@ pub(crate) struct Downloader {
     decoding: usize,
 }
 
-/// Downloads and decodes single images.
+/// Downloads and decodes one image.
 #[derive(Clone)]
 struct Work {
     tools: StageTools,
@@ -44,7 +44,8 @@ struct Work {
     results: ResultSink,
 }
 
-/// A body that ended early is no image, and says nothing about the image that it was the beginning of.
+/// Checks that a download is complete. A body that ended early is a failure of the transfer, and says nothing about the
+/// image.
 fn whole(object: Object) -> Result<Object, ObjectsError> {
     let read = object.bytes.len() as u64;
     if read == object.size {
@@ -55,11 +56,11 @@ fn whole(object: Object) -> Result<Object, ObjectsError> {
 }
 
 impl Work {
-    /// Fetches one image; `None` where its fate is decided already.
+    /// Fetches one image; `None` where the image has ended already.
     async fn download(self, mut item: Item) -> Option<(Item, Source, Bytes)> {
         let Self { tools, results, .. } = &self;
         let context = &tools.context;
-        // Work on a lost lease is wasted: somebody else has the image now.
+        // Work on a lost lease is wasted, because another worker may have the image.
         if item.lease.lost() {
             return None;
         }
@@ -90,7 +91,8 @@ impl Work {
         }
     }
 
-    /// Ends an image that was deleted, unless it is there: somebody put it back, or deleted an older version of it.
+    /// Ends an image that was reported as deleted, unless it exists: it may have been put back, or only an older
+    /// version was deleted.
     async fn removed(&self, item: Item) {
         let Self { tools, results, .. } = self;
         let context = &tools.context;
@@ -114,7 +116,7 @@ impl Work {
         }
     }
 
-    /// The bytes of an image, unless the Prefilter has read them all.
+    /// Returns the bytes of an image; it downloads them unless the Prefilter has read them all.
     async fn fetch(&self, item: &mut Item) -> Result<Object, GaveUp> {
         if let Some(object) = item.fetched.take() {
             return Ok(object);
@@ -128,7 +130,7 @@ impl Work {
         Ok(object)
     }
 
-    /// Decodes one image and sends it on.
+    /// Decodes one image and sends it to the Batcher, or its rejection to the Writer.
     async fn decode(self, mut item: Item, source: Source, bytes: Bytes) {
         let Self { tools, batcher, results } = self;
         let context = &tools.context;
@@ -153,7 +155,8 @@ impl Work {
                 timer.failed();
                 tools.release(item.lease);
             }
-            // A decoder must not panic. The image goes back; received again, it is decoded apart.
+            // A decoder must not panic. The image is given back, and the next time it is decoded in a process of its
+            // own.
             Err(Panicked) => {
                 tracing::error!("downloader.panic");
                 timer.failed();
@@ -164,7 +167,7 @@ impl Work {
 }
 
 impl Downloader {
-    /// Sends decoded images to the Batcher, and what ends here to the Writer.
+    /// Creates the actor, which sends decoded images to the Batcher, and images that end here to the Writer.
     pub(crate) fn new(base: ActorBase, batcher: ActorRef<Batcher>, results: ResultSink) -> Self {
         let context = base.context();
         let limits = context.settings.bounds.clamp(context.settings.limits);
@@ -225,7 +228,7 @@ impl Downloader {
         let working = self.downloading + self.decoding + self.to_download.len() + self.to_decode.len();
         match self.base.shutdown {
             Some(Mode::Finish) if working == 0 => self.base.stop(ctx),
-            // What is here is dropped, and so released.
+            // The queues are dropped, which releases their images.
             Some(Mode::HandBack) => self.base.stop(ctx),
             Some(Mode::Finish) | None => {}
         }

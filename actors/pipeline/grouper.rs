@@ -1,4 +1,5 @@
-//! Groups the faces of galleries that changed. A wake-up carries no data, so a lost or repeated one is harmless.
+//! The Grouper: it groups the faces of galleries that changed. A wake-up carries no data, so a lost or repeated one is
+//! harmless.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,12 +20,13 @@ use crate::ports::faces::FacesError;
 use crate::runtime::drain::Mode;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
-/// From the Writer: results of this gallery are in the store.
+/// The Writer's message that results of this gallery are in the store.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct FacesWritten(pub(crate) GalleryId);
 
-/// From the Fetcher: a message asks for this gallery. The lease ends when the gallery is grouped.
+/// The Fetcher's message that somebody asks for the grouping of this gallery. The lease ends when the gallery is
+/// grouped.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Asked {
@@ -36,40 +38,40 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The gallery is grouped.
+    /// Acknowledges the message because the gallery is grouped.
     fn ack(self) {
         self.lease.ack(Done::Gallery);
         drop(self.credit);
     }
 
-    /// Somebody else may group it.
+    /// Gives the message back, so that another worker may group the gallery.
     fn release(self, delay: Duration) {
         self.lease.release(delay);
         drop(self.credit);
     }
 }
 
-/// The actor that groups.
+/// The actor that groups galleries.
 pub(crate) struct Grouper {
     base: ActorBase,
     alarm: Option<SpawnHandle>,
-    /// Messages that wait for their gallery: many may ask for one, and one grouping answers them all.
+    /// Messages that wait for their gallery. One grouping answers all messages for the same gallery.
     asked: BTreeMap<GalleryId, Vec<Asked>>,
     running: bool,
     failed: bool,
 }
 
-/// Why a gallery could not be reconciled.
+/// The reason why a gallery could not be reconciled.
 enum Trouble {
-    /// The store failed; may be tried again later.
+    /// The store failed; another attempt may succeed.
     Later(String),
-    /// The run must end: the fault is ours.
+    /// The run must end because of a bug.
     Bug(String),
     /// The run must end, because of the store.
     Fatal(FatalReason, String),
 }
 
-/// Groups a gallery, unless its groups are those of its faces, and publishes the groups.
+/// Publishes the groups of a gallery, after grouping it unless its groups are up to date.
 async fn reconcile_gallery(tools: StageTools, gallery: GalleryId) -> Result<(), Trouble> {
     let StageTools { context, retrier, .. } = &tools;
     let (faces, timeouts) = (&context.ports.faces, context.settings.timeouts);
@@ -86,7 +88,7 @@ fn give_up(GaveUp { failure, terminal }: GaveUp) -> Trouble {
     }
 }
 
-/// Reads a gallery, groups it, saves it; reads again when it changed meanwhile.
+/// Reads a gallery, groups it and saves the groups; it begins again when the gallery changed meanwhile.
 async fn group_and_save(tools: &StageTools, gallery: &GalleryId) -> Result<(), Trouble> {
     let StageTools { context, retrier, .. } = tools;
     let limit = context.settings.timeouts.gallery;
@@ -96,14 +98,14 @@ async fn group_and_save(tools: &StageTools, gallery: &GalleryId) -> Result<(), T
             retrier.run_long("gallery", limit, || context.ports.faces.gallery(gallery)).await.map_err(give_up)?;
         let read = snapshot.version;
         let Some(function) = context.ports.reconcile.clone() else { return Ok(()) };
-        // Not under the watchdog: the time it takes depends on the gallery.
+        // The watchdog does not watch this, because the time depends on the gallery's size.
         let of = gallery.clone();
         let reconciled = match context.settings.blocking.run(move || function(&of, snapshot)).await {
             Ok(Ok(reconciled)) => reconciled,
             Ok(Err(error)) => return Err(Trouble::Bug(format!("grouper: {error}"))),
             Err(panicked) => return Err(Trouble::Bug(format!("grouper: {panicked}"))),
         };
-        // A conflict is an answer, not a failure: it is not retried here.
+        // A conflict is an answer of the store, not a failure, so it is not retried here.
         let saved = retrier
             .run_long("save", limit, || async {
                 match context.ports.faces.save(gallery, read, &reconciled).await {
@@ -130,7 +132,7 @@ impl Grouper {
         Self { base, alarm: None, asked: BTreeMap::new(), running: false, failed: false }
     }
 
-    /// Reconciles the next gallery that changed.
+    /// Reconciles the gallery that was marked first.
     fn next(&mut self, ctx: &mut Context<Self>) {
         if self.running {
             return;
@@ -140,9 +142,9 @@ impl Grouper {
             return;
         };
         self.running = true;
-        // Cleared before the read: what is written from now on marks it again.
+        // The mark is cleared before the read, so that a write from now on marks the gallery again.
         let mark = self.base.context().dirty.take(gallery.clone());
-        // Whoever asks from now on waits for the next round.
+        // Messages that arrive from now on wait for the next grouping.
         let answered = self.asked.remove(&gallery).unwrap_or_default();
         let span = tracing::debug_span!(parent: None, "grouper.reconcile", %gallery);
         if let Some(header) = answered.iter().find_map(|asked| asked.trace.as_deref()) {
@@ -156,8 +158,8 @@ impl Grouper {
                     mark.done();
                     answered.into_iter().for_each(Asked::ack);
                 }
-                // Messages stay ours: given back, they count as received once more, and a gallery that others write to all the time
-                // would be given up.
+                // The messages are not given back: each receive counts, and a gallery that changes all the time would
+                // be rejected.
                 Err(Trouble::Later(message)) if grouper.base.shutdown.is_none() && !answered.is_empty() => {
                     tracing::warn!(message, "grouper.later");
                     mark.done();
@@ -165,7 +167,8 @@ impl Grouper {
                     ctx.run_later(delay, |grouper, ctx| answered.into_iter().for_each(|asked| grouper.ask(asked, ctx)));
                 }
                 Err(trouble) => {
-                    // A gallery that a message asked for is its next receiver's; a gallery of ours stays marked.
+                    // A gallery that a message asked for is left to the message's next receiver; other galleries stay
+                    // marked.
                     if answered.is_empty() {
                         drop(mark);
                     } else {
@@ -180,14 +183,14 @@ impl Grouper {
         }));
     }
 
-    /// The gallery is to be grouped for a message.
+    /// Marks the gallery of a message, and groups it soon.
     fn ask(&mut self, asked: Asked, ctx: &mut Context<Self>) {
         self.base.context().dirty.mark(&asked.gallery);
         self.asked.entry(asked.gallery.clone()).or_default().push(asked);
         self.next(ctx);
     }
 
-    /// After a reconciliation: at once when leaving, else when the next wake-up is due.
+    /// Goes on after a reconciliation: at once in a drain or if messages wait, otherwise when the next wake-up is due.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
         if self.base.shutdown.is_some() || !self.asked.is_empty() {
             self.next(ctx);
@@ -203,11 +206,11 @@ impl Grouper {
                 tracing::warn!(message, "grouper.later");
                 self.wake(ctx);
             }
-            // The message goes back to the queue, which is the next chance.
+            // The messages go back to the queue, and their next receiver tries again.
             Trouble::Later(message) if self.base.context().settings.fetcher.reads == Reads::Galleries => {
                 tracing::warn!(message, "grouper.release");
             }
-            // The last chance is gone: the groups are older than the faces, and the exit says so.
+            // This was the last chance: the groups are older than the faces, and the exit of the run says so.
             Trouble::Later(message) => {
                 self.failed = true;
                 tools.end_run(FatalReason::DependencyDown, &message);
@@ -237,7 +240,7 @@ impl Grouper {
             Some(Mode::Finish) if self.failed || (!self.running && self.base.context().dirty.first().is_none()) => {
                 self.base.stop(ctx);
             }
-            // The next worker wakes its own Grouper.
+            // The Grouper of the next worker reconciles at its start.
             Some(Mode::HandBack) => self.base.stop(ctx),
             Some(Mode::Finish) | None => {}
         }
@@ -248,7 +251,7 @@ impl Actor for Grouper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // A Grouper that follows a dead one finds what that one left.
+        // A Grouper that replaces a dead one takes over the marked galleries.
         self.go_on(ctx);
     }
 }

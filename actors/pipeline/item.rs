@@ -1,4 +1,4 @@
-//! What travels through the pipeline: an image with its lease and its credit.
+//! An image on its way through the pipeline, with its lease and its credit.
 
 use std::sync::Arc;
 
@@ -16,40 +16,42 @@ use crate::ports::engine::FoundFace;
 use crate::ports::faces::Commit;
 use crate::ports::objects::Object;
 
-/// An image to index. Dropping it gives the image back to the queue and the credit to the pool.
+/// An image to index. Dropping it gives the image back to the queue, and the credit back to the
+/// pool.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Item {
     pub(crate) locator: Locator,
-    /// Of the event that asked for it.
+    /// Sequencer of the event that asked for the image.
     pub(crate) sequencer: Option<Sequencer>,
-    /// That event says that it was deleted.
+    /// Whether that event says that the image was deleted.
     pub(crate) removed: bool,
     pub(crate) lease: Lease,
     pub(crate) credit: Credit,
-    /// Received too often without an end, or on a device whose engine broke for good: runs alone.
+    /// Whether the image runs alone, because it was received too often without an end, or was on a
+    /// device whose engine broke for good.
     pub(crate) suspect: bool,
-    /// How often it was received, this time included.
+    /// Number of receives, this one included.
     pub(crate) receive_count: u32,
-    /// Earlier receives that had no end: whoever had it died, or lost it.
+    /// Number of earlier receives that had no end, because the worker died or lost the lease.
     pub(crate) deaths: u32,
-    /// What the prefilter said.
+    /// Quality of the thumbnail as the Prefilter judged it, 0 to 1.
     pub(crate) quality: Option<f32>,
-    /// Its bytes, where the Prefilter has read them all.
+    /// The whole image, where the Prefilter has read it all.
     pub(crate) fetched: Option<Object>,
     pub(crate) received: Instant,
-    /// Of the stages so far.
+    /// Times of the stages so far.
     pub(crate) timings: Timings,
 }
 
-/// What is known of an image's bytes.
+/// What is known about the bytes of an image.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Source {
     pub(crate) etag: String,
     pub(crate) bytes: u64,
-    /// As [`ObjectVersion::modified_ms`].
+    /// Time of the last change, as in [`ObjectVersion::modified_ms`].
     pub(crate) modified_ms: Option<i64>,
-    /// Names the bytes, where they were read.
+    /// BLAKE3 digest of the bytes, where they were read.
     pub(crate) content: Option<Content>,
 }
 
@@ -69,7 +71,7 @@ pub(crate) struct Decoded {
     pub(crate) since: Instant,
 }
 
-/// A result that waits to be written. When it is, the lease ends as the record's state says.
+/// A result that waits to be written. After the write, the lease ends as the record's state says.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Finished {
@@ -78,14 +80,14 @@ pub(crate) struct Finished {
 }
 
 impl Item {
-    /// Ends with this result.
+    /// Builds the result that ends this image.
     fn finished(self, source: &Source, image: ImageRecord, faces: Vec<Face>) -> Finished {
         let timings = Timings { total: self.received.elapsed(), ..self.timings };
         let version = ObjectVersion { modified_ms: source.modified_ms, sequencer: self.sequencer.clone() };
         Finished { item: self, commit: Commit { image, faces, content: source.content, version, timings } }
     }
 
-    /// A record of this image without faces.
+    /// Builds a record of this image without faces.
     fn record(&self, source: &Source, state: ImageState, model: &str) -> ImageRecord {
         ImageRecord {
             id: self.locator.id(),
@@ -105,14 +107,14 @@ impl Item {
         }
     }
 
-    /// Ends as rejected.
+    /// Ends the image as rejected.
     pub(crate) fn rejected(self, source: &Source, rejection: Rejection, model: &str) -> Finished {
         let mut image = self.record(source, ImageState::Rejected, model);
         image.rejection = Some(rejection);
         self.finished(source, image, Vec::new())
     }
 
-    /// Ends as an image with the same bytes did.
+    /// Ends the image with the cached analysis of an image that has the same bytes.
     pub(crate) fn known(self, source: &Source, known: CachedAnalysis, model: &str) -> Finished {
         let id = self.locator.id();
         let CachedAnalysis { width, height, orientation, taken, picture, faces } = known;
@@ -121,14 +123,14 @@ impl Item {
         self.finished(source, image, faces)
     }
 
-    /// A record of this image with its faces, or as one in which none was found.
+    /// Builds the record of this image with its faces: indexed, or without faces if there are none.
     fn analysed(&self, source: &Source, faces: &[Face], model: &str) -> ImageRecord {
         let state = if faces.is_empty() { ImageState::NoFaces } else { ImageState::Indexed };
         let face_count = u32::try_from(faces.len()).unwrap_or(u32::MAX);
         ImageRecord { face_count, ..self.record(source, state, model) }
     }
 
-    /// Ends as too poor.
+    /// Ends the image as one of too low quality.
     pub(crate) fn low_quality(self, source: &Source, model: &str) -> Finished {
         let image = self.record(source, ImageState::LowQuality, model);
         self.finished(source, image, Vec::new())
@@ -136,7 +138,7 @@ impl Item {
 }
 
 impl Decoded {
-    /// Ends with what a device found.
+    /// Ends the image with the faces that a device found.
     pub(crate) fn analysed(self, found: Vec<FoundFace>, model: &str) -> Finished {
         let id = self.item.locator.id();
         let faces: Vec<Face> = found.into_iter().map(|found| face(id, model, found)).collect();
@@ -144,13 +146,13 @@ impl Decoded {
         self.item.finished(&self.source, image, faces)
     }
 
-    /// A record with what its frame says.
+    /// Adds the size, orientation, time and picture hash of the decoded frame to a record.
     fn framed(&self, record: ImageRecord) -> ImageRecord {
         let Frame { width, height, orientation, taken, picture, .. } = *self.frame;
         ImageRecord { width, height, orientation, taken, picture, ..record }
     }
 
-    /// Ends as rejected after it was decoded.
+    /// Ends the image as rejected after it was decoded.
     pub(crate) fn rejected(self, rejection: Rejection, model: &str) -> Finished {
         let record = self.item.record(&self.source, ImageState::Rejected, model);
         let image = self.framed(ImageRecord { rejection: Some(rejection), ..record });
@@ -158,14 +160,14 @@ impl Decoded {
     }
 }
 
-/// A face as stored, from a face as found.
+/// Builds a face to store from one that a device found.
 pub(crate) fn face(image: ImageId, model: &str, found: FoundFace) -> Face {
     let FoundFace { bbox, landmarks, quality, embedding, thumbnail } = found;
     Face { id: FaceId::new(image, model, &bbox), image, bbox, landmarks, quality, embedding, thumbnail }
 }
 
 impl Finished {
-    /// Bytes this result keeps until it is written.
+    /// Returns the bytes of memory that this result keeps until it is written.
     pub(crate) fn bytes(&self) -> usize {
         let face = |face: &Face| size_of::<Face>() + face.embedding.len() * size_of::<f32>() + face.thumbnail.len();
         size_of::<ImageRecord>() + self.commit.faces.iter().map(face).sum::<usize>()

@@ -1,4 +1,5 @@
-//! Keeps leases: renews them at a third of their time, settles them in batches, checks every entry's result.
+//! The LeaseManager: it renews leases after a third of their time, settles them in batches, and checks the outcome of
+//! each entry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +18,13 @@ use crate::ports::queue::{Handle, QueueError, SettleOutcome};
 use crate::ports::releases::Receive;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
-/// The end of every lease.
+/// Renews and settles the leases of a pipeline.
 pub(crate) struct LeaseManager {
     base: ActorBase,
     alarm: Option<SpawnHandle>,
 }
 
-/// One outcome a handle, whatever the call said.
+/// Returns one outcome for each handle, also where the call failed or answered too few.
 fn outcomes(
     called: Result<Result<Vec<SettleOutcome>, QueueError>, tokio::time::error::Elapsed>,
     asked: usize,
@@ -33,16 +34,16 @@ fn outcomes(
         Ok(Err(error)) => vec![SettleOutcome::Failed(error.class); asked],
         Err(_) => vec![SettleOutcome::Failed(Class::Transient); asked],
     };
-    // An answer that is too short says nothing about the rest.
+    // An answer that is too short says nothing about the missing entries.
     outcomes.resize(asked, SettleOutcome::Failed(Class::Bug));
     outcomes
 }
 
-/// A note about releases may take so long: what waits for it is hidden from others. Where it fails, a receive counts as one without
-/// an end.
+/// Time limit of noting releases. Until the note is written the messages stay invisible to others. If it fails, their
+/// receives count as receives without an end.
 const NOTE: Duration = Duration::from_secs(1);
 
-/// Notes which receives end in a release that nothing speaks against.
+/// Notes the receives that end in a release for which no image is to blame.
 async fn note(context: &PipelineContext, due: &[PendingSettlement]) {
     let clean = |due: &&PendingSettlement| matches!(due.settlement, Settlement::Release { clean: true, .. });
     let receives: Vec<Receive> = due.iter().filter(clean).map(|due| due.receive.clone()).collect();
@@ -56,7 +57,7 @@ async fn note(context: &PipelineContext, due: &[PendingSettlement]) {
     }
 }
 
-/// Settles a batch of one kind.
+/// Settles a batch of messages that end in the same way.
 async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, SettleOutcome)> {
     let context = &tools.context;
     let timer = tools.timer(due.len());
@@ -97,7 +98,7 @@ async fn settle(tools: StageTools, due: Vec<PendingSettlement>) -> Vec<(u64, Set
     due.into_iter().map(|due| due.id).zip(outcomes).collect()
 }
 
-/// Renews a batch.
+/// Renews a batch of leases.
 async fn renew(context: Arc<PipelineContext>, stale: Vec<(u64, Handle)>) -> (Instant, Vec<(u64, SettleOutcome)>) {
     let asked = Instant::now();
     let handles: Vec<Handle> = stale.iter().map(|(_, handle)| handle.clone()).collect();
@@ -112,7 +113,7 @@ impl LeaseManager {
         Self { base, alarm: None }
     }
 
-    /// Sends what is due on its way, as far as calls may run at once; then sleeps until more is due.
+    /// Starts calls for what is due, up to the limit of parallel calls, and then sleeps until more is due.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         let settings = self.base.context().settings.lease_manager;
         while self.base.in_flight < settings.at_once {
@@ -146,7 +147,7 @@ impl LeaseManager {
         }
     }
 
-    /// How long to wait before entry `id` is settled again; `None` gives it up.
+    /// Returns the time until entry `id` is settled again; `None` gives it up.
     fn wait(&self, id: u64, class: Class) -> Option<Duration> {
         let context = self.base.context();
         let attempts = context.leases.attempts(id) + 1;
@@ -179,7 +180,7 @@ impl LeaseManager {
         }
     }
 
-    /// Wakes when something is due, or becomes due, and lingers so that others can join.
+    /// Wakes when a settlement is due or becomes due, after a short delay in which others can join the batch.
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
         if self.alarm.is_some() {
             return;

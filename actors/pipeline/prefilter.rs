@@ -1,5 +1,5 @@
-//! Judges the thumbnail beside an image or in its header: what is too poor is recorded and never downloaded. Without a
-//! threshold everything passes.
+//! The Prefilter: it judges the thumbnail beside an image or in its header. An image that is too poor is recorded and
+//! never downloaded. Without a threshold every image passes.
 
 use std::collections::VecDeque;
 
@@ -20,17 +20,17 @@ use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::drain::Mode;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
-/// Largest thumbnail beside an image.
+/// Largest thumbnail beside an image, in bytes.
 const THUMBNAIL_BYTES: u64 = 1 << 20;
 
-/// Passes images on, or ends them as of low quality.
+/// Passes images on, or ends them as low quality.
 pub(crate) struct Prefilter {
     base: ActorBase,
     judge: Judge,
     queue: VecDeque<Item>,
 }
 
-/// Judges images and sends them on.
+/// Judges one image and sends it on.
 #[derive(Clone)]
 struct Judge {
     tools: StageTools,
@@ -38,26 +38,26 @@ struct Judge {
     results: ResultSink,
 }
 
-/// What a look at a thumbnail says.
+/// The judgement of a thumbnail.
 struct Judged {
     quality: Option<f32>,
-    /// Bytes that were read for it.
+    /// Number of bytes that were read for it.
     read: u64,
-    /// Of the image; `None` where only its sibling was seen.
+    /// Version of the image; `None` where only the thumbnail beside it was read.
     source: Option<Source>,
-    /// The image itself, where what was read is all of it.
+    /// The image itself, where the bytes that were read are all of it.
     whole: Option<Object>,
 }
 
 impl Judge {
-    /// Judges the thumbnail that lies beside an image; `None` where there is none to judge. Whatever goes wrong here, a look at
-    /// the image itself says it better.
+    /// Judges the thumbnail that lies beside an image; `None` where there is none that can be judged. Errors are
+    /// ignored here, because reading the image itself reports them better.
     async fn beside(&self, settings: &PrefilterSettings, item: &Item) -> Option<Judged> {
         let StageTools { context, heartbeat, retrier, .. } = &self.tools;
         let key = settings.sibling.as_ref()?.of(&item.locator.key);
         let locator = Locator { key, ..item.locator.clone() };
         let limit = context.settings.timeouts.object;
-        // Read as a head is: past the cache, which would keep a picture that nobody asks for again.
+        // The thumbnail is read with `head`, which bypasses the cache: nobody will ask for it again.
         let read = || context.ports.objects.head(&locator, THUMBNAIL_BYTES);
         let thumbnail = retrier.run("thumbnail", limit, read).await.ok()?;
         if thumbnail.size > THUMBNAIL_BYTES {
@@ -66,7 +66,7 @@ impl Judge {
         let read = thumbnail.bytes.len() as u64;
         let decoder = context.decoder(item);
         let _busy = heartbeat.busy();
-        // A judge that panics has no opinion.
+        // A judge that panics gives no judgement.
         let quality = context.settings.blocking.run(move || decoder.judge_thumbnail(&thumbnail.bytes)).await.ok()??;
         Some(Judged { quality: Some(quality), read, source: None, whole: None })
     }
@@ -96,7 +96,7 @@ impl Judge {
         };
         let Judged { quality, read, source, whole } = match judged {
             Ok(judged) => judged,
-            // The download will say better what is wrong.
+            // The download will report the error better.
             Err(gave_up) if gave_up.terminal == Terminal::Release => {
                 drop(timer);
                 downloader.send_or_release(item).await;
@@ -117,7 +117,7 @@ impl Judge {
         }
         let source = match source {
             Some(source) => source,
-            // Its size and version, for its record; a record without them is as good.
+            // The head gives size and version for the record; a record without them is still valid.
             None => {
                 let limit = context.settings.timeouts.object;
                 let first = tools.retrier.run("head", limit, || context.ports.objects.head(&item.locator, 1)).await;
@@ -131,7 +131,7 @@ impl Judge {
 }
 
 impl Prefilter {
-    /// Sends what it passes on to the Downloader, and what ends here to the Writer.
+    /// Creates the actor, which sends images that pass to the Downloader, and those that end here to the Writer.
     pub(crate) fn new(base: ActorBase, downloader: ActorRef<Downloader>, results: ResultSink) -> Self {
         let judge = Judge { tools: base.tools.clone(), downloader, results };
         Self { base, judge, queue: VecDeque::new() }
@@ -168,7 +168,7 @@ impl Prefilter {
         let idle = self.base.in_flight == 0 && self.queue.is_empty();
         match self.base.shutdown {
             Some(Mode::Finish) if idle => self.base.stop(ctx),
-            // What is here is dropped, and so released.
+            // The queue is dropped, which releases its images.
             Some(Mode::HandBack) => self.base.stop(ctx),
             Some(Mode::Finish) | None => {}
         }

@@ -1,4 +1,4 @@
-//! The way of a result from the stage where it is known to the Writer.
+//! Sends results from the stage where they arise to the Writer.
 
 use crate::errors::route::Terminal;
 use crate::flow::retry::GaveUp;
@@ -7,7 +7,7 @@ use crate::pipeline::item::{Finished, Item, Source};
 use crate::pipeline::writer::Writer;
 use crate::runtime::actor_ref::ActorRef;
 
-/// Takes what is known of images, for the Writer.
+/// A sender of results to the Writer.
 #[derive(Clone)]
 pub(crate) struct ResultSink(ActorRef<Writer>);
 
@@ -21,7 +21,8 @@ impl ResultSink {
         self.0.send_or_release(finished).await;
     }
 
-    /// Ends an item whose call was given up in the stage of `tools`.
+    /// Ends an item after its call was given up in the stage of `tools`: rejects it, releases it,
+    /// or ends the run.
     pub(crate) async fn give_up(&self, tools: &StageTools, item: Item, source: &Source, gave_up: GaveUp) {
         let GaveUp { failure, terminal } = gave_up;
         match (terminal, failure.rejection) {
@@ -34,7 +35,7 @@ impl ResultSink {
                 tools.end_run(reason, &failure.message);
             }
             (Terminal::Release, _) => tools.release(item.lease),
-            // The image may be why.
+            // The image may be the cause.
             (Terminal::Reject, None) | (Terminal::Unexpected, _) => tools.fail(item.lease),
         }
     }

@@ -1,4 +1,4 @@
-//! How the pipeline behaves. Every figure has a sane default; the program's configuration sets what it wants.
+//! The settings of the pipeline. Every figure has a usable default; the program's configuration overrides them.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -20,15 +20,15 @@ use crate::runtime::restart::Intensity;
 /// Bounds on the work in the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreditSettings {
-    /// Images.
+    /// Number of images.
     pub count: usize,
-    /// Bytes they keep, encoded and decoded.
+    /// Bytes of memory that the images keep, encoded and decoded.
     pub bytes: usize,
-    /// Bytes an image is taken for before its size is known.
+    /// Bytes that an image is assumed to keep before its size is known.
     pub estimate: usize,
 }
 
-/// What the messages of a queue ask for.
+/// The kind of work that the messages of a queue ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
     /// Images to index.
@@ -37,112 +37,112 @@ pub enum Reads {
     Galleries,
 }
 
-/// How messages are received.
+/// How the Fetcher receives messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetcherSettings {
-    /// What they ask for.
+    /// Kind of work that the messages ask for.
     pub reads: Reads,
-    /// Messages asked for at once.
+    /// Most messages in one receive.
     pub receive: usize,
-    /// Longest message in bytes (SQS: 1 MiB).
+    /// Longest message in bytes (SQS allows 1 MiB).
     pub message_bytes: usize,
     /// Pause after an empty answer that came at once.
     pub pause: Duration,
-    /// Leave after so many empty receives in a row with nothing in flight; `None` waits for ever.
+    /// Number of empty receives in a row, with nothing in flight, after which the run ends; `None` waits for ever.
     pub leave_after_empty: Option<u32>,
-    /// An image received so often without an end, this receive included, is decoded where its death harms nobody else.
+    /// Number of receives without an end, this one included, from which an image is decoded in a process of its own.
     pub apart_at: u32,
-    /// An image received so often without an end, this receive included, is a suspect: it runs alone.
+    /// Number of receives without an end, this one included, from which an image is a suspect and runs alone.
     pub suspect_at: u32,
-    /// An image with so many receives without an end is rejected at the next.
+    /// Number of receives without an end after which the next receive rejects the image.
     pub max_receives: u32,
-    /// A receive on its way when a drain begins may take so long.
+    /// Time that a drain waits for a receive that is on its way.
     pub grace: Duration,
 }
 
-/// How thumbnails are judged before the image is downloaded.
+/// How thumbnails are judged before an image is downloaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrefilterSettings {
-    /// Images whose thumbnail is judged below this, 0 to 1, are not downloaded.
+    /// Threshold of quality, 0 to 1; images whose thumbnail is below it are not downloaded.
     pub threshold: f32,
-    /// Where thumbnails lie beside the images.
+    /// Pattern of the keys of thumbnails that lie beside the images.
     pub sibling: Option<Sibling>,
-    /// Bytes of the header to read.
+    /// Bytes of an image's header that are read for its thumbnail.
     pub head_bytes: u64,
-    /// Thumbnails judged at once.
+    /// Thumbnails that are judged at once.
     pub at_once: usize,
 }
 
-/// How results are bundled.
+/// How results are bundled into writes ("bulks").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriterSettings {
     /// Results in a bulk.
     pub count: usize,
     /// Bytes in a bulk.
     pub bytes: usize,
-    /// A result waits at most so long for others.
+    /// Longest time that a result waits for others.
     pub age: Duration,
-    /// And at most so long once no other is on its way.
+    /// Longest time that a result waits when no other image is on its way.
     pub complete_age: Duration,
-    /// Bulks written at once.
+    /// Bulks that are written at once.
     pub at_once: usize,
 }
 
 /// How leases are settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseManagerSettings {
-    /// Leases in a call; an adapter splits further where its service allows fewer.
+    /// Leases in a call; an adapter splits the call where its service allows fewer.
     pub batch: usize,
-    /// A settlement waits so long for others.
+    /// Time that a settlement waits for others to join its call.
     pub linger: Duration,
-    /// Calls at once.
+    /// Calls that run at once.
     pub at_once: usize,
-    /// A lease is renewed for at most so long.
+    /// Longest time for which a lease is renewed.
     pub bound: Duration,
-    /// Attempts at settling one lease.
+    /// Most attempts at settling one lease.
     pub attempts: u32,
-    /// The Fetcher stops receiving while more settlements than this are not done.
+    /// Number of settlements that are not done above which the Fetcher stops receiving.
     pub backlog: usize,
 }
 
 /// When a gallery is grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// Once, when everything is written.
+    /// Once, when all results are written.
     AtFinish,
-    /// So long after faces were written, and when everything is written.
+    /// This time after faces were written, and when all results are written.
     Debounced(Duration),
 }
 
 /// How galleries are grouped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrouperSettings {
-    /// When.
+    /// When galleries are grouped.
     pub wake: Wake,
-    /// Galleries to reconcile at the end even when no face of them was written.
+    /// Galleries that are reconciled at the end even if none of their faces was written.
     pub always: Vec<GalleryId>,
-    /// How often a gallery that changed meanwhile is read again.
+    /// How often a gallery that changed during its grouping is read again.
     pub conflicts: u32,
 }
 
-/// How long calls may take.
+/// Time limits of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// One call of the queue, its long poll included.
     pub queue: Duration,
     /// One read of an object.
     pub object: Duration,
-    /// One batch; longer is a hang.
+    /// One batch on an engine; a longer one counts as a hang.
     pub engine: Duration,
-    /// One rebuild of an engine; longer is a hang.
+    /// One rebuild of an engine; a longer one counts as a hang.
     pub rebuild: Duration,
     /// One call of the store.
     pub store: Duration,
-    /// Reading a gallery as a whole, saving its groups, or publishing them.
+    /// One read of a whole gallery, or saving or publishing its groups.
     pub gallery: Duration,
 }
 
-/// Called at the head of every handler with the actor's stage: where simulated faults strike.
+/// A function that each handler calls first with its stage; simulated faults strike there.
 #[derive(Clone, Default)]
 pub struct Probe(pub Option<Arc<dyn Fn(Stage) + Send + Sync>>);
 
@@ -153,7 +153,7 @@ impl fmt::Debug for Probe {
 }
 
 impl Probe {
-    /// An actor begins to handle a message.
+    /// Calls the function for an actor that begins to handle a message.
     pub(crate) fn pass(&self, stage: Stage) {
         if let Some(strike) = &self.0 {
             strike(stage);
@@ -161,12 +161,12 @@ impl Probe {
     }
 }
 
-/// All of it.
+/// All settings of a pipeline.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Id of the model pack, with its version: part of every face's id.
+    /// Id of the model pack with its version, which is part of every face's id.
     pub model: String,
-    /// How messages are read.
+    /// How messages are parsed.
     pub intake: Intake,
     /// Largest object in bytes.
     pub object_bytes: u64,
@@ -174,19 +174,19 @@ pub struct Settings {
     pub credits: CreditSettings,
     /// How messages are received.
     pub fetcher: FetcherSettings,
-    /// How thumbnails are judged; `None` passes all.
+    /// How thumbnails are judged; `None` passes all images.
     pub prefilter: Option<PrefilterSettings>,
-    /// Downloads and decodes at the start.
+    /// Parallel downloads and decodes at the start.
     pub limits: Limits,
-    /// Between what they move.
+    /// Range in which these limits move.
     pub bounds: Bounds,
-    /// How often they are adjusted.
+    /// Interval at which these limits are adjusted.
     pub adjust_every: Duration,
     /// When a batch is closed.
     pub batch: BatchLimits,
-    /// Full batches that must succeed before a batch size that was halved grows again.
+    /// Number of full batches that must succeed before a halved batch size grows again.
     pub regrow_after: u32,
-    /// How results are bundled.
+    /// How results are bundled into writes.
     pub writer: WriterSettings,
     /// How leases are settled.
     pub lease_manager: LeaseManagerSettings,
@@ -196,31 +196,31 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How calls are retried.
     pub retry: RetrySettings,
-    /// Delay of an image that was given back because something failed (upper end of a jitter).
+    /// Longest delay until an image that was given back after a failure is visible again; the delay is random below it.
     pub release_delay: Duration,
-    /// Delay of an image whose actor died.
+    /// Delay until an image is visible again whose actor died.
     pub drop_delay: Duration,
-    /// How often a child may die.
+    /// How often an actor may die.
     pub intensity: Intensity,
-    /// One piece of work that takes longer is a hang.
+    /// Longest time of one piece of work; a longer one counts as a hang.
     pub watchdog: Duration,
-    /// Time for a drain that the pipeline begins itself because something is broken.
+    /// Time for a drain that the pipeline begins itself because of a fault.
     pub drain_deadline: Duration,
-    /// Time for a drain that the pipeline begins itself because all is done: the last grouping.
+    /// Time for a drain that the pipeline begins itself because all work is done; it includes the last grouping.
     pub finish_deadline: Duration,
-    /// How often progress is published.
+    /// Interval at which progress is published.
     pub progress_every: Duration,
-    /// Rejected images listed in the summary.
+    /// Most rejected images that the summary lists.
     pub max_rejections: usize,
     /// Where blocking work runs.
     pub blocking: Blocking,
     /// Seed of all jitter.
     pub seed: u64,
-    /// Makes a span the child of what a message's trace header names.
+    /// Makes a span the child of the remote span that a message's trace header names.
     pub adopt: fn(&Span, &str),
-    /// Where simulated faults strike.
+    /// The function at which simulated faults strike.
     pub probe: Probe,
-    /// A planted bug: leases that were lost are settled all the same.
+    /// Whether leases that were lost are settled all the same: a planted bug.
     #[cfg(feature = "sim")]
     pub settles_lost_leases: bool,
 }
@@ -281,13 +281,13 @@ impl Default for Settings {
                 engine: seconds(120),
                 rebuild: seconds(120),
                 store: seconds(60),
-                // A million faces take minutes.
+                // A gallery of a million faces takes minutes.
                 gallery: seconds(1200),
             },
             retry: RetrySettings::default(),
             release_delay: seconds(10),
             drop_delay: seconds(1),
-            // Fewer than `max_receives`: a child that always dies must stop the run before its victims are rejected.
+            // This is below `max_receives`: a child that always dies must stop the run before its images are rejected.
             intensity: Intensity { max: 4, within: seconds(60), delay: Duration::from_millis(50) },
             watchdog: seconds(300),
             drain_deadline: seconds(20),
@@ -305,7 +305,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether leases that were lost are settled: never outside a simulation.
+    /// Returns whether lost leases are settled, which happens only in a simulation.
     #[cfg_attr(not(feature = "sim"), expect(clippy::unused_self, reason = "constant without the simulation"))]
     pub(crate) fn settles_lost_leases(&self) -> bool {
         #[cfg(feature = "sim")]

@@ -1,5 +1,5 @@
-//! Buffers results by count, bytes or age, or until nothing else is on its way, and writes them in bounded bulks; every result's own
-//! outcome decides its lease.
+//! The Writer: it buffers results until a count, a size or an age is reached or no other image is on its way, and
+//! writes them in bounded bulks. The outcome of each result decides its lease.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use crate::pipeline::item::Finished;
 use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
-/// The way into the store.
+/// Writes results to the store.
 pub(crate) struct Writer {
     base: ActorBase,
     bulks: BulkWriter,
@@ -43,7 +43,7 @@ fn written(context: &PipelineContext, finished: Finished) {
     match (image.state, image.rejection) {
         (ImageState::Rejected, Some(Rejection { reason: RejectReason::Removed, .. })) => item.lease.ack(Done::Removal),
         (ImageState::Rejected, rejection) => item.lease.reject(rejection.unwrap_or_else(|| {
-            // Every record in this state is made with its reason.
+            // Every record in this state has a reason.
             Rejection::new(RejectReason::Isolated, "no reason was recorded")
         })),
         (state @ (ImageState::Indexed | ImageState::NoFaces | ImageState::LowQuality), _) => {
@@ -52,7 +52,8 @@ fn written(context: &PipelineContext, finished: Finished) {
     }
 }
 
-/// What the failure of a whole bulk says of each of its results. That a result may never be stored is said of that result alone.
+/// Maps the failure of a whole bulk to that of each of its results. Poison may be the fault of any one of them, so in a
+/// bulk of several it becomes a failure that is retried alone.
 fn of_each(mut failure: Failure, results: usize) -> Failure {
     if results > 1 && failure.class == Class::Poison {
         failure.class = Class::Transient;
@@ -61,7 +62,7 @@ fn of_each(mut failure: Failure, results: usize) -> Failure {
     failure
 }
 
-/// Writes bulks.
+/// Writes bulks to the store.
 #[derive(Clone)]
 struct BulkWriter {
     tools: StageTools,
@@ -69,7 +70,7 @@ struct BulkWriter {
 }
 
 impl BulkWriter {
-    /// Ends the lease of a result that will not be in the store.
+    /// Ends the lease of a result that will not be stored.
     fn give_up(&self, finished: Finished, terminal: Terminal, failure: &Failure) {
         let Finished { item, .. } = finished;
         match terminal {
@@ -88,18 +89,18 @@ impl BulkWriter {
                 self.tools.end_run(reason, &failure.message);
             }
             Terminal::Release => self.tools.release(item.lease),
-            // The image may be why.
+            // The image may be the cause.
             Terminal::Unexpected => self.tools.fail(item.lease),
         }
     }
 
-    /// Writes a bulk. What failed and may be tried again is written again, alone.
+    /// Writes a bulk. Results that failed and may be retried are written again, each alone.
     async fn write(self, mut bulk: Vec<Finished>) {
         let StageTools { context, heartbeat, retrier, .. } = &self.tools;
         let limit = context.settings.timeouts.store;
         let mut rounds = retrier.rounds();
         loop {
-            // Another worker has these now; what it writes is the same.
+            // Another worker may have these images now; it writes the same results.
             bulk.retain(|finished| !finished.item.lease.lost());
             if bulk.is_empty() {
                 return;
@@ -107,8 +108,9 @@ impl BulkWriter {
             retrier.unbraked().await;
             let timer = self.tools.timer(bulk.len());
             let mark = || bulk.iter().for_each(|finished| context.dirty.mark(&finished.commit.image.locator.gallery));
-            // Before, so that no crash lies between a written face and its grouping; and after, whatever the answer: a
-            // reply may be lost, and a Grouper that ran meanwhile has taken the first mark away.
+            // The gallery is marked before the write, so that no crash can leave written faces without a grouping; and
+            // after it, whatever the answer, because an answer may be lost, and a Grouper that ran meanwhile has taken
+            // the first mark away.
             mark();
             let commits = bulk.iter().map(|finished| finished.commit.clone()).collect();
             let busy = heartbeat.busy();
@@ -116,7 +118,7 @@ impl BulkWriter {
                 .iter()
                 .map(|finished| tracing::debug_span!(parent: finished.item.lease.span(), "writer.commit"))
                 .collect();
-            // What the store sends on its way carries the trace of the first image.
+            // Messages that the store sends carry the trace of the first image.
             let first = spans.first().cloned().unwrap_or_else(Span::none);
             let answer = timeout(limit, context.ports.faces.commit(commits)).instrument(first).await;
             drop(busy);
@@ -157,10 +159,10 @@ impl BulkWriter {
                 rounds.succeeded();
             }
             for gallery in galleries {
-                // A lost wake-up is harmless: the gallery is marked.
+                // A lost wake-up is harmless, because the gallery is marked.
                 self.grouper.tell(FacesWritten(gallery));
             }
-            // One decision for all failures of a class, and one wait for all.
+            // All failures of a class share one decision and one wait.
             let mut decided: Vec<(Class, Next)> = Vec::new();
             let mut wait = None;
             for (finished, failure) in failed {
@@ -185,7 +187,7 @@ impl BulkWriter {
 }
 
 impl Writer {
-    /// Tells the Grouper which galleries have new faces.
+    /// Creates the actor, which tells the Grouper which galleries have new faces.
     pub(crate) fn new(base: ActorBase, grouper: ActorRef<Grouper>) -> Self {
         let bulks = BulkWriter { tools: base.tools.clone(), grouper };
         Self { base, bulks, buffer: Vec::new(), bytes: 0, oldest: None, alarm: None }
@@ -248,7 +250,7 @@ impl Handler<Finished> for Writer {
     fn handle(&mut self, mut finished: Finished, ctx: &mut Self::Context) {
         self.base.probe();
         let bytes = finished.bytes();
-        // The pixels are gone; what is left is small.
+        // The pixels were dropped, so the result needs little memory.
         finished.item.credit.resize(bytes);
         self.bytes += bytes;
         self.oldest.get_or_insert_with(Instant::now);

@@ -7,7 +7,7 @@ use crate::domain::capture::{PictureHash, Taken};
 use crate::domain::image::Frame;
 use crate::ports::engine::FoundFace;
 
-/// BLAKE3 of an image's bytes.
+/// The BLAKE3 digest of an image's bytes.
 pub type Content = [u8; 32];
 
 /// The cached analysis of an image with some content.
@@ -21,9 +21,9 @@ pub struct CachedAnalysis {
     pub orientation: u8,
     /// When the photo was taken, where the file says so.
     pub taken: Option<Taken>,
-    /// Perceptual hash of the picture.
+    /// Perceptual hash of the picture; `None` where it was not computed.
     pub picture: Option<PictureHash>,
-    /// By descending detector score.
+    /// Faces by descending detector score.
     pub faces: Vec<FoundFace>,
 }
 
@@ -35,7 +35,8 @@ impl CachedAnalysis {
     }
 }
 
-/// A cache that may lose any analysis at any time. An analysis comes back as it was stored, or not at all.
+/// A cache of analyses that may lose any of them at any time. An analysis comes back exactly as it was stored, or not
+/// at all.
 #[async_trait]
 pub trait Analyses: Send + Sync {
     /// Finds the analysis of this content. A slow or broken cache answers `None` after a short time.

@@ -27,9 +27,9 @@ pub enum CasError {
     /// The call failed; a write may or may not have happened.
     #[error("{message}")]
     Failed {
-        /// Its class.
+        /// Class of the error.
         class: Class,
-        /// For a person.
+        /// Message for a person.
         message: String,
     },
 }
@@ -47,14 +47,21 @@ impl Classified for CasError {
 #[async_trait]
 pub trait CasObject: Send + Sync {
     /// Reads the value; `None` where nothing was ever written.
+    ///
+    /// # Errors
+    /// The call failed ([`CasError::Failed`]).
     async fn read(&self) -> Result<Option<CasValue>, CasError>;
-    /// Writes if the value still has the version `expected` (`None`: if there is no value), otherwise fails with
-    /// [`CasError::Changed`].
+    /// Writes the value if it still has the version `expected` (`None`: if there is no value), and returns the new
+    /// version.
+    ///
+    /// # Errors
+    /// [`CasError::Changed`] when the value has another version; [`CasError::Failed`] when the call failed, in which
+    /// case the write may have happened.
     async fn swap(&self, expected: Option<&CasVersion>, bytes: Vec<u8>) -> Result<CasVersion, CasError>;
 }
 
-/// Writes as [`CasObject::swap`] does, and finds out by a read whether a write whose answer was lost has happened. No two writers
-/// may write the same bytes.
+/// Writes as [`CasObject::swap`] does, and finds out by a read whether a write whose answer was lost has happened. No
+/// two writers may write the same bytes.
 ///
 /// # Errors
 /// Another writer has changed the value, or a call fails.

@@ -35,13 +35,13 @@ pub enum EngineError {
     /// The device has too little memory for this batch.
     #[error("out of memory: {0}")]
     OutOfMemory(String),
-    /// The model thread is gone (a closed reply).
+    /// The thread that runs the model has ended.
     #[error("the model's thread is gone")]
     Gone,
     /// The device or runtime is in a state that only a rebuild repairs.
     #[error("engine: {0}")]
     Sticky(String),
-    /// The machine is broken.
+    /// The device is lost; no rebuild repairs it.
     #[error("device lost: {0}")]
     DeviceLost(String),
     /// The model files or the runtime library are wrong.
@@ -63,10 +63,14 @@ impl Classified for EngineError {
 /// Share of their union, 0 to 1, that a drawn box and a detection have in common if they are of one face.
 pub const LEAST_SHARED: f32 = 0.3;
 
-/// One device. Batched results equal single results.
+/// One device with its models. An image has the same result in a batch as alone.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// Analyses a batch: one [`Analysis`] a frame, in order.
+    /// Analyses a batch, and returns one [`Analysis`] for each frame, in order.
+    ///
+    /// # Errors
+    /// Each [`EngineError`] concerns the whole batch: memory that ran out, an engine that must be rebuilt, a lost
+    /// device, or wrong model files.
     async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError>;
     /// Finds the face in a box that somebody drew, in pixels of the full upright image: the one with the best score whose
     /// box shares at least [`LEAST_SHARED`] of the union with the drawn one. Where the detector sees none, the points are
@@ -78,10 +82,14 @@ pub trait Engine: Send + Sync {
         let here = faces.filter(|face| face.bbox.overlap(&drawn) >= LEAST_SHARED);
         Ok(here.max_by(|a, b| a.quality.score.total_cmp(&b.quality.score)))
     }
-    /// Throws the models away and loads them again.
+    /// Drops the models and loads them again.
+    ///
+    /// # Errors
+    /// [`EngineError::DeviceLost`] or [`EngineError::Misconfigured`] when the models cannot be loaded; the other
+    /// variants when the runtime fails.
     async fn rebuild(&self) -> Result<(), EngineError>;
-    /// Returns the estimated number of images that the device's memory holds in one run, measured when the models were loaded;
-    /// `None` where nothing limits it. Batches begin at this size and may grow.
+    /// Returns the estimated number of images that the device's memory holds in one run, measured when the models were
+    /// loaded; `None` where nothing limits it. Batches begin at this size and may grow.
     fn max_batch_size(&self) -> Option<usize> {
         None
     }

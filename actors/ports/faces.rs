@@ -1,4 +1,4 @@
-//! Where results go, and where the grouper reads them.
+//! The store of results, from which the Grouper reads a gallery.
 
 use async_trait::async_trait;
 
@@ -19,28 +19,29 @@ pub struct Commit {
     pub image: ImageRecord,
     /// All its faces.
     pub faces: Vec<Face>,
-    /// Names the image's bytes, where they were read.
+    /// BLAKE3 digest of the image's bytes, where they were read.
     pub content: Option<Content>,
-    /// Which version of the image it is of: a result that is there of a newer one stays, and this one counts as written.
+    /// Version of the image that was analysed. A stored result of a newer version stays, and this one counts as
+    /// written.
     pub version: ObjectVersion,
-    /// How long it took.
+    /// Time that each stage took.
     pub timings: Timings,
 }
 
 impl Commit {
-    /// Whether it is a rejection that says nothing of the picture: a record and faces of an earlier result stay, and it is
-    /// recorded only where there is no record, or that of another rejection.
+    /// Returns whether this is a rejection that says nothing about the picture. Such a result does not replace the
+    /// record and faces of an earlier result; it is stored only where there is no record, or that of another rejection.
     pub fn keeps_stored(&self) -> bool {
         let rejection = self.image.rejection.as_ref();
         rejection.is_some_and(|rejection| rejection.reason.says_nothing_of_the_picture())
     }
 
-    /// Whether it says that the image was deleted: the objects made from it go too.
+    /// Returns whether the image was deleted, so that the objects made from it must be deleted too.
     pub fn removes(&self) -> bool {
         self.image.rejection.as_ref().is_some_and(|rejection| rejection.reason == RejectReason::Removed)
     }
 
-    /// Takes out the faces at places that were forgotten; whether there were any.
+    /// Removes the faces at places that were forgotten, and returns whether there were any.
     pub fn forget(&mut self, places: &[BBox]) -> bool {
         let before = self.faces.len();
         self.faces.retain(|face| !places.iter().any(|place| place.is_place_of(&face.bbox)));
@@ -52,10 +53,10 @@ impl Commit {
     }
 }
 
-/// A write or read failed.
+/// Errors of reads and writes.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FacesError {
-    /// More than new faces changed in the gallery since the snapshot: read again and reconcile again.
+    /// The gallery changed since the snapshot by more than new faces; it must be read and reconciled again.
     #[error("the gallery changed meanwhile")]
     Conflict,
     /// The result may never be stored; the image's message ends with this reason.
@@ -64,14 +65,14 @@ pub enum FacesError {
     /// Something else failed.
     #[error("store: {message}")]
     Failed {
-        /// Its class.
+        /// Class of the error.
         class: Class,
-        /// For a person.
+        /// Message for a person.
         message: String,
     },
 }
 
-/// A thread that read or wrote died.
+/// Converts the panic of a thread that read or wrote.
 impl From<tokio::task::JoinError> for FacesError {
     fn from(error: tokio::task::JoinError) -> Self {
         Self::Failed { class: Class::Bug, message: error.to_string() }
@@ -91,21 +92,39 @@ impl Classified for FacesError {
 /// A durable store of images, faces and groups. Writes are idempotent by key.
 #[async_trait]
 pub trait Faces: Send + Sync {
-    /// Writes results durably; one outcome a commit, in order. `Ok` means it will survive a crash.
+    /// Writes results durably, and returns one outcome for each commit, in order. `Ok` means that the result survives a
+    /// crash.
+    ///
+    /// # Errors
+    /// [`FacesError::Failed`] when the call failed as a whole; any of the results may have been written. The outcome of
+    /// a single commit may also be [`FacesError::Rejected`].
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<Result<(), FacesError>>, FacesError>;
-    /// Everything the grouper needs of a gallery.
+    /// Reads everything that the Grouper needs of a gallery.
+    ///
+    /// # Errors
+    /// [`FacesError::Failed`] when the store cannot be read.
     async fn gallery(&self, gallery: &GalleryId) -> Result<GallerySnapshot, FacesError>;
-    /// Whether a gallery's groups were computed from what it holds now, so that grouping it again changes nothing. Reads no
-    /// faces.
+    /// Returns whether a gallery's groups were computed from what it holds now, so that grouping it again changes
+    /// nothing. It reads no faces.
+    ///
+    /// # Errors
+    /// [`FacesError::Failed`] when the store cannot be read.
     async fn is_grouped(&self, _gallery: &GalleryId) -> Result<bool, FacesError> {
         Ok(false)
     }
-    /// Shows a gallery's groups to those who do not read the store. Does nothing where they are shown.
+    /// Publishes a gallery's groups to readers that do not read the store. Groups that are published already are left
+    /// alone.
+    ///
+    /// # Errors
+    /// [`FacesError::Failed`] when the store or the target of the publication fails.
     async fn publish(&self, _gallery: &GalleryId) -> Result<(), FacesError> {
         Ok(())
     }
-    /// Saves a partition that was made at `read` if the gallery's revision still is that one, else
-    /// [`FacesError::Conflict`]. Faces that were added since stay in no group.
+    /// Saves the groups that were computed from the snapshot `read`. Faces that were added since then stay in no group.
+    ///
+    /// # Errors
+    /// [`FacesError::Conflict`] when more than new faces changed in the gallery since the snapshot;
+    /// [`FacesError::Failed`] when the store fails.
     async fn save(&self, gallery: &GalleryId, read: GalleryVersion, reconciled: &Reconciled) -> Result<(), FacesError>;
 }
 

@@ -1,4 +1,4 @@
-//! The errors of the ports as [`Failure`]s: one shape, so that one loop can retry them all.
+//! Converts the errors of the ports to [`Failure`], so that one loop can retry them all.
 
 use crate::errors::Failure;
 use crate::errors::class::Classified;
@@ -30,7 +30,7 @@ impl From<FacesError> for Failure {
     }
 }
 
-/// Errors that carry no rejection of their own.
+/// Converts errors that carry no rejection of their own.
 macro_rules! plain {
     ($($error:ty),*) => {$(
         impl From<$error> for Failure {

@@ -83,7 +83,7 @@ pub enum JobPhase {
 pub struct JobProgress {
     /// The job's name.
     pub name: String,
-    /// Where it was submitted.
+    /// Queue to which the job was submitted.
     pub line: JobQueue,
     /// Phase of the workers.
     pub phase: JobPhase,
@@ -109,9 +109,9 @@ pub enum FleetError {
     /// The call failed; a job may or may not have been started.
     #[error("{message}")]
     Failed {
-        /// Its class.
+        /// Class of the error.
         class: Class,
-        /// For a person.
+        /// Message for a person.
         message: String,
     },
 }
@@ -139,10 +139,21 @@ impl Classified for FleetError {
 #[async_trait]
 pub trait Fleet: Send + Sync {
     /// Lists every worker that has not ended. Each job of `names` that the fleet knows is in the list, ended or not.
+    ///
+    /// # Errors
+    /// [`FleetError::Failed`] when the fleet cannot be read.
     async fn seen(&self, names: &[String]) -> Result<Vec<JobProgress>, FleetError>;
-    /// Starts a job.
+    /// Starts a job. A fleet that knows the job's name starts no second one.
+    ///
+    /// # Errors
+    /// [`FleetError::Refused`] when the fleet started nothing; [`FleetError::Failed`] when the call failed, and the job
+    /// may have been started.
     async fn submit(&self, order: &JobOrder) -> Result<(), FleetError>;
-    /// Stops the workers that do not leave by themselves. It is called when nothing waits and nothing is held.
+    /// Stops the workers that do not leave by themselves. The scaler calls it when no message waits and none is in
+    /// flight.
+    ///
+    /// # Errors
+    /// [`FleetError::Failed`] when the fleet cannot be told.
     async fn rest(&self) -> Result<(), FleetError> {
         Ok(())
     }

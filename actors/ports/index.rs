@@ -3,7 +3,7 @@
 use crate::errors::Class;
 use crate::errors::class::Classified;
 
-/// One neighbour: its position in insertion order, and the cosine similarity.
+/// One neighbour of a query: its position in insertion order, and its cosine similarity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbour {
     /// Position of the vector, counted from 0 in the order of [`Index::add`].
@@ -12,15 +12,15 @@ pub struct Neighbour {
     pub similarity: f32,
 }
 
-/// The index failed.
+/// Errors of an index.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IndexError {
     /// A vector has the wrong length.
     #[error("vectors have {expected} dimensions here, not {got}")]
     Dimensions {
-        /// What the index holds.
+        /// Length of the index's vectors.
         expected: usize,
-        /// What was given.
+        /// Length of the given vector.
         got: usize,
     },
     /// The library failed.
@@ -42,14 +42,27 @@ pub trait Index: Send {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Bytes of memory that it holds.
+    /// Returns the bytes of memory that the index keeps.
     fn bytes(&self) -> usize;
-    /// Appends vectors, flattened row-major.
+    /// Appends vectors (n x dimensions, row-major).
+    ///
+    /// # Errors
+    /// [`IndexError::Dimensions`] when the length is not a multiple of the dimensions; [`IndexError::Failed`] when the
+    /// library fails.
     fn add(&mut self, vectors: &[f32]) -> Result<(), IndexError>;
-    /// The `k` nearest of each query (flattened row-major), by descending similarity, ties by position.
+    /// Finds the `k` nearest vectors of each query (n x dimensions, row-major), by descending similarity; equal
+    /// similarities are in the order of positions.
+    ///
+    /// # Errors
+    /// [`IndexError::Dimensions`] when the length is not a multiple of the dimensions; [`IndexError::Failed`] when the
+    /// library fails.
     fn search(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Neighbour>>, IndexError>;
-    /// All vectors at least `similarity` near to each query, in the order of [`Index::search`]. `rows` is the number
-    /// of queries. This version widens a search until it has seen enough; an index with a range search has a better one.
+    /// Finds all vectors with at least this `similarity` (-1 to 1) to each query, in the order of [`Index::search`].
+    /// `rows` is the number of queries. The default implementation searches for more and more neighbours until it has
+    /// seen enough; an index with a range search has a better one.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
     fn range(&self, queries: &[f32], rows: usize, similarity: f32) -> Result<Vec<Vec<Neighbour>>, IndexError> {
         let mut k = 64.min(self.len());
         loop {
@@ -65,8 +78,11 @@ pub trait Index: Send {
     }
 }
 
-/// Makes empty indexes of a dimension: the grouper rebuilds one when faces went away.
+/// Creates empty indexes. The Grouper rebuilds an index when faces were removed.
 pub trait IndexFactory: Send + Sync {
-    /// An empty index over vectors of `dimensions`.
+    /// Creates an empty index over vectors with this number of `dimensions`.
+    ///
+    /// # Errors
+    /// [`IndexError::Failed`] when the library cannot create it.
     fn create(&self, dimensions: usize) -> Result<Box<dyn Index>, IndexError>;
 }

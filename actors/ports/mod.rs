@@ -37,8 +37,8 @@ pub struct Ports {
     pub analyses: Option<Arc<dyn analyses::Analyses>>,
     /// Decodes bytes into pixels.
     pub decoder: Arc<dyn decoder::Decoder>,
-    /// Decodes images whose earlier receipts did not end, in a process of its own. An image that kills it is rejected as
-    /// [`Crashed`](crate::domain::image::RejectReason::Crashed).
+    /// Decodes images whose earlier receipts did not end, in a process of its own. An image that kills it is rejected
+    /// as [`Crashed`](crate::domain::image::RejectReason::Crashed).
     pub isolated_decoder: Arc<dyn decoder::Decoder>,
     /// The engines, one for each device.
     pub engines: Vec<Arc<dyn engine::Engine>>,

@@ -1,4 +1,4 @@
-//! The ports of images for a worker that only groups galleries. They are never called.
+//! Image ports for a worker that only groups galleries. They are never called.
 
 use async_trait::async_trait;
 use bytes::Bytes;

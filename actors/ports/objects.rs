@@ -1,4 +1,4 @@
-//! Where the bytes of images come from.
+//! The source of the bytes of images.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,28 +10,29 @@ use crate::errors::class::Classified;
 /// The bytes of an object, with their version.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// All bytes, or the head that was asked for.
+    /// All bytes, or as much of the head as was asked for.
     pub bytes: Bytes,
     /// Size of the whole object in bytes.
     pub size: u64,
     /// Version of these bytes.
     pub etag: String,
-    /// When the store took them, in milliseconds since the start of 1970; `None` where that does not order versions.
+    /// Time at which the store received them, in milliseconds since 1970; `None` where the time does not order
+    /// versions.
     pub modified_ms: Option<i64>,
 }
 
-/// Why an object could not be had.
+/// The reason why an object could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ObjectsError {
-    /// This object can never be had: missing, unreadable, too large.
+    /// This object can never be read: it is missing, unreadable or too large.
     #[error("{0}")]
     Rejected(Rejection),
     /// Something else failed.
     #[error("objects: {message}")]
     Failed {
-        /// Its class.
+        /// Class of the error.
         class: Class,
-        /// For a person.
+        /// Message for a person.
         message: String,
     },
 }
@@ -48,8 +49,16 @@ impl Classified for ObjectsError {
 /// A store of images by locator.
 #[async_trait]
 pub trait Objects: Send + Sync {
-    /// The whole object; rejected when larger than `limit` bytes, before it is read.
+    /// Reads the whole object.
+    ///
+    /// # Errors
+    /// [`ObjectsError::Rejected`] when the object is missing, unreadable or larger than `limit` bytes (checked before
+    /// it is read); [`ObjectsError::Failed`] when the call failed.
     async fn get(&self, locator: &Locator, limit: u64) -> Result<Object, ObjectsError>;
-    /// At most the first `bytes` bytes, for the thumbnail in an image's header.
+    /// Reads at most the first `bytes` bytes, which hold the thumbnail in an image's header.
+    ///
+    /// # Errors
+    /// [`ObjectsError::Rejected`] when the object is missing or unreadable; [`ObjectsError::Failed`] when the call
+    /// failed.
     async fn head(&self, locator: &Locator, bytes: u64) -> Result<Object, ObjectsError>;
 }

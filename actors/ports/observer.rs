@@ -29,20 +29,21 @@ pub struct SideStats {
     pub images: u64,
     /// Number of rejected ones among them.
     pub failed: u64,
-    /// The time that 99 of 100 images stay under.
+    /// The 99th percentile of the times from receipt to result.
     pub p99: Duration,
     /// Longest wait of an image in its queue.
     pub waited: Duration,
-    /// Time of its workers, with idle time between two images, and without workers that had no image.
+    /// Sum over the workers of the time from the receipt of their first image to the result of their last one. Workers
+    /// without an image count nothing.
     pub worked: Duration,
 }
 
 impl SideStats {
-    /// Computes the statistics of the images that were finished in that time.
+    /// Computes the statistics of images that were finished within the window.
     pub fn from_ended(ended: &[FinishedImage]) -> Self {
         let mut took: Vec<u64> = ended.iter().map(|image| image.took).collect();
         took.sort_unstable();
-        // Nearest rank: the smallest time that at least 99 of 100 do not exceed.
+        // This is the nearest rank: the smallest time that at least 99 of 100 images do not exceed.
         let rank = (took.len() * 99).div_ceil(100);
         let p99 = rank.checked_sub(1).and_then(|place| took.get(place)).copied().unwrap_or(0);
         let mut spans: BTreeMap<u128, (u64, u64)> = BTreeMap::new();
@@ -67,20 +68,20 @@ impl SideStats {
     }
 }
 
-/// Observations of both sides. One that could not be made is `None`, and triggers nothing.
+/// Observations of both sides. An observation that could not be made is `None`, and triggers nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observations {
     /// Statistics of Batch in the window.
     pub batch: Option<SideStats>,
     /// Statistics of ECS in the window, where its workers are muster's.
     pub ecs: Option<SideStats>,
-    /// Time for which Batch has finished nothing although it has messages.
+    /// Time for which Batch has finished nothing although messages wait for it.
     pub stalled: Option<Duration>,
     /// Dead letters since the step began.
     pub dead_letters: Option<u64>,
     /// Spot interruptions of Batch's workers in the window.
     pub interruptions: Option<u64>,
-    /// Running tasks of the ECS service; without one a rollback would leave the work undone.
+    /// Running tasks of the ECS service. If there are none, a rollback would leave the work undone.
     pub tasks: Option<u64>,
 }
 

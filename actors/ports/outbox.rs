@@ -20,7 +20,10 @@ pub struct OutboundMessage {
 /// A queue to which messages can be sent.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Sends messages, and returns one outcome each, in order. A message is durable where that is [`SettleOutcome::Done`]; any
-    /// other may have been sent as well.
+    /// Sends messages, and returns one outcome for each, in order. A message is durable where the outcome is
+    /// [`SettleOutcome::Done`]; with any other outcome it may have been sent as well.
+    ///
+    /// # Errors
+    /// The call failed as a whole; any message may have been sent.
     async fn send(&self, letters: &[OutboundMessage]) -> Result<Vec<SettleOutcome>, QueueError>;
 }

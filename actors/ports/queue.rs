@@ -9,7 +9,7 @@ use crate::errors::Class;
 use crate::errors::class::Classified;
 use crate::ports::releases::Receive;
 
-/// Names one receipt of one message. A later receipt of the same message has another handle.
+/// The name of one receipt of one message. A later receipt of the same message has another handle.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Handle(pub String);
 
@@ -18,7 +18,7 @@ pub struct Handle(pub String);
 pub struct Delivery {
     /// Handle by which this receipt is settled.
     pub handle: Handle,
-    /// Names the message, in all its receives.
+    /// Id of the message, the same in all its receives.
     pub message: String,
     /// The message as it came: JSON.
     pub body: String,
@@ -61,9 +61,9 @@ pub enum SettleOutcome {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("queue: {message}")]
 pub struct QueueError {
-    /// Its class.
+    /// Class of the error.
     pub class: Class,
-    /// For a person.
+    /// Message for a person.
     pub message: String,
 }
 
@@ -73,19 +73,35 @@ impl Classified for QueueError {
     }
 }
 
-/// A source of leased messages. Batch calls answer one [`SettleOutcome`] a handle, in order.
+/// A source of leased messages. Batch calls return one [`SettleOutcome`] for each handle, in order.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Returns how long a lease lasts after a receive or an extend.
     fn visibility(&self) -> Duration;
     /// Receives up to `max` messages; waits a while (long poll) when there are none.
+    ///
+    /// # Errors
+    /// The call failed; no message was received, or those that were come again when their leases
+    /// end.
     async fn receive(&self, max: usize) -> Result<Received, QueueError>;
     /// Extends leases to a full visibility timeout from now.
+    ///
+    /// # Errors
+    /// The call failed as a whole; any lease may have been extended.
     async fn extend(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError>;
     /// Deletes messages whose work is stored.
+    ///
+    /// # Errors
+    /// The call failed as a whole; any message may have been deleted.
     async fn ack(&self, handles: &[Handle]) -> Result<Vec<SettleOutcome>, QueueError>;
     /// Gives messages back, visible again after `delay`.
+    ///
+    /// # Errors
+    /// The call failed as a whole; any message may have been released.
     async fn release(&self, handles: &[Handle], delay: Duration) -> Result<Vec<SettleOutcome>, QueueError>;
     /// Sends messages to the dead-letter queue with their reason, then deletes them.
+    ///
+    /// # Errors
+    /// The call failed as a whole; any message may have been sent and deleted.
     async fn reject(&self, entries: &[(Handle, Rejection)]) -> Result<Vec<SettleOutcome>, QueueError>;
 }

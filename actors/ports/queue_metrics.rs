@@ -28,9 +28,9 @@ impl Depth {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct QueueMetricsError {
-    /// Its class.
+    /// Class of the error.
     pub class: Class,
-    /// For a person.
+    /// Message for a person.
     pub message: String,
 }
 
@@ -44,6 +44,9 @@ impl Classified for QueueMetricsError {
 #[async_trait]
 pub trait QueueMetrics: Send + Sync {
     /// Reads the depth of the queue.
+    ///
+    /// # Errors
+    /// The queue cannot be read.
     async fn depth(&self) -> Result<Depth, QueueMetricsError>;
     /// Reads the messages a second of a busy worker in the recent past; `None` where it is unknown.
     async fn rate(&self) -> Option<f64>;

@@ -1,5 +1,5 @@
-//! Remembers which receives of a message ended in a release. A queue counts receives alone, and a message that was often
-//! released is not one that kills workers.
+//! The memory of the receives of messages that ended in a release. A queue counts receives only, so without it a
+//! message that was often released would look like one that kills workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,19 +12,19 @@ use crate::errors::class::Classified;
 /// One receive of one message.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Receive {
-    /// Names the message, in all its receives.
+    /// Id of the message, the same in all its receives.
     pub message: String,
-    /// Which receive of the message it is, counted from 1.
+    /// Number of the receive, counted from 1.
     pub number: u32,
 }
 
-/// Error of reading or noting releases.
+/// Error of noting or counting releases.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("releases: {message}")]
 pub struct ReleasesError {
-    /// Its class.
+    /// Class of the error.
     pub class: Class,
-    /// For a person.
+    /// Message for a person.
     pub message: String,
 }
 
@@ -37,13 +37,19 @@ impl Classified for ReleasesError {
 /// Remembers releases for as long as a queue may deliver a message again.
 #[async_trait]
 pub trait Releases: Send + Sync {
-    /// Notes that these receives ended in a release. A receive that is noted twice is noted once.
+    /// Notes that these receives ended in a release. Noting a receive again changes nothing.
+    ///
+    /// # Errors
+    /// The call failed; any of the notes may have been written.
     async fn note(&self, receives: &[Receive]) -> Result<(), ReleasesError>;
-    /// Counts the noted earlier receives of each message, in order.
+    /// Counts the noted receives of each message before the given one, in order.
+    ///
+    /// # Errors
+    /// The notes cannot be read.
     async fn count(&self, receives: &[Receive]) -> Result<Vec<u32>, ReleasesError>;
 }
 
-/// The releases of a queue that ends with this process.
+/// Keeps the releases of a queue that ends with this process, in memory.
 #[derive(Debug, Default)]
 pub struct LocalReleases(Mutex<BTreeMap<String, BTreeSet<u32>>>);
 

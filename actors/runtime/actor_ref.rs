@@ -11,7 +11,7 @@ enum Slot<A: Actor> {
     /// The actor is not started yet, or is being restarted: senders wait.
     Empty,
     Open(Addr<A>),
-    /// The actor ended for good: messages come back.
+    /// The actor ended for good; messages are returned to their senders.
     Closed,
 }
 
@@ -20,7 +20,8 @@ struct Inner<A: Actor> {
     changed: Notify,
 }
 
-/// Refers to whichever actor has a place now. A message that cannot be sent comes back to its sender.
+/// A reference to the current actor of a child, also after a restart. A message that cannot be sent is returned to its
+/// sender.
 pub(crate) struct ActorRef<A: Actor>(Arc<Inner<A>>);
 
 impl<A: Actor> Clone for ActorRef<A> {
@@ -45,17 +46,17 @@ impl<A: Actor<Context = Context<A>>> ActorRef<A> {
         self.0.changed.notify_waiters();
     }
 
-    /// From now on messages go to the actor at `address`.
+    /// Directs messages to the actor at `address` from now on.
     pub(crate) fn open(&self, address: Addr<A>) {
         self.set(Slot::Open(address));
     }
 
-    /// The actor died; another may follow.
+    /// Empties the reference because the actor died; another may follow.
     pub(crate) fn vacate(&self) {
         self.set(Slot::Empty);
     }
 
-    /// No actor will follow.
+    /// Closes the reference because no actor will follow.
     pub(crate) fn close(&self) {
         self.set(Slot::Closed);
     }
@@ -67,7 +68,7 @@ impl<A: Actor<Context = Context<A>>> ActorRef<A> {
         }
     }
 
-    /// The present address, which it waits for during a restart; `None` when closed.
+    /// Returns the current address, and waits for it during a restart; `None` when closed.
     async fn address(&self) -> Option<Addr<A>> {
         loop {
             let changed = self.0.changed.notified();
@@ -80,7 +81,7 @@ impl<A: Actor<Context = Context<A>>> ActorRef<A> {
         }
     }
 
-    /// Sends a message, waiting through a restart. The message comes back when no actor will follow.
+    /// Sends a message, and waits during a restart. The message is returned when no actor will follow.
     pub(crate) async fn send<M>(&self, message: M) -> Result<(), M>
     where
         M: Message<Result = ()> + Send + 'static,
@@ -96,7 +97,8 @@ impl<A: Actor<Context = Context<A>>> ActorRef<A> {
         }
     }
 
-    /// Sends a message as [`send`](Self::send) does. One that cannot be sent is dropped, and whatever it holds is released.
+    /// Sends a message as [`send`](Self::send) does. One that cannot be sent is dropped, and whatever it holds is
+    /// released.
     pub(crate) async fn send_or_release<M>(&self, message: M)
     where
         M: Message<Result = ()> + Send + 'static,
@@ -106,8 +108,8 @@ impl<A: Actor<Context = Context<A>>> ActorRef<A> {
         drop(self.send(message).await);
     }
 
-    /// Sends a message to the actor that is there now. Where there is none the message is dropped, and whatever it holds is
-    /// released.
+    /// Sends a message to the actor that is there now. Where there is none the message is dropped, and whatever it
+    /// holds is released.
     pub(crate) fn tell<M>(&self, message: M)
     where
         M: Message<Result = ()> + Send + 'static,

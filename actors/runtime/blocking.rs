@@ -1,25 +1,25 @@
-//! Where blocking work (decoding, grouping) runs.
+//! The place where blocking work (decoding, grouping) runs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The blocking work panicked.
+/// The error that blocking work panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("blocking work panicked")]
 pub(crate) struct Panicked;
 
-/// Runs blocking work off the actors' thread, or on it where time is simulated: a thread under a paused clock lets
-/// the clock run away.
+/// Runs blocking work off the actors' thread. Where time is simulated, it runs on that thread instead, because a paused
+/// clock would advance while another thread works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Blocking {
     /// On tokio's blocking threads.
     #[default]
     Threads,
-    /// In place.
+    /// On the calling thread.
     InPlace,
 }
 
 impl Blocking {
-    /// Runs `work`; a panic in it is an error, not ours.
+    /// Runs `work`, and returns a panic in it as an error.
     pub(crate) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
         match self {
             Self::Threads => tokio::task::spawn_blocking(work).await.map_err(|_| Panicked),

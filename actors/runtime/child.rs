@@ -1,4 +1,4 @@
-//! A child: how it is started, how it is reached, and how often it died.
+//! A child of the supervisor: how it is started, how it is reached, and how often it died.
 
 use std::collections::VecDeque;
 
@@ -11,38 +11,38 @@ use crate::runtime::heartbeat::Heartbeat;
 use crate::runtime::shutdown::{Abort, Shutdown};
 use crate::runtime::supervisor_ref::SupervisorRef;
 
-/// When a child ends in a drain: phases end one after another, the lowest first.
+/// The place of a child in a drain: phases end one after another, the lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Phase(pub(crate) u8);
 
-/// Whether a child lives.
+/// Whether a child runs, is awaited or has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
     Running,
-    /// It died; another will be started.
+    /// The child died, and another actor will be started.
     Awaited,
-    /// It ended for good.
+    /// The child ended for good.
     Ended,
 }
 
-/// What ties an actor to its supervisor.
+/// The links between an actor and its supervisor, which its factory gets.
 pub(crate) struct Supervision {
     pub(crate) guard: ExitGuard,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) supervisor: SupervisorRef,
 }
 
-/// A child, whatever the type of its actor.
+/// The operations on a child that do not depend on the type of its actor.
 pub(crate) trait ChildHandle {
     /// Starts an actor and opens its reference.
     fn start(&self, supervisor: SupervisorRef, child: usize, heartbeat: Heartbeat);
     fn shut_down(&self, shutdown: Shutdown);
     fn abort(&self);
-    /// No actor will follow.
+    /// Closes the reference, because no actor will follow.
     fn close(&self);
 }
 
-/// Makes an actor.
+/// A function that makes an actor.
 type Factory<A> = Box<dyn Fn(Supervision) -> A>;
 
 /// A child whose actor is `A`.
@@ -62,7 +62,7 @@ where
     }
 
     fn shut_down(&self, shutdown: Shutdown) {
-        // A child that is being restarted is told when it has started.
+        // A child that is being restarted is told to end when it has started.
         self.actor.tell(shutdown);
     }
 
@@ -75,7 +75,7 @@ where
     }
 }
 
-/// A child as its supervisor sees it.
+/// The supervisor's record of a child.
 pub(crate) struct Child {
     pub(crate) name: String,
     pub(crate) phase: Phase,
@@ -86,7 +86,8 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// A child that is not started yet. Others reach its actor through `actor`.
+    /// Creates the record of a child that is not started yet. Other actors send to it through
+    /// `actor`.
     pub(crate) fn new<A>(
         name: impl Into<String>,
         phase: Phase,

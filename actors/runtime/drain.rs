@@ -4,54 +4,56 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How to end.
+/// The mode of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Complete everything that was received.
     Finish,
-    /// Give back what is not on a device, finish what is.
+    /// Give back images that are not on a device, and finish those that are.
     HandBack,
 }
 
-/// Ask the pipeline to end.
+/// A request to end the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "()")]
 pub struct Drain {
-    /// How.
+    /// The mode.
     pub mode: Mode,
-    /// How long it may take from now.
+    /// Time from now until the end.
     pub deadline: Duration,
 }
 
 impl Drain {
-    /// Complete everything, within `deadline`.
+    /// Creates a drain that completes everything within `deadline`.
     pub fn finish(deadline: Duration) -> Self {
         Self { mode: Mode::Finish, deadline }
     }
 
-    /// Give back what can be given back, within `deadline`.
+    /// Creates a drain that gives back what it can within `deadline`.
     pub fn hand_back(deadline: Duration) -> Self {
         Self { mode: Mode::HandBack, deadline }
     }
 }
 
-/// How the time of a drain is spent.
+/// The division of a drain's time between the stages and the settling of leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// Until then the stages may work; then stragglers are named and stopped.
+    /// Time until which the stages may work; then stragglers are named and stopped.
     pub stages: Instant,
-    /// Until then those may work that settle what the stages dropped.
+    /// Time until which the actors may work that settle what the stages dropped.
     pub all: Instant,
 }
 
 impl Budget {
-    /// A fifth of the time, at most four seconds, is kept for settling leases.
+    /// Computes the budget of a drain that may take `deadline` from `now`. A fifth of the time, at
+    /// most four seconds, is kept for settling leases.
     pub(crate) fn new(now: Instant, deadline: Duration) -> Self {
         let settle = (deadline / 5).min(Duration::from_secs(4));
         Self { stages: now + (deadline - settle), all: now + deadline }
     }
 
-    /// The tighter of two budgets: a second, shorter drain may overtake a first.
+    /// Returns the earlier times of two budgets, because a second, shorter drain may overtake a
+    /// first one.
     pub(crate) fn tighten(self, other: Self) -> Self {
         Self { stages: self.stages.min(other.stages), all: self.all.min(other.all) }
     }

@@ -27,12 +27,12 @@ impl ExitGuard {
         Self { supervisor, child, ending: ActorExit::Crashed, vacate }
     }
 
-    /// The actor has nothing left to do and stops.
+    /// Records that the actor has nothing left to do and stops.
     pub(crate) fn drained(&mut self) {
         self.ending = ActorExit::Drained;
     }
 
-    /// The actor stops, and none follows it.
+    /// Records that the actor stops and none follows it.
     pub(crate) fn retired(&mut self) {
         self.ending = ActorExit::Retired;
     }

@@ -1,4 +1,4 @@
-//! The heartbeat of an actor: which bounded pieces of work it has begun and not ended.
+//! The heartbeat of an actor: the bounded pieces of work that it has begun and not ended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ impl Heartbeat {
         BusyGuard { heartbeat: self.clone(), id }
     }
 
-    /// When the oldest piece of work that has not ended was begun.
+    /// Returns when the oldest piece of work that has not ended was begun.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.0.lock().begun.values().next().copied()
     }
 }
 
-/// A piece of work that has not ended.
+/// A guard of a piece of work, which ends when the guard is dropped.
 #[derive(Debug)]
 pub(crate) struct BusyGuard {
     heartbeat: Heartbeat,

@@ -1,4 +1,4 @@
-//! What a supervisor is told about the run that it supervises.
+//! The hooks by which a supervisor tells a run about restarts and drains.
 
 use std::time::Duration;
 
@@ -6,37 +6,39 @@ use crate::domain::exit::Exit;
 use crate::runtime::child::Phase;
 use crate::runtime::restart::Intensity;
 
-/// What a run does at certain moments of its supervision.
+/// The reactions of a run to events of its supervision.
 pub(crate) trait RunHooks {
-    /// A child crashed, and another is about to follow.
+    /// Called when a child crashed and another is about to follow.
     fn restarting(&self, child: &str);
-    /// Whatever is dropped from now on is given back to others at once. The exit of the run, as far as it is known.
+    /// Called when everything that is dropped from now on must be given back at once. `exit` is the exit of the run, if
+    /// it is known yet.
     fn hand_back(&self, exit: Option<&Exit>);
-    /// These children had not ended when their time was over.
+    /// Called with the names of the children that had not ended when their time was over.
     fn stragglers(&self, names: Vec<String>);
-    /// All time is over: forgets what was not settled, and says how much that was.
+    /// Called when all time is over: gives up what was not settled, and returns how many that were.
     fn abandon(&self) -> usize;
-    /// The exit of a run that would otherwise end with `exit`.
+    /// Returns the final exit of a run that would otherwise end with `exit`.
     fn exit(&self, exit: Exit) -> Exit;
     /// Publishes the progress of the run.
     fn publish(&self);
 }
 
-/// How a supervisor behaves.
+/// The settings of a supervisor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SupervisorSettings {
     /// How often a child may die.
     pub(crate) intensity: Intensity,
-    /// One piece of work that takes longer is a hang.
+    /// Longest time of one piece of work; a longer one counts as a hang.
     pub(crate) watchdog: Duration,
     /// Time for a drain that follows from a fault.
     pub(crate) drain_deadline: Duration,
     /// Time for a drain that begins because all work is done.
     pub(crate) finish_deadline: Duration,
-    /// How often progress is published.
+    /// Interval at which progress is published.
     pub(crate) publish_every: Duration,
-    /// When work is handed back, all children up to this phase end at once: nothing flows between them any more.
+    /// Last phase of the children that end all at once when work is handed back, because nothing flows between them any
+    /// more.
     pub(crate) together: Phase,
-    /// Children of this phase settle what the others drop: they have all the time of a drain.
+    /// Phase of the children that settle what the others drop; they have all the time of a drain.
     pub(crate) settles: Phase,
 }

@@ -1,28 +1,28 @@
-//! Whether a child that died is started again. Pure.
+//! Decides whether a child that died is started again. Pure.
 
 use std::time::Duration;
 
-/// How often a child may die.
+/// How often a child may die, and how long its restarts wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intensity {
-    /// Deaths allowed …
+    /// Number of deaths that are allowed within the time.
     pub max: usize,
-    /// … within this time.
+    /// The time in which deaths are counted.
     pub within: Duration,
-    /// Wait before the second restart within it; doubles with each further one. The first is immediate.
+    /// Wait before the second restart within that time; each further one doubles it. The first restart is immediate.
     pub delay: Duration,
 }
 
-/// What to do with a child that died.
+/// The decision about a child that died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Start another after a wait.
+    /// Start another actor after this wait.
     Restart(Duration),
-    /// It dies too often: stop everything.
+    /// End the run, because the child dies too often.
     GiveUp,
 }
 
-/// Decides from how long ago each earlier death was, this one (zero) included.
+/// Decides from the ages of the child's deaths, where the present one has age zero.
 pub(crate) fn decide(deaths: impl IntoIterator<Item = Duration>, intensity: &Intensity) -> Decision {
     let recent = deaths.into_iter().filter(|ago| *ago < intensity.within).count();
     match recent {

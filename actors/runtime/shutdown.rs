@@ -4,17 +4,17 @@ use actix::Message;
 
 use crate::runtime::drain::Mode;
 
-/// To a child: everything in front of you has ended; end too, in this mode.
+/// Tells a child to end in this mode, because all children before it have ended.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Shutdown(pub(crate) Mode);
 
-/// To a child: your time is over.
+/// Tells a child to stop at once, because its time is over.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Abort;
 
-/// Lets an actor be stopped at once: what it holds is dropped, and so released.
+/// Lets an actor be stopped at once. What it holds is dropped, and so released.
 macro_rules! abortable {
     ($actor:ty) => {
         impl actix::Handler<$crate::runtime::shutdown::Abort> for $actor {

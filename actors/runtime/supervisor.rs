@@ -1,5 +1,5 @@
-//! The supervisor: it starts its children, restarts those that crash, watches for hangs, and drains them in the order of
-//! their phases. What the run has to do at such moments, it is told by [`RunHooks`].
+//! The supervisor: it starts its children, restarts those that crash, watches for hangs, and drains them in the order
+//! of their phases. It tells the run about these events through [`RunHooks`].
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::runtime::supervisor_ref::{AllDone, Exited, Fault, SupervisorRef};
 struct Draining {
     mode: Mode,
     budget: Budget,
-    /// Children up to this phase were told to end.
+    /// Last phase whose children were told to end.
     phase: Phase,
-    /// The stages' time is over: nothing is started again.
+    /// Whether the stages' time is over, so that nothing is started again.
     cut: bool,
 }
 
-/// The root of the tree.
+/// The root of the tree of actors.
 pub(crate) struct Supervisor {
     settings: SupervisorSettings,
     hooks: Box<dyn RunHooks>,
@@ -37,7 +37,7 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor that starts `children` when it is started itself, and sends the exit of the run to `done`.
+    /// Creates a supervisor that starts `children` when it is started itself, and sends the exit of the run to `done`.
     pub(crate) fn new(
         settings: SupervisorSettings,
         hooks: Box<dyn RunHooks>,
@@ -92,9 +92,9 @@ impl Supervisor {
         }
     }
 
-    /// The first fault names the exit; whatever was only a drain before gives way to it.
+    /// Ends the run because of a fault. The first fault sets the exit of the run, and replaces the exit of a drain.
     fn fault(&mut self, exit: Exit, ctx: &mut Context<Self>) {
-        // Those that follow say the same or follow from it.
+        // Later faults say the same or follow from the first one.
         if matches!(self.exit, None | Some(Exit::Drained | Exit::HandedBack)) {
             tracing::error!(%exit, "supervisor.fault");
             self.exit = Some(exit);
@@ -144,7 +144,7 @@ impl Supervisor {
         }
     }
 
-    /// Goes on to the next phase when all before it have ended.
+    /// Goes on to the next phase when all children up to the present one have ended.
     fn advance(&mut self, ctx: &mut Context<Self>) {
         loop {
             let Some(draining) = &mut self.draining else { return };
@@ -161,7 +161,7 @@ impl Supervisor {
         }
     }
 
-    /// The stages' time is over: names the stragglers and stops them; those that settle go on.
+    /// Names the stragglers and stops them because the stages' time is over; children that settle leases go on.
     fn cut(&mut self, ctx: &mut Context<Self>) {
         let Some(draining) = &mut self.draining else { return };
         if draining.cut || draining.budget.stages > Instant::now() {
@@ -192,7 +192,7 @@ impl Supervisor {
         self.advance(ctx);
     }
 
-    /// All time is over.
+    /// Aborts all children because all time is over.
     fn over(&mut self, ctx: &mut Context<Self>) {
         if self.draining.as_ref().is_some_and(|d| d.budget.all <= Instant::now()) && self.done.is_some() {
             for child in self.children.iter().filter(|child| child.life == Life::Running) {
@@ -200,7 +200,7 @@ impl Supervisor {
             }
             let late = self.children.iter().filter(|child| child.life != Life::Ended).map(|child| child.name.clone());
             self.hooks.stragglers(late.collect());
-            // A turn for the aborts to be handled, so that what they drop is counted.
+            // The aborts get a turn to be handled, so that what they drop is counted.
             ctx.run_later(Duration::ZERO, Self::finish);
         }
     }

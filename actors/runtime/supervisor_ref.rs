@@ -1,4 +1,4 @@
-//! The way to the supervisor, and what it is told.
+//! The reference to the supervisor, and the messages that it receives.
 
 use actix::Message;
 
@@ -7,7 +7,7 @@ use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::exit_guard::ActorExit;
 use crate::runtime::supervisor::Supervisor;
 
-/// From a guard: the actor of a child is gone.
+/// A guard's message that the actor of a child is gone.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Exited {
@@ -15,32 +15,32 @@ pub(crate) struct Exited {
     pub(crate) ending: ActorExit,
 }
 
-/// From an actor, or from what watches the run: the run must end, and this is why.
+/// The message that the run must end, with the reason; actors and monitors of the run send it.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Fault(pub(crate) Exit);
 
-/// From an actor: all work is done and settled.
+/// An actor's message that all work is done and settled.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct AllDone;
 
-/// Refers to the supervisor. Without one the run has ended already, and there is nobody to tell.
+/// A reference to the supervisor. When it is closed the run has ended, and messages are dropped.
 #[derive(Clone, Default)]
 pub(crate) struct SupervisorRef(pub(super) ActorRef<Supervisor>);
 
 impl SupervisorRef {
-    /// Asks for the end of the run, and says why.
+    /// Asks for the end of the run, with the reason.
     pub(crate) fn fault(&self, exit: Exit) {
         self.0.tell(Fault(exit));
     }
 
-    /// Says that all work is done and settled.
+    /// Reports that all work is done and settled.
     pub(crate) fn all_done(&self) {
         self.0.tell(AllDone);
     }
 
-    /// Says that the actor of a child is gone.
+    /// Reports that the actor of a child is gone.
     pub(crate) fn exited(&self, exited: Exited) {
         self.0.tell(exited);
     }

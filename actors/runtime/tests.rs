@@ -116,7 +116,8 @@ struct Run {
     done: oneshot::Receiver<Exit>,
 }
 
-/// Starts children with these names and phases. Those up to phase 1 end together when work is handed back; phase 9 settles.
+/// Starts children with these names and phases. Those up to phase 1 end together when work is handed back; phase 9
+/// settles.
 fn start(names: &[(&'static str, u8, bool)]) -> Run {
     let second = Duration::from_secs(1);
     let settings = SupervisorSettings {

@@ -1,4 +1,5 @@
-//! Every open lease and every settlement that is due. It outlives the LeaseManager: a crash there loses nothing.
+//! The table of all open leases and all settlements that are not done. It outlives the LeaseManager, so a crash of that
+//! actor loses nothing.
 
 mod renewing;
 mod settling;
@@ -23,14 +24,14 @@ use crate::ports::releases::Receive;
 enum State {
     /// Images are in the pipeline.
     Held,
-    /// All ended; to be settled, not before a time.
+    /// All images have ended; the message is to be settled at `not_before` or later.
     Due { settlement: Settlement, attempts: u32, not_before: Instant },
-    /// A call is on its way.
+    /// The call that settles the message is on its way.
     Settling { settlement: Settlement, attempts: u32 },
 }
 
 impl State {
-    /// The message is to be given back.
+    /// Returns whether the message is being given back.
     fn releases(&self) -> bool {
         match self {
             Self::Due { settlement, .. } | Self::Settling { settlement, .. } => {
@@ -48,7 +49,7 @@ struct Entry {
     opened: Instant,
     expires: Instant,
     renewed: Instant,
-    /// A renewal is on its way.
+    /// A call that renews this lease is on its way.
     renewing: bool,
     lost: bool,
     open: usize,
@@ -57,8 +58,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// Whether its settlement must wait for a renewal that is on its way: one that arrives after the release would hide the
-    /// message for a whole lease. A renewal that arrives after a delete changes nothing.
+    /// Returns whether the settlement must wait for a renewal that is on its way. A renewal that arrives after a
+    /// release would hide the message for a whole lease; one that arrives after a delete changes nothing.
     fn waits_for_renewal(&self) -> bool {
         self.renewing && self.state.releases()
     }
@@ -73,51 +74,52 @@ struct Inner {
     dropped: Dropped,
 }
 
-/// What a lease that is dropped says of its image.
+/// The outcome of a lease that is dropped before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dropped {
-    /// Work on it ended where it should not have.
+    /// The image fails: work on it ended at an unexpected place.
     Fails,
-    /// Everything is given back because the run ends; the image has nothing to do with that.
+    /// The image is released: the run ends and gives everything back, for a reason that has nothing to do with the
+    /// image.
     HandedBack,
-    /// Everything is given back because something hangs, and any image may be why.
+    /// The image fails: the run ends because something hangs, and any image may be the cause.
     Hangs,
 }
 
-/// How leases are kept.
+/// The rules by which leases are renewed and given back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LeaseRules {
     /// How long a lease lasts without a renewal.
     pub(crate) visibility: Duration,
-    /// A lease is renewed for at most so long.
+    /// The longest time for which a lease is renewed.
     pub(crate) bound: Duration,
-    /// After how long a message is visible again whose lease was dropped.
+    /// Time until a message whose lease was dropped becomes visible again.
     pub(crate) drop_delay: Duration,
-    /// An injected bug: a lease that was lost is settled all the same. No port sees the difference between a lease that ended
-    /// well and one that was lost, so this bug cannot be a decorator of a port.
+    /// An injected bug: a lease that was lost is settled all the same. No port sees the difference between a lease that
+    /// ended well and one that was lost, so this bug cannot be a decorator of a port.
     pub(crate) settles_lost: bool,
 }
 
-/// Every lease of a pipeline, and every settlement that is not done.
+/// The table of all leases of one pipeline, with the settlements that are not done.
 #[derive(Debug)]
 pub(crate) struct LeaseTable {
     rules: LeaseRules,
     stats: RunStats,
     inner: Mutex<Inner>,
-    /// A settlement became due.
+    /// Signals that a settlement became due.
     pub(crate) due: Notify,
-    /// An entry left the table.
+    /// Signals that an entry left the table.
     pub(crate) left: Notify,
 }
 
 impl LeaseTable {
-    /// An empty table, which counts in `stats` how leases end.
+    /// Creates an empty table, which counts in `stats` how leases end.
     pub(crate) fn new(rules: LeaseRules, stats: RunStats) -> Arc<Self> {
         let inner = Inner { next: 0, entries: BTreeMap::new(), released: 0, lost: 0, dropped: Dropped::Fails };
         Arc::new(Self { rules, stats, inner: Mutex::new(inner), due: Notify::new(), left: Notify::new() })
     }
 
-    /// Opens a lease for each image that a message names. A message that names none is deleted.
+    /// Opens one lease for each image that a message names. A message without images is due for deletion at once.
     pub(crate) fn open(self: &Arc<Self>, delivery: &Delivery, images: Vec<Option<Locator>>) -> Vec<Lease> {
         let now = Instant::now();
         self.stats.note(|p| p.fetched += images.len() as u64);
@@ -146,7 +148,7 @@ impl LeaseTable {
         images.into_iter().map(|locator| Lease::new(Arc::clone(self), id, locator)).collect()
     }
 
-    /// One image of entry `id` ended.
+    /// Records that one image of entry `id` ended.
     pub(crate) fn end(&self, id: u64, part: EndedImage) {
         let mut inner = self.inner.lock();
         let Some(entry) = inner.entries.get_mut(&id) else {
@@ -171,7 +173,7 @@ impl LeaseTable {
         }
     }
 
-    /// Takes an entry out and counts its images.
+    /// Removes an entry and counts its images by how they ended.
     fn remove(&self, inner: &mut Inner, id: u64, fate: impl Fn(Outcome) -> LeaseOutcome) {
         if let Some(entry) = inner.entries.remove(&id) {
             for EndedImage { locator, end, .. } in entry.parts {
@@ -182,40 +184,41 @@ impl LeaseTable {
         }
     }
 
-    /// Takes an entry out that was not settled as far as is known: the message comes again when its lease ends.
+    /// Removes an entry that is not known to be settled. Its message comes again when the lease ends.
     fn remove_lost(&self, inner: &mut Inner, id: u64) {
         inner.lost += u64::from(inner.entries.contains_key(&id));
         self.remove(inner, id, |_| LeaseOutcome::LeaseLost);
     }
 
-    /// Leases that are open or not settled yet.
+    /// Returns the number of messages whose leases are open or not settled.
     #[cfg(feature = "sim")]
     pub(crate) fn len(&self) -> usize {
         self.inner.lock().entries.len()
     }
 
-    /// Whether every lease is settled.
+    /// Returns whether every lease is settled.
     pub(crate) fn is_empty(&self) -> bool {
         self.inner.lock().entries.is_empty()
     }
 
-    /// Images in the pipeline.
+    /// Returns the number of images in the pipeline.
     pub(crate) fn open_images(&self) -> usize {
         self.inner.lock().entries.values().map(|entry| entry.open).sum()
     }
 
-    /// Messages given back so far.
+    /// Returns the number of messages that were given back so far.
     pub(crate) fn released(&self) -> u64 {
         self.inner.lock().released
     }
 
-    /// Messages so far whose lease was lost. A message that names no image counts too, and as an image it counts nowhere.
+    /// Returns the number of messages whose lease was lost so far. It includes messages without images, which no count
+    /// of images includes.
     #[cfg(feature = "sim")]
     pub(crate) fn lost_messages(&self) -> u64 {
         self.inner.lock().lost
     }
 
-    /// After how long a dropped lease is visible again.
+    /// Returns the time until a message whose lease is dropped now becomes visible again.
     pub(crate) fn drop_delay(&self) -> Duration {
         match self.inner.lock().dropped {
             Dropped::Fails => self.rules.drop_delay,
@@ -223,7 +226,7 @@ impl LeaseTable {
         }
     }
 
-    /// How a lease ends that is dropped.
+    /// Returns the outcome of a lease that is dropped now. `panicking` says whether a panic drops it.
     pub(crate) fn dropped(&self, panicking: bool) -> Outcome {
         let delay = self.drop_delay();
         match self.inner.lock().dropped {
@@ -232,12 +235,14 @@ impl LeaseTable {
         }
     }
 
-    /// From now on what is dropped is visible to others at once. Where something `hangs`, it may be what hangs it.
+    /// Makes every message whose lease is dropped from now on visible to other workers at once. With `hangs`, the
+    /// images of these leases count as possible causes.
     pub(crate) fn hand_back(&self, hangs: bool) {
         self.inner.lock().dropped = if hangs { Dropped::Hangs } else { Dropped::HandedBack };
     }
 
-    /// The time for settling is over: what is left lapses in the queue by itself.
+    /// Gives up all entries because the time for settling is over, and returns their number. Their messages come again
+    /// when the leases end.
     pub(crate) fn abandon(&self) -> usize {
         let mut inner = self.inner.lock();
         let left: Vec<u64> = inner.entries.keys().copied().collect();

@@ -1,4 +1,4 @@
-//! How leases are kept: renewed while they are held, and known to be lost when they are.
+//! The renewal of leases while they are held, and the detection of leases that were lost.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use super::{Entry, Inner, LeaseTable, State};
 use crate::ports::queue::{Handle, SettleOutcome};
 
 impl LeaseTable {
-    /// Up to `max` leases older than `age`, marked as being renewed. One that was held for too long is let go: whatever
-    /// keeps it would keep it for ever. One that is to be given back runs out instead, which gives it back too.
+    /// Returns up to `max` leases that are older than `age`, and marks them as being renewed. A lease that was held
+    /// longer than the bound is not renewed any more, because whatever holds it may hold it for ever. A lease whose
+    /// message is to be given back is not renewed either: it gives the message back by running out.
     pub(crate) fn take_stale(&self, age: Duration, max: usize) -> Vec<(u64, Handle)> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
@@ -29,13 +30,13 @@ impl LeaseTable {
         stale
     }
 
-    /// What came of renewing entry `id` by a call that began at `asked`.
+    /// Records the outcome of a renewal of entry `id` by a call that began at `asked`.
     pub(crate) fn renewed(&self, id: u64, asked: Instant, settled: &SettleOutcome) {
         let mut inner = self.inner.lock();
         let Some(entry) = inner.entries.get_mut(&id) else { return };
         entry.renewing = false;
         if matches!(entry.state, State::Due { .. }) {
-            // A release may have waited for this.
+            // A release may have waited for this renewal.
             self.due.notify_one();
         }
         match settled {
@@ -57,7 +58,7 @@ impl LeaseTable {
         }
     }
 
-    /// Leases that ran out without a renewal are not ours any more, whatever the queue would say.
+    /// Marks the leases as lost that ran out without a renewal, whatever the queue would say of them.
     pub(super) fn expire(&self, inner: &mut Inner, now: Instant) {
         let settling = |entry: &Entry| matches!(entry.state, State::Settling { .. });
         let gone: Vec<u64> = inner
@@ -71,7 +72,7 @@ impl LeaseTable {
         }
     }
 
-    /// Whether entry `id` is known to be lost.
+    /// Returns whether the lease of entry `id` is known to be lost.
     pub(crate) fn lost(&self, id: u64) -> bool {
         self.inner.lock().entries.get(&id).is_none_or(|entry| entry.lost)
     }

@@ -1,4 +1,4 @@
-//! How messages are settled: taken when they are due, and tried again where the queue failed.
+//! The settlement of messages: it is taken when it is due, and tried again when the queue failed.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use crate::flow::run_stats::{Done, LeaseOutcome};
 use crate::ports::queue::{Handle, SettleOutcome};
 use crate::ports::releases::Receive;
 
-/// How one image of a message ended.
+/// The way in which one image of a message ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ack(Done),
-    /// Given back, visible again after a delay.
+    /// The message is given back, and becomes visible again after this delay.
     Release(Duration),
-    /// Given back like that, and it may have broken something.
+    /// The message is given back as by `Release`, and the image may have broken something.
     Fail(Duration),
     Reject(Rejection),
 }
 
-/// One image of a message, ended.
+/// One image of a message that has ended.
 #[derive(Debug)]
 pub(crate) struct EndedImage {
     pub(crate) locator: Option<Locator>,
@@ -30,31 +30,32 @@ pub(crate) struct EndedImage {
     pub(crate) span: Span,
 }
 
-/// A settlement on its way.
+/// A settlement that is being sent to the queue.
 #[derive(Debug)]
 pub(crate) struct PendingSettlement {
     pub(crate) id: u64,
     pub(crate) handle: Handle,
     pub(crate) receive: Receive,
     pub(crate) settlement: Settlement,
-    /// Of the images that it settles.
+    /// Spans of the images that it settles.
     pub(crate) spans: Vec<Span>,
 }
 
-/// How a whole message ends. Kinds are ordered: a batch call settles one kind.
+/// The way in which a whole message ends. The order of the kinds groups them: one batch call settles messages of one
+/// kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Settlement {
     Ack,
     Release {
         delay: Duration,
-        /// None of its images may have broken something.
+        /// Whether no image of the message may have broken something.
         clean: bool,
     },
     Reject(Rejection),
 }
 
-/// The settlement of a message with several images: one that is given back gives the message back; else one that is rejected
-/// rejects it.
+/// Combines the outcomes of a message's images: if one is given back, the whole message is; otherwise, if one is
+/// rejected, the message is rejected.
 pub(super) fn settlement(parts: &[EndedImage]) -> Settlement {
     let release = parts.iter().filter_map(|part| match part.end {
         Outcome::Release(delay) | Outcome::Fail(delay) => Some(delay),
@@ -71,7 +72,8 @@ pub(super) fn settlement(parts: &[EndedImage]) -> Settlement {
 }
 
 impl LeaseTable {
-    /// Up to `max` due settlements of one kind, now on their way. A release waits for the answer to a renewal.
+    /// Returns up to `max` due settlements of one kind, and marks them as on their way. A release that waits for a
+    /// renewal is not due.
     pub(crate) fn take_due(&self, max: usize) -> Vec<PendingSettlement> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
@@ -103,7 +105,7 @@ impl LeaseTable {
         taken
     }
 
-    /// How often entry `id` has failed to settle.
+    /// Returns how often the settlement of entry `id` has failed.
     pub(crate) fn attempts(&self, id: u64) -> u32 {
         match self.inner.lock().entries.get(&id).map(|entry| &entry.state) {
             Some(State::Due { attempts, .. } | State::Settling { attempts, .. }) => *attempts,
@@ -111,7 +113,8 @@ impl LeaseTable {
         }
     }
 
-    /// What came of settling entry `id`; a failed one is due again after `wait`, or given up where that is `None`.
+    /// Records the outcome of settling entry `id`. A failed settlement is due again after `wait`, or is given up where
+    /// `wait` is `None`.
     pub(crate) fn settled(&self, id: u64, settled: &SettleOutcome, wait: Option<Duration>) {
         let mut inner = self.inner.lock();
         match (settled, wait) {
@@ -133,7 +136,7 @@ impl LeaseTable {
                 {
                     let (settlement, attempts) = (settlement.clone(), attempts + 1);
                     entry.state = State::Due { settlement, attempts, not_before: Instant::now() + wait };
-                    // The LeaseManager may be asleep for longer than `wait`.
+                    // The LeaseManager may sleep for longer than `wait`.
                     self.due.notify_one();
                 }
             }
@@ -143,7 +146,7 @@ impl LeaseTable {
         }
     }
 
-    /// A new LeaseManager takes over what the dead one had on its way.
+    /// Makes every settlement due again that was on its way when the last LeaseManager died.
     pub(crate) fn reclaim(&self) {
         let now = Instant::now();
         for entry in self.inner.lock().entries.values_mut() {
@@ -154,7 +157,8 @@ impl LeaseTable {
         }
     }
 
-    /// When the next settlement becomes due that waits for a time. One that waits for a renewal is announced by `due`.
+    /// Returns when the next settlement becomes due. It leaves out those that wait for a renewal, which `due`
+    /// announces.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let inner = self.inner.lock();
         let due = |entry: &Entry| match entry.state {
@@ -164,7 +168,7 @@ impl LeaseTable {
         inner.entries.values().filter_map(due).min()
     }
 
-    /// Settlements that are not done.
+    /// Returns the number of messages that are waiting to be settled or being settled.
     pub(crate) fn unsettled(&self) -> usize {
         self.inner.lock().entries.values().filter(|entry| !matches!(entry.state, State::Held)).count()
     }

@@ -1,4 +1,4 @@
-//! Holds decoded images in an explicit queue until a device pulls.
+//! The queue of decoded images from which the devices pull their batches.
 
 pub mod plan;
 
@@ -15,7 +15,7 @@ use crate::pipeline::item::Decoded;
 use crate::runtime::drain::Mode;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
-/// From a device that is ready: up to `want` images, please.
+/// A request of a free device for up to `want` images.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Pull {
@@ -24,7 +24,7 @@ pub(crate) struct Pull {
     pub(crate) reply: oneshot::Sender<Vec<Decoded>>,
 }
 
-/// From a device that retires: what it had in hand, for the others.
+/// The images that a retiring device held, for the other devices.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Return {
@@ -32,12 +32,12 @@ pub(crate) struct Return {
     pub(crate) batch: Vec<Decoded>,
 }
 
-/// The queue in front of the devices.
+/// The actor with the queue in front of the devices.
 pub(crate) struct Batcher {
     base: ActorBase,
     queue: VecDeque<Decoded>,
     pulls: VecDeque<Pull>,
-    /// Devices that have a batch, which may come back.
+    /// Devices that have a batch, which they may still return.
     busy: BTreeSet<usize>,
     alarm: Option<SpawnHandle>,
 }
@@ -89,7 +89,7 @@ impl Batcher {
         self.leave_if_idle(ctx);
     }
 
-    /// The images keep their place.
+    /// Puts images back at the head of the queue, in their order.
     fn put_back(&mut self, batch: Vec<Decoded>) {
         batch.into_iter().rev().for_each(|decoded| self.queue.push_front(decoded));
     }
@@ -97,7 +97,7 @@ impl Batcher {
     fn leave_if_idle(&mut self, ctx: &mut Context<Self>) {
         match self.base.shutdown {
             Some(Mode::Finish) if self.queue.is_empty() && self.busy.is_empty() => self.base.stop(ctx),
-            // What is here is dropped, and so released.
+            // The queue is dropped, which releases its images.
             Some(Mode::HandBack) => self.base.stop(ctx),
             Some(Mode::Finish) | None => {}
         }

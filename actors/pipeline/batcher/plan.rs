@@ -1,47 +1,48 @@
-//! When a batch is closed: by count, by pixels or by age. Pure.
+//! Decides when a batch is closed: by count, by pixels or by age. Pure.
 
 use std::time::Duration;
 
-/// When a batch is closed.
+/// The limits at which a batch is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
     /// Images in a batch.
     pub count: usize,
-    /// Pixels in a batch; an image above it runs alone.
+    /// Pixels in a batch; an image with more runs alone.
     pub pixels: u64,
-    /// An image waits at most so long for others.
+    /// Longest time that an image waits for others.
     pub age: Duration,
 }
 
-/// An image that waits.
+/// An image in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Decoded pixels.
+    /// Number of decoded pixels.
     pub pixels: u64,
-    /// Must run alone.
+    /// Whether the image must run alone.
     pub suspect: bool,
     /// How long it has waited.
     pub waited: Duration,
 }
 
-/// What to do now.
+/// The next step of the Batcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Nothing waits.
     Empty,
-    /// Hand over so many from the front.
+    /// Hand over this number of images from the front of the queue.
     Take(usize),
-    /// Look again after this time.
+    /// Plan again after this time.
     Wait(Duration),
 }
 
-/// Plans the next batch for a device that wants up to `want` images. `flush` closes what there is: nothing more comes.
+/// Plans the next batch for a device that wants up to `want` images. With `flush` no more images will come, so what
+/// there is goes out at once.
 pub fn plan(queue: impl IntoIterator<Item = Candidate>, limits: &BatchLimits, want: usize, flush: bool) -> Plan {
     let most = want.min(limits.count).max(1);
     let (mut taken, mut pixels, mut oldest) = (0, 0u64, Duration::ZERO);
     for candidate in queue {
         pixels = pixels.saturating_add(candidate.pixels);
-        // A suspect closes the batch before it, and makes one of its own.
+        // A suspect closes the batch before it, and runs as a batch of its own.
         if taken > 0 && (candidate.suspect || pixels > limits.pixels) {
             return Plan::Take(taken);
         }

@@ -1,6 +1,6 @@
-//! How many images a device takes at once: halved when memory runs out, grown again slowly. Pure.
+//! Decides how many images a device takes at once: half as many after its memory ran out, and slowly more again. Pure.
 
-/// The size of the next batch.
+/// The number of images in a device's next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchSize {
     current: usize,
@@ -11,28 +11,29 @@ pub(crate) struct BatchSize {
 }
 
 impl BatchSize {
-    /// Starts at `room`, where that is known and less than `max`: what memory is estimated to hold is where to begin, not
-    /// where to stop. After running out of memory, `regrow_after` full batches must succeed for each step up.
+    /// Creates the size for a device whose memory is estimated to hold `room` images; batches start there and may grow
+    /// up to `max`. Where there is no estimate they start at `max`. After the device ran out of memory, `regrow_after`
+    /// full batches must succeed for each step up.
     pub(crate) fn new(room: Option<usize>, max: usize, regrow_after: u32) -> Self {
         let (max, regrow_after) = (max.max(1), regrow_after.max(1));
         let current = room.unwrap_or(max).clamp(1, max);
         Self { current, max, streak: 0, regrow_after, patience: regrow_after }
     }
 
-    /// Images in the next batch.
+    /// Returns the number of images in the next batch.
     pub(crate) fn current(&self) -> usize {
         self.current
     }
 
-    /// A batch of `size` ran out of memory. Each time the way back up takes longer, so that a device at its limit does
-    /// not fail again and again.
+    /// Halves the size after a batch of `size` ran out of memory. Each time more batches must succeed before the size
+    /// grows again, so that a device at its limit does not fail again and again.
     pub(crate) fn halve(&mut self, size: usize) {
         self.current = (size / 2).clamp(1, self.max);
         self.streak = 0;
         self.patience = self.patience.saturating_mul(2).min(self.regrow_after.saturating_mul(64));
     }
 
-    /// A batch of `size` succeeded. Only full batches say that there is room for more.
+    /// Records that a batch of `size` succeeded. Only full batches show that a larger one may fit.
     pub(crate) fn succeeded(&mut self, size: usize) {
         if size < self.current || self.current == self.max {
             return;

@@ -1,4 +1,5 @@
-//! One actor a device: pulls batches, runs them, and answers what the engine says.
+//! The Device actor: it pulls batches, runs them on an engine and deals with what the engine
+//! answers.
 
 mod batch_size;
 
@@ -19,7 +20,7 @@ use crate::runtime::shutdown::{Shutdown, abortable};
 mod run;
 mod trouble;
 
-/// A device.
+/// One device.
 pub(crate) struct Device {
     base: ActorBase,
     links: Links,
@@ -28,7 +29,7 @@ pub(crate) struct Device {
     running: bool,
 }
 
-/// Waits for a batch; `None` when there will be no more.
+/// Waits for a batch from the Batcher; `None` when there will be no more.
 async fn pull(batcher: ActorRef<Batcher>, device: usize, want: usize) -> Option<Vec<Decoded>> {
     loop {
         let (reply, batch) = oneshot::channel();
@@ -38,13 +39,14 @@ async fn pull(batcher: ActorRef<Batcher>, device: usize, want: usize) -> Option<
         if let Ok(batch) = batch.await {
             return Some(batch);
         }
-        // The Batcher died with our pull: another will stand there soon, or none ever.
+        // The Batcher died with the request. Either another one starts soon, or none ever will.
         tokio::task::yield_now().await;
     }
 }
 
 impl Device {
-    /// Pulls from the Batcher, returns to it what it cannot run, and sends results to the Writer.
+    /// Creates the actor of device `number`. It pulls from the Batcher, returns to it what it
+    /// cannot run, and sends results to the Writer.
     pub(crate) fn new(base: ActorBase, number: usize, batcher: ActorRef<Batcher>, results: ResultSink) -> Self {
         let room = base.context().ports.engines.get(number).and_then(|engine| engine.max_batch_size());
         let size = BatchSize::new(room, base.context().settings.batch.count, base.context().settings.regrow_after);
@@ -79,7 +81,7 @@ impl Device {
                     device.pull(ctx);
                 }
                 Ran::Retired => device.base.retire(ctx),
-                // Wait to be told.
+                // No batch will come; the actor waits until it is told to end.
                 Ran::Over => device.leave_if_idle(ctx),
             }
         }));
@@ -109,7 +111,7 @@ impl Handler<Shutdown> for Device {
     fn handle(&mut self, Shutdown(mode): Shutdown, ctx: &mut Self::Context) {
         self.base.shutdown = Some(mode);
         if mode == Mode::HandBack {
-            // A batch that was handed over and not begun goes back with the pull.
+            // A batch that was handed over and has not begun is returned with the pull.
             if let Some(pulling) = self.pulling.take() {
                 ctx.cancel_future(pulling);
             }

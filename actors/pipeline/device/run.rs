@@ -1,4 +1,4 @@
-//! One batch, from the moment when it was pulled to the end of its last item.
+//! Runs one batch, from the pull to the end of its last item.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,37 +17,37 @@ use crate::ports::analyses::CachedAnalysis;
 use crate::ports::engine::{Analysis, Engine, EngineError};
 use crate::runtime::actor_ref::ActorRef;
 
-/// What a device learnt, kept from batch to batch.
+/// What a device learnt from earlier batches.
 #[derive(Clone)]
 pub(super) struct Learnt {
     pub(super) size: BatchSize,
-    /// A frame that ran: proves whether a rebuilt engine works.
+    /// A frame that ran without an error, by which a rebuilt engine is tested.
     pub(super) good: Option<Arc<Frame>>,
 }
 
-/// An item with how often it broke the engine alone.
+/// An item, with the number of times that it broke the engine when it ran alone.
 pub(super) type Tried = (u32, Decoded);
 
-/// What became of a batch.
+/// The result of running a batch.
 pub(super) enum Ran {
-    /// Its items have ended.
+    /// All items have ended.
     Done(Learnt),
-    /// The device is done for; the others have its items.
+    /// The device is broken; the other devices have its items.
     Retired,
-    /// The whole program leaves. What had not ended was given back.
+    /// The run ends. Items that had not ended were given back.
     Over,
 }
 
-/// Why a batch is not run to its end.
+/// The reason why a batch stops before all its items ended.
 pub(super) enum Stop {
     Retire,
-    /// The whole program leaves; no image is at fault.
+    /// The run ends, and no image is at fault.
     Over,
-    /// The whole program leaves; an image in hand may be why.
+    /// The run ends, and an image in this batch may be the cause.
     Blamed,
 }
 
-/// What a device works with, and where it sends to.
+/// The device's tools, and the actors that it sends to.
 #[derive(Clone)]
 pub(super) struct Links {
     pub(super) tools: StageTools,
@@ -56,19 +56,19 @@ pub(super) struct Links {
     pub(super) results: ResultSink,
 }
 
-/// A device that runs a batch.
+/// A device while it runs a batch.
 pub(super) struct Runner {
     pub(super) links: Links,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) learnt: Learnt,
-    /// The engine was rebuilt for this batch.
+    /// Whether the engine was rebuilt during this batch.
     pub(super) rebuilt: bool,
-    /// The engine broke: items run one by one until the batch is done.
+    /// Whether the engine broke, so that items run one by one until the batch is done.
     pub(super) one_by_one: bool,
     pub(super) pending: VecDeque<Tried>,
 }
 
-/// Runs a batch to its end, or to the device's.
+/// Runs a batch until its items have ended or the device is broken.
 pub(super) async fn run(links: Links, learnt: Learnt, batch: Vec<Decoded>) -> Ran {
     let Some(engine) = links.tools.context.ports.engines.get(links.number).map(Arc::clone) else { return Ran::Over };
     let pending = batch.into_iter().map(|decoded| (0, decoded)).collect();
@@ -100,7 +100,8 @@ impl Runner {
         &self.links.tools.context
     }
 
-    /// The next items to run together. Those whose lease is lost are dropped: somebody else has them.
+    /// Returns the next items to run together. Items whose lease is lost are dropped, because another worker may have
+    /// them.
     fn next(&mut self) -> Option<Vec<Tried>> {
         self.pending.retain(|(_, decoded)| !decoded.item.lease.lost());
         let most = if self.one_by_one { 1 } else { self.learnt.size.current() };
@@ -108,7 +109,7 @@ impl Runner {
         (count > 0).then(|| self.pending.drain(..count).collect())
     }
 
-    /// One call of the engine under its time limit.
+    /// Calls the engine once, under its time limit.
     pub(super) async fn call(&self, frames: Vec<Arc<Frame>>) -> Result<Result<Vec<Analysis>, EngineError>, Stop> {
         let _busy = self.links.tools.heartbeat.busy();
         let limit = self.context().settings.timeouts.engine;
@@ -118,7 +119,7 @@ impl Runner {
         }
     }
 
-    /// Runs one batch.
+    /// Runs some items of the batch in one call.
     async fn step(&mut self, batch: Vec<Tried>) -> Result<(), Stop> {
         let frames: Vec<_> = batch.iter().map(|(_, decoded)| Arc::clone(&decoded.frame)).collect();
         let (count, first) = (batch.len(), frames.first().cloned());

@@ -1,4 +1,4 @@
-//! What a device does when its engine fails: batches are halved, engines rebuilt and tried out, images isolated; or the device
+//! Handles a failing engine: it halves batches, rebuilds and tests the engine, and runs images alone; or the device
 //! retires, or the run ends.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::pipeline::device::run::{Runner, Stop, Tried};
 use crate::ports::engine::EngineError;
 
 impl Runner {
-    /// Deals with a batch that failed as a whole.
+    /// Handles a batch that failed as a whole.
     pub(super) async fn failed(&mut self, mut batch: Vec<Tried>, error: &EngineError) -> Result<(), Stop> {
         let class = error.class();
         if class == Class::Overload {
@@ -28,7 +28,7 @@ impl Runner {
         self.put_back(batch);
         let alone = (class == Class::Engine && attempts >= ALONE) || (class == Class::Overload && count == 1);
         let proof = if alone && self.rebuilt { self.prove(class).await? } else { Proof::None };
-        // Who else is alive is asked last: others may have died while the engine was tried.
+        // The other devices are counted last, because one may have died while this engine was tested.
         let history = History { attempts, batch: count, rebuilt: self.rebuilt, proof, ..self.history() };
         let batch: Vec<Tried> = self.pending.drain(..count).collect();
         let strategy = route(class, &history);
@@ -54,7 +54,7 @@ impl Runner {
                     let rejection = Rejection::new(RejectReason::Isolated, format!("alone on the device: {error}"));
                     self.links.results.finish(decoded.rejected(rejection, &self.context().settings.model)).await;
                 }
-                // The next image in trouble has a rebuild of its own.
+                // The next failing image may cause a rebuild of its own.
                 self.rebuilt = class == Class::Engine;
                 Ok(())
             }
@@ -82,14 +82,14 @@ impl Runner {
         }
     }
 
-    /// What is known of this device and of what it has in hand.
+    /// Returns what the router needs to know about this device and its items.
     fn history(&self) -> History {
         let doubted = |(_, decoded): &Tried| decoded.item.suspect || decoded.item.deaths > 0;
         let (others, doubted) = (self.context().other_devices(), self.pending.iter().any(doubted));
         History { others, doubted, ..History::default() }
     }
 
-    /// The whole program ends because of this device.
+    /// Ends the run because of this device.
     fn end_run(&self, reason: FatalReason, message: &str) -> Stop {
         if reason == FatalReason::HostFault {
             self.context().stats.note(|p| p.devices_lost += 1);
@@ -97,21 +97,23 @@ impl Runner {
         self.links.tools.end_run(reason, message);
         match reason {
             FatalReason::Engine | FatalReason::Hang => Stop::Blamed,
-            // A device that is lost is no image's fault.
+            // No image is at fault when a device is lost.
             FatalReason::HostFault | FatalReason::DependencyDown | FatalReason::Misconfigured(_) => Stop::Over,
         }
     }
 
-    /// The others go on without this device. All actors share a thread: nothing came between the look at the others and this.
+    /// Retires this device; the others go on. All actors share a thread, so the number of other devices cannot have
+    /// changed since it was read.
     fn retire(&mut self, class: Class, error: &EngineError) -> Stop {
         self.context().stats.note(|p| p.devices_lost += 1);
-        // Any of them may be what broke the engine.
+        // Any of them may have broken the engine.
         self.pending.iter_mut().for_each(|(_, decoded)| decoded.item.suspect |= class != Class::HostFault);
         tracing::warn!(reason = %error, device = self.links.number, given_back = self.pending.len(), "device.retire");
         Stop::Retire
     }
 
-    /// Runs a frame that ran before, on a new engine where this one broke: is it the engine, or the image?
+    /// Runs a frame that ran well before, on a new engine where this one broke, to find out whether the engine or the
+    /// image is at fault.
     async fn prove(&mut self, class: Class) -> Result<Proof, Stop> {
         if class == Class::Engine {
             self.rebuild().await?;
@@ -143,7 +145,7 @@ impl Runner {
         }
     }
 
-    /// A device that cannot even load its models, or run what it ran before, is broken.
+    /// Handles a device that cannot load its models, or cannot run a frame that it ran before.
     fn broken(&mut self, what: &str, error: &EngineError) -> Stop {
         let history = History { attempts: ALONE, rebuilt: true, proof: Proof::Broken, ..self.history() };
         let reason = match route(error.class(), &history) {
@@ -154,7 +156,7 @@ impl Runner {
         self.end_run(reason, &format!("{what}: {error}"))
     }
 
-    /// Says that the engine hangs.
+    /// Reports that the engine hangs.
     pub(super) fn hang(&self, limit: Duration) -> Stop {
         let message = format!("the engine did not answer for {limit:?}");
         if let Strategy::Leave(reason) = route(Class::Hang, &History::default()) {

@@ -1,4 +1,4 @@
-//! Takes credits, receives as many messages as it has credit for, reads them, and opens their leases.
+//! The Fetcher: it takes credits, receives as many messages as it has credits, parses them, and opens their leases.
 
 mod open;
 mod receive;
@@ -21,33 +21,33 @@ use crate::pipeline::results::ResultSink;
 use crate::runtime::actor_ref::ActorRef;
 use crate::runtime::shutdown::{Shutdown, abortable};
 
-/// Where a Fetcher sends what it receives.
+/// The actors to which a Fetcher sends what it received.
 #[derive(Clone)]
 pub(crate) enum Forward {
-    /// Images go to the Prefilter, and those that end at once to the Writer.
+    /// Images go to the Prefilter; those that end at once go to the Writer.
     Images { prefilter: ActorRef<Prefilter>, results: ResultSink },
     /// Galleries go to the Grouper.
     Galleries(ActorRef<Grouper>),
 }
 
-/// The front of the pipeline.
+/// The first actor of the pipeline.
 pub(crate) struct Fetcher {
     base: ActorBase,
     forward: Forward,
     polling: Option<SpawnHandle>,
     asking: Arc<Asking>,
-    /// Received, without credits yet.
+    /// Parts of messages that were received and wait for credits.
     waitlist: Waitlist,
     empty: u32,
 }
 
-/// The grace of a receive that was on its way when a drain began is over.
+/// Says that the time is over for which a drain waits for a receive that was on its way.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct GraceOver;
 
 impl Fetcher {
-    /// Sends what it receives as `forward` says.
+    /// Creates the actor, which sends what it receives to `forward`.
     pub(crate) fn new(base: ActorBase, forward: Forward) -> Self {
         Self { base, forward, polling: None, asking: Arc::default(), waitlist: Waitlist::default(), empty: 0 }
     }
@@ -65,7 +65,7 @@ impl Fetcher {
                     fetcher.opened(opened, ctx);
                     fetcher.poll(ctx);
                 }
-                // The run ends: there is nothing to poll for.
+                // The run ends, so there is nothing to poll for.
                 Err(gave_up) => fetcher.failed(&gave_up),
             }
             fetcher.leave_if_idle(ctx);
@@ -75,7 +75,7 @@ impl Fetcher {
     fn failed(&self, gave_up: &GaveUp) {
         let reason = match gave_up.terminal {
             Terminal::Leave(reason) => reason,
-            // Without a queue there is no work: whatever the class, the dependency is down for us.
+            // Without a queue there is no work, so any other failure of it ends the run as well.
             Terminal::Release | Terminal::Reject | Terminal::Drop | Terminal::Unexpected => FatalReason::DependencyDown,
         };
         self.base.tools.end_run(reason, &gave_up.failure.message);
@@ -84,7 +84,7 @@ impl Fetcher {
     fn opened(&mut self, opened: Opened, ctx: &mut Context<Self>) {
         let Opened { items, waitlist, none, finished, released } = opened;
         self.base.probe();
-        // In a drain nothing more is begun: what waits is handed back.
+        // A drain begins nothing new: parts that wait are handed back.
         self.waitlist = if self.base.shutdown.is_some() { Waitlist::default() } else { waitlist };
         self.forward(items, ctx);
         if finished && none {
@@ -99,7 +99,7 @@ impl Fetcher {
         }
     }
 
-    /// Sends items on; those received too often go straight to the Writer, as rejected.
+    /// Sends items on. Those that were received too often go to the Writer as rejected.
     fn forward(&mut self, items: Vec<Item>, ctx: &mut Context<Self>) {
         let Forward::Images { prefilter, results } = &self.forward else { return };
         if items.is_empty() {
@@ -124,7 +124,8 @@ impl Fetcher {
         }));
     }
 
-    /// The queue has nothing more. When all work is settled and nothing went back to the queue meanwhile, that was all.
+    /// Waits until all work is settled after the queue said that nothing more comes. If no message was given back
+    /// meanwhile, all work is done.
     fn settle_down(&mut self, released: u64, ctx: &mut Context<Self>) {
         let context = Arc::clone(&self.base.tools.context);
         let settled = async move {

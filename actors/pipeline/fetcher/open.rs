@@ -1,4 +1,4 @@
-//! From a delivery to leases. What needs no pipeline ends here.
+//! Opens the leases of a delivery. A message that names no work, or cannot be read, ends here.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::flow::progress::Stage;
 use crate::pipeline::context::PipelineContext;
 use crate::ports::queue::Delivery;
 
-/// Opens the leases of a message, and lets its parts wait for credits.
+/// Opens the leases of a message and adds its parts to the waitlist.
 pub(super) fn open(context: &PipelineContext, forward: &Forward, mut delivery: Delivery, waitlist: &mut Waitlist) {
     let body = std::mem::take(&mut delivery.body);
     context.stats.stage(Stage::Fetcher, |s| {

@@ -1,4 +1,4 @@
-//! One receive: from waiting for credit to images under their leases, as many as have credit.
+//! One receive: it waits for credit, receives messages, and returns the images that have credit, under their leases.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,16 +21,17 @@ use crate::pipeline::grouper::Asked;
 use crate::pipeline::item::Item;
 use crate::ports::queue::{Delivery, Received};
 
-/// Whether the queue is asked for messages now, and whether it may be.
+/// Whether a receive call is running, and whether another one may begin.
 #[derive(Default)]
 pub(super) struct Asking {
-    /// Messages may be on their way.
+    /// Whether a call is running, so that messages may be on their way.
     pub(super) now: AtomicBool,
-    /// A drain has begun: it is not asked again.
+    /// Whether a drain has begun, so that the queue is not asked again.
     pub(super) over: AtomicBool,
 }
 
-/// The queue is asked until this is dropped. From an answer on nothing waits until its messages have their leases.
+/// A guard of a running receive call, which ends when it is dropped. After the answer the code does not await anything
+/// until the messages have their leases, so none is lost in between.
 struct Call<'a>(&'a Asking);
 
 impl<'a> Call<'a> {
@@ -46,26 +47,27 @@ impl Drop for Call<'_> {
     }
 }
 
-/// What came of a receive: images under their leases, so that whoever drops them gives them back.
+/// The result of a receive. Its images are under leases, so dropping it gives them back.
 pub(super) struct Opened {
     pub(super) items: Vec<Item>,
-    /// What waits for credits.
+    /// Parts of messages that wait for credits.
     pub(super) waitlist: Waitlist,
-    /// There were no messages.
+    /// Whether no message came.
     pub(super) none: bool,
-    /// The queue says it is finished.
+    /// Whether the queue says that nothing more will come.
     pub(super) finished: bool,
-    /// Messages given back before the receive.
+    /// Number of messages that had been given back before the receive.
     pub(super) released: u64,
 }
 
-/// Why an item with so many receives without an end is rejected.
+/// Builds the rejection of an item that had too many receives without an end.
 pub(super) fn too_many_attempts(deaths: u32, receive_count: u32) -> Rejection {
     let detail = format!("{deaths} of {receive_count} receives had no end: whoever had it died or lost it");
     Rejection::new(RejectReason::TooManyAttempts, detail)
 }
 
-/// Waits for credit, then receives as many messages as it has credit for. Where parts of a message still wait, they come first.
+/// Waits for credit, then receives as many messages as there are credits. If parts of earlier messages still wait, they
+/// get the credits instead.
 pub(super) async fn poll(
     tools: StageTools,
     forward: Forward,
@@ -93,7 +95,7 @@ pub(super) async fn poll(
     let timer = tools.timer(0);
     let ask = || async {
         if asking.over.load(Ordering::Relaxed) {
-            // Until the drain takes it away.
+            // The call stays pending until the drain cancels it.
             std::future::pending::<()>().await;
         }
         let _call = Call::new(&asking);
@@ -112,8 +114,8 @@ pub(super) async fn poll(
     Ok(Opened { items, waitlist, none, finished, released })
 }
 
-/// Asks which earlier receives ended in a release. Where nothing can be found out, each of them counts as one without an end, as long
-/// as nothing is condemned for that.
+/// Asks which earlier receives of the waiting messages ended in a release. Where that cannot be found out, every
+/// earlier receive counts as one without an end, but never so many that a message is rejected for it.
 async fn forgive(tools: &StageTools, waitlist: &mut Waitlist) -> Result<(), GaveUp> {
     let again = waitlist.redelivered();
     if again.is_empty() {
@@ -135,7 +137,7 @@ async fn forgive(tools: &StageTools, waitlist: &mut Waitlist) -> Result<(), Gave
     }
 }
 
-/// Begins with as many parts as there are credits.
+/// Begins work on as many parts as there are credits.
 fn begin(context: &PipelineContext, forward: &Forward, waitlist: &mut Waitlist, credits: Vec<Credit>) -> Vec<Item> {
     let mut items = Vec::new();
     for (waiting, credit) in waitlist.take(credits) {
@@ -165,20 +167,20 @@ fn begin(context: &PipelineContext, forward: &Forward, waitlist: &mut Waitlist, 
             (Task::Gallery(gallery), Forward::Galleries(grouper)) => {
                 grouper.tell(Asked { gallery, lease, credit, trace: delivery.trace.clone() });
             }
-            // No Fetcher of images opens galleries.
+            // A Fetcher of images never opens galleries.
             (Task::Gallery(_), Forward::Images { .. }) => lease.hand_back(),
         }
     }
     items
 }
 
-/// The span of an image, from its receipt to the end of its message.
+/// Creates the span of an image, which is open from its receipt to the end of its message.
 fn span(context: &PipelineContext, delivery: &Delivery, gallery: &GalleryId) -> Span {
     let image = tracing::debug_span!(parent: None, "image.process", %gallery, received = delivery.receive_count);
     if let Some(header) = &delivery.trace {
         (context.settings.adopt)(&image, header);
     }
-    // It is received already: a mark in time.
+    // The receive is over already, so its span is only a mark in time.
     drop(tracing::debug_span!(parent: &image, "fetcher.receive").entered());
     image
 }

@@ -1,4 +1,4 @@
-//! What was received and waits for credits: a message may name more images than may be in the pipeline.
+//! The parts of received messages that wait for credits. A message may name more images than the pipeline may hold.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,31 +12,31 @@ use crate::flow::lease::Lease;
 use crate::ports::queue::Delivery;
 use crate::ports::releases::Receive;
 
-/// What is to be done for a message.
+/// The work that a part of a message asks for.
 #[derive(Debug)]
 pub(super) enum Task {
     Image(ImageEvent),
     Gallery(GalleryId),
 }
 
-/// A part of a message under its lease.
+/// One part of a message, under its lease.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) task: Task,
     pub(super) lease: Lease,
     /// The message, without its body.
     pub(super) delivery: Arc<Delivery>,
-    /// Earlier receives of the message that had no end.
+    /// Number of earlier receives of the message that had no end.
     pub(super) deaths: u32,
     pub(super) received: Instant,
 }
 
-/// Parts of messages in the order in which they were received. What is left when this is dropped is handed back.
+/// Parts of messages in the order of their receipt. Dropping the list hands back the parts in it.
 #[derive(Debug, Default)]
 pub(super) struct Waitlist(VecDeque<Waiting>);
 
 impl Waitlist {
-    /// Adds the parts of a message that was received now.
+    /// Adds the parts of a message that was received just now.
     pub(super) fn add(&mut self, delivery: &Arc<Delivery>, parts: impl Iterator<Item = (Task, Lease)>) {
         let (received, deaths) = (Instant::now(), delivery.receive_count.saturating_sub(1));
         let waiting = |(task, lease)| Waiting { task, lease, delivery: Arc::clone(delivery), deaths, received };
@@ -51,7 +51,7 @@ impl Waitlist {
         self.0.len()
     }
 
-    /// The messages here that were received before, each once.
+    /// Returns the waiting messages that were received before, each once.
     pub(super) fn redelivered(&self) -> Vec<Receive> {
         let again = self.0.iter().filter(|waiting| waiting.delivery.receive_count > 1);
         let mut receives: Vec<Receive> = again.map(|waiting| waiting.delivery.receive()).collect();
@@ -60,19 +60,20 @@ impl Waitlist {
         receives
     }
 
-    /// So many earlier receives of a message ended in a release.
+    /// Records that `releases` of a message's earlier receives ended in a release.
     pub(super) fn forgive(&mut self, receive: &Receive, releases: u32) {
         for waiting in self.0.iter_mut().filter(|waiting| waiting.delivery.receive() == *receive) {
             waiting.deaths = receive.number.saturating_sub(1).saturating_sub(releases);
         }
     }
 
-    /// Nothing is known of earlier receives: each may have had no end, but not so many that it is condemned for it.
+    /// Handles messages whose earlier receives are unknown: each counts as one without an end, up to `most`, so that no
+    /// message is rejected for it.
     pub(super) fn doubt(&mut self, most: u32) {
         self.0.iter_mut().for_each(|waiting| waiting.deaths = waiting.deaths.min(most));
     }
 
-    /// The next, one a credit. Work on a lease that was lost meanwhile is not begun.
+    /// Takes the next parts, one for each credit, and drops those whose lease is lost.
     pub(super) fn take(&mut self, credits: Vec<Credit>) -> Vec<(Waiting, Credit)> {
         self.0.retain(|waiting| !waiting.lease.lost());
         let count = credits.len().min(self.0.len());
@@ -82,7 +83,7 @@ impl Waitlist {
 
 impl Drop for Waitlist {
     fn drop(&mut self) {
-        // What a panic leaves may be why.
+        // A part that a panic drops may have caused it, so it is not handed back as innocent.
         if !std::thread::panicking() {
             self.0.drain(..).for_each(|waiting| waiting.lease.hand_back());
         }
