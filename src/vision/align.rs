@@ -1,4 +1,4 @@
-//! Five points to the embedder's 112 × 112 crop.
+//! Aligns a face by its five landmarks to the embedder's crop of 112 × 112 pixels.
 
 use muster_actors::domain::face::Landmarks;
 use muster_actors::domain::image::Pixels;
@@ -6,14 +6,15 @@ use muster_actors::domain::image::Pixels;
 /// Side of the aligned crop in pixels.
 pub(crate) const SIDE: u32 = 112;
 
-/// Where the five points lie in the crop; ArcFace's template (InsightFace `face_align.py`, `arcface_dst`).
+/// Positions of the five points in the crop, in pixels: ArcFace's template (InsightFace `face_align.py`,
+/// `arcface_dst`).
 pub(crate) const TEMPLATE: Landmarks =
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]];
 
-/// Faces smaller than this many source pixels per hundred template pixels carry nothing to align.
+/// Smallest scale, in source pixels per template pixel, of a face that can be aligned.
 const MIN_SCALE: f32 = 0.02;
 
-/// A similarity: (x, y) → (a·x − b·y + tx, b·x + a·y + ty).
+/// A similarity transform: (x, y) → (a·x − b·y + tx, b·x + a·y + ty).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Similarity {
     a: f64,
@@ -23,9 +24,9 @@ pub struct Similarity {
 }
 
 impl Similarity {
-    /// The least-squares similarity from five points to the template, without reflection: Umeyama, "Least-squares
-    /// estimation of transformation parameters between two point patterns", PAMI 1991, in its closed form for the
-    /// plane. `None` where the points are not finite, coincide, or do not resemble a face from any side.
+    /// Computes the least-squares similarity from five points to the template, without reflection: Umeyama,
+    /// "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991, in its closed
+    /// form for the plane. `None` where the points are not finite, coincide, or cannot be those of a face.
     pub fn to_template(landmarks: &Landmarks) -> Option<Self> {
         let points = landmarks.map(|p| p.map(f64::from));
         if points.as_flattened().iter().any(|v| !v.is_finite()) {
@@ -53,20 +54,20 @@ impl Similarity {
         Some(Self { a, b, tx: to[0] - a * from[0] + b * from[1], ty: to[1] - b * from[0] - a * from[1] })
     }
 
-    /// Template pixels per source pixel.
+    /// Returns the scale in template pixels per source pixel.
     pub fn size(&self) -> f64 {
         self.a.hypot(self.b)
     }
 
-    /// The same rotation at another size, which brings the point `from` to `to`. Pixels of the
-    /// target per pixel of the source.
+    /// Returns a transform with the same rotation but scale `size` (target pixels per source pixel), which maps the
+    /// point `from` to `to`.
     pub(crate) fn upright(&self, size: f64, from: [f64; 2], to: [f64; 2]) -> Self {
         let factor = size / self.size();
         let (a, b) = (self.a * factor, self.b * factor);
         Self { a, b, tx: to[0] - a * from[0] + b * from[1], ty: to[1] - b * from[0] - a * from[1] }
     }
 
-    /// Where a point of the source comes to lie.
+    /// Maps a point of the source to the target.
     pub fn apply(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         let (x, y) = (f64::from(x), f64::from(y));
         [(self.a * x - self.b * y + self.tx) as f32, (self.b * x + self.a * y + self.ty) as f32]
@@ -79,24 +80,24 @@ impl Similarity {
     }
 }
 
-/// Source pixels per template pixel: below 1 the crop is magnified, and a larger decode would show more. Infinite for
-/// degenerate landmarks, which no decode helps.
+/// Returns the scale of a face in source pixels per template pixel. Below 1 the crop is magnified, so a larger decode
+/// would show more. It is infinite for degenerate landmarks, for which no decode helps.
 pub fn scale(landmarks: &Landmarks) -> f32 {
     Similarity::to_template(landmarks).map_or(f32::INFINITY, |map| (1.0 / map.size()) as f32)
 }
 
-/// Warps a face to the template by bilinear sampling; outside the image is black, as in OpenCV's `warpAffine`.
+/// Warps a face to the template by bilinear sampling; outside of the image it is black, as in OpenCV's `warpAffine`.
 /// `None` for degenerate landmarks.
 ///
-/// Large faces are sampled without a low-pass before, on purpose: the embedders were trained and are served on such
-/// crops, a low-pass changes SFace's embedding of a face four or more times the template to cosine 0.957 of the
-/// reference and separates people no better.
+/// Large faces are sampled without a low-pass filter on purpose, because the embedders were trained on such crops and
+/// are used with them. With a low-pass, SFace's embedding of a face four or more times as large as the template has
+/// cosine 0.957 to the reference, and separates people no better.
 pub fn to_template(pixels: &Pixels, landmarks: &Landmarks) -> Option<Pixels> {
     warp(pixels, &Similarity::to_template(landmarks)?, SIDE)
 }
 
-/// The `side` × `side` picture that `map` leads to, by bilinear sampling; outside the image is black. `None` for pixels
-/// whose data is not of their size.
+/// Samples the `side` × `side` picture to which `map` leads, bilinearly; outside of the image it is black. `None` for
+/// pixels whose data does not fit their size.
 pub(crate) fn warp(pixels: &Pixels, map: &Similarity, side: u32) -> Option<Pixels> {
     let map = map.inverse();
     let (width, height) = (pixels.width as usize, pixels.height as usize);

@@ -1,8 +1,8 @@
-//! Decoding in a process of its own: for images whose earlier receipts had no end. A decoder is the largest body of foreign code
-//! that foreign bytes reach; here its death, or its endless loop, costs one image and no neighbour.
+//! Decodes images in a process of their own, when earlier receipts of them had no end. A decoder is the largest part of
+//! foreign code that foreign bytes reach. If it crashes or loops here, that costs one image and no other.
 //!
-//! The child reads an image from its standard input and writes one line of JSON, then pixels, to its standard output. It has no
-//! environment, and so no secrets.
+//! The child reads an image from its standard input. It writes one line of JSON, then the pixels, to its standard
+//! output. Its environment is empty, and so has no secrets.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -18,21 +18,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::Limits;
 
-/// The hidden subcommand that a child runs.
+/// The hidden subcommand that the child runs.
 pub const COMMAND: &str = "decode-apart";
-/// A decoder that takes longer hangs.
+/// Time limit of a decode; a decoder that takes longer hangs.
 const DECODE_TIMEOUT: Duration = Duration::from_secs(60);
-/// A child's line has a frame's shape, a rejection or a number.
+/// Longest line that a child may write, in bytes; it has a frame's size, a rejection or a number.
 const LINE_BYTES: u64 = 16 << 10;
 
-/// What is asked of a child.
+/// The request to a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Pixels.
+    /// Decode the image to pixels.
     Decode,
-    /// See [`Decoder::judge_header`].
+    /// Judge the thumbnail in the header, as [`Decoder::judge_header`].
     Header,
-    /// See [`Decoder::judge_thumbnail`].
+    /// Judge the thumbnail, as [`Decoder::judge_thumbnail`].
     Thumbnail,
 }
 
@@ -46,11 +46,11 @@ impl Ask {
     }
 }
 
-/// What a child says.
+/// The answer of a child.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
-    /// Pixels of this size follow.
+    /// Pixels of this size follow the line.
     Frame {
         columns: u32,
         rows: u32,
@@ -66,7 +66,7 @@ enum Answer {
     Judged(Option<f32>),
 }
 
-/// Why a child said nothing.
+/// The reason why a child gave no answer.
 #[derive(Debug, thiserror::Error)]
 enum IsolationError {
     #[error("cannot start a decoder: {0}")]
@@ -75,17 +75,18 @@ enum IsolationError {
     Died(String),
 }
 
-/// A decoder that asks a child for each image.
+/// A decoder that starts a child process for each image.
 #[derive(Clone, Debug)]
 pub struct IsolatedDecoder {
     program: PathBuf,
-    /// How the child makes the same decoder.
+    /// Arguments by which the child makes the same decoder.
     arguments: Vec<OsString>,
     limits: Limits,
 }
 
 impl IsolatedDecoder {
-    /// Children are `program` with [`COMMAND`] and `arguments`; no frame is larger than `limits` allow.
+    /// Creates a decoder whose children are `program` with [`COMMAND`] and `arguments`. An answer with a frame larger
+    /// than `limits` is refused.
     pub fn new(program: PathBuf, arguments: Vec<OsString>, limits: Limits) -> Self {
         Self { program, arguments, limits }
     }
@@ -100,7 +101,7 @@ impl IsolatedDecoder {
             .stderr(Stdio::null())
             .spawn()
             .map_err(IsolationError::Start)?;
-        // A child that died hears nothing; how it died is said below.
+        // A child that died does not read; the code below reports how it died.
         if let Some(mut to) = child.stdin.take() {
             let _ = to.write_all(source);
         }
@@ -135,7 +136,7 @@ impl IsolatedDecoder {
     fn judge(&self, ask: Ask, bytes: &[u8]) -> Option<f32> {
         match self.ask(ask, bytes) {
             Ok((Answer::Judged(quality), _)) => quality,
-            // Not judged, it goes on to be decoded.
+            // An image that was not judged goes on to be decoded.
             Ok(_) | Err(_) => None,
         }
     }
@@ -165,10 +166,10 @@ impl Decoder for IsolatedDecoder {
     }
 }
 
-/// The child: answers one question about the image on standard input.
+/// Runs the child: it answers one request about the image on its standard input.
 ///
 /// # Errors
-/// Standard input or output is closed.
+/// An I/O error when standard input or output fails.
 pub fn answer(decoder: &dyn Decoder, ask: Ask, from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
     std::thread::spawn(|| {
         std::thread::sleep(DECODE_TIMEOUT);

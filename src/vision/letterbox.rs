@@ -1,4 +1,4 @@
-//! Pixels as a detector wants them: no larger than its input side, sides multiples of its coarsest stride.
+//! Fits pixels to a detector's input: no larger than its side, with sides that are multiples of its coarsest stride.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -7,19 +7,20 @@ use muster_actors::domain::image::Pixels;
 /// The coarsest stride of YuNet and SCRFD in pixels.
 const STRIDE: u32 = 32;
 
-/// A detector's input.
+/// The input of a detector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Letterbox {
     /// Scaled pixels at the top left, black to the right and below; both sides are multiples of 32.
     pub pixels: Pixels,
-    /// Detector coordinates divided by this are coordinates in the pixels given to [`fit`]; at most 1.
+    /// Scale of the pixels, at most 1: detector coordinates divided by it are coordinates of the pixels that were given
+    /// to [`fit`].
     pub scale: f32,
 }
 
-/// Scales down, never up, so that the longer side is at most `side`, then pads with black.
+/// Scales pixels down, never up, so that the longer side is at most `side` pixels, then pads them with black.
 ///
-/// The filter is a triangle as wide as the reduction, which sees every source pixel (OpenCV's `INTER_LINEAR` sees four,
-/// and drops thin detail from the third on).
+/// The filter is a triangle as wide as the reduction, so it uses every source pixel. (OpenCV's `INTER_LINEAR` uses
+/// four, and loses thin detail in reductions to a third or less.)
 pub fn fit(pixels: &Pixels, side: u32) -> Letterbox {
     let longer = pixels.width.max(pixels.height).max(1);
     let side = side.max(1);
@@ -33,7 +34,8 @@ pub fn fit(pixels: &Pixels, side: u32) -> Letterbox {
     Letterbox { pixels: pad(small.as_ref().unwrap_or(pixels)), scale }
 }
 
-/// Resizes by a triangle filter as wide as the reduction; `None` only for pixels whose data is not of their size.
+/// Resizes with a triangle filter that is as wide as the reduction; `None` for pixels whose data does not fit their
+/// size.
 pub(super) fn resize(pixels: &Pixels, width: u32, height: u32) -> Option<Pixels> {
     let source = ImageRef::new(pixels.width, pixels.height, &pixels.data, PixelType::U8x3).ok()?;
     let mut target = Image::new(width, height, PixelType::U8x3);

@@ -1,4 +1,6 @@
-//! From bytes to pixels to aligned, scored faces. Pure, except [`isolated`], which decodes in a child process.
+//! Turns the bytes of an image into aligned, scored faces: it decodes pixels, prepares a detector's input, decodes its
+//! heads, and aligns and measures faces. The crate runs no model, which `muster-inference` does between these steps,
+//! and touches no file or network. Its functions are pure, except [`isolated`], which decodes in a child process.
 //!
 //! ```text
 //! bytes ─ decode ─► Frame ─ letterbox ─► (detector) ─ detect ─► Detection
@@ -20,19 +22,19 @@ mod luma;
 
 use muster_actors::domain::face::{BBox, Landmarks};
 
-/// A face as a detector's head says it, in pixels of the image the detector was given.
+/// A face as a detector's head describes it, in pixels of the image that the detector was given.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {
-    /// Where.
+    /// Box of the face.
     pub bbox: BBox,
-    /// Its five points.
+    /// Five points: eyes, nose, corners of the mouth.
     pub landmarks: Landmarks,
-    /// 0 to 1.
+    /// Score of the detector, 0 to 1.
     pub score: f32,
 }
 
 impl Detection {
-    /// The same face in an image `factor` times as large.
+    /// Returns the same face in an image that is `factor` times as large.
     pub fn scaled(&self, factor: f32) -> Self {
         let bbox = BBox {
             x: self.bbox.x * factor,

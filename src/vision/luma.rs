@@ -1,4 +1,4 @@
-//! Brightness of pixels: what the quality measures look at.
+//! The luma of pixels, on which the quality measures are based.
 
 use muster_actors::domain::image::Pixels;
 
@@ -14,20 +14,20 @@ pub(crate) struct Luma {
 }
 
 impl Luma {
-    /// ITU-R BT.601 luma of gamma-coded RGB.
+    /// Computes the luma by ITU-R BT.601, from gamma-coded RGB.
     pub fn from_pixels(pixels: &Pixels) -> Self {
         let luma = |&[r, g, b]: &[u8; 3]| (0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)) / 255.0;
         let data: Vec<f32> = pixels.data.as_chunks::<3>().0.iter().map(luma).collect();
         Self { width: pixels.width as usize, height: pixels.height as usize, data }
     }
 
-    /// One value.
+    /// Returns the value at column `x` and row `y`.
     pub fn at(&self, x: usize, y: usize) -> f32 {
         self.data[y * self.width + x]
     }
 }
 
-/// Mean and standard deviation; zero of nothing.
+/// Computes mean and standard deviation; both are 0 where there are no values.
 pub fn moments(values: impl Iterator<Item = f32> + Clone) -> (f32, f32) {
     let count = values.clone().count().max(1) as f32;
     let mean = values.clone().sum::<f32>() / count;

@@ -1,5 +1,5 @@
-//! 64 bits of what a picture looks like as a whole: nearly the same for copies of it in another
-//! size or encoding.
+//! A perceptual hash of 64 bits, which is nearly the same for copies of a picture in another size
+//! or encoding.
 
 use std::f32::consts::PI;
 
@@ -8,26 +8,25 @@ use muster_actors::domain::image::Pixels;
 
 /// Cells of the grid along a side.
 const CELLS: usize = 32;
-/// Frequencies that count along a side, from the lowest.
+/// Frequencies along a side that are used, from the lowest.
 const FREQUENCIES: usize = 8;
-/// Rows and columns of pixels that a cell is sampled at, at least, where it has so many.
+/// Rows and columns of pixels at which a cell is sampled, if it has as many.
 const SAMPLES: usize = 20;
-/// Sides below this are no picture.
+/// Smallest side of a picture that is hashed, in pixels.
 const LEAST_SIDE: u32 = 64;
-/// Grey levels of 255 that half of the waves reach in a picture with structure. Below it, the noise
-/// of an encoder turns more bits than copies may differ in.
+/// Amplitude, in grey levels of 255, that half of the waves of a picture with structure reach.
+/// Below it, the noise of an encoder would change more bits than copies may differ in.
 const LEAST_WAVE: f32 = 0.4;
 
-/// Hashes upright pixels, at whatever scale they were decoded. A bit says whether one of the lowest
-/// 8 × 8 frequencies of the picture's luma is above the median of them (the hash that is known as
-/// pHash). `None` for a picture without structure, such as a plain wall, most of whose bits would
-/// be noise.
+/// Hashes upright pixels of any scale. Each bit says whether one of the lowest 8 × 8 frequencies of
+/// the picture's luma lies above their median (the hash that is known as pHash). `None` for a
+/// picture without structure, such as a plain wall, because most of its bits would be noise.
 pub fn of(pixels: &Pixels) -> Option<PictureHash> {
     if pixels.width.min(pixels.height) < LEAST_SIDE {
         return None;
     }
     let waves = waves(&cells(pixels));
-    // The first is the mean, and no wave.
+    // The first amplitude is the mean, so it is no wave.
     let mut sorted: Vec<f32> = waves.iter().skip(1).copied().collect();
     sorted.sort_unstable_by(f32::total_cmp);
     let median = sorted[sorted.len() / 2];
@@ -39,8 +38,8 @@ pub fn of(pixels: &Pixels) -> Option<PictureHash> {
     Some(PictureHash(waves.iter().fold(0, |hash, wave| hash << 1 | u64::from(*wave > median))))
 }
 
-/// Amplitudes, in grey levels, of the lowest frequencies of a grid: row by row of a discrete cosine
-/// transform (type II).
+/// Computes the amplitudes, in grey levels, of the lowest frequencies of a grid: a discrete cosine
+/// transform (type II), row by row.
 fn waves(cells: &[[f32; CELLS]; CELLS]) -> [f32; FREQUENCIES * FREQUENCIES] {
     let wave = |frequency: usize, at: usize| (PI * frequency as f32 * (at as f32 + 0.5) / CELLS as f32).cos();
     let waves: [[f32; CELLS]; FREQUENCIES] = std::array::from_fn(|f| std::array::from_fn(|at| wave(f, at)));
@@ -52,7 +51,7 @@ fn waves(cells: &[[f32; CELLS]; CELLS]) -> [f32; FREQUENCIES * FREQUENCIES] {
     std::array::from_fn(|n| along(&waves[n / FREQUENCIES], &rows[n % FREQUENCIES]))
 }
 
-/// Mean luma, 0 to 255, of the cells of a grid over the whole picture.
+/// Computes the mean luma, 0 to 255, of the cells of a grid over the whole picture.
 fn cells(pixels: &Pixels) -> [[f32; CELLS]; CELLS] {
     let (width, height) = (pixels.width as usize, pixels.height as usize);
     let stride = |side: usize| (side / CELLS / SAMPLES).max(1);
@@ -65,7 +64,7 @@ fn cells(pixels: &Pixels) -> [[f32; CELLS]; CELLS] {
             let (line, _) = pixels.data[line * width * 3..(line + 1) * width * 3].as_chunks::<3>();
             for (x, (sum, count)) in sums.iter_mut().enumerate() {
                 for &[r, g, b] in line[edge(x, width)..edge(x + 1, width)].iter().step_by(right) {
-                    // ITU-R BT.601 in 256ths.
+                    // The weights are those of ITU-R BT.601, in 256ths.
                     *sum += (77 * u32::from(r) + 150 * u32::from(g) + 29 * u32::from(b)) >> 8;
                     *count += 1;
                 }

@@ -1,6 +1,6 @@
-//! A second look at a detection: small upright views of it, for the detector to score once more.
+//! Makes small upright views of a detection, which the detector scores again.
 //!
-//! What is a face is found again in each of them at the same place; an object that looked like one once seldom is.
+//! A face is found again in each view at the same place; an object that looked like a face once seldom is.
 
 use muster_actors::domain::face::BBox;
 use muster_actors::domain::image::Pixels;
@@ -8,35 +8,35 @@ use muster_actors::domain::image::Pixels;
 use super::Detection;
 use super::align::{Similarity, warp};
 
-/// Sizes of the views in pixels: how large the face is (the square root of its box's area), and the
-/// side of the square around it, a multiple of the detector's coarsest stride. Dropping a size
-/// loses objects or faces; see docs/quality.md.
+/// Sizes of the views in pixels: the size of the face (the square root of its box's area), and the side of the square
+/// around it, which is a multiple of the detector's coarsest stride. Without any of these sizes, faces or objects are
+/// judged worse; see docs/quality.md.
 const SIZES: [(f64, u32); 3] = [(40.0, 96), (64.0, 160), (96.0, 224)];
-/// Views of one detection: each size as it is and mirrored left to right.
+/// Number of views of one detection: each size as it is, and mirrored.
 pub const VIEWS: usize = 2 * SIZES.len();
-/// A detection in a view is of the face when the boxes overlap at least so much (intersection over union).
+/// Least overlap (intersection over union, 0 to 1) at which a detection in a view is of the expected face.
 const OVERLAP: f32 = 0.4;
 
-/// A view of a detection.
+/// One view of a detection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    /// RGB; black where the image ends.
+    /// RGB pixels, black outside of the image.
     pub pixels: Pixels,
-    /// Where the face is expected in it, in its pixels.
+    /// Place where the face is expected, in pixels of the view.
     pub expected: BBox,
 }
 
 impl View {
-    /// The best score among detections that are where the face is expected, 0 to 1; 0 where there is none.
+    /// Returns the best score, 0 to 1, among the detections at the expected place; 0 where there is none.
     pub fn score(&self, found: &[Detection]) -> f32 {
         let here = found.iter().filter(|face| face.bbox.overlap(&self.expected) >= OVERLAP);
         here.map(|face| face.score).fold(0.0, f32::max)
     }
 }
 
-/// The views of a detection, which is in pixels of `pixels`: turned upright by its points, its box
-/// in the middle. `None` where the points are no face's, as in [`super::align::to_template`], or
-/// the box has no area.
+/// Makes the views of a detection that is in pixels of `pixels`. The views are turned upright by its landmarks, with
+/// its box in the middle. `None` where the landmarks are degenerate, as in [`super::align::to_template`], or the box
+/// has no area.
 pub fn views(pixels: &Pixels, face: &Detection) -> Option<Vec<View>> {
     let map = Similarity::to_template(&face.landmarks)?;
     let BBox { x, y, width, height } = face.bbox;
@@ -59,14 +59,14 @@ pub fn views(pixels: &Pixels, face: &Detection) -> Option<Vec<View>> {
             width: width as f32,
             height: height as f32,
         };
-        // The box is in the middle: mirrored, it stays where it is.
+        // The box is in the middle, so it stays in its place in the mirrored view.
         let mirrored = View { pixels: mirror(&pixels), expected };
         views.extend([View { pixels, expected }, mirrored]);
     }
     Some(views)
 }
 
-/// Left to right.
+/// Mirrors pixels left to right.
 fn mirror(pixels: &Pixels) -> Pixels {
     let (source, _) = pixels.data.as_chunks::<3>();
     let width = (pixels.width as usize).max(1);

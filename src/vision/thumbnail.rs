@@ -1,4 +1,4 @@
-//! A small picture of a face for people to look at.
+//! Makes the small picture of a face that people see.
 
 use muster_actors::domain::face::BBox;
 use muster_actors::domain::image::Pixels;
@@ -7,13 +7,13 @@ use super::letterbox;
 
 /// Side of the picture in pixels.
 pub(crate) const SIDE: u32 = 160;
-/// Room around the box, in parts of its longer side.
+/// Margin on each side of the box, as a share of its longer side.
 const MARGIN: f32 = 0.35;
 const QUALITY: i32 = 85;
-/// A cut-out much larger than the picture is thinned before it is resized.
+/// Longest side, in pixels, of the cut-out before it is resized; from a larger one only some pixels are taken.
 const LARGEST: f32 = 2048.0;
 
-/// A 160 × 160 JPEG of the face with some room around it; past the image's edge the edge goes on. Empty where the
+/// Makes a 160 × 160 JPEG of the face with a margin; beyond the image, its edge pixels are repeated. Empty where the
 /// box or the pixels have no area.
 pub fn jpeg(pixels: &Pixels, bbox: &BBox) -> Vec<u8> {
     cut(pixels, bbox)
@@ -22,7 +22,7 @@ pub fn jpeg(pixels: &Pixels, bbox: &BBox) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-/// The square around the box at its own resolution.
+/// Cuts out the square around the box, at its own resolution up to [`LARGEST`].
 fn cut(pixels: &Pixels, bbox: &BBox) -> Option<Pixels> {
     let side = bbox.width.max(bbox.height) * (1.0 + 2.0 * MARGIN);
     let (cx, cy) = (bbox.x + bbox.width / 2.0, bbox.y + bbox.height / 2.0);

@@ -1,9 +1,9 @@
-//! EXIF: orientation, when the photo was taken, and where the embedded thumbnail is.
+//! Reads EXIF: the orientation, the time of the photo, and the embedded thumbnail.
 
 use exif::{Exif, In, Reader, Tag, Value};
 use muster_actors::domain::capture::{ClockTime, Taken};
 
-/// EXIF blocks above this are not read: a JPEG's cannot reach 64 KiB.
+/// Largest EXIF block that is read, in bytes; one in a JPEG cannot reach 64 KiB.
 const LIMIT: usize = 1 << 20;
 
 fn read(tiff: &[u8]) -> Option<Exif> {
@@ -27,7 +27,8 @@ fn number(exif: &Exif, tag: Tag, ifd: In) -> Option<u32> {
     }
 }
 
-/// Orientation of the primary image, 1 to 8; 1 where the block is absent, broken or says nonsense.
+/// Returns the orientation of the primary image, 1 to 8; 1 where the block is absent or broken, or
+/// the value is not valid.
 pub fn orientation(tiff: Option<&[u8]>) -> u8 {
     tiff.and_then(read)
         .and_then(|exif| number(&exif, Tag::Orientation, In::PRIMARY))
@@ -36,9 +37,9 @@ pub fn orientation(tiff: Option<&[u8]>) -> u8 {
         .unwrap_or(1)
 }
 
-/// When the photo was taken, EXIF 2.32 section 4.6.5: the time of the shot, else that of the scan.
-/// `DateTime` does not count, because editors change it. `None` where the block is absent, broken
-/// or says nonsense.
+/// Returns when the photo was taken (EXIF 2.32 section 4.6.5): the time of the shot, otherwise that
+/// of the scan. `DateTime` does not count, because editors change it. `None` where the block is
+/// absent or broken, or the value is not valid.
 pub fn taken(tiff: Option<&[u8]>) -> Option<Taken> {
     let exif = read(tiff?)?;
     let time = |[clock, part, offset]: [Tag; 3]| {
@@ -50,7 +51,7 @@ pub fn taken(tiff: Option<&[u8]>) -> Option<Taken> {
         .or_else(|| time([Tag::DateTimeDigitized, Tag::SubSecTimeDigitized, Tag::OffsetTimeDigitized]))
 }
 
-/// The first text under a tag, without blanks around it.
+/// Returns the first text under a tag, without white space around it.
 fn text(exif: &Exif, tag: Tag) -> Option<&[u8]> {
     match &exif.get_field(tag, In::PRIMARY)?.value {
         Value::Ascii(texts) => texts.first().map(|text| text.trim_ascii()),
@@ -58,13 +59,14 @@ fn text(exif: &Exif, tag: Tag) -> Option<&[u8]> {
     }
 }
 
-/// A number that is digits and nothing else.
+/// Parses a number that consists of digits only.
 fn digits(text: &[u8]) -> Option<u32> {
     let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     is_number.then(|| std::str::from_utf8(text).ok()?.parse().ok())?
 }
 
-/// `2020:07:06 10:10:10`. Some programs write other separators.
+/// Parses a time such as `2020:07:06 10:10:10`. Any separators are accepted, because some programs
+/// write others.
 fn clock_time(text: &[u8]) -> Option<ClockTime> {
     let part = |from: usize, to: usize| digits(text.get(from..to)?);
     let separators = [4, 7, 10, 13, 16].map(|at| text.get(at).is_some_and(|byte| !byte.is_ascii_digit()));
@@ -82,13 +84,13 @@ fn clock_time(text: &[u8]) -> Option<ClockTime> {
     })
 }
 
-/// The digits behind a second's decimal point, as milliseconds.
+/// Converts the digits behind the decimal point of a second to milliseconds.
 fn milliseconds(text: &[u8]) -> Option<u32> {
     digits(text)?;
     digits(&[text.get(..text.len().min(3))?, b"00"].concat()[..3])
 }
 
-/// `+02:00`.
+/// Parses an offset from UTC such as `+02:00` to minutes.
 fn offset_minutes(text: &[u8]) -> Option<i16> {
     let (sign, rest) = match text.split_first()? {
         (b'+', rest) => (1, rest),
@@ -100,7 +102,7 @@ fn offset_minutes(text: &[u8]) -> Option<i16> {
     is_offset.then(|| Some(sign * i16::try_from(hours * 60 + minutes).ok()?))?
 }
 
-/// The JPEG thumbnail of the second directory (IFD1), EXIF 2.32 section 4.5.5.
+/// Returns the JPEG thumbnail of the second directory (IFD1), EXIF 2.32 section 4.5.5.
 pub fn thumbnail(tiff: &[u8]) -> Option<Vec<u8>> {
     let exif = read(tiff)?;
     let start = number(&exif, Tag::JPEGInterchangeFormat, In::THUMBNAIL)? as usize;

@@ -1,4 +1,4 @@
-//! What the first bytes of an image say, checked against the limits before any pixel is allocated.
+//! Reads the header of an image and checks it against the limits before any pixel is allocated.
 
 use std::io::Cursor;
 
@@ -8,7 +8,7 @@ use muster_actors::domain::image::{RejectReason, Rejection};
 
 use super::{Limits, exif, heif, orient, raster, segments};
 
-/// The formats muster decodes.
+/// The image formats that muster decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// JPEG, ITU-T T.81.
@@ -22,7 +22,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format the first bytes name.
+    /// Detects the format by the first bytes.
     pub fn detect(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0xFF, 0xD8, 0xFF, ..] => Some(Self::Jpeg),
@@ -32,7 +32,7 @@ impl Format {
         }
     }
 
-    /// As people call it.
+    /// Returns the usual name of the format.
     pub fn name(self) -> &'static str {
         match self {
             Self::Jpeg => "JPEG",
@@ -43,23 +43,23 @@ impl Format {
     }
 }
 
-/// An image's header.
+/// The header of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Its format.
     pub format: Format,
-    /// Full upright width in pixels. Of a HEIC its stored width: libheif turns it while decoding.
+    /// Full upright width in pixels. For HEIC it is the stored width, because libheif turns the image while it decodes.
     pub width: u32,
-    /// Full upright height in pixels.
+    /// Full upright height in pixels; for HEIC the stored height.
     pub height: u32,
-    /// EXIF orientation, 1 to 8; 1 for HEIC, whose decoder has applied it.
+    /// EXIF orientation, 1 to 8. It is 1 for HEIC, to which libheif applies the orientation itself.
     pub orientation: u8,
-    /// When it was taken, where its EXIF block says so.
+    /// Time at which the photo was taken, where the EXIF block says so.
     pub taken: Option<Taken>,
 }
 
 impl Header {
-    /// Size of the pixels as stored, before the orientation is applied.
+    /// Returns the size of the stored pixels, before the orientation is applied.
     pub fn stored_size(&self) -> (u32, u32) {
         orient::upright_size(self.width, self.height, self.orientation)
     }
@@ -68,8 +68,7 @@ impl Header {
 /// Reads the header of a whole image. Allocates no pixels.
 ///
 /// # Errors
-/// `Empty`, `TooManyBytes`, `UnknownFormat`, `TooManyPixels`, and `Truncated` or `Corrupt` where the
-/// header itself is.
+/// `Empty`, `TooManyBytes`, `UnknownFormat` or `TooManyPixels`; `Truncated` or `Corrupt` where the header itself is.
 pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, Rejection> {
     if bytes.is_empty() {
         return Err(Rejection::new(RejectReason::Empty, "the file has no bytes"));

@@ -1,7 +1,6 @@
-//! HEIC and AVIF through the system's libheif, loaded when the first such image comes.
+//! Decodes HEIC and AVIF with the system's libheif, which is loaded when the first such image comes.
 //!
-//! libheif applies the image's own rotation and mirroring, so its EXIF orientation is not applied again.
-//! <https://github.com/strukturag/libheif/blob/v1.15.1/libheif/heif.h>
+//! libheif applies the rotation and mirroring of the image itself, so the EXIF orientation is not applied again.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
@@ -16,14 +15,17 @@ const RGB: c_int = 1;
 const INTERLEAVED_RGB: c_int = 10;
 const INTERLEAVED: c_int = 10;
 
-/// Whether the bytes begin an ISO base media file of a still-image brand.
+/// Returns whether the bytes begin an ISO base media file with the brand of a still image.
 pub(crate) fn is_heif(bytes: &[u8]) -> bool {
     let brands: [&[u8]; 8] = [b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"hevc"];
     bytes.get(4..8) == Some(b"ftyp") && bytes.get(8..12).is_some_and(|brand| brands.contains(&brand))
 }
 
-/// The largest `ispe` (image spatial extents, ISO/IEC 23008-12 section 6.5.3): the whole image is the largest item,
-/// its tiles and thumbnails are smaller.
+/// Returns the largest `ispe` (image spatial extents, ISO/IEC 23008-12 section 6.5.3) as width and height. The whole
+/// image is the largest item; its tiles and thumbnails are smaller.
+///
+/// # Errors
+/// `Truncated` where the file ends within a box, otherwise `Corrupt`, when the size is missing.
 pub fn stored_size(bytes: &[u8]) -> Result<(u32, u32), Rejection> {
     let missing = || {
         let reason = if boxes(bytes).any(|b| b.cut) { RejectReason::Truncated } else { RejectReason::Corrupt };
@@ -41,22 +43,22 @@ pub fn stored_size(bytes: &[u8]) -> Result<(u32, u32), Rejection> {
         .ok_or_else(missing)
 }
 
-/// The TIFF structure of the `Exif` item (ISO/IEC 23008-12 annex A.2.1), where it lies in one piece
-/// in this file, as every camera writes it.
+/// Returns the TIFF structure of the `Exif` item (ISO/IEC 23008-12 annex A.2.1), if it lies in one piece in this file,
+/// as every camera writes it.
 pub(crate) fn exif(bytes: &[u8]) -> Option<&[u8]> {
     let meta = child(bytes, b"meta")?.get(4..)?;
     let item = exif_item(child(meta, b"iinf")?)?;
     let block = item_bytes(bytes, meta, item)?;
-    // The block begins with how far behind these four bytes the TIFF structure is.
+    // The first four bytes of the block are the distance from their end to the TIFF structure.
     block.get(4..)?.get(be(block.get(..4)?) as usize..)
 }
 
-/// The body of the first child of a kind.
+/// Returns the body of the first child box of a kind.
 fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     boxes(bytes).find(|part| &part.kind == kind && !part.cut).map(|part| part.body)
 }
 
-/// The id of the `Exif` item among the item infos (ISO/IEC 14496-12 section 8.11.6).
+/// Returns the id of the `Exif` item among the item infos (ISO/IEC 14496-12 section 8.11.6).
 fn exif_item(infos: &[u8]) -> Option<u32> {
     let count = if infos.first()? == &0 { 2 } else { 4 };
     boxes(infos.get(4 + count..)?).filter(|info| &info.kind == b"infe").find_map(|info| {
@@ -65,17 +67,17 @@ fn exif_item(infos: &[u8]) -> Option<u32> {
             3 => 4,
             _ => return None,
         };
-        // Behind the id: two bytes of protection, then the type.
+        // After the id come two bytes of protection, then the type.
         let kind = info.body.get(6 + id..10 + id)?;
         (kind == b"Exif").then(|| info.body.get(4..4 + id).map(be))?
     })
 }
 
-/// Numbers of a box, one after another.
+/// Reads the numbers of a box one after another.
 struct Numbers<'a>(&'a [u8]);
 
 impl Numbers<'_> {
-    /// The next number, of so many bytes; `None` for one above 32 bits.
+    /// Reads the next number, which has this number of `bytes`; `None` for a number of more than 32 bits.
     fn next(&mut self, bytes: usize) -> Option<u32> {
         let (number, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
@@ -89,7 +91,7 @@ impl Numbers<'_> {
     }
 }
 
-/// Where the item locations (ISO/IEC 14496-12 section 8.11.3) say that an item of one extent is.
+/// Returns the bytes of an item of one extent, from the item locations (ISO/IEC 14496-12 section 8.11.3).
 fn item_bytes<'a>(file: &'a [u8], meta: &'a [u8], item: u32) -> Option<&'a [u8]> {
     let mut numbers = Numbers(child(meta, b"iloc")?);
     let version = numbers.next(1)?;
@@ -137,7 +139,8 @@ fn be(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |value, &byte| value << 8 | u32::from(byte))
 }
 
-/// The boxes of a container, ISO/IEC 14496-12 section 4.2. A cut box gives what is there.
+/// Iterates over the boxes of a container (ISO/IEC 14496-12 section 4.2). A box that is cut off has the bytes that are
+/// there.
 fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
     std::iter::from_fn(move || {
         let size = be(bytes.get(..4)?) as usize;
@@ -186,12 +189,15 @@ impl HeifStatus {
     }
 }
 
-/// Whether HEIC can be decoded here: libheif is installed and has the functions used.
+/// Checks that HEIC can be decoded here: libheif is installed and has the functions that are needed.
+///
+/// # Errors
+/// `DecoderMissing` where it is not.
 pub fn is_installed() -> Result<(), Rejection> {
     Heif::get().map(|_| ())
 }
 
-/// The functions used, with the library that keeps them loaded.
+/// The functions of libheif that are used, with the library that keeps them loaded.
 struct Heif {
     context_alloc: unsafe extern "C" fn() -> *mut c_void,
     context_free: unsafe extern "C" fn(*mut c_void),
@@ -244,7 +250,7 @@ impl Heif {
     }
 }
 
-/// Frees what libheif gave, with the function that frees it.
+/// A pointer from libheif, with the function that frees it.
 struct Owned(*mut c_void, unsafe extern "C" fn(*const c_void));
 
 impl Drop for Owned {
@@ -263,10 +269,11 @@ impl Drop for Context {
     }
 }
 
-/// Decodes the primary image, upright.
+/// Decodes the primary image to upright pixels.
 ///
 /// # Errors
-/// `DecoderMissing` where libheif or its codec is not installed, `TooManyPixels`, `Truncated`, `Corrupt`.
+/// `DecoderMissing` where libheif or its codec is not installed; `TooManyPixels`, `Truncated` or `Corrupt` where the
+/// image is at fault.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Pixels, Rejection> {
     let heif = Heif::get()?;
     let corrupt = |detail: &str| Rejection::new(RejectReason::Corrupt, detail);

@@ -1,7 +1,7 @@
-//! JPEG through libjpeg-turbo's TurboJPEG 3 interface: scaled in the DCT, and by region.
+//! Decodes JPEG through libjpeg-turbo's TurboJPEG 3 interface: scaled in the DCT, and by region.
 //!
-//! The crate's own `Decompressor` has no cropping region and reports warnings (a few stray bytes, which every
-//! viewer ignores) like errors, so this file holds a handle of its own.
+//! The `Decompressor` of the `turbojpeg` crate cannot decode a region, and reports warnings (such as a few stray bytes,
+//! which every viewer ignores) as errors. So this file has a handle of its own.
 //! <https://libjpeg-turbo.org/Documentation/Documentation>
 
 use std::ffi::{CStr, c_int, c_void};
@@ -13,16 +13,16 @@ use turbojpeg::raw;
 use super::orient::Rect;
 use super::segments;
 
-/// Scans a progressive JPEG may have; cameras and encoders write about ten. Against scan bombs:
+/// Most scans of a progressive JPEG; cameras and encoders write about ten. The limit stops scan bombs:
 /// <https://libjpeg-turbo.org/pmwiki/uploads/About/TwoIssueswiththeJPEGStandard.pdf>
 const SCAN_LIMIT: c_int = 100;
-/// MiB libjpeg may take beside the output (a progressive JPEG keeps all its coefficients).
+/// Memory, in MiB, that libjpeg may use in addition to the output (a progressive JPEG keeps all its coefficients).
 const WORKING_MIB: c_int = 512;
 
-/// Denominators of the DCT scales with SIMD kernels; the other eighths are slower than the next larger one.
+/// Denominators of the DCT scales that have SIMD kernels. The other eighths are slower than the next larger scale.
 pub(crate) const DENOMINATORS: [u32; 4] = [8, 4, 2, 1];
 
-/// `size / denominator`, rounded up as libjpeg does (TJSCALED).
+/// Returns `size / denominator`, rounded up as libjpeg does (TJSCALED).
 pub fn scaled(size: u32, denominator: u32) -> u32 {
     size.div_ceil(denominator)
 }
@@ -36,14 +36,14 @@ impl Drop for Turbo {
     }
 }
 
-/// A message of libjpeg about a call.
+/// A message of libjpeg after a call.
 enum TurboMessage {
     Warning(String),
     Fatal(String),
 }
 
 impl Turbo {
-    /// A decompressor that has read the header of `bytes`.
+    /// Creates a decompressor that has read the header of `bytes`.
     fn read(bytes: &[u8]) -> Result<Self, Rejection> {
         // SAFETY: no preconditions; null is handled.
         let handle = unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as c_int) };
@@ -69,7 +69,7 @@ impl Turbo {
         unsafe { raw::tj3Get(self.0.as_ptr(), key as c_int) }
     }
 
-    /// A call's return code as a result: warnings that leave a whole image pass.
+    /// Converts the return code of a call to a result. A warning is no error if the image is complete.
     fn result(&self, code: c_int, bytes: &[u8]) -> Result<(), Rejection> {
         if code == 0 {
             return Ok(());
@@ -83,7 +83,7 @@ impl Turbo {
     }
 }
 
-/// What libjpeg's message means for the image. It keeps the first warning of a decode.
+/// Converts a message of libjpeg to a result for the image.
 fn judge(said: TurboMessage, bytes: &[u8]) -> Result<(), Rejection> {
     let (message, warning) = match said {
         TurboMessage::Warning(message) => (message, true),
@@ -101,20 +101,20 @@ fn judge(said: TurboMessage, bytes: &[u8]) -> Result<(), Rejection> {
     Err(Rejection::new(reason, message))
 }
 
-/// Decodes the stored pixels at 1 / `denominator` of full size.
+/// Decodes the stored pixels at 1 / `denominator` of the full size.
 ///
 /// # Errors
-/// `Truncated`, `Corrupt`, and `TooManyPixels` where the coefficients of a progressive image take too much memory.
+/// `Truncated` or `Corrupt`; `TooManyPixels` where the coefficients of a progressive image need too much memory.
 pub fn decode(bytes: &[u8], denominator: u32) -> Result<Pixels, Rejection> {
     run(bytes, denominator, None).map(|(pixels, _)| pixels)
 }
 
-/// Decodes the part of the stored pixels that holds `region` (in pixels of the scaled image). The part starts
-/// at a multiple of the image's block size, so it may be wider: the second value says where it lies.
-/// Rows above the region are only entropy-decoded, rows below not at all.
+/// Decodes the part of the stored pixels that contains `region` (in pixels of the scaled image). The part starts at a
+/// multiple of the image's block size, so it may be larger; the second value is its place. Rows above the region are
+/// only entropy-decoded, and rows below it are not decoded.
 ///
 /// # Errors
-/// As [`decode`]; an early end below the region goes unnoticed.
+/// As [`decode`]; a file that ends early below the region is not noticed.
 pub(crate) fn decode_region(bytes: &[u8], denominator: u32, region: Rect) -> Result<(Pixels, Rect), Rejection> {
     run(bytes, denominator, Some(region))
 }
@@ -165,17 +165,17 @@ fn run(bytes: &[u8], denominator: u32, region: Option<Rect>) -> Result<(Pixels, 
     Ok((Pixels { width: part.width, height: part.height, data }, part))
 }
 
-/// Sets the cropping region, its left edge moved to a block boundary; returns what will be decoded.
+/// Sets the cropping region, with its left edge moved to a block boundary, and returns the part that will be decoded.
 fn crop(turbo: &Turbo, whole: Rect, region: Rect, denominator: u32, bytes: &[u8]) -> Result<Rect, Rejection> {
     let block = match turbo.get(raw::TJPARAM_TJPARAM_SUBSAMP) {
         raw::TJSAMP_TJSAMP_444 | raw::TJSAMP_TJSAMP_GRAY | raw::TJSAMP_TJSAMP_440 => 8,
         raw::TJSAMP_TJSAMP_422 | raw::TJSAMP_TJSAMP_420 | raw::TJSAMP_TJSAMP_441 => 16,
         raw::TJSAMP_TJSAMP_411 => 32,
-        // Unusual sampling cannot be cropped: decode it whole.
+        // Images with unusual sampling cannot be cropped, so they are decoded whole.
         _ => return Ok(whole),
     };
     let block = scaled(block, denominator);
-    // Chroma upsampling at the cut edges sees other neighbours than in the whole image: keep a margin.
+    // At the cut edges, chroma upsampling sees other neighbours than in the whole image, so a margin is kept.
     let margin = 2 * block;
     let x = region.x.saturating_sub(margin).min(whole.width - 1) / block * block;
     let y = region.y.saturating_sub(margin).min(whole.height - 1);
@@ -194,7 +194,8 @@ fn crop(turbo: &Turbo, whole: Rect, region: Rect, denominator: u32, bytes: &[u8]
     Ok(part)
 }
 
-/// CMYK as Adobe writes it, inverted (255 is no ink); every program reads JPEGs so, with or without its marker.
+/// Converts CMYK to RGB. The values are inverted (255 is no ink), as Adobe writes them; every program reads JPEGs so,
+/// with or without Adobe's marker.
 fn from_cmyk(data: &[u8]) -> Vec<u8> {
     let ink = |colour: u8, key: u8| ((u32::from(colour) * u32::from(key) + 127) / 255) as u8;
     data.as_chunks::<4>().0.iter().flat_map(|&[c, m, y, k]| [ink(c, k), ink(m, k), ink(y, k)]).collect()

@@ -1,4 +1,4 @@
-//! The prefilter's judgement of a thumbnail: one in a JPEG's header, or one of its own.
+//! Judges a thumbnail for the prefilter: the one in a JPEG's header, or one in a file of its own.
 
 use muster_actors::domain::image::Pixels;
 
@@ -6,10 +6,11 @@ use super::{exif, jpeg, segments};
 use crate::luma::{Luma, moments};
 use crate::quality::sharpness;
 
-/// A thumbnail in a header is about 160 × 120, one of its own a few hundred pixels; more than this is none.
+/// Most pixels of a thumbnail. One in a header has about 160 × 120, one in a file of its own a few hundred on a side.
 pub(crate) const MAX_PIXELS: u64 = 1_000_000;
 
-/// Quality, 0 to 1, of the EXIF thumbnail in the first bytes of a JPEG; `None` where there is none that decodes.
+/// Judges the EXIF thumbnail in the first bytes of a JPEG: quality from 0 to 1, or `None` where there is none that can
+/// be decoded.
 pub(crate) fn header_quality(head: &[u8]) -> Option<f32> {
     if !head.starts_with(&[0xFF, 0xD8, 0xFF]) {
         return None;
@@ -22,13 +23,13 @@ pub(crate) fn header_quality(head: &[u8]) -> Option<f32> {
     quality(&jpeg::decode(&thumbnail, 1).ok()?)
 }
 
-/// Quality, 0 to 1; `None` for an image too small to say.
+/// Computes the quality of a thumbnail, 0 to 1; `None` for an image that is too small to judge.
 ///
-/// Sharpness times exposure times contrast, each a ramp that is 1 for an ordinary photo: only an image that is
-/// hopeless even at thumbnail size comes near 0.
+/// It is sharpness times exposure times contrast. Each is a ramp that is 1 for an ordinary photo, so only an image that
+/// is hopeless even at this size comes near 0.
 ///
-/// Sharpness: [`sharpness::measure`], 0.15 to 0.35. Exposure: mean luma within 0.02..0.12 and 0.9..0.99. Contrast: standard
-/// deviation of luma 0.01 to 0.05.
+/// The ramps are: sharpness ([`sharpness::measure`]) from 0.15 to 0.35; exposure, as mean luma, rising from 0.02 to
+/// 0.12 and falling from 0.9 to 0.99; contrast, as the standard deviation of luma, from 0.01 to 0.05.
 pub fn quality(pixels: &Pixels) -> Option<f32> {
     if pixels.width < 16 || pixels.height < 16 {
         return None;

@@ -1,4 +1,4 @@
-//! Bytes to upright RGB pixels, as large as is needed and no larger.
+//! Decodes bytes to upright RGB pixels, at the smallest scale that is large enough.
 
 mod exif;
 mod header;
@@ -21,17 +21,17 @@ use orient::Rect;
 
 use crate::picture_hash;
 
-/// What an image may cost, checked before pixels are allocated.
+/// Limits on an image, which are checked before pixels are allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Encoded bytes.
+    /// Most encoded bytes.
     pub bytes: u64,
-    /// Width times height.
+    /// Most pixels: width times height.
     pub pixels: u64,
 }
 
 impl Default for Limits {
-    /// 256 MiB and 200 megapixels: above what any camera or phone writes.
+    /// Returns 256 MiB and 200 megapixels, which is more than any camera or phone writes.
     fn default() -> Self {
         Self { bytes: 256 << 20, pixels: 200_000_000 }
     }
@@ -47,27 +47,28 @@ impl Limits {
     }
 }
 
-/// Decodes for a detector.
+/// Decodes images for a detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VisionDecoder {
-    /// What an image may cost.
+    /// Limits on an image.
     pub limits: Limits,
     /// Longer side of the detector's input in pixels.
     pub side: u32,
 }
 
 impl VisionDecoder {
-    /// See [`Decoder::decode`].
+    /// Decodes an image as [`Decoder::decode`] does.
     ///
     /// # Errors
-    /// The image is at fault.
+    /// A [`Rejection`] when the image is empty, too large, broken, of an unknown format, or of a format whose decoder
+    /// is not installed.
     pub fn decode(&self, source: Bytes) -> Result<Frame, Rejection> {
         let header = probe(&source, &self.limits)?;
         let longer = header.width.max(header.height);
         let covers = |denominator: u32| jpeg::scaled(longer, denominator) >= self.side;
         let (pixels, scale) = pixels_of(&source, &header, covers, &self.limits)?;
         let (width, height) = match header.format {
-            // libheif has turned the image; only now its upright size is known.
+            // The upright size is known only after libheif has turned the image.
             Format::Heif => (pixels.width, pixels.height),
             _ => (header.width, header.height),
         };
@@ -94,7 +95,8 @@ impl Decoder for VisionDecoder {
     }
 }
 
-/// Upright pixels at the smallest DCT scale that is `enough`, and that scale; formats without DCT scales come whole.
+/// Decodes upright pixels at the smallest DCT scale that is `enough`, and returns them with that scale. Formats without
+/// DCT scales are decoded at full size.
 fn pixels_of(
     source: &[u8],
     header: &Header,
@@ -113,7 +115,7 @@ fn pixels_of(
     Ok((orient::upright(stored, header.orientation), 1.0 / denominator as f32))
 }
 
-/// Part of a full image at some scale.
+/// A decoded part of a full image at some scale.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {
     /// Upright pixels.
@@ -122,24 +124,24 @@ pub struct Region {
     pub x: u32,
     /// Top edge in pixels of the scaled image.
     pub y: u32,
-    /// Pixels of this region per pixel of the full image.
+    /// Pixels of this region per pixel of the full image, at most 1.
     pub scale: f32,
 }
 
 impl Region {
-    /// A point of the full upright image in pixels of this region. Whole coordinates are pixel centres.
+    /// Converts a point of the full upright image to pixels of this region. Whole coordinates are pixel centres.
     pub fn local(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         let to = |v: f32, origin: u32| (v + 0.5) * self.scale - 0.5 - origin as f32;
         [to(x, self.x), to(y, self.y)]
     }
 }
 
-/// Decodes the part of a frame's source that holds `around` (pixels of the full upright image; what reaches past
-/// its edges is cut), at the smallest scale that is at least `scale`. Of a JPEG only that part is transformed and
-/// kept, which costs half of a whole decode or less; other formats are decoded whole and cut.
+/// Decodes the part of a frame's source that contains `around` (in pixels of the full upright image, cut at its edges),
+/// at the smallest scale that is at least `scale`. For a JPEG only that part is transformed and kept, which costs at
+/// most half of a whole decode; other formats are decoded whole and then cut.
 ///
 /// # Errors
-/// As [`Decoder::decode`], though a source that made a frame decodes again.
+/// As [`Decoder::decode`]; a source from which the frame was decoded can be decoded again.
 pub fn closer_region(frame: &Frame, scale: f32, around: &BBox) -> Result<Region, Rejection> {
     let limits = Limits { bytes: u64::MAX, pixels: u64::MAX };
     let header = probe(&frame.source, &limits)?;
@@ -157,7 +159,7 @@ pub fn closer_region(frame: &Frame, scale: f32, around: &BBox) -> Result<Region,
     let wanted = clip(around, scale, width, height);
     let stored = orient::stored_rect(wanted, stored_width, stored_height, header.orientation);
     let (pixels, part) = jpeg::decode_region(&frame.source, denominator, stored)?;
-    // The decoded part is a rectangle of the stored image; turning it upright is its own inverse walk.
+    // The decoded part is a rectangle of the stored image; it is turned upright by the inverse orientation.
     let inverse = match header.orientation {
         6 => 8,
         8 => 6,
@@ -171,7 +173,7 @@ fn covers(denominator: u32, scale: f32) -> bool {
     1.0 / denominator as f32 >= scale.min(1.0)
 }
 
-/// The whole pixels of a `width` × `height` image that a box touches after scaling; at least one pixel.
+/// Returns the whole pixels of a `width` × `height` image that a box touches after scaling; at least one pixel.
 fn clip(bbox: &BBox, scale: f32, width: u32, height: u32) -> Rect {
     let edge = |v: f32, limit: u32| (v * scale).clamp(0.0, limit as f32);
     let x = (edge(bbox.x, width).floor() as u32).min(width.saturating_sub(1));

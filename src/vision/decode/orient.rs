@@ -1,9 +1,9 @@
-//! The eight EXIF orientations, of pixels and of rectangles.
+//! Applies the eight EXIF orientations to pixels and rectangles.
 
 use muster_actors::domain::image::Pixels;
 
-/// How an upright image walks through its stored pixels: pixel (x, y) of the upright image is stored
-/// at `base + x * right + y * down`.
+/// The way through the stored pixels in the order of the upright image: pixel (x, y) of the upright image is stored at
+/// index `base + x * right + y * down`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Walk {
     base: isize,
@@ -11,17 +11,17 @@ struct Walk {
     down: isize,
 }
 
-/// Whether an orientation swaps width and height.
+/// Returns whether an orientation swaps width and height.
 pub(crate) fn swaps(orientation: u8) -> bool {
     matches!(orientation, 5..=8)
 }
 
-/// Size of the upright image of a stored one.
+/// Returns the upright size of a stored image.
 pub(crate) fn upright_size(width: u32, height: u32, orientation: u8) -> (u32, u32) {
     if swaps(orientation) { (height, width) } else { (width, height) }
 }
 
-/// The walk through stored pixels of `width` × `height`; EXIF 2.32 section 4.6.4, tag 0x0112.
+/// Computes the way through stored pixels of `width` × `height`; EXIF 2.32 section 4.6.4, tag 0x0112.
 fn walk(width: usize, height: usize, orientation: u8) -> Walk {
     let (w, h) = (width as isize, height as isize);
     let (base, right, down) = match orientation {
@@ -37,7 +37,7 @@ fn walk(width: usize, height: usize, orientation: u8) -> Walk {
     Walk { base, right, down }
 }
 
-/// Turns stored pixels upright. Orientation 1, and any value EXIF does not know, changes nothing.
+/// Turns stored pixels upright. Orientation 1, and any value that EXIF does not define, changes nothing.
 pub fn upright(pixels: Pixels, orientation: u8) -> Pixels {
     if !matches!(orientation, 2..=8) || pixels.width == 0 || pixels.height == 0 {
         return pixels;
@@ -64,7 +64,7 @@ pub fn upright(pixels: Pixels, orientation: u8) -> Pixels {
     Pixels { width, height, data }
 }
 
-/// A rectangle of whole pixels: left, top, width, height.
+/// A rectangle of whole pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rect {
     /// Left edge.
@@ -77,7 +77,7 @@ pub(crate) struct Rect {
     pub height: u32,
 }
 
-/// Where a rectangle of the upright image lies in the stored image of `width` × `height`.
+/// Converts a rectangle of the upright image to one of the stored image of `width` × `height`.
 pub(crate) fn stored_rect(rect: Rect, width: u32, height: u32, orientation: u8) -> Rect {
     let walk = walk(width as usize, height as usize, orientation);
     let at = |x: u32, y: u32| {

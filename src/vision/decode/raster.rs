@@ -1,4 +1,4 @@
-//! PNG and WebP through the `image` crate, flattened to RGB8.
+//! Decodes PNG and WebP with the `image` crate to RGB8.
 
 use std::io::{BufRead, Cursor, Seek};
 
@@ -9,49 +9,55 @@ use muster_actors::domain::image::{Pixels, RejectReason, Rejection};
 
 use super::Limits;
 
-/// Bytes a PNG or WebP may take while it is decoded, its own pixels included.
+/// Most bytes that a PNG or WebP may use while it is decoded, its pixels included.
 const WORKING_BYTES: u64 = 640 << 20;
 
-/// What a JPEG has before its TIFF structure.
+/// The prefix that a JPEG has before its TIFF structure.
 const EXIF_PREFIX: &[u8] = b"Exif\0\0";
 
 fn limits_of(limits: &Limits) -> image::Limits {
     let mut of = image::Limits::no_limits();
     of.max_alloc = Some(WORKING_BYTES);
-    // The decoders check dimensions singly, the product is checked by `Limits::check_pixels`.
+    // The decoders check each side separately; `Limits::check_pixels` checks the product.
     let longest = u32::try_from(limits.pixels).unwrap_or(u32::MAX);
     (of.max_image_width, of.max_image_height) = (Some(longest), Some(longest));
     of
 }
 
-/// A PNG's decoder, its header read.
+/// Creates a PNG decoder, which has read the header.
+///
+/// # Errors
+/// A [`Rejection`] when the header is broken or exceeds the limits.
 pub fn png<R: BufRead + Seek>(reader: R, limits: &Limits) -> Result<PngDecoder<R>, Rejection> {
     PngDecoder::with_limits(reader, limits_of(limits)).map_err(|error| rejection(&error))
 }
 
-/// A WebP's decoder, its header read.
+/// Creates a WebP decoder, which has read the header.
+///
+/// # Errors
+/// A [`Rejection`] when the header is broken or exceeds the limits.
 pub fn webp<R: BufRead + Seek>(reader: R, limits: &Limits) -> Result<WebPDecoder<R>, Rejection> {
     let mut decoder = WebPDecoder::new(reader).map_err(|error| rejection(&error))?;
     decoder.set_limits(limits_of(limits)).map_err(|error| rejection(&error))?;
     Ok(decoder)
 }
 
-/// The TIFF structure in the EXIF block of a PNG (`eXIf`) or WebP (`EXIF`), where there is one.
+/// Returns the TIFF structure in the EXIF block of a PNG (`eXIf`) or WebP (`EXIF`), where there is one.
 pub fn exif(decoder: &mut impl ImageDecoder) -> Option<Vec<u8>> {
     let mut block = decoder.exif_metadata().ok().flatten()?;
-    // Some writers keep JPEG's prefix before the TIFF structure.
+    // Some programs write JPEG's prefix before the TIFF structure.
     if block.starts_with(EXIF_PREFIX) {
         block.drain(..EXIF_PREFIX.len());
     }
     Some(block)
 }
 
-/// Decodes a whole PNG, as stored. The caller has checked its dimensions.
+/// Decodes a whole PNG as it is stored. The caller has checked its dimensions.
 pub(crate) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Pixels, Rejection> {
     decode(png(Cursor::new(bytes), limits)?)
 }
 
-/// Decodes a whole WebP, as stored. The caller has checked its dimensions.
+/// Decodes a whole WebP as it is stored. The caller has checked its dimensions.
 pub(crate) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Pixels, Rejection> {
     decode(webp(Cursor::new(bytes), limits)?)
 }
@@ -64,7 +70,7 @@ fn decode(decoder: impl ImageDecoder) -> Result<Pixels, Rejection> {
     DynamicImage::from_decoder(decoder).map(flatten).map_err(|error| rejection(&error))
 }
 
-/// To RGB8: 16-bit samples keep their high byte (as OpenCV does), transparency is laid over white.
+/// Converts to RGB8: 16-bit samples keep their high byte (as in OpenCV), and transparent pixels are blended with white.
 fn flatten(image: DynamicImage) -> Pixels {
     let (width, height) = (image.width(), image.height());
     let data = match image {
@@ -103,7 +109,8 @@ fn over_white(value: u8, alpha: u8) -> u8 {
     ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
 }
 
-/// `image`'s errors as ours. Its decoders report an early end of the data as an I/O error or as text.
+/// Converts an error of the `image` crate to a rejection. Its decoders report an early end of the data as an I/O error
+/// or as text.
 fn rejection(error: &ImageError) -> Rejection {
     let detail: String = error.to_string().chars().take(200).collect();
     let reason = match error {

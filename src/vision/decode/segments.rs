@@ -1,18 +1,19 @@
-//! The segments of a JPEG up to its first scan: dimensions and the EXIF block, without decoding.
+//! Walks the segments of a JPEG up to its first scan, for the dimensions and the EXIF block,
+//! without decoding.
 
-/// What the head of a JPEG says.
+/// The head of a JPEG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// Columns and rows as stored, once the frame header was reached.
+    /// Stored columns and rows, if the frame header was reached.
     pub size: Option<(u32, u32)>,
     /// The TIFF structure of the EXIF block, if one came before the frame header.
     pub exif: Option<&'a [u8]>,
-    /// Something that is not a marker was found where one must be.
+    /// Whether something else was found where a marker must be.
     pub broken: bool,
 }
 
 /// Walks the segments of `bytes`, which may be only the beginning of a file (ITU-T T.81 annex B).
-/// Reads nothing past the frame header (SOFn) or the first scan.
+/// It reads nothing past the frame header (SOFn) or the first scan.
 pub fn walk(bytes: &[u8]) -> Head<'_> {
     let mut head = Head { size: None, exif: None, broken: false };
     let mut at = 2;
@@ -64,8 +65,8 @@ pub fn walk(bytes: &[u8]) -> Head<'_> {
     }
 }
 
-/// Whether an end-of-image marker is among the last bytes that are not padding. Cameras append
-/// previews and vendor data after the image, so it is looked for in the whole tail.
+/// Returns whether the file has an end-of-image marker. Cameras append previews and vendor data to
+/// the image, so the marker may be anywhere.
 pub(crate) fn has_end(bytes: &[u8]) -> bool {
     bytes.windows(2).rev().any(|pair| pair == [0xFF, 0xD9])
 }

@@ -1,4 +1,4 @@
-//! From the tensors of a detector's heads to faces.
+//! Decodes the tensors of a detector's heads to faces.
 
 pub mod scrfd;
 pub mod yunet;
@@ -7,22 +7,22 @@ use muster_actors::domain::face::BBox;
 
 use super::Detection;
 
-/// A head's tensors do not fit the input they are said to come from.
+/// The error that a head's tensors do not fit the input.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
-    /// A stride of zero.
+    /// A level has stride 0.
     #[error("a detector head has stride 0")]
     Stride,
-    /// A tensor of the wrong length.
+    /// A tensor has the wrong length.
     #[error("the {tensor} tensor of stride {stride} has {got} values instead of {want}")]
     Length {
-        /// Which tensor.
+        /// Name of the tensor.
         tensor: &'static str,
-        /// Of which level, in pixels.
+        /// Stride of its level, in pixels.
         stride: u32,
         /// Its length.
         got: usize,
-        /// The length that the input size asks for.
+        /// Length that the size of the input requires.
         want: usize,
     },
 }
@@ -31,7 +31,7 @@ fn check(tensor: &'static str, stride: u32, got: usize, want: usize) -> Result<(
     if got == want { Ok(()) } else { Err(HeadError::Length { tensor, stride, got, want }) }
 }
 
-/// Columns and rows of a level's grid.
+/// Returns the columns and rows of a level's grid.
 fn grid(width: u32, height: u32, stride: u32) -> Result<(usize, usize), HeadError> {
     if stride == 0 {
         return Err(HeadError::Stride);
@@ -44,8 +44,9 @@ fn is_finite(detection: &Detection) -> bool {
     [b.x, b.y, b.width, b.height].iter().chain(detection.landmarks.as_flattened()).all(|v| v.is_finite())
 }
 
-/// Greedy non-maximum suppression: score descending, equal scores by position, so the order of the input does not
-/// matter. A face is dropped when it overlaps a kept one by more than `iou`.
+/// Applies greedy non-maximum suppression: a face is dropped when it overlaps a kept one with a higher score by more
+/// than `iou` (intersection over union, 0 to 1). Faces with equal scores are ordered by position, so the order of the
+/// input does not matter.
 pub fn nms(mut found: Vec<Detection>, iou: f32) -> Vec<Detection> {
     sort(&mut found);
     let mut kept: Vec<Detection> = Vec::new();
@@ -67,11 +68,13 @@ fn sort(found: &mut [Detection]) {
     });
 }
 
-/// Adds to `main` the faces only the small second pass found; both in the same coordinates.
+/// Adds to the faces `main` of the first pass those that only the small second pass found; both have the same
+/// coordinates.
 ///
-/// The first pass knows more of a face that both found, so its box stays. A face of the second pass that lies mostly
-/// inside one of the first is the same face seen smaller, or a part of it: it is dropped too. The opposite case, a
-/// first-pass "face" well inside a better-scored second-pass face (an eye or a mouth taken for a face), gives way.
+/// The first pass sees more detail, so if both found a face, the box of the first stays. A face of the second pass that
+/// lies mostly inside one of the first is the same face or a part of it, so it is dropped as well. In the opposite
+/// case, a "face" of the first pass lies inside a face of the second that has a higher score (an eye or a mouth was
+/// taken for a face); then that of the first pass is dropped.
 pub fn merge_passes(main: Vec<Detection>, second: Vec<Detection>, iou: f32) -> Vec<Detection> {
     let inside = |inner: &BBox, outer: &BBox| {
         let area = inner.width * inner.height;
@@ -94,11 +97,11 @@ pub fn merge_passes(main: Vec<Detection>, second: Vec<Detection>, iou: f32) -> V
     kept
 }
 
-/// The longer side, in pixels, of a second pass for faces that fill the frame, or `None` where the input
-/// (`width` × `height`, as letterboxed) is so small that the first pass covers them.
+/// Returns the longer side, in pixels, of a second pass for faces that fill the image; `None` where the input (`width`
+/// × `height`, as letterboxed) is so small that the first pass finds them.
 ///
-/// YuNet and SCRFD place faces up to about half of a 640-pixel input well and lose those that fill it: at a quarter
-/// of the side such a face is 80 to 160 pixels wide, the middle of their range, for a sixteenth of the cost.
+/// YuNet and SCRFD find faces well up to about half of a 640-pixel input, and miss those that fill it. At a quarter of
+/// the side such a face is 80 to 160 pixels wide, which is the middle of their range, for a sixteenth of the cost.
 pub fn second_pass_side(width: u32, height: u32) -> Option<u32> {
     let longer = width.max(height);
     (longer >= 320).then(|| (longer / 4).next_multiple_of(32).max(160))

@@ -1,4 +1,4 @@
-//! SCRFD's heads (InsightFace packs: nine outputs, three a level).
+//! Decodes SCRFD's heads (InsightFace packs: nine outputs, three for each level).
 //!
 //! Source: InsightFace `detection/scrfd/tools/scrfd.py`; Guo et al., "Sample and Computation Redistribution for
 //! Efficient Face Detection", ICLR 2022.
@@ -8,10 +8,10 @@ use muster_actors::domain::face::BBox;
 use super::{HeadError, check, grid, is_finite};
 use crate::Detection;
 
-/// Anchors in a cell, both at its top left corner.
+/// Anchors in a cell; both lie at its top left corner.
 const ANCHORS: usize = 2;
 
-/// One level of the heads for one image; `anchors` = 2 · (width / stride) · (height / stride), row-major by cell.
+/// One level of the heads for one image, with `anchors` = 2 · (width / stride) · (height / stride), row-major by cell.
 #[derive(Clone, Copy, Debug)]
 pub struct Level<'a> {
     /// Pixels of the input per cell: 8, 16 or 32.
@@ -24,10 +24,10 @@ pub struct Level<'a> {
     pub kps: &'a [f32],
 }
 
-/// Faces of at least `min_score` in an input of `width` × `height` pixels, before suppression.
+/// Decodes the faces with at least `min_score` (0 to 1) in an input of `width` × `height` pixels, before suppression.
 ///
 /// # Errors
-/// A tensor whose length does not fit the input.
+/// [`HeadError`] when a tensor's length does not fit the input.
 pub fn decode(levels: &[Level<'_>], width: u32, height: u32, min_score: f32) -> Result<Vec<Detection>, HeadError> {
     let mut found = Vec::new();
     for level in levels {

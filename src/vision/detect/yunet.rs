@@ -1,4 +1,4 @@
-//! YuNet's heads (OpenCV Zoo `face_detection_yunet_2023mar`).
+//! Decodes YuNet's heads (OpenCV Zoo `face_detection_yunet_2023mar`).
 //!
 //! Source: OpenCV `modules/objdetect/src/face_detect.cpp`, `FaceDetectorYNImpl::postProcess`; Wu et al., "YuNet: A Tiny
 //! Millisecond-level Face Detector", 2023.
@@ -8,26 +8,26 @@ use muster_actors::domain::face::BBox;
 use super::{HeadError, check, grid, is_finite};
 use crate::Detection;
 
-/// One level of the heads for one image; `cells` = (width / stride) · (height / stride), row-major.
+/// One level of the heads for one image, with `cells` = (width / stride) · (height / stride), row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct Level<'a> {
     /// Pixels of the input per cell: 8, 16 or 32.
     pub stride: u32,
-    /// `cells` probabilities that it is a face rather than something else.
+    /// `cells` probabilities that the object is a face.
     pub cls: &'a [f32],
-    /// `cells` probabilities that there is an object at all.
+    /// `cells` probabilities that there is an object.
     pub obj: &'a [f32],
-    /// `cells` × 4: centre offset and logarithm of size, in strides.
+    /// `cells` × 4: centre offset and logarithm of the size, in strides.
     pub bbox: &'a [f32],
     /// `cells` × 10: five points, in strides from the cell.
     pub kps: &'a [f32],
 }
 
-/// Faces of at least `min_score` in an input of `width` × `height` pixels, before suppression. The score is
-/// sqrt(cls · obj), each clamped to 0..1.
+/// Decodes the faces with at least `min_score` in an input of `width` × `height` pixels, before suppression. The score
+/// is sqrt(cls · obj), with each clamped to 0..1.
 ///
 /// # Errors
-/// A tensor whose length does not fit the input.
+/// [`HeadError`] when a tensor's length does not fit the input.
 pub fn decode(levels: &[Level<'_>], width: u32, height: u32, min_score: f32) -> Result<Vec<Detection>, HeadError> {
     let mut found = Vec::new();
     for level in levels {

@@ -1,8 +1,8 @@
-//! Illumination of the aligned face.
+//! Measures the light on an aligned face.
 
 use crate::luma::{Luma, moments};
 
-/// The light on a face; all in parts of full luma.
+/// The light on a face; all values are shares of full luma.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Light {
     /// Mean luma, 0 to 1.
@@ -11,11 +11,12 @@ pub(crate) struct Light {
     pub contrast: f32,
     /// Difference of mean luma between the halves of the face left and right of the nose, 0 to 1.
     pub unevenness: f32,
-    /// Part of the face at the very top of the range (luma ≥ 0.98), 0 to 1.
+    /// Share of the face that is overexposed (luma ≥ 0.98), 0 to 1.
     pub clipped: f32,
 }
 
-/// Measures within an ellipse around eyes, nose and mouth of the 112 × 112 template, away from hair and background.
+/// Measures the light within an ellipse around eyes, nose and mouth of the 112 × 112 template, without hair and
+/// background.
 pub(crate) fn measure(crop: &Luma) -> Light {
     let face: Vec<(usize, f32)> = (0..crop.data.len())
         .filter(|i| inside((i % crop.width) as f32, (i / crop.width) as f32))
@@ -27,7 +28,7 @@ pub(crate) fn measure(crop: &Luma) -> Light {
     Light { level, contrast, unevenness: (half(true) - half(false)).abs(), clipped }
 }
 
-/// The ellipse of 2 · 34 × 2 · 44 pixels about (56, 70).
+/// Returns whether a point lies in the ellipse with half axes 34 and 44 pixels about (56, 70).
 fn inside(x: f32, y: f32) -> bool {
     let (dx, dy) = ((x + 0.5 - 56.0) / 34.0, (y + 0.5 - 70.0) / 44.0);
     dx * dx + dy * dy <= 1.0

@@ -1,4 +1,4 @@
-//! How good a face is for recognition: each measure by itself, one figure, and what is wrong by name.
+//! Measures how well a face suits recognition: single measures, one overall figure, and names of what is wrong.
 
 pub mod light;
 pub mod occlusion;
@@ -13,40 +13,41 @@ use serde::{Deserialize, Serialize};
 use super::luma::Luma;
 use pose::Pose;
 
-/// Where each measure turns from good to bad. The measures' units are those of [`Quality`].
+/// The value at which each measure turns from good to bad, in the units of [`Quality`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
-    /// Shorter side of the box in pixels of the full image.
+    /// Least shorter side of the box, in pixels of the full image.
     pub min_size: f32,
-    /// 0 to 1, of `sharpness::measure`.
+    /// Least sharpness, 0 to 1, by `sharpness::measure`.
     pub min_sharpness: f32,
-    /// Mean luma, 0 to 1.
+    /// Least mean luma, 0 to 1.
     pub min_level: f32,
-    /// Mean luma, 0 to 1.
+    /// Largest mean luma, 0 to 1.
     pub max_level: f32,
-    /// Part of the face at the top of the range, 0 to 1; above it the face counts as too bright.
+    /// Largest overexposed share of the face, 0 to 1; above it the face counts as too bright.
     pub max_clipped: f32,
-    /// Standard deviation of luma, 0 to 0.5.
+    /// Least standard deviation of luma, 0 to 0.5.
     pub min_contrast: f32,
-    /// Difference between the halves of the face, 0 to 1.
+    /// Largest difference in mean luma between the halves of the face, 0 to 1.
     pub max_unevenness: f32,
-    /// Degrees to either side.
+    /// Largest yaw to either side, in degrees.
     pub max_yaw: f32,
-    /// Degrees up or down.
+    /// Largest pitch up or down, in degrees.
     pub max_pitch: f32,
-    /// Degrees to either side. Alignment undoes roll, so only a face that lies is affected.
+    /// Largest roll to either side, in degrees. Alignment undoes roll, so it only affects faces that lie on their side.
     pub max_roll: f32,
-    /// Likelihood, 0 to 1.
+    /// Largest likelihood of occlusion, 0 to 1.
     pub max_occlusion: f32,
-    /// Detector score, 0 to 1.
+    /// Least detector score, 0 to 1.
     pub min_score: f32,
-    /// Length of the raw embedding; its scale is the model's, so 0 (not judged) unless a pack says otherwise.
+    /// Least length of the raw embedding. Its scale depends on the model, so it is 0 (not judged) unless a pack sets
+    /// it.
     pub min_norm: f32,
 }
 
 impl Default for Thresholds {
-    /// Found on clean and degraded faces: docs/quality.md.
+    /// Returns the values that were found on clean and degraded faces (docs/quality.md).
     fn default() -> Self {
         Self {
             min_size: 32.0,
@@ -66,32 +67,32 @@ impl Default for Thresholds {
     }
 }
 
-/// 0 well below the threshold, 0.5 at it, 1 well above; in a straight line between half and one and a half times it.
+/// Rates a value that should be high: 0 at half the threshold, 0.5 at it, 1 at one and a half times it, with straight
+/// lines between.
 fn above(value: f32, threshold: f32) -> f32 {
     if threshold <= 0.0 { 1.0 } else { ramp(value / threshold, 0.5, 1.5) }
 }
 
-/// 1 well below the threshold, 0.5 at it, 0 well above.
+/// Rates a value that should be low: 1 at half the threshold, 0.5 at it, 0 at one and a half times it.
 fn below(value: f32, threshold: f32) -> f32 {
     if threshold <= 0.0 { 1.0 } else { 1.0 - ramp(value / threshold, 0.5, 1.5) }
 }
 
 fn ramp(value: f32, none: f32, full: f32) -> f32 {
-    // A NaN is the worst value.
+    // NaN counts as the worst value.
     let part = (value - none) / (full - none);
     if part.is_nan() { 0.0 } else { part.clamp(0.0, 1.0) }
 }
 
-/// Measures one face.
+/// Measures the quality of one face.
 ///
-/// `crop` is the aligned 112 × 112 face; `bbox` and `landmarks` are in pixels of the full upright image; `score` is the
-/// detector's, 0 to 1; `norm` is the length of the raw embedding (Meng et al., "MagFace", CVPR 2021, read it as
-/// quality).
+/// `crop` is the aligned face of 112 × 112 pixels. `bbox` and `landmarks` are in pixels of the full upright image.
+/// `score` is the detector's, 0 to 1. `norm` is the length of the raw embedding, which Meng et al., "MagFace", CVPR
+/// 2021, take as a measure of quality.
 ///
-/// `overall` is the product of one factor a measure, each 1 for a good value, 0.5 at its threshold
-/// and 0 for a useless one; so a face that is bad in one way is bad, and one that is doubtful in
-/// two ways is worse than in one. Whether it is a face at all is no part of it: that takes the
-/// models, and [`Quality::with_face`] adds it.
+/// `overall` is the product of one factor for each measure, which is 1 for a good value, 0.5 at the threshold and 0 for
+/// a useless value. So a face that is bad in one way is bad, and one that is doubtful in two ways is worse than in one.
+/// Whether the detection is a face at all is not included: that needs the models, and [`Quality::with_face`] adds it.
 pub fn assess(
     crop: &Pixels,
     bbox: &BBox,
@@ -103,7 +104,7 @@ pub fn assess(
     let luma = Luma::from_pixels(crop);
     let light = light::measure(&luma);
     let sharpness = sharpness::measure(&luma);
-    // Landmarks without a pose are as bad as the worst pose.
+    // Landmarks that have no pose count as the worst pose.
     let pose = pose::estimate(landmarks).unwrap_or(Pose { yaw: 180.0, pitch: 90.0, roll: 180.0 });
     let occlusion = occlusion::estimate(&luma);
     let size = bbox.width.min(bbox.height);

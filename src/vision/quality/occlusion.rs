@@ -1,4 +1,4 @@
-//! Whether eyes or mouth are covered.
+//! Estimates whether eyes or mouth are covered.
 
 use super::occlusion_weights::{BIAS_EYE, BIAS_MOUTH, EYE, MOUTH};
 use crate::luma::{Luma, moments};
@@ -15,22 +15,23 @@ struct Window {
 pub(super) const GRID: usize = 4;
 /// Channels: four gradient directions and luma.
 const CHANNELS: usize = 5;
-/// Values that describe one window, channel by channel, row-major.
+/// Values that describe one window: channel by channel, row-major.
 pub(super) const FEATURES: usize = CHANNELS * GRID * GRID;
 
-/// The eye on the image's left; the other is looked at in the mirrored crop.
+/// The eye at the image's left. The other eye is examined in the mirrored crop.
 const EYE_WINDOW: Window = Window { left: 22, top: 38, cell: (8, 6) };
 const MOUTH_WINDOW: Window = Window { left: 36, top: 80, cell: (10, 6) };
-/// Eyes, nose and mouth: what gradients and luma are measured against (left, top, right, bottom).
+/// The area of eyes, nose and mouth (left, top, right, bottom), to which gradients and luma are related.
 const FACE: (usize, usize, usize, usize) = (20, 36, 92, 108);
 
-/// Likelihood, 0 (open) to 1 (covered), that either eye or the mouth is covered.
+/// Estimates the likelihood, 0 (open) to 1 (covered), that an eye or the mouth is covered.
 ///
-/// A covered part has lost its structure: where an eye has a dark horizontal stroke with bright sides, a hand, glass or
-/// cloth has none or another. Each window is described by 4 × 4 cells of gradient strength in four directions, relative
-/// to that of the whole face (histograms of gradients, Dalal and Triggs, CVPR 2005), and of luma relative to the
-/// face; one logistic regression judges eyes, one mouths, and the worst counts. The weights are learned from real and
-/// synthetic faces with drawn covers: `tests/fixtures/occlusion_train.py`; what it can tell is in docs/quality.md.
+/// A covered part has lost its structure: an eye has a dark horizontal stroke with bright sides, and a hand, glass or
+/// cloth has none or another one. Each window is described by 4 × 4 cells of gradient strength in four directions,
+/// relative to that of the whole face (histograms of gradients, Dalal and Triggs, CVPR 2005), and of luma relative to
+/// the face. One logistic regression judges the eyes and one the mouth, and the highest likelihood counts.
+/// `tests/fixtures/occlusion_train.py` learns the weights from real and synthetic faces with drawn covers;
+/// docs/quality.md says what the estimate can tell.
 pub(crate) fn estimate(crop: &Luma) -> f32 {
     if crop.width != 112 || crop.height != 112 {
         return 0.0;
@@ -52,7 +53,7 @@ fn mirror(crop: &Luma) -> Luma {
     Luma { width: crop.width, height: crop.height, data }
 }
 
-/// Central differences, per pixel.
+/// Computes the central differences at a pixel.
 fn gradient(crop: &Luma, x: usize, y: usize) -> (f32, f32) {
     ((crop.at(x + 1, y) - crop.at(x - 1, y)) / 2.0, (crop.at(x, y + 1) - crop.at(x, y - 1)) / 2.0)
 }

@@ -1,4 +1,5 @@
-//! Learned by `tests/fixtures/occlusion_train.py`: features in the order of `occlusion::features`.
+//! Weights that `tests/fixtures/occlusion_train.py` learned; the features are in the order of
+//! `occlusion::features`.
 
 use super::occlusion::FEATURES;
 

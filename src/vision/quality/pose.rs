@@ -1,28 +1,29 @@
-//! Where the head points, from five landmarks.
+//! Estimates the pose of a head from five landmarks.
 
 use muster_actors::domain::face::Landmarks;
 
-/// Degrees; signs as in [`muster_actors::domain::face::Quality`].
+/// A pose in degrees; the signs are those of [`muster_actors::domain::face::Quality`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Pose {
-    /// 0 looks at the camera, positive turns to the image's right.
+    /// Yaw: 0 looks at the camera, positive is turned to the image's right.
     pub yaw: f32,
-    /// Positive looks up.
+    /// Pitch: positive looks up.
     pub pitch: f32,
-    /// Positive is clockwise in the image.
+    /// Roll: positive is clockwise in the image.
     pub roll: f32,
 }
 
-/// A frontal head in millimetres, x to the image's right, y down, z away from the camera: eye centres 63 mm apart, the
-/// nose tip 31 mm before them, mouth corners level with them. In x and y it is the alignment template (1.79 mm a pixel)
-/// made symmetric, so a face on the template has no angle. Depths: the generic model of Mallick, "Head Pose
-/// Estimation using OpenCV and Dlib", 2016, scaled to the same distance of eyes.
+/// A frontal head in millimetres, with x to the image's right, y down and z away from the camera. The eye centres are
+/// 63 mm apart, the nose tip lies 31 mm before them, and the corners of the mouth are about level with them. In x and y
+/// it is the alignment template (1.79 mm a pixel), made symmetric, so that a face on the template has no angle. The
+/// depths are those of the generic model of Mallick, "Head Pose Estimation using OpenCV and Dlib", 2016, scaled to the
+/// same distance of the eyes.
 const MODEL: [[f64; 3]; 5] =
     [[-31.5, -36.0, 0.0], [31.5, -36.0, 0.0], [0.0, 0.0, -31.0], [-26.1, 37.0, -2.3], [26.1, 37.0, -2.3]];
 
-/// Yaw, pitch and roll under a scaled orthographic camera: the least-squares affine map from the model to the points,
-/// then the nearest rotation to its two rows (the first step of POSIT: DeMenthon and Davis, "Model-based object pose in
-/// 25 lines of code", IJCV 1995). `None` for landmarks that coincide or are not finite.
+/// Estimates yaw, pitch and roll under a scaled orthographic camera. It computes the least-squares affine map from the
+/// model to the points, and then the rotation nearest to its two rows (the first step of POSIT: DeMenthon and Davis,
+/// "Model-based object pose in 25 lines of code", IJCV 1995). `None` for landmarks that coincide or are not finite.
 pub(crate) fn estimate(landmarks: &Landmarks) -> Option<Pose> {
     let centre = |column: usize| MODEL.iter().map(|p| p[column]).sum::<f64>() / 5.0;
     let centres = [centre(0), centre(1), centre(2)];
@@ -37,13 +38,13 @@ pub(crate) fn estimate(landmarks: &Landmarks) -> Option<Pose> {
         std::array::from_fn(|i| (0..3).map(|j| normal[i][j] * moment[j]).sum())
     };
     let (right, down) = (unit(row(0))?, unit(row(1))?);
-    // Share the rows' deviation from a right angle between them.
+    // The rows' deviation from a right angle is divided equally between them.
     let sum = unit(std::array::from_fn(|i| right[i] + down[i]))?;
     let difference = unit(std::array::from_fn(|i| right[i] - down[i]))?;
     let half = std::f64::consts::FRAC_1_SQRT_2;
     let right: [f64; 3] = std::array::from_fn(|i| half * (sum[i] + difference[i]));
     let down: [f64; 3] = std::array::from_fn(|i| half * (sum[i] - difference[i]));
-    // The model's forward axis (0, 0, -1) in the image's axes: where the nose points.
+    // This is the model's forward axis (0, 0, -1) in the image's axes: the direction of the nose.
     let away = [
         right[1] * down[2] - right[2] * down[1],
         right[2] * down[0] - right[0] * down[2],
@@ -51,7 +52,7 @@ pub(crate) fn estimate(landmarks: &Landmarks) -> Option<Pose> {
     ];
     let nose = [-right[2], -down[2], -away[2]];
     let roll = down[0].atan2(right[0]);
-    // Turn the image back by the roll, so that yaw and pitch are about the face's own upright.
+    // The roll is undone first, so that yaw and pitch refer to the face's own upright.
     let (sin, cos) = roll.sin_cos();
     let (x, y) = (nose[0] * cos + nose[1] * sin, nose[1] * cos - nose[0] * sin);
     let degrees = |v: f64| v.to_degrees() as f32;
@@ -63,7 +64,7 @@ fn unit(v: [f64; 3]) -> Option<[f64; 3]> {
     (length.is_finite() && length > 1e-9).then(|| v.map(|x| x / length))
 }
 
-/// Inverse of a 3 × 3 matrix by cofactors.
+/// Inverts a 3 × 3 matrix by cofactors.
 fn invert(m: [[f64; 3]; 3]) -> Option<[[f64; 3]; 3]> {
     let minor = |r: usize, c: usize| {
         let (r1, r2, c1, c2) = ((r + 1) % 3, (r + 2) % 3, (c + 1) % 3, (c + 2) % 3);

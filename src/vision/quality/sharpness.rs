@@ -1,9 +1,9 @@
-//! How much fine detail there is.
+//! Measures the fine detail of an image.
 
 use crate::luma::Luma;
 
-/// How much of the image's fine variation a small blur takes away, averaged over both directions: 0 (already
-/// blurred, or flat) to 1. No unit; independent of brightness and contrast, because it is a ratio.
+/// Returns the share of an image's fine variation that a small blur removes, as the smaller one of the two directions:
+/// 0 (blurred already, or flat) to 1. It is a ratio, so it does not depend on brightness or contrast.
 ///
 /// Source: Crété-Roffet et al., "The Blur Effect: Perception and Estimation with a New No-Reference Perceptual Blur
 /// Metric", SPIE 2007, as 1 − blur, with their 9-tap mean as the blur.
@@ -16,7 +16,7 @@ pub(crate) fn measure(luma: &Luma) -> f32 {
 /// Taps on each side of the 9-tap mean.
 const REACH: usize = 4;
 
-/// The lost part of variation along lines of `length` values, `lines` of them.
+/// Returns the share of variation that the blur removes along `lines` lines of `length` values.
 fn kept(length: usize, lines: usize, at: impl Fn(usize, usize) -> f32) -> f32 {
     let (mut total, mut lost) = (0.0f64, 0.0f64);
     if length < 2 * REACH + 3 {
@@ -36,7 +36,7 @@ fn kept(length: usize, lines: usize, at: impl Fn(usize, usize) -> f32) -> f32 {
             lost += f64::from((sharp - smooth).max(0.0));
         }
     }
-    // Below half a grey step a pixel there is nothing to judge.
+    // Below half a grey level per pixel there is nothing to judge.
     let floor = 0.5 / 255.0 * (lines * (length - 1)) as f64 * 0.2;
     (lost / total.max(floor)) as f32
 }
