@@ -19,43 +19,44 @@ pub(crate) struct Element<'a> {
     pub(crate) local: &'a str,
     /// The name with its prefix, as it is written.
     pub(crate) tag: &'a str,
-    /// Which of the document's attributes it has.
+    /// Numbers of its attributes in the document.
     pub(crate) attributes: Range<usize>,
-    /// Bytes of the opening tag, or of the only one.
+    /// Bytes of the opening tag, or of the single tag.
     pub(crate) open: Range<usize>,
-    /// Bytes of the closing tag; empty, at the end, where there is only one tag.
+    /// Bytes of the closing tag; empty, at the end, where there is a single tag.
     pub(crate) close: Range<usize>,
-    /// The text directly in it, without markup and with character references replaced.
+    /// Text directly in the element, without markup and with character references replaced.
     pub(crate) text: String,
 }
 
 impl Element<'_> {
-    /// Bytes from the opening tag to the closing one.
+    /// Returns the bytes from the opening tag to the closing one.
     pub(crate) fn span(&self) -> Range<usize> {
         self.open.start..self.close.end
     }
 
-    /// Whether it is written as one tag, `<name/>`.
+    /// Returns whether it is written as a single tag, `<name/>`.
     pub(crate) fn is_single_tag(&self) -> bool {
         self.close.is_empty()
     }
 
-    /// Whether it has this name.
+    /// Returns whether it has this name.
     pub(crate) fn is(&self, namespace: Namespace, local: &str) -> bool {
         self.namespace == namespace && self.local == local
     }
 }
 
-/// An attribute. Of a declaration (`xmlns:mwg-rs`) the local name is the prefix that it declares.
+/// An attribute. If it declares a namespace (`xmlns:mwg-rs`), the local name is the declared
+/// prefix.
 #[derive(Debug)]
 pub(crate) struct Attribute<'a> {
     pub(crate) namespace: Namespace,
     pub(crate) local: &'a str,
-    /// The value as it is written, between the quotes.
+    /// Value as it is written between the quotes.
     pub(crate) raw: &'a str,
 }
 
-/// An XML document over its text.
+/// An XML document with its text.
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
     pub(crate) source: &'a str,
@@ -64,12 +65,12 @@ pub(crate) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// The element of a number that this document gave out.
+    /// Returns the element with a number that this document gave out.
     pub(crate) fn element(&self, id: ElementId) -> &Element<'a> {
         &self.elements[id.0]
     }
 
-    /// The children of an element that have this name.
+    /// Returns the children of an element that have this name.
     pub(crate) fn children_named(
         &self,
         id: ElementId,
@@ -79,18 +80,19 @@ impl<'a> Document<'a> {
         self.element(id).children.iter().copied().filter(move |child| self.element(*child).is(namespace, local))
     }
 
-    /// The attributes of an element, declarations of namespaces included.
+    /// Returns the attributes of an element, declarations of namespaces included.
     pub(crate) fn attributes_of(&self, id: ElementId) -> &[Attribute<'a>] {
         &self.attributes[self.element(id).attributes.clone()]
     }
 
-    /// The bytes of an attribute's value, between the quotes.
+    /// Returns the bytes of an attribute's value between the quotes.
     pub(crate) fn value_span(&self, attribute: &Attribute<'_>) -> Range<usize> {
         let start = offset(self.source, attribute.raw).unwrap_or_default();
         start..start + attribute.raw.len()
     }
 
-    /// Which namespace a prefix stands for within an element; `None` where it is not declared.
+    /// Returns the namespace for which a prefix stands within an element; `None` where the prefix
+    /// is not declared.
     pub(crate) fn declared(&self, within: ElementId, prefix: &str) -> Option<Namespace> {
         let mut at = Some(within);
         while let Some(id) = at {
@@ -103,9 +105,9 @@ impl<'a> Document<'a> {
         None
     }
 
-    /// Whether the first element has nothing in it but the tags of the other `structure`, the
-    /// elements `rest` and white space: no other element, no property as an attribute, no text, no
-    /// comment.
+    /// Returns whether the first element of `structure` contains only the tags of the others in it,
+    /// the elements `rest` and white space: no other element, no property as an attribute, no text
+    /// and no comment.
     pub(crate) fn has_nothing_but(&self, structure: &[ElementId], rest: &[ElementId]) -> bool {
         let has_property = |id: &ElementId| {
             let mut attributes = self.attributes_of(*id).iter().map(|attribute| attribute.namespace);
@@ -119,21 +121,21 @@ impl<'a> Document<'a> {
         !structure.iter().any(has_property) && unknown.all(str::is_empty)
     }
 
-    /// The white space directly before an element.
+    /// Returns the white space directly before an element.
     pub(crate) fn space_before(&self, id: ElementId) -> &'a str {
         let before = &self.source[..self.element(id).open.start];
         &before[before.trim_end_matches([' ', '\t', '\r', '\n']).len()..]
     }
 }
 
-/// Where a part of a text begins in it; `None` where it is no part of it.
+/// Returns where a part of a text begins in it; `None` for a text that is no part of it.
 pub(crate) fn offset(text: &str, part: &str) -> Option<usize> {
     let at = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     (at + part.len() <= text.len()).then_some(at)
 }
 
-/// The value of an attribute with its character references replaced. The parser has refused what
-/// cannot be decoded.
+/// Decodes the character references in the value of an attribute. The parser has refused values
+/// that cannot be decoded.
 pub(crate) fn decode(raw: &str) -> Cow<'_, str> {
     quick_xml::escape::unescape(raw).unwrap_or(Cow::Borrowed(""))
 }

@@ -1,4 +1,4 @@
-//! Changes of a text at places that the parser reported; all other bytes stay.
+//! Changes of a text at places that the parser reported. All other bytes stay as they are.
 
 use std::ops::Range;
 
@@ -16,13 +16,13 @@ impl Edits {
         self.0.push((span, text));
     }
 
-    /// Removes an element with the white space before it.
+    /// Removes an element together with the white space before it.
     pub(crate) fn remove(&mut self, document: &Document<'_>, id: ElementId) {
         let span = document.element(id).span();
         self.0.push((span.start - document.space_before(id).len()..span.end, String::new()));
     }
 
-    /// Adds children behind those that an element has, indented as they are.
+    /// Adds children after those of an element, indented as they are.
     pub(crate) fn append(&mut self, document: &Document<'_>, parent: ElementId, children: &[Fragment]) {
         let element = document.element(parent);
         let before = document.space_before(parent);
@@ -32,7 +32,7 @@ impl Edits {
         let separator = last.map_or(deeper.as_str(), |last| document.space_before(last));
         let text: String = children.iter().map(|child| child.render(separator)).collect();
         if element.is_single_tag() {
-            // `<tag/>` becomes `<tag>…</tag>`.
+            // The single tag `<tag/>` becomes `<tag>…</tag>`.
             let slash = element.open.end - 2..element.open.end;
             self.0.push((slash, format!(">{text}{line_start}</{}>", element.tag)));
         } else {
@@ -44,7 +44,7 @@ impl Edits {
     /// Returns the changed text.
     ///
     /// # Errors
-    /// `Layout` where two changes meet, which no plan makes.
+    /// `Layout` where two changes overlap, which no plan does.
     pub(crate) fn apply(mut self, source: &str) -> Result<String, XmpError> {
         self.0.sort_by_key(|(span, _)| (span.start, span.end));
         let mut written =

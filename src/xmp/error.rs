@@ -1,9 +1,9 @@
-//! Why names cannot be read from a file or written to it.
+//! The errors of reading names from a file or writing them to it.
 
 use crate::container::ImageFormat;
 use crate::limits::{MAX_NAME_CHARS, MAX_PACKET_BYTES, MAX_REGIONS};
 
-/// Why names cannot be read from a file or written to it. Nothing has been changed.
+/// The reason why names cannot be read from a file or written to it. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum XmpError {
     /// The sidecar or the packet is larger than the limit.
@@ -15,30 +15,30 @@ pub enum XmpError {
     /// The text is in another encoding than UTF-8.
     #[error("the XMP is not in UTF-8; save it again in UTF-8")]
     NotUtf8,
-    /// The text is not well-formed XML. The number is the byte where that was noticed.
+    /// The text is not well-formed XML.
     #[error("the XMP is not well-formed XML at byte {at}: {reason}")]
     Malformed {
-        /// Bytes before the place.
+        /// Place in the text where that was noticed, in bytes.
         at: usize,
-        /// What is wrong there.
+        /// Description of the fault.
         reason: String,
     },
     /// The text has a document type, which could define entities.
     #[error("the XMP has a document type declaration, which muster does not read")]
     DocumentType,
-    /// The text refers to an entity that XML itself does not define.
+    /// The text refers to an entity that XML itself does not define, at this place in bytes.
     #[error("the XMP refers to an entity that is not defined, at byte {0}")]
     Entity(usize),
-    /// Elements, attributes or declarations are deeper or more than any real photo needs.
+    /// The text has more or deeper elements, attributes or declarations than any real photo needs.
     #[error("the XMP has {0} than muster reads")]
     TooComplex(&'static str),
     /// The text is XML without an `rdf:RDF` element.
     #[error("the file is XML, but has no rdf:RDF element, so it is not XMP")]
     NoRdf,
-    /// A property is written in a way that muster cannot add to.
+    /// A property is written in a form to which muster cannot add.
     #[error("{0} is written in a form that muster cannot add names to; another program has to rewrite it")]
     Layout(&'static str),
-    /// Another program's regions belong to another crop of the photo.
+    /// Another program's regions are for another crop of the photo.
     #[error(
         "another program's regions are for an image of {}x{} and the photo has {}x{}; remove them first, or \
          write them again with the program that made them",
@@ -59,23 +59,23 @@ pub enum XmpError {
     /// A region has no area within the image, or the image has no size.
     #[error("a region to write has no area within the image")]
     NoArea,
-    /// The bytes are no image of a kind that muster finds XMP in.
+    /// The bytes are no image of a format in which muster finds XMP.
     #[error("the file is no JPEG, PNG, WebP or HEIC image")]
     UnknownFormat,
     /// The image's segments, chunks or boxes are damaged.
     #[error("the {format} file is damaged: {reason}")]
     DamagedImage {
-        /// The kind of image.
+        /// Format of the image.
         format: ImageFormat,
-        /// What is wrong.
+        /// Description of the fault.
         reason: &'static str,
     },
-    /// Names cannot be written into this kind of image, or into this one.
+    /// Names cannot be written into this format of image, or into this image.
     #[error("names cannot be written into this {format} file: {reason}; write a sidecar instead")]
     CannotEmbed {
-        /// The kind of image.
+        /// Format of the image.
         format: ImageFormat,
-        /// Why not.
+        /// Reason why not.
         reason: &'static str,
     },
 }

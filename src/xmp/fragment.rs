@@ -1,11 +1,11 @@
-//! Elements to be put into a document, a line each.
+//! XML elements to be inserted into a document, one on each line.
 
 use quick_xml::escape::escape;
 
 use crate::document::{Document, ElementId};
 use crate::namespace::Namespace;
 
-/// Lines of elements, each with how deep it is indented.
+/// Lines of elements, each with the depth of its indentation.
 #[derive(Debug, Default)]
 pub(crate) struct Fragment(Vec<(usize, String)>);
 
@@ -16,14 +16,15 @@ impl Fragment {
         self
     }
 
-    /// Adds the lines of another fragment.
+    /// Adds the lines of another fragment, deeper by `depth`.
     pub(crate) fn nest(&mut self, depth: usize, inner: Self) -> &mut Self {
         self.0.extend(inner.0.into_iter().map(|(inner, text)| (depth + inner, text)));
         self
     }
 
-    /// Returns the text. `separator` is the white space before it: each line begins like the first
-    /// one, and where that is not on a line of its own no other is.
+    /// Returns the text. `separator` is the white space before it. If the separator begins a new
+    /// line, every line of the fragment begins one with the same indentation; otherwise all of them
+    /// are on one line.
     pub(crate) fn render(&self, separator: &str) -> String {
         let line_start = separator.rfind('\n').map(|at| &separator[at..]);
         let mut text = String::new();
@@ -47,7 +48,7 @@ pub(crate) fn attribute(name: &str, value: &str) -> String {
     format!(" {name}=\"{}\"", escape(value))
 }
 
-/// Returns a number from 0 to 1 as text: six decimals, which is a hundredth of a pixel in the
+/// Formats a number from 0 to 1 with at most six decimals, which is a hundredth of a pixel in the
 /// widest photos.
 pub(crate) fn number(value: f64) -> String {
     let text = format!("{value:.6}");
@@ -55,7 +56,7 @@ pub(crate) fn number(value: f64) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// Returns the declarations of those prefixes that do not have muster's meaning within an element.
+/// Returns the declarations of the prefixes that do not have muster's meaning within an element.
 pub(crate) fn declarations(document: &Document<'_>, within: ElementId, needed: &[Namespace]) -> String {
     let missing = needed.iter().filter(|namespace| {
         let (prefix, _) = namespace.prefix_and_uri();

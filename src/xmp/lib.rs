@@ -1,8 +1,16 @@
 //! Reads and writes the names of people in photos as XMP, in sidecar files and in the photos
 //! themselves, so that other programs understand the names that muster has, and the reverse.
 //!
-//! The crate works on bytes: it opens no file and knows no library. What it writes is spliced into
-//! what is there, so that everything that other programs wrote stays as it is, byte for byte.
+//! ```text
+//! image ─ find_packet ─► XMP packet ─┐
+//! sidecar file ──────────────────────┴─ read_packet ─► FoundNames ─► (the caller's library)
+//! .picasa.ini ─ read_picasa_ini ─► regions by photo ──────────────────────▲
+//! PhotoNames ─┬─ write_sidecar ─► sidecar file
+//!             └─ write_image ─► image with names
+//! ```
+//!
+//! The crate works on bytes: it opens no file and knows no library. It splices names into
+//! the existing text, so that everything that other programs wrote stays as it is, byte for byte.
 //!
 //! Regions follow the Metadata Working Group's guidelines (version 2.0, section 5.9): a box is
 //! given relative to the image as it is stored, before its EXIF orientation is applied.

@@ -1,4 +1,4 @@
-//! Limits that hold before anything is allocated for bytes from outside.
+//! Limits that are checked before anything is allocated for bytes from outside.
 
 use crate::XmpError;
 
@@ -10,7 +10,7 @@ pub const MAX_REGIONS: usize = 10_000;
 /// The longest name, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
 
-/// The most elements that may lie in each other. XMP of structures in lists needs about fifteen.
+/// The most elements that may be nested. XMP with structures in lists needs about fifteen.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// The most elements of a document.
 pub(crate) const MAX_ELEMENTS: usize = 250_000;
@@ -18,7 +18,7 @@ pub(crate) const MAX_ELEMENTS: usize = 250_000;
 pub(crate) const MAX_ATTRIBUTES: usize = 500_000;
 /// The most attributes of one element.
 pub(crate) const MAX_ATTRIBUTES_OF_ELEMENT: usize = 256;
-/// The most namespace prefixes that may be declared around one element.
+/// The most namespace prefixes that may be in force at one element.
 pub(crate) const MAX_PREFIXES: usize = 128;
 
 /// Refuses more bytes than a packet may have.

@@ -1,4 +1,4 @@
-//! A list of regions in a document, of either schema, with the place of each part in the text.
+//! A list of regions in a document, in either schema, with the place of each part in the text.
 
 use std::ops::Range;
 
@@ -8,32 +8,32 @@ use crate::namespace::Namespace;
 use crate::rdf::Value;
 use crate::{Region, Size, microsoft, mwg};
 
-/// How a list of regions is written.
+/// The schema in which a list of regions is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Schema {
-    /// By the Metadata Working Group: `mwg-rs:Regions`.
+    /// The Metadata Working Group's schema, `mwg-rs:Regions`.
     Mwg,
-    /// By Microsoft: `MP:RegionInfo`.
+    /// Microsoft's schema, `MP:RegionInfo`.
     Microsoft,
 }
 
-/// A region of a list.
+/// One region of a list.
 #[derive(Debug)]
 pub(crate) struct ListedRegion {
     /// Its `rdf:li`.
     pub(crate) item: ElementId,
-    /// What it says; `None` where muster cannot read it.
+    /// The parsed region; `None` where muster cannot read it.
     pub(crate) region: Option<Region>,
-    /// The bytes that say where it is.
+    /// The bytes that give its position.
     pub(crate) place: Range<usize>,
     /// The element around these bytes.
     pub(crate) around: ElementId,
 }
 
-/// The size of the image that regions were written for.
+/// The size of the image for which regions were written.
 #[derive(Debug)]
 pub(crate) struct Dimensions {
-    /// Its element.
+    /// The element with the size.
     pub(crate) element: ElementId,
     /// Width and height, where they can be read.
     pub(crate) size: Option<(u32, u32)>,
@@ -44,16 +44,16 @@ pub(crate) struct Dimensions {
 /// A list of regions.
 #[derive(Debug)]
 pub(crate) struct Listing {
-    /// The field with the list.
+    /// The field that contains the list.
     pub(crate) list: Option<ElementId>,
     /// The regions.
     pub(crate) regions: Vec<ListedRegion>,
-    /// The size, which only the Metadata Working Group's schema has.
+    /// The size of the image, which only the Metadata Working Group's schema has.
     pub(crate) dimensions: Option<Dimensions>,
 }
 
 impl Schema {
-    /// The namespace and name of the property.
+    /// Returns the namespace and name of the property.
     pub(crate) fn property(self) -> (Namespace, &'static str) {
         match self {
             Self::Mwg => (Namespace::Mwg, "Regions"),
@@ -61,7 +61,7 @@ impl Schema {
         }
     }
 
-    /// The name of the property for people.
+    /// Returns the name of the property for messages.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Mwg => "mwg-rs:Regions",
@@ -69,7 +69,7 @@ impl Schema {
         }
     }
 
-    /// The namespaces that its elements are written with.
+    /// Returns the namespaces of its elements.
     pub(crate) fn namespaces(self) -> &'static [Namespace] {
         match self {
             Self::Mwg => &[Namespace::Rdf, Namespace::Mwg, Namespace::Dimensions, Namespace::Area],
@@ -87,7 +87,7 @@ impl Schema {
         }
     }
 
-    /// Writes the place of a region, in place of an older one.
+    /// Writes the position of a region, to replace an older one.
     pub(crate) fn place(self, region: &Region, declarations: &str) -> String {
         match self {
             Self::Mwg => mwg::area(region, declarations),

@@ -1,5 +1,5 @@
-//! Regions as Windows writes them (Microsoft's "People Tagging"): the left and top edge and the
-//! size of each, as one text.
+//! Reads and writes regions as Windows does (Microsoft's "People Tagging"): each has the left and
+//! top edge and the size, as one text.
 
 use crate::Region;
 use crate::document::{Document, ElementId};
@@ -39,7 +39,7 @@ fn read_region(document: &Document<'_>, item: ElementId, rectangle: Value) -> Op
     Region::between(name.and_then(|name| clean_name(&name)), (left, top), (left + width, top + height))
 }
 
-/// Writes the place of a region.
+/// Writes the position of a region.
 pub(crate) fn rectangle(region: &Region) -> String {
     [region.left(), region.top(), region.w, region.h].map(number).join(", ")
 }

@@ -1,5 +1,6 @@
-//! Regions as the Metadata Working Group has them (Guidelines for Handling Image Metadata 2.0,
-//! section 5.9): the middle and the size of each, in an image of the size `AppliedToDimensions`.
+//! Reads and writes regions of the Metadata Working Group (Guidelines for Handling Image Metadata
+//! 2.0, section 5.9): each has the middle and the size, in an image of the size
+//! `AppliedToDimensions`.
 
 use crate::document::{Document, ElementId};
 use crate::fragment::{Fragment, attribute, number};
@@ -40,7 +41,7 @@ fn read_region(document: &Document<'_>, item: ElementId, area: ElementId, size: 
     let (x, y, w, h) = (side("x")?, side("y")?, side("w")?, side("h")?);
     let (columns, rows) = match field_text(document, area, Namespace::Area, "unit").as_deref() {
         None | Some("normalized") => (1.0, 1.0),
-        // Not in the guidelines, which know fractions only; written by some programs.
+        // Some programs write pixels, although the guidelines only know fractions.
         Some("pixel") => size.map(|(width, height)| (f64::from(width), f64::from(height)))?,
         Some(_) => return None,
     };
@@ -66,7 +67,7 @@ pub(crate) fn dimensions(stored: Size, declarations: &str) -> String {
     format!("<mwg-rs:AppliedToDimensions{declarations} stDim:w=\"{width}\" stDim:h=\"{height}\" stDim:unit=\"pixel\"/>")
 }
 
-/// Writes the place of a region.
+/// Writes the position of a region.
 pub(crate) fn area(region: &Region, declarations: &str) -> String {
     let sides = [("x", region.x), ("y", region.y), ("w", region.w), ("h", region.h)];
     let sides: String = sides.iter().map(|(side, value)| format!(" stArea:{side}=\"{}\"", number(*value))).collect();

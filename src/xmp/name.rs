@@ -1,14 +1,14 @@
-//! Names of people, as they are read and written.
+//! Checks and cleans the names of people that are read and written.
 
 use crate::XmpError;
 use crate::limits::MAX_NAME_CHARS;
 
-/// Whether XML 1.0 and a list of names can hold the character.
+/// Returns whether XML 1.0 and a list of names can contain the character.
 fn is_printable(character: char) -> bool {
     !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}')
 }
 
-/// Takes control characters out of a name (line breaks and tabs become spaces) and spaces from its
+/// Removes control characters from a name (line breaks and tabs become spaces), and spaces from its
 /// ends. `None` where nothing is left.
 fn without_controls(name: &str) -> Option<String> {
     let spaced = name.chars().map(|c| if matches!(c, '\t' | '\n' | '\r') { ' ' } else { c });
@@ -17,13 +17,13 @@ fn without_controls(name: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// Returns a name from outside without control characters; `None` for one that is empty or too
+/// Returns a name from outside without control characters; `None` for a name that is empty or too
 /// long.
 pub(crate) fn clean_name(name: &str) -> Option<String> {
     without_controls(name).filter(|name| name.chars().count() <= MAX_NAME_CHARS)
 }
 
-/// Returns a name to write without control characters.
+/// Returns a name that is to be written, without control characters.
 ///
 /// # Errors
 /// `EmptyName`, `NameTooLong`.

@@ -1,4 +1,4 @@
-//! The eight EXIF orientations, of points and boxes.
+//! The eight EXIF orientations of points and boxes.
 
 /// Width and height of an image in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct UprightBox {
     pub height: f64,
 }
 
-/// How a stored image is turned and mirrored to be upright: the value of EXIF's tag 0x0112 (EXIF
-/// 2.32, section 4.6.4).
+/// The rotation and mirroring by which a stored image becomes upright: the value of EXIF's tag
+/// 0x0112 (EXIF 2.32, section 4.6.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Orientation(u8);
 
@@ -31,19 +31,19 @@ impl Orientation {
     /// The orientation of an image that is stored upright.
     pub const UPRIGHT: Self = Self(1);
 
-    /// Takes the value of the EXIF tag. A value that EXIF does not define changes nothing, as in
-    /// decoders.
+    /// Creates the orientation of an EXIF value. A value that EXIF does not define counts as
+    /// upright, as in decoders.
     pub fn from_exif(value: u32) -> Self {
         u8::try_from(value).ok().filter(|value| (2..=8).contains(value)).map_or(Self::UPRIGHT, Self)
     }
 
-    /// Returns the size of the stored image, from that of the upright one. The same function leads
-    /// back.
+    /// Returns the size of the stored image for that of the upright one. The reverse is the same
+    /// function.
     pub fn stored_size(self, upright: Size) -> Size {
         if self.0 >= 5 { Size { width: upright.height, height: upright.width } } else { upright }
     }
 
-    /// Returns where a point of the upright image lies in the stored one; both go from 0 to 1.
+    /// Converts a point of the upright image to the stored one; coordinates go from 0 to 1.
     pub(crate) fn stored_point(self, (x, y): (f64, f64)) -> (f64, f64) {
         match self.0 {
             2 => (1.0 - x, y),
@@ -57,9 +57,9 @@ impl Orientation {
         }
     }
 
-    /// Returns where a point of the stored image lies in the upright one; both go from 0 to 1.
+    /// Converts a point of the stored image to the upright one; coordinates go from 0 to 1.
     pub(crate) fn upright_point(self, point: (f64, f64)) -> (f64, f64) {
-        // Quarter turns undo each other; every other orientation undoes itself.
+        // Quarter turns are each other's inverse; every other orientation is its own.
         let inverse = match self.0 {
             6 => Self(8),
             8 => Self(6),

@@ -1,4 +1,4 @@
-//! Parses XML within limits, and without entities or document types.
+//! Parses XML within limits, without entities or document types.
 
 use std::ops::Range;
 
@@ -11,17 +11,17 @@ use crate::document::{Attribute, Document, Element, ElementId, decode, offset};
 use crate::limits::{MAX_ATTRIBUTES, MAX_ATTRIBUTES_OF_ELEMENT, MAX_DEPTH, MAX_ELEMENTS, MAX_PREFIXES, check_bytes};
 use crate::namespace::Namespace;
 
-/// Checks that bytes are UTF-8 within the limit.
+/// Checks that bytes are UTF-8 and within the size limit.
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, XmpError> {
     check_bytes(bytes.len())?;
     std::str::from_utf8(bytes).map_err(|_| XmpError::NotUtf8)
 }
 
-/// Parses a text of one root element. Comments, processing instructions and text outside of the
-/// root are passed over; they stay where they are when the text is spliced.
+/// Parses a text with one root element. Comments, processing instructions and text outside of the
+/// root are skipped; they stay where they are when the text is spliced.
 ///
 /// # Errors
-/// `Malformed`, `DocumentType`, `Entity`, `TooComplex`, `NotUtf8` for a declared encoding.
+/// `Malformed`, `DocumentType`, `Entity`, `TooComplex`, or `NotUtf8` for another declared encoding.
 pub(crate) fn parse(source: &str) -> Result<Document<'_>, XmpError> {
     check_bytes(source.len())?;
     let body = source.strip_prefix('\u{feff}').unwrap_or(source);
@@ -72,9 +72,9 @@ struct Parser<'a> {
     document: Document<'a>,
     /// Bytes of the byte order mark, which the reader does not see.
     skipped: usize,
-    /// Open elements, each with how many bindings there were before it.
+    /// Open elements, each with the number of bindings before it.
     open: Vec<(ElementId, usize)>,
-    /// Prefixes and what they stand for; the last of a prefix counts.
+    /// Prefixes with their namespaces; the last binding of a prefix counts.
     bindings: Vec<(&'a str, Namespace)>,
 }
 
@@ -88,13 +88,13 @@ impl<'a> Parser<'a> {
         malformed(self.skipped + at, &error.to_string())
     }
 
-    /// The same text as a part of the source, which outlives the reader's event.
+    /// Returns the same text as a part of the source, which outlives the reader's event.
     fn kept(&self, part: &str) -> &'a str {
         let source = self.document.source;
         offset(source, part).and_then(|at| source.get(at..at + part.len())).unwrap_or_default()
     }
 
-    /// Opens an element. Returns how many bindings there were before it.
+    /// Opens an element, and returns the number of bindings before it.
     fn start(&mut self, tag: &BytesStart<'_>, span: Range<usize>) -> Result<usize, XmpError> {
         let parent = self.open.last().map(|(id, _)| *id);
         if parent.is_none() && !self.document.elements.is_empty() {

@@ -1,5 +1,5 @@
-//! Names that a photo has without a region: IPTC's `PersonInImage`, and people among the tags of
-//! digiKam and Lightroom.
+//! Reads names that a photo has without a region: IPTC's `PersonInImage`, and the tags for people
+//! of digiKam and Lightroom.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use crate::name::clean_name;
 use crate::namespace::Namespace;
 use crate::rdf::Value;
 
-/// The tag below which digiKam and Lightroom users keep people.
+/// The tag under which users of digiKam and Lightroom keep people.
 const PEOPLE: &str = "People";
-/// The most parts that a tag is divided into.
+/// The most parts into which a tag is divided.
 const MAX_PARTS: usize = 16;
 
 /// Reads the names of all people in the photo, each once, in the order of the file.
@@ -34,14 +34,14 @@ fn texts(document: &Document<'_>, rdf: ElementId, namespace: Namespace, local: &
             Value::Element(element) if document.container(element).is_some() => {
                 document.items(element).into_iter().map(|item| text(Value::Element(item))).collect()
             }
-            // Not XMP's form of a list, which some programs use for one name.
+            // This is not XMP's form of a list, but some programs use it for a single name.
             value => vec![text(value)],
         })
         .collect()
 }
 
-/// Returns the last parts of the tags below `People` that have no tag below them:
-/// `People/Family/Anna` is Anna, and `People/Family` is nobody where that is there too.
+/// Returns the last parts of those tags below `People` that have no tag below them:
+/// `People/Family/Anna` is Anna, and `People/Family` is no person if that tag exists too.
 fn people_of_tags(tags: &[String], separator: char) -> Vec<String> {
     let paths = tags.iter().map(|tag| tag.splitn(MAX_PARTS, separator).map(str::trim).collect::<Vec<_>>());
     let paths: Vec<_> = paths.filter(|path| path.len() > 1 && path[0] == PEOPLE).collect();

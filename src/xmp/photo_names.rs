@@ -1,4 +1,4 @@
-//! The names of the people in one photo: found in it, and to be written to it.
+//! The names of the people in one photo: those found in it, and those to be written to it.
 
 use std::collections::HashSet;
 
@@ -7,22 +7,22 @@ use crate::name::{check_name, clean_name};
 use crate::region::SAME_PLACE;
 use crate::{Region, RegionKind, Size, XmpError};
 
-/// What a sidecar or a photo says of the people in it.
+/// The people that a sidecar or a photo names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FoundNames {
-    /// Width and height of the image that the regions were written for, where the file says so.
-    /// Regions are good for a stored image of the same proportions; some programs write the size of
-    /// the upright image here.
+    /// Width and height of the image for which the regions were written, where the file has them.
+    /// The regions fit a stored image of the same proportions. Some programs write the size of the
+    /// upright image here.
     pub applied_to: Option<(u32, u32)>,
-    /// The regions, faces and others.
+    /// Regions of faces and of other things.
     pub regions: Vec<Region>,
     /// Names of people in the photo that no region has.
     pub people: Vec<String>,
 }
 
 impl FoundNames {
-    /// Adds what another source says that this one does not: regions at other places with other
-    /// names, names of regions that have none, names of people.
+    /// Adds what only the other source has: regions at other places with other names, names of
+    /// regions without one, and names of people.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.applied_to = self.applied_to.or(other.applied_to);
@@ -31,8 +31,8 @@ impl FoundNames {
         self.without_doubles()
     }
 
-    /// Adds regions that are not known yet. A face is known where a face of the same name is, or
-    /// one at the same place.
+    /// Adds regions that are new. A face is not new if a known face has the same name or the same
+    /// place.
     pub(crate) fn add_regions(&mut self, others: Vec<Region>) {
         let known = self.regions.len();
         let names: HashSet<String> = faces(&self.regions).filter_map(|region| region.name.clone()).collect();
@@ -48,7 +48,7 @@ impl FoundNames {
         }
     }
 
-    /// Takes out of `people` what is there twice or is the name of a face.
+    /// Removes names from `people` that occur twice or belong to a face.
     pub(crate) fn without_doubles(mut self) -> Self {
         let mut seen: HashSet<String> = faces(&self.regions).filter_map(|region| region.name.clone()).collect();
         self.people.retain(|name| seen.insert(name.clone()));
@@ -56,30 +56,30 @@ impl FoundNames {
     }
 }
 
-/// The regions that are faces.
+/// Returns the regions that are faces.
 fn faces(regions: &[Region]) -> impl Iterator<Item = &Region> {
     regions.iter().filter(|region| region.kind == RegionKind::Face)
 }
 
-/// The smallest side of a region to write: a pixel of the widest photos. Places are written with
-/// six decimals, so that smaller ones would not be known again.
+/// Smallest side of a region that is written: a pixel of the widest photos. Positions are written
+/// with six decimals, so a smaller region would not be recognised later.
 const SMALLEST: f64 = 1e-4;
 
 /// The names to be written to one photo.
 #[derive(Clone, Copy, Debug)]
 pub struct PhotoNames<'a> {
-    /// The size of the stored image, before its orientation is applied.
+    /// Size of the stored image, before its orientation is applied.
     pub stored: Size,
-    /// The faces that have a name. Regions of another kind or without a name are passed over.
+    /// Faces with names. Regions of another kind or without a name are ignored.
     pub regions: &'a [Region],
-    /// What muster wrote to this file before, as far as the caller knows. Of these, faces that
-    /// `regions` no longer has are removed, and moved ones get their new place. All other regions
-    /// in the file are another program's and stay as they are.
+    /// Regions that muster wrote to this file before, as far as the caller knows. Those that
+    /// `regions` no longer contains are removed, and moved ones get their new position. All other
+    /// regions in the file belong to other programs and stay as they are.
     pub formerly: &'a [Region],
 }
 
 impl PhotoNames<'_> {
-    /// Checks and cleans what is to be written.
+    /// Checks and cleans the regions that are to be written.
     ///
     /// # Errors
     /// `TooManyRegions`, `EmptyName`, `NameTooLong`, `NoArea`.
@@ -98,7 +98,7 @@ impl PhotoNames<'_> {
         faces(self.regions).filter_map(|region| check(region).transpose()).collect()
     }
 
-    /// Returns what was written before, with names as they were written.
+    /// Returns the regions that were written before, with names as they were written.
     pub(crate) fn formerly(&self) -> Vec<Region> {
         let cleaned = |region: &Region| {
             let name = region.name.as_deref().and_then(clean_name)?;

@@ -1,4 +1,4 @@
-//! Names in the `.picasa.ini` that Picasa keeps in each folder.
+//! Reads names from the `.picasa.ini` that Picasa keeps in each folder.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,20 @@ use crate::{Region, XmpError};
 /// Reads the faces of each photo of a folder, by the photo's file name.
 ///
 /// A photo's section has `faces=rect64(…),contact;…`, and the section `[Contacts2]` has
-/// `contact=name;;`. A face whose contact this file does not name has no name: Picasa also keeps
-/// contacts in a file of the user's, and `ffffffffffffffff` stands for nobody.
+/// `contact=name;;`. A face has no name if this file does not name its contact: Picasa also keeps
+/// contacts in a file of the user's, and `ffffffffffffffff` means no person.
 ///
 /// `rect64` is a hexadecimal number of 64 bits without its leading zeros: the left, top, right and
-/// bottom edge, each of 16 bits, as shares of 65535. Picasa itself documents none of this. That the
-/// edges of JPEG files are relative to the image as it is stored, before EXIF orientation, relies
-/// on what others measured: the tests of picasa2digikam, which compare photos of the orientations
-/// 3, 6 and 8 with hand-drawn boxes, and ExifTool's `picasa_faces.config`, which copies the edges
-/// into MWG regions unturned except for raw files. Picasa's own `rotate=` does not change them. For
-/// raw files, which muster does not read, Picasa writes them relative to the upright image.
+/// bottom edge, each of 16 bits, as shares of 65535. Picasa does not document this. The edges of
+/// JPEG files are relative to the image as it is stored, before EXIF orientation. That is known
+/// from measurements of others: the tests of picasa2digikam, which compare photos of the
+/// orientations 3, 6 and 8 with hand-drawn boxes, and ExifTool's `picasa_faces.config`, which
+/// copies the edges into MWG regions unturned except for raw files. Picasa's own `rotate=` does not
+/// change them. For raw files, which muster does not read, Picasa writes them relative to the
+/// upright image.
 ///
 /// # Errors
-/// `TooLarge`, and `TooManyRegions` of one photo.
+/// `TooLarge`; `TooManyRegions` when one photo has too many.
 pub fn read_picasa_ini(bytes: &[u8]) -> Result<BTreeMap<String, Vec<Region>>, XmpError> {
     check_bytes(bytes.len())?;
     let text = String::from_utf8_lossy(bytes);

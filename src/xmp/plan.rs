@@ -1,17 +1,17 @@
-//! Which regions of a list stay, move, go and come.
+//! Plans which regions of a list stay, move, are removed or are added.
 
 use crate::document::ElementId;
 use crate::listing::{ListedRegion, Listing, Schema};
 use crate::{Region, RegionKind};
 
-/// What is to become of a list of regions.
+/// The changes of a list of regions.
 #[derive(Debug, Default)]
 pub(crate) struct RegionPlan<'d> {
     /// Items that muster wrote before and that are no longer wanted.
     pub(crate) remove: Vec<ElementId>,
-    /// Regions that muster wrote before, with the place that they have now.
+    /// Regions that muster wrote before, with their new position.
     pub(crate) moved: Vec<(&'d ListedRegion, &'d Region)>,
-    /// Regions that the list does not have.
+    /// Regions that the list does not have yet.
     pub(crate) add: Vec<&'d Region>,
     /// Regions that stay in the list.
     pub(crate) kept: Vec<&'d Region>,
@@ -19,13 +19,13 @@ pub(crate) struct RegionPlan<'d> {
     pub(crate) keeps_ours: bool,
     /// Whether regions stay that are not among the wanted ones.
     pub(crate) keeps_others: bool,
-    /// Whether the list loses all that it has and gets nothing.
+    /// Whether the list loses all its regions and gets none.
     pub(crate) empties: bool,
 }
 
 impl<'d> RegionPlan<'d> {
-    /// Compares a list with the faces that it is to have. Each wanted face is the one of the list
-    /// that has its name and overlaps it most; what another program wrote stays.
+    /// Compares a list with the faces that it should have. Each wanted face corresponds to the face
+    /// of the list that has its name and overlaps it most. Regions of other programs stay.
     pub(crate) fn new(schema: Schema, listing: &'d Listing, wanted: &'d [Region], formerly: &[Region]) -> Self {
         let mut plan = Self::default();
         let mut faces: Vec<Option<&Region>> = vec![None; listing.regions.len()];
@@ -62,7 +62,7 @@ impl<'d> RegionPlan<'d> {
     }
 }
 
-/// The region of an item, if it is a face.
+/// Returns the region of an item, if it is a face.
 fn face(listed: &ListedRegion) -> Option<&Region> {
     listed.region.as_ref().filter(|region| region.kind == RegionKind::Face)
 }

@@ -1,8 +1,8 @@
-//! The grammar of XMP over elements: properties, fields of structures, items of lists.
+//! Reads the grammar of XMP from elements: properties, fields of structures, items of lists.
 //!
-//! RDF can say the same in several ways (ISO 16684-1 section 7): a simple field as an attribute or
-//! an element, a structure as attributes, with `rdf:parseType="Resource"` or with an
-//! `rdf:Description` in it. All are read.
+//! RDF can express the same in several ways (ISO 16684-1 section 7): a simple field as an attribute
+//! or an element; a structure as attributes, with `rdf:parseType="Resource"`, or with an
+//! `rdf:Description` in it. All of them are read.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// The element, where it is one.
+    /// Returns the element, if the value is one.
     pub(crate) fn element(self) -> Option<ElementId> {
         match self {
             Self::Element(id) => Some(id),
@@ -33,7 +33,7 @@ impl Document<'_> {
     /// Finds the element that holds all descriptions of the photo.
     ///
     /// # Errors
-    /// `NoRdf`.
+    /// `NoRdf` where there is none.
     pub(crate) fn rdf(&self) -> Result<ElementId, XmpError> {
         let found = self.elements.iter().position(|element| element.is(Namespace::Rdf, "RDF"));
         found.map(ElementId).ok_or(XmpError::NoRdf)
@@ -50,7 +50,7 @@ impl Document<'_> {
         self.bodies(structure).find_map(|body| self.named_in(body, namespace, local).into_iter().next())
     }
 
-    /// Returns the element that fields of a structure can be added to as children.
+    /// Returns the element to which fields of a structure can be added as children.
     pub(crate) fn body(&self, structure: ElementId) -> Option<ElementId> {
         let resource = |attribute: &crate::document::Attribute<'_>| {
             attribute.namespace == Namespace::Rdf && attribute.local == "parseType" && attribute.raw == "Resource"
@@ -71,7 +71,7 @@ impl Document<'_> {
         container.map(|container| self.children_named(container, Namespace::Rdf, "li").collect()).unwrap_or_default()
     }
 
-    /// Returns a simple value as text. Of a list that is the first item, of a value with qualifiers
+    /// Returns a simple value as text. For a list it is the first item, for a value with qualifiers
     /// its `rdf:value`.
     pub(crate) fn text_of(&self, value: Value) -> Cow<'_, str> {
         let element = match value {
@@ -88,12 +88,13 @@ impl Document<'_> {
         }
     }
 
-    /// A structure's own element and the descriptions in it: each may have some of its fields.
+    /// Returns a structure's own element and the descriptions in it; each may have some of its
+    /// fields.
     fn bodies(&self, structure: ElementId) -> impl Iterator<Item = ElementId> + '_ {
         std::iter::once(structure).chain(self.children_named(structure, Namespace::Rdf, "Description"))
     }
 
-    /// Attributes and children of an element that have a name.
+    /// Returns the attributes and children of an element that have a name.
     fn named_in(&self, id: ElementId, namespace: Namespace, local: &'static str) -> Vec<Value> {
         let attributes = self.element(id).attributes.clone();
         let named = attributes.filter(|number| {

@@ -9,15 +9,15 @@ use crate::{FoundNames, XmpError};
 
 /// Reads the names in a sidecar file or an XMP packet.
 ///
-/// Regions of the Metadata Working Group win over Microsoft's: of these only faces are taken that
-/// have another name and another place. Names that are empty or longer than `MAX_NAME_CHARS` are
-/// passed over, and so are regions without an area in the image.
+/// Regions of the Metadata Working Group take precedence over Microsoft's: only those faces of the
+/// latter are added that have another name and another place. Names that are empty or longer than
+/// `MAX_NAME_CHARS` are ignored, and so are regions without an area in the image.
 ///
 /// # Errors
 /// `TooLarge`, `TooManyRegions`, `NotUtf8`, `Malformed`, `DocumentType`, `Entity`, `TooComplex`,
 /// `NoRdf`.
 pub fn read_packet(packet: &[u8]) -> Result<FoundNames, XmpError> {
-    // Some programs end a packet with zeros, which XML does not have.
+    // Some programs end a packet with zeros, which XML does not allow.
     let end = packet.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let document = parse(text(&packet[..end])?)?;
     let rdf = document.rdf()?;
@@ -40,7 +40,8 @@ pub fn read_packet(packet: &[u8]) -> Result<FoundNames, XmpError> {
     Ok(found.without_doubles())
 }
 
-/// Reads the names in the XMP of a JPEG, PNG, WebP or HEIC image. An image without XMP has none.
+/// Reads the names in the XMP of a JPEG, PNG, WebP or HEIC image. The result is empty for an image
+/// without XMP.
 ///
 /// # Errors
 /// Those of [`read_packet`], `UnknownFormat` and `DamagedImage`.

@@ -1,16 +1,16 @@
-//! Regions of a photo that have a name.
+//! The regions of a photo that may have a name.
 
 use crate::name::clean_name;
 use crate::{Orientation, Size, UprightBox};
 
-/// What a region shows, after the types of the Metadata Working Group.
+/// The kind of thing that a region shows, by the types of the Metadata Working Group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegionKind {
     /// A person's face. Regions without a type count as faces.
     Face,
     /// An animal.
     Pet,
-    /// What the camera focused on.
+    /// The point on which the camera focused.
     Focus,
     /// A bar code.
     BarCode,
@@ -18,26 +18,26 @@ pub enum RegionKind {
     Other,
 }
 
-/// A rectangle of a photo, relative to the image as it is stored: x goes from 0 at the left to 1 at
-/// the right, y from 0 at the top to 1 at the bottom, before the EXIF orientation is applied.
+/// A rectangle of a photo, relative to the stored image before the EXIF orientation is applied: x
+/// goes from 0 at the left to 1 at the right, y from 0 at the top to 1 at the bottom.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {
     /// The name, where the region has one.
     pub name: Option<String>,
-    /// The middle, from the left.
+    /// Horizontal middle, from the left.
     pub x: f64,
-    /// The middle, from the top.
+    /// Vertical middle, from the top.
     pub y: f64,
     /// The width.
     pub w: f64,
     /// The height.
     pub h: f64,
-    /// What it shows.
+    /// Kind of thing that it shows.
     pub kind: RegionKind,
 }
 
 impl Region {
-    /// Makes the region of a face from its box in the upright image of size `upright`. The box is
+    /// Creates the region of a face from its box in the upright image of size `upright`. The box is
     /// cut at the edges of the image; `None` where nothing of it is left, or a number is not
     /// finite.
     pub fn from_upright(name: &str, face: UprightBox, upright: Size, orientation: Orientation) -> Option<Self> {
@@ -63,8 +63,7 @@ impl Region {
         }
     }
 
-    /// Returns the share of the area covered by both regions in the area covered by either, from 0
-    /// to 1.
+    /// Returns the intersection over union of the two regions, 0 to 1.
     pub fn overlap(&self, other: &Self) -> f64 {
         let side = |start: f64, length: f64, other_start: f64, other_length: f64| {
             ((start + length).min(other_start + other_length) - start.max(other_start)).max(0.0)
@@ -74,7 +73,7 @@ impl Region {
         if all > 0.0 { shared / all } else { 0.0 }
     }
 
-    /// Makes a face region from two opposite corners, cut at the edges of the image.
+    /// Creates a face region from two opposite corners, cut at the edges of the image.
     pub(crate) fn between(name: Option<String>, first: (f64, f64), last: (f64, f64)) -> Option<Self> {
         if ![first.0, first.1, last.0, last.1].iter().all(|edge| edge.is_finite()) {
             return None;
@@ -85,23 +84,23 @@ impl Region {
         (w > 0.0 && h > 0.0).then(|| Self { name, x: left + w / 2.0, y: top + h / 2.0, w, h, kind: RegionKind::Face })
     }
 
-    /// Whether both are the same face: they have the same name and mostly the same place.
+    /// Returns whether both are the same face: they have the same name and mostly the same place.
     pub(crate) fn is_same_face(&self, other: &Self) -> bool {
         self.name == other.name && self.overlap(other) > SAME_PLACE
     }
 
-    /// The left edge.
+    /// Returns the left edge.
     pub(crate) fn left(&self) -> f64 {
         self.x - self.w / 2.0
     }
 
-    /// The top edge.
+    /// Returns the top edge.
     pub(crate) fn top(&self) -> f64 {
         self.y - self.h / 2.0
     }
 }
 
-/// Regions that overlap more than this are at the same place.
+/// Overlap above which two regions count as being at the same place.
 pub(crate) const SAME_PLACE: f64 = 0.5;
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use crate::parser::{parse, text};
 use crate::update::update;
 use crate::{PhotoNames, XmpError};
 
-/// XMP without a property: what a new sidecar begins as, and what is left of it at the end.
+/// XMP without a property: the start of a new sidecar, and what remains after all names were
+/// removed.
 const SHELL: &str = "<?xpacket begin=\"\u{feff}\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>
 <x:xmpmeta xmlns:x=\"adobe:ns:meta/\" x:xmptk=\"muster\">
  <rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">
@@ -16,17 +17,17 @@ const SHELL: &str = "<?xpacket begin=\"\u{feff}\" id=\"W5M0MpCehiHzreSzNTczkc9d\
 <?xpacket end=\"w\"?>
 ";
 
-/// Returns the text of a sidecar file with the names of the people in the photo, or `None` where
-/// the photo needs no sidecar: there is none and no name, or nothing but muster's names was ever in
-/// it.
+/// Returns the text of a sidecar file with the names of the people in the photo. `None` means that
+/// the photo needs no sidecar: either there is neither a file nor a name, or the file contained
+/// only names of muster that are all removed.
 ///
-/// Faces are written as regions of the Metadata Working Group and of Microsoft, their names also in
-/// IPTC's `PersonInImage`. A face that the file has already, with the same name at the same place,
-/// stays as another program wrote it. Everything else in the file stays as it is, byte for byte;
-/// writing the same names again changes nothing. Control characters in names are not written.
+/// Faces are written as regions of the Metadata Working Group and of Microsoft, and their names
+/// also in IPTC's `PersonInImage`. A face that the file has already, with the same name at the same
+/// place, stays as another program wrote it. Everything else in the file stays as it is, byte for
+/// byte; writing the same names again changes nothing. Control characters in names are not written.
 ///
 /// # Errors
-/// Those of [`crate::read_packet`], and `Layout`, `OtherDimensions`, `EmptyName`, `NameTooLong`,
+/// Those of [`crate::read_packet`], and `Layout`, `OtherDimensions`, `EmptyName`, `NameTooLong` or
 /// `NoArea`.
 pub fn write_sidecar(existing: Option<&[u8]>, names: &PhotoNames<'_>) -> Result<Option<Vec<u8>>, XmpError> {
     let existing = existing.map(text).transpose()?.filter(|text| !text.trim().is_empty());
@@ -40,8 +41,8 @@ pub fn write_sidecar(existing: Option<&[u8]>, names: &PhotoNames<'_>) -> Result<
     Ok((written != SHELL).then(|| written.into_bytes()))
 }
 
-/// Returns an image with the names of the people in its XMP, or `None` where there is nothing to
-/// change. Pixels and all other metadata stay as they are, byte for byte.
+/// Returns an image with the names of the people in its XMP, or `None` where nothing changes.
+/// Pixels and all other metadata stay as they are, byte for byte.
 ///
 /// # Errors
 /// Those of [`write_sidecar`] and [`embed_packet`].
@@ -57,7 +58,7 @@ pub fn write_image(image: &[u8], names: &PhotoNames<'_>) -> Result<Option<Vec<u8
     if written == existing { Ok(None) } else { embed_packet(image, written.as_deref()).map(Some) }
 }
 
-/// Whether a packet has one of the properties that muster writes.
+/// Returns whether a packet has one of the properties that muster writes.
 fn has_names(packet: &[u8]) -> Result<bool, XmpError> {
     let document = parse(text(packet)?)?;
     let rdf = document.rdf()?;

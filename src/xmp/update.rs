@@ -14,7 +14,7 @@ use crate::plan::RegionPlan;
 use crate::rdf::Value;
 use crate::{PhotoNames, Region, XmpError, mwg};
 
-/// IPTC's list of people, for people.
+/// The name of IPTC's list of people for messages.
 const PERSON_IN_IMAGE: &str = "Iptc4xmpExt:PersonInImage";
 
 /// Returns the text with the wanted faces in it.
@@ -35,7 +35,7 @@ pub(crate) fn update(source: &str, wanted: &[Region], names: &PhotoNames<'_>) ->
     update.regions(Schema::Microsoft, names)?;
     update.people()?;
     let written = update.finish()?;
-    // What cannot be read again must not be written.
+    // A result that could not be read again must not be written.
     check_bytes(written.len())?;
     parse(&written)?;
     Ok(written)
@@ -47,7 +47,7 @@ struct Update<'d> {
     wanted: &'d [Region],
     formerly: Vec<Region>,
     edits: Edits,
-    /// Properties that the document does not have.
+    /// Properties that the document does not have yet.
     missing: Vec<Fragment>,
     /// Properties of which nothing is left.
     gone: Vec<ElementId>,
@@ -132,7 +132,7 @@ impl Update<'_> {
         Ok(())
     }
 
-    /// Corrects the size that regions were written for. Returns it as a field where the list has none.
+    /// Corrects the size for which the regions were written. Returns it as a new field where the list has none.
     fn size(
         &mut self,
         listing: &Listing,
@@ -206,13 +206,13 @@ impl Update<'_> {
         Ok(())
     }
 
-    /// Puts a property in the place of an element, indented as that is.
+    /// Replaces an element by a property, with the same indentation.
     fn replace_element(&mut self, element: ElementId, property: &Fragment) {
         let text = property.render(self.document.space_before(element));
         self.edits.replace(self.document.element(element).span(), text.trim_start().to_owned());
     }
 
-    /// Removes what is gone, adds what is missing and returns the text.
+    /// Removes and adds what was collected, and returns the text.
     fn finish(mut self) -> Result<String, XmpError> {
         let document = self.document;
         for description in document.children_named(self.rdf, Namespace::Rdf, "Description") {
@@ -234,8 +234,7 @@ impl Update<'_> {
         self.edits.apply(document.source)
     }
 
-    /// A description with the missing properties. It describes the same thing as those that are
-    /// there.
+    /// Makes a description with the missing properties. It is about the same resource as the other descriptions.
     fn description(&mut self) -> Fragment {
         let document = self.document;
         let mut descriptions = document.children_named(self.rdf, Namespace::Rdf, "Description");
@@ -258,9 +257,8 @@ impl Update<'_> {
     }
 }
 
-/// Whether two sizes can be of the same picture: they have the same proportions, up to what scaling
-/// to whole pixels changes. Some programs write the size of the upright image, so the sides of one
-/// may be exchanged.
+/// Returns whether two sizes can be of the same picture: they have the same proportions, except for what rounding to
+/// whole pixels changes. Some programs write the size of the upright image, so the sides of one may be exchanged.
 fn show_the_same(a: (u32, u32), b: (u32, u32)) -> bool {
     let proportion = |(width, height): (u32, u32)| f64::from(width) / f64::from(height);
     let is_near = |ratio: f64| (ratio - 1.0).abs() < 0.01;

@@ -1,4 +1,4 @@
-//! XMP in an item of a HEIC (ISO/IEC 23008-12 annex A.3; ISO/IEC 14496-12 sections 8.11.3 and
+//! Finds XMP in an item of a HEIC (ISO/IEC 23008-12 annex A.3; ISO/IEC 14496-12 sections 8.11.3 and
 //! 8.11.6).
 
 use super::{ImageFormat, big_endian};
@@ -6,10 +6,10 @@ use crate::XmpError;
 use crate::limits::check_bytes;
 
 const CONTENT_TYPE: &[u8] = b"application/rdf+xml";
-/// The most pieces that an item is read from.
+/// Most pieces of which an item may consist.
 const MAX_PIECES: u64 = 1024;
 
-/// Whether the bytes begin an ISO base media file of a still-image brand.
+/// Returns whether the bytes begin an ISO base media file with the brand of a still image.
 pub(super) fn is_heif(image: &[u8]) -> bool {
     let brands: [&[u8]; 9] = [b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis", b"hevc"];
     image.get(4..8) == Some(b"ftyp") && image.get(8..12).is_some_and(|brand| brands.contains(&brand))
@@ -38,8 +38,8 @@ pub(super) fn find(image: &[u8]) -> Result<Option<Vec<u8>>, XmpError> {
     Ok(Some(packet))
 }
 
-/// The id of the item with XMP among the item infos: of type `mime`, with XMP's content type behind
-/// its name.
+/// Returns the id of the item with XMP among the item infos: it has the type `mime`, and XMP's
+/// content type after its name.
 fn packet_item(infos: &[u8]) -> Option<u64> {
     let count = if infos.first()? == &0 { 2 } else { 4 };
     boxes(infos.get(4 + count..)?).filter(|(kind, _)| kind == b"infe").find_map(|(_, info)| {
@@ -58,13 +58,13 @@ fn packet_item(infos: &[u8]) -> Option<u64> {
     })
 }
 
-/// Where an item is: pieces, each with its start and length.
+/// The pieces of an item, each with its start and length in bytes.
 struct Spans {
     in_meta: bool,
     pieces: Vec<(u64, u64)>,
 }
 
-/// Where the item locations say that an item is.
+/// Finds the pieces of an item in the item locations.
 fn spans(locations: &[u8], item: u64) -> Option<Spans> {
     let mut fields = Fields(locations);
     let version = fields.number(1).filter(|version| *version <= 2)?;
@@ -76,7 +76,7 @@ fn spans(locations: &[u8], item: u64) -> Option<Spans> {
     for _ in 0..fields.number(id_size)? {
         let id = fields.number(id_size)?;
         let method = if version == 0 { 0 } else { fields.number(2)? & 15 };
-        // Nonzero: the item lies in another file.
+        // A nonzero value says that the item lies in another file.
         let elsewhere = fields.number(2)?;
         let base = fields.number(base_size)?;
         let count = fields.number(2)?;
@@ -98,11 +98,11 @@ fn spans(locations: &[u8], item: u64) -> Option<Spans> {
     None
 }
 
-/// Fields of a box, one after another.
+/// Reads the fields of a box one after another.
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
-    /// The next number, of at most eight bytes.
+    /// Reads the next number, of at most eight bytes.
     fn number(&mut self, bytes: usize) -> Option<u64> {
         let (number, rest) = self.0.split_at_checked(bytes).filter(|_| bytes <= 8)?;
         self.0 = rest;
@@ -115,12 +115,13 @@ impl Fields<'_> {
     }
 }
 
-/// The body of the first child of a kind.
+/// Returns the body of the first child box of a kind.
 fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     boxes(bytes).find(|(found, _)| found == kind).map(|(_, body)| body)
 }
 
-/// The boxes of a container (ISO/IEC 14496-12 section 4.2), up to one that is cut off.
+/// Iterates over the boxes of a container (ISO/IEC 14496-12 section 4.2), up to one that is cut
+/// off.
 fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let kind = *bytes.get(4..)?.first_chunk::<4>()?;

@@ -1,4 +1,4 @@
-//! XMP in the APP1 segments of a JPEG (XMP specification part 3, section 1.1.3).
+//! Finds and writes XMP in the APP1 segments of a JPEG (XMP specification part 3, section 1.1.3).
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::limits::check_bytes;
 
 const PACKET: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const EXTENDED: &[u8] = b"http://ns.adobe.com/xmp/extension/\0";
-/// The longest body of a segment: its length has 16 bits and counts itself.
+/// Longest body of a segment in bytes: its length has 16 bits and counts itself.
 const MAX_BODY: usize = 0xFFFF - 2;
 
 const APP0: u8 = 0xE0;
@@ -26,7 +26,7 @@ fn damaged(reason: &'static str) -> XmpError {
     XmpError::DamagedImage { format: ImageFormat::Jpeg, reason }
 }
 
-/// The segments before the first scan (ITU-T T.81 annex B).
+/// Lists the segments before the first scan (ITU-T T.81 annex B).
 fn segments(image: &[u8]) -> Result<Vec<Segment>, XmpError> {
     let mut segments = Vec::new();
     let mut at = 2;
@@ -55,12 +55,12 @@ fn segments(image: &[u8]) -> Result<Vec<Segment>, XmpError> {
     }
 }
 
-/// The body of a segment behind a prefix.
+/// Returns the body of a segment after a prefix.
 fn body<'a>(image: &'a [u8], segment: &Segment, marker: u8, prefix: &[u8]) -> Option<&'a [u8]> {
     (segment.marker == marker).then(|| image[segment.body.clone()].strip_prefix(prefix)).flatten()
 }
 
-/// Finds the packet, and the extended one that it names.
+/// Finds the packet, and the extended packet that it names.
 pub(super) fn find(image: &[u8]) -> Result<Option<Packet>, XmpError> {
     let segments = segments(image)?;
     let Some(main) = segments.iter().find_map(|segment| body(image, segment, APP1, PACKET)) else { return Ok(None) };
@@ -74,7 +74,7 @@ pub(super) fn find(image: &[u8]) -> Result<Option<Packet>, XmpError> {
     Ok(Some(Packet { main: main.to_vec(), extended }))
 }
 
-/// The id of the extended packet, 32 hexadecimal digits, which the main packet has in
+/// Returns the id of the extended packet (32 hexadecimal digits), which the main packet has in
 /// `xmpNote:HasExtendedXMP`.
 fn extended_id(main: &[u8]) -> Option<&[u8]> {
     const NAME: &[u8] = b"HasExtendedXMP";
@@ -83,7 +83,7 @@ fn extended_id(main: &[u8]) -> Option<&[u8]> {
     near.windows(32).find(|text| text.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Joins the parts of an extended packet: each has the id, the length of the whole and its own
+/// Joins the parts of an extended packet. Each part has the id, the length of the whole and its own
 /// place.
 fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>, XmpError> {
     let mut placed = Vec::new();
@@ -108,7 +108,7 @@ fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>, XmpError
     if Some(text.len()) == whole { Ok(text) } else { Err(damaged("a part of the extended XMP is missing")) }
 }
 
-/// Puts a packet in the place of the one that is there, or behind the JFIF and EXIF segments.
+/// Replaces the packet, or puts it after the JFIF and EXIF segments where there is none.
 pub(super) fn embed(image: &[u8], packet: Option<&[u8]>) -> Result<Vec<u8>, XmpError> {
     let segments = segments(image)?;
     let cannot = |reason| XmpError::CannotEmbed { format: ImageFormat::Jpeg, reason };

@@ -1,4 +1,4 @@
-//! XMP packets in image files.
+//! Finds and writes XMP packets in image files.
 
 mod heif;
 mod jpeg;
@@ -10,7 +10,7 @@ use std::fmt;
 use crate::XmpError;
 use crate::limits::check_bytes;
 
-/// A kind of image file that XMP is found in.
+/// The formats of image files in which XMP is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageFormat {
     /// JPEG.
@@ -51,19 +51,19 @@ impl ImageFormat {
     }
 }
 
-/// The XMP of an image.
+/// The XMP packets of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// The packet.
+    /// The main packet.
     pub main: Vec<u8>,
-    /// What did not fit into one segment of a JPEG: a second packet with further properties.
+    /// The second packet of a JPEG, with the properties that did not fit into one segment.
     pub extended: Option<Vec<u8>>,
 }
 
 /// Finds the XMP packet of a JPEG, PNG, WebP or HEIC image.
 ///
 /// # Errors
-/// `UnknownFormat`, `DamagedImage`, `TooLarge`.
+/// `UnknownFormat`, `DamagedImage` or `TooLarge`.
 pub fn find_packet(image: &[u8]) -> Result<Option<Packet>, XmpError> {
     let alone = |main: Vec<u8>| Packet { main, extended: None };
     let packet = match ImageFormat::of(image)? {
@@ -78,13 +78,14 @@ pub fn find_packet(image: &[u8]) -> Result<Option<Packet>, XmpError> {
     Ok(packet)
 }
 
-/// Returns the image with another XMP packet, or with `None` without one. All other bytes, pixels
-/// and metadata, stay as they are; of a WebP only the flag for XMP and the file's length change.
+/// Returns the image with another XMP packet, or without one where `packet` is `None`. All other
+/// bytes, pixels and metadata, stay as they are; in a WebP, only the flag for XMP and the file's
+/// length change.
 ///
 /// # Errors
-/// `UnknownFormat`, `DamagedImage`; `CannotEmbed` for HEIC, whose packet would move the pixels, for
-/// a JPEG of several pictures, which refer to each other by their places, and for a packet that is
-/// too large for a JPEG segment.
+/// `UnknownFormat`, `DamagedImage` or `TooLarge`. `CannotEmbed` for HEIC, where a new packet would
+/// move the pixels, for a JPEG with several pictures, which refer to each other by their places,
+/// and for a packet that does not fit into a JPEG segment.
 pub fn embed_packet(image: &[u8], packet: Option<&[u8]>) -> Result<Vec<u8>, XmpError> {
     check_bytes(packet.map_or(0, <[u8]>::len))?;
     match ImageFormat::of(image)? {

@@ -1,4 +1,5 @@
-//! XMP in an `iTXt` chunk of a PNG (XMP specification part 3, section 1.1.5; PNG section 11.3.3.4).
+//! Finds and writes XMP in an `iTXt` chunk of a PNG (XMP specification part 3, section 1.1.5; PNG
+//! section 11.3.3.4).
 
 use std::io::Read;
 use std::ops::Range;
@@ -8,7 +9,7 @@ use crate::XmpError;
 use crate::limits::{MAX_PACKET_BYTES, check_bytes};
 
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
-/// The keyword of the chunk with the zero behind it.
+/// Keyword of the chunk, with the zero after it.
 const KEYWORD: &[u8] = b"XML:com.adobe.xmp\0";
 
 struct Chunk {
@@ -22,7 +23,7 @@ fn damaged(reason: &'static str) -> XmpError {
     XmpError::DamagedImage { format: ImageFormat::Png, reason }
 }
 
-/// The chunks up to `IEND`; what lies behind it is no part of the image.
+/// Lists the chunks up to `IEND`; what follows it does not belong to the image.
 fn chunks(image: &[u8]) -> Result<Vec<Chunk>, XmpError> {
     let mut chunks = Vec::new();
     let mut at = SIGNATURE.len();
@@ -46,14 +47,14 @@ fn is_packet(image: &[u8], chunk: &Chunk) -> bool {
     chunk.kind == *b"iTXt" && image[chunk.body.clone()].starts_with(KEYWORD)
 }
 
-/// Finds the packet, and inflates it where it is compressed.
+/// Finds the packet, and decompresses it if necessary.
 pub(super) fn find(image: &[u8]) -> Result<Option<Vec<u8>>, XmpError> {
     let chunks = chunks(image)?;
     let Some(chunk) = chunks.iter().find(|chunk| is_packet(image, chunk)) else { return Ok(None) };
     let cut = || damaged("the chunk with XMP is cut off");
     let body = &image[chunk.body.clone()][KEYWORD.len()..];
     let (flags, rest) = body.split_at_checked(2).ok_or_else(cut)?;
-    // A language and a translated keyword, both empty as a rule, each with a zero behind it.
+    // A language and a translated keyword, usually both empty, each with a zero after it.
     let text = rest.splitn(3, |byte| *byte == 0).nth(2).ok_or_else(cut)?;
     match flags {
         [0, _] => check_bytes(text.len()).map(|()| Some(text.to_vec())),
@@ -69,7 +70,7 @@ fn inflate(compressed: &[u8]) -> Result<Vec<u8>, XmpError> {
     check_bytes(text.len()).map(|()| text)
 }
 
-/// Puts a packet in the place of the one that is there, or behind the header.
+/// Replaces the packet, or puts it after the header where there is none.
 pub(super) fn embed(image: &[u8], packet: Option<&[u8]>) -> Result<Vec<u8>, XmpError> {
     let chunks = chunks(image)?;
     let chunk = packet.map(chunk).unwrap_or_default();
@@ -79,10 +80,10 @@ pub(super) fn embed(image: &[u8], packet: Option<&[u8]>) -> Result<Vec<u8>, XmpE
     Ok(replaced(image, span, &chunk))
 }
 
-/// An uncompressed chunk with no language.
+/// Makes an uncompressed chunk without a language.
 fn chunk(packet: &[u8]) -> Vec<u8> {
     let typed = [b"iTXt", KEYWORD, &[0, 0, 0, 0], packet].concat();
-    // The length does not count the type; packets are far below 32 bits.
+    // The length does not include the type. A packet's length fits into 32 bits by far.
     let length = (typed.len() - 4) as u32;
     [&length.to_be_bytes(), typed.as_slice(), &crc32fast::hash(&typed).to_be_bytes()].concat()
 }

@@ -1,13 +1,13 @@
-//! XMP in the `XMP ` chunk of a WebP (RFC 9649, section 2.7).
+//! Finds and writes XMP in the `XMP ` chunk of a WebP (RFC 9649, section 2.7).
 
 use std::ops::Range;
 
 use super::{ImageFormat, replaced};
 use crate::XmpError;
 
-/// The flag in `VP8X` that there is XMP.
+/// The flag in `VP8X` for XMP.
 const HAS_XMP: u8 = 0x04;
-/// The flag in `VP8X` that there is transparency.
+/// The flag in `VP8X` for transparency.
 const HAS_ALPHA: u8 = 0x10;
 
 struct Chunk {
@@ -25,7 +25,7 @@ fn little_endian(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
-/// The chunks within the length that the file's header says, and where they end.
+/// Lists the chunks within the length in the file's header, and returns where they end.
 fn chunks(image: &[u8]) -> Result<(Vec<Chunk>, usize), XmpError> {
     let length = image.get(4..8).map_or(0, little_endian) as usize;
     let end = 8 + length;
@@ -56,7 +56,7 @@ pub(super) fn find(image: &[u8]) -> Result<Option<Vec<u8>>, XmpError> {
     Ok(found.map(|chunk| image[chunk.body.clone()].to_vec()))
 }
 
-/// Puts a packet in the place of the one that is there, or behind all chunks. An image without the
+/// Replaces the packet, or puts it after all chunks where there is none. An image without the
 /// extended header gets one.
 pub(super) fn embed(image: &[u8], packet: Option<&[u8]>) -> Result<Vec<u8>, XmpError> {
     let (chunks, end) = chunks(image)?;
@@ -66,8 +66,7 @@ pub(super) fn embed(image: &[u8], packet: Option<&[u8]>) -> Result<Vec<u8>, XmpE
     let chunk = packet.map(|packet| chunk(*b"XMP ", packet)).unwrap_or_default();
     let mut written = replaced(image, span.clone(), &chunk);
     let mut length = end - 8 + chunk.len() - span.len();
-    // The header lies before all other chunks, so that what was replaced behind it has not moved
-    // it.
+    // The header lies before all other chunks, so the replacement after it has not moved it.
     if first.kind == *b"VP8X" {
         let flags = written.get_mut(first.body.start).filter(|_| !first.body.is_empty());
         let flags = flags.ok_or(damaged("its header is cut off"))?;
@@ -87,8 +86,8 @@ fn chunk(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     [&kind, (body.len() as u32).to_le_bytes().as_slice(), body, padding].concat()
 }
 
-/// The extended header of an image that has none, from the header of its pixels (RFC 9649 sections
-/// 2.5 to 2.7).
+/// Makes the extended header of an image that has none, from the header of its pixels (RFC 9649
+/// sections 2.5 to 2.7).
 fn header(kind: [u8; 4], pixels: &[u8]) -> Result<Vec<u8>, XmpError> {
     let cut = || damaged("its pixels are cut off");
     let (width, height, alpha) = match &kind {
