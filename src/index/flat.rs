@@ -1,8 +1,8 @@
 //! A flat FAISS index: exact inner products, as one matrix product over many queries.
 //!
-//! All use of the `faiss` crate is in this file, because its safe functions are not memory-safe everywhere: slices whose
-//! length is no multiple of the dimension are cut silently, and a range result without hits makes a slice of a null
-//! pointer. Both are checked here; ids and clones of results, which are unsound too, are not used.
+//! All use of the `faiss` crate is in this file, because its safe functions are not memory-safe everywhere: slices
+//! whose length is not a multiple of the dimensions are cut silently, and a range result without hits makes a slice
+//! from a null pointer. This file checks for both. It does not use ids and clones of results, which are unsound too.
 
 use std::ffi::c_int;
 use std::sync::Once;
@@ -12,15 +12,16 @@ use muster_actors::ports::index::{Index, IndexError, IndexFactory, Neighbour};
 
 use super::sweep;
 
-/// More dimensions than any embedding has: FAISS takes them as a 32-bit figure.
+/// Most dimensions of an index. No embedding has more, and FAISS stores the number in 32 bits.
 const MAX_DIMENSIONS: usize = 65_536;
 
 unsafe extern "C" {
-    /// FAISS, `utils/distances.h`: from how many queries on a matrix product is used (20 unless told).
+    /// Sets the number of queries from which FAISS uses a matrix product (`utils/distances.h`; the default is 20).
     fn faiss_set_distance_compute_blas_threshold(value: c_int);
 }
 
-/// The matrix product is faster than FAISS's own loop (16 queries: 24 ms instead of 140).
+/// Makes FAISS use the matrix product for any number of queries, because it is faster than FAISS's own loop (16
+/// queries: 24 ms instead of 140).
 fn prefer_blas() {
     static ONCE: Once = Once::new();
     // SAFETY: sets one global int of FAISS, which is linked statically with the `faiss` crate; done once, before any
@@ -28,17 +29,21 @@ fn prefer_blas() {
     ONCE.call_once(|| unsafe { faiss_set_distance_compute_blas_threshold(1) });
 }
 
-/// Exact neighbours by inner product.
+/// An index that finds exact neighbours by inner product.
 pub struct FlatIndex {
     native: Native,
     dimensions: usize,
     len: usize,
-    /// Vectors that FAISS has room for: its `std::vector` doubles when it is full (libstdc++, `_M_check_len`).
+    /// Number of vectors for which FAISS has allocated memory. Its `std::vector` doubles when it is full (libstdc++,
+    /// `_M_check_len`).
     capacity: usize,
 }
 
 impl FlatIndex {
-    /// An empty index over vectors of `dimensions`, 1 to 65,536.
+    /// Creates an empty index over vectors with 1 to 65,536 `dimensions`.
+    ///
+    /// # Errors
+    /// [`IndexError::Dimensions`] for another number; [`IndexError::Failed`] when FAISS fails.
     pub fn new(dimensions: usize) -> Result<Self, IndexError> {
         if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
             return Err(IndexError::Dimensions { expected: MAX_DIMENSIONS, got: dimensions });
@@ -118,7 +123,7 @@ impl Index for FlatIndex {
             let found = sweep::range(vectors, self.dimensions, queries, similarity);
             return Ok(found.into_iter().map(ordered).collect());
         }
-        // FAISS takes what is strictly above its radius.
+        // FAISS returns what lies strictly above its radius.
         let found = self.native.range_search(queries, similarity.next_down()).map_err(failed)?;
         let limits = found.lims();
         if found.nq() != rows || limits.windows(2).any(|pair| pair[0] > pair[1]) {
@@ -136,7 +141,7 @@ impl Index for FlatIndex {
     }
 }
 
-/// Makes [`FlatIndex`]es.
+/// Creates [`FlatIndex`]es.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlatFactory;
 

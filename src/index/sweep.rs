@@ -1,19 +1,21 @@
-//! A few queries against many vectors, each vector read once where it lies.
+//! Compares a few queries with many vectors, and reads each vector only once, without copying it.
 //!
-//! A matrix product copies the vectors into its own order first, which pays when several queries share the copy. Against
-//! 100,000 vectors of 512 on 2 cores this takes 13 ms for 5 queries and 15 for 6, OpenBLAS 18 for 7 (`make bench`).
+//! A matrix product first copies the vectors into an order of its own, which pays when several queries share the copy.
+//! With 100,000 vectors of 512 dimensions on 2 cores, a sweep takes 13 ms for 5 queries and 15 ms for 6; OpenBLAS takes
+//! 18 ms for 7 (`make bench`).
 
 use std::thread;
 
 use muster_actors::grouping::dot::dot;
 use muster_actors::ports::index::Neighbour;
 
-/// Most queries for which a sweep is quicker than a matrix product.
+/// Most queries for which a sweep is faster than a matrix product.
 pub(crate) const FEW: usize = 6;
-/// Floats that are worth a thread of their own.
+/// Number of floats for which a thread of its own pays.
 const SHARE: usize = 1 << 20;
 
-/// For each query (rows of `dimensions`), the vectors at least `similarity` near, by position.
+/// Finds for each query (n x `dimensions`, row-major) the vectors with at least this `similarity` (-1 to 1), by
+/// position.
 pub fn range(vectors: &[f32], dimensions: usize, queries: &[f32], similarity: f32) -> Vec<Vec<Neighbour>> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = (vectors.len() / SHARE).clamp(1, cores);
@@ -40,7 +42,7 @@ fn sweep(part: &[f32], first: usize, dimensions: usize, queries: &[f32], similar
     sweep_any(part, first, dimensions, queries, similarity)
 }
 
-/// As [`sweep_any`], compiled with wider registers.
+/// Does what [`sweep_any`] does, compiled for wider registers.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn sweep_avx2(part: &[f32], first: usize, dimensions: usize, queries: &[f32], similarity: f32) -> Vec<Vec<Neighbour>> {
