@@ -1,16 +1,18 @@
-//! How sure a figure is: it is computed again over people drawn at random.
+//! Confidence intervals of scores: the scores are computed again over people that are drawn at
+//! random.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// How confidence intervals are computed: a bootstrap over people (Efron & Tibshirani 1993), by
+/// The settings of confidence intervals: a bootstrap over people (Efron & Tibshirani 1993), by
 /// percentiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// How often people are drawn, with replacement, as many as there are. 0 computes no intervals.
+    /// Number of times that people are drawn, with replacement, as many as there are. 0 computes no
+    /// intervals.
     pub draws: usize,
-    /// The same seed gives the same intervals.
+    /// Seed of the draws; the same seed gives the same intervals.
     pub seed: u64,
 }
 
@@ -30,8 +32,8 @@ pub struct Interval {
 }
 
 impl Bootstrap {
-    /// Intervals of figures that `figures` computes from a weight for each person: how often the
-    /// person was drawn. None where there are no draws or no people.
+    /// Computes intervals of figures. `figures` computes them from a weight for each person, which
+    /// says how often the person was drawn. `None` where there are no draws or no people.
     pub(crate) fn intervals<const N: usize>(
         &self,
         people: usize,
@@ -59,7 +61,8 @@ impl Bootstrap {
     }
 }
 
-/// A percentile of ascending values, linear between neighbours.
+/// Returns a percentile of ascending values, interpolated linearly between neighbours; `share` is 0
+/// to 1.
 pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let at = share * last as f64;

@@ -1,4 +1,4 @@
-//! Labels that folders give: a folder of photos for each person.
+//! Labels from folders that hold one person's photos each.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -7,8 +7,8 @@ use std::path::Path;
 use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::image::ImageId;
 
-/// Returns the face of each image whose box has the greatest area, and of several the first. In a
-/// person's folder it is the person's; who the other faces are, nobody knows.
+/// Returns the face with the largest box in each image, and of several equal ones the first. In a
+/// person's folder it is the person's face; the other faces are of unknown people.
 pub fn largest_faces(faces: impl IntoIterator<Item = (ImageId, FaceId, BBox)>) -> HashMap<ImageId, FaceId> {
     let mut largest: HashMap<ImageId, (f32, FaceId)> = HashMap::new();
     for (image, face, bbox) in faces {
@@ -21,8 +21,8 @@ pub fn largest_faces(faces: impl IntoIterator<Item = (ImageId, FaceId, BBox)>) -
     largest.into_iter().map(|(image, (_, face))| (image, face)).collect()
 }
 
-/// Returns the name of the person's folder in `photos` that holds a photo. A photo beside these
-/// folders, or elsewhere, has none.
+/// Returns the name of the person's folder in `photos` in which a photo lies; `None` for a photo
+/// that lies beside these folders, or elsewhere.
 pub fn person_folder<'a>(photos: &Path, photo: &'a Path) -> Option<&'a OsStr> {
     let mut parts = photo.strip_prefix(photos).ok()?.components();
     let folder = parts.next()?;

@@ -1,4 +1,4 @@
-//! Faces whose people are known, at least of some.
+//! Faces with labels that say, at least for some, which person they show.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use muster_actors::domain::gallery::{FaceVector, GallerySnapshot, Partition};
 
 use crate::Groups;
 
-/// Faces, and the person of each where it is known.
+/// Faces, each with its person where that is known.
 #[derive(Clone, Debug, Default)]
 pub struct LabelledFaces {
     faces: Vec<FaceVector>,
@@ -16,31 +16,31 @@ pub struct LabelledFaces {
 }
 
 impl LabelledFaces {
-    /// Takes each face with the number of its person; none is a face of an unknown person, which
-    /// takes part in grouping and is not scored. Orders the faces by id, as a snapshot of a gallery
-    /// does.
+    /// Takes each face with the number of its person; `None` is an unknown person, whose faces are
+    /// grouped but not scored. Orders the faces by id, as a snapshot of a gallery does.
     pub fn new(mut labelled: Vec<(FaceVector, Option<u32>)>) -> Self {
         labelled.sort_by_key(|(face, _)| face.id);
         let (faces, people) = labelled.into_iter().unzip();
         Self { faces, people }
     }
 
-    /// The faces, ascending by id.
+    /// Returns the faces, ascending by id.
     pub fn faces(&self) -> &[FaceVector] {
         &self.faces
     }
 
-    /// The person of each face of [`Self::faces`], where it is known.
+    /// Returns the person of each face in [`Self::faces`], where that is known.
     pub fn people(&self) -> &[Option<u32>] {
         &self.people
     }
 
-    /// The faces as grouping reads them, without anything that people said.
+    /// Returns the faces as grouping reads them, without any facts that people stated.
     pub fn snapshot(&self) -> GallerySnapshot {
         GallerySnapshot { faces: self.faces.clone(), ..GallerySnapshot::default() }
     }
 
-    /// The same faces, of whose photos nothing else is known; none where nothing is known anyway.
+    /// Returns the same faces without the times, series and hashes of their photos; `None` where
+    /// there are none anyway.
     pub fn without_captures(&self) -> Option<Self> {
         let is_known = self.faces.iter().any(|face| face.capture != Capture::default());
         is_known.then(|| {
@@ -49,7 +49,7 @@ impl LabelledFaces {
         })
     }
 
-    /// The groups of a partition of these faces. Faces that are not among them are left out.
+    /// Returns the groups of a partition as positions of these faces. Other faces are left out.
     pub fn groups(&self, partition: &Partition) -> Groups {
         let at: BTreeMap<FaceId, usize> = self.faces.iter().enumerate().map(|(at, face)| (face.id, at)).collect();
         let groups = partition.groups.iter();

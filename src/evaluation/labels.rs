@@ -1,9 +1,9 @@
-//! Reads labels: a CSV file with a line for each face.
+//! Reads labels from a CSV file with a line for each face.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
-/// A file that is no table of labels.
+/// The reason why a file is not a table of labels.
 #[derive(Debug, thiserror::Error)]
 pub enum LabelsError {
     /// The file cannot be read, or is not CSV.
@@ -12,29 +12,29 @@ pub enum LabelsError {
     /// A column is missing.
     #[error("the labels have no column {0:?}: they need photo and person, and may have overall and taken")]
     Column(&'static str),
-    /// A cell holds what its column must not.
+    /// A cell has a value that its column does not allow.
     #[error("line {line} of the labels has {found:?} as {column}: {wanted}")]
     Cell {
         /// Line of the file, counted from 1.
         line: u64,
         /// Name of the column.
         column: &'static str,
-        /// What the cell holds.
+        /// Value of the cell.
         found: String,
-        /// What it must hold.
+        /// Description of the allowed values.
         wanted: &'static str,
     },
-    /// More or fewer lines than vectors.
+    /// The table has more or fewer lines than there are vectors.
     #[error("there are {vectors} vectors and {labels} labels: each row of the array needs one line")]
     Count {
         /// Rows of the array.
         vectors: usize,
-        /// Lines of labels, as far as they were read.
+        /// Lines of labels that were read.
         labels: usize,
     },
 }
 
-/// Seconds since 1970 beyond which no photo is.
+/// Latest time of a photo, in seconds since 1970.
 const LATEST: f64 = 1e11;
 
 /// The label of one face.
@@ -42,15 +42,15 @@ const LATEST: f64 = 1e11;
 pub(crate) struct FaceLabel {
     /// Number of the photo, in order of appearance.
     pub photo: u32,
-    /// Number of the person, in order of appearance; none where nobody knows.
+    /// Number of the person, in order of appearance; `None` where it is unknown.
     pub person: Option<u32>,
     /// Overall quality, 0 to 1.
     pub quality: f32,
-    /// When the photo was taken, in milliseconds since 1970; none where nobody knows.
+    /// Time of the photo in milliseconds since 1970; `None` where it is unknown.
     pub taken: Option<i64>,
 }
 
-/// Numbers for names, in order of appearance.
+/// Gives numbers to names, in order of appearance.
 #[derive(Default)]
 struct NameNumbers(BTreeMap<String, u32>);
 
@@ -67,9 +67,9 @@ impl NameNumbers {
     }
 }
 
-/// Reads exactly `count` labels. Columns: `photo` and `person` (any text; an empty person or -1 is
-/// unknown), `overall` (quality, 1 where the column is missing) and `taken` (seconds since 1970, empty
-/// where unknown). Other columns are passed over.
+/// Reads exactly `count` labels. Columns: `photo` and `person` (any text; an empty person or -1 is unknown), `overall`
+/// (quality, 1 where the column is missing) and `taken` (seconds since 1970, empty where unknown). Other columns are
+/// ignored.
 pub(crate) fn read(from: impl Read, count: usize) -> Result<Vec<FaceLabel>, LabelsError> {
     let mut table = csv::Reader::from_reader(from);
     let header = table.headers()?.clone();

@@ -1,10 +1,16 @@
-//! Judges groupings of faces by labels.
+//! Scores groupings of faces against labels. `muster` uses it to judge its own grouping and other methods on labelled
+//! faces, and to check models that it converts. It groups nothing by muster's method itself and reads no library.
 //!
-//! Labelled faces come from files of vectors ([`vectors`]), from a program that has labels of its
-//! own ([`LabelledFaces::new`]), such as those of [`folders`], or from a seeded world of synthetic people ([`synthetic`]). Grouped
-//! by muster or by [`peers`], which are other programs' and textbooks' ways to group, they are
-//! scored ([`scores`]) and set side by side in a [`report`]. docs/evaluation.md defines every
-//! figure.
+//! ```text
+//! vectors and labels in files (`vectors`) ─┐
+//! a caller's own labels (`folders`) ───────┼─► LabelledFaces ─┬─ muster ──► Groups ─┬─ scores ─► report
+//! synthetic people (`synthetic`) ──────────┘                  └─ `peers` ─► Groups ─┘
+//! ```
+//!
+//! Labelled faces come from files ([`vectors`]), from a program with labels of its own ([`LabelledFaces::new`]), such
+//! as those of [`folders`], or from a seeded world of synthetic people ([`synthetic`]). [`peers`] are the methods of
+//! other programs and of textbooks. [`scores`] compares groups with labels, and a [`report`] puts the scores of several
+//! methods side by side. docs/evaluation.md defines every figure.
 
 mod bootstrap;
 pub mod folders;

@@ -5,16 +5,16 @@
 
 use std::io::Read;
 
-/// A longer header is refused, as NumPy does.
+/// Longest header in bytes; NumPy refuses longer ones too.
 const MAX_HEADER: usize = 10_000;
-/// More rows are refused.
+/// Most rows of an array.
 const MAX_ROWS: usize = 4_000_000;
-/// More columns are refused.
+/// Most columns of an array.
 const MAX_COLUMNS: usize = 4_096;
-/// Bytes read at once: an array is not allocated before its bytes are there.
+/// Bytes that are read at once, so that an array is not allocated before its bytes have arrived.
 const BLOCK: usize = 1 << 20;
 
-/// A file that is no array of vectors.
+/// The reason why a file is not an array of vectors.
 #[derive(Debug, thiserror::Error)]
 pub enum NpyError {
     /// The file cannot be read.
@@ -23,25 +23,25 @@ pub enum NpyError {
     /// The first bytes are not those of the format.
     #[error("this is not a file of NumPy's format .npy: write one with `muster export --embeddings` or `numpy.save`")]
     Magic,
-    /// A version of the format that does not exist yet.
+    /// The version of the format is unknown.
     #[error("version {0} of NumPy's file format is not known here: save the array with version 1, 2 or 3")]
     Version(u8),
-    /// The header is longer than any header of two dimensions.
+    /// The header is longer than that of any array with two dimensions.
     #[error("the header says that it has {0} bytes, and {MAX_HEADER} are allowed: the file is damaged")]
     HeaderSize(usize),
     /// The header cannot be understood.
     #[error("the header cannot be understood ({0:?}): the file is damaged")]
     Header(String),
-    /// Other numbers than float32, little endian.
+    /// The numbers are not little-endian float32.
     #[error("the array holds {0:?}, not little-endian float32 ('<f4'): convert it with `astype('<f4')`")]
     Type(String),
-    /// Columns lie one after the other.
+    /// The array is in Fortran order: its columns follow one another.
     #[error("the array is in Fortran order: save `numpy.ascontiguousarray(array)`")]
     Order,
-    /// Not two dimensions.
+    /// The array does not have two dimensions.
     #[error("the array has {0} dimensions, not two: a row is a face")]
     Dimensions(usize),
-    /// More faces or longer vectors than the limits.
+    /// The array has more rows or columns than the limits.
     #[error("the array is {rows} x {columns}: at most {MAX_ROWS} faces of 1 to {MAX_COLUMNS} dimensions are read")]
     Shape {
         /// Rows of the array.
@@ -62,16 +62,16 @@ pub enum NpyError {
     Trailing,
 }
 
-/// Rows of numbers.
+/// An array of numbers.
 #[derive(Debug, PartialEq)]
 pub(crate) struct VectorArray {
     pub rows: usize,
     pub columns: usize,
-    /// `rows * columns` numbers, row after row.
+    /// `rows * columns` numbers, row-major.
     pub data: Vec<f32>,
 }
 
-/// Reads an array. Allocates no more than the bytes that arrive, and a block.
+/// Reads an array. It allocates no more than the bytes that arrive, and one block.
 pub(crate) fn read(mut from: impl Read) -> Result<VectorArray, NpyError> {
     let header = header(&mut from)?;
     let (rows, columns) = shape(&header)?;
@@ -95,7 +95,7 @@ pub(crate) fn read(mut from: impl Read) -> Result<VectorArray, NpyError> {
     }
 }
 
-/// Reads until the buffer is full or the bytes end; returns how many were read.
+/// Reads until the buffer is full or the bytes end, and returns how many bytes were read.
 fn fill(from: &mut impl Read, buffer: &mut [u8]) -> Result<usize, NpyError> {
     let mut at = 0;
     while at < buffer.len() {
@@ -109,7 +109,7 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> Result<usize, NpyError> {
     Ok(at)
 }
 
-/// The text of the header.
+/// Returns the text of the header.
 fn header(from: &mut impl Read) -> Result<String, NpyError> {
     let mut start = [0; 8];
     if fill(from, &mut start)? < start.len() || start[..6] != *b"\x93NUMPY" {
@@ -136,8 +136,8 @@ fn header(from: &mut impl Read) -> Result<String, NpyError> {
     String::from_utf8(text).map_err(|_| NpyError::Header("it is not UTF-8".to_owned()))
 }
 
-/// Rows and columns of a header that is right in all else: a Python dict of `descr`,
-/// `fortran_order` and `shape`.
+/// Parses rows and columns from the header, a Python dict of `descr`, `fortran_order` and `shape`,
+/// and checks all three.
 fn shape(header: &str) -> Result<(usize, usize), NpyError> {
     let fault = || NpyError::Header(header.trim().chars().take(200).collect());
     let dict = header.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')).ok_or_else(fault)?;
@@ -181,13 +181,14 @@ fn shape(header: &str) -> Result<(usize, usize), NpyError> {
     Ok((rows, columns))
 }
 
-/// The text between quotes, and what follows.
+/// Returns the text between quotes, and what follows it.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| ['\'', '"'].contains(c))?;
     text[1..].split_once(quote)
 }
 
-/// A value of the dict (quoted, in parentheses or in brackets, or a word), and what follows.
+/// Returns a value of the dict (quoted, in parentheses or brackets, or a word), and what follows
+/// it.
 fn value(text: &str) -> Option<(&str, &str)> {
     let end = match text.chars().next()? {
         quote @ ('\'' | '"') => text[1..].find(quote)? + 2,

@@ -1,4 +1,4 @@
-//! Methods side by side.
+//! A report that compares methods.
 
 use std::fmt::Write;
 
@@ -14,18 +14,18 @@ use crate::peers::{CompareError, Peer, Similarities};
 use crate::scores::{Bootstrap, Rates, ScoreError, Scores, score};
 use crate::{Groups, LabelledFaces};
 
-/// How a method came to its setting.
+/// The way in which the setting of a method was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SettingChoice {
-    /// Without labels: what somebody gets who has none.
+    /// Without labels: the setting that a user without labels takes.
     Default,
-    /// Of all settings that were tried, the one with the highest B-cubed F by the labels: more than
-    /// anybody without labels can hope for.
+    /// By the labels: the setting with the highest B-cubed F of all that were tried. Without labels
+    /// nobody can choose it.
     ByLabels,
 }
 
-/// A method with a setting, and how good it is.
+/// One method with one setting, and its scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReportRow {
     /// Name of the method.
@@ -34,22 +34,22 @@ pub struct ReportRow {
     pub setting: String,
     /// How the setting was chosen.
     pub choice: SettingChoice,
-    /// How good the groups are.
+    /// Scores of its groups.
     pub scores: Scores,
 }
 
-/// Methods side by side, over the same faces.
+/// A comparison of methods over the same faces.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// What was grouped, in words.
+    /// Description of the faces.
     pub library: String,
-    /// Faces that were grouped, those of unknown people among them.
+    /// Number of faces that were grouped, those of unknown people included.
     pub faces: usize,
     /// A row for each method and setting.
     pub rows: Vec<ReportRow>,
 }
 
-/// A report that cannot be made.
+/// The reason why a report cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
     /// The faces cannot be compared two by two.
@@ -61,12 +61,15 @@ pub enum ReportError {
 }
 
 impl Report {
-    /// A report without rows. `library` says in words what is grouped.
+    /// Creates a report without rows. `library` describes in words what is grouped.
     pub fn new(library: impl Into<String>, faces: &LabelledFaces) -> Self {
         Self { library: library.into(), faces: faces.faces().len(), rows: Vec::new() }
     }
 
-    /// Adds groups that somebody made with one setting, chosen without labels.
+    /// Adds a row for groups that were made with one setting, which was chosen without labels.
+    ///
+    /// # Errors
+    /// [`ScoreError`] when the groups cannot be scored.
     pub fn add(
         &mut self,
         method: &str,
@@ -81,8 +84,13 @@ impl Report {
         Ok(())
     }
 
-    /// Adds two rows for each of [`crate::peers`]: by default, and at its best by the labels.
-    /// `threshold` is the model's cosine for pairs. Takes minutes with 10,000 faces.
+    /// Adds two rows for each of [`crate::peers`]: with the default setting, and with the best one
+    /// by the labels. `threshold` is the model's cosine for pairs. It takes minutes with 10,000
+    /// faces.
+    ///
+    /// # Errors
+    /// [`ReportError::Compare`] when the faces are too many or their vectors differ in length;
+    /// [`ReportError::Score`] when groups cannot be scored.
     pub fn add_peers(&mut self, faces: &LabelledFaces, threshold: f32) -> Result<(), ReportError> {
         let similarities = Similarities::of(faces.faces())?;
         self.add_peer::<Immich>(faces, &similarities, threshold)?;
@@ -94,7 +102,10 @@ impl Report {
         Ok(())
     }
 
-    /// Adds a peer by default and at its best by the labels.
+    /// Adds the rows of one peer: with the default setting, and with the best one by the labels.
+    ///
+    /// # Errors
+    /// [`ScoreError`] when its groups cannot be scored.
     pub fn add_peer<P: Peer>(
         &mut self,
         faces: &LabelledFaces,
@@ -118,7 +129,7 @@ impl Report {
         Ok(())
     }
 
-    /// The report as a table for a terminal.
+    /// Renders the report as a table for a terminal.
     pub fn text(&self) -> String {
         let table = self.table();
         let widths: Vec<usize> = (0..HEADER.len())
@@ -136,7 +147,7 @@ impl Report {
         text
     }
 
-    /// The report as Markdown.
+    /// Renders the report as Markdown.
     pub fn markdown(&self) -> String {
         let mut text = self.summary();
         text.push_str("\n\n");
@@ -165,7 +176,7 @@ impl Report {
         std::iter::once(HEADER.map(str::to_owned)).chain(self.rows.iter().map(ReportRow::cells)).collect()
     }
 
-    /// What the reader must know of the rows.
+    /// Returns the notes that a reader of the rows needs.
     fn notes(&self) -> String {
         let chosen = self.rows.iter().any(|row| row.choice == SettingChoice::ByLabels);
         let note = "\n* Of all settings tried, the one with the highest B-cubed F by the labels. Nobody without labels can \

@@ -1,4 +1,4 @@
-//! From groups and labels to figures.
+//! Scores of a grouping, computed from groups and labels.
 
 use std::collections::BTreeMap;
 
@@ -6,56 +6,57 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::bootstrap::{Bootstrap, Interval};
 
-/// How good a grouping is. Only faces whose person is known are scored; a group's other faces do
-/// not count.
+/// The scores of a grouping. Only faces of known people are scored; other faces in a group do not
+/// count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Faces that are scored.
+    /// Number of scored faces.
     pub faces: usize,
-    /// People with scored faces, strangers among them.
+    /// Number of people with scored faces, strangers included.
     pub people: usize,
-    /// B-cubed (Bagga & Baldwin 1998): the mean over faces of how pure the face's cluster is and
-    /// how much of the face's person it holds. An ungrouped face is a cluster of its own.
+    /// B-cubed (Bagga & Baldwin 1998). For each face, precision is the share of its cluster that
+    /// shows its person, and recall is the share of its person's faces in its cluster; both are
+    /// averaged over faces. An ungrouped face is a cluster of its own.
     pub b_cubed: Rates,
-    /// Shares of pairs of faces: how many that share a group are one person, and how many of one
-    /// person share a group.
+    /// Precision and recall over pairs: the share of pairs within a group that are one person, and
+    /// the share of a person's pairs that are within a group.
     pub pairwise: Rates,
-    /// Groups with two scored faces or more.
+    /// Number of groups with two scored faces or more.
     pub groups: usize,
-    /// Groups with scored faces of two people or more.
+    /// Number of groups with scored faces of two people or more.
     pub mixed_groups: usize,
-    /// People with one scored face: they belong in no group.
+    /// Number of people with one scored face, who belong in no group.
     pub strangers: usize,
-    /// Strangers whose face shares a group with another scored face.
+    /// Number of strangers whose face shares a group with another scored face.
     pub strangers_grouped: usize,
-    /// People of whom two groups or more hold at least two scored faces each: somebody would have
-    /// to merge these groups. Ungrouped faces and single faces elsewhere do not split a person;
-    /// recall counts them.
+    /// Number of people whose faces are split: two groups or more hold at least two scored faces of
+    /// them each, so somebody would have to merge these groups. Ungrouped and single faces do not
+    /// split a person; recall counts them.
     pub people_split: usize,
 }
 
-/// Precision, recall and F, with confidence intervals where there are any.
+/// Precision, recall and F, with confidence intervals if these were computed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
-    /// 0 to 1; 1 where nothing was joined.
+    /// Precision, 0 to 1; 1 where nothing was joined.
     pub precision: f64,
-    /// 0 to 1; 1 where there was nothing to join.
+    /// Recall, 0 to 1; 1 where there was nothing to join.
     pub recall: f64,
-    /// Harmonic mean of precision and recall.
+    /// F: the harmonic mean of precision and recall, 0 to 1.
     pub f: f64,
     /// 95 % confidence intervals of the three, by a bootstrap over people.
     pub intervals: Option<[Interval; 3]>,
 }
 
-/// Groups that cannot be scored.
+/// The reason why groups cannot be scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScoreError {
-    /// A group holds a face that does not exist.
+    /// A group contains a face that does not exist.
     #[error("a group holds face {position}, and there are {faces} faces: groups hold positions from 0")]
     Unknown {
-        /// The face that a group holds.
+        /// Position of the face.
         position: usize,
-        /// How many faces there are.
+        /// Number of faces.
         faces: usize,
     },
     /// A face is in a group twice, or in two groups.
@@ -66,8 +67,8 @@ pub enum ScoreError {
     },
 }
 
-/// What one person adds to the sums. Sums over people are weighted in the bootstrap. A wrong pair
-/// counts half for either person.
+/// The share of one person in the sums. The bootstrap weights the people's sums. A wrong pair
+/// counts half for each of its two people.
 #[derive(Clone, Copy, Debug, Default)]
 struct PersonTally {
     faces: f64,
@@ -78,8 +79,12 @@ struct PersonTally {
     pairs: f64,
 }
 
-/// Scores groups of faces. `people` has the person of each face, where it is known; groups hold
+/// Scores groups of faces. `people` has the person of each face, where it is known; groups contain
 /// positions in it.
+///
+/// # Errors
+/// [`ScoreError::Unknown`] when a group contains a position beyond `people`; [`ScoreError::Twice`]
+/// when a position occurs twice.
 pub fn score(people: &[Option<u32>], groups: &[Vec<usize>], bootstrap: Bootstrap) -> Result<Scores, ScoreError> {
     let clusters = clusters(people, groups)?;
     let mut sizes: BTreeMap<u32, usize> = BTreeMap::new();
@@ -125,7 +130,7 @@ pub fn score(people: &[Option<u32>], groups: &[Vec<usize>], bootstrap: Bootstrap
     })
 }
 
-/// Scored faces of each person in each cluster; an ungrouped face is a cluster.
+/// Counts the scored faces of each person in each cluster; an ungrouped face is a cluster.
 fn clusters(people: &[Option<u32>], groups: &[Vec<usize>]) -> Result<Vec<BTreeMap<u32, usize>>, ScoreError> {
     let mut free = vec![true; people.len()];
     let mut clusters = Vec::with_capacity(groups.len());
@@ -150,14 +155,14 @@ fn clusters(people: &[Option<u32>], groups: &[Vec<usize>]) -> Result<Vec<BTreeMa
 }
 
 impl PersonTally {
-    /// Before any cluster is seen.
+    /// Creates the tally before any cluster is counted.
     fn of(faces: usize) -> Self {
         let faces = faces as f64;
         Self { faces, pairs: faces * (faces - 1.0) / 2.0, ..Self::default() }
     }
 }
 
-/// B-cubed and pairwise precision, recall and F of weighted people.
+/// Computes B-cubed and pairwise precision, recall and F of weighted people.
 fn figures(shares: &[PersonTally], weights: &[f64]) -> [f64; 6] {
     let mut sum = PersonTally::default();
     for (share, weight) in shares.iter().zip(weights) {

@@ -1,28 +1,28 @@
-//! How alike all faces are, two by two.
+//! The similarities of all pairs of faces.
 
 use muster_actors::domain::gallery::FaceVector;
 use muster_actors::grouping::dot::dot;
 
-/// More faces are refused: all their similarities take 1.6 GB.
+/// Most faces that can be compared; all their similarities take 1.6 GB.
 pub const MAX_FACES: usize = 20_000;
 /// Rows and columns that are computed together, so that their vectors stay in the processor's
 /// cache.
 const BLOCK: usize = 64;
 
-/// Faces that cannot be compared two by two.
+/// The reason why faces cannot be compared in pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompareError {
-    /// Too many faces.
+    /// There are more than [`MAX_FACES`] faces.
     #[error(
         "{0} faces are too many to compare two by two: the limit is {MAX_FACES}, so judge muster alone or fewer faces"
     )]
     TooMany(usize),
-    /// Vectors of two lengths.
+    /// Vectors have two different lengths.
     #[error("the faces have vectors of {0} and of {1} dimensions: use one model for all")]
     Dimensions(usize, usize),
 }
 
-/// The cosine similarities of all pairs of faces, each row in the order of the faces.
+/// The cosine similarities of all pairs of n faces (n x n, row-major, in the order of the faces).
 #[derive(Clone, Debug)]
 pub struct Similarities {
     count: usize,
@@ -30,7 +30,12 @@ pub struct Similarities {
 }
 
 impl Similarities {
-    /// Compares all faces. Costs n² x 4 bytes and n² x d / 2 products for n faces of d dimensions.
+    /// Compares all faces. This needs n² x 4 bytes and n² x d / 2 products for n faces of d
+    /// dimensions.
+    ///
+    /// # Errors
+    /// [`CompareError::TooMany`] for more than [`MAX_FACES`] faces; [`CompareError::Dimensions`]
+    /// for vectors of different lengths.
     pub fn of(faces: &[FaceVector]) -> Result<Self, CompareError> {
         let count = faces.len();
         if count > MAX_FACES {
@@ -55,28 +60,28 @@ impl Similarities {
         Ok(Self { count, values })
     }
 
-    /// Number of faces.
+    /// Returns the number of faces.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are no faces.
+    /// Returns whether there are no faces.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The similarities of one face to all faces, itself among them.
+    /// Returns the similarities of one face to all faces, itself included.
     pub fn row(&self, face: usize) -> &[f32] {
         &self.values[face * self.count..][..self.count]
     }
 
-    /// The faces at least this near to one face, itself among them.
+    /// Returns the faces with at least this similarity to one face, itself included.
     pub(crate) fn near(&self, face: usize, similarity: f32) -> impl Iterator<Item = usize> + '_ {
         let row = self.row(face).iter().enumerate();
         row.filter(move |(other, value)| **value >= similarity || *other == face).map(|(other, _)| other)
     }
 
-    /// Faces and similarities, for an algorithm that overwrites them.
+    /// Returns the similarities (n x n), for an algorithm that overwrites them.
     pub(crate) fn into_values(self) -> Vec<f32> {
         self.values
     }

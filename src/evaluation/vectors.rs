@@ -1,4 +1,4 @@
-//! Labelled faces from files: vectors in NumPy's format, and a table of labels.
+//! Reads labelled faces from files: vectors in NumPy's format, and a table of labels.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -15,10 +15,10 @@ pub use crate::labels::LabelsError;
 use crate::npy;
 pub use crate::npy::NpyError;
 
-/// How far the length of a vector may be from 1.
+/// Largest difference between the length of a vector and 1.
 const LENGTH_TOLERANCE: f32 = 0.01;
 
-/// Files that hold no labelled faces.
+/// The reason why files contain no labelled faces.
 #[derive(Debug, thiserror::Error)]
 pub enum VectorsError {
     /// A file cannot be opened.
@@ -26,26 +26,26 @@ pub enum VectorsError {
     Open {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// The array is not what it should be.
+    /// The array cannot be read.
     #[error("{}: {source}", path.display())]
     Npy {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Reason.
         source: NpyError,
     },
-    /// The labels are not what they should be.
+    /// The labels cannot be read.
     #[error("{}: {source}", path.display())]
     Labels {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Reason.
         source: LabelsError,
     },
-    /// A vector has another length than 1, or is not finite.
+    /// A vector does not have length 1, or is not finite.
     #[error("{}: row {row} has length {length}, not 1: divide each row by its length", path.display())]
     Length {
         /// The file.
@@ -57,10 +57,15 @@ pub enum VectorsError {
     },
 }
 
-/// Reads vectors and labels. `vectors` is a two-dimensional float32 array (`.npy`), a row of length
-/// 1 for each face; `labels` is a CSV file with a line for each row: `photo` and `person`, and
-/// where it has them `overall` (quality, 0 to 1, else 1) and `taken` (seconds since 1970). An empty
-/// person or -1 is unknown. Ids of faces and images are the numbers of rows and photos.
+/// Reads vectors and labels. `vectors` is a float32 array (`.npy`) of n x d numbers, with a row of
+/// length 1 for each face. `labels` is a CSV file with a line for each row; its columns are `photo`
+/// and `person`, and optionally `overall` (quality, 0 to 1; 1 where it is missing) and `taken`
+/// (seconds since 1970). An empty person or -1 is unknown. The ids of faces and images are the
+/// numbers of rows and photos.
+///
+/// # Errors
+/// [`VectorsError`]: a file cannot be opened, is not in its format, or has a vector whose length is
+/// not 1.
 pub fn read(vectors: &Path, labels: &Path) -> Result<LabelledFaces, VectorsError> {
     let open = |path: &Path| File::open(path).map_err(|source| VectorsError::Open { path: path.to_owned(), source });
     let array = npy::read(open(vectors)?).map_err(|source| VectorsError::Npy { path: vectors.to_owned(), source })?;
@@ -85,17 +90,17 @@ pub fn read(vectors: &Path, labels: &Path) -> Result<LabelledFaces, VectorsError
     Ok(LabelledFaces::new(faces))
 }
 
-/// A time without a zone.
+/// Converts a time without a time zone.
 pub(crate) fn at_place(local_ms: i64) -> Taken {
     Taken { local_ms, offset_minutes: None }
 }
 
-/// The id of the face with this number; ids ascend with numbers.
+/// Returns the id of the face with this number; ids ascend with numbers.
 pub(crate) fn numbered_face(number: usize) -> FaceId {
     FaceId((number as u128).to_be_bytes())
 }
 
-/// The id of the image with this number; ids ascend with numbers.
+/// Returns the id of the image with this number; ids ascend with numbers.
 pub(crate) fn numbered_image(number: usize) -> ImageId {
     ImageId((number as u128).to_be_bytes())
 }

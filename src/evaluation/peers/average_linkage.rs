@@ -1,5 +1,5 @@
-//! Average linkage: the two clusters join whose faces are nearest to each other in the mean over
-//! all pairs.
+//! Average linkage joins the two clusters with the highest mean similarity over all pairs of their
+//! faces.
 //!
 //! Sokal & Michener, "A statistical method for evaluating systematic relationships", 1958 (UPGMA);
 //! by chains of nearest neighbours, in O(n²): Murtagh, "A survey of recent advances in hierarchical
@@ -12,14 +12,14 @@ use crate::Groups;
 /// The setting of average linkage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AverageLinkage {
-    /// Two clusters join at this mean similarity or more; a cosine.
+    /// Cosine similarity: clusters join at this mean or more.
     pub threshold: f32,
 }
 
 impl Peer for AverageLinkage {
     const NAME: &'static str = "Average linkage";
 
-    /// The model's threshold.
+    /// Returns the model's threshold.
     fn defaults(threshold: f32) -> Self {
         Self { threshold }
     }
@@ -43,14 +43,14 @@ impl Peer for AverageLinkage {
     }
 }
 
-/// Two clusters that join, each named by one of its faces.
+/// A join of two clusters, each named by one of its faces.
 struct Merge {
     one: usize,
     other: usize,
     similarity: f32,
 }
 
-/// Groups after all joins at a threshold or above it.
+/// Returns the groups after all joins at a threshold or above it.
 fn cut(joins: &[Merge], count: usize, threshold: f32) -> Groups {
     let mut sets = UnionFind::new(count);
     let kept = joins.iter().filter(|join| join.similarity >= threshold);
@@ -58,7 +58,7 @@ fn cut(joins: &[Merge], count: usize, threshold: f32) -> Groups {
     gather((0..count).map(|face| Some(sets.find(face))))
 }
 
-/// All joins at `least` mean similarity or more, in no particular order.
+/// Returns all joins with a mean similarity of `least` or more, in no particular order.
 fn joins(similarities: &Similarities, least: f32) -> Vec<Merge> {
     let count = similarities.len();
     let mut values = similarities.clone().into_values();
@@ -80,7 +80,7 @@ fn joins(similarities: &Similarities, least: f32) -> Vec<Merge> {
             }
         }
         match best.filter(|(similarity, _)| *similarity >= least) {
-            // Nothing will ever be near enough: means are no greater than what they are of.
+            // No pair will ever be near enough, because a mean is never greater than its terms.
             None => {
                 alive.retain(|cluster| *cluster != tip);
                 chain.pop();
@@ -98,12 +98,12 @@ fn joins(similarities: &Similarities, least: f32) -> Vec<Merge> {
     joins
 }
 
-/// Puts the mean similarities of two clusters together, in the place of the first.
+/// Merges the mean similarities of two clusters into the row of the first.
 fn merge(values: &mut [f32], count: usize, alive: &[usize], into: usize, from: usize, sizes: &[f32]) {
     let (one, other) = (sizes[into] / (sizes[into] + sizes[from]), sizes[from] / (sizes[into] + sizes[from]));
     for cluster in alive.iter().copied().filter(|cluster| *cluster != into) {
         let (x, y) = (values[into * count + cluster], values[from * count + cluster]);
-        // Rounding must not make a mean greater than both, or a chain could meet itself.
+        // Rounding must not make a mean greater than both terms, or a chain could meet itself.
         let mean = (one * x + other * y).min(x.max(y));
         values[into * count + cluster] = mean;
         values[cluster * count + into] = mean;

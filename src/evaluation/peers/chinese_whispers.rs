@@ -1,10 +1,10 @@
-//! Chinese whispers: each face takes, again and again, the label that is strongest among its
+//! Chinese whispers: in several passes, each face takes the label that is strongest among its
 //! neighbours.
 //!
 //! Biemann, "Chinese Whispers - an efficient graph clustering algorithm and its application to
-//! natural language processing problems", TextGraphs 2006. Used for faces by dlib. Edges weigh as
-//! much as their similarity; of labels that are equally strong the smallest is taken, so that the
-//! seed decides alone.
+//! natural language processing problems", TextGraphs 2006. dlib uses it for faces. An edge weighs
+//! as much as its similarity. Of labels that are equally strong the smallest is taken, so that the
+//! result depends on the seed alone.
 
 use std::collections::HashMap;
 
@@ -15,22 +15,22 @@ use rand_chacha::ChaCha8Rng;
 use super::{Peer, Similarities, gather};
 use crate::Groups;
 
-/// Passes over all faces; labels settle within a few.
+/// Number of passes over all faces; labels settle within a few.
 const PASSES: usize = 20;
-/// Decides in which order faces take their labels.
+/// Seed of the order in which faces take their labels.
 const SEED: u64 = 1;
 
 /// The setting of Chinese whispers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChineseWhispers {
-    /// Two faces this near are neighbours; a cosine.
+    /// Cosine similarity from which two faces are neighbours.
     pub threshold: f32,
 }
 
 impl Peer for ChineseWhispers {
     const NAME: &'static str = "Chinese whispers";
 
-    /// The model's threshold.
+    /// Returns the model's threshold.
     fn defaults(threshold: f32) -> Self {
         Self { threshold }
     }

@@ -1,4 +1,5 @@
-//! DBSCAN: faces with many others near them form clusters, as far as such faces reach each other.
+//! DBSCAN: faces with many others near them form clusters with all faces that they reach through
+//! such faces.
 //!
 //! Ester, Kriegel, Sander & Xu, "A density-based algorithm for discovering clusters in large
 //! spatial databases with noise", KDD 1996. A face between two clusters belongs to the one that was
@@ -10,16 +11,16 @@ use crate::Groups;
 /// DBSCAN's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dbscan {
-    /// Two faces are near at this cosine distance or less (Eps).
+    /// Largest cosine distance at which two faces are near (Eps).
     pub distance: f32,
-    /// A face with as many faces near it, itself included, is a core face (MinPts).
+    /// Number of near faces, itself included, from which a face is a core face (MinPts).
     pub min_faces: usize,
 }
 
 impl Peer for Dbscan {
     const NAME: &'static str = "DBSCAN";
 
-    /// The model's threshold, and the four faces of the paper.
+    /// Returns the model's threshold, and the four faces of the paper.
     fn defaults(threshold: f32) -> Self {
         Self { distance: 1.0 - threshold, min_faces: 4 }
     }
@@ -38,8 +39,8 @@ impl Peer for Dbscan {
     }
 }
 
-/// The number of each face's cluster; none of noise. Faces are near each other at `least`
-/// similarity or more.
+/// Returns the number of each face's cluster; `None` for noise. Faces are near each other from the
+/// similarity `least`.
 pub(super) fn clusters(similarities: &Similarities, least: f32, min_faces: usize) -> Vec<Option<usize>> {
     let faces = 0..similarities.len();
     let core: Vec<bool> =

@@ -1,31 +1,33 @@
-//! HDBSCAN: of all that DBSCAN would find at any distance, the clusters that persist longest.
+//! HDBSCAN: among the clusters that DBSCAN would find at any distance, it takes those that persist
+//! longest.
 //!
 //! Campello, Moulavi & Sander, "Density-based clustering based on hierarchical density estimates",
 //! PAKDD 2013, with the condensed tree and the excess of mass of McInnes & Healy, "Accelerated
 //! hierarchical density based clustering", 2017. Distances are Euclidean, as by default in their
-//! program. The whole library is never one cluster.
+//! program. The whole library never becomes one cluster.
 
 use super::union::UnionFind;
 use super::{Peer, Similarities, gather};
 use crate::Groups;
 
-/// Faces are no nearer than this: rounding moves them further, and copies would be infinitely
-/// dense.
+/// Least distance between two faces. Rounding errors of the distance are larger than this, and
+/// copies would otherwise be infinitely dense.
 const LEAST_DISTANCE: f32 = 1e-3;
 
 /// HDBSCAN's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hdbscan {
-    /// Fewer faces are no cluster.
+    /// Least number of faces in a cluster.
     pub min_cluster_size: usize,
-    /// A face is as dense as the distance to this many faces, itself included, is short.
+    /// Number of faces, itself included, whose distance gives the density of a face (the core
+    /// distance).
     pub min_samples: usize,
 }
 
 impl Peer for Hdbscan {
     const NAME: &'static str = "HDBSCAN";
 
-    /// The program's defaults: 5 faces, both times.
+    /// Returns the program's defaults: 5 for both.
     fn defaults(_: f32) -> Self {
         Self { min_cluster_size: 5, min_samples: 5 }
     }
@@ -54,10 +56,10 @@ fn distance(similarity: f32) -> f32 {
     (2.0 - 2.0 * similarity).max(0.0).sqrt().max(LEAST_DISTANCE)
 }
 
-/// An edge of the spanning tree: its mutual reachability, and its ends.
+/// An edge of the spanning tree: its mutual reachability, and its two ends.
 type Edge = (f32, usize, usize);
 
-/// A minimum spanning tree over mutual reachabilities (Prim 1957), its edges ascending.
+/// Builds a minimum spanning tree over mutual reachabilities (Prim 1957), with its edges ascending.
 fn spanning_tree(similarities: &Similarities, min_samples: usize) -> Vec<Edge> {
     let count = similarities.len();
     let nth = min_samples.clamp(1, count) - 1;
@@ -91,8 +93,8 @@ fn spanning_tree(similarities: &Similarities, min_samples: usize) -> Vec<Edge> {
     edges
 }
 
-/// The dendrogram of single linkage: faces are nodes 0 to n - 1, joins the nodes after them; the
-/// last is the root.
+/// The dendrogram of single linkage: faces are the nodes 0 to n - 1, joins are the nodes after
+/// them, and the last node is the root.
 struct Dendrogram {
     count: usize,
     joins: Vec<(f32, [usize; 2])>,
@@ -115,7 +117,7 @@ impl Dendrogram {
         Self { count, joins, sizes }
     }
 
-    /// The distance at which a node falls apart, and into what; none of a face.
+    /// Returns the distance at which a node splits, and its parts; `None` for a face.
     fn split(&self, node: usize) -> Option<(f32, [usize; 2])> {
         node.checked_sub(self.count).map(|at| self.joins[at])
     }
@@ -131,18 +133,18 @@ impl Dendrogram {
     }
 }
 
-/// A cluster of the condensed tree. Density is one over the distance.
+/// A cluster of the condensed tree. Density is the inverse of distance.
 struct CondensedCluster {
     parent: usize,
     birth: f64,
     stability: f64,
 }
 
-/// The tree without splits that leave fewer faces than a cluster has. Cluster 0 is the whole
-/// library; parents come first.
+/// The dendrogram without splits into parts that are too small for a cluster. Cluster 0 is the
+/// whole library; parents precede their children.
 struct CondensedTree {
     clusters: Vec<CondensedCluster>,
-    /// The last cluster that each face belonged to.
+    /// The last cluster to which each face belonged.
     last: Vec<usize>,
 }
 
@@ -173,7 +175,7 @@ impl CondensedTree {
         Self { clusters, last }
     }
 
-    /// The clusters that together are most stable, none within another.
+    /// Returns the clusters that together are most stable, none of them within another.
     fn groups(&self) -> Groups {
         let mut below = vec![0.0; self.clusters.len()];
         let mut better = vec![false; self.clusters.len()];

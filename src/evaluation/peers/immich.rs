@@ -1,9 +1,9 @@
-//! Immich's facial recognition: faces come one after the other, and each joins the person of its
+//! Immich's face recognition: faces come one after the other, and each joins the person of its
 //! nearest match.
 //!
-//! After `handleRecognizeFaces` in `server/src/services/person.service.ts` of
-//! <https://github.com/immich-app/immich> (2025). Faces are taken in the order of the rows, as by
-//! one worker; archived photos and corrections do not occur.
+//! It follows `handleRecognizeFaces` in `server/src/services/person.service.ts` of
+//! <https://github.com/immich-app/immich> (2025). Faces come in the order of the rows, as with one
+//! worker; there are no archived photos and no corrections.
 
 use super::{Peer, Similarities, gather};
 use crate::Groups;
@@ -11,9 +11,9 @@ use crate::Groups;
 /// Immich's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Immich {
-    /// Two faces match at this cosine distance or less (`maxDistance`).
+    /// Largest cosine distance at which two faces match (`maxDistance`).
     pub max_distance: f32,
-    /// A face with as many matches, itself included, is a core face: it may start a person
+    /// Number of matches, itself included, from which a face is a core face and may start a person
     /// (`minFaces`).
     pub min_faces: usize,
 }
@@ -21,7 +21,7 @@ pub struct Immich {
 impl Peer for Immich {
     const NAME: &'static str = "Immich";
 
-    /// Immich's defaults for its own model: distance 0.5, 3 faces.
+    /// Returns Immich's defaults for its own model: distance 0.5, 3 faces.
     fn defaults(_: f32) -> Self {
         Self { max_distance: 0.5, min_faces: 3 }
     }
@@ -61,7 +61,7 @@ impl Peer for Immich {
     }
 }
 
-/// The person of the nearest match that has one.
+/// Returns the person of the nearest match that has one.
 fn nearest(similarities: &Similarities, face: usize, least: f32, people: &[Option<usize>]) -> Option<usize> {
     let row = similarities.row(face);
     let known = similarities.near(face, least).filter_map(|other| Some((row[other], people[other]?)));

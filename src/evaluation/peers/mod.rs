@@ -1,6 +1,6 @@
-//! Other ways to group faces, each after its published description, over the same vectors.
+//! Other methods of grouping faces, each by its published description, over the same vectors.
 //!
-//! None of them knows which faces share a photo, because the originals do not.
+//! None of them knows which faces share a photo, because the originals do not know either.
 
 pub mod average_linkage;
 pub mod chinese_whispers;
@@ -15,34 +15,35 @@ pub use crate::similarities::{CompareError, MAX_FACES, Similarities};
 
 /// A method with one setting of its parameters.
 pub trait Peer: Sized {
-    /// What the method is called in a report.
+    /// Name of the method in a report.
     const NAME: &'static str;
 
-    /// The setting that somebody without labels would use: the method's own defaults, or where it
-    /// has none for vectors of any model, the model's threshold for pairs (a cosine).
+    /// Returns the setting that a user without labels would take: the method's own defaults or, if
+    /// it has none for vectors of any model, the model's `threshold` for pairs (a cosine).
     fn defaults(threshold: f32) -> Self;
 
-    /// The settings among which the best is looked for, by the labels.
+    /// Returns the settings among which the best one by the labels is searched.
     fn grid() -> Vec<Self>;
 
-    /// The setting in words.
+    /// Describes the setting in words.
     fn setting(&self) -> String;
 
     /// Groups faces. Faces that the method leaves alone are in no group.
     fn group(&self, similarities: &Similarities) -> Groups;
 
-    /// Groups faces once for each setting; faster than one by one where settings share work.
+    /// Groups faces once for each setting, which is faster than one by one where settings share
+    /// work.
     fn group_each(settings: &[Self], similarities: &Similarities) -> Vec<Groups> {
         settings.iter().map(|setting| setting.group(similarities)).collect()
     }
 }
 
-/// Steps from one value to another, both included.
+/// Iterates from one value to another in equal steps, both values included.
 fn steps(from: f32, to: f32, count: usize) -> impl Iterator<Item = f32> {
     (0..count).map(move |n| from + (to - from) * n as f32 / (count - 1) as f32)
 }
 
-/// Faces by the number of their cluster, in ascending order of the numbers.
+/// Collects faces by the number of their cluster, in ascending order of the numbers.
 fn gather(clusters: impl IntoIterator<Item = Option<usize>>) -> Groups {
     let mut groups = std::collections::BTreeMap::<usize, Vec<usize>>::new();
     for (face, cluster) in clusters.into_iter().enumerate() {

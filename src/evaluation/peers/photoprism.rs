@@ -1,36 +1,36 @@
-//! PhotoPrism's face recognition: clusters by DBSCAN, then every face goes to the cluster whose
-//! middle is nearest.
+//! PhotoPrism's face recognition: DBSCAN forms clusters, then every face goes to the cluster with
+//! the nearest mean.
 //!
-//! After `internal/photoprism/faces_cluster.go` and `faces_match.go`,
+//! It follows `internal/photoprism/faces_cluster.go` and `faces_match.go`,
 //! `internal/ai/face/thresholds.go` and `embeddings.go` and `internal/entity/face.go` of
 //! <https://github.com/photoprism/photoprism>, as they were for the model FaceNet (2022 to 2025).
-//! All faces are there from the start and may form clusters; PhotoPrism leaves small and weak ones
-//! out of that. Its rules for children and for named people do not occur.
+//! Here all faces are there from the start and may form clusters, while PhotoPrism leaves small and
+//! weak ones out. Its rules for children and for named people are not included.
 
 use super::dbscan::clusters;
 use super::{Peer, Similarities, gather};
 use crate::Groups;
 
-/// Added to the distance of the farthest member.
+/// Margin that the radius adds to the distance of the farthest member.
 const RADIUS_MARGIN: f32 = 0.01;
-/// The radius of a cluster is at most this ("limit sample radius to reduce false positives").
+/// Largest radius of a cluster ("limit sample radius to reduce false positives").
 const MAX_RADIUS: f32 = 0.35;
 
 /// PhotoPrism's settings. Distances are Euclidean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PhotoPrism {
-    /// Two faces nearer than this are near (`ClusterDist`).
+    /// Distance below which two faces are near (`ClusterDist`).
     pub cluster_distance: f32,
-    /// A face with as many near faces, itself included, forms a cluster (`ClusterCore`).
+    /// Number of near faces, itself included, from which a face forms a cluster (`ClusterCore`).
     pub core: usize,
-    /// A face goes to a cluster at its radius and this beyond, or nearer (`MatchDist`).
+    /// Distance beyond the radius of a cluster up to which a face matches it (`MatchDist`).
     pub match_distance: f32,
 }
 
-/// The middle of a cluster.
+/// The mean of a cluster's vectors.
 struct Centroid {
     members: Vec<usize>,
-    /// Square of the length of the mean of the members' vectors.
+    /// Square of the length of the mean.
     square: f32,
     radius: f32,
 }
@@ -50,7 +50,7 @@ impl Centroid {
         middle
     }
 
-    /// Euclidean distance of a face from the mean of the members.
+    /// Returns the Euclidean distance of a face from the mean.
     fn distance(&self, face: usize, similarities: &Similarities) -> f32 {
         (1.0 - 2.0 * mean(similarities.row(face), &self.members) + self.square).max(0.0).sqrt()
     }
@@ -63,7 +63,7 @@ fn mean(row: &[f32], members: &[usize]) -> f32 {
 impl Peer for PhotoPrism {
     const NAME: &'static str = "PhotoPrism";
 
-    /// PhotoPrism's defaults for its own model: 0.64, 4 faces, 0.46.
+    /// Returns PhotoPrism's defaults for its own model: 0.64, 4 faces, 0.46.
     fn defaults(_: f32) -> Self {
         Self { cluster_distance: 0.64, core: 4, match_distance: 0.46 }
     }

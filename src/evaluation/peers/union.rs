@@ -1,4 +1,4 @@
-//! Sets that grow together.
+//! Disjoint sets that are joined.
 
 /// Disjoint sets of numbers (Tarjan 1975), each named by its smallest number.
 pub(super) struct UnionFind(Vec<usize>);
@@ -8,7 +8,7 @@ impl UnionFind {
         Self((0..count).collect())
     }
 
-    /// The name of the set that holds a number.
+    /// Returns the smallest number of the set that holds a number.
     pub(super) fn find(&mut self, mut at: usize) -> usize {
         while self.0[at] != at {
             self.0[at] = self.0[self.0[at]];
@@ -17,7 +17,7 @@ impl UnionFind {
         at
     }
 
-    /// Makes one set of two.
+    /// Joins the sets of two numbers.
     pub(super) fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.find(a), self.find(b));
         self.0[a.max(b)] = a.min(b);

@@ -1,9 +1,8 @@
-//! Synthetic libraries, with what real ones have and clean spheres lack: children, whose strangers
-//! are near each other; people who grow up; poor and turned faces; bursts and copies; strangers by
-//! the thousand.
+//! Synthetic libraries with properties that real ones have: children, whose strangers resemble each other; people who
+//! grow up; poor and turned faces; bursts and copies; thousands of strangers.
 //!
-//! The same seed gives the same faces on every machine of one kind (the last bits of logarithms and
-//! cosines are the platform's).
+//! The same seed gives the same faces on every machine of one kind (the last bits of logarithms and cosines depend on
+//! the platform).
 
 mod population;
 mod random;
@@ -21,13 +20,12 @@ use crate::vectors::{at_place, numbered_face, numbered_image};
 use population::{Age, FaceShot, FaceSpace, SyntheticPerson};
 use random::RandomSource;
 
-/// Which people are in a synthetic library.
+/// The kind of people in a synthetic library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LibraryKind {
-    /// A school's: mostly children, photographed within few years, among other children whom nobody
-    /// knows.
+    /// A school's library: mostly children, photographed within few years, among other children who are strangers.
     Children,
-    /// A family's over decades: grown people, children, and children who grow up, among passers-by.
+    /// A family's library over decades: adults, children, and children who grow up, among passers-by.
     Mixed,
 }
 
@@ -40,18 +38,18 @@ impl fmt::Display for LibraryKind {
     }
 }
 
-/// How many people of which age.
+/// The number of people of each age.
 #[derive(Clone, Copy)]
 struct LibraryRecipe {
     young: usize,
     grown: usize,
-    /// People who are young in one half of their photos and grown in the other.
+    /// Number of people who are young in one half of their photos and adult in the other.
     growing: usize,
-    /// People with one photo.
+    /// Number of people with one photo.
     strangers: usize,
-    /// Share of strangers who are young.
+    /// Share of young people among these strangers.
     young_strangers: f32,
-    /// Faces of one person at most.
+    /// Most faces of one person.
     most: usize,
 }
 
@@ -68,14 +66,13 @@ impl LibraryRecipe {
     }
 }
 
-/// Share of photos that are shot again within the moment, and of those that lie there twice.
+/// Share of photos that are shot again within the moment, and (`COPIES`) of those that exist twice.
 const BURSTS: f32 = 0.08;
 const COPIES: f32 = 0.03;
-/// Length of what differs between a vector and its copy's: another size or compression of the
-/// photo.
+/// Length of the difference between the vectors of a photo and of its copy in another size or compression.
 const COPY_NOISE: f32 = 0.05;
 
-/// People at one event.
+/// Number of people at one event.
 const PEOPLE_OF_EVENT: i64 = 4;
 
 /// A face of a synthetic library.
@@ -83,14 +80,14 @@ struct SyntheticFace {
     person: u32,
     #[cfg_attr(not(test), expect(dead_code, reason = "tests compare ages"))]
     age: Age,
-    /// Shots of one moment and copies share it.
+    /// Number of the moment, which the shots of one burst and copies share.
     moment: usize,
     photo: usize,
     vector: Vec<f32>,
     quality: f32,
 }
 
-/// A library that is being made.
+/// A library that is being generated.
 struct SyntheticLibrary {
     random: RandomSource,
     space: FaceSpace,
@@ -99,8 +96,8 @@ struct SyntheticLibrary {
     moments: usize,
 }
 
-/// Makes a library of about 6,000 to 8,000 faces with the distances of the pack `open`; everybody
-/// in it is known.
+/// Generates a library of about 6,000 to 8,000 faces whose similarities are those of the pack `open`. All people in it
+/// are known.
 pub fn library(kind: LibraryKind, seed: u64) -> LabelledFaces {
     let recipe = LibraryRecipe::of(kind);
     let mut library = SyntheticLibrary::new(seed);
@@ -126,7 +123,7 @@ impl SyntheticLibrary {
         Self { random, space, faces: Vec::new(), people: 0, moments: 0 }
     }
 
-    /// Adds a person with so many faces.
+    /// Adds a person with `size` faces.
     fn somebody(&mut self, size: usize, ages: &[Age]) {
         let person = self.space.person(&mut self.random);
         let end = self.faces.len() + size;
@@ -161,7 +158,7 @@ impl SyntheticLibrary {
         self.faces.push(SyntheticFace { person: self.people, age, moment: self.moments, photo, vector, quality });
     }
 
-    /// Adds the last face once more, as a photo that lies there twice.
+    /// Adds the last face again, as a photo that exists twice.
     fn copy(&mut self) {
         let Some(face) = self.faces.last() else { return };
         let noise = self.random.normal(face.vector.len());
@@ -173,7 +170,7 @@ impl SyntheticLibrary {
         self.faces.push(copy);
     }
 
-    /// Puts faces of different people into photos of one to three, and numbers all in random order.
+    /// Puts faces of different people into photos of one to three faces, and numbers all of them in random order.
     fn labelled(mut self) -> LabelledFaces {
         let mut shots = vec![0; self.moments];
         self.faces.iter().for_each(|face| shots[face.moment] += 1);
@@ -181,7 +178,8 @@ impl SyntheticLibrary {
         let (mut photo, mut left) = (0, 0);
         let mut seen: Vec<u32> = Vec::new();
         for face in &mut self.faces {
-            // A burst shows its face alone, so that no photo of it holds what the others do not.
+            // A photo of a burst shows one face only, so that no photo of the burst shows a face that the others do
+            // not.
             if shots[face.moment] > 1 {
                 continue;
             }
@@ -209,8 +207,8 @@ impl SyntheticLibrary {
     }
 }
 
-/// When each photo was taken, in milliseconds: an event a day, of two moments each of a few people, half a minute apart.
-/// Who is at an event is random.
+/// Computes when each photo was taken, in milliseconds. There is one event a day, of two moments each of a few people,
+/// half a minute apart. The people at an event are drawn at random.
 fn times(faces: &[SyntheticFace]) -> HashMap<usize, i64> {
     let mut first: HashMap<u32, usize> = HashMap::new();
     for face in faces {

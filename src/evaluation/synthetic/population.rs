@@ -1,44 +1,45 @@
-//! The space of faces: where young and grown people lie in it, and how far a photo is from its
-//! person.
+//! The space of face vectors: the region of young and of adult people, and the distance of a photo
+//! from its person.
 //!
-//! The figures were fitted to pairs of photos of 1,007 people, young and grown, under the pack
-//! `open`: a test holds the table. Strangers are nearer to each other within a population than
-//! across; children most of all, because they share few looks. A child's face changes, so a child
-//! has stages.
+//! The figures were fitted to pairs of photos of 1,007 people, young and adult, with the pack
+//! `open`; a test has the table. Strangers resemble each other more within a population than
+//! across; children most of all, because they share few looks. The face of a child changes, so a
+//! child has stages.
 
 use super::random::RandomSource;
 
-/// Length of the vectors, as the pack `open` has them.
+/// Length of the vectors, which is that of the pack `open`.
 pub(super) const DIMENSIONS: usize = 128;
-/// Share of photos with a face that is turned away.
+/// Share of photos in which the face is turned away.
 const TURNED: f32 = 0.06;
-/// How much of a turned face's vector (of its square) says that it is turned, and nothing of the
-/// person.
+/// Share of the square of a turned face's vector that only says that it is turned, and nothing of
+/// the person.
 const TURNED_SHARE: f32 = 0.18;
-/// How much of the person a turned face keeps, next to a face that looks at the camera.
+/// Factor by which a turned face keeps less of its person than one that looks at the camera.
 const TURNED_KEEPS: f32 = 0.6;
-/// How alike two shots of one moment are in what is not the person.
+/// Correlation of two shots of one moment in what is not the person.
 const MOMENT_SHARES: f32 = 0.9;
 
-/// How old somebody is in a photo.
+/// The age of a person in a photo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
     Young,
     Grown,
 }
 
-/// The figures of a population. Squares of lengths add up to 1.
+/// The figures of a population. The squares of the lengths add up to 1.
 struct PopulationFigures {
-    /// Square of the length of the mean of all its faces: the mean similarity of strangers.
+    /// Square of the length of the mean of all its faces, which is the mean similarity of
+    /// strangers.
     mean: f32,
-    /// How many looks there are, and how much nearer those are to each other who share one.
+    /// Number of looks, and (`look`) the additional similarity of two people who share one.
     looks: usize,
     look: f32,
     /// Participation ratio of the axes along which its people differ.
     spread: f32,
-    /// How much of its person a photo keeps: parameters of a beta distribution.
+    /// Share of its person that a photo keeps: parameters of a beta distribution.
     keeps: [f32; 2],
-    /// How alike each stage is to what the person is at all ages.
+    /// Similarity of each stage to what the person is at all ages.
     stages: &'static [f32],
 }
 
@@ -46,11 +47,11 @@ const YOUNG: PopulationFigures =
     PopulationFigures { mean: 0.143, looks: 8, look: 0.17, spread: 58.0, keeps: [1.25, 0.25], stages: &[0.46, 0.72] };
 const GROWN: PopulationFigures =
     PopulationFigures { mean: 0.096, looks: 5, look: 0.07, spread: 125.0, keeps: [3.5, 0.88], stages: &[1.0] };
-/// Mean similarity of a young and a grown stranger.
+/// Mean similarity of a young and an adult stranger.
 const ACROSS: f32 = 0.07;
-/// How alike the stages of a child are in what the grown person no longer has.
+/// Similarity of a child's stages in what the adult has no longer.
 const YOUTH: f32 = 0.36;
-/// How often a stage has the look of the first.
+/// Probability that a stage has the look of the first stage.
 const LOOK_STAYS: f32 = 0.32;
 
 /// A population in the space.
@@ -62,14 +63,14 @@ struct Population {
     figures: &'static PopulationFigures,
 }
 
-/// A person at one stage.
+/// A person at one stage of life.
 #[derive(Clone)]
 struct LifeStage {
     identity: Vec<f32>,
     look: usize,
 }
 
-/// A person at all stages.
+/// A person at all stages of life.
 pub(super) struct SyntheticPerson {
     young: Vec<LifeStage>,
     grown: Vec<LifeStage>,
@@ -99,7 +100,7 @@ fn scaled(vector: &[f32], by: f32) -> Vec<f32> {
     vector.iter().map(|v| v * by).collect()
 }
 
-/// One vector and a multiple of another.
+/// Returns a vector plus a multiple of another.
 fn plus(a: &[f32], b: &[f32], times: f32) -> Vec<f32> {
     a.iter().zip(b).map(|(x, y)| x + y * times).collect()
 }
@@ -108,12 +109,13 @@ fn unit(vector: &[f32]) -> Vec<f32> {
     scaled(vector, 1.0 / dot(vector, vector).sqrt())
 }
 
-/// What is alike in part: `share` of one vector, and as much of another that the variance stays.
+/// Mixes `share` of one vector with as much of another that the variance stays the same.
 fn mixed(one: &[f32], share: f32, other: &[f32]) -> Vec<f32> {
     plus(&scaled(one, share), other, (1.0 - share * share).sqrt())
 }
 
-/// Standard deviations along axes, as a power law whose participation ratio is `spread`.
+/// Returns standard deviations along the axes, by a power law whose participation ratio is
+/// `spread`.
 fn scales(spread: f32) -> Vec<f32> {
     let law = |exponent: f32| {
         let powers: Vec<f32> = (1..=DIMENSIONS).map(|axis| (axis as f32).powf(-exponent)).collect();
@@ -184,7 +186,7 @@ impl FaceSpace {
         SyntheticPerson { young: self.young.person(random, &always), grown: self.grown.person(random, &always) }
     }
 
-    /// A photo of somebody at an age, some moment.
+    /// Draws a photo of a person at an age, at a new moment.
     pub(super) fn shot(&self, random: &mut RandomSource, age: Age) -> FaceShot {
         let figures = self.population(age).figures;
         let turned = random.chance(TURNED);
@@ -192,13 +194,13 @@ impl FaceSpace {
         FaceShot { age, stage: random.below(figures.stages.len()), turned, kept, noise: random.normal(DIMENSIONS) }
     }
 
-    /// Another photo of the same moment.
+    /// Draws another photo of the same moment.
     pub(super) fn again(&self, random: &mut RandomSource, shot: &FaceShot) -> FaceShot {
         let noise = mixed(&shot.noise, MOMENT_SHARES, &random.normal(DIMENSIONS));
         FaceShot { noise, ..*shot }
     }
 
-    /// The vector of a face, of length 1.
+    /// Computes the vector of a face, with length 1.
     pub(super) fn vector(&self, person: &SyntheticPerson, shot: &FaceShot) -> Vec<f32> {
         let population = self.population(shot.age);
         let stages = if shot.age == Age::Young { &person.young } else { &person.grown };
@@ -212,8 +214,8 @@ impl FaceSpace {
         unit(&plus(&mean, &own, (1.0 - dot(&mean, &mean)).max(0.0).sqrt()))
     }
 
-    /// The quality that a face of this photo would be given, 0 to 1: what keeps little of its
-    /// person is mostly seen to be poor.
+    /// Draws the quality, 0 to 1, that a model would measure: a photo that keeps little of its
+    /// person mostly has a low one.
     pub(super) fn quality(&self, random: &mut RandomSource, shot: &FaceShot) -> f32 {
         (shot.kept + 0.15 * random.normal(1)[0]).clamp(0.02, 1.0)
     }

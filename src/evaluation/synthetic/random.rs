@@ -1,4 +1,4 @@
-//! Random numbers of some distributions, from one seed the same on every machine.
+//! Random numbers of several distributions, which are the same for a seed on every machine.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +11,7 @@ impl RandomSource {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// Uniform between 0 and 1, neither of them.
+    /// Draws a uniform number between 0 and 1, both excluded.
     fn unit(&mut self) -> f32 {
         (self.0.random::<u32>() as f32 + 0.5) / (u32::MAX as f32 + 1.0)
     }
@@ -24,7 +24,7 @@ impl RandomSource {
         self.unit() < share
     }
 
-    /// Numbers of the standard normal distribution (Box & Muller 1958).
+    /// Draws numbers of the standard normal distribution (Box & Muller 1958).
     pub(super) fn normal(&mut self, count: usize) -> Vec<f32> {
         let mut numbers = Vec::with_capacity(count + 1);
         while numbers.len() < count {
@@ -35,7 +35,7 @@ impl RandomSource {
         numbers
     }
 
-    /// A number of the beta distribution (Jöhnk 1964).
+    /// Draws a number of the beta distribution (Jöhnk 1964).
     pub(super) fn beta(&mut self, [a, b]: [f32; 2]) -> f32 {
         loop {
             let (x, y) = (self.unit().powf(1.0 / a), self.unit().powf(1.0 / b));
@@ -45,7 +45,7 @@ impl RandomSource {
         }
     }
 
-    /// A number of the Poisson distribution (Knuth).
+    /// Draws a number of the Poisson distribution (Knuth).
     #[cfg(test)]
     pub(super) fn poisson(&mut self, mean: f32) -> usize {
         let (least, mut product, mut count) = ((-mean).exp(), self.unit(), 0);
@@ -56,8 +56,8 @@ impl RandomSource {
         count
     }
 
-    /// How many faces a person has, by Zipf's law: half of all people have fewer than four, a few
-    /// have `most`.
+    /// Draws the number of a person's faces by Zipf's law: half of all people have fewer than four,
+    /// and a few have `most`.
     pub(super) fn zipf(&mut self, most: usize) -> usize {
         ((2.0 / self.unit()) as usize).clamp(2, most)
     }

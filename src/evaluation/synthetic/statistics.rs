@@ -1,15 +1,15 @@
-//! How alike pairs of faces are in a synthetic library: what it is fitted by.
+//! Statistics of the similarities of pairs in a synthetic library, to which it is fitted.
 
 use super::SyntheticLibrary;
 use super::population::Age;
 use crate::bootstrap::percentile;
 
-/// Cosines of some pairs.
+/// The distribution of the cosines of some pairs.
 #[derive(Debug)]
 pub(super) struct CosineSpread {
     pub mean: f64,
     pub sd: f64,
-    /// 99.9 % of pairs are less alike.
+    /// The 99.9th percentile.
     pub p999: f64,
     /// Share of pairs above the threshold of the pack `open`, 0.38.
     pub above: f64,
@@ -26,7 +26,8 @@ impl CosineSpread {
     }
 }
 
-/// Strangers, and faces of one person in different moments, one of either age.
+/// Returns the statistics of strangers, and of faces of one person in different moments, with one
+/// face of either age.
 pub(super) fn pairs(library: &SyntheticLibrary, one: Age, other: Age) -> (CosineSpread, CosineSpread) {
     let (mut strangers, mut same) = (Vec::new(), Vec::new());
     for (at, a) in library.faces.iter().enumerate() {
