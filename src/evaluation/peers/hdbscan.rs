@@ -10,8 +10,8 @@ use super::union::UnionFind;
 use super::{Peer, Similarities, gather};
 use crate::Groups;
 
-/// Least distance between two faces. Rounding errors of the distance are larger than this, and
-/// copies would otherwise be infinitely dense.
+/// Least distance between two faces. Smaller distances are mostly rounding errors, and copies would
+/// otherwise be infinitely dense.
 const LEAST_DISTANCE: f32 = 1e-3;
 
 /// HDBSCAN's settings.
