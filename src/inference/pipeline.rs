@@ -22,11 +22,11 @@ use muster_config::{Serve, Settings};
 use muster_vision::decode::{Limits as DecodeLimits, VisionDecoder};
 use muster_vision::isolated::IsolatedDecoder;
 
-/// Bytes of an image that its header thumbnail is looked for in: an EXIF block has 64 KiB at most and comes first (EXIF 2.32,
-/// section 4.7).
+/// Bytes of an image in which its header thumbnail is searched. An EXIF block has at most 64 KiB and comes first (EXIF
+/// 2.32, section 4.7).
 const HEAD_BYTES: u64 = 68 << 10;
 
-/// Builds the pipeline's settings, except those that its adapters decide.
+/// Builds the pipeline's settings, except those that depend on its adapters.
 pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
     let ours = &settings.pipeline;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -52,14 +52,14 @@ pub fn settings(settings: &Settings, model: String) -> PipelineSettings {
             ..defaults.batch
         },
         timeouts: Timeouts { engine: hang, rebuild: hang, ..defaults.timeouts },
-        // A part of the drain is for what a last receive brings.
+        // A part of the drain's time is reserved for the messages of a last receive.
         fetcher: FetcherSettings { grace: defaults.fetcher.grace.min(drain / 4), ..defaults.fetcher },
         drain_deadline: drain,
         ..defaults
     }
 }
 
-/// Changes settings for callers who wait: small batches, and no waiting to fill them.
+/// Adapts settings for callers who wait for answers: batches are small, and nothing waits to fill them.
 pub fn answering(serve: &Serve, common: PipelineSettings) -> PipelineSettings {
     PipelineSettings {
         intake: Intake {
@@ -78,7 +78,7 @@ pub fn answering(serve: &Serve, common: PipelineSettings) -> PipelineSettings {
     }
 }
 
-/// Creates the decoder of images for a pack's detector, and the same isolated in processes of its own.
+/// Creates the decoder of images for a pack's detector, and the isolated one, which decodes in a process of its own.
 pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn Decoder>) {
     let limits = &settings.limits;
     let limits = DecodeLimits { bytes: limits.image_megabytes << 20, pixels: limits.image_megapixels * 1_000_000 };
@@ -96,11 +96,11 @@ pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn 
     ((substitute.decoder)(decoder), Arc::new(IsolatedDecoder::new(program, options, limits)))
 }
 
-/// Returns the grouping parameters in force: the settings' where they are set, otherwise the pack's.
+/// Returns the grouping parameters that apply: those of the settings where they are set, otherwise the pack's.
 pub fn params(settings: &Settings, manifest: &Manifest) -> Params {
     let mut params = manifest.grouping.params();
     if settings.grouping.threshold > 0.0 {
-        // Stricter or laxer than the pack by this much.
+        // The other thresholds move by as much as the user's threshold differs from the pack's.
         let shift = settings.grouping.threshold - manifest.grouping.similarity;
         params.settled += shift;
         params.edge += shift;

@@ -1,5 +1,5 @@
-//! A pack without models, supplied by another crate. Chaos runs use it because they need many images and faults on demand,
-//! not real faces.
+//! A pack without models, supplied by another crate. Chaos runs use it because they need many images and faults on
+//! demand, not real faces.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -7,17 +7,18 @@ use std::sync::{Arc, OnceLock};
 use muster_actors::ports::decoder::Decoder;
 use muster_actors::ports::engine::Engine;
 
-/// A pack whose engine and decoder are made outside this crate. In all else it is shaped like the default pack.
+/// A pack whose engine and decoder are created outside of this crate. In all other respects it is like the default
+/// pack.
 pub struct Substitute {
     /// Name of the pack in the settings.
     pub name: &'static str,
-    /// Similarity at which two of its faces may be one person.
+    /// Similarity, -1 to 1, from which two of its faces may be one person.
     pub similarity: f32,
     /// Creates the engine of its one lane.
     pub engine: fn() -> Arc<dyn Engine>,
     /// Wraps the decoder of images.
     pub decoder: fn(Arc<dyn Decoder>) -> Arc<dyn Decoder>,
-    /// The option with which an isolated decoder wraps its own in the same way.
+    /// Option by which an isolated decoder wraps its own decoder in the same way.
     pub decoder_option: &'static str,
 }
 
@@ -31,7 +32,7 @@ static REGISTERED: OnceLock<Substitute> = OnceLock::new();
 
 /// Registers a substitute for this process. Only the first call has an effect.
 pub fn register(substitute: Substitute) {
-    // The program registers one, before it opens a pack; a second call changes nothing.
+    // The program registers one before it opens a pack; a second call changes nothing.
     let _ = REGISTERED.set(substitute);
 }
 

@@ -1,7 +1,7 @@
 //! Computes how many images a card's memory holds at once, from measured runs. Pure functions.
 
-/// Part of the free memory that is planned with. The rest is for what cuDNN takes for a convolution's workspace at a shape
-/// that was not tried, and for a neighbour that grows a little.
+/// Share of the free memory that is used for planning. The rest is for the workspace that cuDNN takes at a shape that
+/// was not tried, and for another process that grows a little.
 const PLANNED: f64 = 0.8;
 
 /// The memory that runs of two sizes left free on a card.
@@ -9,24 +9,25 @@ const PLANNED: f64 = 0.8;
 pub struct MemoryMeasurement {
     /// Free bytes after the smaller run.
     pub free_after_few: u64,
-    /// Images in it.
+    /// Images in the smaller run.
     pub few: usize,
     /// Free bytes after the larger run.
     pub free_after_many: u64,
-    /// Images in it.
+    /// Images in the larger run.
     pub many: usize,
 }
 
 impl MemoryMeasurement {
-    /// Computes the bytes that one more image takes; `None` where the runs do not tell because the arena had memory for both.
+    /// Computes the bytes that each additional image takes. `None` where the runs cannot tell, because the arena
+    /// already had memory for both.
     pub(crate) fn per_image(&self) -> Option<u64> {
         let images = u64::try_from(self.many.checked_sub(self.few)?).ok().filter(|images| *images > 0)?;
         let bytes = self.free_after_few.checked_sub(self.free_after_many)?;
         Some(bytes / images).filter(|bytes| *bytes > 0)
     }
 
-    /// Computes the largest batch when `lanes` lanes share the card: the larger run, and as many images more as the remaining
-    /// memory holds.
+    /// Computes the largest batch when `lanes` lanes share the card: that of the larger run, and as many additional
+    /// images as the remaining memory holds.
     pub fn max_batch_size(&self, lanes: usize) -> Option<usize> {
         let each = self.per_image()?;
         let left = (self.free_after_many as f64 * PLANNED / lanes.max(1) as f64) as u64;

@@ -21,9 +21,9 @@ pub enum CardSelectionError {
         "models.devices (MUSTER_DEVICES) names {named}, and there is {there}: give numbers from 0, uuids, auto or cpu"
     )]
     Unknown {
-        /// What was named.
+        /// Name in the settings.
         named: String,
-        /// What is there.
+        /// List of the cards that exist.
         there: String,
     },
     /// The same card is named twice.
@@ -69,7 +69,8 @@ impl CardSelection {
     }
 }
 
-/// Tells whether a card has this number, or a uuid that begins so, as in `CUDA_VISIBLE_DEVICES`.
+/// Tells whether a card has this number, or a uuid that begins with this text, as in
+/// `CUDA_VISIBLE_DEVICES`.
 fn is_called(card: &Card, name: &str) -> bool {
     match name.parse::<u32>() {
         Ok(ordinal) => ordinal == card.ordinal,

@@ -2,23 +2,23 @@
 
 use serde::Serialize;
 
-/// The least driver that muster's CUDA libraries (12.x) run on, as CUDA numbers it: 12.0, which R525 brought.
-/// Source: CUDA Compatibility, "minor version compatibility" (docs.nvidia.com/deploy/cuda-compatibility).
+/// Oldest driver on which muster's CUDA libraries (12.x) run, as CUDA numbers it: 12.0, which came with R525. Source:
+/// CUDA Compatibility, "minor version compatibility" (docs.nvidia.com/deploy/cuda-compatibility).
 #[cfg(any(feature = "gpu", test))]
 pub(crate) const LEAST_DRIVER: u32 = 12_000;
 
 /// A card, as its driver describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Card {
-    /// Its number in this process, from 0: after `CUDA_VISIBLE_DEVICES`.
+    /// Number of the card in this process, from 0, after `CUDA_VISIBLE_DEVICES` is applied.
     pub ordinal: u32,
-    /// `GPU-` and 32 hexadecimal digits: the same in every process and in NVML.
+    /// Id of the card, `GPU-` and 32 hexadecimal digits, which is the same in every process and in NVML.
     pub uuid: String,
-    /// Such as "Tesla T4".
+    /// Model of the card, such as "Tesla T4".
     pub name: String,
-    /// Compute capability, major and minor: 7.5 of a T4.
+    /// Compute capability, major and minor, such as 7.5 for a T4.
     pub compute: (u32, u32),
-    /// The newest CUDA that the driver knows: 1000 · major + 10 · minor.
+    /// Newest CUDA that the driver supports: 1000 · major + 10 · minor.
     pub driver: u32,
     /// Bytes of memory.
     pub total: u64,
@@ -29,27 +29,27 @@ pub struct Card {
 /// Reasons why there is no usable card.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoGpu {
-    /// Built without the feature `gpu`.
+    /// The program was built without the feature `gpu`.
     #[error("this muster was built without GPUs (cargo feature gpu)")]
     NotBuilt,
     /// The driver was not asked.
     #[error("no card is looked for: ONNX Runtime's build for cards is not installed (muster models pull open --cuda)")]
     NotAsked,
-    /// The driver's library is not there.
+    /// The driver's library is missing.
     #[error("no NVIDIA driver: libcuda.so.1 cannot be loaded")]
     NoDriver,
     /// The driver is older than the CUDA libraries need.
     #[error("the NVIDIA driver is too old: it knows CUDA {}, and {} is needed (driver 525 or later)", cuda(*found), cuda(*needed))]
     OldDriver {
-        /// The newest CUDA it knows.
+        /// Newest CUDA that the driver supports.
         found: u32,
-        /// The oldest that would do.
+        /// Oldest CUDA that is sufficient.
         needed: u32,
     },
-    /// The driver is there, and shows no card.
+    /// The driver shows no card.
     #[error("the NVIDIA driver shows no card{}", hidden(visible.as_deref()))]
     NoCard {
-        /// `CUDA_VISIBLE_DEVICES`, where it is set.
+        /// Value of `CUDA_VISIBLE_DEVICES`, where it is set.
         visible: Option<String>,
     },
     /// The driver answered with an error.

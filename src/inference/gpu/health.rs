@@ -22,18 +22,18 @@ pub struct CardStatus {
     pub power: f64,
     /// Energy in joules since the first reading; `None` where the card does not count them (before Volta).
     pub energy: Option<f64>,
-    /// Reasons why its clock is lower than it might be; idleness is not among them.
+    /// Reasons why the clock is slower than it could be; idleness is not included.
     pub throttled: Vec<&'static str>,
 }
 
 /// An error event of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CardEvent {
-    /// An error of the driver's, by its number.
+    /// The driver reported an error, by its number.
     Xid {
         /// The card.
         uuid: String,
-        /// NVIDIA's number.
+        /// NVIDIA's number of the error.
         id: u64,
     },
     /// NVML cannot reach a card any more.
@@ -73,8 +73,8 @@ pub struct CardMonitor {
 }
 
 impl CardMonitor {
-    /// Starts monitoring these cards; `fault` is called when one is lost, at most once. `None` where there are no cards or no
-    /// NVML; then a lost card shows only as a run that fails.
+    /// Starts to monitor these cards. `fault` is called when one is lost, at most once. `None` where there are no cards
+    /// or no NVML; then a lost card shows only in a run that fails.
     #[cfg(feature = "gpu")]
     pub fn watch(cards: &[Card], fault: impl Fn(String) + Send + 'static) -> Option<Self> {
         let uuids: Vec<String> = cards.iter().map(|card| card.uuid.clone()).collect();

@@ -1,7 +1,7 @@
 //! NVIDIA GPUs: their discovery, selection and monitoring.
 //!
-//! Nothing here links against CUDA: the driver's library and NVML are loaded when somebody asks, and a machine without them
-//! is an answer ([`NoGpu`]), never a panic.
+//! This module does not link against CUDA. It loads the driver's library and NVML when they are needed; a machine
+//! without them leads to an answer ([`NoGpu`]), never to a panic.
 
 pub mod batch_size;
 pub mod card_selection;
@@ -16,16 +16,19 @@ pub mod xid;
 pub use card_selection::{CardSelection, CardSelectionError};
 pub use cards::{Card, NoGpu};
 
-/// Lists the cards that this process may use, at least one. The driver honours `CUDA_VISIBLE_DEVICES`.
+/// Lists the cards that this process may use; there is at least one. The driver honours `CUDA_VISIBLE_DEVICES`.
 ///
 /// # Errors
-/// There is no card or no driver, or the driver fails.
+/// [`NoGpu`] when there is no card or no suitable driver, or the driver fails.
 #[cfg(feature = "gpu")]
 pub fn cards() -> Result<Vec<Card>, NoGpu> {
     probe::cards()
 }
 
 /// Returns an error, because this program was built without cards.
+///
+/// # Errors
+/// Always [`NoGpu::NotBuilt`].
 #[cfg(not(feature = "gpu"))]
 pub fn cards() -> Result<Vec<Card>, NoGpu> {
     Err(NoGpu::NotBuilt)

@@ -36,7 +36,7 @@ impl NvmlWatch {
         let nvml = Nvml::init()?;
         let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (uuids, looks, stopped) = (uuids.to_vec(), Arc::clone(&seen), Arc::clone(&stop));
-        // Where no thread can be started the cards are not watched, as on a machine without NVML.
+        // If no thread can be started, the cards are not monitored, as on a machine without NVML.
         let thread = thread::Builder::new().name(String::from("muster-nvml"));
         let thread =
             thread.spawn(move || watch(&nvml, &uuids, &looks, &stopped, fault)).map_err(|_| NvmlError::Unknown)?;
@@ -79,7 +79,7 @@ fn watch(nvml: &Nvml, uuids: &[String], seen: &Mutex<Vec<CardStatus>>, stop: &At
                 CardEventResponse::Leave(text) => {
                     tracing::error!(reason = text, "device.fault");
                     fault(text);
-                    // A lost card is reported again at once, for ever.
+                    // A lost card would report the same event again at once, for ever.
                     events.clear();
                     break;
                 }

@@ -11,25 +11,26 @@ impl From<DriverError> for NoGpu {
     fn from(DriverError(code): DriverError) -> Self {
         match code {
             CUresult::CUDA_ERROR_NO_DEVICE => Self::NoCard { visible: std::env::var("CUDA_VISIBLE_DEVICES").ok() },
-            // A driver library without the kernel module beside it, or of another version than that.
+            // The driver's library has no kernel module, or one of another version.
             other => Self::Driver(format!("{other:?}")),
         }
     }
 }
 
-/// Lists the cards that the driver shows to this process. It creates a context on each to ask for its free memory, which
-/// takes tenths of a second a card.
+/// Lists the cards that the driver shows to this process. It creates a context on each to ask for its free memory,
+/// which takes tenths of a second for each.
 pub(super) fn cards() -> Result<Vec<Card>, NoGpu> {
     // SAFETY: loads a library by its name and lets it go.
     if !unsafe { sys::is_culib_present() } {
         return Err(NoGpu::NoDriver);
     }
-    // A function that a driver lacks is a panic of cudarc's.
+    // cudarc panics when the driver lacks a function.
     catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| Err(NoGpu::Driver(String::from("that it lacks a function"))))
 }
 
 fn ask() -> Result<Vec<Card>, NoGpu> {
-    // First, as it needs no start and every driver has it: a function that an older library lacks is a panic of cudarc's.
+    // The version is read first, because every driver has this function and needs no start for it. cudarc would panic
+    // at a function that an older library lacks.
     let mut version = 0;
     // SAFETY: writes one number.
     unsafe { sys::cuDriverGetVersion(&raw mut version) }.result()?;
@@ -89,7 +90,8 @@ fn memory(device: CUdevice) -> Result<(u64, u64), DriverError> {
     let context = unsafe { result::primary_ctx::retain(device) }?;
     // SAFETY: the context was retained above and lives until the release.
     let asked = unsafe { result::ctx::set_current(context) }.and_then(|()| result::mem_get_info());
-    // SAFETY: the thread gets back what it had, or none: the last release below destroys the context that it has now.
+    // SAFETY: the thread gets back the context that it had before, or none; the last release below destroys the present
+    // one.
     let left = unsafe { result::ctx::set_current(before.unwrap_or(std::ptr::null_mut())) };
     // SAFETY: the counterpart of the retain above; nothing keeps the context after it.
     let released = unsafe { result::primary_ctx::release(device) };

@@ -1,4 +1,4 @@
-//! Tells which of the errors that NVIDIA's driver numbers (Xid) make a card unusable.
+//! Tells which errors of NVIDIA's driver (numbered "Xid") make a card unusable.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -41,7 +41,7 @@ static XIDS: LazyLock<BTreeMap<u64, Xid>> = LazyLock::new(|| {
     list.map(|list| list.xid.into_iter().map(|xid| (xid.id, xid)).collect()).unwrap_or_default()
 });
 
-/// Looks an Xid up; `None` where it is unknown, which is logged while the work goes on.
+/// Looks an Xid up. `None` where it is unknown; such an error is only logged.
 pub(crate) fn known(id: u64) -> Option<&'static Xid> {
     XIDS.get(&id)
 }

@@ -1,4 +1,5 @@
-//! Analyses frames on a device: detects, aligns, looks again, embeds and judges. It blocks, and runs on the model's thread.
+//! Analyses frames on a device: it detects faces, aligns them, scores doubtful ones again, embeds them and measures
+//! their quality. It blocks, and runs on the model's thread.
 
 use std::sync::Arc;
 
@@ -30,16 +31,19 @@ pub(crate) struct Analyser {
     crop_scale: f32,
 }
 
-/// The detector's scores for the views of one face; empty where it was not looked at again.
+/// The detector's scores for the views of one face, each 0 to 1; empty where the face was not scored again.
 type Scores = Vec<f32>;
 
-/// Most faces an image in one run of the embedder.
+/// Most faces per image in one run of the embedder.
 pub const FACES: usize = 4;
 /// Least score of a detection in a box that somebody drew: a person says that a face is there.
 const WEAK: f32 = 0.2;
 
 impl Analyser {
     /// Loads the models of a pack.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a model is missing or wrong, or the device fails.
     pub fn load(environment: &Environment, pack: &Pack, options: &Options, tally: &Tally) -> Result<Self, EngineError> {
         let Options { threads, ref place, frames, faces, .. } = *options;
         Ok(Self {
@@ -52,14 +56,18 @@ impl Analyser {
         })
     }
 
-    /// Analyses frames, and returns one result for each, in order. Faces of all frames are embedded together.
+    /// Analyses frames, and returns one result for each, in order. The faces of all frames are embedded together.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a run fails; it concerns all frames. A frame that cannot be analysed alone has a rejection
+    /// in its result.
     pub fn analyse(&mut self, frames: &[Arc<Frame>]) -> Result<Vec<Analysis>, EngineError> {
         let detected = self.detect(frames)?;
         let cuts = frames.iter().zip(&detected).map(|(frame, faces)| crop_faces(frame, faces, self.crop_scale));
         let cuts: Vec<Result<Vec<FaceCrop>, Rejection>> = cuts.collect();
         let mut scores = self.look_again(frames, &cuts)?.into_iter();
         let crops: Vec<&Pixels> = cuts.iter().flatten().flatten().map(|cut| &cut.crop).collect();
-        // A batch that was halved because memory ran out must need less of it here too.
+        // A batch that was halved because memory ran out must also embed fewer faces at once.
         let mut embedded = self.embedder.embed(&crops, frames.len() * FACES)?.into_iter();
         let mut finish = |cuts: Vec<FaceCrop>| {
             let each = cuts.into_iter().zip(&mut embedded).zip(&mut scores);
@@ -90,7 +98,10 @@ impl Analyser {
         Ok(cuts.into_iter().next().zip(vector).map(|(cut, vector)| self.finish(cut, vector, &scores)))
     }
 
-    /// Runs both models on `images` made-up images, each with as many faces as a run takes.
+    /// Runs both models on `images` generated images, each with as many faces as a run takes.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a run fails.
     pub fn warm(&mut self, images: usize) -> Result<(), EngineError> {
         let (picture, face) = (picture(self.detector.side()), picture(self.embedder.side()));
         self.detector.find_all(&vec![&picture; images])?;
@@ -108,7 +119,7 @@ impl Analyser {
         Ok(faces.collect())
     }
 
-    /// Scores a second time the faces that the detector is not sure of: one entry a crop, in order.
+    /// Scores the faces again of which the detector is not sure. Returns one entry for each crop, in order.
     fn look_again(
         &mut self,
         frames: &[Arc<Frame>],
@@ -119,8 +130,8 @@ impl Analyser {
         let mut scores = vec![Scores::new(); all.len()];
         let Some(rule) = self.rule else { return Ok(scores) };
         let doubted: Vec<usize> = (0..all.len()).filter(|at| rule.doubts(all[*at].1.face.score)).collect();
-        // Two views of one size have fewer pixels than a frame at the detector's side, so no run
-        // needs more memory than theirs.
+        // Two views of one size have fewer pixels than a frame at the detector's side, so a run over views needs no
+        // more memory than one over frames.
         for some in doubted.chunks(frames.len().max(1)) {
             let (mut whose, mut seen) = (Vec::new(), Vec::new());
             for &at in some {

@@ -6,11 +6,12 @@ use super::analyser::Analyser;
 use crate::gpu;
 use crate::gpu::batch_size::MemoryMeasurement;
 
-/// Measures the largest batch that fits into the card's memory when `lanes` lanes share it, from its free memory after a
-/// run of one image and after one of `most`. A run that does not fit is tried with half the size. `None` where the driver
-/// does not tell, or `most` is 1.
+/// Measures the largest batch that fits into the card's memory when `lanes` lanes share it, from its free memory after
+/// a run of one image and after one of `most`. A run that does not fit is tried with half the size. `None` where the
+/// driver does not tell the free memory, or where `most` is 1.
 ///
-/// Fails as the engine does where even one image does not run.
+/// # Errors
+/// [`EngineError`] when even one image does not run.
 pub fn measure(analyser: &mut Analyser, card: u32, most: usize, lanes: usize) -> Result<Option<usize>, EngineError> {
     let few = 1;
     analyser.warm(few)?;

@@ -17,41 +17,45 @@ use super::tally::TensorRuns;
 /// One measurement of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BenchRow {
-    /// The pack, and its version.
+    /// Name and version of the pack.
     pub pack: String,
-    /// How it was made smaller or quicker: float where it was not.
+    /// Precision of the pack's computations; float where it was not derived from another.
     pub precision: String,
     /// The model's file.
     pub model: String,
     /// Name of the execution target.
     pub provider: String,
-    /// Threads within one operation.
+    /// Threads within one operator.
     pub threads: usize,
-    /// Batch, channels, height, width.
+    /// Shape of the input: batch, channels, height, width.
     pub shape: [usize; 4],
-    /// Number of runs after warming up.
+    /// Number of timed runs after warming up.
     pub runs: usize,
-    /// Median time of a run.
+    /// Median time of a run, in milliseconds.
     pub milliseconds: f64,
-    /// Shortest time of a run: what it takes when nothing else does.
+    /// Shortest time of a run, in milliseconds, in which nothing else disturbed it.
     pub shortest: f64,
-    /// Images or faces a second at the median.
+    /// Images or faces per second at the median.
     pub items_a_second: f64,
-    /// Time until the session was ready.
+    /// Time until the session was ready, in milliseconds.
     pub load_milliseconds: f64,
-    /// Time of the first run at this shape: what is compiled, chosen or allocated for it is in here.
+    /// Time of the first run at this shape, in milliseconds, which includes what is compiled, chosen or allocated for
+    /// it.
     pub first_milliseconds: f64,
 }
 
-/// Shapes that a detector is timed at: what it sees of landscape photos, of squares, and in the second pass.
+/// Shapes at which a detector is timed: landscape photos, square photos, and the second pass.
 const DETECTOR: [[usize; 4]; 3] = [[1, 3, 480, 640], [1, 3, 640, 640], [1, 3, 128, 160]];
 const BATCHES: [usize; 4] = [1, 2, 8, 32];
-/// Images a run of a detector on a card.
+/// Images in a run of a detector on a card.
 const IMAGES: [usize; 3] = [1, 8, 32];
 const MAX_RUNS: usize = 200;
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// Times every model of the pack as the engine runs it: on the tensors given, or else on a few common ones.
+/// Times every model of a pack as the engine runs it, at the shapes in `tensors`, or otherwise at a few common ones.
+///
+/// # Errors
+/// [`EngineError`] when the runtime or a model cannot be loaded, or a run fails.
 pub fn models(
     pack: &Pack,
     home: &Home,
@@ -75,7 +79,7 @@ pub fn models(
             of_file.map(|runs| (runs.shape, runs.count.clamp(5, 40) as usize)).collect::<Vec<_>>()
         }
     };
-    // As the engine places it: see `DetectorModel::load`.
+    // Detectors run on the target that `DetectorModel::load` chooses.
     let detecting = if place.card().is_some() { place.clone() } else { ExecutionTarget::Cpu };
     let largest =
         |shapes: &[[usize; 4]]| shapes.iter().copied().max_by_key(|s| s.iter().product::<usize>()).unwrap_or([1; 4]);
@@ -94,7 +98,7 @@ pub fn models(
     Ok(rows)
 }
 
-/// A model that is timed.
+/// A model that is being timed.
 struct TimedModel<'a> {
     environment: &'a Environment,
     pack: &'a Pack,
@@ -109,7 +113,7 @@ impl TimedModel<'_> {
         let mut model = Model::load(self.environment, self.file, self.bytes, options)?;
         let load = started.elapsed();
         let time = |&(shape, most): &([usize; 4], usize)| {
-            // Values all over the range of a byte; a constant input would flatter kernels that skip zeros.
+            // The values cover the whole range of a byte; a constant input would favour kernels that skip zeros.
             let input: Vec<f32> =
                 (0..shape.iter().product()).map(|i: usize| ((i * 2_654_435_761) >> 7 & 0xff) as f32).collect();
             let mut run = || {

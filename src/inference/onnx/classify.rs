@@ -3,7 +3,7 @@
 use muster_actors::ports::engine::EngineError;
 use ort::ErrorCode;
 
-/// The kind of error that a message tells of, where the code does not.
+/// The kind of an error by its message, where the code does not tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MessageKind {
     OutOfMemory,
@@ -11,8 +11,8 @@ enum MessageKind {
     Misconfigured,
 }
 
-/// Parts of messages, in lower case; the first that occurs decides. Out of memory has no code of its own: the same
-/// failure is a GenericFailure from an arena and a RuntimeException from the system's allocator.
+/// Parts of messages in lower case; the first that occurs decides. Running out of memory has no code of its own: it is
+/// a GenericFailure from an arena, and a RuntimeException from the system's allocator.
 const MESSAGES: [(&str, MessageKind); 25] = [
     ("failed to allocate memory", MessageKind::OutOfMemory),
     ("available memory of", MessageKind::OutOfMemory),
@@ -56,7 +56,7 @@ fn by_code_and_message(code: ErrorCode, message: &str) -> EngineError {
         None => {}
     }
     match code {
-        // A file that is not a model, or a model that this runtime or the manifest does not fit.
+        // The file is not a model, or the model does not fit this runtime or the manifest.
         ErrorCode::NoSuchFile
         | ErrorCode::NoModel
         | ErrorCode::InvalidProtobuf
@@ -64,7 +64,7 @@ fn by_code_and_message(code: ErrorCode, message: &str) -> EngineError {
         | ErrorCode::InvalidArgument
         | ErrorCode::NotImplemented => EngineError::Misconfigured(text),
         ErrorCode::DeviceReset => EngineError::DeviceLost(text),
-        // GenericFailure, RuntimeException, EPFail, and what later versions add.
+        // These are GenericFailure, RuntimeException, EPFail, and codes of later versions.
         _ => EngineError::Sticky(text),
     }
 }

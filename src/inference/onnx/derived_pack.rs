@@ -1,4 +1,4 @@
-//! The source and the measured parity of a pack that was derived from another.
+//! The origin of a pack that was derived from another, and how well it agrees with that one.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use super::graph::int8::QuantizationTarget;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// 32 bits, with constants folded, operators fused and the batch freed: the same results, and nothing left to do at a
-    /// start.
+    /// 32 bits, with folded constants, fused operators and a free batch dimension. It gives the same results, and a
+    /// session loads faster.
     Float,
-    /// 16 bits, but for operators that need more: for cards.
+    /// 16 bits, except for operators that need more; for cards.
     Half,
-    /// 8 bits, scaled by what the model saw of your photos: for processors.
+    /// 8 bits, scaled by the values that the model had on the user's photos; for processors.
     Int8,
 }
 
@@ -36,42 +36,42 @@ impl fmt::Display for Precision {
     }
 }
 
-/// How well a derived pack agrees with its source, on photos that it was not calibrated with.
+/// The agreement of a derived pack with its source, on photos with which it was not calibrated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parity {
-    /// Faces whose embeddings were compared.
+    /// Number of faces whose embeddings were compared.
     pub faces: usize,
-    /// Mean cosine between a face's two embeddings.
+    /// Mean cosine between the two embeddings of a face, -1 to 1.
     pub cosine_mean: f64,
-    /// The cosine that one face in a hundred falls below.
+    /// Cosine below which one face in a hundred falls, -1 to 1.
     pub cosine_p1: f64,
-    /// Photos in which the detectors were compared.
+    /// Number of photos in which the detectors were compared.
     pub photos: usize,
-    /// Of the faces that either detector found, the part that both found.
+    /// Share of the faces that both detectors found, among those that either found, 0 to 1.
     pub agreement: f64,
-    /// How well each groups people, where labelled photos were given: source, then product.
+    /// Scores of the source's and of the derived pack's grouping, where labelled photos were given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people: Option<[GroupingScores; 2]>,
-    /// Pairwise F of source and product, by which packs of older releases were judged.
+    /// Pairwise F of both, by which older releases judged packs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grouping: Option<[f64; 2]>,
 }
 
-/// How well a pack groups labelled faces (docs/evaluation.md).
+/// The scores of a pack's grouping of labelled faces (docs/evaluation.md).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupingScores {
     /// B-cubed F, 0 to 1.
     pub b_cubed_f: f64,
-    /// Groups with labelled faces of two photos or more.
+    /// Number of groups with labelled faces from two photos or more.
     pub groups: usize,
-    /// Those of them that hold labelled faces of two people or more.
+    /// Number of those groups that hold labelled faces of two people or more.
     pub mixed_groups: usize,
 }
 
 impl GroupingScores {
-    /// The share of groups that are mixed; 0 where there are no groups.
+    /// Returns the share of groups that are mixed, 0 to 1; 0 where there are no groups.
     pub fn mixed_share(&self) -> f64 {
         self.mixed_groups as f64 / self.groups.max(1) as f64
     }
@@ -81,16 +81,16 @@ impl GroupingScores {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DerivedPack {
-    /// The pack it was made from: name and version.
+    /// Name and version of the source.
     pub of: String,
     /// Precision of its computations.
     pub precision: Precision,
-    /// Runtime that it is made for, where it computes in bytes.
+    /// Runtime for which it is made, where it computes in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<QuantizationTarget>,
     /// Execution target on which it was judged: cpu, cuda.
     pub judged: String,
-    /// How well it agrees with that pack.
+    /// Agreement with the source.
     pub parity: Parity,
 }
 

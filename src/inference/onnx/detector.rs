@@ -18,7 +18,7 @@ use muster_vision::detect::{HeadError, merge_passes, nms, scrfd, second_pass_sid
 use muster_vision::letterbox::{self, Letterbox};
 use muster_vision::second_look::View;
 
-/// Strides of both kinds of heads in pixels, in the order of their outputs.
+/// Strides of both kinds of detectors in pixels, in the order of their outputs.
 const STRIDES: [u32; 3] = [8, 16, 32];
 
 /// A loaded detection model.
@@ -31,10 +31,13 @@ pub struct DetectorModel {
 }
 
 impl DetectorModel {
-    /// Loads the detector of a pack; it takes up to `chunk` images of one size in one run, where its graph can.
+    /// Loads the detector of a pack. It takes up to `chunk` images of one size in one run, if its graph allows that.
     ///
-    /// On a processor it always runs on ONNX Runtime's own kernels: its input changes shape from image to image, which
-    /// OpenVINO compiles for anew, and OpenVINO was measured no faster.
+    /// On a processor it always uses ONNX Runtime's own kernels. Its input changes shape from image to image, and
+    /// OpenVINO would compile it for each shape; besides, OpenVINO was not faster in measurements.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the model is missing, does not fit the manifest or cannot be run.
     pub fn load(
         environment: &Environment,
         pack: &Pack,
@@ -61,8 +64,8 @@ impl DetectorModel {
         Ok(detector)
     }
 
-    /// Tells whether two images in one run give the same results as each alone. Exports differ: some mix the images of a batch,
-    /// and some cannot take two.
+    /// Tells whether two images in one run give the same results as each alone. Exported models differ: some mix the
+    /// images of a batch, and some cannot take two.
     fn takes_batches(&mut self) -> Result<bool, EngineError> {
         let noise = |seed: u32| {
             let data = (0..64 * 64 * 3u32).map(|i| ((i ^ seed).wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -77,7 +80,7 @@ impl DetectorModel {
         };
         let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>();
         Ok(match (&together[..], &first[..], &second[..]) {
-            // In half precision a run differs a little from another, but not as one image from another.
+            // In half precision two runs on one image differ a little, but less than runs on two images.
             ([a, b], [first], [second]) => {
                 a.len() == first.len()
                     && b.len() == second.len()
@@ -92,7 +95,7 @@ impl DetectorModel {
         self.spec.side
     }
 
-    /// Counts its runs in `tally`.
+    /// Makes the model count its runs in `tally`.
     pub fn counted(mut self, tally: &Tally) -> Self {
         self.model.count_in(tally.clone());
         self
@@ -105,13 +108,19 @@ impl DetectorModel {
         }
     }
 
-    /// Faces of one image; see [`Self::find_all`].
+    /// Detects the faces of one image, as [`Self::find_all`] does.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a run fails.
     pub fn find(&mut self, pixels: &Pixels) -> Result<Vec<Detection>, EngineError> {
         Ok(self.find_all(&[pixels])?.pop().unwrap_or_default())
     }
 
-    /// Of each image the faces by descending score, in its pixels: what a pass at the detector's side and a small pass for
-    /// faces that fill the frame found.
+    /// Detects the faces of each image, by descending score and in pixels of the image. It merges a pass at the
+    /// detector's side with a small pass for faces that fill the image.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a run fails; it concerns all images.
     pub fn find_all(&mut self, images: &[&Pixels]) -> Result<Vec<Vec<Detection>>, EngineError> {
         self.find_from(images, self.spec.min_score)
     }
@@ -140,19 +149,25 @@ impl DetectorModel {
         Ok(merged.collect())
     }
 
-    /// One pass: faces before suppression, in pixels of `pixels`, whose sides are multiples of 32.
+    /// Runs one pass, and returns faces before suppression, in pixels of `pixels`, whose sides must be multiples of 32.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the run fails.
     pub fn pass(&mut self, pixels: &Pixels) -> Result<Vec<Detection>, EngineError> {
         Ok(self.passes(&[pixels], self.spec.min_score)?.pop().unwrap_or_default())
     }
 
-    /// The score of each view, in order, 0 to 1: see [`View::score`]. However low a score is, it counts.
+    /// Scores each view, in order, 0 to 1, as [`View::score`] does. Even the lowest scores count.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a run fails.
     pub fn score_views(&mut self, views: &[View]) -> Result<Vec<f32>, EngineError> {
         let found = self.passes(&views.iter().map(|view| &view.pixels).collect::<Vec<_>>(), 0.0)?;
         Ok(views.iter().zip(found).map(|(view, found)| view.score(&found)).collect())
     }
 
-    /// One pass an image, in as few runs as sizes and `chunk` allow: faces of at least `min_score`
-    /// before suppression, in pixels of the image, whose sides are multiples of 32.
+    /// Runs one pass over each image, in as few runs as their sizes and `chunk` allow. Returns the faces with at least
+    /// `min_score` before suppression, in pixels of the image, whose sides must be multiples of 32.
     fn passes(&mut self, images: &[&Pixels], min_score: f32) -> Result<Vec<Vec<Detection>>, EngineError> {
         let mut sizes: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
         for (position, image) in images.iter().enumerate() {
@@ -171,7 +186,7 @@ impl DetectorModel {
         Ok(all)
     }
 
-    /// One run over images of one size; `read` gets the heads of each.
+    /// Runs the model once over images of one size; `read` gets the heads of each.
     fn run<R>(
         &mut self,
         images: &[&Pixels],
@@ -192,7 +207,7 @@ impl DetectorModel {
     }
 }
 
-/// For the shapes that letterboxes have.
+/// Returns the options for inputs with the shapes of letterboxed images.
 fn options(spec: &Detector, place: ExecutionTarget, threads: usize, chunk: usize) -> SessionOptions {
     let side = spec.side as usize;
     let rewrite = Rewrite::of_detector(&place);
@@ -201,14 +216,15 @@ fn options(spec: &Detector, place: ExecutionTarget, threads: usize, chunk: usize
     SessionOptions { threads, place, rewrite, range }
 }
 
-/// The outputs for one image of a run, by position: both kinds list one head after the other, three strides each.
+/// The outputs for one image of a run, by position. Both kinds of detectors list one head after the other, with three
+/// strides each.
 struct Heads<'a, 'o> {
     outputs: &'a Outputs<'o>,
     names: &'a [String],
     spec: &'a Detector,
-    /// Images in the run.
+    /// Number of images in the run.
     images: usize,
-    /// Which of them.
+    /// Position of the image in the run.
     of: usize,
 }
 
@@ -220,7 +236,7 @@ impl Heads<'_, '_> {
         Ok(values.get(self.of * each..(self.of + 1) * each).unwrap_or_default())
     }
 
-    /// Every value of every head.
+    /// Returns every value of every head.
     fn all(&self) -> Result<Vec<f32>, EngineError> {
         let mut all = Vec::new();
         for position in 0..self.names.len() {

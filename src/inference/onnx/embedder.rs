@@ -1,4 +1,4 @@
-//! Computes the vectors of aligned faces.
+//! Computes the embeddings of aligned faces.
 
 use std::borrow::Borrow;
 
@@ -23,19 +23,22 @@ pub struct EmbedderModel {
     input: Vec<f32>,
 }
 
-/// The vector of a face.
+/// The embedding of a face.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedded {
-    /// Unit length; all zero where the model gave no length to divide by.
+    /// Vector of unit length; all zero where the model's output had no finite length.
     pub embedding: Vec<f32>,
-    /// Length before that.
+    /// Length of the model's output before it was normalised.
     pub norm: f32,
 }
 
 impl EmbedderModel {
-    /// Loads the embedder of a pack; it takes up to `chunk` faces in one run.
+    /// Loads the embedder of a pack. It takes up to `chunk` faces in one run.
     ///
-    /// OpenVINO compiles for one shape: there, faces go one by one.
+    /// OpenVINO compiles for one shape, so there faces run one by one.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the model is missing, does not fit the manifest or cannot be run.
     pub fn load(
         environment: &Environment,
         pack: &Pack,
@@ -56,24 +59,28 @@ impl EmbedderModel {
         Ok(Self { model, spec, chunk, input: Vec::new() })
     }
 
-    /// Gives its tensors fixed places; see [`Model::staged`].
+    /// Gives the model's tensors fixed places in memory, as [`Model::staged`] does.
     pub fn staged(mut self) -> Self {
         self.model = self.model.staged();
         self
     }
 
-    /// Longest side of its input in pixels.
+    /// Returns the side of its square input in pixels.
     pub fn side(&self) -> u32 {
         self.spec.side
     }
 
-    /// Counts its runs in `tally`.
+    /// Makes the model count its runs in `tally`.
     pub fn counted(mut self, tally: &Tally) -> Self {
         self.model.count_in(tally.clone());
         self
     }
 
-    /// One vector a face, in order. Every face is `side` × `side` pixels. No run takes more than `most` of them.
+    /// Computes one embedding for each face, in order. Every face has `side` × `side` pixels, and no run takes more
+    /// than `most` faces.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a run fails or gives vectors of another length than the manifest says.
     pub fn embed<P: Borrow<Pixels>>(&mut self, faces: &[P], most: usize) -> Result<Vec<Embedded>, EngineError> {
         let mut all = Vec::with_capacity(faces.len());
         for faces in faces.chunks(self.chunk.min(most.max(1))) {

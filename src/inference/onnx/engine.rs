@@ -1,4 +1,4 @@
-//! The engine port over ONNX Runtime, on a processor or on a card.
+//! Implements the port `Engine` with ONNX Runtime, on a processor or on a card.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,26 +17,26 @@ use super::tally::Tally;
 use super::thread::ModelThread;
 use muster_vision::quality::Thresholds;
 
-/// How an engine works.
+/// The options of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Where the models run.
+    /// Execution target of the models.
     pub place: ExecutionTarget,
-    /// Threads within one operation. One engine a core beats one engine with threads.
+    /// Threads within one operator. One engine for each core is faster than one engine with threads.
     pub threads: usize,
-    /// Where quality turns from good to bad.
+    /// Thresholds of the quality measures.
     pub thresholds: Thresholds,
-    /// Of an image with more faces than this, those with the best scores are kept.
+    /// Most faces of an image; of more, those with the best scores are kept.
     pub max_faces: usize,
     /// Frames in one run of the detector.
     pub frames: usize,
-    /// Faces in one run of the embedder. On a CPU more than one gains nothing, and one makes a face's vector
-    /// independent of its neighbours to the last bit: results do not depend on how images were batched.
+    /// Faces in one run of the embedder. On a processor it should be 1: more gain nothing, and with 1 a face's vector
+    /// does not depend on its neighbours to the last bit, so results do not depend on how images were batched.
     pub faces: usize,
-    /// Pixels of the image per pixel of the aligned crop below which a face is cut from a larger decode, where
-    /// the image has more pixels.
+    /// Scale, in pixels of the image per pixel of the aligned crop, below which a face is cut from a larger decode,
+    /// where the image has more pixels.
     pub crop_scale: f32,
-    /// Lanes that share the card.
+    /// Number of lanes that share the card.
     pub lanes: usize,
 }
 
@@ -55,18 +55,19 @@ impl Default for Options {
     }
 }
 
-/// One lane: its models on their own thread.
+/// One lane: the models on a thread of their own.
 pub struct OnnxEngine {
     thread: ModelThread<Analyser>,
     room: Arc<OnceLock<Option<usize>>>,
 }
 
 impl OnnxEngine {
-    /// Loads the models of `pack` on a thread of their own; their runs are counted in `tally`. Blocks until they are ready (tenths
-    /// of a second; on a card seconds, as two runs are made to learn how many images its memory holds).
+    /// Loads the models of `pack` on a thread of their own, and counts their runs in `tally`. It blocks until they are
+    /// ready: tenths of a second, or seconds on a card, where two runs measure how many images its memory holds.
     ///
-    /// Fails as [`EngineError::Misconfigured`] where the runtime library or a model is missing or wrong; the message
-    /// says how to mend it.
+    /// # Errors
+    /// [`EngineError::Misconfigured`] when the runtime library or a model is missing or wrong, with the remedy in its
+    /// message; other variants when the device fails.
     pub fn start(pack: &Pack, home: &Home, options: Options, tally: Tally) -> Result<Self, EngineError> {
         let environment = environment(&library(&options.place, home)?)?;
         let (pack, room) = (pack.clone(), Arc::new(OnceLock::new()));
@@ -75,7 +76,7 @@ impl OnnxEngine {
             let mut analyser = Analyser::load(&environment, &pack, &options, &tally)?;
             if let (Some(card), None) = (options.place.card(), measured.get()) {
                 let room = batch_size::measure(&mut analyser, card.ordinal, options.frames, options.lanes)?;
-                // The thread loads one thing at a time: nobody was quicker.
+                // The thread loads one set of models at a time, so no other has set it.
                 let _ = measured.set(room);
             }
             Ok(analyser)
@@ -83,7 +84,7 @@ impl OnnxEngine {
         Ok(Self { thread: ModelThread::start("muster-model", load)?, room })
     }
 
-    /// Ends the thread. Every later call is answered [`EngineError::Gone`] until a rebuild.
+    /// Ends the thread. Later calls fail with [`EngineError::Gone`] until a rebuild.
     pub async fn stop(&self) {
         self.thread.stop().await;
     }

@@ -1,8 +1,8 @@
-//! Finds the engine that TensorRT keeps on disk for a model. Pure functions.
+//! Finds the folder in which TensorRT keeps the compiled engine of a model. Pure functions.
 //!
-//! An engine is good for one model, one range of shapes, one kind of card and one version of everything below; TensorRT itself
-//! checks some of that and rebuilds, but not that the model is another. So each has a folder of its own, and a change of any
-//! part leads to another folder.
+//! A compiled engine fits one model, one range of shapes, one kind of card and one version of everything below.
+//! TensorRT checks some of that and compiles again, but it does not notice another model. So each engine has a folder
+//! of its own, and a change of any part leads to another folder.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub struct TensorRtCache {
     pub folder: PathBuf,
     /// Compute capability of the card, major and minor.
     pub compute: (u32, u32),
-    /// CUDA of the driver.
+    /// CUDA version of the driver, as in [`Card::driver`](crate::gpu::cards::Card::driver).
     pub driver: u32,
 }
 
@@ -31,12 +31,12 @@ pub(crate) struct EngineProfile {
 }
 
 impl EngineProfile {
-    /// Of a model's bytes after they were rewritten.
+    /// Creates the profile of a model from its bytes after they were rewritten.
     pub fn new(input: &str, model: &[u8], range: [[usize; 4]; 3]) -> Self {
         Self { input: input.to_owned(), model: Sha256::digest(model).into(), range }
     }
 
-    /// Each of the three shapes as TensorRT reads it: `input:1x3x112x112`.
+    /// Formats the three shapes as TensorRT reads them: `input:1x3x112x112`.
     pub fn shapes(&self) -> [String; 3] {
         self.range.map(|shape| {
             let sides: Vec<String> = shape.iter().map(usize::to_string).collect();
@@ -44,7 +44,7 @@ impl EngineProfile {
         })
     }
 
-    /// Where the engine lies.
+    /// Returns the folder of the engine.
     pub fn folder(&self, engines: &TensorRtCache) -> PathBuf {
         let TensorRtCache { folder, compute: (major, minor), driver } = engines;
         let model: String = self.model[..8].iter().map(|byte| format!("{byte:02x}")).collect();

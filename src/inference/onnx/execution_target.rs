@@ -8,26 +8,26 @@ use ort::ep::{ArenaExtendStrategy, CUDA, ExecutionProviderDispatch, OpenVINO, Te
 use super::engine_cache::{EngineProfile, TensorRtCache};
 use super::pull::RuntimeBuild;
 
-/// A card with the memory that ONNX Runtime may take on it.
+/// A card, with the memory that ONNX Runtime may take on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardTarget {
-    /// Its number in this process.
+    /// Number of the card in this process.
     pub ordinal: u32,
-    /// Bytes that the arena of one model may take.
+    /// Most bytes of the arena of one model.
     pub limit: u64,
 }
 
-/// Where a model runs, and with which kernels.
+/// The hardware and the kernels with which a model runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ExecutionTarget {
-    /// ONNX Runtime's own kernels.
+    /// A processor, with ONNX Runtime's own kernels.
     #[default]
     Cpu,
-    /// OpenVINO.
+    /// A processor, with OpenVINO.
     OpenVino,
-    /// CUDA on a card.
+    /// A card, with CUDA.
     Cuda(CardTarget),
-    /// TensorRT on a card.
+    /// A card, with TensorRT.
     TensorRt(CardTarget, TensorRtCache),
 }
 
@@ -59,8 +59,8 @@ impl ExecutionTarget {
         }
     }
 
-    /// Returns the execution providers, best first; operators that none of them takes run on the CPU. A provider that cannot
-    /// be used is an error, because ONNX Runtime would skip it silently.
+    /// Returns the execution providers, best first; operators that none of them supports run on the CPU. A provider
+    /// that cannot be used is an error, because ONNX Runtime would skip it silently.
     pub(super) fn providers(&self, threads: usize, profile: Option<&EngineProfile>) -> Vec<ExecutionProviderDispatch> {
         match self {
             Self::Cpu => Vec::new(),
@@ -83,7 +83,7 @@ impl fmt::Display for ExecutionTarget {
     }
 }
 
-/// CUDA numbers devices with a C int.
+/// Converts the card's number, because CUDA numbers devices with a C int.
 fn device(card: &CardTarget) -> i32 {
     i32::try_from(card.ordinal).unwrap_or(i32::MAX)
 }
@@ -92,11 +92,11 @@ fn cuda(card: &CardTarget) -> ExecutionProviderDispatch {
     CUDA::default()
         .with_device_id(device(card))
         .with_memory_limit(usize::try_from(card.limit).unwrap_or(usize::MAX))
-        // By powers of two the arena would take memory that a batch of the measured size does not need.
+        // An arena that grows by powers of two would take memory that a batch of the measured size does not need.
         .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
-        // The exhaustive search times every algorithm at every new shape, and photos have many shapes.
+        // An exhaustive search would time every algorithm at every new shape, and photos have many shapes.
         .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
-        // TF32 rounds to 10 bits: embeddings would move by more than they may.
+        // TF32 rounds to 10 bits, which would change embeddings by more than is allowed.
         .with_tf32(false)
         .build()
         .error_on_failure()

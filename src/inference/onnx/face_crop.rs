@@ -6,7 +6,7 @@ use muster_actors::domain::image::{Frame, Pixels, Rejection};
 use muster_vision::decode::{Region, closer_region};
 use muster_vision::{Detection, align, thumbnail};
 
-/// Margin around a face in parts of its longer side, which the aligned crop and the thumbnail need.
+/// Margin around a face, as a share of its longer side, which the aligned crop and the thumbnail need.
 const MARGIN: f32 = 0.6;
 
 /// A face with its crop and thumbnail.
@@ -14,22 +14,22 @@ const MARGIN: f32 = 0.6;
 pub struct FaceCrop {
     /// The detection, in pixels of the full image.
     pub face: Detection,
-    /// The aligned crop, as an embedder takes it.
+    /// The aligned crop of 112 × 112 pixels, the input of an embedder.
     pub crop: Pixels,
     /// The thumbnail that people see, a JPEG.
     pub thumbnail: Vec<u8>,
 }
 
-/// Crops all `faces`, which are in pixels of the full image. Where a crop would be magnified although the image has more
-/// pixels, the part of the image with such faces is decoded again, once; a face with `least` pixels of the image for each
-/// pixel of the crop does not need that. Faces whose points cannot be a face's are dropped.
+/// Crops all `faces`, which are in pixels of the full image. Where a crop would be magnified although the image has
+/// more pixels, the part of the image with such faces is decoded again, once. `least` is the scale, in pixels of the
+/// image per pixel of the crop, from which a face does not need that. Faces with degenerate landmarks are dropped.
 ///
 /// # Errors
-/// The part of the image cannot be decoded.
+/// A [`Rejection`] when the part of the image cannot be decoded.
 pub fn crop_faces(frame: &Frame, faces: &[Detection], least: f32) -> Result<Vec<FaceCrop>, Rejection> {
     let scale = frame.scale;
     let wanted = |face: &Detection| (least / align::scale(&face.landmarks)).min(1.0);
-    // A decode that adds less than a twentieth is not worth its time.
+    // A larger decode that adds less than a twentieth is not worth its time.
     let is_short = |face: &&Detection| scale * 1.05 < wanted(face);
     let short: Vec<&Detection> = faces.iter().filter(is_short).collect();
     let region = match short.iter().map(|face| around(&face.bbox)).reduce(union) {
@@ -50,14 +50,14 @@ pub fn crop_faces(frame: &Frame, faces: &[Detection], least: f32) -> Result<Vec<
     Ok(faces.iter().filter_map(one).collect())
 }
 
-/// A face of the full image in the pixels of a frame.
+/// Converts a face of the full image to the pixels of a frame.
 pub fn in_frame(frame: &Frame, face: &Detection) -> Detection {
     let source = Source { pixels: &frame.pixels, x: 0.0, y: 0.0, scale: frame.scale };
     let landmarks = face.landmarks.map(|point| source.local(point));
     Detection { bbox: source.local_box(&face.bbox), landmarks, score: face.score }
 }
 
-/// Pixels with their place in the full image.
+/// Pixels, with their place in the full image.
 struct Source<'a> {
     pixels: &'a Pixels,
     x: f32,
@@ -70,7 +70,7 @@ impl<'a> Source<'a> {
         Self { pixels: &region.pixels, x: region.x as f32, y: region.y as f32, scale: region.scale }
     }
 
-    /// A point of the full image in these pixels; whole coordinates are the centres of pixels.
+    /// Converts a point of the full image to these pixels; whole coordinates are the centres of pixels.
     fn local(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         [(x + 0.5) * self.scale - 0.5 - self.x, (y + 0.5) * self.scale - 0.5 - self.y]
     }

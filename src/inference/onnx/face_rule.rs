@@ -1,30 +1,31 @@
-//! Is it a face? From what a detector says on a second look, and the length of the embedding, a probability. Pure.
+//! Computes the probability that a detection is a face, from the detector's scores of the views and the length of the
+//! embedding. Pure.
 
 use serde::{Deserialize, Serialize};
 
 use super::manifest::DetectorKind;
 
-/// When a detection is a face: the calibration of a pack. How the figures were found: docs/quality.md.
+/// The rule by which a detection counts as a face: the calibration of a pack. docs/quality.md says how the figures were
+/// found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaceRule {
-    /// Detections with this score or a better one, 0 to 1, are faces, and are not looked at again.
+    /// Detector score, 0 to 1, from which a detection counts as a face and is not scored again.
     pub sure_score: f32,
-    /// How much a unit of the raw embedding's length counts beside the mean score of the views; 0
-    /// where the length says nothing.
+    /// Weight of the raw embedding's length beside the mean score of the views; 0 where the length says nothing.
     pub norm_weight: f32,
-    /// Mean score and weighed length together, from which a face is likelier than an object.
+    /// Sum of mean score and weighted length at which the probability is one half.
     pub centre: f32,
-    /// How steep the probability is there; above 0.
+    /// Slope of the probability there; above 0.
     pub slope: f32,
 }
 
-/// The rule for YuNet, whatever embeds: by its scores alone.
+/// The rule for YuNet with any embedder, by its scores alone.
 const YUNET: FaceRule = FaceRule { sure_score: 0.88, norm_weight: 0.0, centre: 0.50, slope: 14.0 };
 
 impl FaceRule {
-    /// The rule of a detector whose pack has none of its own. `None` for SCRFD, whose scores on a
-    /// second look nobody measured.
+    /// Returns the rule of a detector whose pack has none. `None` for SCRFD, whose scores of views have not been
+    /// measured.
     pub(crate) fn of_detector(kind: DetectorKind) -> Option<Self> {
         match kind {
             DetectorKind::Yunet => Some(YUNET),
@@ -32,25 +33,25 @@ impl FaceRule {
         }
     }
 
-    /// Whether a detection of this score is looked at again.
+    /// Returns whether a detection with this score is scored again.
     pub(crate) fn doubts(&self, score: f32) -> bool {
         score < self.sure_score
     }
 
-    /// The probability of being a face, 0 to 1, from the scores of the views (each 0 to 1) and the
-    /// length of the raw embedding. Without views nothing is known, so it is 1.
+    /// Computes the probability of being a face, 0 to 1, from the scores of the views (each 0 to 1) and the length of
+    /// the raw embedding. It is 1 without views, because nothing is known then.
     pub(crate) fn probability(&self, views: &[f32], norm: f32) -> f32 {
         if views.is_empty() {
             return 1.0;
         }
         let mean = views.iter().map(|score| f64::from(*score)).sum::<f64>() / views.len() as f64;
-        // A length that counts nothing must not become NaN because it is infinite.
+        // An infinite length with weight 0 must not become NaN.
         let length = if self.norm_weight == 0.0 { 0.0 } else { f64::from(self.norm_weight) * f64::from(norm) };
         let above = mean + length - f64::from(self.centre);
         (1.0 / (1.0 + (-f64::from(self.slope) * above).exp())) as f32
     }
 
-    /// What is wrong with it, where something is.
+    /// Returns what is wrong with the rule; `None` where nothing is.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         let Self { sure_score, norm_weight, centre, slope } = *self;
         let holds = (0.0..=1.0).contains(&sure_score)

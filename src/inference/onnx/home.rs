@@ -1,4 +1,4 @@
-//! Where models and the runtime library are kept.
+//! Finds the folders of models and of the runtime library.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,22 @@ pub struct Home {
     root: PathBuf,
 }
 
-/// No data folder can be told.
+/// The error that no data folder is known, because no variable names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no data folder: set MUSTER_HOME to a folder that muster may write models to")]
 pub struct NoHome;
 
 impl Home {
-    /// A data folder at `root`.
+    /// Creates a data folder at `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// `$MUSTER_HOME`, else `$XDG_DATA_HOME/muster`, else `~/.local/share/muster`.
+    /// Finds the data folder: `$MUSTER_HOME`, otherwise `$XDG_DATA_HOME/muster`, otherwise
+    /// `~/.local/share/muster`.
+    ///
+    /// # Errors
+    /// [`NoHome`] when none of the variables is set.
     pub fn from_env() -> Result<Self, NoHome> {
         Self::find(|name| std::env::var_os(name))
     }
@@ -34,22 +38,22 @@ impl Home {
             .ok_or(NoHome)
     }
 
-    /// The folder itself.
+    /// Returns the data folder.
     pub fn folder(&self) -> &Path {
         &self.root
     }
 
-    /// Holds one folder a model pack.
+    /// Returns the folder that holds one folder for each model pack.
     pub fn models(&self) -> PathBuf {
         self.root.join("models")
     }
 
-    /// Holds what TensorRT built, a folder an engine.
+    /// Returns the folder of TensorRT's compiled engines.
     pub fn engines(&self) -> PathBuf {
         self.root.join("engines")
     }
 
-    /// Holds one folder a build of ONNX Runtime.
+    /// Returns the folder that holds one folder for each build of ONNX Runtime.
     pub fn runtimes(&self) -> PathBuf {
         self.root.join("runtime")
     }

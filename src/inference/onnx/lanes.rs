@@ -1,4 +1,4 @@
-//! Starts the lanes of this machine, each an engine on its own thread.
+//! Starts the lanes of this machine, each of which is an engine on a thread of its own.
 
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ use crate::gpu::{self, Card, CardSelection, NoGpu};
 use crate::substitute;
 use muster_config::{Models, Provider};
 
-/// Number of lanes on one card: while one computes, the other uploads and prepares.
+/// Number of lanes on one card: while one computes, the other uploads and prepares its input.
 const ON_A_CARD: usize = 2;
-/// Default batch size on a card. The card's memory may bound it further; a processor gains nothing by more.
+/// Default batch size on a card. The card's memory may limit it further. A processor gains nothing by a larger one.
 const BATCH_ON_A_CARD: usize = 32;
 const BATCH: usize = 5;
-/// Part of a card's free memory that its lanes may fill.
+/// Share of a card's free memory that its lanes may use.
 const USED: f64 = 0.9;
-/// Models of a lane: each has an arena of its own.
+/// Number of models in a lane; each has an arena of its own.
 const MODELS: usize = 2;
 
-/// The engines of this machine, which share nothing but a tally.
+/// The engines of this machine, which share only a tally.
 pub struct Lanes {
     engines: Vec<Arc<dyn Engine>>,
     tally: Tally,
@@ -45,9 +45,9 @@ pub struct LaneOptions<'a> {
     pub models: &'a Models,
     /// Most lanes.
     pub most: usize,
-    /// Most images in a batch; 0 for as many as suits the place.
+    /// Most images in a batch; 0 for a number that suits the target.
     pub batch: usize,
-    /// How each works.
+    /// Options of each engine.
     pub options: Options,
 }
 
@@ -55,7 +55,7 @@ impl Lanes {
     /// Starts lanes on the best execution target that works, and logs which that is.
     ///
     /// # Errors
-    /// No target works, a card is lost, or the settings name cards that do not exist.
+    /// [`EngineError`] when no target works, a card is lost, or the settings name cards that do not exist.
     pub fn start(pack: &Pack, home: &Home, wanted: &LaneOptions<'_>) -> Result<Self, EngineError> {
         if let Some(substitute) = substitute::named(&pack.manifest().name) {
             tracing::warn!("models.stand_in: what is found is made up");
@@ -89,7 +89,7 @@ impl Lanes {
         Err(EngineError::Misconfigured(String::from("there is no place to run models")))
     }
 
-    /// Starts lanes on one kind of target. On cards, the lanes that start are used if any does.
+    /// Starts lanes on one kind of target. On cards, the lanes that start are used, even if others fail.
     fn on(
         kind: TargetKind,
         cards: &[Card],
@@ -160,7 +160,7 @@ impl Lanes {
         Ok(Self { engines, tally, place: name, cards: Vec::new(), batch })
     }
 
-    /// Creates lanes of engines from elsewhere, which count nothing.
+    /// Creates lanes from engines that another crate supplied and that count nothing.
     fn substitute(engines: Vec<Arc<dyn Engine>>) -> Self {
         Self { engines, tally: Tally::default(), place: ExecutionTarget::Cpu.name(), cards: Vec::new(), batch: BATCH }
     }
@@ -205,10 +205,10 @@ pub fn batch_on_a_card(wanted: usize) -> usize {
     if wanted == 0 { BATCH_ON_A_CARD } else { wanted }
 }
 
-/// Returns the target that a plan tries first, on its first card, to time or try one model.
+/// Returns the target that a plan tries first, on its first card, for a single model that is timed or tried.
 ///
 /// # Errors
-/// The settings ask for a target that cannot be used.
+/// [`EngineError`] when the settings ask for a target that cannot be used.
 pub fn first_place(models: &Models, home: &Home) -> Result<ExecutionTarget, EngineError> {
     let choice = CardSelection::parse(&models.devices);
     let misfit = |text: String| EngineError::Misconfigured(text);
@@ -230,13 +230,13 @@ fn engines_of(card: &Card, home: &Home) -> TensorRtCache {
     TensorRtCache { folder: home.engines(), compute: card.compute, driver: card.driver }
 }
 
-/// Finds the hardware and runtimes that a plan needs to know. The driver is asked only where a card might be used, because
-/// that takes tenths of a second a card.
+/// Finds the hardware and runtimes that a plan needs to know. The driver is asked only where a card might be used,
+/// because asking takes tenths of a second for each card.
 pub fn found(wanted: Provider, choice: &CardSelection, home: &Home) -> AvailableHardware {
     let cuda = is_installed(RuntimeBuild::Cuda, home);
     let asked = match (wanted, choice) {
         (Provider::Cpu | Provider::OpenVino, _) | (_, CardSelection::Cpu) => false,
-        // Nobody asks for a card, and none could be used.
+        // Cards were not asked for, and none could be used.
         (Provider::Auto, CardSelection::All) => cuda,
         (Provider::Auto | Provider::Cuda | Provider::TensorRt, _) => true,
     };

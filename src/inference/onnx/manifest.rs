@@ -1,4 +1,5 @@
-//! What a model pack or a runtime consists of: `manifest.toml`, checked before use.
+//! The contents of a model pack or a runtime, from its `manifest.toml`, which is checked before
+//! use.
 
 use std::path::Path;
 
@@ -9,47 +10,49 @@ use super::derived_pack::{DerivedPack, Precision};
 use super::face_rule::FaceRule;
 use super::measured::{Accuracy, Speed};
 
-/// A model pack.
+/// The manifest of a model pack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// What it is called on the command line.
+    /// Name on the command line.
     pub name: String,
-    /// Changes whenever its results do.
+    /// Version, which changes whenever the pack's results do.
     pub version: String,
-    /// Under which terms its models may be used.
+    /// Terms under which its models may be used.
     pub licence: String,
-    /// Whether the licence forbids commercial use: such a pack is fetched only after saying so.
+    /// Whether the licence forbids commercial use; such a pack is fetched only after the user
+    /// agrees.
     #[serde(default)]
     pub non_commercial: bool,
-    /// Where its models come from.
+    /// Origin of its models.
     pub source: String,
-    /// Finds faces.
+    /// The model that finds faces.
     pub detector: Detector,
-    /// Turns an aligned face into a vector.
+    /// The model that computes a vector of an aligned face.
     pub embedder: Embedder,
-    /// How alike two faces of one person are.
+    /// Similarities of faces, for grouping.
     pub grouping: Grouping,
-    /// When a detection is a face; the detector's own rule, where it has one, when left out.
+    /// Rule by which a detection counts as a face; where it is missing, the detector's own rule
+    /// applies, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faces: Option<FaceRule>,
-    /// How accurate it is, where somebody measured it.
+    /// Accuracy, where it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
-    /// How quick it is, where somebody measured it.
+    /// Speed, where it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<Speed>,
-    /// What it was made from, where `muster models optimize` made it.
+    /// Origin of a pack that `muster models optimize` made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<DerivedPack>,
     /// Every file of the pack.
     pub files: Vec<File>,
-    /// Where they are fetched from; empty for a pack of the user's own.
+    /// Wheels from which the files are fetched; empty for a pack of the user's own.
     #[serde(default)]
     pub wheels: Vec<Wheel>,
 }
 
-/// Which decoding a detector's outputs need.
+/// The format of a detector's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DetectorKind {
@@ -69,14 +72,14 @@ pub enum Channels {
     Bgr,
 }
 
-/// How pixels become a model's input: `(x - mean) / std` of bytes 0 to 255, in planes.
+/// The conversion of pixels to a model's input: `(x - mean) / std` of bytes 0 to 255, in planes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Normalisation {
     /// Order of the planes.
     pub channels: Channels,
-    /// Taken off every byte.
+    /// Number that is subtracted from each byte.
     pub mean: f32,
-    /// Then divided by.
+    /// Number by which the difference is divided.
     pub std: f32,
 }
 
@@ -84,26 +87,27 @@ pub struct Normalisation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detector {
-    /// How its outputs are read.
+    /// Format of its outputs.
     pub kind: DetectorKind,
-    /// Its ONNX file.
+    /// Name of its ONNX file.
     pub file: String,
     /// Longer side of its input in pixels, a multiple of 32.
     pub side: u32,
     /// Order of the colour planes.
     pub channels: Channels,
-    /// See [`Normalisation`].
+    /// Number that is subtracted, as in [`Normalisation`].
     pub mean: f32,
-    /// See [`Normalisation`].
+    /// Divisor, as in [`Normalisation`].
     pub std: f32,
-    /// Detections below are dropped, 0 to 1.
+    /// Score, 0 to 1, below which detections are dropped.
     pub min_score: f32,
-    /// Of two boxes that overlap more than this (intersection over union), the better one stays.
+    /// Overlap (intersection over union, 0 to 1) above which only the better one of two boxes is
+    /// kept.
     pub nms: f32,
 }
 
 impl Detector {
-    /// How its input is made.
+    /// Returns the conversion of its input.
     pub(crate) fn normalisation(&self) -> Normalisation {
         Normalisation { channels: self.channels, mean: self.mean, std: self.std }
     }
@@ -113,7 +117,7 @@ impl Detector {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Embedder {
-    /// Its ONNX file.
+    /// Name of its ONNX file.
     pub file: String,
     /// Side of its square input in pixels: 112, the size that faces are aligned to.
     pub side: u32,
@@ -121,9 +125,9 @@ pub struct Embedder {
     pub dimensions: u32,
     /// Order of the colour planes.
     pub channels: Channels,
-    /// See [`Normalisation`].
+    /// Number that is subtracted, as in [`Normalisation`].
     pub mean: f32,
-    /// See [`Normalisation`].
+    /// Divisor, as in [`Normalisation`].
     pub std: f32,
     /// Whether its Reshape targets `[1, …]` have to be freed for a batch.
     #[serde(default)]
@@ -131,27 +135,27 @@ pub struct Embedder {
 }
 
 impl Embedder {
-    /// How its input is made.
+    /// Returns the conversion of its input.
     pub fn normalisation(&self) -> Normalisation {
         Normalisation { channels: self.channels, mean: self.mean, std: self.std }
     }
 }
 
-/// How alike two faces of one person are.
+/// The similarities of faces under a pack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grouping {
     /// Cosine similarity from which two faces count as one person, -1 to 1.
     pub similarity: f32,
-    /// How that figure was found.
+    /// Explanation of how that figure was found.
     pub found: String,
-    /// How alike two strangers are; derived from `similarity` where it is not known.
+    /// Similarities of strangers; derived from `similarity` where they are unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strangers: Option<Strangers>,
 }
 
 impl Grouping {
-    /// The parameters of grouping for this pack.
+    /// Returns the grouping parameters of this pack.
     pub fn params(&self) -> Params {
         let params = Params::around(self.similarity);
         match self.strangers {
@@ -163,13 +167,13 @@ impl Grouping {
     }
 }
 
-/// How alike two faces of different people are: cosine similarities.
+/// The cosine similarities of faces of different people.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Strangers {
-    /// Their mean, -1 to 1.
+    /// Mean, -1 to 1.
     pub mean: f32,
-    /// Their standard deviation, above 0.
+    /// Standard deviation, above 0.
     pub deviation: f32,
 }
 
@@ -177,16 +181,16 @@ pub struct Strangers {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// Its name in the folder.
+    /// Name of the file in the folder.
     pub file: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
-    /// The package whose wheel holds it.
+    /// Package whose wheel contains the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wheel: Option<String>,
-    /// Its path in that wheel.
+    /// Path in that wheel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
 }
@@ -207,36 +211,40 @@ pub struct Wheel {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
-    /// Name and version: its folder's name.
+    /// Name and version, which is the name of its folder.
     pub name: String,
-    /// The file to load.
+    /// Name of the library file to load.
     pub library: String,
-    /// Under which terms it may be used.
+    /// Terms under which it may be used.
     pub licence: String,
     /// Every file.
     pub files: Vec<File>,
-    /// Where they are fetched from.
+    /// Wheels from which the files are fetched.
     pub wheels: Vec<Wheel>,
 }
 
-/// Largest file that a manifest may name.
+/// Largest file that a manifest may name, in bytes.
 pub const MAX_FILE_BYTES: u64 = 2 << 30;
-/// Side that faces are aligned to.
+/// Side of an aligned face in pixels.
 pub const ALIGNED_SIDE: u32 = 112;
 
 impl Manifest {
-    /// Reads and checks a manifest. The error is one sentence for a person.
+    /// Parses and checks a manifest.
+    ///
+    /// # Errors
+    /// One sentence for a person that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let manifest: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())?;
         manifest.fault().map_or(Ok(manifest), Err)
     }
 
-    /// In which numbers its models compute.
+    /// Returns the precision of its models.
     pub fn precision(&self) -> Precision {
         self.product.as_ref().map_or(Precision::Float, |product| product.precision)
     }
 
-    /// When a detection is a face; `None` where detections are not looked at again.
+    /// Returns the rule by which a detection counts as a face; `None` where detections are not
+    /// scored again.
     pub(crate) fn face_rule(&self) -> Option<FaceRule> {
         self.faces.or_else(|| FaceRule::of_detector(self.detector.kind))
     }
@@ -247,7 +255,7 @@ impl Manifest {
         let share = |value: f32| (0.0..=1.0).contains(&value);
         let is_scale = |value: f32| value.is_finite() && value > 0.0;
         let rules = [
-            // The name becomes a folder, and both a part of ids.
+            // The name becomes a folder, and name and version become part of ids.
             (
                 is_plain(&self.name) && is_plain(&self.version),
                 "name and version must be plain, as the names of files are",
@@ -282,7 +290,10 @@ impl Manifest {
 }
 
 impl Runtime {
-    /// Reads and checks a manifest. The error is one sentence for a person.
+    /// Parses and checks a manifest.
+    ///
+    /// # Errors
+    /// One sentence for a person that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let runtime: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())?;
         if !is_plain(&runtime.name) || !is_plain(&runtime.library) {
@@ -292,12 +303,13 @@ impl Runtime {
     }
 }
 
-/// One part of a path, on one line.
+/// Returns whether the text is one part of a path, on one line.
 pub(crate) fn is_plain(name: &str) -> bool {
     Path::new(name).file_name().is_some_and(|last| last == name) && !name.chars().any(char::is_control)
 }
 
-/// A word of pip's requirements: neither an option nor the start of another line.
+/// Returns whether the text is a word of pip's requirements, and so neither an option nor the start
+/// of another line.
 fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+!".contains(c))

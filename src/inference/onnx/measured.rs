@@ -1,33 +1,33 @@
-//! Measured accuracy and speed of a pack, for people who choose one.
+//! The measured accuracy and speed of a pack, for users who choose one.
 
 use serde::{Deserialize, Serialize};
 
-/// How accurate a pack is on labelled faces. Figures that nobody measured are left out.
+/// The accuracy of a pack on labelled faces. Figures that were not measured are left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accuracy {
-    /// Groups of grown people's faces.
+    /// Accuracy of groups of adults' faces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grown: Option<GroupAccuracy>,
-    /// Pairs of children's faces.
+    /// Accuracy of pairs of children's faces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub young: Option<PairAccuracy>,
-    /// Pairs of faces of which one is a child's and the other a grown person's.
+    /// Accuracy of pairs of a child's and an adult's face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub young_to_grown: Option<PairAccuracy>,
 }
 
-/// How good the groups of a labelled library are.
+/// The quality of a pack's groups on a labelled library.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupAccuracy {
     /// B-cubed F (docs/evaluation.md), 0 to 1.
     pub b_cubed_f: f64,
-    /// The labelled faces, in words.
+    /// Description of the labelled faces.
     pub set: String,
 }
 
-/// How well pairs of one person's faces are told from pairs of two people's.
+/// The accuracy with which pairs of one person's faces are told from pairs of two people's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairAccuracy {
@@ -36,22 +36,22 @@ pub struct PairAccuracy {
     pub true_accept_rate: f64,
     /// Share of the pairs of two people that are accepted, 0 to 1.
     pub false_accept_rate: f64,
-    /// The labelled faces, in words.
+    /// Description of the labelled faces.
     pub set: String,
 }
 
-/// How quick a pack is beside the default pack.
+/// The speed of a pack compared with the default pack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Speed {
-    /// Photos a second, as a multiple of what the default pack manages on the same processor.
+    /// Photos per second, as a multiple of the default pack's on the same processor.
     pub relative: f64,
-    /// How the figure was found.
+    /// Explanation of how the figure was found.
     pub found: String,
 }
 
 impl Accuracy {
-    /// What is wrong, in one sentence.
+    /// Returns what is wrong, in one sentence.
     pub(super) fn fault(&self) -> Option<&'static str> {
         let share = |value: &f64| (0.0..=1.0).contains(value);
         let pairs = [&self.young, &self.young_to_grown];
@@ -63,7 +63,7 @@ impl Accuracy {
 }
 
 impl Speed {
-    /// What is wrong, in one sentence.
+    /// Returns what is wrong, in one sentence.
     pub(super) fn fault(&self) -> Option<&'static str> {
         let holds = self.relative.is_finite() && self.relative > 0.0;
         (!holds).then_some("speed.relative must be above 0")

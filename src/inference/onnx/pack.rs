@@ -14,9 +14,9 @@ use super::home::Home;
 use super::manifest::{File, MAX_FILE_BYTES, Manifest};
 use crate::substitute::{self, Substitute};
 
-/// The name of the pack that is used when none is named.
+/// Name of the pack that is used by default.
 pub const DEFAULT_PACK: &str = "open";
-/// The name under which a pack of the user's own may be installed.
+/// Name under which a user may install a pack of their own.
 pub(crate) const CUSTOM_PACK: &str = "custom";
 
 const KNOWN: [(&str, &str); 3] = [
@@ -25,7 +25,7 @@ const KNOWN: [(&str, &str); 3] = [
     ("insightface-s", include_str!("../../../config/models/insightface-s.toml")),
 ];
 
-/// A pack cannot be used. The message says what is wrong and how to mend it.
+/// The reason why a pack cannot be used. The message says what is wrong and how to mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// Neither a known name nor a folder with a manifest.
@@ -33,12 +33,12 @@ pub enum PackError {
         "there is no model pack {0:?}: name one that `muster models list` shows, or a folder that holds a manifest.toml"
     )]
     Unknown(String),
-    /// A file of the pack is not there.
+    /// A file of the pack is missing.
     #[error("model file {} is missing. To mend it: {mend}", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
-        /// What to do.
+        /// Remedy.
         mend: String,
     },
     /// A file is not the one that the manifest names.
@@ -46,11 +46,11 @@ pub enum PackError {
     Mismatch {
         /// The file.
         path: PathBuf,
-        /// What the manifest says.
+        /// Checksum in the manifest.
         expected: String,
-        /// What the file has.
+        /// Checksum of the file.
         found: String,
-        /// What to do.
+        /// Remedy.
         mend: String,
     },
     /// The manifest is wrong.
@@ -58,7 +58,7 @@ pub enum PackError {
     Manifest {
         /// The manifest.
         path: PathBuf,
-        /// What is wrong.
+        /// Reason.
         reason: String,
     },
     /// A file cannot be read.
@@ -66,13 +66,13 @@ pub enum PackError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Error of the system.
         source: io::Error,
     },
 }
 
 impl PackError {
-    /// The exit code of a process that ends because of it (`EX_NOINPUT`).
+    /// Returns the exit code of a process that ends because of this error (`EX_NOINPUT`).
     pub fn exit_code(&self) -> u8 {
         66
     }
@@ -90,7 +90,7 @@ impl From<PackError> for EngineError {
     }
 }
 
-/// A model pack: its manifest and the folder with its files. See [`Pack::verify`] for whether they are there.
+/// A model pack: its manifest, and the folder with its files. [`Pack::verify`] checks whether the files are there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pack {
     manifest: Manifest,
@@ -99,9 +99,14 @@ pub struct Pack {
 }
 
 impl Pack {
-    /// The pack that is called `name`: a known one, `custom`, or the path of a folder with a `manifest.toml`.
+    /// Opens the pack `name`: a known one, `custom`, or the path of a folder with a `manifest.toml`.
     ///
-    /// The manifest of a known pack is the one built into this program, so that a changed file is always noticed.
+    /// The manifest of a known pack is the one that is built into this program, so that a changed file is always
+    /// noticed.
+    ///
+    /// # Errors
+    /// [`PackError::Unknown`] when there is no such pack; [`PackError::Manifest`] or [`PackError::Io`] when its
+    /// manifest is wrong or cannot be read.
     pub fn open(name: &str, home: &Home) -> Result<Self, PackError> {
         if let Some((name, text)) = KNOWN.iter().find(|(known, _)| *known == name) {
             let folder = home.models().join(name);
@@ -135,7 +140,7 @@ impl Pack {
         Ok(Self { manifest, folder, known: false })
     }
 
-    /// A pack without models: shaped like the default one.
+    /// Returns a pack without models, with the shape of the default one.
     fn substitute(substitute: &Substitute, home: &Home) -> Result<Self, PackError> {
         let mut pack = Self::open(DEFAULT_PACK, home)?;
         pack.manifest.name = substitute.name.to_owned();
@@ -145,12 +150,16 @@ impl Pack {
         Ok(pack)
     }
 
-    /// The packs that this program knows, in the order they are listed.
+    /// Returns the packs that this program knows, in the order in which they are listed.
+    ///
+    /// # Errors
+    /// [`PackError::Manifest`] when a manifest that is built in is wrong.
     pub fn known(home: &Home) -> Result<Vec<Self>, PackError> {
         KNOWN.iter().map(|(name, _)| Self::open(name, home)).collect()
     }
 
-    /// The packs in the data folder that this program does not know: the user's own, and those that were made here. By name.
+    /// Returns the packs in the data folder that this program does not know, by name: the user's own, and those that
+    /// were derived here.
     pub fn own(home: &Home) -> Vec<Self> {
         let names = fs::read_dir(home.models()).into_iter().flatten().flatten();
         let mut names: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -159,27 +168,30 @@ impl Pack {
         names.iter().filter(|name| own(name)).filter_map(|name| Self::open(name, home).ok()).collect()
     }
 
-    /// Whether its manifest is built into this program.
+    /// Returns whether its manifest is built into this program.
     pub fn is_known(&self) -> bool {
         self.known
     }
 
-    /// What it consists of.
+    /// Returns its manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Where its files are.
+    /// Returns the folder of its files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Name and version, as stored with every image: `open@1`.
+    /// Returns name and version, as they are stored with every image: `open@1`.
     pub fn id(&self) -> String {
         format!("{}@{}", self.manifest.name, self.manifest.version)
     }
 
-    /// The bytes of one of its files, whose checksum is right.
+    /// Reads one of its files and checks its checksum.
+    ///
+    /// # Errors
+    /// [`PackError`] when the file is not in the manifest, is missing, cannot be read, or has another checksum.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, PackError> {
         let path = self.folder.join(name);
         let listed = self.manifest.files.iter().find(|file| file.file == name);
@@ -189,6 +201,9 @@ impl Pack {
     }
 
     /// Reads every file and checks its checksum.
+    ///
+    /// # Errors
+    /// [`PackError`] for the first file that is missing, cannot be read, or has another checksum.
     pub fn verify(&self) -> Result<(), PackError> {
         self.manifest.files.iter().try_for_each(|file| self.read(&file.file).map(drop))
     }
@@ -203,7 +218,7 @@ impl Pack {
     }
 }
 
-/// The bytes of the file at `path` if they are those of `file`.
+/// Returns the bytes of the file at `path` if their checksum is that of `file`.
 pub(super) fn check(path: &Path, file: &File, mend: impl Fn() -> String) -> Result<Vec<u8>, PackError> {
     let path = path.to_path_buf();
     let bytes = match read_limited(&path, MAX_FILE_BYTES) {
@@ -221,12 +236,12 @@ pub(super) fn check(path: &Path, file: &File, mend: impl Fn() -> String) -> Resu
     }
 }
 
-/// SHA-256 in hexadecimal.
+/// Returns the SHA-256 of bytes in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The whole file, if it has at most `limit` bytes.
+/// Reads a whole file if it has at most `limit` bytes.
 pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = fs::File::open(path)?;
     let size = file.metadata()?.len();

@@ -35,12 +35,12 @@ pub struct ExecutionPlan {
     pub kinds: Vec<TargetKind>,
     /// The chosen cards; empty where no kind needs one.
     pub cards: Vec<Card>,
-    /// Why no card is used.
+    /// Reason why no card is used, if none is.
     pub without: Option<NoCardReason>,
 }
 
 impl ExecutionPlan {
-    /// The build of ONNX Runtime that is loaded.
+    /// Returns the build of ONNX Runtime that is loaded.
     pub fn build(&self) -> RuntimeBuild {
         match self.kinds.first() {
             None | Some(TargetKind::Cpu) => RuntimeBuild::Cpu,
@@ -61,8 +61,11 @@ pub enum NoCardReason {
 
 /// Plans the targets for a provider and a selection of cards.
 ///
-/// `auto` takes cards where there are any and their build of ONNX Runtime is installed. A named kind of place that cannot be had
-/// falls back to the next: TensorRT to CUDA, CUDA to the CPU. Fails where cards are named that are not among those there are.
+/// `auto` takes cards if there are any and their build of ONNX Runtime is installed. A named provider that cannot be
+/// used falls back to the next: TensorRT to CUDA, CUDA to the CPU.
+///
+/// # Errors
+/// [`CardSelectionError`] when the selection names cards that do not exist.
 pub fn plan(
     wanted: Provider,
     choice: &CardSelection,
@@ -72,7 +75,7 @@ pub fn plan(
     let (kinds, processor) = match wanted {
         Provider::Cpu => return without(TargetKind::Cpu, None),
         Provider::OpenVino => return without(TargetKind::OpenVino, None),
-        // TensorRT takes minutes to build its engines: only who asks for it waits for that.
+        // TensorRT takes minutes to compile its engines, so it is used only where the user asks for it.
         Provider::Auto if found.openvino => (vec![TargetKind::Cuda, TargetKind::Cpu], TargetKind::OpenVino),
         Provider::Auto | Provider::Cuda => (vec![TargetKind::Cuda, TargetKind::Cpu], TargetKind::Cpu),
         Provider::TensorRt => (vec![TargetKind::TensorRt, TargetKind::Cuda, TargetKind::Cpu], TargetKind::Cpu),

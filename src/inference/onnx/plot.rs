@@ -11,8 +11,8 @@ const SIZE: (u32, u32) = (1_000, 420);
 type PlotError = Box<dyn std::error::Error>;
 type Lines<'a> = BTreeMap<String, Vec<&'a BenchRow>>;
 
-/// Draws items a second over the size of the batch, and milliseconds until the first answer: a chart for each model, with a
-/// colour for each pack and target. An error of the drawing is shown in the picture.
+/// Draws items per second over the batch size, and milliseconds until the first answer. Each model has a chart, and
+/// each pack and target a colour. An error of the drawing is shown in the picture.
 pub fn svg(rows: &[BenchRow]) -> String {
     let mut models: BTreeMap<&str, Vec<&BenchRow>> = BTreeMap::new();
     for row in rows {
@@ -43,14 +43,14 @@ fn draw(root: &DrawingArea<SVGBackend<'_>, Shift>, models: &BTreeMap<&str, Vec<&
         } else {
             bars(&left, &caption, &lines, true, |row| row.items_a_second)?;
         }
-        // From the bytes of the model on.
+        // The time starts with the bytes of the model.
         bars(&right, "ms until the first answer", &lines, false, |row| row.load_milliseconds + row.first_milliseconds)?;
     }
     root.present()?;
     Ok(())
 }
 
-/// Items a second over items in a run.
+/// Draws items per second over the items in a run.
 fn curves(area: &DrawingArea<SVGBackend<'_>, Shift>, caption: &str, lines: &Lines<'_>) -> Result<(), PlotError> {
     let all = || lines.values().flatten();
     let most = all().map(|row| row.items_a_second).fold(1.0, f64::max) * 1.1;
@@ -82,7 +82,7 @@ fn curves(area: &DrawingArea<SVGBackend<'_>, Shift>, caption: &str, lines: &Line
     Ok(())
 }
 
-/// A bar for the first row of each line, in the colour of the line.
+/// Draws a bar for the first row of each line, in the colour of the line.
 fn bars(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
     caption: &str,

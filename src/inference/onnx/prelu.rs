@@ -1,14 +1,14 @@
-//! PRelu as operators that have fast kernels on the CPU.
+//! Rewrites PRelu as operators that have fast kernels on the CPU.
 //!
-//! ONNX Runtime has no blocked (NCHWc) kernel for PRelu: every one costs a conversion to plain layout and back, and
-//! the plain kernel of 1.32 is slow besides (22 of 38 ms of SFace). With `s` the slope of a channel,
+//! ONNX Runtime has no blocked (NCHWc) kernel for PRelu, so each PRelu costs a conversion to plain layout and back;
+//! besides, the plain kernel of 1.32 is slow (22 of 38 ms of SFace). If `s` is the slope of a channel, then
 //!
 //! ```text
 //! PRelu(x) = Relu(x) + (-s) · Relu(-1 · x)
 //! ```
 //!
-//! where the two products are depthwise 1×1 convolutions: blocked kernels that take the Relu and the sum in with them.
-//! For finite x both sides are the same number to the last bit, as one of the terms is always zero.
+//! where the two products are depthwise 1×1 convolutions, whose blocked kernels include the Relu and the sum. For
+//! finite x both sides are equal to the last bit, because one of the terms is always zero.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ const FLOAT: u64 = 1;
 const ATTRIBUTE_INT: u64 = 2;
 const ATTRIBUTE_INTS: u64 = 7;
 
-/// For every PRelu (by its position among the nodes) with one constant slope a channel, after a convolution or a batch
-/// normalisation: the graph fields (weights and nodes) that take its place.
+/// Returns the graph fields (weights and nodes) that replace each PRelu, by its position among the nodes. Only a PRelu
+/// with one constant slope for each channel, after a convolution or a batch normalisation, is replaced.
 pub(super) fn splits<'a>(
     nodes: &[Node<'a>],
     weights: &BTreeMap<&'a [u8], &'a [u8]>,
@@ -47,7 +47,7 @@ pub(super) fn splits<'a>(
     Ok(splits)
 }
 
-/// The slopes of a float tensor of shape `[C, 1, 1]` or `[1, C, 1, 1]` with C > 1; else `None`.
+/// Returns the slopes of a float tensor of shape `[C, 1, 1]` or `[1, C, 1, 1]` with C > 1; `None` for another shape.
 fn slopes(tensor: &[u8]) -> Result<Option<Vec<f32>>, WireError> {
     let (mut dims, mut floats, mut kind) = (Vec::new(), Vec::new(), 0);
     for field in fields(tensor) {
@@ -60,7 +60,7 @@ fn slopes(tensor: &[u8]) -> Result<Option<Vec<f32>>, WireError> {
                 }
             }
             (TENSOR_TYPE, Value::Varint(value)) => kind = value,
-            // Unpacked floats do not occur: the schema says packed.
+            // Unpacked floats do not occur, because the schema says packed.
             (TENSOR_FLOATS | TENSOR_RAW, Value::Bytes(bytes)) => {
                 floats.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
             }
@@ -90,7 +90,7 @@ fn split(x: &[u8], y: &[u8], slopes: &[f32]) -> Vec<u8> {
     out
 }
 
-/// A float tensor of shape `[C, 1, 1, 1]`: the weights of a depthwise 1×1 convolution.
+/// Encodes a float tensor of shape `[C, 1, 1, 1]`, the weights of a depthwise 1×1 convolution.
 fn weights(name: &[u8], values: impl ExactSizeIterator<Item = f32>) -> Vec<u8> {
     let mut out = Vec::new();
     for dim in [values.len() as u64, 1, 1, 1] {
@@ -102,7 +102,7 @@ fn weights(name: &[u8], values: impl ExactSizeIterator<Item = f32>) -> Vec<u8> {
     out
 }
 
-/// A node; with `groups`, the attributes of a depthwise 1×1 convolution.
+/// Encodes a node; with `groups`, it has the attributes of a depthwise 1×1 convolution.
 fn node(op: &str, inputs: &[&[u8]], output: &[u8], groups: Option<u64>) -> Vec<u8> {
     let mut out = Vec::new();
     inputs.iter().for_each(|input| put_bytes(&mut out, NODE_INPUT, input));
@@ -116,7 +116,7 @@ fn node(op: &str, inputs: &[&[u8]], output: &[u8], groups: Option<u64>) -> Vec<u
     out
 }
 
-/// An `AttributeProto`: name 1, type 20, and its numbers in field `values_field`.
+/// Encodes an `AttributeProto`: name 1, type 20, and its numbers in field `values_field`.
 fn attribute(name: &str, kind: u64, values_field: u64, values: &[u64]) -> Vec<u8> {
     let mut out = Vec::new();
     put_bytes(&mut out, 1, name.as_bytes());

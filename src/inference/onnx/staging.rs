@@ -1,8 +1,8 @@
 //! Keeps a model's input and outputs at fixed places in memory, so that a run neither allocates nor copies twice.
 //!
-//! For a card the places are pinned memory, which its copy engine reads and writes by itself. What the model needs on the
-//! card comes from ONNX Runtime's arena there, which keeps what it once took. Uploads overlap with computing because a card
-//! has more than one lane, each with a stream of its own.
+//! For a card the places are in pinned memory, which its copy engine reads and writes by itself. The memory that the
+//! model needs on the card comes from ONNX Runtime's arena, which keeps what it once took. Uploads overlap with
+//! computing, because a card has several lanes, each with a stream of its own.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,7 +14,7 @@ use ort::value::Tensor;
 /// Batch, channels, height, width.
 type Shape = [usize; 4];
 
-/// Shapes kept at once. Pinned memory is taken from the whole machine, and photos have many shapes.
+/// Most shapes that are kept. Pinned memory is missing to the rest of the machine, and photos have many shapes.
 const KEPT: usize = 16;
 
 /// Memory for the tensors of a model, by shape.
@@ -24,9 +24,9 @@ pub(crate) struct Staging {
     outputs: Allocator,
     slots: BTreeMap<Shape, StagedTensors>,
     runs: u64,
-    /// The shape that ran last.
+    /// The shape of the last run.
     last: Option<Shape>,
-    /// A run began and did not end well: memory ran out, or the session is broken.
+    /// Whether a run began and did not succeed, because memory ran out or the session is broken.
     broken: bool,
 }
 
@@ -43,7 +43,10 @@ struct StagedTensors {
 }
 
 impl Staging {
-    /// In memory that `card` reads and writes by itself.
+    /// Creates staging in memory that `card` reads and writes by itself.
+    ///
+    /// # Errors
+    /// An error of ONNX Runtime when it cannot provide pinned memory.
     pub fn pinned(session: &Session, card: u32) -> ort::Result<Self> {
         let card = i32::try_from(card).unwrap_or(i32::MAX);
         let memory = |kind| {
@@ -52,7 +55,7 @@ impl Staging {
         Ok(Self::new(memory(MemoryType::CPUInput)?, memory(MemoryType::CPUOutput)?))
     }
 
-    /// In the processor's memory: gains nothing, and lets the same code be tried without a card.
+    /// Creates staging in the processor's memory. It gains nothing, but lets the same code be tested without a card.
     pub fn host() -> Self {
         Self::new(Allocator::default(), Allocator::default())
     }
@@ -61,13 +64,16 @@ impl Staging {
         Self { inputs, outputs, slots: BTreeMap::new(), runs: 0, last: None, broken: false }
     }
 
-    /// Items that a run of `items` has: the next power of two, so that a handful of shapes serves every batch. What is beyond
-    /// the items is left as it was, and its outputs are nobody's.
+    /// Returns the number of items that a run of `items` really has: the next power of two, so that few shapes serve
+    /// all batches. The padding keeps its old input, and its outputs are ignored.
     pub(crate) fn padded(items: usize) -> usize {
         items.next_power_of_two()
     }
 
     /// Runs `session` on `data` of `shape`, padded. The outputs are overwritten by the next run of this shape.
+    ///
+    /// # Errors
+    /// An error of ONNX Runtime when memory cannot be bound or the run fails.
     pub fn run<'a>(
         &'a mut self,
         session: &'a mut Session,
@@ -80,7 +86,7 @@ impl Staging {
             self.slots.clear();
         }
         let shape = [Self::padded(shape[0]), shape[1], shape[2], shape[3]];
-        // A binding keeps its copy of the input on the card.
+        // A binding keeps a copy of its input on the card.
         if let Some(last) = self.last.replace(shape).and_then(|last| self.slots.get_mut(&last)) {
             last.binding.clear_inputs();
         }
@@ -93,7 +99,8 @@ impl Staging {
         };
         slot.used = self.runs;
         slot.input.extract_tensor_mut().1[..data.len()].copy_from_slice(data);
-        // Copies to the card. An owned tensor: binding a borrowed one waits for itself (ort 2.0.0-rc.15).
+        // This copies the input to the card. The tensor is owned, because binding a borrowed one waits for itself (ort
+        // 2.0.0-rc.15).
         slot.binding.bind_input(name, &slot.input)?;
         slot.binding.synchronize_inputs()?;
         slot.place(outputs, &self.outputs)?;
@@ -109,7 +116,7 @@ impl Staging {
         Ok(outputs)
     }
 
-    /// Makes room for another shape: the one that was used longest ago goes.
+    /// Removes the shape that was used longest ago if there is no room for another one.
     fn forget_one(&mut self) {
         if self.slots.len() >= KEPT
             && let Some(oldest) = self.slots.iter().min_by_key(|(_, slot)| slot.used).map(|(shape, _)| *shape)
@@ -125,7 +132,7 @@ impl StagedTensors {
         Ok(Self { input, binding, shapes: None, settled: false, used: 0 })
     }
 
-    /// Gives the outputs their places; before their shapes are known, wherever the runtime puts them.
+    /// Gives the outputs their places. As long as their shapes are unknown, the runtime chooses the places.
     fn place(&mut self, outputs: &[String], places: &Allocator) -> ort::Result<()> {
         match &self.shapes {
             None => {

@@ -1,4 +1,4 @@
-//! Counts which tensors the models ran, how often and for how long.
+//! Counts the runs of the models by input shape, with their time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ type Runs = BTreeMap<(String, [usize; 4]), (u64, Duration)>;
 pub struct TensorRuns {
     /// Model file.
     pub model: String,
-    /// Batch, channels, height, width.
+    /// Shape of the input: batch, channels, height, width.
     pub shape: [usize; 4],
-    /// How often it ran.
+    /// Number of runs.
     pub count: u64,
-    /// Wall seconds inside the runtime, summed over lanes.
+    /// Seconds of wall time inside the runtime, summed over lanes.
     pub seconds: f64,
 }
 
@@ -34,14 +34,14 @@ impl Tally {
         *entry = (entry.0 + 1, entry.1 + took);
     }
 
-    /// How often a model ran so far, and seconds inside the runtime.
+    /// Returns the number of runs of a model so far, and their seconds inside the runtime.
     pub fn of(&self, model: &str) -> (u64, f64) {
         let runs = self.0.lock();
         let own = runs.iter().filter(|((name, _), _)| name == model);
         own.fold((0, 0.0), |(runs, seconds), (_, (count, took))| (runs + count, seconds + took.as_secs_f64()))
     }
 
-    /// All runs so far, by model and shape.
+    /// Returns all runs so far, by model and shape.
     pub fn runs(&self) -> Vec<TensorRuns> {
         let runs = self.0.lock();
         runs.iter()

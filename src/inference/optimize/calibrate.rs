@@ -14,7 +14,11 @@ use crate::onnx::manifest::Normalisation;
 use crate::onnx::session::{Model, SessionOptions};
 use crate::onnx::tensor::planes;
 
-/// The range of every tensor that is scaled, over all `inputs`; the model is as it is before it is scaled.
+/// Runs a model on all `inputs`, and returns the range of every tensor that can be quantised. The model is the one
+/// before quantisation.
+///
+/// # Errors
+/// [`EngineError`] when the model cannot be prepared, loaded or run.
 pub fn ranges<'a>(
     environment: &Environment,
     (name, model): (&str, &[u8]),
@@ -39,7 +43,8 @@ pub fn ranges<'a>(
         model.run(shape, &data, |outputs| {
             for tap in &taps {
                 if let Some(range) = Range::from_values(outputs.tensor(tap)?.1) {
-                    // The mean over photos: one odd photo moves it less than it does the largest value of all.
+                    // The mean over photos is used, because one unusual photo changes it less than it changes the
+                    // largest value.
                     let known = ranges.entry(tap.clone()).or_insert(range);
                     *known = known.toward(range, 1.0 / (seen + 1) as f32);
                 }

@@ -1,4 +1,4 @@
-//! A derived pack in a temporary folder, until it is judged and moved into place.
+//! A derived pack in a temporary folder, before it is judged and moved into place.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::onnx::home::Home;
 use crate::onnx::manifest::{File, Manifest};
 use crate::onnx::pack::{Pack, sha256};
 
-/// A derived pack that is not judged yet. Dropping it deletes it.
+/// A derived pack that is not judged yet. Dropping it deletes its folder.
 pub(super) struct DerivedPackDraft {
     folder: PathBuf,
     manifest: Manifest,
@@ -41,7 +41,8 @@ impl DerivedPackDraft {
         let hashes: String = listed.iter().map(|file| file.sha256.as_str()).collect();
         let manifest = Manifest {
             name: order.name.clone(),
-            // Another product under the same name is another pack: their vectors do not mix.
+            // Another derived pack of the same name has another version, because their vectors must
+            // not be mixed.
             version: format!("{}-{}", source.version, &sha256(hashes.as_bytes())[..8]),
             source: format!("{}, made from {} by muster models optimize", source.source, pack.id()),
             product: Some(DerivedPack {
@@ -51,14 +52,15 @@ impl DerivedPackDraft {
                 judged: order.place.name().to_owned(),
                 parity: Parity::default(),
             }),
-            // They were measured of the source. The gate's figures say how near the product is.
+            // Accuracy and speed were measured for the source. The figures of the parity gate say
+            // how near the derived pack is.
             accuracy: None,
             speed: None,
             files: listed,
             wheels: Vec::new(),
             ..source.clone()
         };
-        // Beside the target, so that the rename stays on one file system.
+        // The folder is beside the target, so that the rename stays on one file system.
         let folder = home.models().join(format!(".draft-{}-{}", order.name, std::process::id()));
         let draft = Self { folder, manifest };
         fs::create_dir_all(&draft.folder).map_err(at(&draft.folder))?;
@@ -75,7 +77,7 @@ impl DerivedPackDraft {
         fs::write(&path, toml::to_string_pretty(&self.manifest).unwrap_or_default()).map_err(at(&path))
     }
 
-    /// Moves the pack into place, with the figures that it was judged by.
+    /// Moves the pack into place, with the figures of its judgement.
     pub(super) fn keep(mut self, target: &Path, parity: &Parity) -> Result<PathBuf, OptimizeError> {
         if let Some(product) = &mut self.manifest.product {
             product.parity = parity.clone();
@@ -91,7 +93,7 @@ impl DerivedPackDraft {
 
 impl Drop for DerivedPackDraft {
     fn drop(&mut self) {
-        // Where it was kept there is nothing left here.
+        // If the pack was kept, the folder does not exist any more.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

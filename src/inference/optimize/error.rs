@@ -11,10 +11,10 @@ use super::gate;
 use crate::onnx::graph::{GraphError, ModelError};
 use crate::onnx::pack::PackError;
 
-/// Error of deriving a pack.
+/// The reason why a pack could not be derived.
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizeError {
-    /// The source is missing or changed, or the product could not be read back.
+    /// The source is missing or changed, or the derived pack could not be read back.
     #[error(transparent)]
     Pack(#[from] PackError),
     /// A model did not run.
@@ -23,27 +23,27 @@ pub enum OptimizeError {
     /// A graph could not be rewritten.
     #[error("{file}: {source}")]
     Graph {
-        /// The model.
+        /// Name of the model's file.
         file: String,
-        /// Why.
+        /// Reason.
         source: GraphError,
     },
-    /// A model could not be put in other numbers.
+    /// A model could not be converted to another precision.
     #[error("{file}: {source}")]
     Model {
-        /// The model.
+        /// Name of the model's file.
         file: String,
-        /// Why.
+        /// Reason.
         source: ModelError,
     },
-    /// The folder holds no photos with faces.
+    /// The folder has too few photos or faces.
     #[error("{}: {photos} photos and {faces} faces were found, and {} photos and {} faces are needed: name a folder with more of your photos", folder.display(), 2 * gate::LEAST_PHOTOS, 2 * gate::LEAST_FACES)]
     TooFew {
         /// The folder.
         folder: PathBuf,
-        /// Photos in it.
+        /// Number of photos in it.
         photos: usize,
-        /// Faces in them.
+        /// Number of faces in them.
         faces: usize,
     },
     /// The faces could not be grouped.
@@ -52,22 +52,22 @@ pub enum OptimizeError {
     /// The groups could not be scored.
     #[error("scoring groups: {0}")]
     Score(#[from] ScoreError),
-    /// The product could not be written.
+    /// The derived pack could not be written.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Error of the system.
         source: io::Error,
     },
-    /// A pack of this name is there and is not a product, or this is no name for a folder.
+    /// A pack of this name exists and was not derived, or the name is not one of a folder.
     #[error("{0:?} is no plain name, or the name of a pack that was not made by optimize: choose another --name")]
     Taken(String),
 }
 
 impl OptimizeError {
-    /// The process's exit code: 65 for photos that do not do (`EX_DATAERR`), 64 for a name that is taken, 66 for models, 74
-    /// where nothing can be written.
+    /// Returns the exit code of the process: 65 for unsuitable photos (`EX_DATAERR`), 64 for a name that is taken, 66
+    /// for models, 74 for files that cannot be written, and 70 for internal errors.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Pack(error) => error.exit_code(),

@@ -6,24 +6,25 @@ use crate::onnx::execution_target::ExecutionTarget;
 /// The figures that a derived pack must reach.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ParityGate {
-    /// Least mean cosine between a face's two embeddings.
+    /// Least mean cosine between the two embeddings of a face.
     pub cosine_mean: f64,
-    /// Least cosine of all but one face in a hundred.
+    /// Least cosine that all faces but one in a hundred reach.
     pub cosine_p1: f64,
-    /// Least agreement of the detectors.
+    /// Least agreement of the detectors, 0 to 1.
     pub agreement: f64,
-    /// Most that B-cubed F of the groups may fall, and that the share of mixed groups may rise.
+    /// Most by which B-cubed F of the groups may fall, and the share of mixed groups may rise.
     pub grouping_loss: f64,
 }
 
-/// Fewer faces than this say nothing about one in a hundred.
+/// Fewest faces from which a figure for one in a hundred can be computed.
 pub(crate) const LEAST_FACES: usize = 100;
-/// Fewer photos than this say little about a detector.
+/// Fewest photos from which a detector can be judged.
 pub(crate) const LEAST_PHOTOS: usize = 30;
 
 impl ParityGate {
-    /// What a precision must reach at a place: TensorRT computes in half precision whatever the model says. A cosine of 0.99 moves a similarity of 0.38, where two people are told apart, by 0.02 at
-    /// most in the mean: a tenth of the distance between the two kinds of pairs (docs/grouping.md).
+    /// Returns the figures for a precision on an execution target; TensorRT always computes in half precision. A cosine
+    /// of 0.99 changes a similarity of 0.38, which separates pairs of one and of two people, by 0.02 at most in the
+    /// mean: a tenth of the distance between the two kinds of pairs (docs/grouping.md).
     pub fn new(precision: Precision, place: &ExecutionTarget) -> Self {
         match (precision, place) {
             (Precision::Float, ExecutionTarget::Cpu | ExecutionTarget::OpenVino | ExecutionTarget::Cuda(_)) => {

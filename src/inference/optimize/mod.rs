@@ -1,4 +1,5 @@
-//! Derives a smaller or quicker pack from another, and keeps it only where it finds the same faces and the same people.
+//! Derives a smaller or faster pack from another, and keeps it only if it finds the same faces and groups the same
+//! people.
 
 mod calibrate;
 mod draft;
@@ -40,15 +41,16 @@ use muster_vision::decode::{Limits, VisionDecoder};
 pub struct OptimizeOptions {
     /// Precision of its computations.
     pub precision: Precision,
-    /// Runtime of a pack in bytes.
+    /// Runtime for a pack that computes in bytes.
     pub target: QuantizationTarget,
-    /// Where the derived pack is judged.
+    /// Execution target on which the derived pack is judged.
     pub place: ExecutionTarget,
-    /// Images in one run there, as a lane would have them: what TensorRT builds for the gate then serves the lanes.
+    /// Images in one run on it, as in a lane, so that the engine that TensorRT compiles for the judgement also serves
+    /// the lanes.
     pub frames: usize,
-    /// Photos to calibrate with and to judge by.
+    /// Folder of photos for calibration and judgement.
     pub photos: PathBuf,
-    /// Photos in a folder for each person.
+    /// Folder of labelled photos, with a folder for each person.
     pub labelled: Option<PathBuf>,
     /// Name of the derived pack.
     pub name: String,
@@ -57,20 +59,21 @@ pub struct OptimizeOptions {
 /// The result of deriving a pack.
 #[derive(Clone, Debug)]
 pub struct OptimizeOutcome {
-    /// How well it agrees with its source.
+    /// Agreement with its source.
     pub parity: Parity,
-    /// Figures that it does not reach; where there are any, it was not kept.
+    /// Figures that it does not reach; if there are any, it was not kept.
     pub failures: Vec<String>,
     /// Its folder, if it was kept.
     pub folder: Option<PathBuf>,
-    /// Bytes of the source's models and of the derived ones.
+    /// Bytes of the source's models, and of the derived ones.
     pub bytes: [u64; 2],
 }
 
 /// Derives a pack, judges it, and keeps it if it passes.
 ///
 /// # Errors
-/// The source, the photos or a model cannot be used, or the pack cannot be written.
+/// [`OptimizeError`] when the name is taken, the source, the photos or a model cannot be used, or the pack cannot be
+/// written.
 pub fn make(
     pack: &Pack,
     home: &Home,
@@ -115,7 +118,7 @@ pub fn make(
     Ok(OptimizeOutcome { parity, failures, folder, bytes })
 }
 
-/// Reports from time to time how many of a folder's files were read.
+/// Reports now and then how many of a folder's files were read.
 fn progress(folder: &Path, told: &mut impl FnMut(&str)) -> impl FnMut(usize, usize) {
     move |at, all| {
         if at % 100 == 0 || at == all {
@@ -190,7 +193,7 @@ fn convert(
         let file = file.to_owned();
         move |source| OptimizeError::Model { file, source }
     };
-    // Cards have a kernel for PRelu, and bytes want it written in a way of their own.
+    // Cards have a kernel for PRelu, and quantisation splits PRelu in another way.
     let split_prelu = match order.precision {
         Precision::Float => true,
         Precision::Half | Precision::Int8 => false,
@@ -210,7 +213,8 @@ fn convert(
             let ranges = calibrate::ranges(environment, (&embedder.file, &embedded), crops, how)?;
             let keep = int8::opening(&embedded, OPENING).map_err(model(&embedder.file))?;
             let bytes = int8::quantize(&embedded, &ranges, &keep, order.target);
-            // The detector stays as it is: it takes a small part of the time, and its boxes are read off its last digits.
+            // The detector is not quantised: it takes a small part of the time, and its boxes depend on the last digits
+            // of its output.
             [found, bytes.map_err(model(&embedder.file))?]
         }
     };

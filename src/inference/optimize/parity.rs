@@ -1,13 +1,14 @@
-//! Computes how well two packs agree from the faces that each found. Pure functions.
+//! Computes the agreement of two packs from the faces that each found. Pure functions.
 
 use muster_vision::Detection;
 
-/// Boxes that overlap by this much (intersection over union) are of one face.
+/// Overlap (intersection over union) from which two boxes are of one face.
 const SAME: f32 = 0.5;
-/// Faces that are this close to the least score may be found by one detector and not by the other for no other reason.
+/// Distance to the least score within which a face may be found by only one detector for no other reason.
 const CLOSE: f32 = 0.05;
 
-/// Computes the mean of the values, and the value that one in a hundred falls below. Both are NaN for no values.
+/// Computes the mean of the values, and the value below which one in a hundred falls. Both are NaN where there are no
+/// values.
 pub(crate) fn mean_and_p1(mut values: Vec<f64>) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -19,7 +20,8 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// Counts the faces of one photo that either detector found with a score clearly above `least`, and those that both found.
+/// Counts the faces of one photo that either detector found with a score clearly above `least`, and those that both
+/// found.
 pub fn agreement(source: &[Detection], product: &[Detection], least: f32) -> (usize, usize) {
     let clear = |face: &&Detection| face.score >= least + CLOSE;
     let found = |face: &Detection, others: &[Detection]| others.iter().any(|o| o.bbox.overlap(&face.bbox) >= SAME);

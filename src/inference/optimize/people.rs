@@ -1,5 +1,4 @@
-//! Scores how well a pack's vectors group people, on photos in a folder for each person, as
-//! `muster evaluate` does.
+//! Scores how well a pack's vectors group people, on photos with a folder for each person, as `muster evaluate` does.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,9 +22,9 @@ use crate::onnx::derived_pack::GroupingScores;
 use muster_index::FlatFactory;
 use muster_vision::decode::VisionDecoder;
 
-/// Finds the faces of photos below `folder`, as an index does: up to [`WITH_FACES`] photos that have
-/// some. The largest face of a photo in a person's folder is the person's. `told` hears how many
-/// files were looked at, and how many there are to look at.
+/// Finds the faces of photos below `folder`, as indexing does, in up to [`WITH_FACES`] photos with faces. The largest
+/// face of a photo in a person's folder is that person's. `told` is called with the number of files that were read, and
+/// of all files.
 pub(super) fn find(
     folder: &Path,
     decoder: &VisionDecoder,
@@ -41,7 +40,7 @@ pub(super) fn find(
             break;
         }
         let Some(frame) = photo(path, decoder) else { continue };
-        // As `muster evaluate` has it: names in a series would tell who is in a person's folder.
+        // `muster evaluate` does the same: names in a series would tell whose folder a photo is in.
         let capture = Capture { series: None, ..Capture::new(frame.taken, frame.picture, "", &path.to_string_lossy()) };
         let found = analyser.analyse(&[Arc::new(frame)])?.into_iter().flatten().flatten();
         // Detections that are not faces are not grouped in a library either.
@@ -62,8 +61,8 @@ pub(super) fn find(
     Ok(LabelledFaces::new(all))
 }
 
-/// Groups the faces and scores the groups. Faces of unknown people are grouped too, as in a library:
-/// they may tie people together.
+/// Groups the faces and scores the groups. Faces of unknown people are grouped too, as in a library, because they may
+/// tie people together.
 pub(super) fn scores(faces: &LabelledFaces, params: &Params) -> Result<GroupingScores, OptimizeError> {
     let partition = reconcile(faces.snapshot(), params, &FlatFactory)?.partition;
     let scores = score(faces.people(), &faces.groups(&partition), Bootstrap { draws: 0, seed: 0 })?;

@@ -1,4 +1,4 @@
-//! The user's own photos as models see them, to calibrate a derived pack with and to judge it by.
+//! The user's own photos as models see them, for calibrating and judging a derived pack.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use muster_vision::decode::{Limits, VisionDecoder};
 use muster_vision::letterbox::Letterbox;
 use muster_vision::{Detection, letterbox};
 
-/// Pixels of the image; faces smaller than this have no crop worth embedding.
+/// Smallest side of a face, in pixels of the image, whose crop is worth embedding.
 const LEAST_SIDE: f32 = 24.0;
 
 /// A photo with the faces that the source's detector found.
@@ -29,20 +29,20 @@ pub struct SamplePhoto {
 }
 
 impl SamplePhoto {
-    /// Returns its faces as an embedder takes them.
+    /// Returns the crops of its faces, the input of an embedder.
     pub fn crops(&self) -> Vec<&Pixels> {
         self.cuts.iter().map(|cut| &cut.crop).collect()
     }
 }
 
-/// Photos with faces that are kept, at most.
+/// Most photos with faces that are kept.
 pub const WITH_FACES: usize = 400;
-/// Photos without faces that are kept, at most: a detector must leave them so.
+/// Most photos without faces that are kept; a detector must find none in them.
 const WITHOUT: usize = 100;
-/// Files that are looked at, at most.
+/// Most files that are read.
 const FILES: usize = 4_000;
 
-/// Files below a folder, in the order of a hash of their names.
+/// Lists the files below a folder, in the order of a hash of their names.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let files = WalkDir::new(folder).into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
     let hashed = |path: PathBuf| {
@@ -55,8 +55,11 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     files.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Photos of a folder, drawn by a hash of their names: the same folder gives the same photos, from all over it. `told` hears how many
-/// files were looked at, and how many there are to look at.
+/// Reads photos of a folder, which a hash of their names selects: the same folder gives the same photos, from all parts
+/// of it. `told` is called with the number of files that were read, and of all files.
+///
+/// # Errors
+/// [`EngineError`] when the detector fails.
 pub fn read(
     folder: &Path,
     detector: &mut DetectorModel,
@@ -97,12 +100,13 @@ fn sample(frame: &Frame, detector: &mut DetectorModel) -> Result<SamplePhoto, En
     let full = |face: &Detection| face.scaled(1.0 / (scale * frame.scale));
     let large = |face: &Detection| face.bbox.width.min(face.bbox.height) >= LEAST_SIDE;
     let large: Vec<Detection> = faces.iter().map(full).filter(large).collect();
-    // Where a part cannot be decoded again an index would reject the photo: it has no faces to compare.
+    // If a part cannot be decoded again, indexing would reject the photo, so it has no faces to compare.
     let cuts = crop_faces(frame, &large, Options::default().crop_scale).unwrap_or_default();
     Ok(SamplePhoto { pixels, faces, cuts })
 }
 
-/// Splits the photos: one half calibrates, and the other judges, because photos that calibrated a pack cannot judge it.
+/// Splits the photos in halves: one calibrates the pack and the other judges it, because photos that calibrated a pack
+/// cannot judge it.
 pub fn halves(photos: &[SamplePhoto]) -> (Vec<&SamplePhoto>, Vec<&SamplePhoto>) {
     let of = |rest| photos.iter().skip(rest).step_by(2).collect();
     (of(0), of(1))

@@ -1,10 +1,10 @@
-//! Frees axes of a graph's inputs and outputs.
+//! Frees axes of a graph's inputs and outputs, so that their lengths may vary.
 
 use super::super::wire::{Value, WireError, fields, put_bytes};
 use super::Rewrite;
 use super::number::*;
 
-/// Which axes of a value lose their fixed length.
+/// The axes of a value that lose their fixed length.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Axes {
     Keep,
@@ -26,7 +26,7 @@ impl Axes {
         if rewrite.free_size { Self::AllButLast } else { Self::of_input(rewrite) }
     }
 
-    /// The name that `axis` of `rank` gets, if it is freed. The empty name stands for an unknown length.
+    /// Returns the name for `axis` of `rank` if it is freed. An empty name stands for an unknown length.
     fn freed(self, axis: usize, rank: usize) -> Option<&'static [u8]> {
         match (self, axis) {
             (Self::Batch | Self::BatchAndSize, 0) => Some(b"batch"),
@@ -38,7 +38,7 @@ impl Axes {
     }
 }
 
-/// A `ValueInfoProto` with its axes freed.
+/// Returns a `ValueInfoProto` with its axes freed.
 pub(super) fn value_info(message: &[u8], axes: Axes) -> Result<Vec<u8>, WireError> {
     if axes == Axes::Keep {
         return Ok(message.to_vec());
@@ -48,10 +48,10 @@ pub(super) fn value_info(message: &[u8], axes: Axes) -> Result<Vec<u8>, WireErro
     })
 }
 
-/// Makes one message out of another.
+/// A function that makes a new message from another.
 type Change<'a> = &'a dyn Fn(&[u8]) -> Result<Vec<u8>, WireError>;
 
-/// Replaces every field `number` of a message by what `change` makes of it.
+/// Replaces every field `number` of a message by the result of `change`.
 fn within(message: &[u8], number: u64, change: Change<'_>) -> Result<Vec<u8>, WireError> {
     let mut out = Vec::with_capacity(message.len() + 16);
     for field in fields(message) {

@@ -1,19 +1,19 @@
-//! The weights of a product in bytes, with a step for every output channel.
+//! Quantises the weights of a Conv, Gemm or MatMul to bytes, with a step for each output channel.
 
-/// Weights and bias in whole numbers.
+/// Weights and bias as whole numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelQuantization {
-    /// The step of every channel: a weight is its step times its byte.
+    /// Step of each channel; a weight is the step times the byte.
     pub steps: Vec<f32>,
-    /// The weights as signed bytes, in the order they were.
+    /// Weights as signed bytes, in their old order.
     pub bytes: Vec<u8>,
-    /// The bias, one number a channel, in steps of activation times weight.
+    /// Bias with one number for each channel, in steps of activation times weight.
     pub bias: Option<Vec<i32>>,
 }
 
 impl ChannelQuantization {
-    /// `weights` of shape `dims`, with output channels along `axis`, in bytes from `-most` to `most`. A `bias` of as
-    /// many numbers as there are channels is turned with them; `input` is the step of the activation.
+    /// Quantises `weights` of shape `dims`, whose output channels are along `axis`, to bytes from `-most` to `most`. A
+    /// `bias` with one number for each channel is quantised with them; `input` is the step of the activation.
     pub fn from_weights(
         weights: &[f32],
         dims: &[u64],
@@ -22,7 +22,7 @@ impl ChannelQuantization {
         input: f32,
         most: f32,
     ) -> Self {
-        // Without elements, the other lengths of a shape are anything.
+        // When a shape has no elements, its other lengths can have any value.
         let (stride, count) = match dims.get(axis) {
             Some(count) if !weights.is_empty() => (dims[axis + 1..].iter().product::<u64>() as usize, *count as usize),
             _ => (1, 0),
@@ -45,8 +45,8 @@ impl ChannelQuantization {
     }
 }
 
-/// The step of a channel that needs `wanted`: no smaller than lets its `bias` into half of int32, where activations
-/// have step `input`. The products of activations and weights are added to it.
+/// Returns the step of a channel, which is at least `wanted`. It is large enough that the channel's `bias`, with
+/// activations of step `input`, fits into half of int32; the products of activations and weights are added to the bias.
 fn step(wanted: f32, bias: f32, input: f32) -> f32 {
     let least = f64::from(bias.abs()) / f64::from(input) / f64::from(1 << 30);
     let step = f64::from(wanted).max(least) as f32;

@@ -1,5 +1,5 @@
-//! A model in FP16: weights and activations in half the bytes, inputs and outputs in float32 as before. Which nodes
-//! stay in float32, and why, is in `precision.rs`.
+//! Converts a model to FP16: weights and activations take half the bytes, and inputs and outputs stay in float32.
+//! `precision.rs` decides which other nodes stay in float32, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +13,16 @@ use super::number::*;
 use super::precision::reasons;
 use super::weight::Weight;
 
-/// Operators of which only the first input is in FP16: the others are float32 by their definition.
+/// Operators of which only the first input is in FP16; their other inputs are float32 by definition.
 const FIRST_ONLY: &[&str] = &["Resize", "Upsample"];
 
-/// The model with weights and activations in FP16, except where that loses more than FP16's own rounding.
+/// Converts weights and activations to FP16, except where that loses more than FP16's own rounding.
 ///
-/// Batch normalisations go into the weights before them first. Inputs and outputs keep their names and types, with
-/// casts behind and before them; there is one cast of a value, however many nodes read it, and none back and forth.
+/// Batch normalisations are first folded into the weights before them. Inputs and outputs keep their names and types,
+/// with casts after and before them. A value is cast once, however many nodes read it, and never back and forth.
 ///
-/// Fails where the bytes are not a model, or where a node holds a graph of its own.
+/// # Errors
+/// [`ModelError`] when the bytes are not a model, or a node contains a graph of its own.
 pub fn to_half(model: &[u8]) -> Result<Vec<u8>, ModelError> {
     let mut model = Model::read(model)?;
     model.fold_weights();
@@ -41,14 +42,14 @@ pub fn to_half(model: &[u8]) -> Result<Vec<u8>, ModelError> {
     Ok(model.write())
 }
 
-/// Nodes in their new precision, with the casts between them.
+/// Nodes in their new precision, with casts between them.
 struct Casts<'a> {
     kinds: BTreeMap<String, u64>,
-    /// For every value that a node makes, whether it is in FP16.
+    /// Whether each value that a node makes is in FP16.
     made: BTreeMap<String, bool>,
     /// Outputs of the graph.
     given: BTreeSet<String>,
-    /// What was cast before.
+    /// Values that were cast already.
     cast: BTreeSet<String>,
     nodes: Vec<Node<'a>>,
 }
@@ -75,13 +76,13 @@ impl<'a> Casts<'a> {
         Ok(())
     }
 
-    /// The name under which value `name` is read in FP16 (`half`) or float32.
+    /// Returns the name under which the value `name` is read in FP16 (`half`) or float32.
     fn read(&mut self, model: &mut Model<'a>, name: String, half: bool) -> Result<String, ModelError> {
         let made = self.made.get(&name).copied().unwrap_or(false);
         let given = self.given.contains(&name);
         let (target, kind) = match (made, half) {
             (true, true) if given => return Ok(halved(&name)),
-            // An output of the graph is cast where it is made.
+            // An output of the graph is cast after the node that makes it.
             (true, false) if given => return Ok(name),
             (true, true) | (false, false) => return Ok(name),
             (true, false) => (format!("{name}/float"), KIND_FLOAT),

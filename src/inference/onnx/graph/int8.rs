@@ -1,10 +1,10 @@
-//! A model on bytes: static quantisation in the form of pairs of `QuantizeLinear` and `DequantizeLinear` (QDQ), which
-//! ONNX Runtime and TensorRT fuse into operators on integers.
+//! Quantises a model to bytes, statically, with pairs of `QuantizeLinear` and `DequantizeLinear` (QDQ), which ONNX
+//! Runtime and TensorRT fuse into operators on integers.
 //!
-//! A value is `step · (byte - zero)`. Weights are signed with a step for every output channel, which keeps channels of
-//! small weights precise; activations have one step (Krishnamoorthi, "Quantizing deep convolutional networks for
+//! A value is `step · (byte - zero)`. Weights are signed, with a step for each output channel, which keeps channels
+//! with small weights precise; activations have one step (Krishnamoorthi, "Quantizing deep convolutional networks for
 //! efficient inference", 2018, sections 2 and 3). A bias is int32 in steps of activation times weight (Jacob et al.,
-//! 2018), so that it adds to the products as they are.
+//! 2018), so that it can be added to the products directly.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,24 +21,24 @@ use super::opset::raise;
 use super::range::Range;
 use super::weight::Weight;
 
-/// Who runs the quantised model.
+/// The runtime for which a model is quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QuantizationTarget {
-    /// ONNX Runtime on any CPU. On x86 without VNNI `VPMADDUBSW` adds two products of an unsigned and a signed byte in 16
-    /// bits, and 2 · 255 · 127 does not fit; with weights from -63 to 63 it does. Source:
+    /// ONNX Runtime on any CPU. On x86 without VNNI, `VPMADDUBSW` adds two products of an unsigned and a signed byte in
+    /// 16 bits, into which 2 · 255 · 127 does not fit; so weights are from -63 to 63. Source:
     /// <https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html>.
     AnyCpu,
-    /// The same on a CPU that multiplies bytes into 32 bits (AVX-512 VNNI, AVX-VNNI, AMX; ARM with dot products): weights from
-    /// -127 to 127.
+    /// ONNX Runtime on a CPU that multiplies bytes into 32 bits (AVX-512 VNNI, AVX-VNNI, AMX; ARM with dot products);
+    /// weights are from -127 to 127.
     Vnni,
-    /// TensorRT, which takes only steps around zero: activations are signed, and a bias stays float32.
+    /// TensorRT, which only allows steps around zero: activations are signed, and a bias stays float32.
     #[serde(rename = "tensorrt")]
     TensorRt,
 }
 
 impl QuantizationTarget {
-    /// This processor.
+    /// Returns the target for this processor.
     pub fn here() -> Self {
         #[cfg(target_arch = "x86_64")]
         let exact = std::arch::is_x86_feature_detected!("avx512vnni") || std::arch::is_x86_feature_detected!("avxvnni");
@@ -52,30 +52,32 @@ impl QuantizationTarget {
     }
 }
 
-/// The model as it is before quantisation, in floats: operator set 13, batch normalisations within the weights before
-/// them, and each PRelu as a convolution and a sum. What [`tapped`] and [`quantize`] start from.
+/// Prepares a model for quantisation, still in floats: it has operator set 13, batch normalisations are folded into the
+/// weights before them, and each PRelu is a convolution and a sum. [`tapped`] and [`quantize`] start from it.
 fn prepared(bytes: &[u8]) -> Result<Model<'_>, ModelError> {
     let mut model = Model::read(bytes)?;
     model.fold_weights();
     raise(&mut model)?;
     fold_norms(&mut model)?;
     split_leaks(&mut model)?;
-    // Fails where nodes are not in order, which what follows relies on.
+    // This fails where nodes are not in order, on which the following code relies.
     super::kinds::kinds(&model)?;
     Ok(model)
 }
 
-/// The model with every activation that may be quantised as a further output, after its own, and the names of the
-/// outputs to observe. Run it on photos: for SFace, the mean over photos of each one's lowest and highest did best.
+/// Returns the model with every activation that may be quantised as an additional output, and the names of the outputs
+/// to observe. Run it on photos to learn the ranges; for SFace, the mean over photos of each photo's lowest and highest
+/// value worked best.
 ///
-/// Fails where the bytes are not a model, or one that cannot be raised to operator set 13.
+/// # Errors
+/// [`ModelError`] when the bytes are not a model, or the model cannot be raised to operator set 13.
 pub fn tapped(model: &[u8]) -> Result<(Vec<u8>, Vec<String>), ModelError> {
     let mut model = prepared(model)?;
     let integers = Integers::from_model(&model, &BTreeSet::new())?;
     let inputs = model.inputs.iter().map(|port| port.name.clone()).collect();
     let given: BTreeSet<String> = model.outputs.iter().map(|port| port.name.clone()).collect();
     let mut taps = BTreeSet::new();
-    // With some nodes kept on floats, what shares a range may need its own.
+    // When some nodes stay on floats, a value that shares a range may need its own.
     for name in integers.values.iter().chain(integers.shared.keys()) {
         let tap = tap(&inputs, name);
         if tap != *name {
@@ -87,18 +89,20 @@ pub fn tapped(model: &[u8]) -> Result<(Vec<u8>, Vec<String>), ModelError> {
     Ok((model.write(), taps.into_iter().collect()))
 }
 
-/// The output at which a value is observed: itself, but an input cannot be an output too.
+/// Returns the output at which a value is observed: the value itself or, for an input, a copy, because an input cannot
+/// be an output too.
 fn tap(inputs: &BTreeSet<String>, name: &str) -> String {
     if inputs.contains(name) { format!("{name}/int8/given") } else { name.to_string() }
 }
 
-/// The model on bytes. `ranges` are those of the names that [`tapped`] gave; nodes named in `keep`, by their name or
+/// Quantises the model. `ranges` are those of the names that [`tapped`] returned. Nodes in `keep`, by their name or
 /// that of their first output, stay on floats.
 ///
-/// Takes the model before PRelus are split for floats (`prelu.rs`): it splits them in a way of its own. One that was
-/// split is quantised too, but slower.
+/// It takes the model before PRelus are split for floats (`prelu.rs`), because it splits them in another way. A model
+/// in which they were split is quantised too, but runs slower.
 ///
-/// Fails as [`tapped`] does, and as [`ModelError::NoRange`] where a range is missing.
+/// # Errors
+/// [`ModelError`] as [`tapped`], and [`ModelError::NoRange`] when a range is missing.
 pub fn quantize(
     model: &[u8],
     ranges: &BTreeMap<String, Range>,
@@ -133,10 +137,11 @@ pub fn quantize(
     Ok(model.write())
 }
 
-/// The names to keep on floats so that a model's first `products` layers are: convolutions and products of matrices,
-/// with all that stands before the next one.
+/// Returns the names of the nodes to keep on floats so that a model's first `products` layers (convolutions and matrix
+/// products) stay on floats, with all nodes before the next layer.
 ///
-/// Fails as [`tapped`] does.
+/// # Errors
+/// [`ModelError`] as [`tapped`].
 pub fn opening(model: &[u8], products: usize) -> Result<BTreeSet<String>, ModelError> {
     Ok(integers::opening(&prepared(model)?, products))
 }
@@ -145,33 +150,33 @@ fn dequantized(name: &str) -> String {
     format!("{name}/int8/back")
 }
 
-/// Nodes on bytes as they come to be.
+/// A graph whose nodes are being converted to bytes.
 struct Bytes<'a, 'r> {
     target: QuantizationTarget,
     integers: Integers,
     ranges: &'r BTreeMap<String, Range>,
     /// Inputs of the graph.
     inputs: BTreeSet<String>,
-    /// The step of every value that was turned into bytes.
+    /// Step of every value that was converted to bytes.
     steps: BTreeMap<String, f32>,
     nodes: Vec<Node<'a>>,
 }
 
 impl<'a> Bytes<'a, '_> {
-    /// Whether value `name` is turned into bytes.
+    /// Returns whether the value `name` is converted to bytes.
     fn holds(&self, name: &str) -> bool {
         self.integers.values.contains(name) || self.integers.shared.contains_key(name)
     }
 
-    /// Lets a node read what comes back from bytes.
+    /// Makes a node read the values that come back from bytes.
     fn read(&self, node: &mut Node<'_>, given: &BTreeSet<String>) {
         for name in node.inputs.iter_mut().filter(|name| self.holds(name) && !given.contains(*name)) {
             *name = dequantized(name);
         }
     }
 
-    /// Puts the pair that turns value `name`, which is called `from` here, into bytes and back into `to`. Does nothing
-    /// where it is not to be.
+    /// Adds the pair of nodes that converts the value `name`, which is called `from` here, to bytes and back to `to`.
+    /// Does nothing for a value that is not to be converted.
     fn put_pair(&mut self, model: &mut Model<'a>, name: &str, from: &str, to: &str) -> Result<(), ModelError> {
         if !self.holds(name) {
             return Ok(());
@@ -193,7 +198,7 @@ impl<'a> Bytes<'a, '_> {
         Ok(())
     }
 
-    /// Gives a product its weights in bytes, with the nodes that turn them back.
+    /// Gives a product its weights in bytes, with the nodes that convert them back.
     fn put_weights(&mut self, model: &mut Model<'a>, node: &mut Node<'a>) -> Result<(), ModelError> {
         let (axis, name) = (channel_axis(model, node)?, &node.inputs[1]);
         let (Some((axis, _)), Some(weights)) = (axis, model.floats(name)?) else { return Ok(()) };
@@ -228,7 +233,7 @@ impl<'a> Bytes<'a, '_> {
         Ok(())
     }
 
-    /// Puts the node that turns a constant back, and gives the name of what that makes.
+    /// Adds the node that converts a constant back, and returns the name of its output.
     fn put_constant(&mut self, [bytes, step, zero]: &[String; 3], axis: usize) -> String {
         let back = dequantized(bytes);
         let axis = vec![Attribute::of_int("axis", axis as i64)];

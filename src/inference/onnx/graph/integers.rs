@@ -1,4 +1,4 @@
-//! Which nodes of a graph run on integers, and which values are turned into integers for them.
+//! Decides which nodes of a graph run on integers, and which values are converted to integers for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::node::Node;
 use super::norm::channel_axis;
 use super::number::{ATTRIBUTE_S, KIND_FLOAT};
 
-/// What a node does once the graph is quantised.
+/// The role of a node in the quantised graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeRole {
     /// Runs on floats.
@@ -17,17 +17,17 @@ pub enum NodeRole {
     Product,
     /// Adds two values that are integers.
     Sum,
-    /// Ends at zero what the node before it makes; the step to bytes does it too.
+    /// Cuts negative values of the node before it to zero, which the conversion to bytes does as well.
     Clamp,
-    /// Moves numbers or picks of them: what it makes has the range of what it reads.
+    /// Moves or selects numbers, so that its output has the range of its input.
     Move,
 }
 
 /// Operators that are a [`NodeRole::Move`] between two nodes on integers.
 const MOVES: &[&str] = &["Flatten", "MaxPool", "Reshape", "Resize", "Squeeze", "Transpose", "Unsqueeze"];
 
-/// The names of the nodes before product number `products` (from 0) of a graph, in the order of the graph: those of its
-/// first layers, which see the fewest channels and the finest detail, and lose most by bytes.
+/// Returns the names of the nodes before product number `products` (from 0), in the order of the graph. These first
+/// layers see the fewest channels and the finest detail, and lose most by bytes.
 pub fn opening(model: &Model<'_>, products: usize) -> BTreeSet<String> {
     let leaks = |node: &Node<'_>| node.output().ends_with(BELOW);
     let product = |node: &&Node<'_>| ["Conv", "Gemm", "MatMul"].iter().any(|op| node.is(op)) && !leaks(node);
@@ -39,20 +39,23 @@ pub fn opening(model: &Model<'_>, products: usize) -> BTreeSet<String> {
     model.nodes.iter().take_while(before).map(|node| node.output().to_string()).collect()
 }
 
-/// What is to be quantised.
+/// The nodes and values to quantise.
 #[derive(Debug)]
 pub(crate) struct Integers {
     /// The role of every node, by position.
     pub roles: Vec<NodeRole>,
-    /// Values with a range of their own.
+    /// Values that have a range of their own.
     pub values: BTreeSet<String>,
-    /// Values that share the range of another.
+    /// Values that share the range of another value.
     pub shared: BTreeMap<String, String>,
 }
 
 impl Integers {
-    /// What of a graph is to be quantised. Nodes named in `keep`, by their own name or that of their first output, stay
-    /// on floats.
+    /// Decides what to quantise in a graph. Nodes in `keep`, by their own name or that of their first output, stay on
+    /// floats.
+    ///
+    /// # Errors
+    /// [`ModelError`] when an attribute cannot be read.
     pub fn from_model(model: &Model<'_>, keep: &BTreeSet<String>) -> Result<Self, ModelError> {
         let mut found = Self { roles: Vec::new(), values: BTreeSet::new(), shared: BTreeMap::new() };
         let (readers, makers) = (model.readers(), model.makers());
@@ -67,10 +70,10 @@ impl Integers {
         Ok(found)
     }
 
-    /// Whether a value is an integer where it is made, so that there is no need to turn it into one.
+    /// Returns whether a value is an integer where it is made, so that it need not be converted.
     fn is_integer(&self, model: &Model<'_>, makers: &BTreeMap<String, usize>, name: &str) -> bool {
         makers.get(name).is_some_and(|at| match self.roles.get(*at) {
-            // Other products can give floats as they are; a sum of those is better left on floats.
+            // Other products can output floats directly, and a sum of those runs better on floats.
             Some(NodeRole::Product) => model.nodes[*at].is("Conv"),
             Some(role) => *role != NodeRole::Float,
             None => false,
@@ -98,17 +101,17 @@ impl Integers {
             }
             "Add" if integer(0) && integer(1) => NodeRole::Sum,
             "Relu" if integer(0) => NodeRole::Clamp,
-            // Interpolation makes numbers between those that it reads, which integers would round.
+            // Interpolation makes numbers between its inputs, which integers would round.
             "Resize" if !matches!(node.bytes("mode", ATTRIBUTE_S)?, None | Some(b"nearest")) => NodeRole::Float,
             _ if moves => NodeRole::Move,
             _ => NodeRole::Float,
         })
     }
 
-    /// Moves that lead to no node on integers gain nothing.
+    /// Turns moves that lead to no node on integers back to floats, because they gain nothing.
     fn drop_idle_moves(&mut self, model: &Model<'_>, readers: &BTreeMap<String, Vec<usize>>) {
         for (at, node) in model.nodes.iter().enumerate().rev() {
-            // Whoever reads an output of the graph has no role.
+            // The outputs of the graph are read by something that has no role.
             let mut after = readers.get(node.output()).into_iter().flatten().filter_map(|at| self.roles.get(*at));
             if self.roles[at] == NodeRole::Move && after.all(|role| *role == NodeRole::Float) {
                 self.roles[at] = NodeRole::Float;
@@ -117,7 +120,7 @@ impl Integers {
     }
 
     fn collect(&mut self, readers: &BTreeMap<String, Vec<usize>>, at: usize, node: &Node<'_>) {
-        // What is read by nothing but its clamp becomes bytes behind that.
+        // A value that only its clamp reads becomes bytes after the clamp.
         let clamped = |name: &str| {
             let [reader] = readers.get(name).map_or(&[][..], Vec::as_slice) else { return false };
             self.roles.get(*reader) == Some(&NodeRole::Clamp)
@@ -140,7 +143,7 @@ impl Integers {
         self.values.extend(names.into_iter().filter(|name| !shared.contains_key(name)));
     }
 
-    /// The value whose range `name` has: itself, or the one it shares it with.
+    /// Returns the value whose range `name` has: itself, or the value with which it shares one.
     pub(crate) fn range_of<'n>(&'n self, name: &'n str) -> &'n str {
         self.shared.get(name).map_or(name, String::as_str)
     }

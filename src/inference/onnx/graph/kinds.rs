@@ -1,4 +1,4 @@
-//! The element type of every value of a graph, as far as casts need it: which are float32.
+//! Finds the element type of every value of a graph, as far as casts need it: which values are float32.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::model::{Model, ModelError};
 use super::node::Node;
 use super::number::*;
 
-/// Operators whose first output is of a type of its own, whatever they read.
+/// Operators whose first output has a fixed type, whatever their inputs are.
 const OWN: &[(&str, u64)] = &[
     ("Shape", KIND_INT64),
     ("Size", KIND_INT64),
@@ -28,10 +28,11 @@ const OWN: &[(&str, u64)] = &[
     ("IsInf", KIND_BOOL),
 ];
 
-/// The element type (`TensorProto.DataType`) of every value; 0 where it is not known.
+/// Returns the element type (`TensorProto.DataType`) of every value; 0 where it is unknown.
 ///
-/// Fails as [`ModelError::Order`] where a node stands before one whose output it reads, and as [`ModelError::Twice`]
-/// where two make the same.
+/// # Errors
+/// [`ModelError::Order`] when a node stands before one whose output it reads; [`ModelError::Twice`] when two nodes make
+/// the same value.
 pub fn kinds(model: &Model<'_>) -> Result<BTreeMap<String, u64>, ModelError> {
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     kinds.extend(model.weights.iter().map(|(name, weight)| (name.clone(), weight.kind)));
@@ -57,10 +58,10 @@ pub fn kinds(model: &Model<'_>) -> Result<BTreeMap<String, u64>, ModelError> {
     Ok(kinds)
 }
 
-/// The type of a node's first output.
+/// Returns the type of a node's first output.
 fn made(node: &Node<'_>, read: &[u64]) -> Result<u64, ModelError> {
     let of = |input: usize| read.get(input).copied().unwrap_or(0);
-    // Others' operators mostly make what they read.
+    // Operators of other domains mostly have the type of their input.
     if !node.is_standard() {
         return Ok(of(0));
     }
@@ -74,7 +75,7 @@ fn made(node: &Node<'_>, read: &[u64]) -> Result<u64, ModelError> {
             None if node.op == "ConstantOfShape" || node.float("value_float")?.is_some() => KIND_FLOAT,
             None => 0,
         },
-        // The type is that of the zero point, and without one it is uint8.
+        // The type is that of the zero point; without one it is uint8.
         "QuantizeLinear" if of(2) == 0 => KIND_UINT8,
         "QuantizeLinear" | "OneHot" => of(2),
         "DequantizeLinear" | "Where" => of(1),

@@ -1,27 +1,27 @@
-//! PRelu as operators that have integer kernels.
+//! Rewrites PRelu as operators that have integer kernels.
 //!
-//! A runtime has no PRelu of integers: each would go to floats and back, and cost more than the convolutions save.
-//! With `s` the slope of a channel, and all of them at most 1,
+//! No runtime has a PRelu on integers: each would convert to floats and back, which costs more than the convolutions
+//! save. If `s` is the slope of a channel, and all slopes are at most 1, then
 //!
 //! ```text
 //! PRelu(x) = x + Relu((s - 1) · x)
 //! ```
 //!
-//! which is a depthwise 1×1 convolution that ends at zero, and a sum: both have kernels for integers. A channel whose
-//! slope is above 1 bends the other way; there `-PRelu(x) = -x + Relu((s - 1) · -x)`, so the convolution before
-//! gives `-x` and those after take `-PRelu(x)`: the sign goes into their weights.
+//! which is a depthwise 1×1 convolution that is cut at zero, and a sum; both have integer kernels. A channel whose
+//! slope is above 1 bends the other way. There `-PRelu(x) = -x + Relu((s - 1) · -x)`, so the convolution before makes
+//! `-x`, and those after it take `-PRelu(x)`: the sign goes into their weights.
 //!
-//! `prelu.rs` has another form for floats, which is exact to the last bit. This one is exact up to rounding.
+//! `prelu.rs` has another form for floats, which is exact to the last bit. This one is exact except for rounding.
 
 use super::model::{Model, ModelError};
 use super::node::{Attribute, Node};
 use super::weight::Weight;
 
-/// How the name of what the added convolution makes ends.
+/// Suffix of the output of the added convolution.
 pub(crate) const BELOW: &str = "/leak/below";
 
-/// Rewrites every PRelu with one constant slope a channel that alone reads what a convolution makes, where all slopes
-/// are at most 1 or the sign can go into the convolutions around it.
+/// Rewrites every PRelu that has one constant slope for each channel and is the only reader of a convolution's output,
+/// where all slopes are at most 1 or the sign can go into the convolutions around it.
 pub(crate) fn split_leaks(model: &mut Model<'_>) -> Result<(), ModelError> {
     let (readers, makers) = (model.readers(), model.makers());
     let mut splits = Vec::new();
@@ -41,7 +41,7 @@ pub(crate) fn split_leaks(model: &mut Model<'_>) -> Result<(), ModelError> {
             fits.push((at, slopes));
         }
     }
-    // From the last to the first: each leaves the positions before it as they are.
+    // The last comes first, because each replacement leaves only the positions before it as they are.
     for (at, slopes) in fits.into_iter().rev() {
         let node = model.nodes[at].clone();
         let split = split(model, &node.inputs[0], node.output(), &slopes);
@@ -50,7 +50,7 @@ pub(crate) fn split_leaks(model: &mut Model<'_>) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// The slopes of a float weight of shape `[C, 1, 1]` or `[1, C, 1, 1]`; `None` for another.
+/// Returns the slopes of a float weight of shape `[C, 1, 1]` or `[1, C, 1, 1]`; `None` for another shape.
 fn slopes(model: &Model<'_>, name: &str) -> Result<Option<Vec<f32>>, ModelError> {
     let Some(weight) = model.weights.get(name) else { return Ok(None) };
     let a_channel = matches!(weight.dims[..], [channels, 1, 1] | [1, channels, 1, 1] if channels > 1);
@@ -69,8 +69,8 @@ fn split(model: &mut Model<'_>, x: &str, y: &str, slopes: &[f32]) -> [Node<'stat
     ]
 }
 
-/// Changes the sign of the channels whose slope is above 1 in the weights of the convolution `from` and of all that
-/// come `after`. Changes nothing and says false where one of them is not such a convolution.
+/// Changes the sign of the channels whose slope is above 1, in the weights of the convolution `from` and of all
+/// convolutions `after` it. Returns false, and changes nothing, if one of them is not such a convolution.
 fn mirror(model: &mut Model<'_>, from: usize, after: &[usize], slopes: &[f32]) -> Result<bool, ModelError> {
     let signs: Vec<f32> = slopes.iter().map(|slope| if *slope > 1.0 { -1.0 } else { 1.0 }).collect();
     let Some(made) = mirrored_outputs(model, &model.nodes[from], &signs)? else { return Ok(false) };
@@ -87,7 +87,8 @@ fn mirror(model: &mut Model<'_>, from: usize, after: &[usize], slopes: &[f32]) -
     Ok(true)
 }
 
-/// Weights and bias (with their positions among the inputs) of a convolution, with `signs` on its output channels.
+/// Returns weights and bias of a convolution, with their positions among the inputs, after `signs` are applied to its
+/// output channels.
 fn mirrored_outputs(
     model: &Model<'_>,
     node: &Node<'_>,
@@ -109,14 +110,14 @@ fn mirrored_outputs(
     Ok((!mirrored.is_empty()).then_some(mirrored))
 }
 
-/// The weights of a convolution, with `signs` on its input channels.
+/// Returns the weights of a convolution after `signs` are applied to its input channels.
 fn mirrored_inputs(model: &Model<'_>, node: &Node<'_>, signs: &[f32]) -> Result<Option<Weight<'static>>, ModelError> {
     let name = node.input(1).unwrap_or_default();
     let group = usize::try_from(node.int("group")?.unwrap_or(1)).unwrap_or(0);
     let Some((values, dims)) = model.floats(name)?.zip(model.weights.get(name).map(|w| &w.dims)) else {
         return Ok(None);
     };
-    // [outputs, inputs of a group, height, width]
+    // The shape is [outputs, inputs of a group, height, width].
     let [outputs, inputs, height, width] = dims.iter().map(|dim| *dim as usize).collect::<Vec<_>>()[..] else {
         return Ok(None);
     };
@@ -126,7 +127,7 @@ fn mirrored_inputs(model: &Model<'_>, node: &Node<'_>, signs: &[f32]) -> Result<
     }
     let sign = |at: usize| {
         let (output, input) = (at / (inputs * height * width), at / (height * width) % inputs);
-        // Outputs that no group covers do not occur; the last group takes them rather than none.
+        // Every output belongs to a group; should one not, it counts to the last.
         signs[(output / (outputs / group)).min(group - 1) * inputs + input]
     };
     let values: Vec<f32> = values.iter().enumerate().map(|(at, value)| value * sign(at)).collect();

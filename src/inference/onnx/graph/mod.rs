@@ -1,9 +1,9 @@
-//! Rewrites ONNX graphs before a runtime reads them. Nothing is ever written to disk: model files stay as their
-//! authors published them, so their checksums can be pinned.
+//! Rewrites ONNX graphs before a runtime reads them. The files of a pack stay as their authors published them, so that
+//! their checksums can be pinned.
 //!
-//! What every model goes through when it is loaded ([`rewrite`]) copies fields in a stream, so that a model of anybody's, with branches
-//! or operators that nobody here knows, comes out as it went in but for those. What makes a product (`half`, `int8`) takes the graph
-//! apart (`model.rs`) and refuses what it does not understand.
+//! [`rewrite`], which every model goes through when it is loaded, copies fields in a stream. So a model with branches
+//! or unknown operators comes out unchanged except for the intended changes. The conversions for derived packs (`half`,
+//! `int8`) take the graph apart (`model.rs`), and refuse what they do not understand.
 //!
 //! Field numbers are those of <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 
@@ -33,23 +33,25 @@ use super::manifest::Embedder;
 use super::prelu;
 use super::wire::{Field, Value, WireError, fields, put_bytes, put_varint, varint};
 
-/// What to change in a graph.
+/// The changes to a graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rewrite {
-    /// Takes weights off the list of graph inputs, so that a runtime may treat them as constants and fold them.
+    /// Whether weights are removed from the list of graph inputs, so that a runtime may treat them as constants and
+    /// fold them.
     pub fold_weights: bool,
-    /// Frees the batch dimension (axis 0) of inputs and outputs, and forgets inferred shapes.
+    /// Whether the batch dimension (axis 0) of inputs and outputs is freed, and inferred shapes are dropped.
     pub free_batch: bool,
-    /// Also frees height and width (axes 2 and 3 of four) of inputs, and every axis but the last of outputs.
+    /// Whether height and width (axes 2 and 3 of four) of inputs, and every axis but the last of outputs, are freed
+    /// too.
     pub free_size: bool,
-    /// Turns constant Reshape targets `[1, …]` into `[0, …]`, which keeps the batch the input had.
+    /// Whether constant Reshape targets `[1, …]` become `[0, …]`, which keeps the batch of the input.
     pub batch_reshapes: bool,
-    /// Writes PRelu as operators with fast kernels on the CPU; see `prelu.rs`.
+    /// Whether PRelu is written as operators with fast kernels on the CPU (`prelu.rs`).
     pub split_prelu: bool,
 }
 
 impl Rewrite {
-    /// For a detector: its input changes shape from image to image.
+    /// Returns the changes for a detector, whose input changes shape from image to image.
     pub(crate) fn of_detector(place: &ExecutionTarget) -> Self {
         Self {
             fold_weights: true,
@@ -60,7 +62,8 @@ impl Rewrite {
         }
     }
 
-    /// For an embedder. OpenVINO compiles for one shape; it and the cards have a kernel for PRelu.
+    /// Returns the changes for an embedder. OpenVINO compiles for one shape, so its batch stays fixed; OpenVINO and the
+    /// cards have a kernel for PRelu.
     pub fn of_embedder(spec: &Embedder, place: &ExecutionTarget) -> Self {
         let free_batch = *place != ExecutionTarget::OpenVino;
         Self {
@@ -73,18 +76,21 @@ impl Rewrite {
     }
 }
 
-/// A graph could not be rewritten.
+/// The reason why a graph could not be rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
-    /// Not protobuf.
+    /// The bytes are not protobuf.
     #[error("not an ONNX file: {0}")]
     Wire(#[from] WireError),
-    /// Protobuf, but without a graph.
+    /// The bytes are protobuf without a graph.
     #[error("not an ONNX file: it holds no graph")]
     NoGraph,
 }
 
-/// The model with `rewrite` applied. Fields that are not understood are copied as they stand.
+/// Returns the model with the changes in `rewrite`. Unknown fields are copied as they are.
+///
+/// # Errors
+/// [`GraphError`] when the bytes are not protobuf or contain no graph.
 pub fn rewrite(model: &[u8], rewrite: &Rewrite) -> Result<Vec<u8>, GraphError> {
     let mut out = Vec::with_capacity(model.len() + 4096);
     let mut found = false;
@@ -143,7 +149,7 @@ fn graph(message: &[u8], rewrite: &Rewrite) -> Result<Vec<u8>, GraphError> {
     Ok(out)
 }
 
-/// The name of a model's first input that is not a weight; `None` where it has none.
+/// Returns the name of a model's first input that is not a weight; `None` where it has none.
 pub(crate) fn input_name(model: &[u8]) -> Result<Option<String>, GraphError> {
     let graph = text(model, MODEL_GRAPH)?;
     let (mut weights, mut inputs) = (BTreeSet::new(), Vec::new());
@@ -159,7 +165,7 @@ pub(crate) fn input_name(model: &[u8]) -> Result<Option<String>, GraphError> {
     Ok(first.map(|name| String::from_utf8_lossy(name).into_owned()))
 }
 
-/// A node, as far as rewriting needs it.
+/// A node, with the fields that rewriting needs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node<'a> {
     pub inputs: Vec<&'a [u8]>,
@@ -183,7 +189,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The bytes of the last field `number` of a message: how protobuf reads a repeated singular field.
+/// Returns the bytes of the last field `number` of a message, which is how protobuf reads a repeated singular field.
 fn text(message: &[u8], number: u64) -> Result<&[u8], WireError> {
     let mut found: &[u8] = &[];
     for field in fields(message) {
@@ -195,7 +201,7 @@ fn text(message: &[u8], number: u64) -> Result<&[u8], WireError> {
     Ok(found)
 }
 
-/// Names that serve only as the target of Reshape nodes.
+/// Returns the names that serve only as targets of Reshape nodes.
 fn reshape_targets<'a>(nodes: &[Node<'a>]) -> BTreeSet<&'a [u8]> {
     let (mut targets, mut others) = (BTreeSet::new(), BTreeSet::new());
     for node in nodes {
@@ -207,7 +213,7 @@ fn reshape_targets<'a>(nodes: &[Node<'a>]) -> BTreeSet<&'a [u8]> {
     targets.difference(&others).copied().collect()
 }
 
-/// A Reshape target `[1, a, …]` as `[0, a, …]`; any other tensor as it stands.
+/// Returns a Reshape target `[1, a, …]` as `[0, a, …]`, and any other tensor as it is.
 fn free_target(message: &[u8]) -> Result<Vec<u8>, WireError> {
     let mut out = Vec::with_capacity(message.len());
     let mut seen = false;

@@ -1,4 +1,4 @@
-//! A model that can be edited: its graph taken apart, all that is not understood kept as it stands.
+//! A model that can be edited: its graph is taken apart, and all fields that are not understood are kept as they are.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,64 +8,64 @@ use super::node::Node;
 use super::number::*;
 use super::weight::Weight;
 
-/// A file of more bytes than protobuf allows for a message is refused before it is read.
+/// Largest file in bytes, which is the limit of protobuf for a message; it is checked before the file is read.
 const MAX_BYTES: usize = 1 << 31;
-/// So many nodes, weights, inputs or outputs (each) are refused: an empty one takes two bytes of a file, and a hundred
-/// of memory.
+/// Most parts (nodes, weights, inputs and outputs together). An empty one takes two bytes of a file, and a hundred of
+/// memory.
 const MAX_PARTS: usize = 1 << 16;
 
-/// A model could not be edited.
+/// The reason why a model cannot be edited.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// Not protobuf.
+    /// The bytes are not protobuf.
     #[error("not an ONNX file: {0}")]
     Wire(#[from] WireError),
-    /// Protobuf, but without a graph.
+    /// The bytes are protobuf without a graph.
     #[error("not an ONNX file: it holds no graph")]
     NoGraph,
-    /// A name that is not UTF-8.
+    /// A name is not UTF-8.
     #[error("a name in the model is not text")]
     NotText,
-    /// More bytes or parts than a model of this kind has.
+    /// The model has more bytes or parts than a model of this kind can have.
     #[error("the model has more than {0} {1}")]
     TooMany(usize, &'static str),
-    /// A weight that has not as many elements as its shape says.
+    /// A weight does not have as many elements as its shape says.
     #[error("weight {0}: its data does not have the length of its shape")]
     Length(String),
-    /// Weights in another file.
+    /// Weights are in another file.
     #[error("the model keeps weights in another file")]
     External,
-    /// A branch or a loop.
+    /// The graph has a branch or a loop.
     #[error("the model has a graph within a node, which is not rewritten")]
     Nested,
-    /// An operator set that quantisation cannot start from.
+    /// Quantisation cannot start from this operator set.
     #[error("the model's operator set is {0}; 11 or later is needed")]
     Opset(u64),
-    /// An operator that means something else in operator set 13.
+    /// An operator has another meaning in operator set 13.
     #[error("operator {0} is not the same in operator set 13")]
     Changed(String),
-    /// An activation that was not calibrated.
+    /// An activation was not calibrated.
     #[error("no range was observed of {0}")]
     NoRange(String),
-    /// A value that two nodes make.
+    /// Two nodes make the same value.
     #[error("{0} is made twice")]
     Twice(String),
-    /// A value that does not come before the node that reads it.
+    /// A value does not come before the node that reads it.
     #[error("node {0} reads what no node before it makes")]
     Order(String),
 }
 
-/// A name of the model.
+/// Decodes a name of the model.
 pub(super) fn text(bytes: &[u8]) -> Result<String, ModelError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| ModelError::NotText)
 }
 
-/// An input or output of a graph: its name and its `ValueInfoProto`.
+/// An input or output of a graph, with its `ValueInfoProto`.
 #[derive(Clone, Debug)]
 pub(crate) struct ValueInfo<'a> {
     /// Its name.
     pub name: String,
-    /// Its element type, a `TensorProto.DataType`; 0 where it is not said.
+    /// Element type, a `TensorProto.DataType`; 0 where it is not given.
     pub kind: u64,
     message: Cow<'a, [u8]>,
 }
@@ -82,7 +82,7 @@ impl<'a> ValueInfo<'a> {
         Ok(Self { name: text(super::text(message, VALUE_NAME)?)?, kind, message: message.into() })
     }
 
-    /// A float32 output of any shape.
+    /// Creates a float32 output of any shape.
     pub(crate) fn of_floats(name: &str) -> Self {
         let (mut tensor, mut kind, mut message) = (Vec::new(), Vec::new(), Vec::new());
         put_number(&mut tensor, TENSOR_ELEMENT, KIND_FLOAT);
@@ -93,14 +93,15 @@ impl<'a> ValueInfo<'a> {
     }
 }
 
-/// A model taken apart. Inferred shapes are dropped: an edit would leave them wrong, and runtimes infer them again.
+/// A model that was taken apart. Inferred shapes are dropped, because an edit would make them wrong and runtimes infer
+/// them again.
 #[derive(Clone, Debug, Default)]
 pub struct Model<'a> {
-    /// Nodes, each after those whose outputs it reads.
+    /// Nodes; each comes after those whose outputs it reads.
     pub nodes: Vec<Node<'a>>,
-    /// Weights, by name.
+    /// Weights by name.
     pub weights: BTreeMap<String, Weight<'a>>,
-    /// Inputs; files of before 2019 also list weights here.
+    /// Inputs; files from before 2019 list weights here as well.
     pub inputs: Vec<ValueInfo<'a>>,
     /// Outputs.
     pub outputs: Vec<ValueInfo<'a>>,
@@ -108,12 +109,16 @@ pub struct Model<'a> {
     pub ir: u64,
     /// Version of ONNX's own operators; 0 where the model does not say.
     pub opset: u64,
-    /// Fields of the model and of its graph that are not understood.
+    /// Unknown fields of the model and of its graph.
     pub(super) rest: [Vec<u8>; 2],
 }
 
 impl<'a> Model<'a> {
     /// Takes a model apart.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the bytes are not a model, have too many parts, or contain a branch, a loop or weights in
+    /// another file.
     pub fn read(bytes: &'a [u8]) -> Result<Self, ModelError> {
         if bytes.len() > MAX_BYTES {
             return Err(ModelError::TooMany(MAX_BYTES, "bytes"));
@@ -160,7 +165,7 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    /// The model's bytes. Weights that nothing reads any more are left out.
+    /// Returns the model's bytes, without the weights that nothing reads any more.
     pub fn write(&self) -> Vec<u8> {
         let mut read: BTreeSet<&str> = self.nodes.iter().flat_map(|node| &node.inputs).map(String::as_str).collect();
         read.extend(self.outputs.iter().map(|port| port.name.as_str()));
@@ -187,24 +192,27 @@ impl<'a> Model<'a> {
         out
     }
 
-    /// Takes weights off the list of inputs: no caller may replace them once they are rewritten.
+    /// Removes weights from the list of inputs, because no caller may replace them once they are rewritten.
     pub fn fold_weights(&mut self) {
         self.inputs.retain(|port| !self.weights.contains_key(&port.name));
     }
 
-    /// Adds a weight, and gives its name back.
+    /// Adds a weight and returns its name.
     pub fn add(&mut self, weight: Weight<'a>) -> String {
         let name = weight.name.clone();
         self.weights.insert(name.clone(), weight);
         name
     }
 
-    /// The elements of the float32 weight that is called `name`; `None` where no such weight is.
+    /// Returns the elements of the float32 weight `name`; `None` where there is no such weight.
+    ///
+    /// # Errors
+    /// [`ModelError`] when it does not have as many elements as its shape says, or cannot be read.
     pub fn floats(&self, name: &str) -> Result<Option<Vec<f32>>, ModelError> {
         self.weights.get(name).map_or(Ok(None), Weight::floats)
     }
 
-    /// For every value that is read, the nodes that read it, by position. What the graph gives out counts as read by
+    /// Returns the positions of the nodes that read each value. An output of the graph counts as read by
     /// [`usize::MAX`].
     pub fn readers(&self) -> BTreeMap<String, Vec<usize>> {
         let mut readers: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -215,14 +223,14 @@ impl<'a> Model<'a> {
         readers
     }
 
-    /// For every value that a node makes, that node, by position.
+    /// Returns the position of the node that makes each value.
     pub(crate) fn makers(&self) -> BTreeMap<String, usize> {
         let made = self.nodes.iter().enumerate();
         made.flat_map(|(at, node)| node.outputs.iter().map(move |name| (name.clone(), at))).collect()
     }
 }
 
-/// The version in an `OperatorSetIdProto` of ONNX's own operators; `None` for another domain.
+/// Returns the version in an `OperatorSetIdProto` of ONNX's own operators; `None` for another domain.
 fn own_opset(message: &[u8]) -> Result<Option<u64>, ModelError> {
     let mut version = 0;
     for field in fields(message) {

@@ -6,18 +6,18 @@ use super::super::wire::{Value, fields, put_bytes, put_number, varint};
 use super::model::{ModelError, text};
 use super::number::*;
 
-/// An operator at its place in a graph.
+/// A node: an operator at its place in a graph.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node<'a> {
-    /// Its name; may be empty.
+    /// Name, which may be empty.
     pub name: String,
-    /// Its operator, such as `Conv`.
+    /// Operator, such as `Conv`.
     pub op: String,
-    /// The operator's domain; empty for ONNX's own.
+    /// Domain of the operator; empty for ONNX's own.
     pub domain: String,
-    /// Names of what it reads; an empty name is an input left out.
+    /// Names of the inputs; an empty name stands for an input that is left out.
     pub inputs: Vec<String>,
-    /// Names of what it makes.
+    /// Names of the outputs.
     pub outputs: Vec<String>,
     /// Its attributes.
     pub attributes: Vec<Attribute<'a>>,
@@ -39,7 +39,7 @@ impl<'a> Attribute<'a> {
             let field = field?;
             match field.number {
                 ATTRIBUTE_NAME => name = text(field.bytes())?,
-                // What happens inside a branch or a loop is not followed.
+                // Branches and loops are not supported.
                 ATTRIBUTE_G | ATTRIBUTE_GRAPHS => return Err(ModelError::Nested),
                 _ => {}
             }
@@ -47,12 +47,12 @@ impl<'a> Attribute<'a> {
         Ok(Self { name, message: Cow::Borrowed(message) })
     }
 
-    /// An attribute that is one whole number.
+    /// Creates an attribute with one whole number.
     pub(crate) fn of_int(name: &str, value: i64) -> Self {
         Self::of_numbers(name, ATTRIBUTE_I, ATTRIBUTE_TYPE_INT, &[value])
     }
 
-    /// An attribute that is a list of whole numbers.
+    /// Creates an attribute with a list of whole numbers.
     pub(crate) fn of_ints(name: &str, values: &[i64]) -> Self {
         Self::of_numbers(name, ATTRIBUTE_INTS, ATTRIBUTE_TYPE_INTS, values)
     }
@@ -67,7 +67,11 @@ impl<'a> Attribute<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Reads a `NodeProto`. Fails with [`ModelError::Nested`] where an attribute holds a graph.
+    /// Reads a `NodeProto`.
+    ///
+    /// # Errors
+    /// [`ModelError::Nested`] when an attribute contains a graph; other variants when the bytes are
+    /// not a node.
     pub fn read(message: &'a [u8]) -> Result<Self, ModelError> {
         let mut node = Self::default();
         for field in fields(message) {
@@ -85,44 +89,47 @@ impl<'a> Node<'a> {
         Ok(node)
     }
 
-    /// A node of ONNX's own operators with one output, and the output's name.
+    /// Creates a node of one of ONNX's own operators, with one output whose name it takes.
     pub fn new(op: &str, inputs: &[&str], output: &str, attributes: Vec<Attribute<'a>>) -> Self {
         let inputs = inputs.iter().map(|input| (*input).to_string()).collect();
         let (name, op, outputs) = (output.to_string(), op.to_string(), vec![output.to_string()]);
         Self { name, op, inputs, outputs, attributes, ..Self::default() }
     }
 
-    /// Whether it is operator `op` of ONNX's own domain.
+    /// Returns whether it is the operator `op` of ONNX's own domain.
     pub fn is(&self, op: &str) -> bool {
         self.op == op && self.is_standard()
     }
 
-    /// Whether its operator is one of ONNX's own.
+    /// Returns whether its operator is one of ONNX's own.
     pub(crate) fn is_standard(&self) -> bool {
         matches!(self.domain.as_str(), "" | "ai.onnx")
     }
 
-    /// Input `position`, where it has one.
+    /// Returns the name of input `position`, where it has one.
     pub fn input(&self, position: usize) -> Option<&str> {
         self.inputs.get(position).map(String::as_str).filter(|name| !name.is_empty())
     }
 
-    /// Its first output; empty where it has none.
+    /// Returns the name of its first output; empty where it has none.
     pub fn output(&self) -> &str {
         self.outputs.first().map_or("", String::as_str)
     }
 
-    /// The message of attribute `name`.
+    /// Returns the message of attribute `name`.
     pub fn attribute(&self, name: &str) -> Option<&[u8]> {
         self.attributes.iter().find(|attribute| attribute.name == name).map(|attribute| attribute.message.as_ref())
     }
 
-    /// The whole number that attribute `name` is.
+    /// Returns the whole number in attribute `name`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the attribute is damaged.
     pub fn int(&self, name: &str) -> Result<Option<i64>, ModelError> {
         Ok(self.ints_of(name, ATTRIBUTE_I)?.and_then(|values| values.last().copied()))
     }
 
-    /// The whole numbers that attribute `name` lists.
+    /// Returns the list of whole numbers in attribute `name`.
     pub(crate) fn ints(&self, name: &str) -> Result<Option<Vec<i64>>, ModelError> {
         self.ints_of(name, ATTRIBUTE_INTS)
     }
@@ -144,7 +151,10 @@ impl<'a> Node<'a> {
         Ok(Some(values))
     }
 
-    /// The float32 that attribute `name` is.
+    /// Returns the float32 in attribute `name`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the attribute is damaged.
     pub fn float(&self, name: &str) -> Result<Option<f32>, ModelError> {
         let mut found = None;
         for field in fields(self.attribute(name).unwrap_or_default()) {
@@ -156,7 +166,10 @@ impl<'a> Node<'a> {
         Ok(found)
     }
 
-    /// The bytes (a string, or a `TensorProto`) of field `number` of attribute `name`.
+    /// Returns the bytes (a string, or a `TensorProto`) of field `number` of attribute `name`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the attribute is damaged.
     pub fn bytes(&self, name: &str, number: u64) -> Result<Option<&[u8]>, ModelError> {
         let mut found = None;
         for field in fields(self.attribute(name).unwrap_or_default()) {
@@ -168,7 +181,7 @@ impl<'a> Node<'a> {
         Ok(found)
     }
 
-    /// Its `NodeProto`.
+    /// Returns its `NodeProto`.
     pub fn write(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.inputs.iter().for_each(|name| put_bytes(&mut out, NODE_INPUT, name.as_bytes()));

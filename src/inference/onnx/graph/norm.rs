@@ -1,13 +1,15 @@
-//! Batch normalisation as part of the convolution or matrix product before it.
+//! Folds batch normalisations into the convolution or matrix product before them.
 //!
-//! At inference it is one factor and one sum a channel, and those belong to the weights. Runtimes do this too, but not
-//! once casts or quantisation stand between the two; so it is done first. Source: Jacob et al., 2018, section 3.2.
+//! At inference a normalisation is one factor and one offset for each channel, which can be part of the weights.
+//! Runtimes fold it too, but not when casts or quantisation stand between the two, so it is done first. Source: Jacob
+//! et al., 2018, section 3.2.
 
 use super::model::{Model, ModelError};
 use super::node::Node;
 use super::weight::Weight;
 
-/// Takes every batch normalisation that alone reads what a Conv or Gemm with constant weights makes into those weights.
+/// Folds every batch normalisation into the weights of the Conv or Gemm before it, if these are constant and nothing
+/// else reads its output.
 pub(crate) fn fold_norms(model: &mut Model<'_>) -> Result<(), ModelError> {
     let (readers, makers) = (model.readers(), model.makers());
     let mut folded = Vec::new();
@@ -37,14 +39,14 @@ pub(crate) fn fold_norms(model: &mut Model<'_>) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// A normalisation: `y = x · factor + offset` for every channel.
+/// A batch normalisation: `y = x · factor + offset` for each channel.
 struct BatchNorm {
     factors: Vec<f64>,
     offsets: Vec<f64>,
 }
 
 impl BatchNorm {
-    /// `None` where one of the four parameters is not constant, or where they differ in length.
+    /// Reads a normalisation; `None` where one of the four parameters is not constant, or where they differ in length.
     fn read(model: &Model<'_>, node: &Node<'_>) -> Result<Option<Self>, ModelError> {
         let epsilon = f64::from(node.float("epsilon")?.unwrap_or(1e-5));
         let mut parameters = Vec::new();
@@ -63,24 +65,24 @@ impl BatchNorm {
     }
 }
 
-/// What makes the channels: its weights, and how they lie.
+/// A Conv or Gemm: its weights and their layout.
 struct LinearNode {
     dims: Vec<u64>,
     weights: Vec<f32>,
     bias: Option<Vec<f32>>,
-    /// Elements from one channel to the next.
+    /// Number of elements from one channel to the next.
     stride: usize,
     channels: usize,
 }
 
 impl LinearNode {
-    /// `None` for another operator, and where weights are not constant.
+    /// Reads a node; `None` for another operator, and where weights are not constant.
     fn read(model: &Model<'_>, node: &Node<'_>) -> Result<Option<Self>, ModelError> {
         let Some((axis, _)) = channel_axis(model, node)? else { return Ok(None) };
         let name = node.input(1).unwrap_or_default();
         let (Some(weight), Some(weights)) = (model.weights.get(name), model.floats(name)?) else { return Ok(None) };
         let bias = node.input(2).map(|name| model.floats(name)).transpose()?;
-        // Without elements, the other lengths of a shape are anything.
+        // When a shape has no elements, its other lengths can have any value.
         if node.is("MatMul") || matches!(bias, Some(None)) || weights.is_empty() {
             return Ok(None);
         }
@@ -89,8 +91,8 @@ impl LinearNode {
         Ok(Some(Self { channels: dims[axis] as usize, stride, dims, weights, bias: bias.flatten() }))
     }
 
-    /// Gives node `at` weights with `norm` in them, and the name of its output. Changes nothing and says false where
-    /// the two differ in channels.
+    /// Gives node `at` weights that include `norm`, and the name of its output. Returns false, and changes nothing, if
+    /// the two have different numbers of channels.
     fn fold(mut self, model: &mut Model<'_>, at: usize, norm: &BatchNorm, output: &str) -> bool {
         let bias = self.bias.unwrap_or_else(|| vec![0.0; self.channels]);
         if [norm.factors.len(), bias.len()] != [self.channels; 2] {
@@ -112,8 +114,8 @@ impl LinearNode {
     }
 }
 
-/// The axis of output channels in the second input of a Conv, Gemm or MatMul, and their number. `None` for another
-/// operator, and where that input is not a constant of float32 in a form that can be scaled channel by channel.
+/// Returns the axis of output channels in the second input of a Conv, Gemm or MatMul, and their number. `None` for
+/// another operator, and where that input is not a float32 constant that can be scaled channel by channel.
 pub(crate) fn channel_axis(model: &Model<'_>, node: &Node<'_>) -> Result<Option<(usize, u64)>, ModelError> {
     let Some(weight) = node.input(1).and_then(|name| model.weights.get(name)) else { return Ok(None) };
     let one = |name| node.float(name).map(|value| value.is_none_or(|value| value == 1.0));

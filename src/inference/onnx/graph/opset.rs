@@ -1,6 +1,6 @@
-//! Raises a model to operator set 13, the first whose quantisation has one scale a channel.
+//! Raises a model to operator set 13, the first in which quantisation has one scale for each channel.
 //!
-//! From 11 to 13 most operators only learnt more element types, so a file that uses them is valid as it stands. Those
+//! Most operators only gained element types from set 11 to 13, so a file that uses them is valid as it is. Operators
 //! that changed are rewritten, or refused where that is not certain. Source: the changelog of ONNX,
 //! <https://github.com/onnx/onnx/blob/main/docs/Changelog.md>.
 
@@ -13,12 +13,12 @@ use super::weight::Weight;
 
 /// The first operator set with an axis in `DequantizeLinear`.
 pub(crate) const PER_CHANNEL: u64 = 13;
-/// The version of the format that came with it.
+/// Version of the format that came with it.
 const IR: u64 = 7;
-/// The last set that the lists below start from.
+/// Oldest operator set from which the lists below start.
 const OLDEST: u64 = 11;
 
-/// Operators of which a node of set 11 means the same in set 13.
+/// Operators whose nodes mean the same in set 11 and in set 13.
 const SAME: &str = "Abs Add AveragePool BatchNormalization Cast Ceil Clip Concat ConstantOfShape Conv ConvTranspose Constant \
     DepthToSpace Div Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements Gemm GlobalAveragePool \
     GlobalMaxPool Greater HardSigmoid Identity InstanceNormalization LeakyRelu Less Log MatMul Max MaxPool \
@@ -28,10 +28,10 @@ const SAME: &str = "Abs Add AveragePool BatchNormalization Cast Ceil Clip Concat
 /// Operators whose list attribute became their second input in set 13.
 const LISTS: &[(&str, &str)] = &[("ReduceSum", "axes"), ("Split", "split"), ("Squeeze", "axes"), ("Unsqueeze", "axes")];
 
-/// Raises the operator set to 13, where it is 11 or 12.
+/// Raises the operator set to 13 where it is 11 or 12.
 ///
-/// Fails as [`ModelError::Opset`] below 11, and as [`ModelError::Changed`] for an operator that is not known to be the
-/// same.
+/// # Errors
+/// [`ModelError::Opset`] below 11; [`ModelError::Changed`] for an operator that may have another meaning in set 13.
 pub fn raise(model: &mut Model<'_>) -> Result<(), ModelError> {
     match model.opset {
         PER_CHANNEL.. => return Ok(()),
@@ -43,9 +43,9 @@ pub fn raise(model: &mut Model<'_>) -> Result<(), ModelError> {
     for node in model.nodes.iter_mut().filter(|node| node.is_standard()) {
         let changed = || Err(ModelError::Changed(node.op.clone()));
         match node.op.as_str() {
-            // The ratio became an input, and is of no use at inference.
+            // The ratio became an input; it is not needed at inference.
             "Dropout" if node.inputs.len() == 1 => node.attributes.clear(),
-            // It flattened all from the axis on; the same where that is the last.
+            // Before, it flattened all axes from this one on, which is the same only for the last axis.
             "Softmax" | "LogSoftmax" | "Hardmax" => {
                 let (axis, rank) = (node.int("axis")?.unwrap_or(1), ranks.get(node.input(0).unwrap_or_default()));
                 let last = rank.is_some_and(|rank| axis + 1 == *rank as i64);
@@ -81,14 +81,14 @@ fn list_as_input(node: &mut Node<'_>, attribute: &str) -> Result<Option<Weight<'
     Ok(Some(Weight::made(name, &[values.len() as u64], KIND_INT64, data)))
 }
 
-/// The number of axes of values, as far as it follows from the operators around them.
+/// Returns the number of axes of values, as far as it follows from the operators around them.
 fn ranks(model: &Model<'_>) -> Result<BTreeMap<String, usize>, ModelError> {
     let mut ranks: BTreeMap<String, usize> = BTreeMap::new();
     ranks.extend(model.weights.iter().map(|(name, weight)| (name.clone(), weight.dims.len())));
     for node in &model.nodes {
         let of = |input: usize| node.input(input).and_then(|name| ranks.get(name)).copied();
         let listed = |name| node.ints(name).map(|list| list.map(|list| list.len()));
-        // A constant list of axes or lengths has as many elements as its one axis is long.
+        // The rank of the result is the length of a constant list of axes or lengths.
         let length = |input: usize| {
             let list = node.input(input).and_then(|name| model.weights.get(name))?;
             list.dims.first().map(|length| *length as usize)

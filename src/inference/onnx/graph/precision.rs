@@ -1,7 +1,7 @@
-//! Which nodes of a graph run in FP16.
+//! Decides which nodes of a graph run in FP16.
 //!
-//! Micikevicius et al., "Mixed Precision Training" (2018), give the limits: numbers up to 65504, eleven bits of
-//! precision from 2^-14 on, and nothing below 2^-25. What adds up many numbers or squares them stays in float32.
+//! Micikevicius et al., "Mixed Precision Training" (2018), give the limits: FP16 has numbers up to 65504, eleven bits
+//! of precision from 2^-14 on, and nothing below 2^-25. Operators that add up many numbers or squares stay in float32.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ const HALF: &str = "Abs Add AveragePool Clip Conv ConvTranspose Elu Erf Gelu Gem
     LeakyRelu MatMul Max MaxPool Min Mul Neg PRelu Relu Resize Selu Sigmoid Softplus Softsign Sub Tanh \
     Upsample";
 
-/// Operators that stay in float32, and why. One that is in neither list stays in float32 as well.
+/// Operators that stay in float32, with the reason. Operators in neither list stay in float32 as well.
 const FLOAT: &[(&str, &str)] = &[
     ("BatchNormalization", "a variance below 6e-8 is zero in FP16"),
     ("CumSum", "adds up an axis"),
@@ -44,18 +44,21 @@ const FLOAT: &[(&str, &str)] = &[
     ("TopK", "numbers that differ become equal"),
 ];
 
-/// Operators that only move numbers, or whose precision is that of what they read: float32 where that is.
+/// Operators that only move numbers, or whose precision is that of their input; they stay in float32 if the input does.
 const FOLLOW: &str = "Concat DepthToSpace Div Dropout Expand Flatten Gather Identity Pad Reshape Slice SpaceToDepth Split \
     Squeeze Tile Transpose Unsqueeze Where";
 
-/// An operator that stays in float32 where the second reads what it makes: it belongs to a layer normalisation, which
-/// runtimes take for one operator if no cast stands within.
+/// Pairs of operators: the first stays in float32 if the second reads its output. They belong to a layer normalisation,
+/// which runtimes fuse into one operator if no cast stands within.
 const BEFORE: &[(&str, &str)] = &[("Sub", "Pow"), ("Add", "Sqrt")];
 
-/// A weight whose largest number is below this stays in float32: in FP16 it would have fewer bits than FP16 has.
+/// A weight whose largest number is below this stays in float32, because in FP16 it would lose bits of precision.
 const SMALLEST: f32 = 1.0 / 8192.0;
 
-/// For every node, why it stays in float32; `None` for one that runs in FP16.
+/// Returns for each node the reason why it stays in float32; `None` for a node that runs in FP16.
+///
+/// # Errors
+/// [`ModelError`] when a weight cannot be read.
 pub fn reasons(model: &Model<'_>, kinds: &BTreeMap<String, u64>) -> Result<Vec<Option<&'static str>>, ModelError> {
     let readers = model.readers();
     let mut misfits = BTreeSet::new();
@@ -93,12 +96,12 @@ pub fn reasons(model: &Model<'_>, kinds: &BTreeMap<String, u64>) -> Result<Vec<O
     Ok(reasons)
 }
 
-/// Whether an operator is in a list.
+/// Returns whether an operator is in a list.
 fn listed(list: &str, op: &str) -> bool {
     list.split_whitespace().any(|listed| listed == op)
 }
 
-/// Whether FP16 holds a weight: all of it within range, and the largest number with all its bits.
+/// Returns whether FP16 can hold a weight: all numbers are within its range, and the largest one keeps all its bits.
 fn fit(values: &[f32]) -> bool {
     let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     let finite = values.iter().all(|value| value.abs() <= f16::MAX.to_f32());

@@ -1,6 +1,6 @@
-//! The range of an activation, from what was observed of it.
+//! The observed range of an activation.
 
-/// From the lowest to the highest value that an activation takes.
+/// The lowest and the highest value of an activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
     /// The lowest value.
@@ -10,33 +10,34 @@ pub struct Range {
 }
 
 impl Range {
-    /// From the lowest to the highest of `values`; `None` where there are none. What is not finite is passed over.
+    /// Returns the range of `values`; `None` where there are none. Values that are not finite are ignored.
     pub fn from_values(values: &[f32]) -> Option<Self> {
         let finite = values.iter().copied().filter(|value| value.is_finite());
         finite.map(|value| Self { low: value, high: value }).reduce(Self::merge)
     }
 
-    /// The range that holds both.
+    /// Returns the range that contains both.
     pub fn merge(self, other: Self) -> Self {
         Self { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 
-    /// The average of a range and the `next` one, which counts for `weight` (0 to 1). One odd photo moves it less than
-    /// it does [`Range::merge`]. With a weight of `1 / n` for the `n`th photo, it is the mean of all. Source: Jacob et al. (2018), section 3.1.
+    /// Returns the average of this range and the `next` one, which has `weight` (0 to 1). One unusual photo changes it
+    /// less than it changes [`Range::merge`]. With a weight of `1 / n` for the `n`th photo, it is the mean of all.
+    /// Source: Jacob et al. (2018), section 3.1.
     pub(crate) fn toward(self, next: Self, weight: f32) -> Self {
         let mix = |from: f32, to: f32| from + (to - from) * weight.clamp(0.0, 1.0);
         Self { low: mix(self.low, next.low), high: mix(self.high, next.high) }
     }
 
-    /// Step and zero point of unsigned bytes: `value = step · (byte - zero)`. Zero is always one of the values, as
-    /// padding needs.
+    /// Returns step and zero point of unsigned bytes: `value = step · (byte - zero)`. Zero is always one of the values,
+    /// because padding needs it.
     pub fn unsigned(self) -> (f32, u8) {
         let (low, high) = (finite(self.low).min(0.0), finite(self.high).max(0.0));
         let step = step(f64::from(high) - f64::from(low), 255.0);
         (step, (-low / step).round().clamp(0.0, 255.0) as u8)
     }
 
-    /// Step of signed bytes around zero: `value = step · byte`, for bytes from -127 to 127.
+    /// Returns the step of signed bytes around zero: `value = step · byte`, for bytes from -127 to 127.
     pub fn signed(self) -> f32 {
         step(f64::from(finite(self.low).abs().max(finite(self.high).abs())), 127.0)
     }
@@ -46,7 +47,7 @@ fn finite(value: f32) -> f32 {
     if value.is_finite() { value } else { 0.0 }
 }
 
-/// `width` in so many steps; 1 where there is no width to divide.
+/// Divides `width` into `steps` steps; 1 where there is no width to divide.
 fn step(width: f64, steps: f64) -> f32 {
     let step = (width / steps) as f32;
     if step.is_normal() { step } else { 1.0 }

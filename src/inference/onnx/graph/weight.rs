@@ -1,4 +1,4 @@
-//! A weight (`TensorProto`) that can be read, and one that is made.
+//! A weight (`TensorProto`) that is read from a model or created.
 
 use super::super::wire::{Value, fields, put_bytes, put_number, varint};
 use super::model::ModelError;
@@ -7,11 +7,11 @@ use super::number::*;
 /// A constant of a graph.
 #[derive(Clone, Debug)]
 pub(crate) struct Weight<'a> {
-    /// Its name; nodes refer to it by this.
+    /// Name by which nodes refer to it.
     pub name: String,
-    /// Its shape; empty for a scalar.
+    /// Shape; empty for a scalar.
     pub dims: Vec<u64>,
-    /// Its element type, a `TensorProto.DataType`.
+    /// Element type, a `TensorProto.DataType`.
     pub kind: u64,
     data: Data<'a>,
 }
@@ -25,7 +25,11 @@ enum Data<'a> {
 }
 
 impl<'a> Weight<'a> {
-    /// Reads a `TensorProto`. Its elements are read by [`Weight::floats`], when asked for.
+    /// Reads a `TensorProto`. [`Weight::floats`] reads its elements later.
+    ///
+    /// # Errors
+    /// [`ModelError::External`] when its elements are in another file; other variants when the
+    /// bytes are not a tensor.
     pub fn read(message: &'a [u8]) -> Result<Self, ModelError> {
         let mut weight = Self { name: String::new(), dims: Vec::new(), kind: 0, data: Data::Read(message) };
         for field in fields(message) {
@@ -46,17 +50,21 @@ impl<'a> Weight<'a> {
         Ok(weight)
     }
 
-    /// A weight of `kind` with its elements little-endian in `data`.
+    /// Creates a weight of `kind`, with its elements little-endian in `data`.
     pub fn made(name: impl Into<String>, dims: &[u64], kind: u64, data: Vec<u8>) -> Self {
         Self { name: name.into(), dims: dims.to_vec(), kind, data: Data::Made(data) }
     }
 
-    /// A weight of float32.
+    /// Creates a float32 weight.
     pub(crate) fn of_floats(name: impl Into<String>, dims: &[u64], values: &[f32]) -> Self {
         Self::made(name, dims, KIND_FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
-    /// Its elements, where it is of float32. Fails where there are not as many as its shape says.
+    /// Returns its elements; `None` where it is not float32.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] when it does not have as many elements as its shape says; other
+    /// variants when the bytes are damaged.
     pub fn floats(&self) -> Result<Option<Vec<f32>>, ModelError> {
         if self.kind != KIND_FLOAT {
             return Ok(None);
@@ -70,7 +78,7 @@ impl<'a> Weight<'a> {
             Data::Made(data) => take(data),
             Data::Read(message) => {
                 for field in fields(message) {
-                    // Unpacked floats do not occur: the schema says packed.
+                    // Unpacked floats do not occur, because the schema says packed.
                     if let (TENSOR_FLOATS | TENSOR_RAW, Value::Bytes(bytes)) =
                         field.map(|field| (field.number, field.value))?
                     {
@@ -83,7 +91,7 @@ impl<'a> Weight<'a> {
         if length == Some(values.len() as u64) { Ok(Some(values)) } else { Err(ModelError::Length(self.name.clone())) }
     }
 
-    /// Its `TensorProto`: as it was read, or as it was made.
+    /// Returns its `TensorProto`.
     pub fn write(&self) -> Vec<u8> {
         let data = match &self.data {
             Data::Read(message) => return message.to_vec(),
