@@ -1,4 +1,4 @@
-//! Finds which photos are copies of others: the same picture in another size or encoding. Pure functions.
+//! Finds the photos that are copies of others: the same picture in another size or encoding. Pure functions.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -8,17 +8,17 @@ use muster_actors::domain::image::ImageId;
 
 use crate::view::{ImageRow, Original};
 
-/// The aspect ratios of two copies differ by no more.
+/// Largest difference between the aspect ratios of two copies, as a share.
 const MOST_STRETCH: f64 = 0.02;
-/// Parts of a hash, of 16 bits each.
+/// Number of parts of a hash; each has 16 bits.
 const BANDS: u32 = 4;
 
-/// A photo with the properties that copies are found by.
+/// A photo with the properties by which copies are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashedPhoto {
-    /// Its id.
+    /// Id of the photo.
     pub id: ImageId,
-    /// What it looks like as a whole.
+    /// Perceptual hash of the picture.
     pub picture: PictureHash,
     /// Full upright width in pixels.
     pub width: u32,
@@ -28,7 +28,8 @@ pub struct HashedPhoto {
     pub bytes: u64,
     /// Number of faces stored with it.
     pub faces: u64,
-    /// When it was taken, where the file itself says so: messengers name copies by when they came.
+    /// Time of the photo by the file itself. A time by the file's name does not count, because messengers name copies
+    /// by the time of their arrival.
     pub taken: Option<Taken>,
 }
 
@@ -48,28 +49,28 @@ impl HashedPhoto {
     }
 }
 
-/// Seconds after which clocks of different zones agree.
+/// Seconds of a quarter of an hour, by which all time zones differ.
 const QUARTER: i64 = 15 * 60;
 
-/// When a file says that its photo was taken: the second of a quarter of an hour, which is that of every zone.
+/// The time of a photo by its file: the second within a quarter of an hour, which is the same in every time zone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Second {
     At(i64),
-    /// Photos that do not say so.
+    /// For photos without a time.
     Unknown,
-    /// Photos that say any time, for those that say none. Of these only the first are kept: a camera on a tripod takes
-    /// thousands that look the same.
+    /// For photos with any time, among which those without a time search. Only the first of them are kept, because a
+    /// camera on a tripod takes thousands that look the same.
     Any,
 }
 
-/// Photos that may be copies of each other share a band of the hash, the number of faces and the second.
+/// A key that photos share if they may be copies: a band of the hash, the number of faces and the second.
 type Band = (u32, u16, u64, Second);
 
-/// Photos in a band for [`Second::Any`] at most.
+/// Most photos in a band for [`Second::Any`].
 const ANY_TIME: usize = 64;
 
-/// Hashes by their bands. Two hashes that differ in at most 7 bits have a band in which they differ
-/// in at most one.
+/// Photos by the bands of their hashes. Two hashes that differ in at most 7 bits have a band in which they differ in at
+/// most one.
 #[derive(Default)]
 struct Bands(HashMap<Band, Vec<usize>>);
 
@@ -96,7 +97,7 @@ impl Bands {
         }
     }
 
-    /// The places of all that may be near, some of them more than once.
+    /// Returns the places of all photos that may be copies, some of them more than once.
     fn near(&self, photo: &HashedPhoto) -> impl Iterator<Item = usize> {
         let seconds: Vec<Second> = match photo.taken.map(second_of) {
             Some(second) => {
@@ -119,20 +120,19 @@ fn second_of(taken: Taken) -> i64 {
     taken.local_ms.div_euclid(1_000).rem_euclid(QUARTER)
 }
 
-/// The copies among the photos of a gallery, and the photo that each is a copy of.
+/// The copies among the photos of a gallery, each with the photo of which it is a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copies(HashMap<ImageId, ImageId>);
 
 impl Copies {
     /// Finds the copies among photos, which are in ascending order of their keys.
     ///
-    /// Two photos are copies when their hashes are at most 2 bits apart, their aspect ratios at
-    /// most 2 %, they have equally many faces, and their files do not name different times. The
-    /// original is the one with most pixels, then most bytes, then the smallest key. An original is
-    /// never a copy itself.
+    /// Two photos are copies when their hashes differ in at most 2 bits and their aspect ratios by at most 2 %, they
+    /// have equally many faces, and their files do not name different times. The original is the one with the most
+    /// pixels, then the most bytes, then the smallest key. An original is never a copy itself.
     pub fn find(photos: &[HashedPhoto]) -> Self {
         let mut order: Vec<usize> = (0..photos.len()).collect();
-        // Stable: of equals the smallest key is first.
+        // The sort is stable, so of equal photos the one with the smallest key is first.
         order.sort_by_key(|&place| {
             let HashedPhoto { width, height, bytes, .. } = photos[place];
             Reverse((u64::from(width) * u64::from(height), bytes))
@@ -149,7 +149,7 @@ impl Copies {
         Self(copies)
     }
 
-    /// Says of listed photos what they are copies of. `path_of` has the paths of the originals.
+    /// Sets in listed photos of which photo they are a copy. `path_of` has the paths of the originals.
     pub fn note(&self, rows: &mut [ImageRow], path_of: &HashMap<ImageId, String>) {
         for row in rows {
             let original = self.original(row.id);
@@ -157,7 +157,7 @@ impl Copies {
         }
     }
 
-    /// The photo that a photo is a copy of.
+    /// Returns the photo of which a photo is a copy.
     pub fn original(&self, photo: ImageId) -> Option<ImageId> {
         self.0.get(&photo).copied()
     }

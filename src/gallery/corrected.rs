@@ -13,67 +13,67 @@ use serde::Serialize;
 
 use crate::text::{count, printable, short};
 
-/// A group has another name, or none any more.
+/// A group that got another name, or lost its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Renamed {
     /// The group.
     pub group: GroupId,
-    /// Its name now.
+    /// New name, if it has one.
     pub name: Option<String>,
 }
 
-/// A group or person, as far as corrections change it.
+/// The properties of a group or person that corrections can change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PersonState {
     /// The name.
     pub name: Option<String>,
-    /// The faces.
+    /// Number of faces.
     pub faces: u64,
-    /// The face that somebody chose to show the person by.
+    /// The face that somebody chose as the picture of the person.
     pub cover: Option<FaceId>,
     /// Whether the person is left out of lists.
     pub hidden: bool,
     /// The date of birth.
     pub born: Option<BirthDate>,
-    /// What somebody noted.
+    /// Notes that somebody wrote.
     pub notes: Option<String>,
 }
 
-/// A group or person that is other than before.
+/// A group or person that a correction changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PersonChange {
     /// Its id.
     pub id: GroupId,
-    /// What it was; `null` where it is new.
+    /// State before; `null` where it is new.
     pub before: Option<PersonState>,
-    /// What it is; `null` where it ended.
+    /// State after; `null` where it ended.
     pub after: Option<PersonState>,
 }
 
-/// A correction that was made, with its results.
+/// A correction that was made, and its results.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Corrected {
-    /// `named`, `hidden`, `shown`, `described`, `merged`, `split`, `moved`, `confirmed`, `not-this-person`,
-    /// `not-one-person`, `not-same`, `is-face`, `not-a-face`, `enrolled` or `undone`.
+    /// Kind of the correction: `named`, `hidden`, `shown`, `described`, `merged`, `split`, `moved`, `confirmed`,
+    /// `not-this-person`, `not-one-person`, `not-same`, `is-face`, `not-a-face`, `enrolled` or `undone`.
     pub said: String,
-    /// Its number in the history, by which it is taken back; `null` where nothing was noted.
+    /// Number of the change in the history, by which it is undone; `null` where nothing was noted.
     pub change: Option<u64>,
-    /// Groups that came and went.
+    /// Groups that appeared, merged, split or ended.
     pub events: Vec<Lineage>,
-    /// All groups and persons that are other than before, ascending by id.
+    /// All groups and persons that changed, ascending by id.
     pub people: Vec<PersonChange>,
-    /// Groups that are called otherwise.
+    /// Groups that have another name.
     pub renamed: Vec<Renamed>,
-    /// Faces that are elsewhere.
+    /// Faces that are in another group, or in none.
     pub moved: Vec<Moved>,
-    /// Detections that are faces now, and were none.
+    /// Detections that count as faces now, and did not before.
     #[serde(skip)]
     pub faces_after_all: Vec<FaceId>,
     #[serde(skip)]
     lines: Vec<String>,
 }
 
-/// One line each; says so where nothing changed.
+/// Writes one line for each result, or one that says that nothing changed.
 impl fmt::Display for Corrected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.lines.is_empty() {
@@ -87,7 +87,8 @@ impl fmt::Display for Corrected {
 }
 
 impl Corrected {
-    /// From the scene before a change. `number` is that of the change in the history, if it was noted.
+    /// Builds the result from the scene before a change. `number` is the change's number in the history, if it was
+    /// noted.
     pub fn new(scene: &Scene, change: &Change, number: Option<u64>) -> Self {
         let before = states(&scene.facts.persons, homes(scene));
         let mut facts = scene.facts.clone();
@@ -127,7 +128,7 @@ impl Corrected {
         Self { said, change: number, events, people, renamed, moved, faces_after_all, lines }
     }
 
-    /// Tells where faces went that the correction had left in no group.
+    /// Adds the new groups of faces that the correction had left in no group.
     pub fn adopted(&mut self, adopted: &[Moved]) {
         for one in adopted {
             let known = self.moved.iter_mut().find(|moved| moved.face == one.face);
@@ -142,7 +143,7 @@ impl Corrected {
         self.moved.retain(|moved| moved.from != moved.to);
     }
 
-    /// Whether any group or person is other than before.
+    /// Returns whether any group or person changed.
     pub fn changed(&self) -> bool {
         !self.lines.is_empty()
     }
@@ -152,7 +153,7 @@ fn homes(scene: &Scene) -> BTreeMap<FaceId, GroupId> {
     scene.groups.iter().flat_map(|(id, group)| group.faces.iter().map(|face| (*face, *id))).collect()
 }
 
-/// The groups and persons, as far as corrections change them. A person without faces is among them.
+/// Returns the states of all groups and persons, including persons without faces.
 fn states(persons: &BTreeMap<GroupId, Person>, homes: BTreeMap<FaceId, GroupId>) -> BTreeMap<GroupId, PersonState> {
     let mut states: BTreeMap<GroupId, PersonState> = BTreeMap::new();
     for home in homes.into_values() {
@@ -195,7 +196,7 @@ fn events(people: &[PersonChange], change: &Change) -> Vec<Lineage> {
     events
 }
 
-/// How many detections are faces now, or none.
+/// Describes how many detections became faces, or stopped being faces.
 fn of_detections(change: &Change) -> Vec<String> {
     let spoken = |wanted: Option<bool>| {
         let is_wanted = |fact: &Option<Fact>| match (fact, wanted) {
@@ -269,7 +270,7 @@ fn detail_lines(person: &PersonChange) -> Vec<String> {
     lines
 }
 
-/// Where faces went that no event tells of.
+/// Describes the moves of faces that no event describes.
 fn moves(moved: &[Moved], before: &States, after: &States) -> Vec<String> {
     let mut ways: BTreeMap<(Option<GroupId>, Option<GroupId>), Vec<FaceId>> = BTreeMap::new();
     moved.iter().for_each(|moved| ways.entry((moved.from, moved.to)).or_default().push(moved.face));

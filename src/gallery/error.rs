@@ -15,7 +15,7 @@ pub enum GalleryError {
     /// There is no such gallery.
     #[error("there is no gallery {0}")]
     NoGallery(GalleryId),
-    /// No gallery was named, and the service has none of its own.
+    /// The request named no gallery, and the service has no gallery of its own.
     #[error("no gallery was named, and the service has none of its own")]
     WhichGallery,
     /// The correction does not fit the groups.
@@ -32,10 +32,10 @@ pub enum GalleryError {
     Undo {
         /// The change.
         change: u64,
-        /// Why.
+        /// Reason.
         error: UndoError,
     },
-    /// The gallery is written to all the time.
+    /// The gallery is being written to all the time.
     #[error("the gallery changes all the time")]
     Busy,
     /// Grouping failed; earlier corrections are kept.

@@ -1,5 +1,13 @@
-//! Galleries, independent of their stores: read models of photos, faces and people, results of corrections, and the traits by
-//! which both a library and a fleet's database are read and corrected.
+//! Galleries, independent of the store that holds them: the rows of photos, faces and people that are shown, the
+//! results of corrections, and the traits by which both a library and a fleet's database are read and corrected
+//! ([`GalleryStore`]). The web server, the command line and the stores use them. The crate reads and writes nothing
+//! itself.
+//!
+//! ```text
+//! web server, command line ─► GalleryStore ─┬─ a library (SQLite)
+//!             ▲                             └─ a fleet's database (MongoDB)
+//!             └── rows, Corrected, Receipt ──────┘
+//! ```
 
 pub mod copies;
 pub mod corrected;
@@ -16,7 +24,7 @@ pub mod view;
 pub use error::{AddFaceError, GalleryError, StoreFault};
 pub use gallery_store::{GalleryStore, GalleryStores};
 
-/// The name of the one gallery of a library.
+/// Name of the only gallery of a library.
 pub const LIBRARY_GALLERY: &str = "local";
-/// The bucket of photos that were enrolled and are not kept.
+/// Bucket name of photos that were enrolled and whose bytes are not kept.
 pub const ENROLLED: &str = "enrolled";

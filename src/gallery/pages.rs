@@ -1,4 +1,4 @@
-//! Pages of long lists, each from where the one before ended.
+//! Pages of long lists. Each page continues where the one before ended.
 
 use muster_actors::domain::face::FaceId;
 use muster_actors::domain::gallery::GroupId;
@@ -15,13 +15,13 @@ pub enum FaceFilter {
     Grouped,
     /// Faces in no group.
     Ungrouped,
-    /// Detections that are not faces, by a person's word or by the models.
+    /// Detections that are not faces, by a person's statement or by the models' judgement.
     NonFaces,
-    /// Detections of a photo, with those that are not faces.
+    /// All detections of a photo, including those that are not faces.
     Image(ImageId),
 }
 
-/// The sort key of faces, by which a page continues: quality, the best first, then id.
+/// The sort key of faces, from which a page continues: quality (0 to 1, the best first), then id.
 pub type PageCursor = (f32, FaceId);
 
 /// The rows of a page, with the length of the whole list.

@@ -1,4 +1,4 @@
-//! Questions to a person whether a face, or the group that it stands for, is another person. Pure functions.
+//! Questions to a person whether a face, or the group that it stands for, is a certain person. Pure functions.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,25 @@ use muster_actors::domain::facts::Facts;
 use muster_actors::domain::gallery::{GroupId, Suggestion};
 use serde::Serialize;
 
-/// A face that may be a person's.
+/// A question whether a face, or its group, is a person.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Suggested {
-    /// The face: in no group, or the cover of the group that it stands for.
+    /// The face; it is in no group, or is the cover of the group that it stands for.
     pub face: FaceId,
-    /// The group that it stands for; `null` where it is in none.
+    /// Group for which it stands; `null` where it is in none.
     pub of: Option<GroupId>,
-    /// The person that it may be.
+    /// Person that it may be.
     pub group: GroupId,
-    /// How likely that is, 0.1 to 1.
+    /// Probability of that, 0.1 to 1.
     pub probability: f32,
-    /// How many faces the answer is about.
+    /// Number of faces that the answer concerns.
     pub faces: u64,
 }
 
-/// A group, as far as questions go: its cover and how many faces it has.
+/// The cover of a group, and the number of its faces.
 pub type GroupSize = (FaceId, u64);
 
-/// Lists the open questions, those first whose answers are likely to put most faces right.
+/// Lists the open questions. Those come first whose answers are likely to correct the most faces.
 pub fn questions(
     suggestions: &BTreeMap<FaceId, Suggestion>,
     homes: &BTreeMap<FaceId, GroupId>,

@@ -1,4 +1,4 @@
-//! Ids, names and counts as people read them.
+//! Formats ids, names and counts for people.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// `1 face`, `2 faces`.
+/// Formats a count with its noun: `1 face`, `2 faces`.
 pub fn count(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }

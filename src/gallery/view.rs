@@ -1,4 +1,4 @@
-//! Rows that commands, exports and reports show, with one struct for each kind.
+//! The rows that commands, exports and reports show, with one struct for each kind.
 
 use muster_actors::domain::capture::{Capture, Taken};
 use muster_actors::domain::face::{BBox, FaceId, Landmarks, Quality};
@@ -7,72 +7,73 @@ use muster_actors::domain::image::{ImageId, ImageState, RejectReason};
 use muster_actors::domain::person::BirthDate;
 use serde::Serialize;
 
-/// A group as it is listed. Faces that are gone since the last grouping are not counted.
+/// A group in a list. Faces that were deleted after the last grouping are not counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Person {
     /// Stable id.
     pub id: GroupId,
-    /// What people call it.
+    /// Name, if it has one.
     pub name: Option<String>,
     /// Number of faces.
     pub faces: u64,
-    /// Number of photos they are in.
+    /// Number of photos with these faces.
     pub photos: u64,
-    /// The face that shows the group best.
+    /// Face that shows the group best.
     pub cover: FaceId,
-    /// The photo of the cover.
+    /// Path of the photo of the cover.
     pub cover_path: String,
-    /// Whether somebody spoke of it, so that it is a person with a record.
+    /// Whether it is a person with a record, because somebody stated something about it.
     pub is_person: bool,
-    /// Whether lists leave it out unless they are asked for hidden ones.
+    /// Whether lists leave it out unless they are asked for hidden persons.
     pub is_hidden: bool,
     /// The date of birth.
     pub born: Option<BirthDate>,
-    /// What somebody noted.
+    /// Notes that somebody wrote.
     pub notes: Option<String>,
 }
 
-/// A face with all that is shown of it.
+/// A face with all properties that are shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaceRow {
-    /// Number of its row in a library, by which its crop and its embedding are read; 0 elsewhere.
+    /// Number of the row in a library, by which its crop and its embedding are read; 0 elsewhere.
     pub n: i64,
     /// Stable id.
     pub id: FaceId,
-    /// Its photo.
+    /// Photo of the face.
     pub image: ImageId,
-    /// The photo's path, as people read it.
+    /// Path of the photo, for people.
     pub path: String,
-    /// Where the photo is.
+    /// Bucket of the photo.
     pub bucket: String,
-    /// Where the photo is.
+    /// Key of the photo in the bucket.
     pub key: String,
-    /// Where in the photo.
+    /// Box in pixels of the full upright photo.
     pub bbox: BBox,
-    /// Its five points.
+    /// Five points in pixels of the full upright photo.
     pub landmarks: Landmarks,
-    /// How good.
+    /// Quality of the face.
     pub quality: Quality,
     /// Its group, if it is in one.
     pub group: Option<GroupId>,
-    /// What people call the group.
+    /// Name of the group, if it has one.
     pub name: Option<String>,
-    /// Whether it counts as a face: by the last word of a person, else by its probability.
+    /// Whether it counts as a face, by the last statement of a person, otherwise by its
+    /// probability.
     pub is_face: bool,
-    /// Whether somebody said that it is of its group's person.
+    /// Whether somebody confirmed that it is of its group's person.
     pub is_confirmed: bool,
 }
 
-/// An image with all that is shown of it.
+/// An image with all properties that are shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageRow {
-    /// Deterministic id.
+    /// Id, a digest of gallery, bucket and key.
     pub id: ImageId,
-    /// Its path, as people read it.
+    /// Path of the image, for people.
     pub path: String,
-    /// Where it is.
+    /// Bucket of the image.
     pub bucket: String,
-    /// Where it is.
+    /// Key of the image in the bucket.
     pub key: String,
     /// Encoded size in bytes.
     pub bytes: u64,
@@ -82,55 +83,56 @@ pub struct ImageRow {
     pub height: u32,
     /// EXIF orientation, 1 to 8.
     pub orientation: u8,
-    /// How it came about: when it was taken, what it looks like as a whole.
+    /// Time, series and picture hash of the photo.
     pub capture: Capture,
-    /// When it was taken, where the file itself says so; `capture` has what its name says, else.
+    /// Time of the photo by the file itself. Where the file has none, `capture` has the time by the
+    /// file's name.
     pub taken_in_file: Option<Taken>,
-    /// The photo that it is a copy of; see [`crate::copies`]. Filled in where a whole gallery is at
-    /// hand.
+    /// The photo of which it is a copy (see [`crate::copies`]). It is only filled in by calls that
+    /// read a whole gallery.
     pub copy_of: Option<Original>,
-    /// How it ended.
+    /// State in which it ended.
     pub state: ImageState,
-    /// Why, when rejected.
+    /// Reason, if it was rejected.
     pub reason: Option<RejectReason>,
-    /// One sentence for a person, when rejected.
+    /// One sentence for a person, if it was rejected.
     pub detail: Option<String>,
-    /// The prefilter's score.
+    /// Score of the prefilter, 0 to 1.
     pub quality: Option<f32>,
-    /// Number of faces stored with it, those that are none included.
+    /// Number of faces stored with it, detections that are not faces included.
     pub face_count: u64,
     /// Id of the model pack.
     pub model: String,
 }
 
-/// A photo that another is a copy of.
+/// The original of a copied photo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Original {
-    /// Its deterministic id.
+    /// Id of the image.
     pub id: ImageId,
-    /// Its path, as people read it.
+    /// Path of the image, for people.
     pub path: String,
 }
 
-/// How many images ended in each state, how many faces there are, and how many are in a group.
+/// Counts of a gallery: images by state, faces and groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// All images.
     pub images: u64,
-    /// With faces.
+    /// Images with faces.
     pub indexed: u64,
-    /// Without.
+    /// Images without faces.
     pub no_faces: u64,
-    /// Judged too poor by the prefilter.
+    /// Images that the prefilter judged too poor.
     pub low_quality: u64,
-    /// Not usable.
+    /// Images that cannot be used.
     pub rejected: u64,
-    /// All faces, without what is no face.
+    /// All faces, without detections that are not faces.
     pub faces: u64,
     /// Faces in no group.
     pub ungrouped: u64,
     /// Groups that have a face.
     pub groups: u64,
-    /// Detections that are no faces: not among the faces.
+    /// Detections that are not faces.
     pub non_faces: u64,
 }
