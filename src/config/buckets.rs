@@ -3,42 +3,43 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How crops, or results, lie in S3.
+/// The way in which crops, or results, are stored in S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// Those of many images in one object.
+    /// Packed: one object holds those of many images.
     Packed,
-    /// Each in an object of its own, as releases before had them.
+    /// Single: each is an object of its own, as in earlier releases.
     Single,
 }
 
-/// Where images come from and results go.
+/// The buckets of images and results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Buckets {
-    /// Bucket of images. What is created in it is told to the queue of images.
+    /// Bucket of images. Each object that is created in it causes a message in the queue of images.
     pub images: String,
     /// Bucket of crops and groups.
     pub groups: String,
-    /// Bucket of photos to recognise, until they are.
+    /// Bucket in which photos that are to be recognised wait.
     pub input: String,
-    /// Bucket of answers, until they are read.
+    /// Bucket in which answers wait until they are read.
     pub output: String,
-    /// How crops lie in the bucket of groups.
+    /// How crops are stored in the bucket of groups.
     pub crops: Layout,
-    /// How results lie: packed in the bucket of groups, or single.
+    /// How results are stored: packed in the bucket of groups, or single.
     pub results: Layout,
-    /// Bucket of single results; empty is the bucket of groups. In the bucket of images each result is told to the queue of
-    /// images.
+    /// Bucket of single results; empty means the bucket of groups. In the bucket of images each result would cause a
+    /// message in the queue of images.
     pub results_bucket: String,
-    /// Where single results lie in their bucket; empty writes no results, packed ones neither.
+    /// Prefix of single results in their bucket; empty writes no results, also no packed ones.
     pub results_prefix: String,
-    /// The groups of a gallery are also written as one object, `groups.json`, for readers that know no index.
+    /// Whether the groups of a gallery are also written as one object, `groups.json`, for readers that do not use the
+    /// index.
     pub groups_json: bool,
-    /// KMS key that results, crops and groups are encrypted with; empty leaves it to the bucket.
+    /// KMS key with which results, crops and groups are encrypted; empty uses the bucket's default.
     pub kms_key: String,
-    /// Address of S3 where it is not `fleet.endpoint`.
+    /// Address of S3, if it is not `fleet.endpoint`.
     pub endpoint: String,
 }
 
@@ -48,7 +49,7 @@ impl Buckets {
         if self.results_bucket.is_empty() { &self.groups } else { &self.results_bucket }
     }
 
-    /// Returns the bucket that results are written to.
+    /// Returns the bucket to which results are written.
     pub fn of_results(&self) -> &str {
         match self.results {
             Layout::Packed => &self.groups,
@@ -56,8 +57,8 @@ impl Buckets {
         }
     }
 
-    /// Tells whether each result causes a message about a new object in the bucket of images. Workers skip it, but the
-    /// submitter counts it as a photo, and during a cutover it reaches the other service.
+    /// Tells whether each result causes a message in the queue of images. Workers skip it, but the submitter counts it
+    /// as a photo, and during a cutover it reaches the other service.
     pub fn results_are_told(&self) -> bool {
         !self.results_prefix.is_empty() && !self.images.is_empty() && self.of_results() == self.images
     }

@@ -1,4 +1,4 @@
-//! The settings of prices.
+//! The settings of prices, for estimates of costs.
 
 use muster_actors::domain::cost::{Prices, Requests, Usage};
 use schemars::JsonSchema;
@@ -6,29 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 
-/// What things cost, in US dollars.
+/// Prices in US dollars, and figures for estimates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
-    /// An hour of a worker's machine on the Spot market.
+    /// Price of a Spot machine for a worker, for an hour.
     pub spot_hour: f64,
-    /// An hour of such a machine on demand.
+    /// Price of such a machine on demand, for an hour.
     pub on_demand_hour: f64,
-    /// A thousand reads of S3 (GET, HEAD).
+    /// Price of a thousand reads of S3 (GET, HEAD).
     pub s3_reads_thousand: f64,
-    /// A thousand writes of S3 (PUT, POST, LIST).
+    /// Price of a thousand writes of S3 (PUT, POST, LIST).
     pub s3_writes_thousand: f64,
-    /// A million requests of SQS.
+    /// Price of a million requests of SQS.
     pub sqs_million: f64,
-    /// A gigabyte read from S3.
+    /// Price of a gigabyte read from S3.
     pub gigabyte: f64,
-    /// Machines of the service around the clock that this fleet is compared with.
+    /// Number of machines of the service around the clock with which this fleet is compared.
     pub always_on: u64,
-    /// Reads of S3 for an image, as a simulation counts them.
+    /// Reads of S3 for each image, for simulations.
     pub reads_per_image: f64,
-    /// Writes of S3 for an image.
+    /// Writes of S3 for each image, for simulations.
     pub writes_per_image: f64,
-    /// Requests of SQS for an image.
+    /// Requests of SQS for each image, for simulations.
     pub messages_per_image: f64,
 }
 
@@ -49,7 +49,7 @@ impl Cost {
         Prices { machine_hour: self.on_demand_hour, ..self.spot() }
     }
 
-    /// Computes the usage of this number of images on machines that run for this time.
+    /// Computes the usage of `images` images on machines that run for `machine_seconds` in total.
     pub fn usage(&self, images: u64, machine_seconds: f64) -> Usage {
         let each = |requests: f64| (images as f64 * requests).round() as u64;
         let requests = Requests {

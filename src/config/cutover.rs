@@ -9,35 +9,36 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 
-/// How work moves from an ECS service to Batch jobs, and from where on it moves back by itself. A limit of 0 is none.
+/// How work moves from an ECS service to Batch jobs, and at which limits it moves back automatically. A limit of 0 is
+/// off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cutover {
-    /// URL of the queue that S3 notifies.
+    /// URL of the queue to which S3 sends its notifications.
     pub intake: String,
-    /// URL of the ECS service's queue; Batch's is `queues.images`.
+    /// URL of the ECS service's queue. That of Batch is `queues.images`.
     pub ecs: String,
-    /// Whether a watcher goes on to the next step by itself.
+    /// Whether a watcher goes on to the next step automatically.
     pub advance: bool,
-    /// Seconds that a step is in force at least.
+    /// Least seconds that a step lasts.
     pub dwell_seconds: u64,
-    /// Seconds between two looks.
+    /// Seconds between two observations.
     pub look_seconds: u64,
-    /// Seconds that a look goes back.
+    /// Seconds before an observation that it covers (the window).
     pub window_seconds: u64,
-    /// Fewer images in the window say nothing of a rate.
+    /// Least images in the window from which a rate is computed.
     pub images: u64,
-    /// Share of Batch's images that are rejected, beyond ECS's share.
+    /// Limit of the share of Batch's images that are rejected, above ECS's share.
     pub failure_ratio: f64,
-    /// Seconds that 99 of 100 images stay under, from receipt to result.
+    /// Limit of the seconds from receipt to result that 99 of 100 images stay under.
     pub p99_seconds: f64,
-    /// Seconds that a message waits in Batch's queue, or that nothing comes out of it.
+    /// Limit of the seconds that a message waits in Batch's queue, or that Batch finishes nothing.
     pub queue_age_seconds: f64,
-    /// Dead letters since the step began.
+    /// Limit of the dead letters since the step began.
     pub dead_letters: u64,
-    /// US dollars for a thousand images, at `cost.spot_hour`.
+    /// Limit of the US dollars for a thousand images, at `cost.spot_hour`.
     pub dollars_per_thousand: f64,
-    /// Spot interruptions of Batch's workers in the window.
+    /// Limit of the Spot interruptions of Batch's workers in the window.
     pub interruptions: u64,
 }
 
@@ -74,7 +75,7 @@ impl Settings {
 pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64, f64)) {
     let cutover = &settings.cutover;
     range("cutover.dwell_seconds", cutover.dwell_seconds as f64, 0.0, 2_592_000.0);
-    // A rollback is promised within a minute.
+    // A rollback must happen within a minute.
     range("cutover.look_seconds", cutover.look_seconds as f64, 1.0, 30.0);
     range("cutover.window_seconds", cutover.window_seconds as f64, 10.0, 86_400.0);
     range("cutover.images", cutover.images as f64, 1.0, 5_000.0);

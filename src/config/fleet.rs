@@ -1,4 +1,4 @@
-//! The settings of a fleet's workers, with the names that the Python service had for them.
+//! The settings of a fleet's workers, and the environment variables that the Python service had for them.
 
 use std::time::Duration;
 
@@ -7,32 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use super::{Secret, Settings};
 
-/// How a worker lives.
+/// Role, limits and time limits of a fleet's worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fleet {
-    /// Which worker `muster worker` is: `detection`, `grouping` or `recognition`.
+    /// Role of `muster worker`: `detection`, `grouping` or `recognition`.
     pub service: String,
-    /// Region of queues and buckets.
+    /// AWS region of queues and buckets.
     pub region: String,
     /// Whether a worker leaves when its queue stays empty.
     pub mode: Mode,
     /// Minutes after which a worker finishes what it has and leaves; 0 means never.
     pub time_limit_minutes: u64,
-    /// Lanes side by side at most.
+    /// Most lanes that run in parallel.
     pub face_workers: usize,
-    /// Images on their way at a time, in place of `pipeline.credits`: most of them wait for an answer of the network.
+    /// Images that are on their way at a time, instead of `pipeline.credits`. It is larger, because most of them wait
+    /// for the network.
     pub credits: usize,
-    /// Downloads side by side at most.
+    /// Most downloads that run in parallel.
     pub downloads: usize,
-    /// Gallery of images whose message names none; empty takes the first folder of the key.
+    /// Gallery of images whose message names none; empty uses the first folder of the key.
     pub gallery: String,
-    /// Minutes that a worker waits for a dependency that is down before it leaves.
+    /// Minutes that a worker waits for a dependency that is down, before it leaves.
     pub outage_minutes: u64,
-    /// Megabytes of memory for the galleries that a grouping worker keeps to group them quickly again; 0 takes a quarter
-    /// of what its control group allows.
+    /// Megabytes of memory in which a grouping worker keeps galleries to group them faster the next time; 0 uses a
+    /// quarter of what its control group allows.
     pub kept_megabytes: u64,
-    /// Address of all services instead of Amazon's own, for tests.
+    /// Address of all AWS services, for tests; empty uses Amazon's own.
     pub endpoint: String,
 }
 
@@ -70,8 +71,8 @@ impl WorkerRole {
     }
 }
 
-/// A service whose number of workers follows the work that waits. Recognition is none of them, because callers of a web
-/// tier cannot wait for a machine.
+/// A service whose number of workers follows the waiting work. Recognition is not included, because callers of a web
+/// tier cannot wait for a machine to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScaledService {
     /// Finds faces in images.
@@ -104,37 +105,37 @@ impl ScaledService {
     }
 }
 
-/// Error of a command whose required setting is missing.
+/// The error that a command needs a setting that is empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} is not set: set {variable}, or {key} in a settings file")]
 pub struct MissingSetting {
-    /// The setting.
+    /// Name of the setting.
     pub key: &'static str,
     /// Its environment variable.
     pub variable: &'static str,
 }
 
-/// Longest time for which SQS hides a message from its receipt on, however often that is renewed (Amazon SQS Developer
+/// Longest time for which SQS hides a message after its receipt, however often it is renewed (Amazon SQS Developer
 /// Guide, "Amazon SQS visibility timeout").
 const LONGEST_LEASE: Duration = Duration::from_secs(12 * 3600);
-/// Longest time that the answer to a receive or a renewal takes; SQS's clock is ahead by as much.
+/// Longest time that the answer to a receive or a renewal takes. SQS's clock may be ahead of ours by as much.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// Returns a required setting.
+/// Returns the value of a required setting.
 ///
 /// # Errors
-/// The setting is empty.
+/// [`MissingSetting`] when it is empty.
 pub fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -> Result<&'a str, MissingSetting> {
     if value.is_empty() { Err(MissingSetting { key, variable }) } else { Ok(value) }
 }
 
-/// What follows when an image was deleted from its bucket.
+/// What a worker does when an image was deleted from its bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Removals {
-    /// Nothing: what is known of it stays.
+    /// Nothing: its faces, crops and result stay.
     Ignore,
-    /// Its faces, crops and result are deleted, if it is not there any more.
+    /// It deletes the faces, crops and result, unless the image exists after all.
     Remove,
 }
 
@@ -142,15 +143,15 @@ pub enum Removals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// `batch` where AWS Batch set `AWS_BATCH_JOB_ID`, else `ecs`.
+    /// `batch` where AWS Batch set `AWS_BATCH_JOB_ID`, otherwise `ecs`.
     Auto,
-    /// It leaves.
+    /// The worker leaves.
     Batch,
-    /// It stays.
+    /// The worker stays.
     Ecs,
 }
 
-/// Where work comes from.
+/// The queues from which work comes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Queues {
@@ -158,80 +159,82 @@ pub struct Queues {
     pub images: String,
     /// URL of the queue of galleries to group.
     pub galleries: String,
-    /// URL of the queue of messages that cannot be processed.
+    /// URL of the dead-letter queue, for messages that cannot be processed.
     pub dead_letters: String,
-    /// URL of the queue of photos to recognise: the web tier sends, `muster respond` works.
+    /// URL of the queue of photos to recognise, to which the web tier sends and from which `muster respond` receives.
     pub requests: String,
     /// URL of the queue of replies to the web tier.
     pub responses: String,
-    /// Whether a web server makes a queue of replies for itself, like `responses`, and deletes it when it ends.
+    /// Whether a web server creates a queue of replies for itself, with the attributes of `responses`, and deletes it
+    /// when it ends.
     pub own_responses: bool,
-    /// Seconds a request or a reply stays invisible: a worker that dies costs its callers so long.
+    /// Seconds that a request or a reply stays invisible after its receipt. If a worker dies, its callers wait for that
+    /// long.
     pub request_visibility_seconds: u64,
-    /// Seconds a received message stays invisible; renewed at a third of it.
+    /// Seconds that a message stays invisible after its receipt. It is renewed after a third of that.
     pub visibility_seconds: u64,
-    /// A message is renewed at most so many hours, and never hidden for more than the 12 hours of SQS.
+    /// Most hours for which a message is renewed. No message is hidden for more than the 12 hours of SQS.
     pub lease_hours: u64,
-    /// Seconds a receive waits for a message (SQS: 20 at most).
+    /// Seconds that a receive waits for a message (SQS allows 20).
     pub wait_seconds: u64,
-    /// A worker in batch mode leaves after so many empty receives in a row.
+    /// Number of empty receives in a row after which a worker in batch mode leaves.
     pub leave_after_empty: u32,
-    /// An image received so often without an end, this receive included, is decoded in a process of its own.
+    /// Number of receives without an end, this one included, from which an image is decoded in a process of its own.
     pub apart_at: u32,
-    /// An image received so often without an end, this receive included, runs alone on the device.
+    /// Number of receives without an end, this one included, from which an image runs alone on the device.
     pub suspect_at: u32,
-    /// An image with so many receives without an end is dead-lettered at the next.
+    /// Number of receives without an end after which the next receive sends an image to the dead letters.
     pub max_receives: u32,
-    /// Faces of a gallery that are written within so many seconds are grouped together.
+    /// Seconds within which faces written to a gallery are grouped together.
     pub group_after_seconds: u64,
-    /// What a message does that says that an image was deleted from its bucket.
+    /// What a worker does with a message that an image was deleted from its bucket.
     pub removals: Removals,
-    /// Address of SQS where it is not `fleet.endpoint`.
+    /// Address of SQS, if it is not `fleet.endpoint`.
     pub endpoint: String,
 }
 
-/// Where faces go.
+/// The databases of faces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mongo {
-    /// Connection string of faces and groups.
+    /// Connection string of the database of faces and groups.
     pub gallery_images: Secret,
-    /// Connection string of the images' metadata.
+    /// Connection string of the database of the images' metadata.
     pub huemn: Secret,
-    /// Results written in one bulk, at most; never more than half of `fleet.credits`.
+    /// Most results that are written in one bulk; never more than half of `fleet.credits`.
     pub write_batch: usize,
-    /// A result waits at most this many milliseconds to be written, and one second once no other photo is on its way.
+    /// Most milliseconds that a result waits to be written; one second at most when no other photo is on its way.
     pub write_milliseconds: u64,
-    /// Days that births, merges, splits and ends of groups are kept; 0 keeps them for ever.
+    /// Days for which events of groups (births, merges, splits, ends) are kept; 0 keeps them for ever.
     pub lineage_days: u64,
 }
 
 impl Mongo {
-    /// How long events of groups are kept; `None` is for ever.
+    /// Returns how long events of groups are kept; `None` means for ever.
     pub fn lineage(&self) -> Option<Duration> {
         (self.lineage_days > 0).then(|| Duration::from_secs(self.lineage_days * 86_400))
     }
 }
 
-/// What need not be fetched or computed twice.
+/// The cache of images, analyses and embeddings in Redis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
-    /// Address of the cache; empty works without.
+    /// Address of the cache; empty works without one.
     pub url: Secret,
-    /// A cache that takes longer is passed over.
+    /// Milliseconds after which a call of the cache is given up.
     pub timeout_milliseconds: u64,
-    /// Larger images are not cached.
+    /// Size in megabytes above which images are not cached.
     pub image_megabytes: u64,
-    /// Seconds that images are kept.
+    /// Seconds for which images are kept.
     pub image_seconds: u64,
-    /// Seconds that analyses are kept, by the content of the image and the model.
+    /// Seconds for which analyses are kept, by the content of the image and the model.
     pub analysis_seconds: u64,
-    /// Seconds that a gallery's embeddings are kept.
+    /// Seconds for which a gallery's embeddings are kept.
     pub gallery_seconds: u64,
 }
 
-/// What the Python service and OpenTelemetry call settings, and what muster calls them.
+/// Environment variables of the Python service and OpenTelemetry, with the settings that they set.
 pub(super) const NAMES: [(&str, &str); 26] = [
     ("AWS_DEFAULT_REGION", "fleet.region"),
     ("AWS_REGION", "fleet.region"),
@@ -261,10 +264,10 @@ pub(super) const NAMES: [(&str, &str); 26] = [
     ("LOG_GROUP", "telemetry.log_group"),
 ];
 
-/// Settings that may hold a password: never shown as they are.
+/// Settings that may hold a password, which are never shown as they are.
 pub(super) const SECRETS: [&str; 3] = ["mongo.gallery_images", "mongo.huemn", "redis.url"];
 
-/// What the fleet's figures may be.
+/// Checks that the figures are within their ranges.
 pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64, f64)) {
     let Settings { fleet, queues, mongo, redis, .. } = settings;
     range("fleet.time_limit_minutes", fleet.time_limit_minutes as f64, 0.0, 20_160.0);
@@ -293,7 +296,7 @@ pub(super) fn ranges(settings: &Settings, range: &mut impl FnMut(&str, f64, f64,
 }
 
 impl Fleet {
-    /// Whether a worker leaves when its queue stays empty; `batch_job` says whether AWS Batch started it.
+    /// Returns whether a worker leaves when its queue stays empty; `batch_job` says whether AWS Batch started it.
     pub fn leaves_when_empty(&self, batch_job: bool) -> bool {
         match self.mode {
             Mode::Batch => true,
@@ -304,18 +307,19 @@ impl Fleet {
 }
 
 impl Queues {
-    /// How long a received message stays invisible.
+    /// Returns how long a received message stays invisible.
     pub fn visibility(&self) -> Duration {
         Duration::from_secs(self.visibility_seconds)
     }
 
-    /// How long after its receipt a message is renewed: its last renewal must end within what SQS allows.
+    /// Returns how long after its receipt a message is renewed. The last renewal must end within the time that SQS
+    /// allows.
     pub fn renewals(&self) -> Duration {
         let hidden = self.visibility().max(self.request_visibility()) + ANSWER;
         Duration::from_secs(self.lease_hours * 3600).min(LONGEST_LEASE.saturating_sub(hidden))
     }
 
-    /// How long a request or a reply stays invisible.
+    /// Returns how long a request or a reply stays invisible.
     pub fn request_visibility(&self) -> Duration {
         Duration::from_secs(self.request_visibility_seconds)
     }

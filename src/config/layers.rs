@@ -1,4 +1,4 @@
-//! Layers of settings, weakest first: defaults, a file, the environment, flags.
+//! Layers of settings, the weakest first: defaults, a file, the environment, flags.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,10 +9,10 @@ use toml::{Table, Value};
 use super::fleet::{NAMES, SECRETS};
 use super::{Secret, Settings};
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Built in.
+    /// The defaults that are built in.
     Default,
     /// A settings file.
     File(PathBuf),
@@ -33,41 +33,41 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why there are no settings.
+/// The reason why there are no valid settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
     #[error("cannot read the settings file {path}: {error}")]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Error of the system.
         error: std::io::Error,
     },
     /// The file is not TOML.
     #[error("{path} is not valid TOML: {error}")]
     Syntax {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and why.
+        /// Place and cause of the error.
         error: Box<toml::de::Error>,
     },
-    /// A key nobody knows, or a value of the wrong kind.
+    /// A key is unknown, or a value has the wrong kind.
     #[error("{key} (from {origin}): {fault}; `muster config` lists every setting")]
     BadKey {
-        /// The dotted key.
+        /// Key with its section, such as `pipeline.batch`.
         key: String,
-        /// Who set it.
+        /// Origin of the value.
         origin: Origin,
-        /// What is wrong.
+        /// Description of the fault.
         fault: String,
     },
-    /// Values out of range.
+    /// Values are out of range; one sentence for each.
     #[error("settings are not valid: {}", .0.join("; "))]
     Invalid(Vec<String>),
 }
 
-/// Every value with its origin, by dotted key.
+/// All values with their origins, by key.
 #[derive(Clone, Debug)]
 pub struct Layers {
     values: BTreeMap<String, (Value, Origin)>,
@@ -75,7 +75,7 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// The built-in defaults: `config/default.toml`.
+    /// Returns the defaults that are built in, from `config/default.toml`.
     pub fn defaults() -> Self {
         let table: Table = include_str!("../../config/default.toml").parse().unwrap_or_default();
         let mut values = BTreeMap::new();
@@ -87,7 +87,11 @@ impl Layers {
         Self { values, path: None }
     }
 
-    /// Adds a settings file.
+    /// Adds the values of a settings file.
+    ///
+    /// # Errors
+    /// [`SettingsError::Unreadable`] or [`SettingsError::Syntax`] when the file cannot be read;
+    /// [`SettingsError::BadKey`] when it has an unknown key or a value of the wrong kind.
     pub fn file(&mut self, path: &Path) -> Result<(), SettingsError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| SettingsError::Unreadable { path: path.to_owned(), error })?;
@@ -108,13 +112,16 @@ impl Layers {
         Ok(())
     }
 
-    /// The settings file that was read.
+    /// Returns the path of the settings file that was read.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// Adds variables named `MUSTER_<SECTION>__<KEY>`, and those of the Python service; others are not ours. Where both
-    /// names are set, muster's own wins; an empty variable of the Python service is as good as none.
+    /// Adds environment variables named `MUSTER_<SECTION>__<KEY>`, and those of the Python service; other variables are
+    /// ignored. Where both names are set, muster's own wins. An empty variable of the Python service counts as not set.
+    ///
+    /// # Errors
+    /// [`SettingsError::BadKey`] when a variable names an unknown key, or has a value of the wrong kind.
     pub fn environment(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<(), SettingsError> {
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         for (name, text) in variables {
@@ -128,7 +135,7 @@ impl Layers {
             let origin = Origin::Environment(name);
             let value = match self.values.get(&key) {
                 Some((Value::String(_), _)) => Value::String(text),
-                // The whole text is one value: a second line would be lost.
+                // The whole text is parsed as one value, because a second line would otherwise be lost.
                 _ => text.trim().parse().unwrap_or(Value::String(text)),
             };
             self.set(&key, value, origin)?;
@@ -136,7 +143,10 @@ impl Layers {
         Ok(())
     }
 
-    /// Sets one value; the key must exist and the kind must fit (an integer fits a fraction).
+    /// Sets one value. The key must exist, and the value must have its kind (an integer is valid for a fraction).
+    ///
+    /// # Errors
+    /// [`SettingsError::BadKey`] otherwise.
     pub fn set(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), SettingsError> {
         let bad = |origin, fault: String| SettingsError::BadKey { key: key.to_owned(), origin, fault };
         let Some((known, _)) = self.values.get(key) else {
@@ -154,7 +164,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Every key with its value and origin, in order. Passwords are veiled.
+    /// Returns every key with its value and origin, in the order of keys. Passwords are hidden.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Value, &Origin)> {
         self.values.iter().map(|(key, (value, origin))| {
             let value = match value {
@@ -167,7 +177,10 @@ impl Layers {
         })
     }
 
-    /// The validated settings.
+    /// Returns the settings after they were validated.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] when values are out of range or do not fit together.
     pub fn settings(&self) -> Result<Settings, SettingsError> {
         let mut table = Table::new();
         for (key, (value, _)) in &self.values {

@@ -1,4 +1,10 @@
-//! The settings of a user, which are read from four layers into one validated value.
+//! The settings of muster. They are read from four layers (defaults, a file, the environment, flags) into one validated
+//! value, [`Settings`]. Every program of this repository uses them. The crate only describes and checks values; it
+//! opens no connection and reads no secret store.
+//!
+//! ```text
+//! config/default.toml ─► settings file ─► environment ─► flags ─► Layers ─ check ─► Settings
+//! ```
 
 mod buckets;
 mod cost;
@@ -30,122 +36,123 @@ pub use telemetry::{LogFormat, OtlpProtocol, Telemetry, Traces};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Which models run, and on what.
+    /// Which models run, and on which hardware.
     pub models: Models,
-    /// What is too large.
+    /// Limits of images.
     pub limits: Limits,
-    /// How much is on its way at a time.
+    /// How many images are on their way at a time, and how they are bundled.
     pub pipeline: Pipeline,
-    /// What is judged by its thumbnail alone.
+    /// Which images are judged by their thumbnail alone.
     pub prefilter: Prefilter,
-    /// When two faces are one person.
+    /// When two faces are grouped as one person.
     pub grouping: Grouping,
-    /// What is answered over HTTP.
+    /// The HTTP server: addresses, limits and recognition.
     pub serve: Serve,
-    /// How a fleet's worker lives.
+    /// Role, limits and time limits of a fleet's worker.
     pub fleet: Fleet,
-    /// Where its work comes from.
+    /// The queues from which a worker's work comes.
     pub queues: Queues,
-    /// Where its images come from and its results go.
+    /// The buckets of images and results.
     pub buckets: Buckets,
-    /// Where its faces go.
+    /// The databases of faces.
     pub mongo: Mongo,
-    /// What it need not fetch or compute twice.
+    /// The cache of images, analyses and embeddings.
     pub redis: Redis,
-    /// Where its traces, metrics and logs go.
+    /// Where traces, metrics and logs go.
     pub telemetry: Telemetry,
-    /// How many workers it has.
+    /// How many workers a fleet has.
     pub scale: Scale,
-    /// Where they run, in AWS Batch.
+    /// Job queues and definitions of AWS Batch.
     pub batch: Batch,
-    /// Where they run, in ECS.
+    /// Cluster and services of ECS.
     pub ecs: Ecs,
-    /// What things cost.
+    /// Prices, for estimates of costs.
     pub cost: Cost,
-    /// How its work moves from an ECS service to Batch jobs.
+    /// How work moves from an ECS service to Batch jobs.
     pub cutover: Cutover,
 }
 
-/// Which models run, and on what.
+/// Which models run, and on which hardware.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
     /// Model pack: `open`, `edgeface`, `insightface-s`, or the path of a folder with a manifest.
     pub pack: String,
-    /// Execution provider.
+    /// Execution provider of the models.
     pub provider: Provider,
-    /// Cards that are used: `auto` for all, `cpu` for none, or numbers and uuids between commas.
+    /// Cards that are used: `auto` for all, `cpu` for none, or numbers and uuids separated by commas.
     pub devices: String,
-    /// Model lanes that work side by side; 0 means one a CPU core, or two a card.
+    /// Model lanes that run in parallel; 0 means one for each CPU core, or two for each card.
     pub lanes: usize,
-    /// Threads each lane computes with.
+    /// Threads with which each lane computes.
     pub lane_threads: usize,
 }
 
-/// What is too large.
+/// Limits of images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Larger files are rejected before they are read.
+    /// Size in megabytes above which files are rejected before they are read.
     pub image_megabytes: u64,
-    /// Larger images are rejected before a pixel is allocated.
+    /// Size in megapixels above which images are rejected before a pixel is allocated.
     pub image_megapixels: u64,
-    /// Faces kept of one image, best scores first.
+    /// Most faces of one image that are kept, by the best scores.
     pub faces_per_image: usize,
 }
 
-/// How much is on its way at a time.
+/// How many images are on their way at a time, and how they are bundled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
-    /// Images on their way at a time.
+    /// Images that are on their way at a time.
     pub credits: usize,
-    /// Megabytes of images on their way at a time.
+    /// Megabytes of images that are on their way at a time.
     pub credit_megabytes: usize,
-    /// Most images in one batch of a lane; 0 means what suits the place the models run: 5 on a CPU, 32 on a card.
+    /// Most images in one batch of a lane; 0 uses a number that suits the hardware: 5 on a CPU, 32 on a card.
     pub batch: usize,
-    /// A batch that is not full starts after this many milliseconds.
+    /// Milliseconds after which a batch that is not full starts.
     pub batch_milliseconds: u64,
-    /// Downloads and decodes side by side; 0 means as many as CPU cores.
+    /// Downloads and decodes that run in parallel; 0 means as many as CPU cores.
     pub decoders: usize,
-    /// Results written in one transaction, at most.
+    /// Most results that are written in one transaction.
     pub write_batch: usize,
-    /// A result waits at most this many milliseconds to be written.
+    /// Most milliseconds that a result waits to be written.
     pub write_milliseconds: u64,
-    /// Seconds between a request to stop and the end.
+    /// Most seconds between a request to stop and the end.
     pub drain_seconds: u64,
-    /// Seconds without progress before a lane counts as hung.
+    /// Seconds without progress after which a lane counts as hung.
     pub hang_seconds: u64,
 }
 
-/// What is judged by its thumbnail alone.
+/// Which images are judged by their thumbnail alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prefilter {
-    /// Lowest thumbnail score, 0 to 1, that is read in full; 0 lets every image pass.
+    /// Lowest thumbnail score, 0 to 1, at which an image is read in full; 0 lets every image pass.
     pub threshold: f32,
-    /// Key of the thumbnail that lies beside an image in its bucket; empty looks into the image's header alone.
+    /// Pattern of the key of the thumbnail beside an image in its bucket; empty uses only the thumbnail in the image's
+    /// header.
     pub thumbnail: String,
 }
 
 impl Prefilter {
-    /// Parses the pattern by which the key of a thumbnail follows from its image's; `None` where there is no thumbnail.
+    /// Parses the pattern by which the key of a thumbnail follows from its image's; `None` where it is empty or not valid.
     pub fn sibling(&self) -> Option<Sibling> {
         self.thumbnail.parse().ok()
     }
 }
 
-/// When two faces are one person.
+/// When two faces are grouped as one person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grouping {
-    /// Similarity at which two faces may be one person; 0 takes the pack's measured value, and each 0.01 above
-    /// or below that makes grouping stricter or laxer by as much.
+    /// Similarity from which two faces may be one person; 0 uses the pack's measured value. Each 0.01 above or below
+    /// that makes grouping stricter or laxer by as much.
     pub threshold: f32,
-    /// What it costs to put two people into one group, where leaving one person in two groups costs 1: groups
-    /// join when the odds that they are one person are at least this.
+    /// Cost of putting two people into one group, where leaving one person in two groups costs 1. Groups join when the
+    /// odds that they are one person are at least this.
     pub caution: f32,
-    /// Smaller groups are left ungrouped.
+    /// Size below which groups are dissolved and their faces stay ungrouped.
     pub min_size: usize,
 }
 

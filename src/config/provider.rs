@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who executes the models.
+/// The software that executes the models.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
-    /// The quickest that is installed and gives the same embeddings: CUDA where there is a card, else the CPU. See
-    /// docs/models.md for what was measured.
+    /// The fastest provider that is installed and gives the same embeddings: CUDA where there is a card, otherwise the
+    /// CPU. docs/models.md has the measurements.
     #[default]
     Auto,
     /// ONNX Runtime's own CPU kernels.
@@ -17,6 +17,7 @@ pub enum Provider {
     OpenVino,
     /// CUDA on NVIDIA cards.
     Cuda,
-    /// TensorRT in half precision on NVIDIA cards, and CUDA for what it does not take. Builds engines at its first start.
+    /// TensorRT in half precision on NVIDIA cards, and CUDA for operators that it does not support. It compiles engines
+    /// at its first start.
     TensorRt,
 }

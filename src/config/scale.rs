@@ -12,35 +12,35 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 
-/// How many workers there are.
+/// How many workers a fleet has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
     /// Where workers run.
     pub fleet: FleetKind,
-    /// Which rule decides.
+    /// Rule that decides how many workers run.
     pub policy: PolicyName,
-    /// Seconds in which what waits shall be done.
+    /// Seconds within which the waiting work should be done.
     pub target_seconds: u64,
-    /// Seconds from a submission until a worker works.
+    /// Seconds from the submission of a job until its worker works.
     pub boot_seconds: u64,
-    /// Seconds between two looks at the queue.
+    /// Seconds between two readings of the queue.
     pub tick_seconds: u64,
-    /// Images a second and worker, where none was measured.
+    /// Images per second and worker, as long as no rate was measured.
     pub rate: f64,
-    /// Share of `rate` below which a measured rate is not believed.
+    /// Share of `rate` below which a measured rate is not trusted.
     pub rate_floor: f64,
-    /// Workers in the primary queue at most.
+    /// Most workers in the primary queue.
     pub primary: u64,
-    /// Workers in the secondary queue at most.
+    /// Most workers in the secondary queue.
     pub secondary: u64,
-    /// Workers on demand at most.
+    /// Most workers on demand.
     pub fallback: u64,
-    /// Minutes in which the Spot market gives nothing before workers on demand are asked for.
+    /// Minutes without a machine from the Spot market after which workers on demand are used.
     pub fallback_after_minutes: u64,
-    /// Workers that group, at most.
+    /// Most workers that group.
     pub groupers: u64,
-    /// Seconds in which nothing waits and nothing is held before a service's tasks are let go.
+    /// Seconds without waiting and received messages after which a service's tasks are stopped.
     pub rest_seconds: u64,
 }
 
@@ -67,15 +67,15 @@ impl FleetKind {
     }
 }
 
-/// A rule by its name.
+/// The name of a rule that decides how many workers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyName {
-    /// As many workers as drain the queue in time.
+    /// As many workers as finish the queue in time.
     DrainTime,
-    /// One, and one for each thousand messages.
+    /// One worker, and one more for each thousand messages.
     Threshold,
-    /// One for each message.
+    /// One worker for each message.
     PerMessage,
 }
 
@@ -107,30 +107,31 @@ pub struct Batch {
     pub detection: String,
     /// Job definition of workers that group.
     pub grouping: String,
-    /// Address of AWS Batch where it is not `fleet.endpoint`.
+    /// Address of AWS Batch, if it is not `fleet.endpoint`.
     pub endpoint: String,
 }
 
-/// Services of ECS.
+/// Cluster and services of ECS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ecs {
-    /// Cluster.
+    /// Name of the cluster.
     pub cluster: String,
     /// Service whose tasks find faces.
     pub detection: String,
     /// Service whose tasks group.
     pub grouping: String,
-    /// Address of ECS where it is not `fleet.endpoint`.
+    /// Address of ECS, if it is not `fleet.endpoint`.
     pub endpoint: String,
 }
 
-/// Galleries a second that a worker groups. One such worker is enough for most fleets; a second one helps with very many
-/// galleries.
+/// Galleries per second that a worker groups. One such worker is enough for most fleets; a second one helps with very
+/// many galleries.
 const GROUPINGS: f64 = 0.5;
-/// Time within which a submitted job appears in the list of jobs. It is longer than a submitter's lock lasts.
+/// Time within which a submitted job appears in the list of jobs, which is longer than a submitter's lock.
 const APPEAR: Duration = Duration::from_secs(180);
-/// Time within which the reason why a job has no machine may pass (JOB_RESOURCE_REQUIREMENT does, from zero machines on).
+/// Time for which a job may wait without a machine for a reason that passes by itself (JOB_RESOURCE_REQUIREMENT does,
+/// while machines are started).
 const DWELL: Duration = Duration::from_secs(600);
 
 impl Scale {
@@ -157,7 +158,7 @@ impl Scale {
         }
     }
 
-    /// Returns the most workers of each queue. Only AWS Batch has a second and a third queue.
+    /// Returns the most workers in each queue. Only AWS Batch has a second and a third queue.
     fn caps(&self, batch: &Batch) -> Workers {
         let there = |queue: &str, workers| if queue.is_empty() { 0 } else { workers };
         match self.fleet {
@@ -172,7 +173,7 @@ impl Scale {
 }
 
 impl Settings {
-    /// Returns how the workers that find faces are scaled.
+    /// Returns the settings by which the workers that find faces are scaled.
     pub fn detectors(&self) -> ScalerSettings {
         let Self { scale, batch, .. } = self;
         ScalerSettings {
@@ -184,7 +185,7 @@ impl Settings {
         }
     }
 
-    /// Returns how the workers that group are scaled.
+    /// Returns the settings by which the workers that group are scaled.
     pub fn groupers(&self) -> ScalerSettings {
         let Self { scale, batch, .. } = self;
         let caps = scale.caps(batch);
@@ -199,7 +200,7 @@ impl Settings {
         }
     }
 
-    /// Builds the simulated world of these settings, with this many Spot interruptions an hour and worker.
+    /// Builds a simulation with these settings and this many Spot interruptions per worker and hour.
     pub fn world(&self, interruptions: f64, seed: u64) -> SimulationSettings {
         let Self { scale, queues, fleet, .. } = self;
         SimulationSettings {

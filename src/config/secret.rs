@@ -1,11 +1,11 @@
-//! Settings that may hold a password.
+//! A setting that may hold a password.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// An address that may hold a user and a password. It is shown and written without them.
+/// An address that may hold a user and a password. It is displayed and serialised without them.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -46,15 +46,15 @@ impl Serialize for Secret {
     }
 }
 
-/// Returns scheme and hosts of an address. User, password, path and options may be secret: where there is an `@` they are
-/// removed, and a text without a scheme is not shown at all. Nor is one whose scheme may be a user and the first half of a
-/// password.
+/// Returns scheme and hosts of an address, for display. User, password, path and options may be secret. Everything
+/// before an `@` is removed, and a text without a scheme is not shown at all. Neither is a text whose scheme may be a
+/// user and the first part of a password.
 fn veiled(address: &str) -> String {
     let plain = |scheme: &str| scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c));
     let Some((scheme, rest)) = address.split_once("://").filter(|(scheme, _)| plain(scheme)) else {
         return if address.is_empty() { String::new() } else { String::from("***") };
     };
-    // A password may hold `/`, `?` and even `@` where somebody forgot to escape it: the last `@` ends it.
+    // A password may contain `/`, `?` and even `@` if somebody forgot to escape it, so the last `@` counts as its end.
     let (hidden, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("***@", rest));
     let hosts = rest.split(['/', '?']).next().unwrap_or_default();
     format!("{scheme}://{hidden}{hosts}")

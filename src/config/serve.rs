@@ -5,37 +5,38 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 
-/// What is answered over HTTP, to whom, and how much of it.
+/// The HTTP server: addresses, limits and recognition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Serve {
-    /// Where it listens. Off this machine it wants API keys.
+    /// Address on which the server listens. An address that other machines can reach needs API keys.
     pub listen: String,
-    /// File of the API keys (`muster keys`); empty takes `keys.json` in the library.
+    /// File of the API keys (`muster keys`); empty uses `keys.json` in the library.
     pub keys: String,
-    /// Origins whose pages may ask in a browser, with a key: `https://photos.example`, several with a space between; empty lets none.
+    /// Origins of web pages that may send requests with a key, such as `https://photos.example`, separated by spaces;
+    /// empty allows none.
     pub cors: String,
-    /// Gallery of callers who name none, where workers answer (`queues.requests`).
+    /// Gallery of callers that name none, where workers answer (`queues.requests`).
     pub gallery: String,
-    /// Photos that wait or are worked on at once; more are answered with 429.
+    /// Most photos that wait or are analysed at a time; further ones are answered with status 429.
     pub requests: usize,
-    /// Megabytes of such photos.
+    /// Most megabytes of such photos.
     pub request_megabytes: usize,
-    /// Largest photo that is taken, in megabytes.
+    /// Largest photo that is accepted, in megabytes.
     pub photo_megabytes: usize,
     /// Most photos of one enrolment.
     pub enrol_photos: usize,
-    /// Requests of one caller (key, or address) in a minute; 0 has no limit.
+    /// Most requests of one caller (API key or address) in a minute; 0 has no limit.
     pub requests_per_minute: u32,
-    /// Seconds after which a caller is told that there is no answer.
+    /// Seconds after which a request fails without an answer.
     pub seconds: u64,
     /// Most photos that are analysed in one batch.
     pub batch: usize,
-    /// Milliseconds that a photo waits for others to be analysed with.
+    /// Milliseconds that a photo waits for others to fill a batch.
     pub batch_milliseconds: u64,
-    /// Similarity at which a face is somebody known; 0 takes 0.22 more than the pack's grouping threshold.
+    /// Similarity from which a face counts as a known person; 0 uses the pack's grouping threshold plus 0.22.
     pub similarity: f32,
-    /// How much nearer it must be to that person than to the next.
+    /// Least difference between the similarities of the best and the second-best person.
     pub margin: f32,
 }
 

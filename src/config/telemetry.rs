@@ -9,29 +9,30 @@ use super::Settings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Telemetry {
-    /// Where traces go; `otlp` takes metrics along.
+    /// Target of traces; with `otlp`, metrics are sent there too.
     pub traces: Traces,
-    /// Address of the collector; empty takes its usual port on this machine. With `xray`: instead of Amazon's own.
+    /// Address of the collector; empty uses the usual port on this machine. With `xray`, it replaces Amazon's own
+    /// address.
     pub otlp_endpoint: String,
-    /// How the collector is spoken to.
+    /// Protocol of the collector.
     pub otlp_protocol: OtlpProtocol,
-    /// Share of the images and requests that are traced, 0 to 1, where whoever sent them has not decided.
+    /// Share of the images and requests that are traced, 0 to 1, where the sender has not decided.
     pub sample_ratio: f64,
     /// Whether metrics are written to standard output for CloudWatch, once a minute.
     pub emf: bool,
-    /// Address of the page for Prometheus, or its port alone on this machine; empty has none.
+    /// Address of the page for Prometheus, or only its port on this machine; empty serves none.
     pub metrics_listen: String,
-    /// How log lines look.
+    /// Format of log lines.
     pub log_format: LogFormat,
     /// Log group that metrics for CloudWatch name; empty names none.
     pub log_group: String,
 }
 
-/// Where traces go.
+/// The target of traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Traces {
-    /// Nowhere.
+    /// Traces are not sent.
     Off,
     /// To a collector that speaks OTLP.
     Otlp,
@@ -39,7 +40,7 @@ pub enum Traces {
     Xray,
 }
 
-/// How the collector is spoken to.
+/// The protocol of the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OtlpProtocol {
@@ -49,13 +50,13 @@ pub enum OtlpProtocol {
     Http,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
