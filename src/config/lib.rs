@@ -136,7 +136,8 @@ pub struct Prefilter {
 }
 
 impl Prefilter {
-    /// Parses the pattern by which the key of a thumbnail follows from its image's; `None` where it is empty or not valid.
+    /// Parses the pattern by which the key of a thumbnail follows from its image's; `None` where it is empty or not
+    /// valid.
     pub fn sibling(&self) -> Option<Sibling> {
         self.thumbnail.parse().ok()
     }
