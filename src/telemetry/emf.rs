@@ -1,7 +1,7 @@
-//! Metrics for CloudWatch without a call to it: log lines in its embedded metric format.
+//! Writes metrics for CloudWatch as log lines in its embedded metric format, without a call to CloudWatch.
 //!
-//! Counters go out as what happened since the line before. A histogram goes out as values with counts, as Amazon's own
-//! collector writes it; the written specification knows only numbers and lists of numbers.
+//! A counter is written as the difference from the line before. A histogram is written as values with counts, as
+//! Amazon's own collector does, although the specification only knows numbers and lists of numbers.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,7 +24,7 @@ const VALUES: usize = 100;
 /// Most characters in the value of a dimension.
 const CHARACTERS: usize = 1024;
 
-/// Most bytes of a line: 256 KiB, at which agents and log drivers cut an event, less what is counted for the event itself.
+/// Most bytes of a line: 256 KiB, at which agents and log drivers cut an event, minus a reserve for the event itself.
 const BYTES: usize = (256 << 10) - 1024;
 
 /// Writes samples as lines in the embedded metric format, with counters as differences.
@@ -40,8 +40,8 @@ impl EmfWriter {
         Self { log_group: log_group.to_owned(), before: Vec::new() }
     }
 
-    /// Renders what happened since the last call. A counter that is still zero is left out, because every combination of
-    /// dimensions is a metric that costs money.
+    /// Renders what happened since the last call. A counter that is still zero is left out, because every combination
+    /// of dimensions is a metric that costs money.
     pub fn tell(&mut self, now: Vec<Sample>, at: SystemTime) -> Vec<String> {
         let mut told = deltas(&self.before, &now);
         let mut ever = now.iter().map(|sample| match &sample.value {

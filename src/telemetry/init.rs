@@ -1,8 +1,8 @@
-//! Telemetry as a whole. It is started from the settings before the first log line, is given a pipeline to measure later,
+//! Telemetry as a whole. It is started from the settings before the first log line, gets a pipeline to measure later,
 //! and is flushed at the end of a drain.
 //!
-//! It has a small runtime of its own. So it sends while the actors' threads are busy or blocked, and a thread that waits
-//! for a flush holds up nothing that the flush needs.
+//! It has a small runtime of its own. So it sends while the actors' threads are busy or blocked, and a thread that
+//! waits for a flush holds up nothing that the flush needs.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -40,7 +40,7 @@ const SPANS: usize = 8192;
 /// Most links of a batch's span, which has one for each image.
 const LINKS: u32 = 1024;
 
-/// Time for which a drop waits where nobody has flushed.
+/// Time for which a drop waits if nobody has flushed.
 const LAST: Duration = Duration::from_secs(1);
 
 /// Errors of starting telemetry.
@@ -65,7 +65,7 @@ pub enum TelemetryError {
     },
 }
 
-/// A layer for the subscriber that the log is written by.
+/// The layer of the log's subscriber that turns spans into traces.
 pub type TraceLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Traces and metrics with their exporters. Dropping it sends what is left.
@@ -78,8 +78,8 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Creates the exporters. Nothing is sent yet; `service` is the worker's name: `detection`, `grouping`.
-    /// Credentials for X-Ray are looked for when the first spans are sent.
+    /// Creates the exporters. Nothing is sent yet, and credentials for X-Ray are only searched when the first spans are
+    /// sent. `service` is the worker's name, such as `detection` or `grouping`.
     ///
     /// # Errors
     /// An exporter or its thread cannot be created.
@@ -113,8 +113,8 @@ impl Telemetry {
         Ok(Self { settings: settings.clone(), resource, tracer, exporters, runtime: Some(runtime) })
     }
 
-    /// Returns the layer that turns muster's spans into traces; `None` where there are none. It has a filter of its own, so a
-    /// log's level does not decide what is traced.
+    /// Returns the layer that turns muster's spans into traces; `None` where there are none. It has a filter of its
+    /// own, so a log's level does not decide what is traced.
     pub fn layer(&self) -> Option<TraceLayer> {
         let tracer = self.tracer.as_ref()?.tracer("muster");
         let layer = tracing_opentelemetry::layer()
@@ -131,8 +131,8 @@ impl Telemetry {
         self.settings.telemetry.log_format
     }
 
-    /// Measures a pipeline from now on: each minute for CloudWatch and the collector, and on request for Prometheus. It is
-    /// called once, and returns the address for Prometheus.
+    /// Measures a pipeline from now on: each minute for CloudWatch and the collector, and on request for Prometheus. It
+    /// is called once, and returns the address for Prometheus.
     ///
     /// # Errors
     /// The address for Prometheus is invalid or taken.
@@ -173,16 +173,16 @@ impl Telemetry {
         Ok(Some(bound))
     }
 
-    /// Sends the spans and metrics that wait, within `timeout`, and tells whether all were sent. It may be called from any
-    /// thread, also one of a runtime, which it blocks.
+    /// Sends the spans and metrics that wait, within `timeout`, and tells whether all were sent. It may be called from
+    /// any thread, also one of a runtime, which it blocks.
     pub fn flush(&self, timeout: Duration) -> bool {
         let (tracer, exporters) = (self.tracer.clone(), self.exporters().clone());
         let (sender, sent) = mpsc::channel();
-        // The SDK's own flush has a time limit of its own, which is not the drain's.
+        // The SDK's own flush has another time limit than the drain.
         let flush = move || {
             let spans = tracer.is_none_or(|tracer| tracer.force_flush().is_ok());
             let metrics = exporters.is_none_or(|exporters| exporters.send());
-            // The receiver is gone where the timeout is over.
+            // The receiver is gone if the timeout is over.
             let _ = sender.send(spans && metrics);
         };
         let started = std::thread::Builder::new().name("telemetry-flush".into()).spawn(flush);
@@ -201,8 +201,8 @@ impl Drop for Telemetry {
             let _ = tracer.shutdown_with_timeout(LAST);
         }
         if let Some(exporters) = self.exporters().take() {
-            // The SDK's meters would end with one more export over a runtime that is going away. The flush has sent them
-            // already.
+            // The SDK's meters would end with one more export over a runtime that is going away. The flush has sent
+            // them already.
             std::mem::forget(exporters);
         }
         if let Some(runtime) = self.runtime.take() {

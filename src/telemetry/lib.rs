@@ -1,8 +1,17 @@
-//! Telemetry of a fleet's workers: traces, metrics and logs, and their exporters.
+//! Telemetry of a fleet's workers and web servers: traces, metrics and logs, with their exporters. The programs start
+//! it from the settings ([`Telemetry`]) and give it the progress of their pipeline. It measures nothing itself and
+//! never writes faces, vectors or names.
 //!
-//! One trace an image; a batch's span is linked to its images and child of none. Metrics come from one place
-//! ([`metrics::samples`]) and go out as lines for CloudWatch ([`emf`]), as OTLP ([`meters`]) and as a page for Prometheus
-//! ([`prometheus`]).
+//! ```text
+//! progress of a pipeline, metrics of the process ─ metrics::samples ─┬─ emf ─────────► log lines for CloudWatch
+//!                                                                    ├─ meters ──────► OTLP collector
+//!                                                                    └─ prometheus ──► page for Prometheus
+//! spans ─┬─► OTLP collector
+//!        └─ signer ─► X-Ray
+//! events ─ logs ─► standard error
+//! ```
+//!
+//! Each image has one trace. The span of a batch is linked to its images, and has no parent.
 
 pub mod emf;
 mod init;
@@ -24,17 +33,18 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 pub use init::{Telemetry, TelemetryError, TraceLayer};
 pub use process_metrics::{CacheCounts, CardReading, ModelRuns, ProcessMetrics, RouteAnswers};
 
-/// Makes a span the child of the remote span that an `AWSTraceHeader` names. Call it before the span is entered and before
-/// it has children: a span that has begun keeps its parent. What names no span changes nothing.
+/// Makes a span the child of the remote span that an `AWSTraceHeader` names. Call it before the span is entered and
+/// before it has children: a span that has begun keeps its parent. What names no span changes nothing.
 pub fn adopt(span: &tracing::Span, header: &str) {
     if let Some(parent) = xray::from_header(header) {
         let parent = Context::new().with_remote_span_context(parent);
-        // No layer is there where nothing is traced.
+        // Where nothing is traced, no layer exists that could take the parent.
         let _ = span.set_parent(parent);
     }
 }
 
-/// The `AWSTraceHeader` that makes the receiver of a message continue this span's trace; `None` where it is not traced.
+/// Returns the `AWSTraceHeader` by which the receiver of a message continues this span's trace; `None` where the span
+/// is not traced.
 pub fn header(span: &tracing::Span) -> Option<String> {
     xray::to_header(span.context().span().span_context())
 }

@@ -1,7 +1,7 @@
-//! Log lines as JSON: one object a line, with the trace and the span it was written in.
+//! Formats log lines as JSON: one object for each line, with the trace and the span in which it was written.
 //!
-//! A log is read by more people than the photos are. So a field whose name says that it holds an object's key, an
-//! embedding or the like is left out above debug level, and one that may hold a secret is left out always.
+//! More people read a log than may see the photos. So a field whose name says that it holds an object's key, an
+//! embedding or the like is left out above debug level, and one that may hold a secret is always left out.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Names of fields that say which photo, or what is in it.
+/// Names of fields that identify a photo or describe its content.
 const PRIVATE: [&str; 12] = [
     "key",
     "object",
@@ -43,7 +43,7 @@ fn left_out(name: &str, level: Level) -> bool {
     among(&SECRET) || (level <= Level::INFO && among(&PRIVATE))
 }
 
-/// Writes events as JSON. Expects spans' fields as JSON too (`JsonFields`).
+/// Formats events as JSON. It expects the fields of spans as JSON too (`JsonFields`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JsonLines;
 
@@ -74,7 +74,7 @@ where
                 inherited.extend(own.into_iter().filter(|(name, _)| !left_out(name, level)));
             }
         }
-        // The event's own fields are nearer than its spans'.
+        // The event's own fields take precedence over those of its spans.
         inherited.extend(fields.fields);
         if !inherited.is_empty() {
             line.insert("fields".into(), inherited.into());
@@ -87,7 +87,7 @@ where
     }
 }
 
-/// Returns trace and span id of the current span, where it is traced, even one that the log's own filter hides.
+/// Returns trace and span id of the current span if it is traced, even if the log's own filter hides it.
 fn current() -> Option<(String, String)> {
     let context = opentelemetry::Context::current();
     let span = context.span();

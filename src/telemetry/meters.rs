@@ -56,7 +56,8 @@ impl OtlpMeters {
     /// Sends these samples, and waits until they are sent.
     pub fn send(&self, now: Vec<Sample>) -> OTelSdkResult {
         let told = deltas(&lock(&self.latest), &now);
-        // The SDK takes values and not buckets: it gets values that fill its buckets alike and have the same sum.
+        // The SDK takes values, not buckets. It gets values that fill its buckets in the same way and have the same
+        // sum.
         for sample in &told {
             if let (Value::Histogram(histogram), Some(instrument)) =
                 (&sample.value, self.histograms.get(sample.metric.name))

@@ -34,7 +34,7 @@ impl MetricExporters {
             let mut emf = emf.lock();
             let text: String =
                 emf.tell(samples.clone(), SystemTime::now()).iter().flat_map(|line| [line, "\n"]).collect();
-            // A closed standard output takes no metrics; the work goes on.
+            // If standard output is closed, the metrics are lost and the work goes on.
             all &= std::io::stdout().lock().write_all(text.as_bytes()).is_ok();
         }
         if let Some(meters) = &self.meters {

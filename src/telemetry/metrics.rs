@@ -219,14 +219,15 @@ fn states(counts: &Counts) -> [(&'static str, u64); 8] {
     ]
 }
 
-/// Returns the shares of success and of failure among the decided images. Images that were handed back were not decided.
+/// Returns the shares of success and of failure among the decided images. Images that were handed back were not
+/// decided.
 fn rates(counts: &Counts) -> Option<(f64, f64)> {
     let decided = counts.acked() + counts.rejected;
     (decided > 0).then(|| (counts.acked() as f64 / decided as f64, counts.rejected as f64 / decided as f64))
 }
 
-/// Computes what happened between two moments: counters and histograms as differences, gauges as they are now. A counter
-/// that is smaller than before has started again at zero.
+/// Computes what happened between two moments: counters and histograms as differences, gauges as they are now. A
+/// counter that is smaller than before has started again at zero.
 pub(crate) fn deltas(before: &[Sample], now: &[Sample]) -> Vec<Sample> {
     now.iter()
         .map(|sample| {

@@ -2,43 +2,43 @@
 
 use muster_actors::domain::histogram::{DEGREES, FRACTION, SECONDS};
 
-/// One image, from its message to the end of its lease: the parent of the image's other spans.
+/// The span of one image, from its message to the end of its lease; the parent of the image's other spans.
 pub const IMAGE: &str = "image.process";
-/// The message was received.
+/// The span of the receipt of a message.
 pub(crate) const RECEIVE: &str = "fetcher.receive";
-/// The thumbnail was judged.
+/// The span of judging a thumbnail.
 pub(crate) const JUDGE: &str = "prefilter.judge";
-/// The image was downloaded.
+/// The span of a download.
 pub const GET: &str = "downloader.get";
-/// The image was decoded.
+/// The span of a decode.
 pub(crate) const DECODE: &str = "downloader.decode";
-/// The image went through the models.
+/// The span of an image in the models.
 pub(crate) const ANALYSE: &str = "device.analyse";
-/// A batch went through the models: linked to the images in it, child of none.
+/// The span of a batch in the models. It is linked to the images in the batch, and has no parent.
 pub const BATCH: &str = "device.batch";
-/// The result was written.
+/// The span of writing a result.
 pub const COMMIT: &str = "writer.commit";
-/// The lease was ended.
+/// The span of settling a lease.
 pub(crate) const ACK: &str = "keeper.ack";
-/// A gallery was grouped.
+/// The span of grouping a gallery.
 pub(crate) const RECONCILE: &str = "grouper.reconcile";
 
-/// A caller got an answer over HTTP.
+/// The span of an answer to a caller over HTTP.
 pub const ANSWER: &str = "server.answer";
-/// A caller's photo was put where workers find it.
+/// The span of storing a caller's photo where workers find it.
 pub const PUT: &str = "server.put";
-/// A caller's photo waited for a worker's answer.
+/// The span of waiting for a worker's answer to a caller's photo.
 pub const WAIT: &str = "server.wait";
 
-/// A device took images and ran them, in as many batches as it takes.
+/// The span of running a device's images, in one or more batches.
 pub(crate) const RUN_IMAGES: &str = "device.run";
-/// Messages were asked for.
+/// The span of asking for messages.
 pub const POLL: &str = "fetcher.poll";
-/// Results were written together.
+/// The span of writing several results.
 pub(crate) const BULK: &str = "writer.bulk";
-/// Leases were ended together.
+/// The span of settling several leases.
 pub(crate) const SETTLE: &str = "keeper.settle";
-/// Leases were renewed together.
+/// The span of renewing several leases.
 pub(crate) const RENEW: &str = "keeper.renew";
 
 /// All spans.
@@ -108,10 +108,10 @@ impl Unit {
     }
 }
 
-/// A metric. There is one constant of each, so a metric is known by its name.
+/// A metric. There is one constant for each, so its name identifies it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
-    /// `muster_stage_busy_seconds`; Prometheus adds `_total` to counters.
+    /// Name, such as `muster_stage_busy_seconds`; Prometheus adds `_total` to counters.
     pub name: &'static str,
     /// Kind of the metric.
     pub kind: Kind,
@@ -130,7 +130,7 @@ macro_rules! metrics {
             #[doc = $help]
             pub const $name: Metric = Metric { name: $text, kind: $kind, unit: Unit::$unit, help: $help };
         )+
-        /// All metrics, in the order they are written.
+        /// All metrics, in the order in which they are written.
         pub(crate) const METRICS: &[Metric] = &[$($name),+];
     };
 }

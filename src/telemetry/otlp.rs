@@ -1,4 +1,4 @@
-//! The exporters that speak OTLP: to a collector over gRPC or HTTP, or straight to X-Ray.
+//! Creates the exporters that use OTLP: to a collector over gRPC or HTTP, or directly to X-Ray.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(super) fn spans(
     credentials: SharedCredentialsProvider,
     runtime: &Handle,
 ) -> Result<Option<SpanExporter>, TelemetryError> {
-    // tonic looks for the runtime when it creates its channel.
+    // tonic needs the runtime when it creates its channel.
     let _entered = runtime.enter();
     let telemetry = &settings.telemetry;
     let exporter = match (telemetry.traces, telemetry.otlp_protocol) {
@@ -101,12 +101,12 @@ fn http() -> Result<reqwest::Client, TelemetryError> {
     builder.build().map_err(|error| TelemetryError::Exporter(ExporterBuildError::InternalFailure(error.to_string())))
 }
 
-/// Sets the address; where there is none, OpenTelemetry's own variables and defaults hold.
+/// Sets the address; without one, OpenTelemetry's own variables and defaults apply.
 fn addressed<B: WithExportConfig>(builder: B, endpoint: &str, path: &str) -> B {
     if endpoint.is_empty() { builder } else { builder.with_endpoint(with_path(endpoint, path)) }
 }
 
-/// The address of one signal below the collector's.
+/// Returns the address of one signal below the collector's.
 fn with_path(endpoint: &str, path: &str) -> String {
     let base = endpoint.trim_end_matches('/');
     if base.ends_with(path) { base.to_owned() } else { format!("{base}{path}") }

@@ -12,7 +12,7 @@ pub struct ProcessMetrics {
     pub elsewhere: bool,
     /// Counts of the cache, where there is one.
     pub cache: Option<CacheCounts>,
-    /// Where the models run: `cpu`, `cuda`.
+    /// Execution target of the models: `cpu`, `cuda`.
     pub device: &'static str,
     /// Name of the service: `detection`, `grouping`.
     pub service: String,
@@ -59,7 +59,7 @@ pub struct ModelRuns {
 pub struct CacheCounts {
     /// Look-ups that the cache answered.
     pub hits: u64,
-    /// Look-ups that the cache had no answer for.
+    /// Look-ups for which the cache had no answer.
     pub misses: u64,
     /// Bytes that the cache returned.
     pub bytes: u64,
@@ -82,12 +82,12 @@ pub struct CardReading {
     pub power: f64,
     /// Energy in joules since the worker started; `None` where the card does not count them (before Volta).
     pub energy: Option<f64>,
-    /// Reasons why its clock is lower than it might be.
+    /// Reasons why the clock is slower than it could be.
     pub throttled: Vec<&'static str>,
 }
 
-/// Computes the energy of all cards since the worker started, in joules per image that ended. `None` where no card counts
-/// its energy, or no image has ended.
+/// Computes the energy of all cards since the worker started, in joules per image that ended. `None` where no card
+/// counts its energy, or no image has ended.
 pub(crate) fn joules_an_image(cards: &[CardReading], images: u64) -> Option<f64> {
     let energies: Vec<f64> = cards.iter().filter_map(|card| card.energy).collect();
     (images > 0 && !energies.is_empty()).then(|| energies.iter().sum::<f64>() / images as f64)

@@ -26,6 +26,9 @@ pub fn address(text: &str) -> Option<SocketAddr> {
 }
 
 /// Serves `GET /metrics` and `GET /healthz` until it is dropped.
+///
+/// # Errors
+/// An I/O error when the listener fails.
 pub async fn serve(listener: TcpListener, source: MetricSource) -> std::io::Result<()> {
     let routes = Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(source);
     axum::serve(listener, routes).await
@@ -79,7 +82,7 @@ fn line(page: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = writeln!(page, "{line}");
 }
 
-/// Writes a histogram's lines: counts up to each bound, then sum and count.
+/// Writes the lines of a histogram: counts up to each bound, then sum and count.
 fn buckets(page: &mut String, name: &str, own: &Labels, histogram: &Histogram) {
     let bounds = histogram.bounds().iter().copied().chain([f64::INFINITY]);
     let mut upto = 0;

@@ -1,4 +1,4 @@
-//! The HTTP client that sends spans to X-Ray, signed with the worker's own credentials (SigV4).
+//! An HTTP client that sends spans to X-Ray, signed with the worker's own credentials (SigV4).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -34,12 +34,12 @@ pub(crate) enum SignError {
     /// The request cannot be signed.
     #[error("the request cannot be signed: {0}")]
     Signing(#[from] aws_sigv4::http_request::SigningError),
-    /// The region or a credential holds characters that a header cannot.
+    /// The region or a credential contains characters that a header cannot.
     #[error("the signature does not fit a header")]
     Header,
 }
 
-/// An HTTP client that signs what it sends.
+/// An HTTP client that signs its requests.
 #[derive(Clone, Debug)]
 pub(crate) struct SignedClient {
     http: reqwest::Client,
@@ -110,7 +110,8 @@ pub(crate) fn signed(
     Ok(())
 }
 
-/// The credentials of the worker's other clients, which are looked for when the first spans are sent, after the log works.
+/// A provider of the worker's credentials that only searches for them when the first spans are sent, because the log
+/// works by then.
 #[derive(Debug)]
 pub struct LazyCredentials {
     fleet: Fleet,
@@ -118,7 +119,8 @@ pub struct LazyCredentials {
 }
 
 impl LazyCredentials {
-    /// Creates a provider that looks in the environment, the profile, the task or the instance when credentials are needed.
+    /// Creates a provider that looks in the environment, the profile, the task or the instance when credentials are
+    /// needed.
     pub fn provider(fleet: &Fleet) -> SharedCredentialsProvider {
         SharedCredentialsProvider::new(Self { fleet: fleet.clone(), found: OnceCell::new() })
     }

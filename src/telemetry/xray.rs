@@ -1,5 +1,5 @@
-//! Traces as X-Ray knows them: `AWSTraceHeader` to and from an OpenTelemetry context, sampling by the sender's decision,
-//! and the endpoint that takes spans.
+//! Traces in the format of X-Ray: `AWSTraceHeader` to and from an OpenTelemetry context, sampling by the sender's
+//! decision, and the endpoint for spans.
 
 use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId};
 use opentelemetry::{Context, KeyValue};
@@ -12,17 +12,17 @@ const LONGEST: usize = 1024;
 /// Flags that the propagator sets where the sender leaves the decision to the receiver (`Sampled=?`, or nothing).
 const DEFERRED: TraceFlags = TraceFlags::new(0x02);
 
-/// Reads the span that a message was sent in from its `AWSTraceHeader`:
+/// Reads from an `AWSTraceHeader` the span in which a message was sent:
 /// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`. `None` where it names none.
 pub fn from_header(header: &str) -> Option<SpanContext> {
     if header.len() > LONGEST {
         return None;
     }
-    // Other parts (Self, Lineage, a tenant's own) are not passed on, and the propagator refuses the whole header where one of
-    // them is malformed.
+    // Other parts (Self, Lineage, a tenant's own) are not passed on, because the propagator would refuse the whole
+    // header if one of them were malformed.
     let known = |part: &&str| ["Root=", "Parent=", "Sampled="].iter().any(|name| part.starts_with(name));
     let parts: Vec<&str> = header.split(';').map(str::trim).filter(known).collect();
-    // A sign is not a hexadecimal digit, whatever Rust's parser says.
+    // A sign is not a hexadecimal digit, although Rust's parser accepts it.
     let signed = parts.iter().any(|part| part.contains('+'));
     let context = if signed { None } else { span_context_from_str(&parts.join(";")) };
     context.filter(SpanContext::is_valid)
@@ -36,7 +36,8 @@ pub fn to_header(context: &SpanContext) -> Option<String> {
     span_context_to_string(&decided)
 }
 
-/// Samples what the sender of the message sampled, and a share of the traces where the sender has not decided.
+/// A sampler that samples what the sender of the message sampled, and a share of the traces for which the sender has
+/// not decided.
 #[derive(Clone, Debug)]
 pub(crate) struct ParentSampler {
     share: Sampler,
