@@ -1,4 +1,4 @@
-//! Runs workers as jobs of AWS Batch.
+//! Implements the port `Fleet`: runs workers as jobs of AWS Batch.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,9 +16,9 @@ use muster_config::Settings;
 
 /// Most jobs of one DescribeJobs call.
 const DESCRIBED: usize = 100;
-/// Jobs of one page of a list.
+/// Most jobs on one page of a list.
 const PAGE: i32 = 100;
-/// Age above which a job has been cancelled by its queue, or has run into its own time limit.
+/// Age by which every job has ended, because its queue cancelled it or its own time limit was reached.
 const OLDEST: Duration = Duration::from_secs(48 * 3600);
 
 /// The jobs of one job definition.
@@ -59,8 +59,9 @@ impl BatchFleet {
         }
     }
 
-    /// Lists all jobs of this fleet in a queue, running and ended ones. It filters by time, because such a list has every status
-    /// in it: between lists by status a job that is interrupted moves back, and is in neither.
+    /// Lists all jobs of this fleet in a queue, running and ended ones. It filters by time, because such a list
+    /// contains every status. With one list for each status, an interrupted job could move back between two lists and
+    /// be missed.
     async fn list(&self, queue: &str) -> Result<Vec<JobSummary>, FleetError> {
         let since = SystemTime::now() - OLDEST;
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis().to_string();
@@ -90,7 +91,7 @@ impl BatchFleet {
             for array in some {
                 let job = jobs.iter().find(|job| job.job_id.as_ref() == Some(&array.id));
                 let summary = job.and_then(|job| job.array_properties.as_ref()?.status_summary.clone());
-                // Where the answer says nothing of the children, none is known to have ended.
+                // If the answer has no counts, no child is known to have ended.
                 let summary = summary.unwrap_or_default();
                 let of = |wanted: JobPhase| -> u64 {
                     let counts =
@@ -98,7 +99,7 @@ impl BatchFleet {
                     counts.map(|(_, count)| u64::try_from(*count).unwrap_or(0)).sum()
                 };
                 let (working, ended) = (of(JobPhase::Working), of(JobPhase::Ended));
-                // Children that no status counts yet are about to be started.
+                // Children that have no status yet are about to be started.
                 all.push((array.size.saturating_sub(working + ended), working));
             }
         }
@@ -172,7 +173,7 @@ impl Fleet for BatchFleet {
                 asked.array_properties(ArrayProperties::builder().size(size).build())
             }
         };
-        // It is tried once: where the answer is lost the job may have been accepted.
+        // The call is tried only once, because the job may have been accepted even if the answer was lost.
         let once = aws_sdk_batch::config::Builder::new().retry_config(RetryConfig::disabled());
         asked
             .customize()

@@ -1,4 +1,5 @@
-//! A value in S3 that is written by compare-and-swap: on the condition that the object still is what its writer has read.
+//! A value in S3 that is written by compare-and-swap: a write succeeds only if the object is still the one that its
+//! writer has read.
 
 use async_trait::async_trait;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -20,7 +21,7 @@ pub struct S3CasObject {
 }
 
 impl S3CasObject {
-    /// Names the object `key`, which need not exist.
+    /// Creates a value in the object `key`, which need not exist.
     pub fn new(bucket: S3Bucket, key: &str) -> Self {
         Self { bucket, key: key.to_owned() }
     }
@@ -79,7 +80,7 @@ impl CasObject for S3CasObject {
         match asked.send().await {
             Ok(answer) => Ok(CasVersion(answer.e_tag().unwrap_or_default().to_owned())),
             Err(error) => match fault(&format!("PutObject to {}", self.bucket.bucket), &error) {
-                // 409: another conditional write is in progress. 404: the object was expected and is gone.
+                // Status 409 means that another conditional write is in progress, 404 that the expected object is gone.
                 Fault { status: Some(409 | 412), .. } => Err(CasError::Changed),
                 Fault { code: Some(code), .. } if code == "NoSuchKey" => Err(CasError::Changed),
                 fault => Err(failed(fault)),

@@ -1,4 +1,5 @@
-//! Classifies errors of Amazon's services. The codes are those of the API references of SQS and S3, and the common ones.
+//! Classifies errors of Amazon's services. The codes are those of the API references of SQS and S3, and the common
+//! ones.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -8,20 +9,20 @@ use muster_actors::errors::Class;
 use muster_actors::ports::faces::FacesError;
 use muster_actors::ports::fleet::FleetError;
 
-/// A failed call to a service, with its class.
+/// A failed call to a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Its class.
+    /// Class of the error.
     pub class: Class,
-    /// The service's code, where it answered.
+    /// Code of the service, if it answered.
     pub code: Option<String>,
-    /// HTTP status, where it answered.
+    /// HTTP status, if the service answered.
     pub status: Option<u16>,
     /// Message for a person.
     pub message: String,
 }
 
-/// Classifies an error of the SDK.
+/// Classifies an error of the SDK; `what` names the call in the message.
 pub fn fault<E>(what: &str, error: &SdkError<E, HttpResponse>) -> Fault
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -30,7 +31,7 @@ where
     match error {
         SdkError::ServiceError(service) => {
             let code = service.err().code().map(str::to_owned);
-            // The log may say which permission is missing, and not which object was asked for.
+            // The log may name the missing permission, but not the object.
             let detail =
                 service.err().message().unwrap_or("no message").split(" on resource").next().unwrap_or_default();
             let message = format!("{what}: {} ({detail})", code.as_deref().unwrap_or("no code"));
@@ -43,7 +44,7 @@ where
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
             Fault { class: Class::Transient, code: None, status, message: format!("{what}: {}", deepest(error)) }
         }
-        // The SDK's list is open. An unknown error is retried, and an outage ends the run in the end.
+        // The SDK's list is not complete. An unknown error is retried, and a long outage ends the run.
         _ => Fault { class: Class::Transient, code: None, status, message: format!("{what}: {}", deepest(error)) },
     }
 }
@@ -55,7 +56,7 @@ impl Fault {
             || matches!(self.status, Some(400..=499)) && known(self.code.as_deref(), self.status).is_none()
     }
 
-    /// Converts a failed read of the fleet. A refused read has a wrong name in it.
+    /// Converts a failed read of the fleet. A refused read means a wrong name in the settings.
     pub(crate) fn of_read(self) -> FleetError {
         let class = if self.is_refusal() { Class::Misconfigured(Remedy::Settings) } else { self.class };
         FleetError::Failed { class, message: self.message }
@@ -63,7 +64,7 @@ impl Fault {
 }
 
 impl From<Fault> for FleetError {
-    /// Converts a failed submission. A refused one has started nothing.
+    /// Converts a failed submission. A refused submission has started nothing.
     fn from(fault: Fault) -> Self {
         match fault.is_refusal() {
             true => Self::Refused(fault.message),
@@ -93,7 +94,7 @@ const THROTTLED: [&str; 9] = [
     "RequestLimitExceeded",
     "OverLimit",
 ];
-/// Codes of errors that pass by themselves: the SDK renews credentials, and the host sets its clock.
+/// Codes of errors that pass by themselves, because the SDK renews credentials and the host sets its clock.
 const PASSING: [&str; 5] =
     ["ExpiredToken", "ExpiredTokenException", "RequestTimeout", "RequestExpired", "RequestTimeTooSkewed"];
 /// Codes that mean a wrong name in the settings.
@@ -106,7 +107,7 @@ const MISNAMED: [&str; 9] = [
     "InvalidAddress",
     "PermanentRedirect",
     "AuthorizationHeaderMalformed",
-    // A FIFO queue wants a group that no message of ours has.
+    // A FIFO queue requires a group, which no message of muster has.
     "MissingParameter",
 ];
 /// Codes that mean a missing permission or key.
@@ -118,10 +119,10 @@ const FORBIDDEN: [&str; 6] = [
     "SignatureDoesNotMatch",
     "InvalidAccessKeyId",
 ];
-/// Codes that mean a receipt that is not, or no longer, ours.
+/// Codes that mean that a receipt is not valid, or not any more.
 const STALE: [&str; 2] = ["ReceiptHandleIsInvalid", "MessageNotInflight"];
 
-/// Codes about the one object or message that was asked for; other requests are answered.
+/// Codes that concern only the object or message of the call.
 const ITS_OWN: [&str; 8] = [
     "NoSuchKey",
     "NoSuchVersion",
@@ -133,7 +134,7 @@ const ITS_OWN: [&str; 8] = [
     "InvalidMessageContents",
 ];
 
-/// Classifies a service's answer. An unknown refusal says nothing of the item that was asked for, and is retried.
+/// Classifies a service's answer. An unknown refusal says nothing about the item of the call, and is retried.
 pub fn class(code: Option<&str>, status: Option<u16>) -> Class {
     known(code, status).unwrap_or(Class::Transient)
 }
@@ -161,7 +162,7 @@ fn known(code: Option<&str>, status: Option<u16>) -> Option<Class> {
     })
 }
 
-/// Classifies an error of KMS about the key of an object or a message. The same key encrypts all others.
+/// Classifies an error of KMS about the key of an object or a message. All others are encrypted with the same key.
 fn of_key(what: &str) -> Class {
     match what {
         "ThrottlingException" | "Throttled" => Class::Throttled { retry_after: None },

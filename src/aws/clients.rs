@@ -1,4 +1,5 @@
-//! Clients of Amazon's services. Their own retries are off, because muster retries by the class of an error (docs/errors.md).
+//! Clients of Amazon's services. A pipeline's clients do not retry, because muster retries by the class of an error
+//! (docs/errors.md).
 
 use std::time::Duration;
 
@@ -12,15 +13,16 @@ use muster_config::{Fleet, Settings};
 const CONNECT: Duration = Duration::from_secs(5);
 /// Time limit of an attempt, which is longer than a long poll of SQS.
 const ATTEMPT: Duration = Duration::from_secs(25);
-/// Time limit of a submitter's call. It is shorter than the last part of its lock, in which nothing new is submitted.
+/// Time limit of a submitter's call. It is shorter than the last part of the submitter's lock, in which nothing new is
+/// submitted.
 const CALL: Duration = Duration::from_secs(15);
 
 /// Clients that share credentials and connections.
 #[derive(Clone, Debug)]
 pub struct Clients {
-    /// The queues.
+    /// Client of the queues.
     pub sqs: aws_sdk_sqs::Client,
-    /// The buckets.
+    /// Client of the buckets.
     pub s3: aws_sdk_s3::Client,
     /// The configuration that other clients are created from.
     pub config: SdkConfig,
@@ -49,10 +51,10 @@ impl Clients {
         Self::from_config(config(&settings.fleet).await, settings)
     }
 
-    /// Creates clients for a submitter, whose calls may not outlast their part of its lock.
+    /// Creates clients for a submitter, whose calls must end within their part of its lock.
     pub async fn scaling(settings: &Settings) -> Self {
         let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(CALL).build();
-        // One retry: between two runs of a Lambda function its connections die unnoticed.
+        // One retry is allowed, because connections die unnoticed between two runs of a Lambda function.
         let twice = RetryConfig::standard().with_max_attempts(2);
         let config = config(&settings.fleet).await.to_builder().timeout_config(limits).retry_config(twice).build();
         Self::from_config(config, settings)
@@ -70,9 +72,10 @@ impl Clients {
     pub fn from_config(config: SdkConfig, settings: &Settings) -> Self {
         let (queues, buckets) =
             (address(&settings.queues.endpoint, settings), address(&settings.buckets.endpoint, settings));
-        // A stand-in for S3 has no host name for each bucket.
+        // A substitute for S3 has no host name for each bucket.
         let path_style = buckets.is_some();
-        // Addresses are set on the clients' own builders, because those of the configuration give way to the environment.
+        // Addresses are set on the builders of the clients, because the environment overrides those of the
+        // configuration.
         let counted = RequestCounts::default();
         let mut sqs = aws_sdk_sqs::config::Builder::from(&config).interceptor(counted.sqs());
         let mut s3 = aws_sdk_s3::config::Builder::from(&config).interceptor(counted.s3()).force_path_style(path_style);

@@ -1,4 +1,5 @@
-//! Deletes objects. Where a bucket keeps versions, S3 only hides the last one behind a marker, and its answer says so.
+//! Deletes objects. In a bucket that keeps versions, S3 only hides the last version behind a marker, and its answer
+//! says so.
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
@@ -28,7 +29,7 @@ impl S3Bucket {
     /// Counts the objects whose key begins with `prefix`, up to `most`.
     ///
     /// # Errors
-    /// S3.
+    /// [`Fault`] when S3 fails.
     pub async fn count(&self, prefix: &str, most: u64) -> Result<u64, Fault> {
         let (mut count, mut next) = (0, None);
         loop {
@@ -46,7 +47,7 @@ impl S3Bucket {
     /// Deletes every object whose key begins with `prefix`.
     ///
     /// # Errors
-    /// S3 fails, or a single object could not be deleted.
+    /// [`Fault`] when S3 fails, or a single object could not be deleted.
     pub async fn clear(&self, prefix: &str) -> Result<DeletionCounts, Fault> {
         let mut deleted = DeletionCounts::default();
         loop {
@@ -61,10 +62,10 @@ impl S3Bucket {
         }
     }
 
-    /// The keys that begin so, ascending.
+    /// Lists the keys that begin with `prefix`, ascending.
     ///
     /// # Errors
-    /// S3.
+    /// [`Fault`] when S3 fails.
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, Fault> {
         let (mut keys, mut next) = (Vec::new(), None);
         loop {
@@ -79,10 +80,10 @@ impl S3Bucket {
         }
     }
 
-    /// Deletes objects, whether they are there or not.
+    /// Deletes objects, whether they exist or not.
     ///
     /// # Errors
-    /// Also when a single one could not be deleted.
+    /// [`Fault`] when S3 fails, or a single object could not be deleted.
     pub async fn delete_all(&self, keys: &[String]) -> Result<DeletionCounts, Fault> {
         let mut deleted = DeletionCounts::default();
         for keys in keys.chunks(BATCH as usize) {
@@ -91,10 +92,10 @@ impl S3Bucket {
         Ok(deleted)
     }
 
-    /// Deletes an object, where it exists.
+    /// Deletes an object if it exists.
     ///
     /// # Errors
-    /// S3.
+    /// [`Fault`] when S3 fails.
     pub async fn remove(&self, key: &str) -> Result<DeletionCounts, Fault> {
         match self.generation(key).await? {
             Some(_) => self.delete(&[key.to_owned()]).await,
@@ -105,7 +106,7 @@ impl S3Bucket {
     /// Deletes an object, whether it exists or not.
     ///
     /// # Errors
-    /// S3.
+    /// [`Fault`] when S3 fails.
     pub async fn discard(&self, key: &str) -> Result<(), Fault> {
         let deleted = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         deleted.map(drop).map_err(|error| fault("DeleteObject", &error))

@@ -1,4 +1,5 @@
-//! Reads how many messages a queue of SQS has. The counts are approximate for about a minute.
+//! Reads how many messages a queue of SQS has. The counts are only approximate for about a minute
+//! after a change.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
@@ -10,7 +11,7 @@ use super::classify::{Fault, fault};
 /// Reads the depth of the queue at `url`.
 ///
 /// # Errors
-/// SQS fails.
+/// [`Fault`] when SQS fails.
 pub async fn depth(client: &Client, url: &str) -> Result<Depth, Fault> {
     let names = [
         Name::ApproximateNumberOfMessages,

@@ -1,7 +1,7 @@
-//! Runs workers as tasks of an ECS service, by setting its desired count.
+//! Implements the port `Fleet`: runs workers as tasks of an ECS service, by setting its desired count.
 //!
-//! Tasks of a service do not leave by themselves, so the count is set to zero when nothing waits and nothing is held. ECS
-//! stops them with SIGTERM, and they hand back what came meanwhile.
+//! The tasks of a service do not leave by themselves, so the count is set to zero when no message waits and none is in
+//! flight. ECS then stops them with SIGTERM, and they hand back what they received meanwhile.
 
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
@@ -49,7 +49,7 @@ impl EcsFleet {
     /// Reads the number of running tasks.
     ///
     /// # Errors
-    /// There is no such service, or ECS fails.
+    /// [`FleetError`] when there is no such service, or ECS fails.
     pub async fn running(&self) -> Result<u64, FleetError> {
         let (_, running) = self.counts().await?;
         Ok(running)
@@ -58,7 +58,7 @@ impl EcsFleet {
     async fn set(&self, desired: u64) -> Result<(), FleetError> {
         let desired = i32::try_from(desired).map_err(|_| FleetError::Refused(format!("{desired} tasks")))?;
         let asked = self.client.update_service().cluster(&self.cluster).service(&self.service).desired_count(desired);
-        // It is tried once, within the time that the lock leaves.
+        // The call is tried only once, so that it ends within the time that the lock leaves.
         let once = aws_sdk_ecs::config::Builder::new().retry_config(RetryConfig::disabled());
         asked
             .customize()
@@ -75,7 +75,7 @@ impl Fleet for EcsFleet {
     async fn seen(&self, names: &[String]) -> Result<Vec<JobProgress>, FleetError> {
         let (desired, running) = self.counts().await?;
         let of = |name: &str, phase, workers| JobProgress::new(name, JobQueue::Primary, phase, workers);
-        // The count includes every order, so no job is known by its name and none is still to appear.
+        // The desired count includes every order, so no job is known by its name, and no job is still to appear.
         let asked = names.iter().map(|name| of(name, JobPhase::Ended, 0));
         let working = running.min(desired);
         Ok(asked

@@ -1,5 +1,5 @@
-//! Notices of the machine: Spot interruption and rebalance, from instance metadata version 2 (Amazon EC2 User Guide, "Spot
-//! Instance interruption notices" and "EC2 instance rebalance recommendations").
+//! Waits for notices about the machine: Spot interruption and rebalance, from instance metadata version 2 (Amazon EC2
+//! User Guide, "Spot Instance interruption notices" and "EC2 instance rebalance recommendations").
 
 use std::time::Duration;
 
@@ -41,24 +41,24 @@ pub async fn notice() -> HostNotice {
         ticks.tick().await;
         for (notice, path) in HostNotice::PATHS {
             let mut answer = client.get(path).await;
-            // A token that ran out before its time stays in the client's memory: the next one has another, and is asked at
-            // once, since five seconds of two minutes are many.
+            // A token that expired early stays in the client's memory. The next client has a new token and asks at
+            // once, because five seconds matter when two minutes are left.
             if answer.as_ref().is_err_and(|error| status(error) == Some(401)) {
                 client = self::client();
                 answer = client.get(path).await;
             }
             match answer {
                 Ok(_) => return notice,
-                // No notice: the usual answer.
+                // The usual answer is that there is no notice.
                 Err(ref error) if status(error) == Some(404) => {}
-                // A service that is slow, or not there at all.
+                // The service is slow, or does not exist.
                 Err(error) => tracing::debug!(%error, "host.metadata"),
             }
         }
     }
 }
 
-/// What the service answered, where it did.
+/// Returns the status of the service's answer, if it answered.
 fn status(error: &ImdsError) -> Option<u16> {
     match error {
         ImdsError::ErrorResponse(answer) => Some(answer.response().status().as_u16()),
@@ -66,7 +66,7 @@ fn status(error: &ImdsError) -> Option<u16> {
     }
 }
 
-/// A client with a token of its own; its endpoint may be set by `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
+/// Creates a client with a token of its own. `AWS_EC2_METADATA_SERVICE_ENDPOINT` may set its endpoint.
 fn client() -> Client {
     Client::builder()
         .configure(&ProviderConfig::without_region())

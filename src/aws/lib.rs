@@ -1,5 +1,11 @@
-//! Amazon's services behind the ports: queues in SQS, images, results and crops in S3, workers in AWS Batch and ECS, notices
-//! from instance metadata.
+//! Implements ports of `muster-actors` with Amazon's services: queues in SQS, images, results and crops in S3, and
+//! workers in AWS Batch and ECS. It also reads notices about the machine from instance metadata. The workers of a fleet
+//! and the submitters use it. It decides nothing: retries, scaling and cutovers are in `muster-actors`.
+//!
+//! ```text
+//! Queue, Outbox ────► SQS           Objects, results, crops, CasObject ────► S3
+//! QueueMetrics ─────► SQS, CloudWatch           Fleet ────► AWS Batch, ECS
+//! ```
 
 pub mod batch;
 pub mod cas_object;

@@ -8,22 +8,22 @@ use muster_actors::errors::Class;
 use super::classify::{Fault, fault};
 use super::s3::S3Bucket;
 
-/// An object that is about to be rewritten.
+/// A whole object, with what a conditional write of it needs.
 #[derive(Clone, Debug)]
 pub struct WholeObject {
-    /// Its bytes.
+    /// Bytes of the object.
     pub bytes: Bytes,
-    /// Etag for a conditional write.
+    /// Etag, the condition of the write.
     pub etag: String,
     /// Whether the bucket kept versions when the object was written, so that these bytes stay as an old version.
     pub versions_stay: bool,
 }
 
 impl S3Bucket {
-    /// Reads `length` bytes of an object from `offset` on; `None` where the object is not there, or ends before.
+    /// Reads `length` bytes of an object from `offset` on; `None` where the object does not exist, or ends before.
     ///
     /// # Errors
-    /// S3, or the answer ends early.
+    /// [`Fault`] when S3 fails, or the answer ends early.
     pub async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Option<Bytes>, Fault> {
         if length == 0 {
             return Ok(Some(Bytes::new()));
@@ -32,16 +32,16 @@ impl S3Bucket {
         let Some(answer) = self.sent(self.client.get_object().key(key).range(range)).await? else { return Ok(None) };
         let is_part = answer.content_range().is_some();
         let bytes = body(answer).await?;
-        // A server that ignores the range sends everything.
+        // A server that ignores the range sends the whole object.
         let start = if is_part { 0 } else { usize::try_from(offset).unwrap_or(usize::MAX) };
         let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
         Ok(end.filter(|end| *end <= bytes.len()).map(|end| bytes.slice(start..end)))
     }
 
-    /// Reads a whole object; `None` where it is not there.
+    /// Reads a whole object; `None` where it does not exist.
     ///
     /// # Errors
-    /// S3, or the answer ends early.
+    /// [`Fault`] when S3 fails, or the answer ends early.
     pub async fn get_whole(&self, key: &str) -> Result<Option<WholeObject>, Fault> {
         let Some(answer) = self.sent(self.client.get_object().key(key)).await? else { return Ok(None) };
         let etag = answer.e_tag().unwrap_or_default().to_owned();
@@ -52,7 +52,7 @@ impl S3Bucket {
     /// Tells whether an object was written while the bucket kept versions, so that its bytes stay as an old version.
     ///
     /// # Errors
-    /// S3.
+    /// [`Fault`] when S3 fails.
     pub async fn has_version(&self, key: &str) -> Result<bool, Fault> {
         match self.client.head_object().bucket(&self.bucket).key(key).send().await {
             Ok(answer) => Ok(answer.version_id().is_some_and(|version| version != "null")),

@@ -1,4 +1,4 @@
-//! Remembers whether a permission was there before. One that was there and is missing is expected to come back.
+//! Remembers whether a permission existed before. If it did and is missing now, it is expected to come back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use muster_actors::errors::Class;
 
 use super::classify::Fault;
 
-/// Remembers whether calls of one kind were allowed before.
+/// A flag that says whether calls of one kind were allowed before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PermissionHistory(Arc<AtomicBool>);
 
@@ -18,7 +18,7 @@ impl PermissionHistory {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Classifies a refusal: a missing permission where there never was one, otherwise an outage that is waited for.
+    /// Classifies a refusal: a missing permission if calls never succeeded, otherwise an outage to wait for.
     pub(crate) fn judge(&self, fault: Fault) -> Fault {
         match fault.class {
             Class::Misconfigured(Remedy::Permission) if self.0.load(Ordering::Relaxed) => {

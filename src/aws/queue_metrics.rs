@@ -1,4 +1,5 @@
-//! Reads the depth of a queue from SQS, and the recent rate of its workers from their metrics in CloudWatch.
+//! Implements the port `QueueMetrics`: reads the depth of a queue from SQS, and the recent rate of its workers from
+//! their metrics in CloudWatch.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -13,19 +14,19 @@ use super::clients::{Clients, address};
 use super::depth::depth;
 use muster_config::Settings;
 
-/// The namespace of muster's metrics.
+/// Namespace of muster's metrics in CloudWatch.
 pub const NAMESPACE: &str = "Muster";
 /// Metric of the images that a worker's devices have finished, published once a minute.
 const DONE: &str = "muster_stage_done_items";
 /// Interval at which workers publish metrics.
 const TELLING: Duration = Duration::from_secs(60);
-/// Statistic of the busiest tenth of the minutes. Idle minutes say nothing of a worker's speed.
+/// Statistic of the busiest tenth of the minutes. Idle minutes say nothing about a worker's speed.
 const BUSY: &str = "p90";
-/// Statistic with the number of minutes.
+/// Statistic that counts the minutes.
 const SAMPLES: &str = "SampleCount";
 /// Most kinds of devices that are queried.
 const KINDS: usize = 10;
-/// Time that a rate looks back; older values do not describe the present.
+/// Time that is covered by a rate; older values do not describe the present.
 const LATELY: Duration = Duration::from_secs(3600);
 /// Seconds of one value.
 const PERIOD: i32 = 3600;
@@ -36,7 +37,7 @@ pub struct SqsQueueMetrics {
     sqs: aws_sdk_sqs::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     url: String,
-    /// The service whose metrics count; `None` measures no rate.
+    /// Service whose metrics count; `None` measures no rate.
     service: Option<String>,
 }
 
@@ -55,13 +56,13 @@ impl SqsQueueMetrics {
         }
     }
 
-    /// Reads the images a second of a busy worker; `None` where there is no metric.
+    /// Reads the images per second of a busy worker; `None` where there is no metric.
     async fn measure(&self, service: &str) -> Result<Option<f64>, Fault> {
         let of = |name: &str, value: &str| DimensionFilter::builder().name(name).value(value).build();
         let asked = self.cloudwatch.list_metrics().namespace(NAMESPACE).metric_name(DONE);
         let asked = asked.dimensions(of("service", service)).dimensions(of("stage", "device"));
         let listed = asked.send().await.map_err(|error| fault("ListMetrics", &error))?;
-        // One query for each kind of device.
+        // There is one query for each kind of device.
         let metrics = listed.metrics.unwrap_or_default();
         if metrics.is_empty() {
             return Ok(None);
@@ -103,8 +104,8 @@ impl QueueMetrics for SqsQueueMetrics {
     }
 }
 
-/// Computes the images a second of a busy worker of the fastest kind, in the busiest tenth of its minutes. Each period counts
-/// by its number of minutes.
+/// Computes the images per second of a busy worker of the fastest kind, in the busiest tenth of its minutes. Each
+/// period has its number of minutes as weight.
 fn rate(results: &HashMap<String, Vec<f64>>) -> Option<f64> {
     let of = |statistic: &str, nth| results.get(&format!("{}{nth}", statistic.to_lowercase())).into_iter().flatten();
     let kind = |nth| {

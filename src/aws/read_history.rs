@@ -1,8 +1,9 @@
-//! Decides from a bucket's latest answers whether a refused read is the fault of one object or of the whole bucket.
+//! Decides from the latest answers of a bucket whether a refused read is the fault of one object or of the whole
+//! bucket.
 //!
-//! A policy or a key breaks in the middle of a run: reads that began before still succeed, and for a few seconds some of those
-//! that begin after it do. So an object is at fault only when it is refused each time that it is tried, and nearly all that
-//! was read since its first refusal could be read.
+//! A policy or a key may break in the middle of a run. Reads that began before still succeed, and for a few seconds so
+//! do some that begin after it. So an object is only at fault when it is refused each time that it is tried, and nearly
+//! all other reads since its first refusal succeeded.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -10,21 +11,21 @@ use parking_lot::Mutex;
 
 /// Number of a bucket's answers that are remembered.
 const REMEMBERED: usize = 4096;
-/// Refusals of an object before it may be at fault: fewer than an item has attempts.
+/// Number of refusals from which an object may be at fault, which is less than the attempts of an item.
 const REFUSALS: usize = 4;
-/// Reads of other objects that must have succeeded since its first refusal.
+/// Number of reads of other objects that must have succeeded since the first refusal.
 const READS: usize = 3;
-/// Number of successful reads that are needed for each other object that was refused too.
+/// Number of successful reads that each other refused object requires in addition.
 const READS_FOR_EACH_REFUSED: usize = 32;
 
 /// The cause of a refused read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefusalCause {
-    /// Nothing was ever read from the bucket.
+    /// The bucket, because nothing was ever read from it.
     Bucket,
-    /// The object: it is refused again while nearly all others are read.
+    /// The object, because it is refused again while nearly all others can be read.
     Object,
-    /// The bucket could be read once; whether it can be now is unknown.
+    /// Unknown: the bucket could be read before, and may be unreadable now.
     Unknown,
 }
 
@@ -60,7 +61,8 @@ fn cause<'a>(recent: impl Iterator<Item = &'a ReadOutcome> + Clone, key: &str) -
     let (own, others): (Vec<&ReadOutcome>, Vec<&ReadOutcome>) = recent.partition(|answer| answer.key == key);
     let last_read = own.iter().rposition(|answer| answer.is_read).map_or(0, |place| place + 1);
     let Some(first) = own.get(last_read).map(|answer| answer.ended) else { return RefusalCause::Unknown };
-    // Photos of several galleries may be one object, and be refused at once: that is one refusal.
+    // Photos of several galleries may be one object, whose reads are refused at the same time; that counts as one
+    // refusal.
     let (mut refusals, mut ended) = (0, None);
     for refusal in &own[last_read..] {
         if ended.is_none_or(|ended| refusal.begun > ended) {
@@ -78,24 +80,24 @@ fn cause<'a>(recent: impl Iterator<Item = &'a ReadOutcome> + Clone, key: &str) -
 }
 
 impl ReadHistory {
-    /// Notes the start of a read, and returns its time.
+    /// Records the start of a read, and returns its time.
     pub(crate) fn begin(&self) -> u64 {
         let mut state = self.0.lock();
         state.moment += 1;
         state.moment
     }
 
-    /// Notes that a read which began at `begun` succeeded.
+    /// Records that a read which began at `begun` succeeded.
     pub(crate) fn read(&self, bucket: &str, key: &str, begun: u64) {
         let mut state = self.0.lock();
         state.buckets.entry(bucket.to_owned()).or_default().readable = Some(key.to_owned());
         state.remember(bucket, key, begun, true);
     }
 
-    /// Notes that a read which began at `begun` was refused, and returns the cause.
+    /// Records that a read which began at `begun` was refused, and returns the cause.
     pub(crate) fn refused(&self, bucket: &str, key: &str, begun: u64) -> RefusalCause {
         let mut state = self.0.lock();
-        // A bucket that was never read has no history: messages may name as many as they like.
+        // A bucket that was never read has no history, because messages may name any number of buckets.
         if !state.buckets.contains_key(bucket) {
             return RefusalCause::Bucket;
         }
@@ -103,7 +105,7 @@ impl ReadHistory {
         state.buckets.get(bucket).map_or(RefusalCause::Bucket, |answers| cause(answers.recent.iter(), key))
     }
 
-    /// Returns the object of a bucket that was read last.
+    /// Returns the object of a bucket that was last read successfully.
     pub(crate) fn readable(&self, bucket: &str) -> Option<String> {
         self.0.lock().buckets.get(bucket)?.readable.clone()
     }

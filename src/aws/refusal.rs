@@ -1,4 +1,4 @@
-//! Classifies a refusal of S3 to send an object, as a fault of the object, of the message that names it, or of all reads.
+//! Classifies a refused read of S3: the fault of the object, of the message that names it, or of all reads.
 
 use muster_actors::domain::exit::Remedy;
 use muster_actors::domain::image::{RejectReason, Rejection};
@@ -22,15 +22,15 @@ pub(crate) fn too_large(size: u64, limit: u64) -> ObjectsError {
     rejected(RejectReason::TooManyBytes, format!("{size} bytes or more, allowed are {limit}"))
 }
 
-/// Tells whether a refusal may be due to a missing permission, and not to the signature or the account, which are the same
-/// for all objects.
+/// Tells whether a refusal may come from a missing permission. It does not if the signature or the account is refused,
+/// which are the same for all objects.
 fn is_denied(fault: &Fault) -> bool {
     fault.class == Class::Misconfigured(Remedy::Permission)
         && matches!(fault.code.as_deref(), Some("AccessDenied") | None)
 }
 
-/// Classifies an answer about an object. `is_configured` says that its bucket is the one of the settings. Any other bucket was
-/// named by the message, which is at fault where the bucket cannot be read at all.
+/// Classifies an answer about an object. `is_configured` says whether its bucket is the one in the settings. Any other
+/// bucket was named by the message, which is at fault if the bucket cannot be read at all.
 pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> RefusalCause) -> ObjectsError {
     match fault.code.as_deref() {
         Some("NoSuchKey" | "NoSuchVersion") => return rejected(RejectReason::Missing, "the object is not there"),
@@ -40,7 +40,7 @@ pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> R
         _ => {}
     }
     let class = match fault.class {
-        // A code that speaks of this object alone: S3 will never say anything else.
+        // The code concerns this object alone, and S3 will not answer otherwise later.
         Class::Poison => return rejected(RejectReason::Unreadable, fault.message),
         Class::Misconfigured(Remedy::Permission) => match cause() {
             RefusalCause::Bucket if is_configured => fault.class,
@@ -51,7 +51,8 @@ pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> R
                     "no permission to read the object, while others can be read",
                 );
             }
-            // It could be read: whoever broke a policy or disabled a key mends it, and until then it is an outage.
+            // The bucket could be read before. Somebody broke a policy or disabled a key and will mend it; until then
+            // it is an outage.
             RefusalCause::Bucket | RefusalCause::Object | RefusalCause::Unknown => Class::Transient,
         },
         Class::Misconfigured(_) if !is_configured => return elsewhere(&fault),
@@ -60,7 +61,7 @@ pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> R
     ObjectsError::Failed { class, message: fault.message }
 }
 
-/// Rejects a message whose bucket is not that of the settings.
+/// Rejects a message whose bucket is not the one in the settings.
 fn elsewhere(fault: &Fault) -> ObjectsError {
     let detail = format!("its bucket, which is not that of the settings, cannot be read: {}", fault.message);
     rejected(RejectReason::Unreadable, detail)

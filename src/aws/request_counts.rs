@@ -1,4 +1,4 @@
-//! Counts the requests that cost money, when they are sent.
+//! Counts the requests that cost money when they are sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use muster_actors::domain::cost::Requests;
 
-/// Counts of requests of all clients that share the value.
+/// Counts of requests, shared by all clients that hold it.
 #[derive(Clone, Debug, Default)]
 pub struct RequestCounts(Arc<Counts>);
 
@@ -46,7 +46,7 @@ enum CountedService {
     Sqs,
 }
 
-/// Counts each request of a client, and each attempt of it.
+/// Counts each request of a client, including each attempt.
 #[derive(Debug)]
 pub(super) struct RequestCounter(RequestCounts, CountedService);
 
@@ -85,7 +85,7 @@ enum Price {
     Write,
 }
 
-/// Returns the price of a request. Source: Amazon S3 pricing, "Requests & data retrievals". Deletions cost nothing.
+/// Returns the price of a request. Source: Amazon S3 pricing, "Requests & data retrievals". Deletions are free.
 fn priced(method: &str, uri: &str) -> Option<Price> {
     let query = uri.split_once('?').map_or("", |(_, query)| query);
     let has = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));

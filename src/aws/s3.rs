@@ -1,4 +1,4 @@
-//! Reads and writes images, results and crops in S3.
+//! Implements the port `Objects` with S3, and writes results and crops there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,27 +22,32 @@ use super::refusal::{empty, judge, too_large};
 #[derive(Clone, Debug)]
 pub struct S3Objects {
     client: Client,
-    /// The bucket of the settings; empty where none is set.
+    /// Bucket in the settings; empty where none is set.
     configured: String,
     history: Arc<ReadHistory>,
 }
 
 /// The result of a conditional read.
 pub enum Got {
-    /// The object.
+    /// The object was read.
     Object(Object),
-    /// The object still is what the caller's etag names.
+    /// The object still has the caller's etag.
     Unchanged,
 }
 
 impl S3Objects {
-    /// Creates a reader over a client. An error of the bucket `configured` is a fault of the settings; an error of another bucket
-    /// is a fault of the message that names it. Where `configured` is empty every bucket counts as configured.
+    /// Creates a reader over a client. An error of the bucket `configured` is a fault of the settings; an error of
+    /// another bucket is a fault of the message that names it. Where `configured` is empty every bucket counts as
+    /// configured.
     pub fn new(client: Client, configured: &str) -> Self {
         Self { client, configured: configured.to_owned(), history: Arc::default() }
     }
 
-    /// Reads an object of at most `limit` bytes, unless it still is what the etag `known` names.
+    /// Reads an object of at most `limit` bytes, unless it still has the etag `known`.
+    ///
+    /// # Errors
+    /// [`ObjectsError::Rejected`] when the object is missing, unreadable, empty or larger than `limit`;
+    /// [`ObjectsError::Failed`] when S3 fails.
     pub async fn get_unless(&self, locator: &Locator, limit: u64, known: Option<&str>) -> Result<Got, ObjectsError> {
         let asked = self.client.get_object().bucket(&locator.bucket).key(&locator.key);
         let begun = self.history.begin();
@@ -81,8 +86,8 @@ impl S3Objects {
         error
     }
 
-    /// Reads a byte of an object that could be read before, to find out whether `key` alone is refused where nothing else is
-    /// being read.
+    /// Reads one byte of an object that could be read before, to find out whether only `key` is refused, at times when
+    /// nothing else is being read.
     async fn try_another(&self, bucket: &str, key: &str) {
         let Some(other) = self.history.readable(bucket).filter(|other| other != key) else { return };
         let begun = self.history.begin();
@@ -97,7 +102,7 @@ impl S3Objects {
     }
 }
 
-/// Returns the name of these bytes: the etag, with the version where the bucket keeps versions.
+/// Returns a name for the bytes of an object: the etag, with the version if the bucket keeps versions.
 fn etag(answer: &GetObjectOutput) -> String {
     let etag = answer.e_tag().unwrap_or_default().trim_matches('"');
     match answer.version_id().filter(|version| *version != "null") {
@@ -146,7 +151,7 @@ impl Objects for S3Objects {
             Ok(answer) => answer,
             Err(error) => {
                 let fault = fault(&format!("GetObject from {}", locator.bucket), &error);
-                // There is no first byte.
+                // The object has no first byte.
                 if fault.status == Some(416) {
                     return Err(empty());
                 }
@@ -157,7 +162,7 @@ impl Objects for S3Objects {
         let length = answer.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
         let total = answer.content_range().and_then(|range| range.rsplit('/').next()?.parse().ok());
         let (etag, modified_ms) = (etag(&answer), modified_ms(&answer));
-        // A server that ignores the range sends everything: the rest is not read.
+        // A server that ignores the range sends the whole object; the rest is not read.
         let mut head = BytesMut::new();
         while (head.len() as u64) < bytes {
             match answer.body.try_next().await {
@@ -177,7 +182,7 @@ impl Objects for S3Objects {
     }
 }
 
-/// Writes objects of one bucket.
+/// A writer of objects in one bucket.
 #[derive(Clone, Debug)]
 pub struct S3Bucket {
     pub(super) client: Client,
@@ -187,19 +192,19 @@ pub struct S3Bucket {
     writes: PermissionHistory,
 }
 
-/// The condition on which an object is written.
+/// The condition under which an object is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
     /// No condition.
     Always,
     /// The object does not exist.
     Absent,
-    /// The object still is what this etag names.
+    /// The object still has this etag.
     Unchanged(String),
 }
 
 impl S3Bucket {
-    /// Creates a writer. Objects are encrypted with `kms_key` where it is not empty, otherwise by the bucket's default.
+    /// Creates a writer. Objects are encrypted with `kms_key` if it is not empty, otherwise by the bucket's default.
     pub fn new(client: Client, bucket: &str, kms_key: &str) -> Self {
         let kms_key = (!kms_key.is_empty()).then(|| kms_key.to_owned());
         Self {
@@ -216,10 +221,10 @@ impl S3Bucket {
         &self.bucket
     }
 
-    /// Writes an object, and tells whether the condition held. Without a condition the answer is always true.
+    /// Writes an object, and tells whether the condition was met. Without a condition the answer is always true.
     ///
     /// # Errors
-    /// S3 fails.
+    /// [`Fault`] when S3 fails.
     pub async fn put(
         &self,
         key: &str,
@@ -261,13 +266,20 @@ impl S3Bucket {
         }
     }
 
-    /// Reads which image an object is made from; `None` where there is no object, and `Some(None)` where it does not say.
+    /// Reads from which image an object was made: `None` where there is no object, and `Some(None)` where its metadata
+    /// name no image.
+    ///
+    /// # Errors
+    /// [`Fault`] when S3 fails.
     pub async fn image(&self, key: &str) -> Result<Option<Option<ImageId>>, Fault> {
         let of = |metadata: &HashMap<String, String>| metadata.get(IMAGE)?.parse().ok();
         Ok(self.look(key).await?.map(|answer| answer.metadata().and_then(of)))
     }
 
-    /// Reads etag and generation of an object, where it exists.
+    /// Reads etag and generation of an object; `None` where it does not exist.
+    ///
+    /// # Errors
+    /// [`Fault`] when S3 fails.
     pub async fn generation(&self, key: &str) -> Result<Option<(String, u64)>, Fault> {
         Ok(self.look(key).await?.map(|answer| {
             let generation = answer.metadata().and_then(|metadata| metadata.get(GENERATION)?.parse().ok());
@@ -289,13 +301,13 @@ impl S3Bucket {
     }
 }
 
-/// Tells whether a write failed because its condition does not hold. A failed write without a condition is retried.
+/// Tells whether a write failed because its condition was not met. A failed write without a condition is retried.
 fn is_overtaken(fault: &Fault, when: &When) -> bool {
     match (when, fault.status, fault.code.as_deref()) {
         (When::Always, ..) => false,
-        // 409: somebody else's conditional write is on its way.
+        // Status 409 means that another conditional write is in progress.
         (When::Absent | When::Unchanged(_), Some(409 | 412), _) => true,
-        // It was to be unchanged and is gone.
+        // The object should be unchanged, and is gone.
         (When::Unchanged(_), Some(404), Some("NoSuchKey")) => true,
         (When::Absent | When::Unchanged(_), ..) => false,
     }
@@ -304,9 +316,9 @@ fn is_overtaken(fault: &Fault, when: &When) -> bool {
 /// Metadata that is written with an object.
 #[derive(Clone, Copy, Debug)]
 pub enum Note {
-    /// Generation of the gallery that the object is made from.
+    /// Generation of the gallery from which the object was made.
     Generation(u64),
-    /// Image that the object is made from.
+    /// Image from which the object was made.
     Image(ImageId),
 }
 

@@ -1,4 +1,4 @@
-//! Creates submitters from settings.
+//! Creates submitters and their fleets from settings.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ use muster_config::{MissingSetting, ScaledService, Settings, required};
 /// Prefix of the objects that submitters and cutovers share, in the bucket of groups.
 pub const STATE: &str = "fleet/";
 
-/// Returns how the workers of a service are scaled.
+/// Returns the settings by which the workers of a service are scaled.
 pub fn decision(settings: &Settings, service: ScaledService) -> ScalerSettings {
     match service {
         ScaledService::Detection => settings.detectors(),
@@ -27,6 +27,9 @@ pub fn decision(settings: &Settings, service: ScaledService) -> ScalerSettings {
 }
 
 /// Creates the fleet of AWS Batch jobs of a service.
+///
+/// # Errors
+/// [`MissingSetting`] when the job queue or the job definition is not set.
 pub fn batch(clients: &Clients, settings: &Settings, service: ScaledService) -> Result<BatchFleet, MissingSetting> {
     let batch = &settings.batch;
     required(&batch.primary_queue, "batch.primary_queue", "MUSTER_BATCH__PRIMARY_QUEUE")?;
@@ -37,7 +40,10 @@ pub fn batch(clients: &Clients, settings: &Settings, service: ScaledService) -> 
     Ok(BatchFleet::new(clients, settings, &decision(settings, service).name, definition))
 }
 
-/// Creates the metrics of a service's queue. Only detection has a rate that is worth measuring.
+/// Creates the metrics of a service's queue. Only for detection a rate is measured.
+///
+/// # Errors
+/// [`MissingSetting`] when the queue is not set.
 pub fn gauge(
     clients: &Clients,
     settings: &Settings,
@@ -48,6 +54,9 @@ pub fn gauge(
 }
 
 /// Creates the submitter of a service.
+///
+/// # Errors
+/// [`MissingSetting`] when the bucket of groups or the queue is not set.
 pub fn submitter(
     clients: &Clients,
     settings: &Settings,
@@ -60,7 +69,8 @@ pub fn submitter(
     let bucket = S3Bucket::new(clients.s3.clone(), groups, &buckets.kms_key);
     let (kind, queue) = (settings.scale.fleet.as_str(), name(service.queue(&settings.queues)?));
     let settings = decision(settings, service);
-    // Submitters that look at another queue or start workers elsewhere do not know these jobs.
+    // Submitters of another queue or another kind of fleet do not know these jobs, so they do not
+    // share the object.
     let key = format!("{STATE}{}.{kind}.{queue}.json", settings.name);
     Ok(Submitter {
         id: identity(),

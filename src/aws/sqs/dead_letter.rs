@@ -1,4 +1,4 @@
-//! Builds a dead letter: the message as it came, with its origin and the reason why it cannot be processed.
+//! Builds a dead letter: the unchanged message, with its origin and the reason why it cannot be processed.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ impl DeadLetter {
     /// Builds the dead letter of a message of the queue `origin`.
     pub(super) fn new(original: &Original, rejection: &Rejection, origin: &str) -> Self {
         let attribute = |(name, value): (&str, String)| {
-            // An attribute is never empty and holds no control characters (SQS: as XML 1.0).
+            // SQS allows no empty attribute, and only the characters of XML 1.0.
             let value: String = value.chars().filter(|c| !c.is_control()).collect();
             let value = if value.is_empty() { "-".to_owned() } else { value };
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().ok()?;

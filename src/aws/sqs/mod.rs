@@ -1,5 +1,6 @@
-//! Receives and settles messages of SQS under leases. A receipt that is no longer ours is lost without a call. Batch calls
-//! answer 200 with failures inside, so every entry of an answer is read.
+//! Implements the port `Queue` with SQS: receives messages, and settles them under leases. A receipt that is no longer
+//! valid is reported as lost without a call. Batch calls answer 200 with failures inside, so every entry of an answer
+//! is read.
 
 mod dead_letter;
 mod outbox;
@@ -28,7 +29,7 @@ pub use outbox::SqsOutbox;
 pub use own_queue::OwnQueue;
 use receipts::Receipts;
 
-/// Entries of a batch call (SQS quota).
+/// Most entries of a batch call (SQS quota).
 const ENTRIES: usize = 10;
 
 /// A queue of SQS with its dead-letter queue.
@@ -46,9 +47,9 @@ pub struct SqsQueue {
 /// URLs of a queue and its dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct Urls {
-    /// The queue.
+    /// URL of the queue.
     pub queue: String,
-    /// Its dead letters.
+    /// URL of its dead-letter queue.
     pub dead_letters: String,
 }
 
@@ -73,7 +74,8 @@ impl SqsQueue {
         }
     }
 
-    /// Calls `batch` for the handles that are ours, ten at a time, and returns one outcome a handle, in order.
+    /// Calls `batch` for the handles whose receipts are still valid, ten at a time, and returns one outcome for each
+    /// handle, in order.
     async fn settle<F>(
         &self,
         handles: &[Handle],
@@ -93,7 +95,8 @@ impl SqsQueue {
         Ok(outcomes)
     }
 
-    /// Sets the visibility timeout of messages, from now on. It extends leases, and releases messages after the timeout.
+    /// Sets the visibility timeout of messages, counted from now. This extends a lease, or releases a message after the
+    /// timeout.
     async fn change(&self, handles: Vec<Handle>, visibility: Duration) -> Vec<SettleOutcome> {
         let seconds = i32::try_from(visibility.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let entry = |(place, handle): (usize, &Handle)| {
@@ -141,7 +144,7 @@ impl SqsQueue {
         settled
     }
 
-    /// Sends a copy of a message to the dead letters, unless an earlier attempt did.
+    /// Sends a copy of a message to the dead-letter queue, unless an earlier attempt did.
     async fn bury(&self, handle: &Handle, rejection: &Rejection) -> Result<(), Class> {
         let Some(original) = self.receipts.unburied(handle) else { return Ok(()) };
         let dead_letter = DeadLetter::new(&original, rejection, &self.url);
@@ -149,7 +152,7 @@ impl SqsQueue {
         let sent =
             asked.message_body(dead_letter.body).set_message_attributes(Some(dead_letter.attributes)).send().await;
         sent.map_err(|error| match fault("SendMessage", &error).class {
-            // What cannot be buried must not be deleted: it stays in its queue.
+            // A message that cannot be copied must not be deleted, so it stays in its queue.
             Class::Poison | Class::LeaseLost => Class::Transient,
             class => class,
         })?;
@@ -158,19 +161,19 @@ impl SqsQueue {
     }
 }
 
-/// Returns the outcome of a delete. A receipt that is stale while our lease lasts was deleted before, by a call whose answer
-/// was lost.
+/// Returns the outcome of a delete. If a receipt is invalid although our lease lasts, an earlier call whose answer was
+/// lost has deleted the message.
 fn deleted(settled: SettleOutcome, asked_before: bool) -> SettleOutcome {
     if settled == SettleOutcome::LeaseLost && asked_before { SettleOutcome::Done } else { settled }
 }
 
-/// Returns the outcome of each entry of a batch call; the ids of entries are their positions.
+/// Returns the outcome of each entry of a batch call, whose ids are their positions.
 fn outcomes<'a>(
     asked: usize,
     done: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],
 ) -> Vec<SettleOutcome> {
-    // An entry that the answer passes over is as good as failed.
+    // An entry that is missing in the answer counts as failed.
     let mut outcomes = vec![SettleOutcome::Failed(Class::Transient); asked];
     let place = |id: &str| id.parse::<usize>().ok().filter(|place| *place < asked);
     for place in done.filter_map(place) {
@@ -180,8 +183,8 @@ fn outcomes<'a>(
         if let Some(place) = place(&entry.id) {
             outcomes[place] = match (class(Some(&entry.code), None), entry.sender_fault) {
                 (Class::LeaseLost, _) => SettleOutcome::LeaseLost,
-                // "Value ... for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for
-                // visibility timeout change", and a lease past twelve hours.
+                // SQS says "Value ... for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not
+                // available for visibility timeout change" here, also for a lease of more than twelve hours.
                 (Class::Transient, true) if entry.code.ends_with("InvalidParameterValue") => SettleOutcome::LeaseLost,
                 (class, _) => SettleOutcome::Failed(class),
             };
@@ -190,7 +193,7 @@ fn outcomes<'a>(
     outcomes
 }
 
-/// Returns the time since a moment in milliseconds since 1970; zero where the sender's clock is ahead of ours.
+/// Returns the time since `sent` (milliseconds since 1970); zero where the sender's clock is ahead of ours.
 fn since(sent: &str) -> Option<Duration> {
     let sent = UNIX_EPOCH.checked_add(Duration::from_millis(sent.parse().ok()?))?;
     Some(SystemTime::now().duration_since(sent).unwrap_or_default())
@@ -236,7 +239,7 @@ impl Queue for SqsQueue {
                 QueueError::from(self.receives.judge(fault))
             })?;
         self.receives.succeeded();
-        // The lease began before the answer came; after a long poll that is up to `wait` later than the call.
+        // The lease began before the answer arrived; after a long poll, up to `wait` later than the call.
         let until = Instant::now() + self.visibility;
         let (mut deliveries, mut received) = (Vec::new(), Vec::new());
         for message in answer.messages.unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! Sends messages in as few calls as SQS allows.
+//! Implements the port `Outbox` with SQS, in as few calls as it allows.
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
@@ -88,7 +88,7 @@ fn trace(letter: &OutboundMessage) -> Option<MessageSystemAttributeValue> {
     MessageSystemAttributeValue::builder().data_type("String").string_value(header).build().ok()
 }
 
-/// Returns the delay in seconds; `None` for the queue's own.
+/// Returns the delay in seconds; `None` for the queue's default.
 fn delay(letter: &OutboundMessage) -> Option<i32> {
     let seconds = i32::try_from(letter.delay.as_secs()).unwrap_or(i32::MAX);
     (seconds > 0).then_some(seconds)
@@ -119,7 +119,7 @@ impl Outbox for SqsOutbox {
         if answers.len() == 1 {
             return answers.remove(0);
         }
-        // Of several calls one may fail and the others not.
+        // One of several calls may fail while the others succeed.
         let each = calls.iter().zip(answers).flat_map(|(letters, answer)| {
             answer.unwrap_or_else(|error| vec![SettleOutcome::Failed(error.class); letters.len()])
         });

@@ -1,5 +1,5 @@
-//! A queue of one process. It is created at the start with the attributes of a shared queue, and deleted at the end. The next
-//! process deletes the queues of processes that were killed.
+//! A queue that belongs to one process. It is created at the start with the attributes of a shared queue, and deleted
+//! at the end. Later processes delete the queues of processes that were killed.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,8 @@ use tokio::time::interval;
 use crate::classify::{Fault, fault};
 use crate::depth::name;
 
-/// Tag with the time at which the process was last alive, in seconds since 1970. A queue without it is not one of these.
+/// Tag with the time at which the process was last alive, in seconds since 1970. A queue without it is not one of
+/// these, and is left alone.
 const ALIVE: &str = "muster:alive";
 /// Interval at which the tag is renewed.
 const MARK_EVERY: Duration = Duration::from_secs(3600);
@@ -41,7 +42,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Tells whether a queue with this mark was left behind.
+/// Tells whether a queue with this tag was left behind by a dead process.
 fn is_stale(mark: Option<&str>, now: u64) -> bool {
     let marked: Option<u64> = mark.and_then(|mark| mark.parse().ok());
     marked.is_some_and(|marked| now.saturating_sub(marked) > STALE.as_secs())
@@ -61,10 +62,11 @@ fn copied(all: &HashMap<Name, String>) -> HashMap<Name, String> {
 }
 
 impl OwnQueue {
-    /// Creates a queue whose name is that of `shared`, `-` and `suffix`, with the time limits, encryption and policy of `shared`.
+    /// Creates a queue named after `shared`, with `-` and `suffix` appended, with the time limits, encryption and
+    /// policy of `shared`.
     ///
     /// # Errors
-    /// `shared` does not exist, or the queue may not be created.
+    /// [`Fault`] when `shared` does not exist, or the queue may not be created.
     pub async fn make(client: Client, shared: &str, suffix: &str) -> Result<Self, Fault> {
         let what = format!("GetQueueAttributes of {}", name(shared));
         let asked = client.get_queue_attributes().queue_url(shared).attribute_names(Name::All);
@@ -74,7 +76,7 @@ impl OwnQueue {
         let made =
             client.create_queue().queue_name(&own).set_attributes(Some(attributes)).tags(ALIVE, now().to_string());
         made.send().await.map_err(|error| fault(&format!("CreateQueue {own}"), &error))?;
-        // Workers reply to names that begin with the shared one.
+        // Workers only reply to queues whose names begin with that of the shared one.
         let url = format!("{shared}-{suffix}");
         let marking = tokio::spawn(live(client.clone(), shared.to_owned(), url.clone()));
         Ok(Self { client, url, marking })
@@ -88,7 +90,7 @@ impl OwnQueue {
     /// Deletes the queue with its messages.
     ///
     /// # Errors
-    /// SQS fails; a later process deletes the queue.
+    /// [`Fault`] when SQS fails; a later process deletes the queue then.
     pub async fn delete(&self) -> Result<(), Fault> {
         self.marking.abort();
         delete(&self.client, &self.url).await
@@ -106,7 +108,7 @@ async fn delete(client: &Client, url: &str) -> Result<(), Fault> {
     deleted.map(drop).map_err(|error| fault(&format!("DeleteQueue {}", name(url)), &error))
 }
 
-/// Deletes the queues of dead processes, then renews the tag of `own` until it is dropped.
+/// Deletes the queues of dead processes, and then renews the tag of `own` until it is dropped.
 async fn live(client: Client, shared: String, own: String) {
     if let Err(fault) = sweep(&client, &shared, &own).await {
         tracing::warn!(error = fault.message, "queue.sweep");
@@ -127,7 +129,7 @@ async fn sweep(client: &Client, shared: &str, own: &str) -> Result<(), Fault> {
     let answer = asked.send().await.map_err(|error| fault("ListQueues", &error))?;
     for url in answer.queue_urls.unwrap_or_default().iter().filter(|url| name(url) != name(own)) {
         let tags = client.list_queue_tags().queue_url(url).send().await;
-        // Another may have deleted it meanwhile.
+        // Another process may have deleted it meanwhile.
         let Ok(tags) = tags else { continue };
         if is_stale(tags.tags().and_then(|tags| tags.get(ALIVE)).map(String::as_str), now()) {
             tracing::info!(queue = name(url), "queue.left");

@@ -1,5 +1,5 @@
-//! Remembers which receipts are ours. SQS answers a delete with a stale receipt with success and deletes nothing, so settled
-//! receipts, and those that have outlived their visibility timeout by our clock, are removed here.
+//! Remembers which receipts are valid. SQS answers a delete with an invalid receipt with success and deletes nothing.
+//! So receipts are removed here when they are settled, or when their visibility timeout is over by our clock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 
 use super::dead_letter::Original;
 
-/// A message whose receipt is ours.
+/// A message whose receipt is valid.
 #[derive(Debug)]
 struct HeldMessage {
     until: Instant,
     original: Original,
-    /// Whether its copy is in the dead-letter queue, so that only the delete is missing.
+    /// Whether a copy of it is in the dead-letter queue, so that only the delete is missing.
     buried: bool,
-    /// Whether a delete was sent before.
+    /// Whether a delete was sent already.
     deleted: bool,
 }
 
-/// The receipts of one queue, shared by all tasks that settle them.
+/// The valid receipts of one queue, shared by all tasks that settle them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Receipts(Arc<Mutex<HashMap<Handle, HeldMessage>>>);
 
@@ -30,7 +30,8 @@ impl Receipts {
         self.0.lock()
     }
 
-    /// Adds received messages, which are ours until a time, and removes those that were not settled in time.
+    /// Adds received messages, whose receipts are valid `until` a time, and removes those that were not settled in
+    /// time.
     pub(super) fn add(&self, received: Vec<(Handle, Original)>, until: Instant) {
         let now = Instant::now();
         let mut held = self.held();
@@ -39,7 +40,7 @@ impl Receipts {
         held.extend(received.into_iter().map(|(handle, original)| (handle, message(original))));
     }
 
-    /// Tells which receipts are still ours, and forgets the others.
+    /// Tells which receipts are still valid, and forgets the others.
     pub(super) fn ours(&self, handles: &[Handle]) -> Vec<bool> {
         let now = Instant::now();
         let mut held = self.held();
@@ -54,7 +55,7 @@ impl Receipts {
         handles.iter().map(&mut ours).collect()
     }
 
-    /// Notes the outcome of extending leases to `until`.
+    /// Records the outcome of extending leases to `until`.
     pub(super) fn extended(&self, handles: &[Handle], settled: &[SettleOutcome], until: Instant) {
         let mut held = self.held();
         for (handle, outcome) in handles.iter().zip(settled) {
@@ -82,7 +83,7 @@ impl Receipts {
         }
     }
 
-    /// Notes that deletes are about to be sent, and tells for each whether one was sent before.
+    /// Records that deletes are about to be sent, and tells for each whether one was sent before.
     pub(super) fn deleting(&self, handles: &[Handle]) -> Vec<bool> {
         let mut held = self.held();
         let mut ask = |handle| held.get_mut(handle).is_some_and(|held| std::mem::replace(&mut held.deleted, true));
@@ -94,7 +95,7 @@ impl Receipts {
         self.held().get(handle).filter(|message| !message.buried).map(|message| message.original.clone())
     }
 
-    /// Notes that the message's copy is in the dead-letter queue.
+    /// Records that a copy of the message is in the dead-letter queue.
     pub(super) fn buried(&self, handle: &Handle) {
         if let Some(message) = self.held().get_mut(handle) {
             message.buried = true;
