@@ -1,8 +1,10 @@
-//! Unordered bulks with an outcome for each statement: one `bulkWrite` from MongoDB 8.0 on, else one command for each collection
-//! and kind (`update`, `delete`; MongoDB manual, "Database Commands"). The commands are built here, because the driver's own
-//! bulk has no time limit on the server: it would go on after everybody gave it up, and write what was forgotten meanwhile.
+//! Writes unordered bulks with an outcome for each statement. From MongoDB 8.0 on, a bulk is one `bulkWrite`; before,
+//! it is one command for each collection and kind (`update`, `delete`; MongoDB manual, "Database Commands"). The
+//! commands are built here, because the driver's own bulk has no time limit on the server: it would continue after the
+//! worker gave it up, and might write images that were forgotten in the meantime.
 //!
-//! A server may refuse a command as a whole for one statement in it. Then it is sent in halves, until the one stands alone.
+//! A server may refuse a whole command because of one of its statements. Then the command is sent in halves, until that
+//! statement is alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,87 +15,89 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::{Connection, MongoError, classify};
 
-/// Wire protocol of MongoDB 8.0, the first with a `bulkWrite`.
+/// Version of the wire protocol in MongoDB 8.0, the first that has `bulkWrite`.
 const BULK_WRITE: i32 = 25;
-/// A command is one document, and a document has at most 16 MiB (BSON).
+/// Bytes of statements in one command, at most. A command is one document, and a document has at most 16 MiB (BSON).
 const COMMAND_BYTES: usize = 12 << 20;
 const COMMAND_STATEMENTS: usize = 10_000;
-/// The id of no document.
+/// Id that no document has.
 const NOBODY: &str = "nobody";
-/// Milliseconds after which the server gives a command up: before the Writer does, so that none goes on behind its back.
+/// Milliseconds after which the server gives a command up. This is less than the Writer's own limit, so that no command
+/// continues after the Writer gave it up.
 const TIME_LIMIT: i64 = 45_000;
 
-/// One statement for one item of the caller's.
+/// Write to one collection, on behalf of one item of the caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Statement {
-    /// The caller's item.
+    /// Position of the caller's item.
     pub item: usize,
-    /// In the database of metadata instead of that of faces.
+    /// Whether it goes to the database of metadata instead of that of faces.
     pub metadata: bool,
-    /// Which collection.
+    /// Name of the collection.
     pub collection: &'static str,
-    /// What to do.
+    /// The operation.
     pub op: Op,
 }
 
-/// What a statement does.
+/// The operation of a statement.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    /// Updates the document that matches, or makes it.
+    /// Updates the document that matches, or creates it.
     Upsert {
-        /// Which.
+        /// Selects the document.
         filter: Document,
-        /// How.
+        /// Changes that are made to it.
         update: Document,
     },
     /// Deletes all documents that match.
     Delete {
-        /// Which.
+        /// Selects the documents.
         filter: Document,
     },
-    /// Updates a document that is not there.
+    /// Updates a document that does not exist, which changes nothing.
     Nothing,
 }
 
-/// How bulks are written on this server.
+/// Writes bulks in the way that this server supports.
 #[derive(Clone, Debug)]
 pub(crate) struct Bulks {
     faces: Database,
     metadata: Option<Database>,
-    /// The server has a `bulkWrite` over several collections.
+    /// Whether the server has a `bulkWrite` over several collections.
     whole: bool,
 }
 
-/// What became of a bulk.
+/// The outcome of a bulk.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    /// Of each item: the first failure of its statements.
+    /// First failure of the statements of each item, if any.
     pub outcomes: Vec<Result<(), MongoError>>,
     /// Items by which documents were deleted, or may have been.
     pub deleted: BTreeSet<usize>,
 }
 
-/// A command of one form, for statements that one command can hold.
+/// Form of a command, for statements that one command can hold.
 #[derive(Clone, Debug)]
 enum Form {
-    /// Several collections of the database of faces (MongoDB manual, "bulkWrite").
+    /// `bulkWrite` over several collections of the database of faces (MongoDB manual, "bulkWrite").
     Whole,
-    /// One collection.
+    /// `update` or `delete` on one collection.
     Collection { metadata: bool, collection: &'static str, delete: bool },
 }
 
 impl Bulks {
-    /// As this server can. The two databases have clients of their own, so only one of them can be written with one command:
-    /// with metadata elsewhere it is one a collection.
+    /// Uses `bulkWrite` where the server has it and no separate database of metadata is set. Each database has its own
+    /// client, and one command reaches only one of them.
     pub(crate) fn new(connection: &Connection) -> Self {
         let metadata = connection.metadata.clone();
         Self { faces: connection.faces.clone(), whole: metadata.is_none() && connection.wire >= BULK_WRITE, metadata }
     }
 
-    /// Writes statements of `items` items, of one collection its deletes first.
+    /// Writes statements of `items` items. Within a collection, deletes are done before updates.
     ///
     /// # Errors
-    /// A whole call failed: nothing is known of any item.
+    /// [`MongoError::Driver`] or [`MongoError::Unconfirmed`] when a whole call failed; then the outcome of every item
+    /// is unknown.
     pub(crate) async fn run(&self, statements: Vec<Statement>, items: usize) -> Result<Written, MongoError> {
         let mut outcomes = vec![Ok(()); items];
         let Answered { failures, deleted } = self.write(statements).await?;
@@ -120,7 +124,8 @@ impl Bulks {
             let calls = kinds.into_iter().map(|((metadata, collection), statements)| async move {
                 self.send(&Form::Collection { metadata, collection, delete }, statements).await
             });
-            // All of them, also where one fails: none may still be on its way when the caller looks at what is there.
+            // All of them are awaited even if one fails: none may still be on its way when the caller looks at the
+            // data.
             for answer in join_all(calls).await.into_iter().collect::<Result<Vec<Answered>, MongoError>>()? {
                 all.add(answer);
             }
@@ -128,7 +133,7 @@ impl Bulks {
         Ok(all)
     }
 
-    /// Statements of one form, in as many commands as their size asks for.
+    /// Sends statements of one form, in as many commands as their size requires.
     async fn send(&self, form: &Form, statements: Vec<Statement>) -> Result<Answered, MongoError> {
         let mut all = Answered::default();
         let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -145,7 +150,7 @@ impl Bulks {
         Ok(all)
     }
 
-    /// Statements in one command, or in parts where the server refuses them as one.
+    /// Sends statements in one command, or in parts where the server refuses the whole command.
     async fn in_parts(&self, form: &Form, statements: &[Statement]) -> Result<Answered, MongoError> {
         let (mut all, mut parts, mut taken) = (Answered::default(), Parts::of(statements.len()), false);
         while let Some(part) = parts.next() {
@@ -158,7 +163,7 @@ impl Bulks {
             };
             let Some(of_one) = classify::of_one(&error) else { return Err(error) };
             if !taken {
-                // Where the server takes no command of this form, no statement is at fault.
+                // If the server refuses every command of this form, no statement is at fault.
                 self.command(form, &[harmless(&statements[part.start])]).await?;
                 taken = true;
             }
@@ -167,7 +172,7 @@ impl Bulks {
         Ok(all)
     }
 
-    /// One command.
+    /// Sends one command and reads its answer.
     async fn command(&self, form: &Form, statements: &[Statement]) -> Result<Answered, MongoError> {
         let database = match form {
             Form::Whole => Some(self.faces.client().database("admin")),
@@ -180,7 +185,7 @@ impl Bulks {
 }
 
 impl Form {
-    /// The command of some statements; `faces` is the name of the database of faces.
+    /// Builds the command for some statements; `faces` is the name of the database of faces.
     fn command(&self, faces: &str, statements: &[Statement]) -> Document {
         let list = |each: &dyn Fn(&Statement) -> Document| -> Vec<Bson> {
             statements.iter().map(|statement| Bson::Document(each(statement))).collect()
@@ -206,12 +211,13 @@ impl Form {
     }
 }
 
-/// What the server says of statements.
+/// The statements' outcomes as the server reported them.
 #[derive(Debug, Default)]
 struct Answered {
-    /// Items that failed, and why.
+    /// Items that failed, with the error.
     failures: Vec<(usize, MongoError)>,
-    /// Items by which documents were deleted, or may have been: a command says only how many it deleted for all of its statements.
+    /// Items by which documents were deleted, or may have been, because a command only reports the number of deletions
+    /// of all its statements.
     deleted: BTreeSet<usize>,
 }
 
@@ -223,7 +229,7 @@ impl Answered {
 }
 
 impl Op {
-    /// As the commands of one collection have it.
+    /// Renders the operation for a command on one collection.
     fn document(&self) -> Document {
         match self {
             Self::Upsert { filter, update } => doc! { "q": filter, "u": update, "upsert": true },
@@ -232,7 +238,7 @@ impl Op {
         }
     }
 
-    /// As `bulkWrite` has it, on the collection at a place of its list.
+    /// Renders the operation for `bulkWrite`; `collection` is a position in the command's list of collections.
     fn of_several(&self, collection: i32) -> Document {
         match self {
             Self::Upsert { filter, update } => {
@@ -247,7 +253,8 @@ impl Op {
     }
 }
 
-/// A statement on a document that is not there, which changes nothing: whether a command of this form is taken at all.
+/// Builds a statement like another, on a document that does not exist. It changes nothing, and shows whether the server
+/// takes commands of this form.
 fn harmless(like: &Statement) -> Statement {
     let op = match like.op {
         Op::Upsert { .. } | Op::Nothing => Op::Nothing,
@@ -256,21 +263,21 @@ fn harmless(like: &Statement) -> Statement {
     Statement { op, ..*like }
 }
 
-/// Which of some statements are sent next, so that those for which a server refuses whole commands are found.
+/// The ranges of statements that are sent next. Halving finds the statements for which a server refuses whole commands.
 struct Parts(Vec<Range<usize>>);
 
 impl Parts {
-    /// All of so many.
+    /// Starts with all statements in one range.
     fn of(statements: usize) -> Self {
         Self(Vec::from_iter((statements > 0).then_some(0..statements)))
     }
 
-    /// What to send.
+    /// Returns the next range to send.
     fn next(&mut self) -> Option<Range<usize>> {
         self.0.pop()
     }
 
-    /// That was refused: its halves come next. The statement, where it stands alone.
+    /// Halves a refused range, so that its halves come next. Returns the statement instead if it is alone.
     fn refused(&mut self, part: Range<usize>) -> Option<usize> {
         let middle = part.start + part.len() / 2;
         if part.len() < 2 {
@@ -281,12 +288,12 @@ impl Parts {
     }
 }
 
-/// What a write command says of its statements.
+/// Reads the outcomes of statements from the answer to a write command.
 fn read(answer: &Document, statements: &[Statement]) -> Result<Answered, MongoError> {
     let code = |error: &Document| error.get_i32("code").unwrap_or_default();
     let message = |error: &Document| error.get_str("errmsg").unwrap_or("no message").to_owned();
     if let Ok(error) = answer.get_document("writeConcernError") {
-        // Not known to be with a majority: all of it is written again.
+        // The write may not be on a majority of the servers, so all of it is written again.
         return Err(MongoError::Unconfirmed { code: code(error), message: message(error) });
     }
     let (errors, index) = match answer.get_document("cursor") {
@@ -307,7 +314,7 @@ fn read(answer: &Document, statements: &[Statement]) -> Result<Answered, MongoEr
     Ok(Answered { failures: errors.filter_map(failure).collect(), deleted })
 }
 
-/// How many documents a command of deletes deleted, by its answer; 1 where it does not say.
+/// Returns how many documents a delete command deleted, by its answer; 1 where the answer does not say.
 fn deleted(answer: &Document) -> i64 {
     let count = answer.get("nDeleted").or_else(|| answer.get("n"));
     count.and_then(|count| count.as_i64().or_else(|| count.as_i32().map(i64::from))).unwrap_or(1)

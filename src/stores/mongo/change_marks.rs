@@ -1,10 +1,11 @@
-//! How a reader finds what changed in a gallery since it looked last.
+//! Marks on documents by which a reader finds what changed in a gallery since its last read.
 //!
-//! - A face carries the server's time of the last commit that wrote it ([`CHANGED_AT`]). Whoever looks notes until when a
-//!   majority had all writes, and begins there the next time; a little earlier, because a write takes a while ([`OVERLAP`]).
-//! - A group carries the generation in whose transaction it was written ([`CHANGED`]).
-//! - A gallery counts the generations that marked all they changed and deleted no face ([`MARKED`]). Where the others, by a
-//!   deletion or by a release before this one, became more, the whole gallery is read again.
+//! - A face carries the server's time of the last commit that wrote it ([`CHANGED_AT`]). A reader notes the time until
+//!   which a majority of servers had all writes. It begins there the next time, or a little earlier, because a write
+//!   takes a while ([`OVERLAP`]).
+//! - A group carries the generation of the gallery at which it was written ([`CHANGED`]).
+//! - A gallery counts the generations that marked every change and deleted no face ([`MARKED`]). The other generations
+//!   deleted faces or come from an older release; when their number grew, the whole gallery is read again.
 
 use std::time::Duration;
 
@@ -13,24 +14,24 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use super::documents::signed;
 use super::{MongoError, MongoFaces};
 
-/// When a face was written last, by the clock of the server.
+/// Field of a face with the server's time of its last write.
 pub(super) const CHANGED_AT: &str = "changed_at";
-/// The generation of the gallery in whose transaction a group was written.
+/// Field of a group with the gallery's generation at which it was written.
 pub(super) const CHANGED: &str = "changed";
-/// How many of a gallery's generations marked all they changed and deleted no face.
+/// Field of a gallery with the number of its generations that marked every change and deleted no face.
 pub(super) const MARKED: &str = "marked";
 
-/// A write of a face takes effect so much later than the time that it carries, at most.
+/// Longest time between the moment that a face's mark names and the moment at which the write takes effect.
 const OVERLAP: Duration = Duration::from_secs(15);
-/// A majority has a write so much later, where the server does not say which writes it has.
+/// Time after which a majority of servers is assumed to have a write, where the server does not report it.
 const LAG: Duration = Duration::from_secs(300);
 
-/// Lets an update of a face say when it was made.
+/// Adds the server's time to an update of a face.
 pub(super) fn mark_face(update: &mut Document) {
     update.insert("$currentDate", doc! { CHANGED_AT: true });
 }
 
-/// The value of [`CHANGED`] in the transaction that brings a gallery to a generation.
+/// Renders the value of [`CHANGED`] for a transaction that brings a gallery to a generation.
 pub(super) fn generation(generation: u64) -> Bson {
     Bson::Int64(signed(generation))
 }
@@ -40,12 +41,12 @@ fn before(time: DateTime, by: Duration) -> DateTime {
     DateTime::from_millis(time.timestamp_millis().saturating_sub(by))
 }
 
-/// The condition that faces meet which were written since `looked`.
+/// Builds the condition for faces that were written since `looked`, with [`OVERLAP`] to spare.
 pub(super) fn since(looked: DateTime) -> Document {
     doc! { "$gte": before(looked, OVERLAP) }
 }
 
-/// Until when, by the server's clock, whoever reads what a majority has sees what was written.
+/// Returns the time, by the server's clock, until which a reader with read concern "majority" sees all writes.
 pub(super) async fn seen_until(store: &MongoFaces) -> Result<DateTime, MongoError> {
     until(&store.faces.run_command(doc! { "hello": 1 }).await?)
 }

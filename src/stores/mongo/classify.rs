@@ -1,5 +1,5 @@
-//! From an error of MongoDB to its class. Codes and labels: MongoDB manual, "Error codes"; specifications "Retryable writes" and
-//! "Server overload retry".
+//! Maps errors of MongoDB to their classes. Sources of codes and labels: MongoDB manual, "Error codes"; specifications
+//! "Retryable writes" and "Server overload retry".
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use muster_actors::domain::exit::Remedy;
@@ -7,20 +7,20 @@ use muster_actors::errors::Class;
 
 use super::MongoError;
 
-/// The class of an error.
+/// Returns the class of an error.
 pub fn class(error: &MongoError) -> Class {
     match error {
         MongoError::Driver(error) => of_driver(error),
         MongoError::Statement { code, .. } if OF_A_DOCUMENT.contains(code) => Class::Poison,
         MongoError::Statement { code, .. } | MongoError::Unconfirmed { code, .. } => of_code(*code),
-        // What muster did not write, it cannot mend; the worker leaves rather than guess.
+        // muster cannot repair a document that it did not write; the worker ends rather than guess.
         MongoError::Document(_) | MongoError::Unfit(_) => Class::Misconfigured(Remedy::Settings),
         MongoError::Invalid(_) => Class::Poison,
         MongoError::Conflict | MongoError::Aborted(_) => Class::Transient,
     }
 }
 
-/// Labels that say: the same thing may succeed later.
+/// Labels of errors after which the same operation may succeed later.
 const LATER: [&str; 6] = [
     "RetryableWriteError",
     "RetryableError",
@@ -29,14 +29,14 @@ const LATER: [&str; 6] = [
     "NoWritesPerformed",
     "NetworkError",
 ];
-/// Labels that say: too much is asked of the server.
+/// Labels of errors of an overloaded server.
 const BUSY: [&str; 2] = ["SystemOverloadedError", "SystemOverloaded"];
 
-/// The document breaks a rule of the collection, is too large, or a value is of a kind that it cannot hold. Of a whole command
-/// they may mean any part of it, or the command itself.
+/// Codes of a document that breaks a rule of the collection, is too large, or has a value of a kind that it cannot
+/// hold. If a whole command fails with one, any part of it may be at fault, or the command itself.
 const OF_A_DOCUMENT: [i32; 9] = [2, 9, 14, 15, 22, 121, 10334, 17280, 17419];
 
-/// The error of one statement, where a server refused a whole command as it does for one statement in it.
+/// Returns the error of one statement, where a server refused a whole command because of one statement in it.
 pub(super) fn of_one(error: &MongoError) -> Option<MongoError> {
     let MongoError::Driver(error) = error else { return None };
     let ErrorKind::Command(command) = error.kind.as_ref() else { return None };
@@ -70,12 +70,12 @@ fn of_driver(error: &Error) -> Class {
         | ErrorKind::SessionsNotSupported
         | ErrorKind::InvalidTlsConfig { .. }
         | ErrorKind::IncompatibleServer { .. } => Class::Misconfigured(Remedy::Settings),
-        // The driver's list is open; what is new there is tried again, and an outage ends the run in the end.
+        // The driver's list of kinds is open. A new kind is tried again; a lasting outage ends the run.
         _ => Class::Transient,
     }
 }
 
-/// The class of a server's error code, whatever it was asked: it condemns no image.
+/// Returns the class of a server's error code, whatever the operation. It never blames an image.
 fn of_code(code: i32) -> Class {
     match code {
         // Unauthorized, AuthenticationFailed, AtlasError.
@@ -84,9 +84,10 @@ fn of_code(code: i32) -> Class {
         59 | 20 | 263 => Class::Misconfigured(Remedy::Settings),
         // The server refuses commands of this form.
         code if OF_A_DOCUMENT.contains(&code) => Class::Misconfigured(Remedy::Settings),
-        // IngressRequestRateLimitExceeded; the request rate of services that speak the protocol.
+        // Code IngressRequestRateLimitExceeded, and the request limit of services that speak the protocol.
         462 | 16500 => Class::Throttled { retry_after: None },
-        // Not primary, stepping down, shutting down, write conflict, time limits, duplicate key of two upserts that met.
+        // Not primary, stepping down, shutting down, write conflict, time limits, duplicate key of two upserts that
+        // met.
         _ => Class::Transient,
     }
 }

@@ -1,4 +1,4 @@
-//! Connecting: two databases, and the server's version.
+//! Connects to the two databases, and checks the server's version.
 
 use std::time::Duration;
 
@@ -9,39 +9,42 @@ use mongodb::{Client, Database};
 use super::MongoError;
 use muster_config::Secret;
 
-/// Where the two databases are. A connection string may name its database; else they have their usual names.
+/// Addresses of the two databases. A connection string may name its database; otherwise the databases have their usual
+/// names.
 #[derive(Clone, Debug)]
 pub struct Uris<'a> {
-    /// Faces and groups.
+    /// Connection string for faces and groups.
     pub gallery_images: &'a Secret,
-    /// The images' metadata; not written when empty.
+    /// Connection string for the images' metadata, which is not written when this is empty.
     pub huemn: &'a Secret,
 }
 
-/// A server that can do what muster needs.
+/// Connection to a server with the features that muster needs.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// Faces, images, groups, decisions.
+    /// Database of faces, images, groups and facts.
     pub faces: Database,
-    /// The images' metadata.
+    /// Database of the images' metadata, where it is set.
     pub metadata: Option<Database>,
-    /// What the server calls its version.
+    /// Version that the server reports.
     pub version: String,
-    /// The newest wire protocol the server speaks: 25 is MongoDB 8.0.
+    /// Newest version of the wire protocol that the server speaks: 25 is MongoDB 8.0.
     pub wire: i32,
 }
 
-/// A server that is not found within this is not there.
+/// Time after which a server that is not found counts as down.
 const SELECTION: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
-/// MongoDB 4.4, the first in which a transaction may write to a collection that is not there yet.
+/// Version of the wire protocol in MongoDB 4.4, the first server whose transactions may write to a collection that does
+/// not exist yet.
 const OLDEST_WIRE: i32 = 9;
 
 impl Connection {
-    /// Connects and asks the server what it is; writes nothing.
+    /// Connects and asks the server for its features; writes nothing.
     ///
     /// # Errors
-    /// The server is away, refuses us, is too old, or is no replica set.
+    /// [`MongoError::Driver`] when the server is down or refuses the connection; [`MongoError::Unfit`] when it is too
+    /// old, or no replica set.
     pub async fn open(uris: &Uris<'_>) -> Result<Self, MongoError> {
         let faces = database(uris.gallery_images, "gallery_images").await?;
         let metadata = match uris.huemn.is_empty() {
@@ -69,10 +72,10 @@ async fn database(uri: &Secret, usual: &str) -> Result<Database, MongoError> {
     options.app_name.get_or_insert_with(|| "muster".to_owned());
     options.server_selection_timeout.get_or_insert(SELECTION);
     options.connect_timeout.get_or_insert(CONNECT);
-    // muster retries; a second layer below it would multiply the load of an outage.
+    // muster retries by itself; a second layer below would multiply the load of an outage.
     options.retry_writes = Some(false);
     options.retry_reads = Some(false);
-    // Whoever writes, groups or forgets must see what was written: a secondary may not have heard of it yet.
+    // A worker that writes, groups or forgets must see the last write, which a secondary may not have yet.
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
     let name = options.default_database.clone().unwrap_or_else(|| usual.to_owned());

@@ -1,8 +1,10 @@
-//! Galleries that a release before this one kept what people said of as a log: it is turned into facts once.
+//! Converts galleries of an older release, in which the decisions of people are a log, into facts. Each gallery is
+//! converted once.
 //!
-//! The facts of a large gallery are more than one transaction can write, and nobody reads them before the gallery is marked.
-//! So one converter claims the gallery for a while and writes them in parts, each in a transaction that keeps up the claim:
-//! whoever lost it writes nothing any more, and what a converter that died left behind is deleted first.
+//! The facts of a large gallery are more than one transaction can write, and no reader uses them before the gallery is
+//! marked. So one converter claims the gallery for a limited time and writes the facts in parts, each in a transaction
+//! that renews the claim. A converter that lost its claim writes nothing more, and the remains of a converter that died
+//! are deleted first.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -26,21 +28,23 @@ use super::scene::scene;
 use super::transaction::{ConflictRetry, begin, end, now_ms, read};
 use super::{MongoError, MongoFaces, facts, gallery, names};
 
-/// Where a gallery says how what people said of it is kept: 1 is by facts.
+/// Field of a gallery with the format of its decisions: 1 means facts.
 const MARK: &str = "facts";
-/// Where it says who converts it, and until when the claim holds.
+/// Field of a gallery with the id of its converter and the time until which the claim holds.
 const CLAIM: &str = "converting";
-/// How long a claim holds that is not kept up.
+/// Time for which a claim holds without renewal.
 const LEASE: Duration = Duration::from_secs(60);
-/// How long another's conversion is waited for.
+/// Longest time to wait for another converter.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is looked at.
+/// Interval at which the other converter's progress is checked.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Sees to it that what people said of a gallery is kept as facts; its version, or none where nobody wrote to it.
+/// Ensures that what people decided about a gallery is kept as facts, and returns its version; `None` if the gallery
+/// does not exist.
 ///
 /// # Errors
-/// [`MongoError::Conflict`] when another takes long to convert it.
+/// [`MongoError::Conflict`] when another converter takes longer than 30 s; otherwise [`MongoError`] when the server
+/// fails or a document of the log is not what muster wrote.
 pub async fn convert(store: &MongoFaces, of: &GalleryId) -> Result<Option<GalleryVersion>, MongoError> {
     let since = Instant::now();
     loop {
@@ -53,7 +57,7 @@ pub async fn convert(store: &MongoFaces, of: &GalleryId) -> Result<Option<Galler
             match converter.convert().await {
                 Ok(()) => {}
                 Err(error) => {
-                    // Whoever comes next begins at once; else the claim ends by itself.
+                    // The next converter can begin at once; if this fails, the claim expires by itself.
                     let _ = converter.give_up().await;
                     if !matches!(error, MongoError::Conflict) {
                         return Err(error);
@@ -70,7 +74,7 @@ pub async fn convert(store: &MongoFaces, of: &GalleryId) -> Result<Option<Galler
     }
 }
 
-/// Who converts a gallery.
+/// Converter of one gallery, with its claim.
 struct Converter<'a> {
     store: &'a MongoFaces,
     of: &'a GalleryId,
@@ -79,11 +83,11 @@ struct Converter<'a> {
 
 /// One transaction of a conversion.
 enum Step<'a> {
-    /// Takes these documents of facts away.
+    /// Deletes the documents of facts with these ids.
     Clear(&'a [Bson]),
     /// Adds facts.
     Add(&'a [Fact]),
-    /// The facts are those of the log as far as this number: from now on they hold.
+    /// Marks the facts as valid. They result from the log up to the decision with this number.
     Mark(u64),
 }
 
@@ -93,7 +97,7 @@ impl Converter<'_> {
         DateTime::from_millis(documents::signed(now_ms().saturating_add(lease)))
     }
 
-    /// Whether the gallery is this one's to convert.
+    /// Claims the gallery, and tells whether that succeeded.
     async fn claim(&self) -> Result<bool, MongoError> {
         let free = doc! { "$or": [{ CLAIM: null }, { "converting.until": { "$lt": DateTime::now() } }] };
         let which = doc! { "_id": &self.of.0, MARK: { "$exists": false }, "$and": [free] };
@@ -126,7 +130,7 @@ impl Converter<'_> {
         Ok(())
     }
 
-    /// Deletes what a converter that died left behind.
+    /// Deletes the remains of a converter that died.
     async fn clear(&self) -> Result<(), MongoError> {
         let facts = self.store.collection(names::FACTS);
         loop {
@@ -143,7 +147,7 @@ impl Converter<'_> {
         }
     }
 
-    /// The number of the last decision, and the facts that all of them come to.
+    /// Reads the log. Returns the number of its last decision and the facts that result from all decisions.
     async fn said(&self, session: &mut ClientSession) -> Result<(u64, Vec<Fact>), MongoError> {
         let Self { store, of, .. } = *self;
         let log = read(store, session, names::DECISIONS, doc! { "gallery": &of.0 }, doc! {}, doc! { "seq": 1 }).await?;
@@ -159,7 +163,7 @@ impl Converter<'_> {
         Ok((last.seq, legacy::facts(&log, &snapshot(scene, called), now_ms()).iter().collect()))
     }
 
-    /// Takes a step, if the claim still holds.
+    /// Executes a step, if the claim still holds.
     async fn step(&self, step: &Step<'_>) -> Result<(), MongoError> {
         let mut retry = ConflictRetry::new();
         loop {
@@ -175,19 +179,19 @@ impl Converter<'_> {
         }
     }
 
-    /// Whether the step was taken: the claim holds, and the log is as it was read.
+    /// Tells whether the step was executed: the claim holds, and the log is the one that was read.
     async fn take(&self, session: &mut ClientSession, step: &Step<'_>) -> Result<bool, MongoError> {
         let Self { store, of, .. } = *self;
         if let Step::Mark(seq) = step {
             let later = doc! { "gallery": &of.0, "seq": { "$gt": documents::signed(*seq) } };
             let later = store.collection(names::DECISIONS).find_one(later).session(&mut *session).await?;
             if later.is_some() {
-                // Somebody said something to a server of the release before: all of it once more.
+                // A server of the older release added a decision; the conversion starts again.
                 return Ok(false);
             }
         }
         let update = match step {
-            // Facts are read again with each revision.
+            // Readers read the facts again at each new revision.
             Step::Mark(_) => {
                 let raise = doc! { "generation": 1i64, MARKED: 1i64 };
                 doc! { "$set": { MARK: 1 }, "$unset": { CLAIM: 1 }, "$inc": raise }
@@ -210,7 +214,7 @@ impl Converter<'_> {
     }
 }
 
-/// The groups that have names.
+/// Returns the groups that have names, with the names.
 async fn names_of(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -233,7 +237,7 @@ fn spoken_of(verdict: &Verdict) -> Vec<FaceId> {
     }
 }
 
-/// The part of a gallery that a log speaks of, as a gallery.
+/// Represents the part of a gallery that the log mentions as a gallery.
 fn snapshot(scene: Scene, mut called: BTreeMap<GroupId, String>) -> GallerySnapshot {
     let face = |(id, place)| FaceVector {
         id,

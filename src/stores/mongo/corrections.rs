@@ -1,9 +1,9 @@
-//! What somebody says of a gallery, and takes back.
+//! Applies corrections of people to a gallery, and undoes them.
 //!
-//! A correction is one transaction, which raises the gallery's generation before it reads anything: of two corrections, or
-//! a correction and a saved grouping, one comes after the other and sees what it did. A worker that writes faces
-//! meanwhile waits for the end of it. The transaction reads and writes the groups and faces that the correction names, and
-//! no others: its time follows from their size, not from the gallery's.
+//! A correction is one transaction, which raises the gallery's generation before it reads. So two corrections, or a
+//! correction and a saved grouping, follow one another, and the later one sees the earlier. A worker that writes faces
+//! in the meantime waits for the end of the transaction. The transaction reads and writes only the groups and faces
+//! that the correction names; its time depends on their size, not on the size of the gallery.
 
 use mongodb::ClientSession;
 use muster_actors::domain::gallery::GalleryId;
@@ -19,19 +19,20 @@ use super::scene::scene;
 use super::transaction::{ConflictRetry, begin, end, now_ms, raise};
 use super::{MongoError, MongoFaces, conversion, facts, group_update};
 
-/// How a transaction ends.
+/// The end of a transaction.
 enum Outcome<R> {
-    /// With what it wrote.
+    /// It is committed, with this result.
     Written(R),
-    /// As if it had not been.
+    /// It is aborted and changes nothing.
     Nothing(Result<R, GalleryError>),
 }
 
 impl MongoFaces {
-    /// Notes what somebody says, and does it.
+    /// Applies a correction and records it in the history.
     ///
     /// # Errors
-    /// It makes no sense as the groups stand, or the gallery changes all the time.
+    /// [`GalleryError`] when the correction makes no sense in the present groups, [`GalleryError::Busy`] when the
+    /// gallery changes all the time, or when the database fails.
     pub async fn correct(
         &self,
         of: &GalleryId,
@@ -50,10 +51,12 @@ impl MongoFaces {
         }
     }
 
-    /// Takes a change back: the one with this number, or the last that holds.
+    /// Undoes the change with this number, or the last that is in force.
     ///
     /// # Errors
-    /// There is none, or it cannot be taken back.
+    /// [`GalleryError::Nothing`] or [`GalleryError::NoChange`] when there is no such change, [`GalleryError::Undo`]
+    /// when it cannot be undone, [`GalleryError::Busy`] when the gallery changes all the time, or when the database
+    /// fails.
     pub async fn undo(&self, of: &GalleryId, number: Option<u64>, author: &Author) -> Result<Corrected, GalleryError> {
         conversion::convert(self, of).await?;
         let mut retry = ConflictRetry::new();
@@ -67,10 +70,10 @@ impl MongoFaces {
         }
     }
 
-    /// Notes that something was forgotten, which cannot be taken back.
+    /// Records in the history that data was forgotten, which cannot be undone.
     ///
     /// # Errors
-    /// As every write.
+    /// [`MongoError::Conflict`] when the gallery changes all the time, otherwise [`MongoError`] when the server fails.
     pub async fn note_forgetting(&self, of: &GalleryId, by: &str) -> Result<(), MongoError> {
         let author = Author { by: by.to_owned(), at_ms: now_ms() };
         let change = Change { said: FORGOTTEN.to_owned(), author, ..Change::default() };
@@ -141,7 +144,7 @@ impl MongoFaces {
             Ok(back) => back,
             Err(error) => return cannot(error),
         };
-        // Also where nothing is left of the change: the next one to be taken back is the one before it.
+        // This applies even if nothing is left of the change: the next undo takes the change before it.
         let (by, corrected) = self.write(session, (of, head), &scene, &back).await?;
         history::mark(self, session, of, number, Some(by)).await?;
         if let Some(again) = change.undoes {
@@ -150,7 +153,7 @@ impl MongoFaces {
         Ok(Outcome::Written(corrected))
     }
 
-    /// Writes a change of a scene; its number, and what came of it.
+    /// Writes a change, and returns its number and its effects.
     async fn write(
         &self,
         session: &mut ClientSession,
@@ -174,7 +177,7 @@ async fn finish<R>(
     match outcome {
         Ok(Outcome::Written(done)) => end(session, Ok(Ok(done))).await,
         Ok(Outcome::Nothing(done)) => {
-            // The server gives up by itself what cannot be aborted.
+            // If the abort fails, the server aborts the transaction by itself after its time limit.
             let _ = session.abort_transaction().await;
             Ok(done)
         }

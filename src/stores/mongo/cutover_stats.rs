@@ -1,4 +1,4 @@
-//! What was done lately, by the queue that the work came from: what a cutover is judged by.
+//! Reads the results of the last hours by the queue that the work came from. A cutover is judged by them.
 
 use std::time::Duration;
 
@@ -9,40 +9,40 @@ use muster_actors::ports::observer::FinishedImage;
 
 use super::{Connection, MongoError, MongoFaces, names};
 
-/// Images that are looked at, at most: the newest.
+/// Greatest number of images that are read, the newest first.
 const IMAGES: i64 = 5_000;
-/// Milliseconds after which the server gives a look up.
+/// Time after which the server gives a query up.
 const TIME_LIMIT: Duration = Duration::from_secs(8);
 
-/// Where results come from.
+/// Origin of results: a queue and a worker.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// Name of the queue.
     pub queue: String,
-    /// This process.
+    /// Id of the worker's process.
     worker: Uuid,
 }
 
 impl Origin {
-    /// Of a worker of this queue; each call names another worker.
+    /// Creates the origin of a worker of this queue; each call names another worker.
     pub fn new(queue: &str) -> Self {
         Self { queue: queue.to_owned(), worker: Uuid::new() }
     }
 
-    /// As an image's record has it.
+    /// Returns the fields of an image's record.
     pub(super) fn fields(&self) -> Document {
         doc! { "queue": &self.queue, "worker": self.worker }
     }
 }
 
 impl MongoFaces {
-    /// Notes that this worker's machine is being taken away.
+    /// Records that this worker's machine is being taken away.
     ///
     /// # Errors
-    /// As every write.
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn interrupted(&self) -> Result<(), MongoError> {
         let Some(origin) = &self.origin else { return Ok(()) };
-        // Once a worker, however often it is told.
+        // A worker is counted once, however often it is notified.
         let (which, what) = (
             doc! { "_id": origin.worker },
             doc! { "$set": { "queue": &origin.queue }, "$currentDate": { "at": true } },
@@ -52,14 +52,14 @@ impl MongoFaces {
     }
 }
 
-/// Reads what was done lately.
+/// Reads the statistics by which a cutover is judged.
 #[derive(Clone, Debug)]
 pub struct CutoverStats {
     database: Database,
 }
 
 impl CutoverStats {
-    /// Over a connection; nothing is written.
+    /// Creates a reader over a connection; it writes nothing.
     pub fn new(connection: &Connection) -> Self {
         Self { database: connection.faces.clone() }
     }
@@ -68,20 +68,20 @@ impl CutoverStats {
         self.database.collection(name)
     }
 
-    /// The server's time, in milliseconds since 1970: the one that records carry.
+    /// Returns the server's time, in milliseconds since 1970. Records carry this time.
     ///
     /// # Errors
-    /// As every read.
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when it does not report its time.
     pub async fn now(&self) -> Result<u64, MongoError> {
         let hello = self.database.run_command(doc! { "hello": 1 }).await?;
         let now = hello.get_datetime("localTime").map_err(|error| MongoError::Document(error.to_string()))?;
         Ok(milliseconds(*now))
     }
 
-    /// Images from a queue that were ended since a time, in milliseconds since 1970: the newest, oldest last.
+    /// Returns the images from a queue that were finished after a time (in milliseconds since 1970), the newest first.
     ///
     /// # Errors
-    /// As every read.
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn ended(&self, queue: &str, since: u64) -> Result<Vec<FinishedImage>, MongoError> {
         let which = doc! { "queue": queue, "indexed_at": { "$gt": date(since) } };
         let fields =
@@ -92,10 +92,10 @@ impl CutoverStats {
         found.map_ok(|image| ended(&image)).try_collect().await.map_err(MongoError::from)
     }
 
-    /// When the last image from a queue was ended, in milliseconds since 1970.
+    /// Returns when the last image from a queue was finished, in milliseconds since 1970; `None` without any.
     ///
     /// # Errors
-    /// As every read.
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn last(&self, queue: &str) -> Result<Option<u64>, MongoError> {
         let images = self.collection(names::IMAGES);
         let asked = images.find_one(doc! { "queue": queue }).sort(doc! { "indexed_at": -1 });
@@ -103,10 +103,10 @@ impl CutoverStats {
         Ok(image.and_then(|image| image.get_datetime("indexed_at").ok().copied()).map(milliseconds))
     }
 
-    /// Workers of a queue whose machine was taken away since a time.
+    /// Counts the workers of a queue whose machine was taken away after a time.
     ///
     /// # Errors
-    /// As every read.
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn interruptions(&self, queue: &str, since: u64) -> Result<u64, MongoError> {
         let which = doc! { "at": { "$gt": date(since) }, "queue": queue };
         Ok(self.collection(names::INTERRUPTIONS).count_documents(which).max_time(TIME_LIMIT).await?)
@@ -121,7 +121,7 @@ fn milliseconds(date: DateTime) -> u64 {
     u64::try_from(date.timestamp_millis()).unwrap_or(0)
 }
 
-/// What a record lacks says nothing: an older muster has written it.
+/// Reads an image's record. Fields are missing in records of an older release, and are then unknown.
 fn ended(image: &Document) -> FinishedImage {
     let timings = image.get_document("timings").ok();
     let time = |stage| timings?.get_f64(stage).ok().map(|time| time as u64);

@@ -1,4 +1,4 @@
-//! What a partition changes of one that is stored, and the writes for that.
+//! Computes the differences between a new partition and the stored one, and the writes for them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,10 +12,10 @@ use super::documents::{self, group_id, signed, uuid};
 use super::pointer::PartitionPointer;
 use super::{MongoError, MongoFaces, gallery, names, stored_faces};
 
-/// Faces and documents of groups that are written at once. Whoever waits for such a write waits for less than a second.
+/// Number of faces and documents of groups that are written at once. Others wait less than a second for such a write.
 pub const CHUNK: usize = 1_000;
 
-/// The fields of groups and redirects, but for the mark.
+/// Fields of groups and redirects, without the mark [`CHANGED`].
 const FIELDS: [&str; 7] = ["gallery", "into", "count", "cover", "centroid", "name", documents::SUGGESTIONS];
 
 /// A partition as documents.
@@ -23,7 +23,7 @@ struct Drawing<'a> {
     of: &'a GalleryId,
     groups: HashMap<GroupId, &'a Group>,
     redirects: &'a BTreeMap<GroupId, GroupId>,
-    /// Faces that are suggested for each group, ascending by id, with the probabilities.
+    /// Faces that are suggested for each group, ascending by id, with the probabilities (0 to 1).
     suggested: HashMap<GroupId, Vec<(FaceId, f32)>>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Drawing<'a> {
         Self { of, groups, redirects: &partition.redirects, suggested }
     }
 
-    /// The document of a group or a redirect, without its id; `None` where the partition has neither.
+    /// Builds the document of a group or a redirect, without its id; `None` where the partition has neither.
     fn document(&self, id: GroupId) -> Option<Document> {
         if let Some(into) = self.redirects.get(&id) {
             return Some(doc! { "gallery": &self.of.0, "into": uuid(into.0) });
@@ -60,30 +60,30 @@ impl<'a> Drawing<'a> {
     }
 }
 
-/// The groups and redirects of a stored partition: documents without id and mark.
+/// Groups and redirects of a stored partition, as documents without id and mark.
 pub type StoredGroups = HashMap<GroupId, Document>;
 
-/// The documents of a partition, as they are stored.
+/// Builds the documents of a partition in the form in which they are stored.
 pub fn documents(of: &GalleryId, partition: &Partition) -> StoredGroups {
     let drawing = Drawing::new(of, partition);
     let ids = partition.groups.iter().map(|group| group.id).chain(partition.redirects.keys().copied());
     ids.filter_map(|id| Some((id, drawing.document(id)?))).collect()
 }
 
-/// What a partition changes of one that is stored.
+/// Difference between a new partition and the stored one.
 pub struct Difference<'a> {
-    /// Where the stored one is.
+    /// Location of the stored partition.
     pointer: PartitionPointer,
     drawing: Drawing<'a>,
-    /// Faces by the group that they go into.
+    /// Faces that change their group, by the new group.
     moved: BTreeMap<Option<GroupId>, Vec<FaceId>>,
-    /// Groups and redirects that are new, or not as they are stored.
+    /// Groups and redirects that are new, or differ from the stored ones.
     changed: Vec<GroupId>,
-    /// Groups and redirects that are no more.
+    /// Groups and redirects that no longer exist.
     ended: Vec<GroupId>,
 }
 
-/// A part of a difference.
+/// One write of a difference.
 enum Write<'d> {
     Move(Option<GroupId>, &'d [FaceId]),
     Put(GroupId),
@@ -101,7 +101,11 @@ impl Write<'_> {
 }
 
 impl<'a> Difference<'a> {
-    /// Between what is stored and a partition.
+    /// Reads the stored partition and compares `after` with it.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn read(
         store: &MongoFaces,
         of: &'a GalleryId,
@@ -120,7 +124,7 @@ impl<'a> Difference<'a> {
         Ok(between.end(pointer, after))
     }
 
-    /// Between what is known to be stored and a partition.
+    /// Compares `after` with a stored partition that is known already.
     pub fn known(
         of: &'a GalleryId,
         pointer: PartitionPointer,
@@ -134,12 +138,12 @@ impl<'a> Difference<'a> {
         between.end(pointer, after)
     }
 
-    /// Where the stored partition is.
+    /// Returns the location of the stored partition.
     pub fn pointer(&self) -> PartitionPointer {
         self.pointer
     }
 
-    /// How many faces and documents are written.
+    /// Returns how many faces and documents are written.
     pub fn len(&self) -> usize {
         self.moved.values().map(Vec::len).sum::<usize>() + self.changed.len() + self.ended.len()
     }
@@ -151,7 +155,7 @@ impl<'a> Difference<'a> {
         moved.chain(self.changed.iter().map(|id| Write::Put(*id))).chain(ended)
     }
 
-    /// All writes, in parts of about [`CHUNK`] faces and documents.
+    /// Returns all writes, in batches of about [`CHUNK`] faces and documents.
     pub fn batches(&self) -> impl Iterator<Item = Batch> + '_ {
         let mut writes = self.writes().peekable();
         std::iter::from_fn(move || {
@@ -168,11 +172,11 @@ impl<'a> Difference<'a> {
     }
 }
 
-/// A difference that is being made.
+/// A difference that is being computed.
 struct Between<'a> {
     drawing: Drawing<'a>,
     moved: BTreeMap<Option<GroupId>, Vec<FaceId>>,
-    /// Groups that win or lose faces: they are written even where their documents stay the same, so that they are marked.
+    /// Groups that gain or lose faces. They are written even if their documents stay the same, so that they are marked.
     touched: HashSet<GroupId>,
     same: HashSet<GroupId>,
     ended: Vec<GroupId>,
@@ -184,7 +188,8 @@ impl<'a> Between<'a> {
         Self { drawing: Drawing::new(of, after), moved, touched, same: HashSet::new(), ended: Vec::new() }
     }
 
-    /// Compares with a stored document: as it is stored, not as its faces say, because one of them may be gone that it counts.
+    /// Compares a group with its stored document. The stored count matters, because a face that it includes may have
+    /// been deleted.
     fn compare(&mut self, id: GroupId, stored: &Document) {
         match self.drawing.document(id) {
             None => self.ended.push(id),
@@ -202,7 +207,7 @@ impl<'a> Between<'a> {
     }
 }
 
-/// Writes that are made at once.
+/// Writes that are done in one transaction.
 pub struct Batch {
     pointer: PartitionPointer,
     faces: Vec<Document>,
@@ -217,7 +222,7 @@ impl Batch {
 
     fn add(&mut self, write: &Write<'_>, drawing: &Drawing<'_>) {
         match write {
-            // A face that is no more stays away.
+            // An update does not create faces that were deleted.
             Write::Move(group, faces) => {
                 let ids: Vec<Bson> = faces.iter().map(|face| uuid(face.0)).collect();
                 self.faces
@@ -237,7 +242,10 @@ impl Batch {
         }
     }
 
-    /// Makes the writes in a transaction that brings the gallery to a generation.
+    /// Executes the writes in a transaction that brings the gallery to a generation.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Statement`] when it refuses one of the updates.
     pub async fn write(
         &self,
         store: &MongoFaces,
@@ -264,7 +272,7 @@ impl Batch {
     }
 }
 
-/// The update that puts faces into a group, or into none.
+/// Builds the update that puts faces into a group, or into none.
 pub fn into(pointer: PartitionPointer, group: Option<GroupId>) -> Document {
     match group {
         Some(group) => doc! { "$set": { pointer.field(): uuid(group.0) } },
@@ -272,7 +280,7 @@ pub fn into(pointer: PartitionPointer, group: Option<GroupId>) -> Document {
     }
 }
 
-/// What an `update` says of its statements.
+/// Reads the first failure from the answer to an `update`.
 fn told(answer: &Document) -> Result<(), MongoError> {
     let Some(Bson::Document(error)) = answer.get_array("writeErrors").ok().and_then(|errors| errors.first()) else {
         return Ok(());
@@ -281,7 +289,7 @@ fn told(answer: &Document) -> Result<(), MongoError> {
     Err(MongoError::Statement { code: error.get_i32("code").unwrap_or_default(), message })
 }
 
-/// The faces whose group is another in a partition than it is now, by that, and the groups that win or lose one.
+/// Returns the faces that change their group, by the new group, and the groups that gain or lose one.
 fn moved(
     mut now: HashMap<FaceId, GroupId>,
     after: &Partition,

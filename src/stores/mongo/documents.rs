@@ -1,5 +1,5 @@
-//! What documents look like. Ids are BSON UUIDs (16 bytes, shown as hexadecimal by every tool), embeddings BSON vectors of float32
-//! (Binary subtype 9).
+//! Defines the form of the documents. Ids are BSON UUIDs (16 bytes, shown as hexadecimal by every tool), embeddings are
+//! BSON vectors of float32 (Binary subtype 9).
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use super::MongoError;
 use super::packs::PackRange;
 use crate::embeddings::{Digest, digest};
 
-/// An id as MongoDB holds it.
+/// Converts an id to its BSON form.
 pub fn uuid(id: [u8; 16]) -> Bson {
     Bson::Binary(Uuid::from_bytes(id).into())
 }
 
-/// The 16 bytes of an id.
+/// Reads the 16 bytes of an id.
 pub(super) fn id(document: &Document, key: &str) -> Result<[u8; 16], MongoError> {
     match document.get(key) {
         Some(Bson::Binary(binary)) => binary.bytes.as_slice().try_into().ok(),
@@ -39,17 +39,26 @@ fn strange(document: &Document, key: &str) -> MongoError {
     MongoError::Document(format!("document {of} has no {key}, or one of another kind"))
 }
 
-/// The id of a face under `key`.
+/// Reads the id of a face under `key`.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn face_id(document: &Document, key: &str) -> Result<FaceId, MongoError> {
     Ok(FaceId(id(document, key)?))
 }
 
-/// The id of an image under `key`.
+/// Reads the id of an image under `key`.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn image_id(document: &Document, key: &str) -> Result<ImageId, MongoError> {
     Ok(ImageId(id(document, key)?))
 }
 
-/// The id of a group under `key`, where there is one.
+/// Reads the id of a group under `key`; `None` where the field is missing or null.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is of another kind.
 pub fn group_id(document: &Document, key: &str) -> Result<Option<GroupId>, MongoError> {
     match document.get(key) {
         None | Some(Bson::Null) => Ok(None),
@@ -57,12 +66,18 @@ pub fn group_id(document: &Document, key: &str) -> Result<Option<GroupId>, Mongo
     }
 }
 
-/// A text.
+/// Reads a text under `key`.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn text<'a>(document: &'a Document, key: &str) -> Result<&'a str, MongoError> {
     document.get_str(key).map_err(|_| strange(document, key))
 }
 
-/// A whole number that is not negative.
+/// Reads a non-negative whole number under `key`.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing, of another kind or negative.
 pub fn unsigned(document: &Document, key: &str) -> Result<u64, MongoError> {
     let number = match document.get(key) {
         Some(Bson::Int32(number)) => Some(i64::from(*number)),
@@ -72,12 +87,19 @@ pub fn unsigned(document: &Document, key: &str) -> Result<u64, MongoError> {
     number.and_then(|number| u64::try_from(number).ok()).ok_or_else(|| strange(document, key))
 }
 
-/// A fraction.
+/// Reads a floating-point number under `key`.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn fraction(document: &Document, key: &str) -> Result<f32, MongoError> {
     document.get_f64(key).map(|number| number as f32).map_err(|_| strange(document, key))
 }
 
-/// The faces that a group is suggested for, with their probabilities; none in a group of a release before.
+/// Reads the faces that are suggested for a group, with their probabilities (0 to 1); none in a group of an older
+/// release.
+///
+/// # Errors
+/// [`MongoError::Document`] when a suggestion has no face or probability.
 pub fn suggestions(group: &Document) -> Result<Vec<(FaceId, f32)>, MongoError> {
     let Ok(all) = group.get_array(SUGGESTIONS) else { return Ok(Vec::new()) };
     let one = |suggestion: &Bson| {
@@ -87,15 +109,18 @@ pub fn suggestions(group: &Document) -> Result<Vec<(FaceId, f32)>, MongoError> {
     all.iter().map(one).collect()
 }
 
-/// Where a group has [`suggestions`].
+/// Field of a group with its [`suggestions`].
 pub const SUGGESTIONS: &str = "suggestions";
 
-/// The digest of an embedding.
+/// Reads the digest of a face's embedding.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn digest_of(document: &Document) -> Result<Digest, MongoError> {
     id(document, "digest")
 }
 
-/// The digest of an image's bytes, where they were read.
+/// Reads the digest of an image's bytes; `None` where the bytes were never read.
 pub fn content(document: &Document) -> Option<Content> {
     match document.get("content") {
         Some(Bson::Binary(binary)) => binary.bytes.as_slice().try_into().ok(),
@@ -103,12 +128,15 @@ pub fn content(document: &Document) -> Option<Content> {
     }
 }
 
-/// Floats as a BSON vector.
+/// Converts floats to a BSON vector.
 pub fn vector(floats: &[f32]) -> Bson {
     Bson::Binary(Binary::from(Vector::Float32(floats.to_vec())))
 }
 
-/// Floats of a BSON vector.
+/// Reads the floats of a BSON vector under `key`.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn floats(document: &Document, key: &str) -> Result<Vec<f32>, MongoError> {
     match document.get(key) {
         Some(Bson::Binary(binary)) => match Vector::try_from(binary) {
@@ -119,7 +147,7 @@ pub fn floats(document: &Document, key: &str) -> Result<Vec<f32>, MongoError> {
     }
 }
 
-/// The word serde has for a value: `no_faces`.
+/// Returns the name that serde has for a value of an enum, such as `no_faces`.
 pub fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
@@ -127,30 +155,34 @@ pub fn word(value: &impl Serialize) -> String {
     }
 }
 
-/// A large count as MongoDB holds it.
+/// Converts a count to BSON's signed number.
 pub fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The box of a face.
+/// Reads the box of a face, in pixels of the full upright image.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn bbox(document: &Document) -> Result<BBox, MongoError> {
     let parts = document.get_document("box").map_err(|_| strange(document, "box"))?;
     let part = |key| fraction(parts, key);
     Ok(BBox { x: part("x")?, y: part("y")?, width: part("width")?, height: part("height")? })
 }
 
-/// A box as documents have it.
+/// Converts a box to its document.
 pub(super) fn box_document(bbox: &BBox) -> Document {
     let number = f64::from;
     doc! { "x": number(bbox.x), "y": number(bbox.y), "width": number(bbox.width), "height": number(bbox.height) }
 }
 
-/// Where a face's crop lies in a pack; absent where it lies under a key of its own.
+/// Field of a face with the location of its crop in a pack; missing where the crop is an object of its own.
 pub const CROP: &str = "crop";
-/// Where an image's result lies in a pack; absent where it lies under a key of its own, or nowhere.
+/// Field of an image with the location of its result in a pack; missing where the result is an object of its own, or is
+/// not stored.
 pub const RESULT: &str = "result";
 
-/// Has an update say where something lies in a pack, or that it lies in none.
+/// Adds a location in a pack to an update, or removes the field.
 pub(super) fn locate(update: &mut Document, field: &str, range: Option<&PackRange>) {
     match (range, update.get_document_mut("$set")) {
         (Some(range), Ok(set)) => drop(set.insert(field, range.document())),
@@ -158,7 +190,7 @@ pub(super) fn locate(update: &mut Document, field: &str, range: Option<&PackRang
     }
 }
 
-/// Fields of an image and of how it went.
+/// Builds the fields of an image's record, with its timings.
 pub fn image(Commit { image, content, timings, .. }: &Commit) -> Document {
     let mut fields = doc! {
         "gallery": &image.locator.gallery.0,
@@ -187,33 +219,39 @@ pub fn image(Commit { image, content, timings, .. }: &Commit) -> Document {
     fields
 }
 
-/// When an image was taken, in milliseconds since the start of 1970 on the clock of the place;
-/// absent or null where the file does not say.
+/// Field of an image with the time at which it was taken, in milliseconds since the start of 1970 on the local clock;
+/// missing or null where the file does not say.
 pub const TAKEN: &str = "taken_local_ms";
-/// How far that clock is ahead of UTC, in minutes.
+/// Field of an image with the difference between that clock and UTC, in minutes.
 pub const TAKEN_OFFSET: &str = "taken_offset";
-/// The 64 bits of the picture's hash, as a signed number.
+/// Field of an image with the 64 bits of the picture's perceptual hash, as a signed number.
 pub const PICTURE: &str = "picture";
 
-/// The projection that [`capture`] needs.
+/// Returns the projection that [`capture`] needs.
 pub fn capture_fields() -> Document {
     doc! { "bucket": 1, "key": 1, TAKEN: 1, TAKEN_OFFSET: 1, PICTURE: 1 }
 }
 
-/// How an image came about, from [`TAKEN`], [`TAKEN_OFFSET`], [`PICTURE`], `bucket` and `key`. Images that an
-/// older release wrote have none but the last two.
+/// Reads the circumstances of an image's capture from [`TAKEN`], [`TAKEN_OFFSET`], [`PICTURE`], `bucket` and `key`.
+/// Images of an older release only have the last two.
+///
+/// # Errors
+/// [`MongoError::Document`] when a field is of another kind, or `bucket` or `key` is missing.
 pub fn capture(document: &Document) -> Result<Capture, MongoError> {
     let picture = maybe_whole(document, PICTURE)?.map(|bits| PictureHash(bits.cast_unsigned()));
     Ok(Capture::new(taken(document)?, picture, text(document, "bucket")?, text(document, "key")?))
 }
 
-/// When an image was taken, where its file says so.
+/// Reads when an image was taken; `None` where its file does not say.
+///
+/// # Errors
+/// [`MongoError::Document`] when a field is of another kind.
 pub fn taken(document: &Document) -> Result<Option<Taken>, MongoError> {
     let offset_minutes = maybe_whole(document, TAKEN_OFFSET)?.and_then(|minutes| i16::try_from(minutes).ok());
     Ok(maybe_whole(document, TAKEN)?.map(|local_ms| Taken { local_ms, offset_minutes }))
 }
 
-/// A whole number, where there is one.
+/// Reads a whole number; `None` where the field is missing or null.
 fn maybe_whole(document: &Document, key: &str) -> Result<Option<i64>, MongoError> {
     match document.get(key) {
         None | Some(Bson::Null) => Ok(None),
@@ -223,7 +261,7 @@ fn maybe_whole(document: &Document, key: &str) -> Result<Option<i64>, MongoError
     }
 }
 
-/// How long an image took, in milliseconds. Says nothing of the image: it is another each time.
+/// Builds the durations of an image's stages, in milliseconds. They differ in every run.
 fn timings(timings: &Timings) -> Document {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     let Timings { waited, judge, download, decode, analyse, total } = *timings;
@@ -235,7 +273,7 @@ fn timings(timings: &Timings) -> Document {
     fields
 }
 
-/// Fields of a face.
+/// Builds the fields of a face's document.
 pub fn face(image: &ImageRecord, face: &Face) -> Document {
     let q = &face.quality;
     let landmarks: Vec<Bson> =
@@ -261,7 +299,7 @@ pub fn face(image: &ImageRecord, face: &Face) -> Document {
     }
 }
 
-/// What the existing system wants to know of an image.
+/// Builds the image's record for the existing system, in the database of metadata.
 pub fn metadata(image: &ImageRecord) -> Document {
     doc! {
         "gallery_id": &image.locator.gallery.0,
@@ -273,7 +311,10 @@ pub fn metadata(image: &ImageRecord) -> Document {
     }
 }
 
-/// What a release before this one noted of what somebody said.
+/// Reads a decision of a person, as an older release recorded it.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn decision(document: &Document) -> Result<Decision, MongoError> {
     let verdict = match text(document, "say")? {
         "same" => Verdict::Same { a: face_id(document, "a")?, b: face_id(document, "b")? },
@@ -286,7 +327,7 @@ pub fn decision(document: &Document) -> Result<Decision, MongoError> {
     Ok(Decision { seq: unsigned(document, "seq")?, verdict })
 }
 
-/// An event of a gallery's groups.
+/// Builds the document of an event in the history of groups.
 pub fn lineage(event: &Lineage) -> Document {
     match event {
         Lineage::Born { group } => doc! { "event": "born", "group": uuid(group.0) },
@@ -296,7 +337,10 @@ pub fn lineage(event: &Lineage) -> Document {
     }
 }
 
-/// What no store can hold: a figure that is not finite, a face of another image.
+/// Checks that a result can be stored: its numbers are finite, and its faces belong to its image.
+///
+/// # Errors
+/// [`MongoError::Invalid`] when the result breaks one of these rules.
 pub fn check(Commit { image, faces, .. }: &Commit) -> Result<(), MongoError> {
     if image.id != image.locator.id() {
         return Err(MongoError::Invalid("the image's id is not its locator's".to_owned()));

@@ -1,5 +1,5 @@
-//! Takes images and faces out of the databases. Whatever something else is found by goes last, so that a call that was interrupted is
-//! repeated with the same effect.
+//! Deletes images and faces from the databases. The documents by which others are found are deleted last, so that an
+//! interrupted call can be repeated with the same effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,28 +16,28 @@ use super::pointer::{GROUP, PartitionPointer, STAGED_GROUP, pointer};
 use super::tombstones::Scope;
 use super::{MongoError, MongoFaces, names};
 
-/// Images that are taken out at once.
+/// Number of images that are deleted at once.
 pub const PAGE: usize = 1_000;
 
-/// An image, as far as it matters where it lies.
+/// Location and content of an image.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Where it is.
+    /// Gallery, bucket and key of the image.
     pub locator: Locator,
-    /// Names its bytes, where they are known.
+    /// Digest of its bytes, where it is known.
     pub content: Option<Content>,
 }
 
-/// A face, as far as it matters where it lies.
+/// Location of a face.
 #[derive(Clone, Debug)]
 pub struct KnownFace {
-    /// Its id.
+    /// Id of the face.
     pub id: FaceId,
-    /// Its image.
+    /// Id of its image.
     pub image: ImageId,
-    /// Where it is there.
+    /// Its box in the image, in pixels.
     pub bbox: BBox,
-    /// Its group.
+    /// Its group, if any.
     pub group: Option<GroupId>,
 }
 
@@ -56,11 +56,15 @@ fn images(ids: impl IntoIterator<Item = ImageId>) -> Vec<Bson> {
 }
 
 impl MongoFaces {
-    /// Some of a scope's images, ascending by bucket and key: at most [`PAGE`].
+    /// Returns the first images of a scope, at most [`PAGE`], ascending by bucket and key.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn known(&self, gallery: &GalleryId, scope: &Scope) -> Result<Vec<Known>, MongoError> {
         let filter = match scope {
             Scope::Image { bucket, key } => doc! { "gallery": &gallery.0, "bucket": bucket, "key": key },
-            // The keys that begin so are the first of those that are not less.
+            // Keys with this prefix are the first ones that are not less than it.
             Scope::Below { bucket, prefix } => {
                 doc! { "gallery": &gallery.0, "bucket": bucket, "key": { "$gte": prefix } }
             }
@@ -79,7 +83,11 @@ impl MongoFaces {
         Ok(images)
     }
 
-    /// What the database knows of these images.
+    /// Returns those of these images that the database has.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn known_of(&self, ids: &[ImageId]) -> Result<Vec<Known>, MongoError> {
         let filter = doc! { "_id": { "$in": images(ids.iter().copied()) } };
         let mut found = self.collection(names::IMAGES).find(filter).await?;
@@ -90,12 +98,20 @@ impl MongoFaces {
         Ok(images)
     }
 
-    /// The faces of these images.
+    /// Returns the faces of these images.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn faces_of(&self, ids: impl IntoIterator<Item = ImageId>) -> Result<Vec<KnownFace>, MongoError> {
         self.known_faces(doc! { "image": { "$in": images(ids) } }).await
     }
 
-    /// The faces of a group.
+    /// Returns the faces of a group.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn members_of(&self, gallery: &GalleryId, group: GroupId) -> Result<Vec<KnownFace>, MongoError> {
         let field = pointer(self, gallery).await?.field();
         self.known_faces(doc! { "gallery": &gallery.0, field: uuid(group.0) }).await
@@ -124,7 +140,12 @@ impl MongoFaces {
         Ok(faces)
     }
 
-    /// Groups of a gallery whose ids begin so, ascending; a merged one leads to where it went.
+    /// Returns the groups of a gallery whose ids begin with some hexadecimal digits, ascending. A merged group is
+    /// replaced by the group that it was merged into.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn groups_like(&self, gallery: &GalleryId, beginning: &str) -> Result<Vec<GroupId>, MongoError> {
         let projection = doc! { "into": 1 };
         let groups = self.collection(pointer(self, gallery).await?.groups());
@@ -139,8 +160,12 @@ impl MongoFaces {
         Ok(groups.into_iter().collect())
     }
 
-    /// Deletes images with their faces, and what people said of these; how many facts there were. Their metadata says that they
-    /// were forgotten.
+    /// Deletes images with their faces and the facts about these, and returns the number of facts. The images' metadata
+    /// records that they were forgotten.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn erase_images(&self, of: &[Locator], faces: &[KnownFace]) -> Result<u64, MongoError> {
         let ids = images(of.iter().map(Locator::id));
         let said = self.erase_said_in(of, faces, true).await?;
@@ -151,7 +176,12 @@ impl MongoFaces {
         self.erase_rest_of(said).await
     }
 
-    /// Deletes faces of images, and what people said of them; how many facts there were. The images' counts say so.
+    /// Deletes faces of images and the facts about them, and returns the number of facts. The images' counts are
+    /// updated.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn erase_faces(&self, of: &[Locator], faces: &[KnownFace]) -> Result<u64, MongoError> {
         let ids = list(faces, |face| uuid(face.id.0));
         let said = self.erase_said_in(of, faces, false).await?;
@@ -161,7 +191,8 @@ impl MongoFaces {
         self.erase_rest_of(said).await
     }
 
-    /// Deletes what people said of faces of images; of all that ever were there where the images go as a whole.
+    /// Deletes the facts about faces of images. If `whole` images are deleted, this includes facts about faces that
+    /// these images had before.
     async fn erase_said_in(
         &self,
         of: &[Locator],
@@ -200,7 +231,7 @@ impl MongoFaces {
         Ok(())
     }
 
-    /// Says of images how many faces they have without `gone`.
+    /// Updates the face counts of images to exclude the faces `gone`.
     async fn recount(&self, mut of: BTreeSet<ImageId>, gone: &[Bson]) -> Result<(), MongoError> {
         let left = doc! { "image": { "$in": images(of.iter().copied()) }, "_id": { "$nin": gone } };
         let count = [doc! { "$match": left }, doc! { "$group": { "_id": "$image", "faces": { "$sum": 1 } } }];
@@ -219,7 +250,7 @@ impl MongoFaces {
                 [(Some(self.collection(names::IMAGES)), "state"), (self.metadata_images(), "status")]
             {
                 let Some(collection) = collection else { continue };
-                // The result goes with the face: it tells of it too.
+                // The stored result is removed with the face, because it describes the face too.
                 let update = doc! { "$set": { "face_count": signed(faces) }, "$unset": { documents::RESULT: "" } };
                 collection.update_many(doc! { "_id": { "$in": &ids } }, update).await?;
                 if faces == 0 {
@@ -235,7 +266,10 @@ impl MongoFaces {
         self.metadata.as_ref().map(|metadata| metadata.collection(names::IMAGES))
     }
 
-    /// Deletes all that is left of a gallery; its generation stays, because it guards what is written next. How many facts.
+    /// Deletes everything of a gallery except its generation, which guards later writes. Returns the number of facts.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn erase_gallery(&self, gallery: &GalleryId) -> Result<u64, MongoError> {
         let of = doc! { "gallery": &gallery.0 };
         let speaking = doc! { "gallery": &gallery.0, "kind": { "$ne": PLACE } };
@@ -258,7 +292,10 @@ impl MongoFaces {
         Ok(facts)
     }
 
-    /// Deletes what was told of groups.
+    /// Deletes the history of groups.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn erase_lineage(&self, gallery: &GalleryId, groups: &[GroupId]) -> Result<(), MongoError> {
         let ids = list(groups, |group| uuid(group.0));
         let of = doc! { "gallery": &gallery.0, "$or": [{ "group": { "$in": &ids } }, { "other": { "$in": ids } }] };
@@ -266,7 +303,8 @@ impl MongoFaces {
         Ok(())
     }
 
-    /// After the faces, so that nobody saves groups made from them.
+    /// Raises the generations of the images' galleries. This comes after the faces are deleted, so that no groups of
+    /// theirs are saved.
     async fn raise_all(&self, of: &[Locator]) -> Result<(), MongoError> {
         for gallery in galleries(of) {
             self.raise_one(gallery).await?;

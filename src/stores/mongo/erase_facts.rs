@@ -1,4 +1,4 @@
-//! Takes what people said of faces and persons out of the database: facts, and all that names them in the history.
+//! Deletes the facts about faces and persons from the database, and everything in the history that names them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,16 +13,16 @@ use super::facts::{self, CHUNK, PHOTO, PLACE};
 use super::pointer::pointer;
 use super::{MongoError, MongoFaces, names};
 
-/// Faces of one gallery that are being forgotten, and what was said of them.
+/// Progress of forgetting faces of one gallery and the facts about them.
 #[derive(Debug)]
 pub(super) struct StatedFacts {
     gallery: GalleryId,
     faces: BTreeSet<FaceId>,
-    /// Persons that some of the faces were said to be, or are grouped with.
+    /// Persons that some of the faces are confirmed to be, or are grouped with.
     persons: BTreeSet<GroupId>,
-    /// The changes before this one name none of them any more.
+    /// Changes with a smaller number name none of these faces any more.
     scrubbed: u64,
-    /// How many facts went.
+    /// Number of deleted facts.
     facts: u64,
 }
 
@@ -31,8 +31,8 @@ fn faces_list(ids: &BTreeSet<FaceId>) -> Vec<Bson> {
 }
 
 impl MongoFaces {
-    /// Deletes what people said of faces of a gallery, and what was suggested for them. What names them anew until they are
-    /// deleted goes with [`Self::erase_rest`].
+    /// Deletes the facts about faces of a gallery, and the suggestions for them. Facts that are added before the faces
+    /// are deleted are left to [`Self::erase_rest`].
     pub(super) async fn erase_said(
         &self,
         of: &GalleryId,
@@ -44,8 +44,8 @@ impl MongoFaces {
         Ok(said)
     }
 
-    /// After the faces were deleted and the gallery was raised: what was said of them meanwhile goes too, and so do persons
-    /// that no face is left of. How many facts went in all.
+    /// Deletes the facts that were added in the meantime, and persons without any face. It is called after the faces
+    /// were deleted and the gallery's generation was raised. Returns the number of all deleted facts.
     pub(super) async fn erase_rest(&self, mut said: StatedFacts) -> Result<u64, MongoError> {
         let before = said.facts;
         self.erase_again(&mut said).await?;
@@ -58,7 +58,7 @@ impl MongoFaces {
         }
         let of_persons = if ended.is_empty() { 0 } else { self.erase_persons(&gallery, ended).await? };
         if facts + of_persons > before {
-            // Nobody saves what follows from them.
+            // The raise prevents groups that follow from these facts from being saved.
             self.raise_one(&gallery.0).await?;
         }
         Ok(facts + of_persons)
@@ -84,8 +84,8 @@ impl MongoFaces {
         Ok(())
     }
 
-    /// Deletes all facts that name one of these faces or persons, and what a release before noted of them; how many of the
-    /// facts say something by themselves.
+    /// Deletes all facts, and decisions of an older release, that name one of these faces or persons. Returns the
+    /// number of facts without those of kind `place`, which say nothing by themselves.
     async fn erase_naming(&self, of: &GalleryId, ids: &[Bson]) -> Result<u64, MongoError> {
         let mut facts = 0;
         for ids in ids.chunks(CHUNK) {
@@ -99,7 +99,7 @@ impl MongoFaces {
         Ok(facts)
     }
 
-    /// None of these persons is shown by one of these faces any more.
+    /// Removes the covers of these persons that are among the faces `gone`.
     async fn uncover(
         &self,
         of: &GalleryId,
@@ -111,14 +111,14 @@ impl MongoFaces {
                 let before = facts::document(of, &Fact::Person { id, person: person.clone() });
                 person.cover = None;
                 let after = facts::document(of, &Fact::Person { id, person });
-                // Whoever says something else of the person meanwhile has the last word.
+                // If another correction changed the person in the meantime, that one wins.
                 self.collection(names::FACTS).replace_one(before, after).await?;
             }
         }
         Ok(())
     }
 
-    /// Whether any face is a person's: by a group, or because somebody said so.
+    /// Tells whether a person has a face, by a group or by a confirmation.
     async fn has_faces(&self, of: &GalleryId, person: GroupId) -> Result<bool, MongoError> {
         let grouped = doc! { "gallery": &of.0, pointer(self, of).await?.field(): uuid(person.0) };
         if self.collection(names::FACES).find_one(grouped).projection(doc! { "_id": 1 }).await?.is_some() {
@@ -128,8 +128,12 @@ impl MongoFaces {
         Ok(self.collection(names::FACTS).find_one(confirmed).await?.is_some())
     }
 
-    /// Deletes persons: the records, whose faces were said to be theirs or not, who became them, and all that is known of
-    /// their faces that are no more. How many facts there were.
+    /// Deletes persons: their records, the confirmations and rejections of faces, the merges between persons, and the
+    /// facts about their faces that no longer exist. Returns the number of facts.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn erase_persons(&self, of: &GalleryId, mut persons: BTreeSet<GroupId>) -> Result<u64, MongoError> {
         let ids: Vec<Bson> = persons.iter().map(|person| uuid(person.0)).collect();
         let mut names = BTreeSet::new();
@@ -154,7 +158,7 @@ impl MongoFaces {
             self.erase_name(of, &name).await?;
         }
         if facts > 0 {
-            // Nobody saves what follows from them, and no copy of them stays.
+            // The raise prevents groups that follow from these facts from being saved, and copies from keeping them.
             self.raise_one(&of.0).await?;
         }
         Ok(facts)
@@ -182,8 +186,8 @@ impl MongoFaces {
         Ok(facts)
     }
 
-    /// Faces that somebody spoke of, in photos of these contents, and that are in no photo but these: another model found
-    /// them, or the photos lay elsewhere.
+    /// Returns the faces that facts name in photos of these contents, without those that are stored in other photos
+    /// than `images`. Another model found such faces, or the photos had another key.
     pub(super) async fn spoken_of_in(
         &self,
         of: &GalleryId,
@@ -199,7 +203,7 @@ impl MongoFaces {
         self.without_those(&faces, doc! { "image": { "$nin": images } }).await
     }
 
-    /// Faces without those that a filter finds.
+    /// Returns the faces that a filter does not find.
     async fn without_those(&self, faces: &BTreeSet<FaceId>, filter: Document) -> Result<BTreeSet<FaceId>, MongoError> {
         let mut left = faces.clone();
         for ids in faces_list(faces).chunks(CHUNK) {
@@ -213,7 +217,7 @@ impl MongoFaces {
         Ok(left)
     }
 
-    /// Deletes what a release before noted of a name of faces which are no more.
+    /// Deletes the decisions of an older release that give a name to faces which no longer exist.
     async fn erase_name(&self, gallery: &GalleryId, name: &str) -> Result<(), MongoError> {
         let decisions = self.collection(names::DECISIONS);
         let said = doc! { "gallery": &gallery.0, "say": "name", "name": name };
@@ -230,7 +234,7 @@ impl MongoFaces {
         Ok(())
     }
 
-    /// The name of a person or a group, where it has one.
+    /// Returns the name of a person or a group, where it has one.
     async fn name_of(&self, group: GroupId) -> Result<Option<String>, MongoError> {
         for groups in [names::GROUPS, names::STAGED_GROUPS] {
             let found = self.collection(groups).find_one(doc! { "_id": uuid(group.0) }).await?;

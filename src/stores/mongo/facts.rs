@@ -1,4 +1,4 @@
-//! What people said of a gallery, one document a fact.
+//! Stores the facts that people stated about a gallery, one document for each.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,16 @@ use super::documents::{self, text, uuid};
 use super::transaction::read;
 use super::{MongoError, MongoFaces, gallery, names};
 
-/// Ids in one filter, and documents of one statement.
+/// Number of ids in one filter, and of documents in one statement.
 pub(super) const CHUNK: usize = 5_000;
-/// Where the fact of a place has the digest of its photo's bytes: by this it is found when the photo is forgotten.
+/// Field of a fact of kind `place` with the digest of its photo's bytes. It is found by this when the photo is
+/// forgotten.
 pub(super) const PHOTO: &str = "photo";
-/// The kind of the facts that say nothing by themselves.
+/// Kind of the facts that say nothing by themselves: the place of a face in its photo.
 pub(super) const PLACE: &str = "place";
 
-/// The id of a fact's document. It follows from the key: of all facts with one key, one holds.
+/// Returns the id of a fact's document. It follows from the key, so that of all facts with one key only one is in
+/// force.
 pub(super) fn id(gallery: &GalleryId, key: FactKey) -> Bson {
     let (kind, a, b) = match key {
         FactKey::Person(id) => ("person", id.0, None),
@@ -37,7 +39,7 @@ pub(super) fn id(gallery: &GalleryId, key: FactKey) -> Bson {
     uuid(digest("fact", &[gallery.0.as_bytes(), kind.as_bytes(), &a, b]))
 }
 
-/// A fact as a document.
+/// Builds the document of a fact.
 pub(super) fn document(gallery: &GalleryId, fact: &Fact) -> Document {
     let FactColumns { kind, a, b, value } = fact.columns();
     let mut fields = doc! {
@@ -52,7 +54,10 @@ pub(super) fn document(gallery: &GalleryId, fact: &Fact) -> Document {
     fields
 }
 
-/// The fact that a document holds.
+/// Reads the fact of a document.
+///
+/// # Errors
+/// [`MongoError::Document`] when the document is not what muster wrote.
 pub fn fact(document: &Document) -> Result<Fact, MongoError> {
     let b = match document.get("b") {
         None | Some(Bson::Null) => None,
@@ -67,7 +72,11 @@ fn columns() -> Document {
     doc! { "_id": 0, "kind": 1, "a": 1, "b": 1, "value": 1 }
 }
 
-/// All facts of a gallery.
+/// Returns all facts of a gallery.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn all(store: &MongoFaces, of: &GalleryId) -> Result<Facts, MongoError> {
     let sort = doc! { "gallery": 1, "kind": 1 };
     let mut cursor = gallery::find(store, names::FACTS, of, columns(), sort).await?;
@@ -78,7 +87,11 @@ pub async fn all(store: &MongoFaces, of: &GalleryId) -> Result<Facts, MongoError
     Ok(facts)
 }
 
-/// The facts of some kinds; where ids are given, those alone whose first id is among them.
+/// Returns the facts of some kinds. If ids are given, only facts whose first id is among them.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn of_kinds(
     store: &MongoFaces,
     of: &GalleryId,
@@ -95,7 +108,11 @@ pub async fn of_kinds(
     Ok(facts)
 }
 
-/// The facts that name one of these faces or persons.
+/// Returns the facts that name one of these faces or persons.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn about(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -116,7 +133,10 @@ pub async fn about(
     Ok(facts)
 }
 
-/// Makes edits.
+/// Applies edits: each replaces or deletes the fact with its key.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn apply(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -131,7 +151,10 @@ pub async fn apply(
     insert(store, session, of, edits.iter().filter_map(|edit| edit.after.as_ref())).await
 }
 
-/// Adds facts whose keys no fact has.
+/// Adds facts whose keys no stored fact has.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn insert(
     store: &MongoFaces,
     session: &mut ClientSession,

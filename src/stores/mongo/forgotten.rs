@@ -1,4 +1,4 @@
-//! Tombstones in the database.
+//! Stores tombstones, which keep forgotten images and faces from being stored again.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ use super::documents::{text, uuid};
 use super::tombstones::{Scope, Tombstones, is_of, lifts, place};
 use super::{MongoError, MongoFaces, names};
 
-/// Tombstones of one statement.
+/// Number of tombstones in one statement.
 const BATCH: usize = 5_000;
-/// The code of two upserts of one document that met.
+/// Error code of two simultaneous upserts of one document.
 const DUPLICATE: i32 = 11000;
 
 impl MongoFaces {
@@ -22,7 +22,11 @@ impl MongoFaces {
         Ok(self.collection(names::FORGOTTEN).find(filter).await?)
     }
 
-    /// The tombstones that concern these images.
+    /// Returns the tombstones that concern these images.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn marks(&self, images: impl IntoIterator<Item = &Locator>) -> Result<Tombstones, MongoError> {
         let (mut ids, mut galleries) = (Vec::new(), BTreeSet::new());
         for image in images {
@@ -42,19 +46,30 @@ impl MongoFaces {
         Ok(marks)
     }
 
-    /// Whether exactly this was forgotten before; for a gallery: as a whole.
+    /// Tells whether exactly this scope was forgotten before.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn is_forgotten(&self, gallery: &GalleryId, scope: &Scope) -> Result<bool, MongoError> {
         let mut tombstone = scope.tombstone(gallery);
         let id = tombstone.remove("_id");
         Ok(self.tombstones(doc! { "_id": id }).await?.advance().await?)
     }
 
-    /// Says that images are to be forgotten; how many tombstones that adds.
+    /// Adds the tombstone of a scope, and returns the number of new tombstones.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] or [`MongoError::Unconfirmed`] when the server fails, [`MongoError::Statement`] when it
+    /// refuses a tombstone.
     pub async fn bury(&self, gallery: &GalleryId, scope: &Scope) -> Result<u64, MongoError> {
         self.add(vec![scope.tombstone(gallery)]).await
     }
 
-    /// Says that a group's faces are to be forgotten, by their places; how many tombstones that adds.
+    /// Adds the tombstones of a group's faces, by their places in the images, and returns the number of new ones.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] or [`MongoError::Unconfirmed`] when the server fails, [`MongoError::Statement`] when it
+    /// refuses a tombstone.
     pub async fn bury_places(&self, group: GroupId, places: &[(Locator, BBox)]) -> Result<u64, MongoError> {
         self.add(places.iter().map(|(image, bbox)| place(group, image, bbox)).collect()).await
     }
@@ -72,7 +87,7 @@ impl MongoFaces {
             let statements = ids.into_iter().zip(tombstones).enumerate().map(statement).collect();
             for outcome in self.bulks.run(statements, tombstones.len()).await?.outcomes {
                 match outcome {
-                    // Somebody else forgets the same: the tombstone is there.
+                    // Another process forgets the same scope, so the tombstone exists.
                     Err(MongoError::Statement { code: DUPLICATE, .. }) => {}
                     outcome => outcome?,
                 }
@@ -82,7 +97,11 @@ impl MongoFaces {
         Ok(added)
     }
 
-    /// The images in which faces of this group were forgotten.
+    /// Returns the images in which faces of this group were forgotten.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn buried_of(&self, gallery: &GalleryId, group: GroupId) -> Result<Vec<Locator>, MongoError> {
         let mut images = BTreeSet::new();
         let mut found = self.tombstones(doc! { "gallery": &gallery.0, "box": { "$exists": true } }).await?;
@@ -96,12 +115,19 @@ impl MongoFaces {
         Ok(images.into_iter().collect())
     }
 
-    /// Takes back the tombstones of images, and of places in them; how many there were.
+    /// Removes the tombstones of a scope's images and of places in them, and returns their number.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn lift(&self, gallery: &GalleryId, scope: &Scope) -> Result<u64, MongoError> {
         self.remove(gallery, |tombstone| Ok(lifts(scope, tombstone))).await
     }
 
-    /// Takes back the tombstones of a group's faces; how many there were.
+    /// Removes the tombstones of a group's faces, and returns their number.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn lift_group(&self, gallery: &GalleryId, group: GroupId) -> Result<u64, MongoError> {
         self.remove(
             gallery,

@@ -1,4 +1,4 @@
-//! A gallery as the grouper reads it.
+//! Reads a gallery for grouping.
 
 use mongodb::Cursor;
 use mongodb::bson::{DateTime, Document, doc};
@@ -11,37 +11,44 @@ use super::gallery_copy::GalleryCopy;
 use super::pointer::{PartitionPointer, PartitionRead};
 use super::{MongoError, MongoFaces, conversion, names};
 
-/// Documents that a cursor brings at once.
+/// Number of documents in one batch of a cursor.
 pub(super) const BATCH: u32 = 5_000;
 
-/// How far a gallery is, and where its groups are.
+/// State of a gallery: its version and the location of its groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GalleryHead {
-    /// How far it is.
+    /// Generation and revision of the gallery.
     pub version: GalleryVersion,
-    /// Which of its partitions holds.
+    /// Location of the partition in force.
     pub pointer: PartitionPointer,
-    /// How many of its generations deleted faces, or were written by a release that marks nothing.
+    /// Number of its generations that deleted faces, or were written by an older release without marks.
     pub unmarked: u64,
 }
 
 impl GalleryHead {
-    /// By a gallery's document.
+    /// Reads the state from a gallery's document.
+    ///
+    /// # Errors
+    /// [`MongoError::Document`] when the field is missing or of another kind.
     pub fn of(state: &Document) -> Result<Self, MongoError> {
         let version = version_of(state)?;
         let marked = if state.contains_key(MARKED) { unsigned(state, MARKED)? } else { 0 };
         Ok(Self { version, pointer: PartitionPointer::of(state)?, unmarked: version.generation.saturating_sub(marked) })
     }
 
-    /// Whether groups that were read with the one are those of the other.
+    /// Tells whether both states have the same groups.
     pub fn has_groups_of(self, other: Self) -> bool {
         self.version.revision == other.version.revision && self.pointer == other.pointer
     }
 }
 
-/// Everything of a gallery. Its version is read first: what is written while the rest is read raises that. Faces that are
-/// added meanwhile may be in it or not; anything else raises the revision, and saving ends in a conflict. A gallery nobody
-/// wrote to is empty, generation 0.
+/// Reads a whole gallery. The version is read first, and writes in the meantime raise it. Faces that are added in the
+/// meantime may be included or not; any other write raises the revision, so that saving ends in a conflict. A gallery
+/// that does not exist is empty, with generation 0.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote. Also [`MongoError::Conflict`] when the partition in force changes all the time.
 pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<GallerySnapshot, MongoError> {
     if conversion::convert(store, gallery).await?.is_none() {
         return Ok(GallerySnapshot::default());
@@ -66,41 +73,58 @@ pub async fn snapshot(store: &MongoFaces, gallery: &GalleryId) -> Result<Gallery
     }
 }
 
-/// How far a gallery is; `None` where nobody wrote to it.
+/// Reads the state of a gallery; `None` if it does not exist.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn head(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<GalleryHead>, MongoError> {
     let found = state(store, gallery).await?;
     found.as_ref().map(GalleryHead::of).transpose()
 }
 
-/// Where a gallery says how many of its generations only added faces. A release before knew of none: what it writes raises
-/// the revision.
+/// Field of a gallery with the number of its generations that only added faces. An older release does not know the
+/// field, so its writes raise the revision.
 pub const ADDITIONS: &str = "additions";
 
-/// Where a gallery says which generation's faces are all in its groups, and with which figures they were grouped.
+/// Fields of a gallery: the generation whose faces are all in its groups, and the hash of the parameters that they were
+/// grouped with.
 pub const GROUPED: &str = "grouped";
 pub const GROUPED_BY: &str = "grouped_by";
 
-/// Whether a gallery's groups are those of its faces as `grouping` makes them.
+/// Tells whether a gallery's groups include all of its faces and were made with the parameters `grouping`.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn is_grouped(state: &Document, grouping: &str) -> Result<bool, MongoError> {
     let is_same = state.get_str(GROUPED_BY).is_ok_and(|by| by == grouping);
     Ok(is_same && unsigned(state, GROUPED)? == unsigned(state, "generation")?)
 }
 
-/// How far a gallery is, by its document.
+/// Reads the version from a gallery's document.
+///
+/// # Errors
+/// [`MongoError::Document`] when the field is missing or of another kind.
 pub fn version_of(state: &Document) -> Result<GalleryVersion, MongoError> {
     let generation = unsigned(state, "generation")?;
     let additions = if state.contains_key(ADDITIONS) { unsigned(state, ADDITIONS)? } else { 0 };
     Ok(GalleryVersion { generation, revision: generation.saturating_sub(additions) })
 }
 
-/// What is noted of a gallery as a whole.
+/// Reads the document of a gallery; `None` if it does not exist.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn state(store: &MongoFaces, gallery: &GalleryId) -> Result<Option<Document>, MongoError> {
     let galleries = store.collection(names::GALLERIES);
     let found = galleries.find_one(doc! { "_id": &gallery.0 }).read_concern(ReadConcern::majority());
     Ok(found.await?)
 }
 
-/// All documents of a gallery in a collection, as a majority has them.
+/// Finds all documents of a gallery in a collection, with read concern "majority".
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn find(
     store: &MongoFaces,
     collection: &str,
@@ -111,7 +135,10 @@ pub async fn find(
     query(store, collection, doc! { "gallery": &gallery.0 }, projection, sort).await
 }
 
-/// The documents that a filter finds, as a majority has them.
+/// Finds the documents that match a filter, with read concern "majority".
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn query(
     store: &MongoFaces,
     collection: &str,
@@ -124,7 +151,10 @@ pub async fn query(
     Ok(found.read_concern(ReadConcern::majority()).await?)
 }
 
-/// How many documents a filter finds, as a majority has them.
+/// Counts the documents that match a filter, with read concern "majority".
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn count(store: &MongoFaces, collection: &str, filter: Document) -> Result<u64, MongoError> {
     let collection = store.collection(collection);
     Ok(collection.count_documents(filter).read_concern(ReadConcern::majority()).await?)

@@ -1,8 +1,8 @@
-//! What a grouping worker knows of a gallery: read once as a whole, then only what changed since.
+//! Keeps a grouping worker's copy of a gallery: the gallery is read once as a whole, and then only its changes.
 //!
-//! A copy is a copy of what is stored, mistakes included: it is never the only place of anything. Where it cannot be brought
-//! up to date with certainty the gallery is read again: another partition holds, faces were deleted, or the number of faces
-//! is another than in the database.
+//! A copy repeats what is stored, mistakes included, and is never the only place of any data. The gallery is read again
+//! as a whole if the copy cannot be brought up to date with certainty: another partition is in force, faces were
+//! deleted, or the number of faces differs from that in the database.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -19,23 +19,24 @@ use super::gallery::GalleryHead;
 use super::stored_faces::{self, StoredFace};
 use super::{MongoError, MongoFaces, facts, gallery};
 
-/// Faces up to which a gallery is read as a whole each time.
+/// Number of faces up to which a gallery is read as a whole each time.
 const SMALL: usize = 5_000;
-/// How often changes are read until the number of faces is that of the database: some may be added meanwhile.
+/// Greatest number of attempts at reading changes until the number of faces is that in the database, because faces may
+/// be added in the meantime.
 const ROUNDS: u32 = 3;
-/// Ids in one filter.
+/// Number of ids in one filter.
 const IDS: usize = 5_000;
-/// Bytes of a face and of a group, beside their vectors.
+/// Approximate bytes of a face and of a group, without their vectors.
 const FACE_BYTES: usize = size_of::<StoredFace>() + 32;
 const GROUP_BYTES: usize = 600;
-/// Bytes of what is known of a face or a person, about.
+/// Approximate bytes of a fact.
 const FACT_BYTES: usize = 250;
 
-/// A copy of a gallery.
+/// Copy of a gallery.
 #[derive(Clone, Debug)]
 pub struct GalleryCopy {
     head: GalleryHead,
-    /// Until when, by the server's clock, it has what was written of faces.
+    /// Time by the server's clock until which the copy includes all writes of faces.
     looked: DateTime,
     faces: BTreeMap<FaceId, StoredFace>,
     groups: StoredGroups,
@@ -43,7 +44,11 @@ pub struct GalleryCopy {
 }
 
 impl GalleryCopy {
-    /// Reads a whole gallery. Faces that are added meanwhile may be in it or not.
+    /// Reads a whole gallery. Faces that are added in the meantime may be included or not.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn read(
         store: &MongoFaces,
         of: &GalleryId,
@@ -61,7 +66,8 @@ impl GalleryCopy {
         Ok(Self { head, looked, faces, groups, facts })
     }
 
-    /// Brings it to `head`, if that can be done by reading what changed. Else it is of no use any more.
+    /// Brings the copy to `head` by reading only changes, and tells whether that was possible. If not, the copy is
+    /// useless.
     async fn follow(&mut self, store: &MongoFaces, of: &GalleryId, head: GalleryHead) -> Result<bool, MongoError> {
         let is_older = head.version.generation < self.head.version.generation;
         if is_older || head.pointer != self.head.pointer || head.unmarked != self.head.unmarked {
@@ -86,7 +92,7 @@ impl GalleryCopy {
         Ok(false)
     }
 
-    /// Reads the groups that were written since, and who is in them.
+    /// Reads the groups that changed, and their members.
     async fn follow_groups(&mut self, store: &MongoFaces, of: &GalleryId, to: GalleryHead) -> Result<(), MongoError> {
         let marks = marks(store, of, to).await?;
         let mut affected: HashSet<GroupId> = self.groups.keys().filter(|id| !marks.contains_key(id)).copied().collect();
@@ -116,12 +122,18 @@ impl GalleryCopy {
         Ok(())
     }
 
-    /// As the grouper reads it.
+    /// Returns the snapshot that grouping starts from.
+    ///
+    /// # Errors
+    /// [`MongoError::Document`] when the document of a group is not what muster wrote.
     pub fn snapshot(&self) -> Result<GallerySnapshot, MongoError> {
         self.clone().into_snapshot()
     }
 
-    /// As the grouper reads it.
+    /// Turns the copy into the snapshot that grouping starts from.
+    ///
+    /// # Errors
+    /// [`MongoError::Document`] when the document of a group is not what muster wrote.
     pub fn into_snapshot(self) -> Result<GallerySnapshot, MongoError> {
         let Self { head, faces, groups, facts, .. } = self;
         let mut members: BTreeMap<GroupId, Vec<FaceId>> = BTreeMap::new();
@@ -139,13 +151,13 @@ impl GalleryCopy {
         Ok(GallerySnapshot { version: head.version, faces: vectors, doubted, facts, previous })
     }
 
-    /// What a partition changes.
+    /// Computes the difference between the copy's partition and `after`.
     pub fn difference<'a>(&self, of: &'a GalleryId, after: &'a Partition) -> Difference<'a> {
         let homes = self.faces.iter().filter_map(|(id, face)| Some((*id, face.group?))).collect();
         Difference::known(of, self.head.pointer, (homes, &self.groups), after)
     }
 
-    /// A partition that was made from it is stored.
+    /// Updates the copy after a partition that was computed from it is stored.
     fn saved(&mut self, of: &GalleryId, head: GalleryHead, partition: &Partition) {
         self.faces.values_mut().for_each(|face| face.group = None);
         for group in &partition.groups {
@@ -167,16 +179,20 @@ impl GalleryCopy {
     }
 }
 
-/// What an index tells of a group.
+/// Fields of a group that an index holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
-    /// The generation in whose transaction it was written; 0 where that is not known.
+    /// Generation at which the group was written; 0 where it is unknown.
     pub changed: u64,
-    /// It went into another.
+    /// Whether the group was merged into another.
     pub is_redirect: bool,
 }
 
-/// The marks of all groups and redirects of a gallery.
+/// Returns the marks of all groups and redirects of a gallery.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn marks(store: &MongoFaces, of: &GalleryId, at: GalleryHead) -> Result<BTreeMap<GroupId, Mark>, MongoError> {
     let (projection, sort) = (doc! { "_id": 1, CHANGED: 1, "into": 1 }, doc! { "gallery": 1, CHANGED: 1 });
     let mut cursor = gallery::find(store, at.pointer.groups(), of, projection, sort).await?;
@@ -197,7 +213,7 @@ fn stored_group(mut document: Document) -> Result<Option<(GroupId, Document)>, M
     Ok(id.map(|id| (id, document)))
 }
 
-/// The partition of stored groups and of the faces in them.
+/// Assembles the partition from stored groups and their members.
 fn partition(groups: &StoredGroups, mut members: BTreeMap<GroupId, Vec<FaceId>>) -> Result<Partition, MongoError> {
     let mut partition = Partition::default();
     for (id, document) in groups {
@@ -224,11 +240,11 @@ fn partition(groups: &StoredGroups, mut members: BTreeMap<GroupId, Vec<FaceId>>)
 /// Copies of the galleries that were grouped last.
 #[derive(Debug)]
 pub struct GalleryCopies {
-    /// Bytes that all of them may hold together.
+    /// Greatest number of bytes of all copies together.
     limit: usize,
-    /// Faces up to which a gallery is not kept.
+    /// Number of faces up to which a gallery is not kept.
     small: usize,
-    /// Least recently used first.
+    /// Copies, the least recently used first.
     all: Mutex<Vec<(GalleryId, GalleryCopy)>>,
 }
 
@@ -249,24 +265,31 @@ impl GalleryCopies {
         Some(all.remove(place).1)
     }
 
-    /// The copy of a gallery as it is at `head`, where it is kept and can be brought there.
+    /// Takes the copy of a gallery and brings it to `head`; `None` if there is no copy, or that is impossible.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn follow(
         &self,
         store: &MongoFaces,
         of: &GalleryId,
         head: GalleryHead,
     ) -> Result<Option<GalleryCopy>, MongoError> {
-        // Taken out while it is worked on: an error on the way leaves nothing half done behind.
+        // The copy is taken out in the meantime, so that an error leaves no inconsistent copy behind.
         let Some(mut copy) = self.take(of) else { return Ok(None) };
         Ok(copy.follow(store, of, head).await?.then_some(copy))
     }
 
-    /// The copy of a gallery from which a grouping of `read` was made.
+    /// Takes the copy from which a grouping of the state `read` was computed.
     pub fn made_from(&self, of: &GalleryId, read: GalleryHead) -> Option<GalleryCopy> {
         self.take(of).filter(|copy| copy.head == read)
     }
 
-    /// What the grouper reads of a gallery; the copy is kept where it is worth it.
+    /// Returns the snapshot for grouping; the copy is kept if the gallery is large enough and fits.
+    ///
+    /// # Errors
+    /// [`MongoError::Document`] when the document of a group is not what muster wrote.
     pub fn read_from(&self, of: &GalleryId, copy: GalleryCopy) -> Result<GallerySnapshot, MongoError> {
         if copy.faces.len() <= self.small || copy.bytes() > self.limit {
             return copy.into_snapshot();
@@ -276,7 +299,7 @@ impl GalleryCopies {
         snapshot
     }
 
-    /// Keeps a copy, and lets go of those that were used longest ago until all fit.
+    /// Keeps a copy, and drops the least recently used ones until all fit.
     pub fn keep(&self, of: &GalleryId, copy: GalleryCopy) {
         let mut all = self.all.lock();
         all.push((of.clone(), copy));
@@ -286,7 +309,7 @@ impl GalleryCopies {
         }
     }
 
-    /// Keeps a copy that was saved as a partition.
+    /// Keeps a copy whose new partition was saved.
     pub fn keep_saved(&self, of: &GalleryId, mut copy: GalleryCopy, head: GalleryHead, partition: &Partition) {
         copy.saved(of, head, partition);
         self.keep(of, copy);

@@ -1,4 +1,4 @@
-//! The groups that a change names, as they are after it. No other group is read or written.
+//! Updates the groups that a change names. No other group is read or written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,11 @@ use super::pointer::PartitionPointer;
 use super::transaction::read;
 use super::{MongoError, MongoFaces, names};
 
-/// Makes a change of a scene: faces go into their groups, and the groups are as their faces are.
+/// Applies a change: faces move into their groups, and the documents of these groups are updated.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn apply(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -48,14 +52,14 @@ pub async fn apply(
     let groups = Groups { store, of, pointer, changed, persons: &facts.persons };
     let newly: Vec<Bson> = change.moved.iter().filter(|m| m.from.is_none()).map(|m| uuid(m.face.0)).collect();
     groups.drop_suggestions(session, &newly).await?;
-    // Groups that go into others come last: what was suggested for them is the others' then.
+    // Groups that are merged into others come last, because their suggestions move to the others.
     let mut anew: BTreeSet<GroupId> = change.moved.iter().flat_map(|m| m.from.into_iter().chain(m.to)).collect();
     let mut described = BTreeSet::new();
     for Records { id, before, after } in change.edits.iter().filter_map(Records::of) {
         let cover = |person: Option<&Person>| person.and_then(|person| person.cover);
         let is_member = |face| scene.groups.get(&id).is_some_and(|group| group.faces.contains(&face));
         let (before, after) = (cover(before), cover(after));
-        // Nobody says any more which face shows it, or the face is elsewhere: the best is to be found again.
+        // The chosen cover was removed, or is in another group: the best face becomes the cover again.
         let is_anew = before != after && !after.is_some_and(is_member);
         if is_anew {
             anew.insert(id)
@@ -73,7 +77,7 @@ pub async fn apply(
     Ok(())
 }
 
-/// A person's record before and after an edit.
+/// Record of a person before and after an edit.
 struct Records<'a> {
     id: GroupId,
     before: Option<&'a Person>,
@@ -96,14 +100,14 @@ struct Groups<'a> {
     store: &'a MongoFaces,
     of: &'a GalleryId,
     pointer: PartitionPointer,
-    /// Marks what is written.
+    /// Mark of the documents that are written.
     changed: Bson,
-    /// The records of those that a change is about, as they are after it.
+    /// Records of the persons that the change concerns, after it.
     persons: &'a BTreeMap<GroupId, Person>,
 }
 
 impl Groups<'_> {
-    /// A face that came into a group is suggested for none.
+    /// Removes the suggestions for faces that came into a group.
     async fn drop_suggestions(&self, session: &mut ClientSession, faces: &[Bson]) -> Result<(), MongoError> {
         for faces in faces.chunks(CHUNK) {
             let suggested = doc! { "gallery": &self.of.0, "suggestions.face": { "$in": faces } };
@@ -114,7 +118,7 @@ impl Groups<'_> {
         Ok(())
     }
 
-    /// What the person's record says of a group whose faces stay.
+    /// Writes a person's name and cover to a group whose faces stay.
     async fn describe(
         &self,
         session: &mut ClientSession,
@@ -133,7 +137,8 @@ impl Groups<'_> {
         Ok(())
     }
 
-    /// A group as its faces are now; one without leads to `into`, or is no more.
+    /// Writes the document of a group from its present faces. A group without faces becomes a redirect to `into`, or is
+    /// deleted.
     async fn draw(&self, session: &mut ClientSession, id: GroupId, into: Option<GroupId>) -> Result<(), MongoError> {
         let members = self.members(session, id).await?;
         let members: Vec<Member<'_>> =
@@ -150,14 +155,14 @@ impl Groups<'_> {
             "name": person.and_then(|person| person.name.as_deref()),
             CHANGED: &self.changed,
         };
-        // An id that led elsewhere is a group again.
+        // An id that was a redirect becomes a group again.
         let update = doc! { "$set": fields, "$unset": { "into": 1 } };
         let groups = self.store.collection(self.pointer.groups());
         groups.update_one(doc! { "_id": uuid(id.0) }, update).upsert(true).session(session).await?;
         Ok(())
     }
 
-    /// The faces of a group, ascending by id, with their vectors and qualities.
+    /// Returns the faces of a group, ascending by id, with their embeddings and qualities.
     async fn members(
         &self,
         session: &mut ClientSession,

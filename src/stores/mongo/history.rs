@@ -1,7 +1,7 @@
-//! The corrections of a gallery, in the order in which they were made.
+//! Stores the corrections of a gallery in their order.
 //!
-//! A change of a large group may be longer than a document can be: it is kept in parts, each of them a change with some of
-//! the edits and moves.
+//! A change of a large group may exceed the greatest size of a document. It is stored in parts, each of which is a
+//! change with some of the edits and moves.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,18 +17,18 @@ use super::documents::{self, signed, text, unsigned};
 use super::transaction::read;
 use super::{MongoError, MongoFaces, names};
 
-/// What the change is called that deleted something for good.
+/// Name of changes that deleted data for good.
 pub(super) const FORGOTTEN: &str = "forgotten";
-/// Bytes of a part, about; a document has at most 16 MiB (BSON).
+/// Approximate bytes of a part; a document has at most 16 MiB (BSON).
 const PART: usize = 4 << 20;
-/// Parts that are looked through at once.
+/// Number of parts that are read at once.
 const PAGE: i64 = 50;
 
-/// A change as it was noted.
+/// A change as it is stored.
 pub struct Noted {
-    /// What changed.
+    /// The change.
     pub change: Change,
-    /// The number of the change that took it back.
+    /// Number of the change that undid it, if any.
     pub undone_by: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ fn maybe(document: &Document, key: &str) -> Result<Option<u64>, MongoError> {
     }
 }
 
-/// A change in parts.
+/// Splits a change into parts.
 fn parts(change: &Change) -> Result<Vec<Change>, MongoError> {
     let bare = || Change { edits: Vec::new(), moved: Vec::new(), merged: Default::default(), ..change.clone() };
     let mut last = Change { merged: change.merged.clone(), ..bare() };
@@ -79,7 +79,12 @@ fn join(whole: Option<Change>, part: Change) -> Change {
     whole
 }
 
-/// Notes a change; its number. Within a transaction that raised the gallery before: none gets the same.
+/// Appends a change and returns its number. The transaction must have raised the gallery's generation before, so that
+/// no other change gets the same number.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote. Also [`MongoError::Invalid`] when the change cannot be rendered as JSON.
 pub async fn append(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -107,7 +112,11 @@ pub async fn append(
     Ok(number)
 }
 
-/// The change with a number.
+/// Finds the change with a number.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn find(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -125,7 +134,11 @@ pub async fn find(
     Ok(change.map(|change| Noted { change, undone_by }))
 }
 
-/// The number of the last change that holds and takes none back.
+/// Returns the number of the last change that is in force and is not an undo itself.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn last(store: &MongoFaces, session: &mut ClientSession, of: &GalleryId) -> Result<Option<u64>, MongoError> {
     let filter = doc! { "gallery": &of.0, "part": 0, "undoes": null, "undone_by": null };
     let changes = store.collection(names::CHANGES);
@@ -134,7 +147,10 @@ pub async fn last(store: &MongoFaces, session: &mut ClientSession, of: &GalleryI
     last.map(|last| unsigned(&last, "number")).transpose()
 }
 
-/// Says of a change that another took it back, or that it holds again.
+/// Records that a change was undone by another, or that it is in force again.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn mark(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -148,7 +164,11 @@ pub async fn mark(
     Ok(())
 }
 
-/// Makes the changes of a gallery follow faces that got other ids.
+/// Replaces the ids of faces that got new ones in all changes of a gallery.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn rename(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -185,7 +205,11 @@ fn entry(document: &Document) -> Result<ChangeEntry, MongoError> {
 }
 
 impl MongoFaces {
-    /// At most `limit` changes of a gallery before a number, the last first.
+    /// Returns at most `limit` changes of a gallery before a number, the last first.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn history(
         &self,
         of: &GalleryId,
@@ -205,7 +229,8 @@ impl MongoFaces {
         Ok(entries)
     }
 
-    /// Takes all that names one of these faces or persons out of the changes from a number on; the number after the last.
+    /// Removes everything that names one of these faces or persons from the changes with numbers from `from` on.
+    /// Returns the number after the last change.
     pub(super) async fn scrub(
         &self,
         of: &str,
@@ -243,7 +268,7 @@ impl MongoFaces {
         Ok(if part < 0 { number } else { number + 1 })
     }
 
-    /// Says in few words what is left of a change.
+    /// Writes the summary of a change anew, from what is left of it.
     async fn summarise(&self, of: &str, number: u64) -> Result<(), MongoError> {
         let changes = self.collection(names::CHANGES);
         let mut found = changes.find(doc! { "gallery": of, "number": signed(number) }).sort(doc! { "part": 1 }).await?;
@@ -260,7 +285,7 @@ impl MongoFaces {
     }
 }
 
-/// Takes all that names one of these faces or persons out of a change; whether anything did.
+/// Removes everything that names one of these faces or persons from a change, and tells whether there was any.
 fn without(change: &mut Change, faces: &BTreeSet<FaceId>, persons: &BTreeSet<GroupId>) -> bool {
     let size = |change: &Change| (change.edits.len(), change.moved.len(), change.merged.len());
     let before = size(change);

@@ -1,7 +1,7 @@
-//! The indexes that everything relies on, and how long a gallery's lineage is kept.
+//! Creates the indexes, and sets how long the history of groups is kept.
 //!
-//! The collections may hold documents of another program: the service before muster had its own in these databases. They have no
-//! `gallery`, are never read, and no index may fail for them.
+//! The collections may hold documents of another program: the service before muster wrote to these databases too. These
+//! documents have no field `gallery` and are never read, and no index may fail because of them.
 
 use std::time::Duration;
 
@@ -16,35 +16,36 @@ use super::non_faces::PROBABILITY;
 use super::pointer::STAGED_GROUP;
 use super::{Connection, MongoError, facts, names};
 
-/// Codes of the server: no such collection, no such index, an index with these keys and other options, one with this name.
+/// Error codes of the server: no such collection, no such index, an index with these keys and other options, an index
+/// with this name.
 const NO_COLLECTION: i32 = 26;
 const NO_INDEX: i32 = 27;
 const OTHER_OPTIONS: i32 = 85;
 const SAME_NAME: i32 = 86;
-/// Two documents that an index allows one of.
+/// Error code of two documents of which a unique index allows one.
 const DUPLICATE: i32 = 11000;
 
-/// What every document of muster's has.
+/// Field that every document of muster has.
 const OURS: &str = "gallery";
-/// So many documents of another program are counted.
+/// Greatest number of documents of another program that are counted.
 const COUNTED: u64 = 1_000;
 
-/// How long it is known that a machine was taken away.
+/// Time for which an interruption of a worker is kept.
 const INTERRUPTIONS: Duration = Duration::from_secs(7 * 86_400);
 
-/// How long it is known that a message was given back: longer than SQS keeps a message (14 days at most).
+/// Time for which it is kept that a message was given back. It is longer than SQS keeps a message (at most 14 days).
 const RELEASES: Duration = Duration::from_secs(15 * 86_400);
 
-/// An index of the database of faces.
+/// An index in the database of faces.
 struct Index {
     collection: &'static str,
     keys: Document,
     unique: bool,
-    /// Documents go so long after the time under the key.
+    /// Time after the date under the key at which documents are deleted.
     expires: Option<Duration>,
-    /// Documents without this field are not in it.
+    /// Field without which documents are not in the index.
     of: Option<&'static str>,
-    /// Documents whose field is not below this are not in it.
+    /// Field and limit: only documents whose field is below the limit are in the index.
     below: Option<(&'static str, f64)>,
 }
 
@@ -52,24 +53,24 @@ fn index(collection: &'static str, keys: Document, unique: bool) -> Index {
     Index { collection, keys, unique, expires: None, of: None, below: None }
 }
 
-/// When an event of a gallery's groups took place: what its expiry counts from.
+/// Keys of the index by which events of groups expire.
 fn lineage() -> Document {
     doc! { "at": 1 }
 }
 
-/// Where detections are found that the models take for objects.
+/// Keys of the index that finds detections which the models take for objects.
 fn doubted() -> Document {
     doc! { "gallery": 1, PROBABILITY: 1 }
 }
 
-/// What is read of all groups of a gallery to find those that changed, and those that are no more.
+/// Keys of the index that finds changed and deleted groups of a gallery.
 fn marks() -> Document {
     doc! { "gallery": 1, CHANGED: 1, "into": 1, "_id": 1 }
 }
 
 fn indexes(keep: Option<Duration>) -> Vec<Index> {
     let mut all = vec![
-        // An image's id is made of these three, so that it need not be unique.
+        // An image's id follows from these three, so that the index need not be unique.
         index(names::IMAGES, doc! { "gallery": 1, "bucket": 1, "key": 1 }, false),
         index(names::IMAGES, doc! { "gallery": 1, "state": 1 }, false),
         index(names::IMAGES, doc! { "queue": 1, "indexed_at": 1 }, false),
@@ -112,7 +113,11 @@ fn is(error: &Error, codes: &[i32]) -> bool {
 }
 
 impl Connection {
-    /// Makes the indexes that are missing. Events of groups are kept for `keep`; for ever where it is `None`.
+    /// Creates the missing indexes. Events of groups are kept for `keep`, or for ever if it is `None`.
+    ///
+    /// # Errors
+    /// [`MongoError::Unfit`] when documents of another program prevent a unique index, [`MongoError::Driver`] when the
+    /// server fails.
     pub async fn ensure_indexes(&self, keep: Option<Duration>) -> Result<(), MongoError> {
         for index in indexes(keep) {
             self.ensure(index).await?;
@@ -144,7 +149,7 @@ impl Connection {
                 self.faces.run_command(doc! { "collMod": collection, "index": index }).await?;
                 Ok(())
             }
-            // A release before this one made it, over the same keys.
+            // An older release created the index over the same keys.
             (Err(error), None) if is(&error, &[OTHER_OPTIONS, SAME_NAME]) => Ok(()),
             (Err(error), _) if is(&error, &[DUPLICATE]) => Err(MongoError::Unfit(format!(
                 "documents in {collection} that muster did not write stand in the way of the index {keys}: move them to \
@@ -158,8 +163,11 @@ impl Connection {
         self.faces.collection(name)
     }
 
-    /// How many documents of another program lie among muster's, by collection, those that hold any: at most a thousand of each
-    /// are counted.
+    /// Counts the documents of another program in each of muster's collections, at most a thousand in each. Collections
+    /// without any are left out.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn foreign(&self) -> Result<Vec<(&'static str, u64)>, MongoError> {
         let mut found = Vec::new();
         for name in [names::IMAGES, names::FACES, names::GROUPS, names::CHANGES, names::DECISIONS] {
@@ -170,7 +178,10 @@ impl Connection {
         Ok(found)
     }
 
-    /// Indexes that are not there, as `collection {keys}`.
+    /// Returns the missing indexes, as `collection {keys}`.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn missing_indexes(&self, keep: Option<Duration>) -> Result<Vec<String>, MongoError> {
         let mut missing = Vec::new();
         let existing = self.faces.list_collection_names().await?;

@@ -1,10 +1,11 @@
-//! Faces, images, groups and what people said in MongoDB, in the two databases of the Python service that muster replaces
+//! Stores faces, images, groups and facts in MongoDB, in the two databases of the Python service that muster replaces
 //! (docs/fleet.md).
 //!
-//! Writes are idempotent by key. One image's result is several statements in unordered bulks; it counts as written when all
-//! of them are acknowledged by a majority. Every write of faces ends by raising its gallery's generation: there is something
-//! to group. Every write but those that only add faces raises its revision with it; groups are saved in a transaction that
-//! checks the revision. A grouping that changes much is written beside the groups that hold, and takes their place at the end.
+//! Writes are idempotent by key. The result of one image is several statements in unordered bulks; it counts as written
+//! when a majority of servers acknowledged all of them. Every write of faces then raises its gallery's generation,
+//! which tells that there are faces to group. Every write that does more than add faces raises the gallery's revision
+//! too; groups are saved in a transaction that checks the revision. A grouping with many changes is written beside the
+//! groups in force, and replaces them at the end.
 
 mod bulk;
 mod change_marks;
@@ -64,10 +65,10 @@ pub use published_groups::{FaceLocation, GroupChanges, IdPrefix, LocatedGroup, L
 pub use releases::MongoReleases;
 pub use tombstones::{Scope, Tombstones};
 
-/// Why MongoDB did not do what was asked.
+/// Reason why an operation of MongoDB failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum MongoError {
-    /// The driver or the server says so.
+    /// The driver or the server failed.
     #[error("MongoDB: {0}")]
     Driver(#[from] mongodb::error::Error),
     /// One statement of a bulk failed.
@@ -75,30 +76,30 @@ pub enum MongoError {
     Statement {
         /// The server's error code.
         code: i32,
-        /// For a person.
+        /// Message for a person.
         message: String,
     },
-    /// A bulk was done, and it is not known how far.
+    /// A bulk ended, but its outcome is unknown.
     #[error("MongoDB: {message} (code {code})")]
     Unconfirmed {
         /// The server's error code.
         code: i32,
-        /// For a person.
+        /// Message for a person.
         message: String,
     },
-    /// A document is not what muster wrote.
+    /// A stored document is not what muster wrote.
     #[error("MongoDB: {0}")]
     Document(String),
-    /// The result cannot be stored as it is.
+    /// The result breaks a rule, such as that all numbers are finite, and cannot be stored.
     #[error("{0}")]
     Invalid(String),
-    /// The gallery changed since the snapshot.
+    /// The gallery changed since the snapshot, or a claim was lost.
     #[error("the gallery changed meanwhile")]
     Conflict,
-    /// The server ended a transaction that took long, or was large.
+    /// The server aborted a transaction that was too long or too large.
     #[error("MongoDB ended a transaction: {0}")]
     Aborted(String),
-    /// The server cannot do what muster needs.
+    /// The server lacks a feature that muster needs.
     #[error("MongoDB: {0}")]
     Unfit(String),
 }
@@ -124,18 +125,18 @@ impl From<mongodb::bson::error::Error> for MongoError {
     }
 }
 
-/// Collections of the database of faces.
+/// Names of the collections in the database of faces.
 pub(crate) mod names {
     pub const IMAGES: &str = "images";
     pub const FACES: &str = "faces";
     pub(crate) const GROUPS: &str = "groups";
-    /// Groups of a partition beside that one.
+    /// Groups of the partition that is written beside the main one.
     pub(crate) const STAGED_GROUPS: &str = "staged_groups";
-    /// Who writes a gallery's next partition.
+    /// Claims of the writers of galleries' next partitions.
     pub(crate) const STAGING: &str = "staging";
     pub(crate) const FACTS: &str = "facts";
     pub(crate) const CHANGES: &str = "changes";
-    /// What people said, as a release before this one kept it: read once.
+    /// Decisions of people in the form of an older release, which are converted once.
     pub(crate) const DECISIONS: &str = "decisions";
     pub(crate) const GALLERIES: &str = "galleries";
     pub(crate) const LINEAGE: &str = "lineage";
@@ -145,10 +146,10 @@ pub(crate) mod names {
     pub(crate) const RELEASES: &str = "releases";
 }
 
-/// What is waited for the end of a connection.
+/// Longest time to wait for the connections to close.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// The store of a fleet.
+/// Store of a fleet.
 #[derive(Clone)]
 pub struct MongoFaces {
     client: Client,
@@ -157,14 +158,14 @@ pub struct MongoFaces {
     bulks: bulk::Bulks,
     vectors: Option<Arc<dyn Embeddings>>,
     origin: Option<Origin>,
-    /// Names the figures that galleries are grouped with.
+    /// Hash of the parameters that galleries are grouped with.
     grouping: String,
-    /// Galleries that are known from the last time; `None` reads them as a whole each time.
+    /// Copies of galleries from the last grouping; `None` reads each gallery as a whole each time.
     copies: Option<Arc<GalleryCopies>>,
 }
 
 impl MongoFaces {
-    /// Over a connection whose indexes exist; embeddings are taken from `vectors` where they are there.
+    /// Creates the store over a connection whose indexes exist. Embeddings are read from `vectors` where possible.
     pub fn new(connection: &Connection, vectors: Option<Arc<dyn Embeddings>>) -> Self {
         Self {
             client: connection.faces.client().clone(),
@@ -178,18 +179,18 @@ impl MongoFaces {
         }
     }
 
-    /// Results that it writes say where they come from.
+    /// Adds an origin to the results that it writes.
     pub fn with_origin(self, origin: Origin) -> Self {
         Self { origin: Some(origin), ..self }
     }
 
-    /// Groups are made with these figures: a gallery whose groups were made with others is grouped again.
+    /// Sets the parameters of grouping. A gallery whose groups were made with other parameters is grouped again.
     pub fn with_grouping(self, params: &Params) -> Self {
         let figures = format!("{}:{params:?}", env!("CARGO_PKG_VERSION"));
         Self { grouping: blake3::hash(figures.as_bytes()).to_hex()[..16].to_owned(), ..self }
     }
 
-    /// Keeps copies of the galleries that it reads, so that only what changed is read the next time.
+    /// Keeps copies of the galleries that it reads, so that the next time only changes are read.
     pub fn with_copies(self, copies: GalleryCopies) -> Self {
         Self { copies: Some(Arc::new(copies)), ..self }
     }
@@ -197,7 +198,7 @@ impl MongoFaces {
     /// Tries an update that matches nothing, in both databases.
     ///
     /// # Errors
-    /// Why a worker could not write.
+    /// [`MongoError::Driver`] with the reason why a worker could not write.
     pub async fn may_write(&self) -> Result<(), MongoError> {
         for database in [Some(&self.faces), self.metadata.as_ref()].into_iter().flatten() {
             let images = database.collection::<Document>(names::IMAGES);
@@ -206,19 +207,19 @@ impl MongoFaces {
         Ok(())
     }
 
-    /// Ends the connections; every call after this fails. A client that is only dropped says goodbye in the background, and panics where
-    /// its runtime goes first (mongodb 3.9).
+    /// Closes the connections; every later call fails. A client that is only dropped closes them in the background, and
+    /// panics if its runtime ends first (mongodb 3.9).
     pub async fn close(&self) {
         for database in [Some(&self.faces), self.metadata.as_ref()].into_iter().flatten() {
-            // A server that is away is no reason to stay.
+            // A server that is down does not delay the end.
             let _ = timeout(GOODBYE, database.client().clone().shutdown().immediate(true).into_future()).await;
         }
     }
 
-    /// Writes results whose crops and results lie where `packed` says; one outcome for each, in order.
+    /// Writes results, whose crops and result lines are located by `packed`. Returns one outcome for each, in order.
     ///
     /// # Errors
-    /// As [`Faces::commit`].
+    /// [`FacesError`] as for [`Faces::commit`], when the whole call failed.
     pub async fn commit_packed(
         &self,
         batch: &[Commit],

@@ -1,5 +1,4 @@
-//! Which detections are no faces, as a filter: by the word of a person, else by the
-//! probability that is stored with each.
+//! Filters detections that are no faces: by a person's statement, else by the probability that is stored with each.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +9,10 @@ use muster_actors::domain::gallery::GalleryId;
 use super::documents::{fraction, uuid};
 use super::{MongoError, MongoFaces, facts};
 
-/// How the probability of a detection is read along with it.
+/// Field of a detection with the probability that it is a face.
 pub(super) const PROBABILITY: &str = "quality.face";
 
-/// The probability that a detection is a face; 1 where it was stored before that was asked.
+/// Reads the probability (0 to 1) that a detection is a face; 1 where it was stored before this was computed.
 pub(super) fn probability(face: &Document) -> Result<f32, MongoError> {
     match face.get_document("quality") {
         Ok(quality) if quality.contains_key("face") => fraction(quality, "face"),
@@ -21,17 +20,17 @@ pub(super) fn probability(face: &Document) -> Result<f32, MongoError> {
     }
 }
 
-/// What people said of a gallery's detections.
+/// People's statements on whether detections are faces.
 #[derive(Default)]
 pub(super) struct Words(pub(super) BTreeMap<FaceId, bool>);
 
-/// What people said of the detections of a gallery that they spoke of so.
+/// Reads people's statements on the detections of a gallery.
 pub(super) async fn words(store: &MongoFaces, of: &GalleryId) -> Result<Words, MongoError> {
     Ok(Words(facts::of_kinds(store, of, &["is_face"], None).await?.are_faces))
 }
 
 impl Words {
-    /// A condition that detections which are no faces meet: `$and` of it for them, `$nor` for faces.
+    /// Builds the condition of detections that are no faces; `$nor` with it selects faces.
     pub(super) fn condition(&self) -> Document {
         let ids = |wanted: bool| {
             let spoken = self.0.iter().filter(|(_, is_face)| **is_face == wanted);
@@ -41,7 +40,7 @@ impl Words {
         doc! { "$or": [{ "_id": { "$in": ids(false) } }, doubted] }
     }
 
-    /// Two conditions of which every detection that is no face meets one: each is found by an index.
+    /// Builds two conditions, of which every detection that is no face meets one. Each of them can use an index.
     pub(super) fn apart(&self) -> [Document; 2] {
         let ids = |words: &mut dyn Iterator<Item = (&FaceId, &bool)>| {
             words.map(|(FaceId(id), _)| uuid(*id)).collect::<Vec<Bson>>()
@@ -52,7 +51,7 @@ impl Words {
         [doc! { "_id": { "$in": not_faces } }, doubted]
     }
 
-    /// Whether a detection with this probability counts as a face.
+    /// Tells whether a detection with this probability (0 to 1) counts as a face.
     pub(super) fn is_face(&self, face: FaceId, probability: f32) -> bool {
         self.0.get(&face).copied().unwrap_or(probability >= LEAST_FACE)
     }

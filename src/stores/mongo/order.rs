@@ -1,16 +1,16 @@
-//! The order of an image's versions in documents: conditions under which a statement is done.
+//! Builds conditions on the order of an image's versions, under which a statement is executed.
 //!
-//! Documents of before have neither field, and are older than any that has one.
+//! Documents of an older release have neither field, and are older than any document that has one.
 
 use mongodb::bson::{Document, doc};
 use muster_actors::domain::version::{ObjectVersion, Sequencer};
 
-/// [`ObjectVersion::modified_ms`] of an image and of each of its faces.
+/// Field of an image and of its faces with [`ObjectVersion::modified_ms`].
 pub(super) const MODIFIED: &str = "modified_ms";
-/// [`ObjectVersion::sequencer`] of an image and of each of its faces.
+/// Field of an image and of its faces with [`ObjectVersion::sequencer`].
 pub(super) const SEQUENCER: &str = "sequencer";
 
-/// The fields of what is known of a version.
+/// Builds the known fields of a version.
 pub(super) fn fields(version: &ObjectVersion) -> Document {
     let mut fields = Document::new();
     if let Some(modified) = version.modified_ms {
@@ -22,18 +22,19 @@ pub(super) fn fields(version: &ObjectVersion) -> Document {
     fields
 }
 
-/// What is known of a document's version.
+/// Reads the known fields of a document's version.
 pub(super) fn version(document: &Document) -> ObjectVersion {
     let sequencer = document.get_str(SEQUENCER).ok().and_then(Sequencer::new);
     ObjectVersion { modified_ms: document.get_i64(MODIFIED).ok(), sequencer }
 }
 
-/// Conditions each of which a document of a newer version meets: [`ObjectVersion::is_newer_than`]. None where none is newer.
+/// Builds conditions of which a document meets one if its version [is newer](ObjectVersion::is_newer_than) than
+/// `version`. Empty if none can be.
 pub(super) fn newer(version: &ObjectVersion) -> Vec<Document> {
     of(version, "$gt")
 }
 
-/// Conditions each of which a document meets that this version is newer than.
+/// Builds conditions of which a document meets one if `version` is newer than its own.
 pub(super) fn older(version: &ObjectVersion) -> Vec<Document> {
     of(version, "$lt")
 }

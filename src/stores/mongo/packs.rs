@@ -1,8 +1,9 @@
-//! What lies in packs: objects that hold the crops or the results of many images, one behind the other.
+//! Records the contents of packs: objects in S3 that hold the crops or the result lines of many images, one behind the
+//! other.
 //!
-//! A pack's document is there before its object is, and says of each range whose it is, so that whoever forgets finds every
-//! byte. A document that is marked as rewritten is used by no writer any more: some of its bytes are blank, or the object is
-//! gone.
+//! The document of a pack exists before its object, and names the image and the faces of each range, so that forgetting
+//! finds every byte. A document that is marked as rewritten is no longer used by any writer: some of its bytes are
+//! blank, or the object was deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -15,17 +16,17 @@ use muster_actors::domain::image::ImageId;
 use super::documents::{self, face_id, image_id, signed, text, unsigned, uuid};
 use super::{MongoError, MongoFaces, names};
 
-/// Entries of packs that one query asks for.
+/// Number of entries of packs in one query.
 const CHUNK: usize = 1_000;
 
-/// Where in a pack something lies.
+/// Location of a crop or a result line in a pack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PackRange {
-    /// The pack's key in the bucket of groups.
+    /// Key of the pack in the bucket of groups.
     pub pack: String,
-    /// The first byte.
+    /// Position of the first byte.
     pub offset: u64,
-    /// How many bytes.
+    /// Number of bytes.
     pub length: u64,
 }
 
@@ -34,7 +35,7 @@ impl PackRange {
         doc! { "pack": &self.pack, "offset": signed(self.offset), "length": signed(self.length) }
     }
 
-    /// The range under `key`, where there is one.
+    /// Reads the range under `key`; `None` where it is missing.
     pub(super) fn read(document: &Document, key: &str) -> Result<Option<Self>, MongoError> {
         let Ok(range) = document.get_document(key) else { return Ok(None) };
         let pack = text(range, "pack")?.to_owned();
@@ -42,26 +43,27 @@ impl PackRange {
     }
 }
 
-/// Where crops and results of a bulk lie; what is in neither lies under a key of its own, or nowhere.
+/// Locations of the crops and results of a bulk. A crop or result without an entry is an object of its own, or is not
+/// stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
-    /// Crops by face.
+    /// Locations of crops, by face.
     pub crops: BTreeMap<FaceId, PackRange>,
-    /// Results by image.
+    /// Locations of results, by image.
     pub results: BTreeMap<ImageId, PackRange>,
 }
 
-/// What a pack is of.
+/// Kind of the contents of a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PackKind {
-    /// Faces' crops: JPEG files.
+    /// Crops of faces, as JPEG files.
     Crops,
-    /// Images' results: a line of JSON each.
+    /// Results of images, as one line of JSON each.
     Results,
 }
 
 impl PackKind {
-    /// As keys and documents have it.
+    /// Returns the name in keys and documents.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Crops => "crops",
@@ -78,18 +80,18 @@ impl PackKind {
     }
 }
 
-/// A range of a pack, and whose it is.
+/// A range of a pack with the image and the faces that it describes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackEntry {
-    /// The image's gallery.
+    /// Gallery of the image.
     pub gallery: GalleryId,
-    /// The image.
+    /// Id of the image.
     pub image: ImageId,
-    /// The face that a crop shows, or all that a result tells of, and where in the image they are.
+    /// Faces with their boxes in the image: the one that a crop shows, or all that a result lists.
     pub faces: Vec<(FaceId, BBox)>,
-    /// The first byte.
+    /// Position of the first byte.
     pub offset: u64,
-    /// How many bytes.
+    /// Number of bytes.
     pub length: u64,
 }
 
@@ -120,18 +122,18 @@ impl PackEntry {
     }
 }
 
-/// What the database knows of a pack.
+/// Record of a pack in the database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackRecord {
-    /// Its key in the bucket of groups.
+    /// Key of the pack in the bucket of groups.
     pub key: String,
-    /// What it is of.
+    /// Kind of its contents.
     pub kind: PackKind,
-    /// Its ranges, ascending; those that are blank are not among them.
+    /// Its ranges, ascending by position, without blank ones.
     pub entries: Vec<PackEntry>,
-    /// When a writer last said that it uses it, or will.
+    /// Last time at which a writer announced or claimed it.
     pub at: SystemTime,
-    /// Whether a writer said that it is there.
+    /// Whether a writer confirmed that it is in S3.
     pub is_written: bool,
 }
 
@@ -150,9 +152,9 @@ impl PackRecord {
     }
 }
 
-/// The marker of a pack that is no longer as it was written.
+/// Field that marks a pack whose object differs from what was written.
 const REWRITTEN: &str = "rewritten";
-/// The marker of a pack that is in S3.
+/// Field that marks a pack that is in S3.
 const WRITTEN: &str = "written";
 
 fn unchanged(key: &str) -> Document {
@@ -165,7 +167,10 @@ fn images_in(ids: &[ImageId]) -> Document {
 }
 
 impl MongoFaces {
-    /// Says what will be in a pack, before it is written. Nothing changes where it was said before.
+    /// Records the contents of a pack before it is written. A second announcement changes nothing.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn announce_pack(&self, key: &str, kind: PackKind, entries: &[PackEntry]) -> Result<(), MongoError> {
         let entries: Vec<Document> = entries.iter().map(PackEntry::document).collect();
         let new = doc! { "kind": kind.as_str(), "entries": entries, "at": DateTime::now() };
@@ -174,20 +179,29 @@ impl MongoFaces {
         Ok(())
     }
 
-    /// Says that a pack is used from now on; `false` where it is no longer as it was written.
+    /// Claims a pack that was written for use by a result. Returns `false` if it is marked as rewritten.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn claim_pack(&self, key: &str) -> Result<bool, MongoError> {
         let now = doc! { "$set": { "at": DateTime::now(), WRITTEN: true } };
         Ok(self.collection(names::PACKS).update_one(unchanged(key), now).await?.matched_count > 0)
     }
 
     /// Marks a pack as rewritten.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn close_pack(&self, key: &str) -> Result<(), MongoError> {
         let marked = doc! { "$set": { REWRITTEN: true } };
         self.collection(names::PACKS).update_one(doc! { "_id": key }, marked).await?;
         Ok(())
     }
 
-    /// Takes entries out of a pack's document, by their offsets, when their bytes are blank.
+    /// Removes entries from a pack's record, by their offsets, after their bytes were made blank.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn drop_entries(&self, key: &str, offsets: &[u64]) -> Result<(), MongoError> {
         for offsets in offsets.chunks(CHUNK) {
             let offsets: Vec<i64> = offsets.iter().map(|offset| signed(*offset)).collect();
@@ -197,7 +211,11 @@ impl MongoFaces {
         Ok(())
     }
 
-    /// The keys of packs in which something of these images lies, ascending.
+    /// Returns the keys of packs that hold crops or results of these images, ascending.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn packs_of(&self, images: &[ImageId]) -> Result<BTreeSet<String>, MongoError> {
         let mut keys = BTreeSet::new();
         for images in images.chunks(CHUNK) {
@@ -206,13 +224,21 @@ impl MongoFaces {
         Ok(keys)
     }
 
-    /// The keys of packs in which something of a gallery lies, ascending.
+    /// Returns the keys of packs that hold crops or results of a gallery, ascending.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn packs_in(&self, gallery: &GalleryId) -> Result<BTreeSet<String>, MongoError> {
         Ok(self.pack_keys(doc! { "entries.gallery": &gallery.0 }, None).await?.into_iter().collect())
     }
 
-    /// The keys of at most `limit` packs that no writer ever said to use, and announced so long ago, or from which everything
-    /// was taken; ascending, behind `after`.
+    /// Returns the keys of at most `limit` packs behind `after`, ascending, that are not marked as written and were
+    /// announced or claimed longer than `age` ago.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn abandoned_packs(&self, after: &str, age: Duration, limit: i64) -> Result<Vec<String>, MongoError> {
         let before = DateTime::from_system_time(SystemTime::now() - age);
         let abandoned = doc! { "_id": { "$gt": after }, WRITTEN: null, "at": { "$lt": before } };
@@ -233,25 +259,39 @@ impl MongoFaces {
         Ok(keys)
     }
 
-    /// What is in a pack.
+    /// Returns the record of a pack; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn pack(&self, key: &str) -> Result<Option<PackRecord>, MongoError> {
         self.collection(names::PACKS).find_one(doc! { "_id": key }).await?.as_ref().map(PackRecord::read).transpose()
     }
 
-    /// Notes that nothing is left in a pack, so that its document goes when no writer can put it any more.
+    /// Records that no entry is left in a pack, so that its record is deleted when no writer can write it any more.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn empty_pack(&self, key: &str) -> Result<(), MongoError> {
         let emptied = doc! { "$unset": { WRITTEN: "" } };
         self.collection(names::PACKS).update_one(doc! { "_id": key, "entries": [] }, emptied).await?;
         Ok(())
     }
 
-    /// Deletes the document of a pack in which nothing is left.
+    /// Deletes the record of a pack without entries.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn remove_pack(&self, key: &str) -> Result<(), MongoError> {
         self.collection(names::PACKS).delete_one(doc! { "_id": key, "entries": [] }).await?;
         Ok(())
     }
 
-    /// Where a face's crop lies, where it is in a pack.
+    /// Returns the location of a face's crop; `None` where it is not in a pack.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn crop_of(&self, gallery: &GalleryId, face: FaceId) -> Result<Option<PackRange>, MongoError> {
         let faces = self.collection(names::FACES);
         let found = faces.find_one(doc! { "_id": uuid(face.0), "gallery": &gallery.0 });
@@ -259,7 +299,11 @@ impl MongoFaces {
         found.map_or(Ok(None), |face| PackRange::read(&face, documents::CROP))
     }
 
-    /// The offsets of a pack's entries that the database points at.
+    /// Returns the offsets of a pack's entries that faces or images refer to.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn live_offsets(&self, pack: &PackRecord) -> Result<BTreeSet<u64>, MongoError> {
         let entries = pack.entries.iter();
         let (collection, field, ids): (_, _, Vec<Bson>) = match pack.kind {

@@ -1,5 +1,5 @@
-//! A partition into the database, guarded by the gallery's revision; only what differs is written. A few changes are one
-//! transaction, many are staged (`staged.rs`).
+//! Saves a partition in the database if the gallery's revision is unchanged. Only differences are written: few of them
+//! in one transaction, many in stages (`staged.rs`).
 
 use mongodb::ClientSession;
 use mongodb::bson::{DateTime, Document, doc};
@@ -12,10 +12,11 @@ use super::gallery_copy::GalleryCopy;
 use super::transaction::{Advance, ConflictRetry, Saved, advance, begin, end};
 use super::{MongoError, MongoFaces, facts, gallery, history, names, staged};
 
-/// Saves a partition that was made at `read`, if the gallery's revision still is that one.
+/// Saves a partition that was computed from the version `read`, if the gallery's revision is unchanged.
 ///
 /// # Errors
-/// [`MongoError::Conflict`] when somebody changed more meanwhile than new faces.
+/// [`MongoError::Conflict`] when the gallery changed in the meantime by more than new faces; otherwise [`MongoError`]
+/// when the server fails or a stored document is not what muster wrote.
 pub async fn save(
     store: &MongoFaces,
     of: &GalleryId,
@@ -33,9 +34,9 @@ pub async fn save(
     if let (Some(copies), Some(copy)) = (&store.copies, made_from) {
         let Reconciled { partition, recognised, renamed, .. } = reconciled;
         match saved {
-            // Faces that are known again change facts.
+            // Recognised faces change facts, which the copy does not have.
             Ok(head) if recognised.is_empty() && renamed.is_empty() => copies.keep_saved(of, copy, head, partition),
-            // Nothing was written.
+            // Nothing was written, so the copy is still right.
             Err(MongoError::Conflict) => copies.keep(of, copy),
             Ok(_) | Err(_) => {}
         }
@@ -43,7 +44,7 @@ pub async fn save(
     saved.map(drop)
 }
 
-/// Saves a partition; how far the gallery is then.
+/// Saves a partition, and returns the gallery's state after that.
 async fn save_onto(
     store: &MongoFaces,
     (of, head): (&GalleryId, GalleryHead),
@@ -52,7 +53,7 @@ async fn save_onto(
     made_from: Option<&GalleryCopy>,
 ) -> Result<GalleryHead, MongoError> {
     if head.pointer.is_main() {
-        // Outside the transaction: a change after this raises the revision, and the transaction sees that.
+        // This is read outside the transaction: a later change raises the revision, which the transaction checks.
         let difference = match made_from {
             Some(copy) => copy.difference(of, &reconciled.partition),
             None => Difference::read(store, of, head.pointer, &reconciled.partition).await?,
@@ -60,7 +61,7 @@ async fn save_onto(
         let Reconciled { lineage, recognised, .. } = reconciled;
         if difference.len() + lineage.len() + recognised.len() <= CHUNK {
             match at_once(store, of, read, &difference, reconciled).await {
-                // Documents may be large, and the server may have much to do.
+                // The transaction can be too large or too slow even so; then the partition is saved in stages.
                 Err(MongoError::Aborted(_)) => {}
                 saved => return saved,
             }
@@ -69,7 +70,7 @@ async fn save_onto(
     staged::save(store, of, read, reconciled).await
 }
 
-/// Saves few changes in one transaction; how far the gallery is then.
+/// Saves few differences in one transaction, and returns the gallery's state after that.
 async fn at_once(
     store: &MongoFaces,
     gallery: &GalleryId,
@@ -79,7 +80,7 @@ async fn at_once(
 ) -> Result<GalleryHead, MongoError> {
     let Reconciled { lineage, recognised, renamed, .. } = reconciled;
     let is_same = difference.len() + lineage.len() + recognised.len() + renamed.len() == 0;
-    // Where there is nothing to tell anybody the generation stays, so that a repeated wake-up ends here.
+    // If nothing changes, the generation stays the same, so that a repeated message does not lead to another grouping.
     let saved = if is_same { Saved::Unchanged } else { Saved::InPlace };
     let advance = Advance { read, at: difference.pointer(), saved };
     let batches: Vec<Batch> = difference.batches().collect();
@@ -88,14 +89,14 @@ async fn at_once(
         let mut session = begin(store).await?;
         let saved = write(store, &mut session, gallery, &advance, (&batches, reconciled)).await;
         let saved = end(session, saved).await;
-        // It may have lost against somebody who only added faces.
+        // The transaction may have lost against a writer that only added faces.
         if retry.ends(&saved).await {
             return saved?.ok_or(MongoError::Conflict);
         }
     }
 }
 
-/// How far the gallery is after it was written; `None` where the revision is not that of the groups any more.
+/// Writes everything in a transaction, and returns the gallery's state after that; `None` if the revision changed.
 async fn write(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -104,7 +105,7 @@ async fn write(
     (batches, reconciled): (&[Batch], &Reconciled),
 ) -> Result<Option<GalleryHead>, MongoError> {
     let Some(head) = advance(store, session, gallery, to).await? else { return Ok(None) };
-    // The revision guards what was said meanwhile.
+    // The revision ensures that no correction was made in the meantime.
     facts::apply(store, session, gallery, &reconciled.recognised).await?;
     history::rename(store, session, gallery, &reconciled.renamed).await?;
     for batch in batches {
@@ -114,7 +115,10 @@ async fn write(
     Ok(Some(head))
 }
 
-/// Notes events of a gallery's groups, which are those of one generation.
+/// Adds events of one generation to the history of a gallery's groups.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn lineage(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -129,7 +133,7 @@ pub async fn lineage(
     Ok(())
 }
 
-/// Events of a gallery's groups as documents, numbered from `first` on.
+/// Builds the documents of events, numbered from `first` on.
 pub fn events(gallery: &GalleryId, generation: u64, first: usize, of: &[Lineage]) -> Vec<Document> {
     let event = |(number, event): (i64, &Lineage)| {
         let mut document = doc! {

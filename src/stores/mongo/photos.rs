@@ -1,4 +1,4 @@
-//! What faces need to know of their photos.
+//! Reads the parts of photos' records that their faces need.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use muster_actors::domain::image::ImageId;
 use super::MongoError;
 use super::documents::{self, image_id, unsigned};
 
-/// What the faces of a photo need to know of it.
+/// The part of a photo's record that its faces need.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Photo {
-    /// How it came about.
+    /// Circumstances of the capture.
     pub(super) capture: Capture,
-    /// The place of its faces, but for the box.
+    /// Place of its faces, except for the box.
     place: FacePlace,
 }
 
 /// Photos by id.
 pub(super) type Photos = BTreeMap<ImageId, Photo>;
 
-/// The projection that [`read`] needs.
+/// Returns the projection that [`read`] needs.
 pub(super) fn projection() -> Document {
     let mut projection = documents::capture_fields();
     projection.extend(doc! { "content": 1, "width": 1, "height": 1 });
     projection
 }
 
-/// A photo from its document.
+/// Reads a photo from its document.
 pub(super) fn read(document: &Document) -> Result<(ImageId, Photo), MongoError> {
     let side = |key| Ok::<_, MongoError>(u32::try_from(unsigned(document, key)?).unwrap_or(u32::MAX));
     let capture = documents::capture(document)?;
@@ -46,7 +46,7 @@ pub(super) fn read(document: &Document) -> Result<(ImageId, Photo), MongoError> 
 }
 
 impl Photo {
-    /// The place of a face in it.
+    /// Returns the place of the face with this box.
     pub(super) fn place(&self, bbox: BBox) -> FacePlace {
         FacePlace { bbox, ..self.place }
     }

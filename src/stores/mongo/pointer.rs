@@ -1,7 +1,7 @@
-//! Where the groups of a gallery are.
+//! Locates the groups of a gallery.
 //!
-//! There is room for two partitions: the one that holds, and one that is written beside it (`staged.rs`). The gallery's
-//! document counts the partitions that took the place of others, and so says which of the two holds.
+//! A gallery has room for two partitions: the one in force, and one that is written beside it (`staged.rs`). The
+//! gallery's document counts how often one partition replaced the other, and thus tells which of them is in force.
 
 use mongodb::bson::Document;
 use muster_actors::domain::gallery::GalleryId;
@@ -10,52 +10,56 @@ use super::documents::unsigned;
 use super::gallery::GalleryHead;
 use super::{MongoError, MongoFaces, gallery, names};
 
-/// The field of a gallery that counts the partitions which took the place of others. Without it none did.
+/// Field of a gallery with the number of times that a partition replaced another. It is missing where that never
+/// happened.
 pub const PARTITION: &str = "partition";
-/// The fields of a face that say which group it is in, in the one partition and in the other.
+/// Fields of a face with its group in the main partition and in the other one.
 pub const GROUP: &str = "group";
 pub const STAGED_GROUP: &str = "staged_group";
 
-/// How often something is read again whose partition others take the place of.
+/// Greatest number of attempts at reading from one partition while others replace it.
 const ROUNDS: u32 = 8;
 
-/// Says which of the two partitions holds: that of an even number lies where releases before look for it.
+/// Locates the partition in force by its number: even numbers are the main partition, which older releases read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PartitionPointer(u64);
 
 impl PartitionPointer {
-    /// By a gallery's document.
+    /// Reads the pointer from a gallery's document.
+    ///
+    /// # Errors
+    /// [`MongoError::Document`] when the number is of another kind or negative.
     pub fn of(state: &Document) -> Result<Self, MongoError> {
         if state.contains_key(PARTITION) { Ok(Self(unsigned(state, PARTITION)?)) } else { Ok(Self::default()) }
     }
 
-    /// The number of the partition.
+    /// Returns the number of the partition.
     pub fn number(self) -> u64 {
         self.0
     }
 
-    /// Whether releases before find it.
+    /// Tells whether it is the main partition, which older releases read.
     pub fn is_main(self) -> bool {
         self.0.is_multiple_of(2)
     }
 
-    /// The one that would take its place.
+    /// Returns the pointer to the partition that would replace it.
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// The field of a face that says which group it is in.
+    /// Returns the field of a face with its group in the partition.
     pub fn field(self) -> &'static str {
         if self.is_main() { GROUP } else { STAGED_GROUP }
     }
 
-    /// The collection of the groups.
+    /// Returns the name of the collection with the partition's groups.
     pub fn groups(self) -> &'static str {
         if self.is_main() { names::GROUPS } else { names::STAGED_GROUPS }
     }
 }
 
-/// Reads something of a partition until it was the same one from the beginning to the end.
+/// Repeats a read until the same partition was in force from its beginning to its end.
 pub struct PartitionRead<'a> {
     store: &'a MongoFaces,
     of: &'a GalleryId,
@@ -64,21 +68,26 @@ pub struct PartitionRead<'a> {
 }
 
 impl<'a> PartitionRead<'a> {
-    /// Begins a round.
+    /// Starts the first round.
+    ///
+    /// # Errors
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn begin(store: &'a MongoFaces, of: &'a GalleryId) -> Result<Self, MongoError> {
         let head = gallery::head(store, of).await?.unwrap_or_default();
         Ok(Self { store, of, head, rounds: 1 })
     }
 
-    /// How far the gallery was when the round began, and which partition to read in it.
+    /// Returns the gallery's state at the start of the round, with the partition to read.
     pub fn head(&self) -> GalleryHead {
         self.head
     }
 
-    /// Whether what was read in this round is of one partition; else another round begins.
+    /// Tells whether all reads of this round saw one partition; otherwise another round starts.
     ///
     /// # Errors
-    /// [`MongoError::Conflict`] when each round is disturbed.
+    /// [`MongoError::Conflict`] when the partition was replaced in each of 8 rounds; otherwise [`MongoError`] when the
+    /// server fails or the gallery's document is not what muster wrote.
     pub async fn is_whole(&mut self) -> Result<bool, MongoError> {
         let now = gallery::head(self.store, self.of).await?.unwrap_or_default();
         if now.pointer == self.head.pointer {
@@ -92,7 +101,11 @@ impl<'a> PartitionRead<'a> {
     }
 }
 
-/// Which partition of a gallery holds now.
+/// Returns the pointer to the partition of a gallery that is in force now.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn pointer(store: &MongoFaces, of: &GalleryId) -> Result<PartitionPointer, MongoError> {
     Ok(gallery::head(store, of).await?.unwrap_or_default().pointer)
 }

@@ -1,4 +1,5 @@
-//! A gallery's groups as they are published: where each face of a group is, and which groups changed since the last time.
+//! Reads the groups of a gallery for publication: the location of each face, and the groups that changed since the last
+//! publication.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,52 +16,52 @@ use super::gallery_copy::marks;
 use super::packs::PackRange;
 use super::{MongoError, MongoFaces, conversion, gallery, names, non_faces, stored_faces};
 
-/// Ids in one filter.
+/// Number of ids in one filter.
 const IDS: usize = 5_000;
 
-/// Where a face is.
+/// Location of a face.
 #[derive(Clone, Debug)]
 pub struct FaceLocation {
-    /// The face.
+    /// Id of the face.
     pub face: FaceId,
-    /// Its image.
+    /// Id of its image.
     pub image: ImageId,
-    /// The image's bucket.
+    /// Bucket of the image.
     pub bucket: String,
-    /// The image's key.
+    /// Key of the image.
     pub key: String,
-    /// In pixels of the full upright image.
+    /// Box in pixels of the full upright image.
     pub bbox: BBox,
-    /// Where its crop lies, where that is in a pack.
+    /// Location of its crop, where that is in a pack.
     pub crop: Option<PackRange>,
 }
 
 /// A group with the locations of its faces, ascending by face id.
 pub type LocatedGroup = (Group, Vec<FaceLocation>);
 
-/// The group ids that begin with some hexadecimal digits.
+/// Prefix of group ids, in hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdPrefix(String);
 
 impl IdPrefix {
-    /// All ids.
+    /// Returns the empty prefix, which all ids have.
     pub fn all() -> Self {
         Self(String::new())
     }
 
-    /// The prefix of an id that has so many digits, at most 32.
+    /// Returns the first `digits` digits of an id, at most 32.
     pub fn of(group: GroupId, digits: usize) -> Self {
         let mut text = group.to_string();
         text.truncate(digits);
         Self(text)
     }
 
-    /// Its digits.
+    /// Returns the digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The least and the greatest id.
+    /// Returns the least and the greatest id with the prefix.
     fn bounds(&self) -> [Bson; 2] {
         ['0', 'f'].map(|fill| {
             let mut bytes = [0; 16];
@@ -79,34 +80,35 @@ impl IdPrefix {
     }
 }
 
-/// What a reader must know of a gallery to find out later what changed.
+/// State of a gallery that a reader saw. It is needed to find later changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LookedAt {
-    /// The generation of the groups that it saw.
+    /// Generation of the groups that it saw.
     pub generation: u64,
-    /// Until when it saw what was written of faces, by the server's clock, in milliseconds since 1970 (UTC).
+    /// Time by the server's clock until which it saw all writes of faces, in milliseconds since 1970 (UTC).
     pub at_ms: i64,
 }
 
-/// The groups of a gallery that there are, and those that must be read again.
+/// Counts of the groups of a gallery, and the groups that must be read again.
 #[derive(Clone, Debug, Default)]
 pub struct GroupChanges {
-    /// How many groups there are below each prefix of the digits that were asked for.
+    /// Number of groups with each prefix of the requested length.
     pub counts: BTreeMap<IdPrefix, u64>,
-    /// Prefixes below which a group changed, or the location of one of its faces.
+    /// Prefixes of groups that changed, or of which a face changed its location.
     pub changed: BTreeSet<IdPrefix>,
 }
 
 impl MongoFaces {
-    /// How far a gallery is, and where its groups are.
+    /// Returns the state of a gallery; that of a gallery that does not exist is the default.
     ///
     /// # Errors
-    /// The server did not answer, or a document is not what muster wrote.
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when the gallery's document is not what
+    /// muster wrote.
     pub async fn head(&self, of: &GalleryId) -> Result<GalleryHead, MongoError> {
         Ok(gallery::head(self, of).await?.unwrap_or_default())
     }
 
-    /// The gallery's generation; 0 where nobody wrote to it.
+    /// Returns the gallery's generation; 0 if it does not exist.
     ///
     /// # Errors
     /// As [`MongoFaces::head`].
@@ -114,32 +116,34 @@ impl MongoFaces {
         Ok(self.head(of).await?.version.generation)
     }
 
-    /// Sees to it that what people said of a gallery is kept as facts; its generation, 0 where nobody wrote to it.
+    /// Ensures that what people decided about a gallery is kept as facts, and returns its generation; 0 if it does not
+    /// exist.
     ///
     /// # Errors
-    /// As [`MongoFaces::head`].
+    /// As [`MongoFaces::head`], and [`MongoError::Conflict`] when another process takes long to convert the gallery.
     pub async fn prepare(&self, of: &GalleryId) -> Result<u64, MongoError> {
         Ok(conversion::convert(self, of).await?.unwrap_or_default().generation)
     }
 
-    /// Until when whoever reads now sees what was written: by the server's clock, in milliseconds since 1970 (UTC).
+    /// Returns the time by the server's clock until which a reader now sees all writes, in milliseconds since 1970
+    /// (UTC).
     ///
     /// # Errors
-    /// The server did not answer, or does not say.
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Unfit`] when it does not report its time.
     pub async fn seen_until_ms(&self) -> Result<i64, MongoError> {
         Ok(seen_until(self).await?.timestamp_millis())
     }
 
-    /// How many faces a gallery has.
+    /// Counts the faces of a gallery.
     ///
     /// # Errors
-    /// The server did not answer.
+    /// [`MongoError::Driver`] when the server fails.
     pub async fn count_faces(&self, of: &GalleryId) -> Result<u64, MongoError> {
         stored_faces::count(self, of).await
     }
 
-    /// The groups of a gallery by prefixes of so many digits, and which of them changed since somebody looked; all where
-    /// that is `None`.
+    /// Counts the groups of a gallery by prefixes of `digits` digits, and lists the prefixes with changes since
+    /// `since`, or all prefixes if it is `None`.
     ///
     /// # Errors
     /// As [`MongoFaces::head`].
@@ -172,7 +176,7 @@ impl MongoFaces {
         Ok(changes)
     }
 
-    /// The groups below a prefix with the locations of their faces, ascending by id.
+    /// Returns the groups with a prefix and the locations of their faces, ascending by id.
     ///
     /// # Errors
     /// As [`MongoFaces::head`].
@@ -237,7 +241,8 @@ impl MongoFaces {
         Ok(members)
     }
 
-    /// How many detections of a gallery are in no group and no faces: by the word of a person, or by what the models say.
+    /// Counts the detections of a gallery that are in no group and are no faces, according to a person or to the
+    /// models.
     ///
     /// # Errors
     /// As [`MongoFaces::head`].

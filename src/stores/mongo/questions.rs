@@ -1,4 +1,4 @@
-//! The questions that a gallery has for whoever knows the people.
+//! Finds the open questions of a gallery that people can answer.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,13 @@ use super::pointer::{PartitionPointer, PartitionRead};
 use super::{MongoError, MongoFaces, facts, gallery, names};
 
 impl MongoFaces {
-    /// The open questions, those first whose answers are likely to put most faces right.
+    /// Returns the open questions. The first are those whose answers are likely to correct the most
+    /// faces.
     ///
     /// # Errors
-    /// The database does not answer, or a document is not as it should be.
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored
+    /// document is not what muster wrote, [`MongoError::Conflict`] when the partition in force
+    /// changes all the time.
     pub async fn questions(&self, of: &GalleryId) -> Result<Vec<Suggested>, MongoError> {
         let mut reading = PartitionRead::begin(self, of).await?;
         loop {

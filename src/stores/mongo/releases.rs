@@ -1,5 +1,5 @@
-//! Which receives of a message ended well although it was given back: a document a message, and it goes by itself when the queue
-//! cannot know the message any more.
+//! Records the receives of messages that ended well although the message was given back to the queue. There is one
+//! document for each message; it expires when the queue cannot hold the message any more.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use muster_actors::ports::releases::{Receive, Releases, ReleasesError};
 use super::bulk::{Bulks, Op, Statement};
 use super::{MongoError, MongoFaces, classify, names};
 
-/// Milliseconds after which the server gives a look up.
+/// Time after which the server gives a query up.
 const TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(8);
 
-/// The notes of one queue.
+/// Records about the messages of one queue.
 #[derive(Clone)]
 pub struct MongoReleases {
     store: MongoFaces,
@@ -23,7 +23,7 @@ pub struct MongoReleases {
 }
 
 impl MongoFaces {
-    /// Notes about the messages of the queue of this name.
+    /// Creates the records about the messages of the queue with this name.
     pub fn releases(&self, queue: &str) -> MongoReleases {
         MongoReleases { store: self.clone(), bulks: self.bulks.clone(), queue: queue.to_owned() }
     }
@@ -59,7 +59,7 @@ impl Releases for MongoReleases {
     async fn note(&self, receives: &[Receive]) -> Result<(), ReleasesError> {
         let statement = |(item, receive): (usize, &Receive)| {
             let filter: Document = doc! { "_id": self.id(&receive.message) };
-            // A set: a receive that is noted twice is noted once.
+            // The receives are a set, so that recording one twice counts once.
             let update = doc! {
                 "$addToSet": { "receives": i64::from(receive.number) }, "$currentDate": { "at": true },
             };

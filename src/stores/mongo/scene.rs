@@ -1,4 +1,4 @@
-//! The part of a gallery that a correction is about, read without the rest.
+//! Reads the part of a gallery that a correction concerns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use super::pointer::PartitionPointer;
 use super::transaction::read;
 use super::{MongoError, MongoFaces, names, non_faces};
 
-/// A face as a scene has it.
+/// A face of a scene.
 struct Found {
     image: ImageId,
     bbox: BBox,
@@ -25,7 +25,7 @@ struct Found {
     doubted: bool,
 }
 
-/// Reads in one transaction.
+/// Reads within one transaction.
 struct Reader<'a> {
     store: &'a MongoFaces,
     session: &'a mut ClientSession,
@@ -33,7 +33,11 @@ struct Reader<'a> {
     pointer: PartitionPointer,
 }
 
-/// The scene of a topic.
+/// Reads the scene of a topic: its groups, faces, photos and facts.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote.
 pub async fn scene(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -46,7 +50,7 @@ pub async fn scene(
     ids.extend(redirects.values());
     let mut faces = reader.faces("_id", topic.faces.iter().map(|face| face.0)).await?;
     ids.extend(faces.values().filter_map(|face| face.group));
-    // A person may have become another that no group leads to.
+    // A person may have been merged into another without a redirect between groups.
     let named: BTreeSet<[u8; 16]> = ids.iter().map(|id| id.0).collect();
     let became = facts::about(reader.store, reader.session, of, &named).await?.became;
     ids.extend(became.iter().filter(|(from, _)| topic.groups.contains(from)).map(|(_, into)| *into));
@@ -71,7 +75,7 @@ pub async fn scene(
 }
 
 impl Reader<'_> {
-    /// The documents of a collection in which `key` is one of some ids.
+    /// Returns the documents of a collection whose field `key` is one of some ids.
     async fn read(
         &mut self,
         collection: &str,

@@ -1,15 +1,16 @@
-//! A partition that changes much: it is written beside the one that holds, in parts, and takes its place at the end.
+//! Saves a partition with many changes: it is written in parts beside the partition in force, and replaces it at the
+//! end.
 //!
-//! The server aborts a transaction that takes long or is large, and others wait for its end. So each part is a transaction
-//! of its own, and what nobody reads yet may be there in part: who dies leaves nothing behind that anybody sees, and who
-//! comes next compares with what is there and goes on. The last transaction is short: it checks the revision and moves the
-//! gallery's pointer.
+//! The server aborts a transaction that takes long or is large, and others wait for its end. So each part is a
+//! transaction of its own. Nobody reads a partition before it is in force, so that the visible groups stay consistent
+//! if a writer dies; the next writer compares with the existing parts and continues. The last transaction is short: it
+//! checks the revision and moves the gallery's pointer.
 //!
-//! One writer at a time stages a gallery. It claims that in a document of its own, so that nobody who writes faces waits for
-//! it, and each part keeps up the claim: whoever lost it writes nothing any more.
+//! Only one writer at a time stages a gallery. Its claim is a document of its own, so that no writer of faces waits for
+//! it. Each part renews the claim, and a writer that lost it writes nothing more.
 //!
-//! At the end the partition is copied to where releases before look for it, and the pointer moves there. Where that fails it
-//! stays where it is until the next is saved.
+//! At the end the partition is copied to the main one, which older releases read, and the pointer moves there. If that
+//! fails, the pointer stays until the next partition is saved.
 
 use std::time::Duration;
 
@@ -24,15 +25,17 @@ use super::pointer::PartitionPointer;
 use super::transaction::{Advance, ConflictRetry, Saved, advance, begin, end, is_duplicate, now_ms};
 use super::{MongoError, MongoFaces, documents, facts, history, names};
 
-/// How long a claim holds that is not kept up.
+/// Time for which a claim holds without renewal.
 const LEASE: Duration = Duration::from_secs(20);
-/// How often another's claim is looked at.
+/// Interval at which another writer's claim is checked.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Saves a partition that was made at `read`, if the gallery's revision still is that one; how far the gallery is then.
+/// Saves a partition that was computed from the version `read`, if the gallery's revision is unchanged. Returns the
+/// gallery's state after that.
 ///
 /// # Errors
-/// [`MongoError::Conflict`] when somebody changed more meanwhile than new faces.
+/// [`MongoError::Conflict`] when the gallery changed in the meantime by more than new faces, or the claim was lost;
+/// otherwise [`MongoError`] when the server fails or a stored document is not what muster wrote.
 pub async fn save(
     store: &MongoFaces,
     of: &GalleryId,
@@ -42,13 +45,17 @@ pub async fn save(
     let stage = Stage::claim(store, of, read).await?;
     let saved = stage.save(read, reconciled).await;
     if let Err(error) = stage.leave().await {
-        // The claim ends by itself, and what is left is overwritten.
+        // The claim expires by itself, and the next writer overwrites what is left.
         tracing::debug!(%error, "mongo.stage");
     }
     saved
 }
 
-/// Takes away what a writer that died left of a partition that never held.
+/// Deletes the parts of a partition that a dead writer left.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote. Also [`MongoError::Conflict`] when another writer takes the claim over.
 pub async fn tidy(store: &MongoFaces, of: &GalleryId) -> Result<(), MongoError> {
     let left = doc! { "_id": &of.0, "until": { "$lt": DateTime::now() } };
     if store.collection(names::STAGING).find_one(left).await?.is_some() {
@@ -60,7 +67,7 @@ pub async fn tidy(store: &MongoFaces, of: &GalleryId) -> Result<(), MongoError> 
     Ok(())
 }
 
-/// Who writes a gallery's next partition.
+/// Claim of a writer on the next partition of a gallery.
 struct Stage<'a> {
     store: &'a MongoFaces,
     of: &'a GalleryId,
@@ -69,19 +76,19 @@ struct Stage<'a> {
 
 /// One transaction of a stage.
 enum Step<'a> {
-    /// Writes a part of a partition that does not hold.
+    /// Writes a part of the partition that is not in force.
     Write(&'a Batch),
-    /// Takes such documents away.
+    /// Deletes the groups that this filter matches.
     Clear(&'a Document),
-    /// The partition holds from now on; with it come what was recognised and renamed.
+    /// Puts the partition in force, with the facts of recognised faces and the new ids of faces.
     Flip(&'a Advance, &'a Reconciled),
 }
 
 impl<'a> Stage<'a> {
-    /// Waits until the gallery is this one's to write.
+    /// Waits for the claim on the gallery.
     ///
     /// # Errors
-    /// [`MongoError::Conflict`] when the revision is not that of `read` any more.
+    /// [`MongoError::Conflict`] when the revision is no longer that of `read`.
     async fn claim(store: &'a MongoFaces, of: &'a GalleryId, read: GalleryVersion) -> Result<Self, MongoError> {
         let stage = Self { store, of, claim: Uuid::new() };
         while !stage.try_claim().await? {
@@ -121,7 +128,8 @@ impl<'a> Stage<'a> {
         let advance = Advance { read, at: from, saved: Saved::Staged };
         let after = self.replace(&advance, reconciled).await?;
         for (first, part) in (0..).step_by(CHUNK).zip(reconciled.lineage.chunks(CHUNK)) {
-            // Outside of the transaction, which has to be short: who dies here leaves out what was told of groups.
+            // This is outside the transaction, which has to be short. If the writer dies here, these events are
+            // missing.
             let events = events(self.of, after.version.generation, first, part);
             self.store.collection(names::LINEAGE).insert_many(events).await?;
         }
@@ -135,7 +143,7 @@ impl<'a> Stage<'a> {
         Ok(after)
     }
 
-    /// Writes a partition beside the one that holds, and puts it in its place; how far the gallery is then.
+    /// Writes a partition beside the one in force, and puts it in force. Returns the gallery's state after that.
     async fn replace(&self, advance: &Advance, reconciled: &Reconciled) -> Result<GalleryHead, MongoError> {
         self.write(advance.at.next(), advance.read, &reconciled.partition).await?;
         self.step(&Step::Flip(advance, reconciled)).await?.ok_or(MongoError::Conflict)
@@ -147,14 +155,14 @@ impl<'a> Stage<'a> {
             error = self.keep_up() => return Err(error),
         };
         for batch in difference.batches() {
-            // Nobody would want the rest of it.
+            // After a change, the rest of the partition would be useless.
             self.check(read).await?;
             self.step(&Step::Write(&batch)).await?;
         }
         Ok(())
     }
 
-    /// Keeps up the claim until it cannot; why.
+    /// Renews the claim until that fails, and returns the error.
     async fn keep_up(&self) -> MongoError {
         loop {
             tokio::time::sleep(LEASE / 4).await;
@@ -167,7 +175,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Deletes the groups of a partition beside the main one, and gives the claim back.
+    /// Deletes the groups beside the main partition if that is in force, and gives the claim back.
     async fn leave(&self) -> Result<(), MongoError> {
         if gallery::head(self.store, self.of).await?.unwrap_or_default().pointer.is_main() {
             let staged = self.store.collection(names::STAGED_GROUPS);
@@ -188,7 +196,8 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Takes a step, if the claim still holds. How far the gallery is after a flip; `None` where its revision is another.
+    /// Executes a step, if the claim still holds. Returns the gallery's state after a flip; `None` if its revision
+    /// changed.
     async fn step(&self, step: &Step<'_>) -> Result<Option<GalleryHead>, MongoError> {
         let mut retry = ConflictRetry::new();
         loop {
@@ -201,7 +210,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// `None` where the claim is lost.
+    /// Executes a step within a transaction; `None` if the claim is lost.
     async fn take(
         &self,
         session: &mut ClientSession,
@@ -214,7 +223,7 @@ impl<'a> Stage<'a> {
             return Ok(None);
         }
         match step {
-            // Nobody asks for marks of a partition that did not hold: the pointer tells that another does.
+            // No reader needs marks in a partition that was not in force: the pointer shows that another one is now.
             Step::Write(batch) => batch.write(store, session, 0).await?,
             Step::Clear(which) => {
                 store.collection(names::STAGED_GROUPS).delete_many((*which).clone()).session(session).await?;

@@ -1,4 +1,4 @@
-//! The faces of a gallery as they are stored, with the groups that they are in.
+//! Reads the faces of a gallery with their groups.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,23 +16,27 @@ use super::pointer::PartitionPointer;
 use super::{MongoError, MongoFaces, names, non_faces};
 use crate::embeddings::{Digest, Embeddings};
 
-/// Faces of which only the ids and groups are read: a cursor brings so many at once.
+/// Number of faces in one batch of a cursor that only reads ids and groups.
 const HOMES: u32 = 50_000;
-/// Ids in one filter.
+/// Number of ids in one filter.
 const IDS: usize = 5_000;
 
 /// A face of a gallery.
 #[derive(Clone, Debug)]
 pub struct StoredFace {
     pub vector: FaceVector,
-    /// The models take it for an object.
+    /// Whether the models take it for an object.
     pub is_doubted: bool,
-    /// Its group in the partition that was asked for.
+    /// Its group in the partition that was read.
     pub group: Option<GroupId>,
 }
 
-/// The faces of a gallery, ascending by id: all, or those that were written since a time. Embeddings that the cache has are
-/// not read from the database.
+/// Returns the faces of a gallery, ascending by id: all, or those that were written since a time. Embeddings are taken
+/// from the cache where possible.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn read(
     store: &MongoFaces,
     gallery: &GalleryId,
@@ -66,7 +70,7 @@ pub async fn read(
         let is_doubted = non_faces::probability(&document)? < LEAST_FACE;
         faces.push(StoredFace { vector, is_doubted, group: group_id(&document, at.pointer.field())? });
     }
-    // After the faces, so that the image of a face that was added meanwhile is among them.
+    // Images are read after the faces, so that the image of a face that was added in the meantime is included.
     let photos = photos(store, gallery, since.map(|_| &faces[..])).await?;
     for (face, bbox) in faces.iter_mut().zip(boxes) {
         let Some(photo) = photos.get(&face.vector.image) else { continue };
@@ -74,7 +78,7 @@ pub async fn read(
     }
     if let Some(vectors) = store.vectors.as_deref() {
         let read = fill(store, vectors, gallery, &digests, &mut faces).await?;
-        // What was read and kept while somebody deleted it must not stay in the cache.
+        // Embeddings that another process deleted while they were read must not stay in the cache.
         let is_same = |now: GalleryHead| now.version.revision == at.version.revision;
         if read && !head(store, gallery).await?.is_some_and(is_same) {
             vectors.forget(gallery).await;
@@ -84,7 +88,7 @@ pub async fn read(
     Ok(faces)
 }
 
-/// The images with faces: all, or those of some faces.
+/// Reads the images with faces: all, or those of some faces.
 async fn photos(store: &MongoFaces, gallery: &GalleryId, of: Option<&[StoredFace]>) -> Result<Photos, MongoError> {
     let filters = match of {
         None => vec![doc! { "gallery": &gallery.0, "state": documents::word(&ImageState::Indexed) }],
@@ -105,7 +109,8 @@ async fn photos(store: &MongoFaces, gallery: &GalleryId, of: Option<&[StoredFace
     Ok(found)
 }
 
-/// Brings the embeddings: from the cache, and the missing ones from the database into the cache. Whether any were missing.
+/// Fills in the embeddings from the cache. Missing ones are read from the database and added to the cache. Tells
+/// whether any were missing.
 async fn fill(
     store: &MongoFaces,
     vectors: &dyn Embeddings,
@@ -134,12 +139,16 @@ async fn fill(
         let kept: Vec<_> = there.filter(|(_, embedding)| !embedding.is_empty()).collect();
         vectors.keep(gallery, &kept).await;
     }
-    // Deleted since the first read: the revision says so, and saving ends in a conflict.
+    // The face was deleted since the first read; the revision was raised, so that saving ends in a conflict.
     faces.retain(|face| !face.vector.embedding.is_empty());
     Ok(!missing.is_empty())
 }
 
-/// Which group each face is in that is in one, or in one of some groups: an index holds all that is read.
+/// Returns the group of each face that is in one, or in one of `groups`. An index contains all fields that are read.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn homes(
     store: &MongoFaces,
     gallery: &GalleryId,
@@ -170,7 +179,10 @@ pub async fn homes(
     Ok(homes)
 }
 
-/// How many faces a gallery has.
+/// Counts the faces of a gallery.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn count(store: &MongoFaces, of: &GalleryId) -> Result<u64, MongoError> {
     gallery::count(store, names::FACES, doc! { "gallery": &of.0 }).await
 }

@@ -1,8 +1,8 @@
-//! What people asked to forget, and must not come back by itself.
+//! Tombstones: records that keep forgotten images and faces from being stored again.
 //!
-//! A forgotten image, prefix or gallery is passed over by every worker, with all that is or comes there. A forgotten face is a place
-//! in an image: whatever is found there again is not stored. None of them holds anything of a face, and those of one group are not
-//! known from others': only who has the group's id finds them.
+//! Every worker skips a forgotten image, prefix or gallery, with all images that are added there later. A forgotten
+//! face is a place in an image; a face that is found there again is not stored. A tombstone holds no data of a face. It
+//! does not name the group either: only a reader with the group's id finds the tombstones of its faces.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,29 +14,29 @@ use muster_actors::domain::image::{ImageId, Locator, digest};
 use super::documents::{image_id, text, uuid};
 use super::{MongoError, documents};
 
-/// Images of a gallery.
+/// Images of a gallery to which a tombstone applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// One.
+    /// One image.
     Image {
-        /// Its bucket.
+        /// Bucket of the image.
         bucket: String,
-        /// Its key.
+        /// Key of the image.
         key: String,
     },
-    /// All whose keys begin so.
+    /// All images whose keys have a prefix.
     Below {
-        /// Their bucket.
+        /// Bucket of the images.
         bucket: String,
-        /// The beginning; empty is the whole bucket.
+        /// Prefix of the keys; the empty one covers the whole bucket.
         prefix: String,
     },
-    /// All.
+    /// All images of the gallery.
     Gallery,
 }
 
 impl Scope {
-    /// Whether an image is among them.
+    /// Tells whether the scope includes an image.
     pub fn covers(&self, bucket: &str, key: &str) -> bool {
         match self {
             Self::Image { bucket: of, key: is } => bucket == of && key == is,
@@ -45,7 +45,7 @@ impl Scope {
         }
     }
 
-    /// The tombstone of all of them.
+    /// Builds the tombstone of the scope.
     pub(super) fn tombstone(&self, gallery: &GalleryId) -> Document {
         let id = |kind: &str, parts: &[&str]| {
             let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
@@ -67,7 +67,7 @@ impl Scope {
     }
 }
 
-/// The tombstone of a place in an image, where a face of a group was.
+/// Builds the tombstone of a place in an image where a face of a group was found.
 pub(super) fn place(group: GroupId, image: &Locator, bbox: &BBox) -> Document {
     let number = f64::from;
     let parts =
@@ -83,7 +83,7 @@ fn place_id(group: GroupId, image: ImageId, bbox: &BBox) -> Bson {
     uuid(digest("forgotten place", &[&group.0, &image.0, position.as_flattened()]))
 }
 
-/// The tombstones that concern some images.
+/// Tombstones that concern some images.
 #[derive(Clone, Debug, Default)]
 pub struct Tombstones {
     images: BTreeSet<ImageId>,
@@ -92,7 +92,7 @@ pub struct Tombstones {
 }
 
 impl Tombstones {
-    /// Whether an image was forgotten, alone or with others.
+    /// Tells whether an image was forgotten, alone or as part of a scope.
     pub fn covers(&self, image: &Locator) -> bool {
         let within = |(gallery, scope): &(GalleryId, Scope)| {
             *gallery == image.gallery && scope.covers(&image.bucket, &image.key)
@@ -100,7 +100,7 @@ impl Tombstones {
         self.images.contains(&image.id()) || self.scopes.iter().any(within)
     }
 
-    /// Where faces of an image were forgotten.
+    /// Returns the boxes of forgotten faces in an image, in pixels.
     pub fn places(&self, image: ImageId) -> &[BBox] {
         self.places.get(&image).map(Vec::as_slice).unwrap_or_default()
     }
@@ -125,7 +125,7 @@ impl Tombstones {
     }
 }
 
-/// Whether taking back `scope` takes back this tombstone: all that lies within it, and nothing wider.
+/// Tells whether lifting `scope` removes this tombstone: a tombstone within the scope is removed, a wider one is not.
 pub(super) fn lifts(scope: &Scope, tombstone: &Document) -> bool {
     let text = |key| tombstone.get_str(key).unwrap_or_default();
     match (scope, tombstone.get_str("prefix")) {
@@ -138,7 +138,7 @@ pub(super) fn lifts(scope: &Scope, tombstone: &Document) -> bool {
     }
 }
 
-/// Whether the tombstone of a place is that of a face of this group.
+/// Tells whether the tombstone of a place belongs to a face of this group.
 pub(super) fn is_of(group: GroupId, document: &Document) -> Result<bool, MongoError> {
     let id = place_id(group, image_id(document, "image")?, &documents::bbox(document)?);
     Ok(document.get("_id") == Some(&id))

@@ -1,4 +1,4 @@
-//! Several writes as one, guarded by a gallery's version.
+//! Runs several writes as one transaction, guarded by a gallery's version.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,31 +15,34 @@ use super::gallery::{GROUPED, GROUPED_BY, GalleryHead};
 use super::pointer::{PARTITION, PartitionPointer};
 use super::{MongoError, MongoFaces, names};
 
-/// A document with this id is there.
+/// Error code of a document whose id exists already.
 const DUPLICATE: i32 = 11000;
 
-/// How often a commit whose answer was lost is asked for.
+/// Greatest number of attempts at a commit whose answer was lost.
 const COMMITS: u32 = 3;
-/// How long one is tried again that lost against others on the same gallery.
+/// Time for which a transaction is repeated that loses against others on the same gallery.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The first pause; each is twice as long as the one before, up to [`LONGEST`].
+/// First pause between repetitions; each is twice as long as the one before, up to [`LONGEST`].
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(500);
-/// Documents that a cursor brings at once.
+/// Number of documents in one batch of a cursor.
 const BATCH: u32 = 5_000;
 
-/// Begins one.
+/// Begins a transaction with read concern "snapshot".
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn begin(store: &MongoFaces) -> Result<ClientSession, MongoError> {
     let mut session = store.client.start_session().await?;
     session.start_transaction().read_concern(ReadConcern::snapshot()).await?;
     Ok(session)
 }
 
-/// Ends one: all of it, or nothing.
+/// Commits a transaction if all writes succeeded, and aborts it otherwise.
 ///
 /// # Errors
-/// Those of the writes; [`MongoError::Conflict`] when it lost against another on the same gallery, [`MongoError::Aborted`]
-/// when it took long or was large.
+/// The error of the writes; [`MongoError::Conflict`] when the transaction lost against another on the same gallery,
+/// [`MongoError::Aborted`] when it was too long or too large, [`MongoError::Driver`] when the server fails.
 pub async fn end<R>(mut session: ClientSession, written: Result<R, MongoError>) -> Result<R, MongoError> {
     match written {
         Ok(done) => {
@@ -48,28 +51,28 @@ pub async fn end<R>(mut session: ClientSession, written: Result<R, MongoError>) 
                 attempts += 1;
                 match session.commit_transaction().await {
                     Ok(()) => return Ok(done),
-                    // It may be done: to ask again does no harm, and says so.
+                    // The transaction may be committed. Repeating the commit does no harm and gives the answer.
                     Err(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && attempts < COMMITS => {}
                     Err(error) => return Err(lost(error.into())),
                 }
             }
         }
         Err(error) => {
-            // The server gives up by itself what cannot be aborted.
+            // If the abort fails, the server aborts the transaction by itself.
             let _ = session.abort_transaction().await;
             Err(lost(error))
         }
     }
 }
 
-/// What the end of a transaction says of it. Nothing of it was done.
+/// Returns the error of a transaction that failed and changed nothing.
 fn lost(error: MongoError) -> MongoError {
     let MongoError::Driver(driver) = &error else { return error };
     let ErrorKind::Command(command) = driver.kind.as_ref() else { return error };
     match command.code_name.as_str() {
-        // Who loses against another transaction reads the gallery again.
+        // The transaction lost against another; the gallery must be read again.
         "WriteConflict" => MongoError::Conflict,
-        // The same once more would end in the same way.
+        // A repetition would end in the same way.
         "TransactionTooLarge" | "TransactionTooLargeForCache" | "TransactionExceededLifetimeLimitSeconds" => {
             MongoError::Aborted(command.message.clone())
         }
@@ -77,7 +80,7 @@ fn lost(error: MongoError) -> MongoError {
     }
 }
 
-/// Whether the same may succeed in a moment.
+/// Tells whether a repetition may succeed in a moment.
 fn is_transient(error: &MongoError) -> bool {
     match error {
         MongoError::Conflict => true,
@@ -86,7 +89,7 @@ fn is_transient(error: &MongoError) -> bool {
     }
 }
 
-/// Whether a document with the same id is there.
+/// Tells whether the error is that a document with the same id exists.
 pub fn is_duplicate(error: &Error) -> bool {
     match error.kind.as_ref() {
         ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE,
@@ -95,19 +98,20 @@ pub fn is_duplicate(error: &Error) -> bool {
     }
 }
 
-/// How often and how long one is tried again that lost against others.
+/// Limits the repetitions of a transaction that loses against others.
 pub struct ConflictRetry {
     since: Instant,
     pause: Duration,
 }
 
 impl ConflictRetry {
-    /// Begins now.
+    /// Starts the time limit of 20 s.
     pub fn new() -> Self {
         Self { since: Instant::now(), pause: PAUSE }
     }
 
-    /// Whether what was done ends it. Where it lost against others it is tried again after a pause, for a while.
+    /// Tells whether no repetition follows. If the transaction lost against others and time is left, this waits before
+    /// the repetition.
     pub async fn ends<R>(&mut self, done: &Result<R, MongoError>) -> bool {
         if !done.as_ref().is_err_and(is_transient) || self.since.elapsed() >= PATIENCE {
             return true;
@@ -118,39 +122,39 @@ impl ConflictRetry {
     }
 }
 
-/// The time, in milliseconds since 1970 (UTC).
+/// Returns the time in milliseconds since 1970 (UTC).
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a grouping does to a gallery.
+/// Effect of a grouping on a gallery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saved {
-    /// Nothing: its groups were as they should be.
+    /// No change: the groups were right.
     Unchanged,
-    /// It changes the partition that holds.
+    /// Changes to the partition in force.
     InPlace,
-    /// It puts another partition in its place.
+    /// Another partition replaces the one in force.
     Staged,
-    /// It puts the same partition in its place, as it is stored elsewhere.
+    /// The same partition is put in force at another location.
     Copied,
 }
 
-/// Saves a grouping of a gallery.
+/// The parameters of saving a grouping.
 #[derive(Clone, Copy, Debug)]
 pub struct Advance {
-    /// How far the gallery was when it was read: the revision must be that one still.
+    /// Version of the gallery when it was read. Its revision must be unchanged.
     pub read: GalleryVersion,
-    /// The partition that must hold still.
+    /// Location of the partition that must still be in force.
     pub at: PartitionPointer,
-    /// What is done.
+    /// Effect of the grouping.
     pub saved: Saved,
 }
 
 impl Advance {
-    /// How far the gallery is after it, and which generation's faces are all in its groups then, where that is another than
-    /// before. `None` where it must not be done.
+    /// Returns the gallery's state after saving, and the generation whose faces are all in its groups then, where that
+    /// changes. `None` if the grouping must not be saved.
     fn after(&self, before: GalleryHead) -> Option<(GalleryHead, Option<u64>)> {
         let Self { read, at, saved } = *self;
         if before.version.revision != read.revision || before.pointer != at {
@@ -161,12 +165,17 @@ impl Advance {
         let version = GalleryVersion { generation, revision };
         let pointer = if matches!(saved, Saved::Staged | Saved::Copied) { at.next() } else { at };
         let grouped = (saved != Saved::Copied).then(|| read.grouped(before.version, version));
-        // All that a grouping changes is marked.
+        // A grouping marks all of its changes.
         Some((GalleryHead { version, pointer, unmarked: before.unmarked }, grouped))
     }
 }
 
-/// Notes in a gallery's document that a grouping is saved; how far the gallery is then. `None` where that must not be done.
+/// Updates a gallery's document for a saved grouping, and returns the gallery's state after that. `None` if the
+/// grouping must not be saved.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn advance(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -191,9 +200,13 @@ pub async fn advance(
     Ok(Some(after))
 }
 
-/// Raises the gallery's generation for a change that marks what it changes and deletes no face; how far the gallery is then.
-/// Where this comes first in a transaction, transactions on one gallery
-/// come one after another, and each sees what those before it wrote.
+/// Raises the gallery's generation for a change that marks all documents it changes and deletes no face. Returns the
+/// gallery's state after that. If this comes first in a transaction, transactions on one gallery follow one another,
+/// and each sees the writes of those before it.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+/// wrote.
 pub async fn raise(
     store: &MongoFaces,
     session: &mut ClientSession,
@@ -206,7 +219,10 @@ pub async fn raise(
     raised.as_ref().map_or(Ok(GalleryHead::default()), GalleryHead::of)
 }
 
-/// The documents that a filter finds.
+/// Returns the documents that match a filter, within a transaction.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails.
 pub async fn read(
     store: &MongoFaces,
     session: &mut ClientSession,

@@ -1,6 +1,7 @@
-//! Results into the database: an image, its faces, its metadata.
+//! Writes results to the database: images, their faces and their metadata.
 //!
-//! Faces go before their image: who is written over finds at the image that it is, and takes its own faces back.
+//! Faces are written before their image. A writer that a newer version overtook finds the newer version in the image's
+//! record, and deletes its own faces.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,23 +17,27 @@ use super::gallery::ADDITIONS;
 use super::packs::{PackRange, Packed};
 use super::{MongoError, MongoFaces, Origin, documents, names, order};
 
-/// The server's code of a duplicate key.
+/// Error code of a duplicate key.
 const DUPLICATE: i32 = 11000;
-/// What a filter passes over.
+/// Operator that excludes documents from a filter.
 const UNLESS: &str = "$nor";
 
 type Outcomes = Vec<Result<(), MongoError>>;
 
-/// Writes results; one outcome for each, in order.
+/// Writes results, and returns one outcome for each, in order.
 ///
-/// Who is written over meanwhile by a result of a newer version leaves nothing behind, in whatever order their statements are
-/// done: the newer one deletes older faces after it wrote the image, and the older one wrote its faces before it finds the newer
-/// one at the image.
+/// A result that a newer version overtakes leaves nothing behind, in whatever order their statements are executed. The
+/// writer of the newer version deletes older faces after it wrote the image; the writer of the older version wrote its
+/// faces before it finds the newer version in the image's record.
+///
+/// # Errors
+/// [`MongoError`] when a whole call failed. Then the outcomes are unknown, and the batch can be written again. The
+/// failure of a single result is in its outcome.
 pub async fn commit(store: &MongoFaces, batch: &[Commit], packed: &Packed) -> Result<Outcomes, MongoError> {
     let mut outcomes: Outcomes = batch.iter().map(documents::check).collect();
     let mut deleted = BTreeSet::new();
     if let Err(error) = write(store, batch, packed, &mut outcomes, &mut deleted).await {
-        // A repetition will find nothing to delete, and not tell of it.
+        // A repetition finds no faces to delete any more, so the deletion is recorded now.
         let mut nothing_else = vec![Err(error.clone()); batch.len()];
         if let Err(second) = raise(store, batch, &mut nothing_else, &deleted).await {
             tracing::debug!(error = %second, "mongo.raise");
@@ -43,7 +48,8 @@ pub async fn commit(store: &MongoFaces, batch: &[Commit], packed: &Packed) -> Re
     Ok(outcomes)
 }
 
-/// Writes results one collection after another; by which of them faces were deleted, or may have been, also where it fails.
+/// Writes results one collection after another. Sets `deleted` to the results by which faces were deleted, or may have
+/// been, even if it fails.
 async fn write(
     store: &MongoFaces,
     batch: &[Commit],
@@ -52,7 +58,7 @@ async fn write(
     deleted: &mut BTreeSet<usize>,
 ) -> Result<(), MongoError> {
     let faces = |item: usize, result: &Commit| faces(item, result, packed);
-    // Where this call fails as a whole, each of its deletions may be done.
+    // If this call fails as a whole, any of its deletions may have been executed.
     deleted.extend((0..batch.len()).filter(|item| outcomes[*item].is_ok() && !batch[*item].keeps_stored()));
     *deleted = each(store, batch, outcomes, faces, Stays::Fine).await?;
     each(store, batch, outcomes, |item, result| vec![image(store, item, result, packed)], Stays::Failed).await?;
@@ -68,15 +74,16 @@ async fn write(
     Ok(())
 }
 
-/// What it is to a statement that a document is there which it does not replace.
+/// Handling of a statement that meets a document which it must not replace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stays {
     Fine,
-    /// Somebody looks whether it is so.
+    /// The outcome is an error, and the caller checks whether such a document exists.
     Failed,
 }
 
-/// Writes statements of each result that has not failed so far; the results by which documents were deleted, or may have been.
+/// Writes the statements of each result that has not failed so far. Returns the results by which documents were
+/// deleted, or may have been.
 async fn each(
     store: &MongoFaces,
     batch: &[Commit],
@@ -94,7 +101,8 @@ async fn each(
     let again = if conditional.contains(&true) { all.clone() } else { Vec::new() };
     let Written { outcomes: mut written, deleted } =
         store.bulks.run(all.into_iter().enumerate().map(numbered).collect(), items.len()).await?;
-    // An upsert that passes a document over tries to make it anew; but so does one that lost to another's, which it may replace.
+    // An upsert that excludes the existing document tries to insert a second one, and fails. The same error comes from
+    // an upsert that lost a race against another's insert, although it may replace that document; so it is tried again.
     let met = |written: &Outcomes, number: usize| conditional[number] && is_there(&written[number]);
     let lost: Vec<Statement> = again.into_iter().enumerate().map(numbered).filter(|s| met(&written, s.item)).collect();
     if !lost.is_empty() {
@@ -115,8 +123,8 @@ async fn each(
     Ok(deleted.into_iter().map(|number| items[number]).collect())
 }
 
-/// The statements of a result's faces, of which none replaces a face of a newer version: what is there now is updated, what is
-/// not there any more is deleted. A face that stays keeps its group.
+/// Builds the statements of a result's faces. Present faces are updated unless a newer version wrote them, and other
+/// faces are deleted. A face that stays keeps its group.
 fn faces(item: usize, result: &Commit, packed: &Packed) -> Vec<Statement> {
     let Commit { image, faces, version, .. } = result;
     if result.keeps_stored() {
@@ -139,8 +147,8 @@ fn faces(item: usize, result: &Commit, packed: &Packed) -> Vec<Statement> {
     statements
 }
 
-/// The statement that deletes what is left of older versions, once the image says which is the newest: its own, or where it was
-/// passed over the one that is there.
+/// Builds the statement that deletes faces of older versions, after the image's record shows which version is the
+/// newest: that of this result, or a newer one that is stored.
 fn outdated(item: usize, result: &Commit, newest: &BTreeMap<ImageId, ObjectVersion>) -> Vec<Statement> {
     let image = result.image.id;
     let older = order::older(newest.get(&image).unwrap_or(&result.version));
@@ -151,19 +159,20 @@ fn outdated(item: usize, result: &Commit, newest: &BTreeMap<ImageId, ObjectVersi
     vec![Statement { item, metadata: false, collection: names::FACES, op: Op::Delete { filter } }]
 }
 
-/// The statement of a result's image.
+/// Builds the statement of a result's image.
 fn image(store: &MongoFaces, item: usize, result: &Commit, packed: &Packed) -> Statement {
     let mut fields = documents::image(result);
     fields.extend(store.origin.iter().flat_map(Origin::fields));
     record(item, result, fields, Some(packed.results.get(&result.image.id)))
 }
 
-/// The statement of what the existing system wants to know of an image.
+/// Builds the statement of the image's metadata for the existing system.
 fn metadata(item: usize, result: &Commit) -> Statement {
     record(item, result, documents::metadata(&result.image), None)
 }
 
-/// The record of an image; with where its result is packed, or without for the database of metadata.
+/// Builds the statement of an image's record. `place` is the location of its result in a pack; it is `None` for the
+/// database of metadata.
 fn record(item: usize, result: &Commit, mut fields: Document, place: Option<Option<&PackRange>>) -> Statement {
     let metadata = place.is_none();
     fields.extend(order::fields(&result.version));
@@ -175,7 +184,7 @@ fn record(item: usize, result: &Commit, mut fields: Document, place: Option<Opti
     Statement { item, metadata, collection: names::IMAGES, op: Op::Upsert { filter, update } }
 }
 
-/// A filter that passes over what meets any of these conditions.
+/// Adds conditions to a filter; documents that meet any of them are excluded.
 fn unless(mut filter: Document, conditions: Vec<Document>) -> Document {
     if !conditions.is_empty() {
         filter.insert(UNLESS, conditions);
@@ -183,7 +192,7 @@ fn unless(mut filter: Document, conditions: Vec<Document>) -> Document {
     filter
 }
 
-/// What the record of an image is like that a result does not replace: any of these.
+/// Builds the conditions of records that a result must not replace; such a record meets one of them.
 fn stays(result: &Commit, metadata: bool) -> Vec<Document> {
     let mut stays = order::newer(&result.version);
     if result.keeps_stored() {
@@ -193,7 +202,8 @@ fn stays(result: &Commit, metadata: bool) -> Vec<Document> {
     stays
 }
 
-/// A result that failed because a record is there that it does not replace is done. The versions of those records.
+/// Treats a result as done if it failed because of a record that it must not replace. Returns the versions of those
+/// records.
 async fn pass_over(
     store: &MongoFaces,
     batch: &[Commit],
@@ -209,7 +219,7 @@ async fn pass_over(
     Ok(there)
 }
 
-/// The versions of the records that are there and meet any of the conditions of a result.
+/// Returns the versions of stored records that meet any condition of their result.
 async fn replaced_by<'a>(
     store: &MongoFaces,
     results: impl Iterator<Item = &'a Commit>,
@@ -236,10 +246,11 @@ async fn replaced_by<'a>(
 }
 
 impl MongoFaces {
-    /// Those of some results of which a newer version is stored.
+    /// Returns the images for which a newer version is stored.
     ///
     /// # Errors
-    /// The server did not answer.
+    /// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is not what muster
+    /// wrote.
     pub async fn superseded(&self, batch: &[Commit]) -> Result<BTreeSet<ImageId>, MongoError> {
         let newer = replaced_by(self, batch.iter(), |result| order::newer(&result.version)).await?;
         Ok(newer.into_keys().collect())
@@ -247,20 +258,20 @@ impl MongoFaces {
 }
 
 impl Statement {
-    /// Whether it passes over some of the documents with its id.
+    /// Tells whether it excludes some of the documents with its id.
     fn is_conditional(&self) -> bool {
         matches!(&self.op, Op::Upsert { filter, .. } if filter.contains_key(UNLESS))
     }
 }
 
-/// Whether a document that was to be made is there.
+/// Tells whether the document that was to be inserted exists already.
 fn is_there(outcome: &Result<(), MongoError>) -> bool {
     matches!(outcome, Err(MongoError::Statement { code: DUPLICATE, .. }))
 }
 
-/// Raises the generation of every gallery that was written to: after its faces, so that whoever reads the new generation
-/// reads the faces too, and always, because a first attempt may have died in between. Where no face was deleted its revision
-/// stays: groups that were made before still fit.
+/// Raises the generation of every gallery that was written to. This follows the writes of faces, so that a reader of
+/// the new generation sees the faces; and it is done always, because an earlier attempt may have died between the two.
+/// If no face was deleted, the revision stays: groups that were computed before are still valid.
 async fn raise(
     store: &MongoFaces,
     batch: &[Commit],

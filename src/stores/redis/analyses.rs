@@ -1,5 +1,5 @@
-//! Analyses by the content of the image and by everything else that they depend on. All analyses of one content lie under one key, so
-//! that they go together when the image is forgotten.
+//! Caches analyses by the content of the image and by everything else that they depend on. All analyses of one content
+//! are under one key, so that they are deleted together when the image is forgotten.
 
 use async_trait::async_trait;
 use muster_actors::domain::capture::{PictureHash, Taken};
@@ -8,33 +8,34 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cache, opened, sealed};
 
-/// Analyses in the cache.
+/// Cache of analyses.
 pub struct CachedAnalyses {
     cache: Cache,
-    /// Names models, provider, limits and version: another of them finds other faces.
+    /// Name of the models, provider, limits and version, because another maker finds other faces.
     maker: String,
     seconds: u64,
 }
 
-/// The key of all analyses of a content; a field for each maker.
+/// Returns the key of all analyses of a content. The key's value is a hash with one field for each maker.
 pub(super) fn key(content: &Content) -> String {
     format!("muster:analysis:{}", blake3::Hash::from_bytes(*content).to_hex())
 }
 
 impl CachedAnalyses {
-    /// Keeps the analyses of one `maker`; those of a content for `seconds` after the last of them.
+    /// Caches the analyses of one `maker`; those of a content are kept for `seconds` after the last of them was added.
     pub fn new(cache: Cache, maker: String, seconds: u64) -> Self {
         Self { cache, maker, seconds }
     }
 
-    /// What the checksum of an analysis binds it to. A key's length is always the same, so no two pairs are one name.
+    /// Returns the name that an analysis's checksum includes. All keys have the same length, so that no two pairs have
+    /// the same name.
     fn name(&self, key: &str) -> String {
         format!("{key}:{}", self.maker)
     }
 }
 
-/// An analysis as the releases before this one kept it. Postcard has neither names nor defaults, so
-/// what is new stands behind it, where they do not look.
+/// An analysis in the format of older releases. Postcard has neither field names nor defaults, so new fields follow
+/// behind it, where older releases do not read.
 #[derive(Serialize, Deserialize)]
 struct Before<Faces> {
     width: u32,
@@ -43,7 +44,7 @@ struct Before<Faces> {
     faces: Faces,
 }
 
-/// What stands behind it.
+/// Fields of an analysis that follow behind the older format.
 #[derive(Default, Serialize, Deserialize)]
 struct Behind {
     taken: Option<Taken>,
@@ -71,7 +72,7 @@ impl Analyses for CachedAnalyses {
     }
 
     fn keep(&self, content: Content, known: CachedAnalysis) {
-        // What cannot be written is not kept.
+        // An analysis that cannot be serialised is not cached.
         let Some(value) = packed(&known) else { return };
         let key = key(&content);
         let value = sealed(&self.name(&key), &value);

@@ -1,4 +1,4 @@
-//! Takes what was forgotten out of the cache.
+//! Deletes forgotten data from the cache.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use muster_actors::ports::analyses::Content;
 
 use super::{Cache, analyses, connection, objects, vectors};
 
-/// The cache is waited for so long.
+/// Time limit of a call.
 const CACHE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Keys that one command deletes.
+/// Number of keys that one command deletes.
 const BATCH: usize = 1_000;
 
 impl Cache {
-    /// Deletes the bytes of images, all analyses of their contents, and the embeddings of galleries: all of a gallery's, because
-    /// nobody may know any more which of them were whose, and the next grouping brings back those that are left. Whether the
-    /// cache was reached.
+    /// Deletes the bytes of images, all analyses of their contents, and all embeddings of galleries, because it may be
+    /// unknown which of these belonged to the forgotten faces; the next grouping adds the others again. Tells whether
+    /// the cache was reached.
     pub async fn forget(&self, images: &[(&Locator, Option<Content>)], galleries: &[GalleryId]) -> bool {
         let mut keys: BTreeSet<String> = galleries.iter().map(vectors::key).collect();
         keys.extend(images.iter().map(|(locator, _)| objects::key(locator)));
@@ -26,7 +26,8 @@ impl Cache {
         if keys.is_empty() {
             return true;
         }
-        // Neither in haste nor passed over: what is not deleted now stays for hours. So not over the connection of the look-ups.
+        // This uses its own connection with a longer time limit, and does not skip a paused cache, because data that is
+        // not deleted now stays for hours.
         let Ok(mut connection) = connection(&self.client, CACHE_TIMEOUT, CACHE_TIMEOUT) else { return false };
         for keys in keys.chunks(BATCH) {
             let deleted: redis::RedisResult<u64> = redis::cmd("UNLINK").arg(keys).query_async(&mut connection).await;

@@ -1,7 +1,7 @@
-//! A cache in Redis that may be slow, down or full of rubbish and never changes a result.
+//! Caches data in Redis. The cache may be slow, down or full of wrong values, and never changes a result.
 //!
-//! Every value carries a checksum of itself and its key: what does not match was not kept by us under that key. Calls end within
-//! a short time; after one that fails the cache is passed over for a while.
+//! Every value carries a checksum of itself and its key; a value with another checksum counts as an error. Calls have a
+//! short time limit, and after a failed call the cache is skipped for a while.
 
 mod analyses;
 mod forget;
@@ -24,14 +24,14 @@ pub use analyses::CachedAnalyses;
 pub use objects::CachedObjects;
 pub use vectors::Vectors;
 
-/// After a failed call the cache is passed over for so long.
+/// Time for which the cache is skipped after a failed call.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Values on their way into the cache at once; more are not kept.
+/// Greatest number of simultaneous writes; further values are not cached.
 const WRITES: usize = 16;
-/// Bytes of the checksum before each value.
+/// Bytes of the checksum in front of each value.
 const CHECKSUM: usize = 16;
 
-/// A connection to the cache, shared by all who use it.
+/// Connection to the cache, shared by all of its users.
 #[derive(Clone)]
 pub struct Cache {
     client: Client,
@@ -49,20 +49,20 @@ struct State {
     bytes: AtomicU64,
 }
 
-/// How often the cache helped.
+/// Counts of the cache's answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Values that were there and good.
+    /// Values that were found and valid.
     pub hits: u64,
-    /// Values that were not there.
+    /// Values that were not found.
     pub misses: u64,
-    /// Calls that failed or took too long, and values that were not good.
+    /// Calls that failed or took too long, and values with a wrong checksum.
     pub errors: u64,
-    /// Bytes of the hits.
+    /// Bytes of the values that were found.
     pub bytes: u64,
 }
 
-/// What `key` and `value` have in common.
+/// Computes the checksum of a key and its value.
 fn checksum(key: &str, value: &[u8]) -> [u8; CHECKSUM] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(key.len() as u64).to_le_bytes()).update(key.as_bytes()).update(value);
@@ -71,18 +71,18 @@ fn checksum(key: &str, value: &[u8]) -> [u8; CHECKSUM] {
     sum
 }
 
-/// A value as it is kept.
+/// Puts the checksum in front of a value.
 fn sealed(key: &str, value: &[u8]) -> Vec<u8> {
     [&checksum(key, value)[..], value].concat()
 }
 
-/// The value in what was kept; `None` where it is not what was kept under this key.
+/// Removes the checksum from a cached value; `None` where it does not match.
 fn opened(key: &str, kept: &Bytes) -> Option<Bytes> {
     let (sum, value) = kept.split_at_checked(CHECKSUM)?;
     (checksum(key, value) == sum).then(|| kept.slice(CHECKSUM..))
 }
 
-/// Connects when it is first needed. A connection's own time limit counts for every call on it.
+/// Creates a connection that is opened when it is first needed. Its time limit applies to every call.
 fn connection(client: &Client, connect: Duration, answer: Duration) -> Result<ConnectionManager, redis::RedisError> {
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(connect))
@@ -92,10 +92,10 @@ fn connection(client: &Client, connect: Duration, answer: Duration) -> Result<Co
 }
 
 impl Cache {
-    /// Connects when it is first needed.
+    /// Creates the cache; the connection is opened when it is first needed.
     ///
     /// # Errors
-    /// The address is not one.
+    /// [`redis::RedisError`] when the address is invalid.
     pub fn new(settings: &muster_config::Redis) -> Result<Self, redis::RedisError> {
         let timeout = Duration::from_millis(settings.timeout_milliseconds);
         let client = Client::open(settings.url.reveal())?;
@@ -103,7 +103,7 @@ impl Cache {
         Ok(Self { client, connection, timeout, state: Arc::new(State::default()) })
     }
 
-    /// How often it helped.
+    /// Returns the counts of its answers.
     pub fn counts(&self) -> Counts {
         let State { hits, misses, errors, bytes, .. } = &*self.state;
         let [hits, misses, errors, bytes] = [hits, misses, errors, bytes].map(|count| count.load(Ordering::Relaxed));
@@ -119,7 +119,7 @@ impl Cache {
         paused.is_some_and(|until| Instant::now() < until)
     }
 
-    /// A call under its time limit. `None` when it fails, and for a while after that.
+    /// Makes a call under its time limit. `None` if it fails, and for a while after that.
     async fn ask<T: FromRedisValue>(
         &self,
         call: impl AsyncFnOnce(ConnectionManager) -> redis::RedisResult<T>,
@@ -143,12 +143,12 @@ impl Cache {
         self.ask(async |mut connection| pipeline.query_async(&mut connection).await).await
     }
 
-    /// Whether it answers now.
+    /// Tells whether the cache answers now.
     pub async fn answers(&self) -> bool {
         self.command::<String>(&redis::cmd("PING")).await.is_some()
     }
 
-    /// What lies where `command` reads.
+    /// Returns the raw value that `command` reads.
     async fn read(&self, command: &Cmd) -> Option<Bytes> {
         let kept: Option<Vec<u8>> = self.command(command).await?;
         if kept.is_none() {
@@ -157,7 +157,7 @@ impl Cache {
         kept.map(Bytes::from)
     }
 
-    /// A value that was read, counted: `None` where it was not what was kept there.
+    /// Counts a value that was read; `None` stands for a wrong checksum.
     fn checked(&self, value: Option<Bytes>) -> Option<Bytes> {
         match &value {
             Some(value) => {
@@ -169,20 +169,20 @@ impl Cache {
         value
     }
 
-    /// The value kept under `key`.
+    /// Returns the value under `key`.
     async fn get(&self, key: &str) -> Option<Bytes> {
         let kept = self.read(redis::cmd("GET").arg(key)).await?;
         self.checked(opened(key, &kept))
     }
 
-    /// Keeps a value for `seconds`, if the cache can take it now; does not wait.
+    /// Caches a value for `seconds`, if the cache can take it now; does not wait.
     fn put(&self, key: &str, value: &[u8], seconds: u64) {
         let mut pipeline = redis::pipe();
         pipeline.cmd("SET").arg(key).arg(sealed(key, value)).arg("EX").arg(seconds).ignore();
         self.write(pipeline);
     }
 
-    /// Writes, if the cache can take it now; does not wait.
+    /// Writes to the cache, if it can take it now; does not wait.
     fn write(&self, pipeline: Pipeline) {
         static ROOM: Semaphore = Semaphore::const_new(WRITES);
         let Ok(room) = ROOM.try_acquire() else { return };

@@ -1,4 +1,5 @@
-//! Images that need not be downloaded again. The store is always asked whether they still are what they were.
+//! Caches the bytes of images, so that they need not be downloaded again. S3 is always asked whether the object is
+//! unchanged.
 
 use async_trait::async_trait;
 use muster_actors::domain::image::Locator;
@@ -7,29 +8,30 @@ use muster_actors::ports::objects::{Object, Objects, ObjectsError};
 use super::Cache;
 use muster_aws::s3::{Got, S3Objects};
 
-/// S3 with a cache before it.
+/// S3 with a cache in front of it.
 pub struct CachedObjects {
     objects: S3Objects,
     cache: Cache,
-    /// Larger objects are not kept.
+    /// Greatest size of a cached object, in bytes.
     limit: u64,
     seconds: u64,
 }
 
 impl CachedObjects {
-    /// Keeps objects of up to `limit` bytes for `seconds`.
+    /// Caches objects of up to `limit` bytes for `seconds`.
     pub fn new(objects: S3Objects, cache: Cache, limit: u64, seconds: u64) -> Self {
         Self { objects, cache, limit, seconds }
     }
 }
 
-/// The key of an image's bytes.
+/// Returns the key of an image's bytes.
 pub(super) fn key(locator: &Locator) -> String {
-    // The gallery is no part of it: the bytes are the same in all.
+    // The gallery is not part of the key, because the bytes are the same in all galleries.
     format!("muster:image:{}/{}", locator.bucket, locator.key)
 }
 
-/// An object as it is kept: its etag, a tab and when it was taken where that is known, a line feed, its bytes.
+/// Renders an object for the cache: its etag, a tab and its time of modification where that is known, a line feed, its
+/// bytes.
 fn written(object: &Object) -> Vec<u8> {
     let modified = object.modified_ms.map(|time| format!("\t{time}")).unwrap_or_default();
     [object.etag.as_bytes(), modified.as_bytes(), b"\n", &object.bytes].concat()
@@ -38,7 +40,7 @@ fn written(object: &Object) -> Vec<u8> {
 fn read(value: &bytes::Bytes) -> Option<Object> {
     let end = value.iter().position(|byte| *byte == b'\n')?;
     let head = std::str::from_utf8(&value[..end]).ok()?;
-    // A release before this one wrote the etag alone.
+    // An older release wrote only the etag.
     let (etag, modified) = head.split_once('\t').unwrap_or((head, ""));
     let bytes = value.slice(end + 1..);
     Some(Object { size: bytes.len() as u64, bytes, etag: etag.to_owned(), modified_ms: modified.parse().ok() })
@@ -50,7 +52,7 @@ impl Objects for CachedObjects {
         let key = key(locator);
         if let Some(kept) = self.cache.get(&key).await.as_ref().and_then(read)
             && kept.size <= limit
-            // The version behind the `@` is ours, not the store's.
+            // The version behind the `@` is muster's addition; S3 does not know it.
             && let Some(etag) = kept.etag.split('@').next().filter(|etag| !etag.is_empty())
         {
             match self.objects.get_unless(locator, limit, Some(&format!("\"{etag}\""))).await? {

@@ -1,5 +1,5 @@
-//! Embeddings of galleries. Each is named by a digest of its own numbers, which the database has: a changed face has another
-//! name, and rubbish under a name does not have it.
+//! Caches embeddings of galleries. Each is named by a digest of its own numbers, which the database has. So a changed
+//! face has another name, and a wrong value does not match its name.
 
 use async_trait::async_trait;
 use muster_actors::domain::gallery::GalleryId;
@@ -7,17 +7,17 @@ use muster_actors::domain::gallery::GalleryId;
 use super::Cache;
 use crate::embeddings::{Digest, Embeddings, digest};
 
-/// Embeddings asked for at once.
+/// Number of embeddings in one command.
 const BATCH: usize = 1_000;
 
-/// Embeddings in the cache.
+/// Cache of embeddings.
 #[derive(Clone)]
 pub struct Vectors {
     cache: Cache,
     seconds: u64,
 }
 
-/// The key of a gallery's embeddings.
+/// Returns the key of a gallery's embeddings.
 pub(super) fn key(gallery: &GalleryId) -> String {
     format!("muster:gallery:{gallery}")
 }
@@ -29,7 +29,7 @@ fn floats(bytes: &[u8], wanted: &Digest) -> Option<Vec<f32>> {
 }
 
 impl Vectors {
-    /// Keeps a gallery's embeddings for `seconds` after the last was added.
+    /// Caches a gallery's embeddings for `seconds` after the last was added.
     pub fn new(cache: Cache, seconds: u64) -> Self {
         Self { cache, seconds }
     }

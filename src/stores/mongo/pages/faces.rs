@@ -1,4 +1,4 @@
-//! The faces of a gallery.
+//! Lists the faces of a gallery in pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,12 @@ async fn filter(
     Ok(filter)
 }
 
-/// At most `limit` faces behind a place, the best first.
+/// Returns at most `limit` faces behind a cursor, by descending quality and then by id.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote, [`MongoError::Conflict`] when the partition in force changes all the
+/// time.
 pub async fn faces(
     store: &MongoFaces,
     of: &GalleryId,
@@ -73,7 +78,12 @@ async fn faces_in(
     Ok(PageRows { rows: rows(store, (of, pointer), found.try_collect().await?).await?, total })
 }
 
-/// One face.
+/// Returns one face; `None` if the gallery does not have it.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote, [`MongoError::Conflict`] when the partition in force changes all the
+/// time.
 pub async fn face(store: &MongoFaces, of: &GalleryId, id: FaceId) -> Result<Option<FaceRow>, MongoError> {
     let mut reading = PartitionRead::begin(store, of).await?;
     loop {
@@ -87,7 +97,7 @@ pub async fn face(store: &MongoFaces, of: &GalleryId, id: FaceId) -> Result<Opti
     }
 }
 
-/// Faces with where their photos are and how their groups are called.
+/// Adds the photos' locations and the groups' names to faces.
 async fn rows(
     store: &MongoFaces,
     (of, pointer): (&GalleryId, PartitionPointer),
@@ -114,7 +124,7 @@ async fn rows(
     let mut rows = Vec::with_capacity(faces.len());
     for face in &faces {
         let (image, group) = (image_id(face, "image")?, group_id(face, pointer.field())?);
-        // A photo that is being forgotten lies nowhere.
+        // The photo of this face is being forgotten, so the row has no location.
         let (bucket, key) = places.get(&image).cloned().unwrap_or_default();
         let (id, quality) = (face_id(face, "_id")?, quality(face)?);
         rows.push(FaceRow {

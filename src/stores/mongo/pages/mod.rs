@@ -1,4 +1,4 @@
-//! Lists over a fleet's database, by pages.
+//! Lists galleries, faces, people and photos of a fleet's database in pages.
 
 mod faces;
 mod people;
@@ -21,14 +21,14 @@ pub use faces::{face, faces};
 pub use people::{group, groups_in, people};
 pub use photos::{hashed_photos, note_copies, photo, photos};
 
-/// Ids in one filter.
+/// Number of ids in one filter.
 const IDS: usize = 5_000;
 
 async fn all(store: &MongoFaces, of: &str, pipeline: Vec<Document>) -> Result<Vec<Document>, MongoError> {
     Ok(store.collection(of).aggregate(pipeline).allow_disk_use(true).await?.try_collect().await?)
 }
 
-/// A value by the word that serde has for it.
+/// Returns the value that serde has for a word.
 fn by_word<T: DeserializeOwned>(word: &str) -> Option<T> {
     serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
 }
@@ -37,7 +37,11 @@ fn strange(what: &str) -> MongoError {
     MongoError::Document(format!("a document has a strange {what}"))
 }
 
-/// All galleries.
+/// Returns the ids of all galleries, ascending.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote.
 pub async fn galleries(store: &MongoFaces) -> Result<Vec<GalleryId>, MongoError> {
     let found: Vec<Document> = store
         .collection(names::GALLERIES)
@@ -50,7 +54,12 @@ pub async fn galleries(store: &MongoFaces) -> Result<Vec<GalleryId>, MongoError>
     found.iter().map(|gallery| Ok(GalleryId(text(gallery, "_id")?.to_owned()))).collect()
 }
 
-/// How many there are of everything.
+/// Counts the images, faces and groups of a gallery.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote, [`MongoError::Conflict`] when the partition in force changes all the
+/// time.
 pub async fn totals(store: &MongoFaces, of: &GalleryId) -> Result<Totals, MongoError> {
     let mut totals = Totals::default();
     let states = [doc! { "$match": { "gallery": &of.0 } }, doc! { "$group": { "_id": "$state", "n": { "$sum": 1 } } }];
@@ -88,7 +97,7 @@ pub async fn totals(store: &MongoFaces, of: &GalleryId) -> Result<Totals, MongoE
     Ok(totals)
 }
 
-/// Documents by their ids.
+/// Finds documents by their ids.
 async fn by_id(
     store: &MongoFaces,
     collection: &str,

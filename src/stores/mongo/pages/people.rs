@@ -1,4 +1,4 @@
-//! The people of a gallery.
+//! Lists the people of a gallery.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,15 @@ use crate::mongo::documents::{face_id, group_id, unsigned, uuid};
 use crate::mongo::pointer::{PartitionPointer, PartitionRead};
 use crate::mongo::{MongoError, MongoFaces, facts, names};
 
-/// Photos that a text is found in at most.
+/// Greatest number of photos in which a search looks for people.
 const FOUND: i64 = 20_000;
 
-/// All people, the largest groups first, then by id.
+/// Returns all people, the largest groups first, then by id.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote, [`MongoError::Conflict`] when the partition in force changes all the
+/// time.
 pub async fn people(store: &MongoFaces, of: &GalleryId) -> Result<Vec<Person>, MongoError> {
     let mut reading = PartitionRead::begin(store, of).await?;
     loop {
@@ -47,7 +52,7 @@ async fn people_in(store: &MongoFaces, of: &GalleryId, pointer: PartitionPointer
     while cursor.advance().await? {
         let group = cursor.deserialize_current()?;
         let Some(id) = group_id(&group, "_id")? else { continue };
-        // Its faces were all forgotten since.
+        // All of its faces were forgotten in the meantime.
         let Some((faces, photos)) = sizes.get(&id).copied() else { continue };
         let (name, cover) = (name(&group), face_id(&group, "cover")?);
         let record = persons.remove(&id);
@@ -61,7 +66,13 @@ async fn people_in(store: &MongoFaces, of: &GalleryId, pointer: PartitionPointer
     Ok(people)
 }
 
-/// Where an id that went into another leads; itself where it is a group.
+/// Returns the group that an id stands for: the group into which it was merged, or itself. `None`
+/// if there is no such group.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote, [`MongoError::Conflict`] when the partition in force changes all the
+/// time.
 pub async fn group(store: &MongoFaces, of: &GalleryId, id: GroupId) -> Result<Option<GroupId>, MongoError> {
     let mut reading = PartitionRead::begin(store, of).await?;
     loop {
@@ -73,7 +84,12 @@ pub async fn group(store: &MongoFaces, of: &GalleryId, id: GroupId) -> Result<Op
     }
 }
 
-/// The groups that have a face in a photo whose key holds this text, whatever its case.
+/// Returns the groups with a face in a photo whose key contains this text, without regard to case.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote, [`MongoError::Conflict`] when the partition in force changes all the
+/// time.
 pub async fn groups_in(store: &MongoFaces, of: &GalleryId, part: &str) -> Result<BTreeSet<GroupId>, MongoError> {
     let escaped: String =
         part.chars().flat_map(|c| [(!c.is_alphanumeric()).then_some('\\'), Some(c)]).flatten().collect();
@@ -97,7 +113,7 @@ pub async fn groups_in(store: &MongoFaces, of: &GalleryId, part: &str) -> Result
     }
 }
 
-/// What people call a group.
+/// Returns the name of a group, where it has one.
 pub(super) fn name(group: &Document) -> Option<String> {
     group.get_str("name").ok().map(str::to_owned)
 }

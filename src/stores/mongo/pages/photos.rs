@@ -1,4 +1,4 @@
-//! The photos of a gallery.
+//! Lists the photos of a gallery.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,10 +14,14 @@ use super::{by_id, by_word, strange};
 use crate::mongo::documents::{self, capture, fraction, image_id, signed, taken, text, unsigned, uuid, word};
 use crate::mongo::{MongoError, MongoFaces, names};
 
-/// Photos that a cursor brings at once.
+/// Number of photos in one batch of a cursor.
 const BATCH: u32 = 5_000;
 
-/// At most `limit` photos behind a bucket and key, by them.
+/// Returns at most `limit` photos behind a bucket and key, ascending by these.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote.
 pub async fn photos(
     store: &MongoFaces,
     of: &GalleryId,
@@ -38,7 +42,12 @@ pub async fn photos(
     Ok(PageRows { rows: found.iter().map(image).collect::<Result<_, _>>()?, total })
 }
 
-/// All photos whose pictures have a hash, by key: what copies are found among.
+/// Returns all photos with a perceptual hash, ascending by key. The search for copies compares
+/// them.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote.
 pub async fn hashed_photos(store: &MongoFaces, of: &GalleryId) -> Result<Vec<HashedPhoto>, MongoError> {
     let mut fields = documents::capture_fields();
     fields.extend(doc! { "width": 1, "height": 1, "bytes": 1, "face_count": 1 });
@@ -63,7 +72,11 @@ pub async fn hashed_photos(store: &MongoFaces, of: &GalleryId) -> Result<Vec<Has
     Ok(photos)
 }
 
-/// Says of listed photos what they are copies of.
+/// Adds to listed photos the path of the photo that each is a copy of.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote.
 pub async fn note_copies(store: &MongoFaces, copies: &Copies, rows: &mut [ImageRow]) -> Result<(), MongoError> {
     let originals: BTreeSet<[u8; 16]> = rows.iter().filter_map(|row| Some(copies.original(row.id)?.0)).collect();
     if originals.is_empty() {
@@ -77,7 +90,11 @@ pub async fn note_copies(store: &MongoFaces, copies: &Copies, rows: &mut [ImageR
     Ok(())
 }
 
-/// One photo.
+/// Returns one photo; `None` if the gallery does not have it.
+///
+/// # Errors
+/// [`MongoError::Driver`] when the server fails, [`MongoError::Document`] when a stored document is
+/// not what muster wrote.
 pub async fn photo(store: &MongoFaces, of: &GalleryId, id: ImageId) -> Result<Option<ImageRow>, MongoError> {
     let found = store.collection(names::IMAGES).find_one(doc! { "_id": uuid(id.0), "gallery": &of.0 }).await?;
     found.as_ref().map(image).transpose()
