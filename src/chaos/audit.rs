@@ -21,7 +21,8 @@ pub struct Audit {
     pub stored: usize,
     /// Images dead-lettered.
     pub dead: usize,
-    /// Dead letters beyond the first about one image, from workers that died between sending one and deleting the message.
+    /// Dead letters beyond the first for one image, from workers that died between sending one and deleting the
+    /// message.
     pub repeated_letters: usize,
     /// Images that are neither stored nor dead-lettered.
     pub lost: Vec<String>,
@@ -29,7 +30,7 @@ pub struct Audit {
     pub doubled: Vec<String>,
     /// Good images that were rejected, and bad ones that were not, or were for another reason.
     pub misjudged: Vec<String>,
-    /// Hash of images, faces and who is with whom.
+    /// Hash of images, faces and the membership of groups.
     pub fingerprint: String,
 }
 
@@ -103,7 +104,7 @@ fn judge(
 /// Audits a run whose queues are empty.
 ///
 /// # Errors
-/// A server does not answer.
+/// [`ChaosError::Server`] when a server fails.
 pub async fn audit(site: &Site, load: &Workload) -> Result<Audit, ChaosError> {
     let mut audit = Audit { sent: load.images.len(), ..Audit::default() };
     let images = documents(site, "gallery_images", "images").await?;
@@ -143,7 +144,8 @@ pub async fn audit(site: &Site, load: &Workload) -> Result<Audit, ChaosError> {
     Ok(audit)
 }
 
-/// Hashes everything that must not depend on the injected faults. Ids of groups depend on history, and membership does not.
+/// Hashes everything that must not depend on the injected faults. Ids of groups depend on history, and membership does
+/// not.
 fn fingerprint(images: &[Document], faces: Vec<Document>, existing: &[Document]) -> String {
     let mut hash = blake3::Hasher::new();
     let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

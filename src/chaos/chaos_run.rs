@@ -1,5 +1,5 @@
-//! Executes one run: sends the work, injects the faults of the plan into workers and services, and waits until the queues
-//! are empty.
+//! Executes one run: sends the work, injects the faults of the plan into workers and services, and waits until the
+//! queues are empty.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -229,7 +229,9 @@ async fn feed(site: &Site, images: &[RequestedImage], length: Duration) -> Resul
 /// Executes the run.
 ///
 /// # Errors
-/// The servers fail beyond the injected faults, or the work does not end.
+/// [`ChaosError::Server`] when the servers fail beyond the injected faults, [`ChaosError::Strange`] when workers keep
+/// ending without a fault, [`ChaosError::Stuck`] when the work does not end, [`ChaosError::Io`] when a worker cannot be
+/// started.
 pub async fn execute(run: &RunSpec<'_>) -> Result<RunOutcome, ChaosError> {
     let mut slots = Vec::new();
     for (role, count) in [(WorkerKind::Detect, run.workers), (WorkerKind::Group, GROUPERS)] {

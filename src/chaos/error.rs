@@ -38,9 +38,9 @@ pub enum ChaosError {
     /// Workers keep ending without an injected fault.
     #[error("workers keep ending in ways that no injected fault explains, the last: {end}; their logs are in {}", logs.display())]
     Strange {
-        /// How the last one ended.
+        /// Description of the last such end.
         end: String,
-        /// Where the workers' logs are.
+        /// Folder of the workers' logs.
         logs: PathBuf,
     },
     /// The work did not end after the last fault.
@@ -50,7 +50,7 @@ pub enum ChaosError {
         left: u64,
         /// Seconds of waiting.
         seconds: u64,
-        /// Where the workers' logs are.
+        /// Folder of the workers' logs.
         logs: PathBuf,
     },
 }

@@ -1,5 +1,7 @@
-//! Runs `muster chaos`: real workers over real servers, which are killed, stopped, cut off and starved on a schedule that
-//! follows from a seed. An audit says what was lost or done twice, and whether the databases are as after an undisturbed run.
+//! Runs `muster chaos`: real workers with real servers, which are killed, stopped, cut off and slowed down on a
+//! schedule that follows from a seed. An audit then reports what was lost or done twice, and whether the databases are
+//! the same as after an undisturbed run. Developers run it and the soak; no worker contains it, and it uses a stand-in
+//! instead of real models.
 //!
 //! ```text
 //! Servers ◄── Proxy (cut, mute, slow) ◄── Workers (processes) ◄── Plan (what happens when)

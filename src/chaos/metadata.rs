@@ -66,7 +66,7 @@ impl Metadata {
     /// Starts the service without notices.
     ///
     /// # Errors
-    /// No port can be opened.
+    /// [`io::Error`] when no port can be opened.
     pub async fn start() -> io::Result<Self> {
         let machine = Arc::new(Mutex::new(MetadataState::default()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

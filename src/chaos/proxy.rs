@@ -63,7 +63,7 @@ impl Proxy {
     /// Starts a proxy in front of `http://host:port`.
     ///
     /// # Errors
-    /// No port can be opened.
+    /// [`io::Error`] when no port can be opened.
     pub async fn start(url: &str) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -26,18 +26,19 @@ pub struct TimelineEvent {
 pub struct Sample {
     /// Seconds since the first message.
     pub at: f64,
-    /// Messages that nobody holds.
+    /// Messages that no worker holds.
     pub waiting: u64,
-    /// Messages that somebody holds, or held when it died.
+    /// Messages that a worker holds, or held when it died.
     pub held: u64,
     /// Workers that live.
     pub workers: usize,
 }
 
-/// How long drains took.
+/// Durations of drains.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Drains {
-    /// Seconds from the notice to the end, for each drain that ended by itself. Workers poll for notices every five seconds.
+    /// Seconds from the notice to the end, for each drain that ended by itself. Workers poll for notices every five
+    /// seconds.
     pub clean: Vec<f64>,
     /// Number of drains that another fault cut short.
     pub cut: usize,
@@ -46,7 +47,7 @@ pub struct Drains {
 }
 
 impl Drains {
-    /// Returns the duration that a share of the drains stays within; 0 without any.
+    /// Returns the duration in seconds that a share (0 to 1) of the drains stays within; 0 without any.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.clean.clone();
         sorted.sort_by(f64::total_cmp);
@@ -85,7 +86,7 @@ pub struct Report {
     pub undisturbed: Option<Audit>,
     /// Ends of workers that the error table does not explain.
     pub strange: Vec<String>,
-    /// How long drains took.
+    /// Durations of drains.
     pub drains: Drains,
     /// The timeline.
     pub moments: Vec<TimelineEvent>,
@@ -94,7 +95,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Builds the report of a run, and of the same work undisturbed where that was done.
+    /// Builds the report of a run, with the audit of the same work without faults where that was made.
     pub fn new(
         seed: u64,
         workers: usize,
@@ -174,7 +175,7 @@ impl Report {
     /// Writes `report.json`, `timeline.txt` and `report.html` into a folder.
     ///
     /// # Errors
-    /// The folder cannot be written to.
+    /// [`ChaosError::Io`] when the folder cannot be written to.
     pub fn write(&self, folder: &Path) -> Result<(), ChaosError> {
         let failed = || ChaosError::io(folder.display().to_string());
         std::fs::create_dir_all(folder).map_err(failed())?;

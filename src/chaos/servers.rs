@@ -1,4 +1,5 @@
-//! Starts real servers by a command (`tests/stack/stack.py`), and stops them with the value.
+//! Starts real servers by a command (`tests/stack/stack.py`), and stops them when the value is
+//! dropped.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -35,7 +36,7 @@ impl Servers {
     /// Starts some of mongo, redis and aws.
     ///
     /// # Errors
-    /// They do not start.
+    /// [`ChaosError::Servers`] when they do not start.
     pub fn start(command: &[String], servers: &[&str]) -> Result<Self, ChaosError> {
         let name = command.join(" ");
         let failed = |reason: String| ChaosError::Servers { command: name.clone(), reason };
@@ -58,15 +59,15 @@ impl Servers {
     /// Returns the URL of a server.
     ///
     /// # Errors
-    /// It was not started.
+    /// [`ChaosError::Servers`] when it was not started.
     pub fn url(&self, server: &str) -> Result<&str, ChaosError> {
         self.told[server]["url"].as_str().ok_or_else(|| self.failed(format!("{server} was not started")))
     }
 
-    /// Returns the process id of a server, as it was started first.
+    /// Returns the process id of a server at its first start; a restarted server has another.
     ///
     /// # Errors
-    /// It was not started.
+    /// [`ChaosError::Servers`] when it was not started.
     pub fn pid(&self, server: &str) -> Result<u64, ChaosError> {
         self.told[server]["pid"].as_u64().ok_or_else(|| self.failed(format!("{server} was not started")))
     }
@@ -78,7 +79,7 @@ impl Servers {
     /// Sends `stop`, `kill` or `start` for a server, and waits until it is done.
     ///
     /// # Errors
-    /// The command fails.
+    /// [`ChaosError::Servers`] when the command fails.
     pub fn tell(&self, verb: &str, server: &str) -> Result<(), ChaosError> {
         let mut pipes = self.pipes();
         let Some(to) = &mut pipes.to else { return Err(self.failed("it was stopped")) };
@@ -89,7 +90,7 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        // The end of the command's input stops all servers.
+        // All servers stop when the command's input ends.
         self.pipes().to = None;
         let _ = self.child.wait();
     }

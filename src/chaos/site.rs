@@ -44,6 +44,9 @@ async fn clients(url: &str) -> Clients {
 
 impl ProxiedServers {
     /// Starts the servers.
+    ///
+    /// # Errors
+    /// [`ChaosError::Servers`] when the servers do not start, [`ChaosError::Io`] when no port can be opened.
     pub async fn start(command: &[String]) -> Result<Arc<Self>, ChaosError> {
         let servers = Servers::start(command, &["mongo", "redis", "aws"])?;
         let wire = async |server| Proxy::start(servers.url(server)?).await.map_err(ChaosError::io("a port"));
@@ -66,7 +69,7 @@ impl ProxiedServers {
     /// Kills a service's server, and starts it again after a while.
     pub(crate) fn restart(&self, of: Dependency, after: Duration) -> Result<(), ChaosError> {
         let server = match of {
-            // One server is both; its state on disk is its own, so it is stopped in good order.
+            // One server provides both services, and it must write its state to disk, so it is stopped in good order.
             Dependency::Sqs | Dependency::S3 => "aws",
             Dependency::Mongo => "mongo",
             Dependency::Redis => "redis",
@@ -90,25 +93,28 @@ impl ProxiedServers {
 
 /// Queues, bucket and databases of one run.
 pub struct Site {
-    /// The servers.
+    /// Servers, shared with other runs.
     pub servers: Arc<ProxiedServers>,
     name: &'static str,
-    /// The bucket of photos, which runs share: an image's id has its name in it.
+    /// Bucket of photos. Runs share it, because an image's id includes the bucket's name.
     pub photos: String,
     /// Queue of images.
     pub images: String,
     /// Queue of galleries.
     pub galleries: String,
-    /// Dead letters.
+    /// Queue of dead letters.
     pub dead_letters: String,
     /// Seconds that a message is leased for.
     pub lease: u64,
-    /// Where workers' logs go.
+    /// Folder of the workers' logs.
     pub logs: PathBuf,
 }
 
 impl Site {
-    /// Makes queues and buckets; databases make themselves.
+    /// Creates the queues and buckets; databases are created by the first write.
+    ///
+    /// # Errors
+    /// [`ChaosError::Server`] when SQS or S3 fails.
     pub async fn make(
         servers: &Arc<ProxiedServers>,
         name: &'static str,
@@ -129,7 +135,10 @@ impl Site {
         Ok(Self { servers: Arc::clone(servers), name, photos, images, galleries, dead_letters, lease, logs })
     }
 
-    /// The variables that a worker knows all this by.
+    /// Returns the environment variables by which a worker finds the servers, through the proxies.
+    ///
+    /// # Errors
+    /// [`ChaosError::Servers`] when MongoDB was not started.
     pub fn environment(&self, metadata: &str) -> Result<Vec<(&'static str, String)>, ChaosError> {
         let place = self.servers.mongo(true)?;
         let uri = |database: &str| {
@@ -152,7 +161,7 @@ impl Site {
             ("GALLERY_IMAGES_MONGO_URI", uri("gallery_images")),
             ("HUEMN_MONGO_URI", uri("huemn")),
             ("REDIS_URL", self.servers.redis.url().replace("http://", "redis://")),
-            // The same photos under many names are work only where their analyses are not remembered.
+            // Analyses are not cached, because otherwise the same photos under many keys would be no work.
             ("MUSTER_REDIS__ANALYSIS_SECONDS", "1".into()),
             ("MUSTER_QUEUES__WAIT_SECONDS", "1".into()),
             ("MUSTER_QUEUES__GROUP_AFTER_SECONDS", "3".into()),
@@ -164,14 +173,20 @@ impl Site {
         ])
     }
 
-    /// A database of this run, past every wire.
+    /// Opens a database of this run, without a proxy.
+    ///
+    /// # Errors
+    /// [`ChaosError::Servers`] when MongoDB was not started, [`ChaosError::Server`] when it fails.
     pub async fn database(&self, database: &str) -> Result<Database, ChaosError> {
         let uri = format!("mongodb://{}/?directConnection=true", self.servers.mongo(false)?);
         let client = mongodb::Client::with_uri_str(uri).await.map_err(ChaosError::server("MongoDB"))?;
         Ok(client.database(&format!("{}_{database}", self.name)))
     }
 
-    /// Messages in a queue.
+    /// Counts the messages in a queue.
+    ///
+    /// # Errors
+    /// [`ChaosError::Server`] when SQS fails.
     pub async fn depth(&self, queue: &str) -> Result<Depth, ChaosError> {
         depth(&self.servers.clients().sqs, queue).await.map_err(|fault| ChaosError::server("SQS")(fault.message))
     }

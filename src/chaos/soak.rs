@@ -1,6 +1,7 @@
 //! Runs steady work for a long time, and tells whether a worker's memory, open files, threads or backlog grow.
 //!
-//! The same images are sent again and again, so that what is stored does not grow: whatever does is a leak.
+//! The same images are sent again and again, so that the stored data does not grow. A worker that grows nevertheless
+//! has a leak.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use super::workload::Workload;
 const SAMPLE: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(200);
 const GRACE: Duration = Duration::from_secs(30);
-/// The part of the time in which caches, pools and the allocator's arenas fill.
+/// Share of the time in which caches, pools and the allocator's arenas fill.
 const WARM_UP: f64 = 0.3;
 /// Growth after the warm-up that counts as a leak.
 pub(crate) const MOST_GROWTH: f64 = 0.02;
@@ -28,7 +29,7 @@ pub(crate) const MOST_GROWTH: f64 = 0.02;
 pub struct ResourceSample {
     /// Seconds since the start.
     pub at: f64,
-    /// Which worker.
+    /// Name of the worker.
     pub who: String,
     /// Resident memory in KiB.
     pub resident: u64,
@@ -53,10 +54,10 @@ pub(crate) const MEASURES: [Measure; 4] = [
     ("messages that wait", |vital| vital.lag),
 ];
 
-/// How much one measure of a worker grew.
+/// Growth of one measure of a worker.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Growth {
-    /// Which worker.
+    /// Name of the worker.
     pub who: String,
     /// Name of the measure.
     pub what: &'static str,
@@ -65,13 +66,14 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// Returns the steady growth as a share of the first mean. A leak grows from each quarter to the next; a thread or a
-    /// connection that was opened once and is kept grows once. A difference of one file, thread or message is no growth.
+    /// Returns the steady growth as a share of the first mean. A leak grows from each quarter to the next; a thread or
+    /// a connection that was opened once and is kept grows once. A difference of one file, thread or message is no
+    /// growth.
     pub fn part(&self) -> f64 {
         let steps = self.means.windows(2).map(|pair| pair[1] - pair[0]);
         let steady = 3.0 * steps.fold(f64::INFINITY, f64::min);
         let (first, all) = (self.means[0].max(1.0), self.means[3] - self.means[0]);
-        // Nothing that is allocated once takes that much memory.
+        // No single allocation of a worker takes that much memory.
         let grew = if self.what == RESIDENT && all > LEAP * first { all } else { steady };
         if grew < 1.0 { 0.0 } else { grew / first }
     }
@@ -124,7 +126,7 @@ fn vital(pid: u32) -> Option<(u64, u64, u64)> {
 /// Sends `rate` messages a second for `length` to one worker that detects and one that groups.
 ///
 /// # Errors
-/// The servers fail.
+/// [`ChaosError::Server`] when the servers fail, [`ChaosError::Io`] when a worker cannot be started.
 pub async fn soak(
     site: &Site,
     load: &Workload,
@@ -203,7 +205,7 @@ impl SoakReport {
     /// Writes `soak.json` and `soak.html` into a folder.
     ///
     /// # Errors
-    /// The folder cannot be written to.
+    /// [`ChaosError::Io`] when the folder cannot be written to.
     pub fn write(&self, folder: &Path) -> Result<(), ChaosError> {
         let failed = || ChaosError::io(folder.display().to_string());
         let json = serde_json::to_string(self).map_err(|error| failed()(error.into()))?;
@@ -221,7 +223,8 @@ mod tests {
         let vital = |second: u64| ResourceSample {
             at: second as f64,
             who: "w".into(),
-            // Steep while it warms up, then flat; files leak one every hundred seconds; a busy moment wants ten threads more.
+            // Steep while it warms up, then flat; files leak one every hundred seconds; a busy moment wants ten threads
+            // more.
             resident: 1_000 + 100 * second.min(300),
             files: 10 + second / 100,
             threads: if second < 600 { 8 } else { 18 },

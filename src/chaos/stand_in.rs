@@ -1,5 +1,5 @@
-//! The pack `stand-in`, which finds faces without a model, for volume. Its faces follow from an image's pixels alone, and its
-//! faults from a file that the run writes.
+//! Provides the pack `stand-in`, which finds faces without a model, for tests with many images. Its faces follow from
+//! an image's pixels alone, and its faults from a file that the run writes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl StandInEngine {
     }
 }
 
-/// Returns a unit vector near that of a person.
+/// Computes a unit vector of 128 numbers near that of a person.
 fn embedding(person: u64, off: &mut ChaCha8Rng) -> Vec<f32> {
     let mut face = ChaCha8Rng::seed_from_u64(person);
     let mut vector: Vec<f32> =

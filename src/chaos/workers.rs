@@ -15,7 +15,7 @@ use super::stand_in::{DeviceFault, FAULT};
 
 /// Address space of a worker with little memory, in kilobytes.
 const LITTLE: u32 = 700_000;
-/// Age from which a worker handles signals.
+/// Age from which a worker is expected to handle signals.
 const LISTENS: Duration = Duration::from_millis(500);
 /// Time from the end of a worker to the start of the next in its slot, as a scheduler needs some.
 const BOOT: Duration = Duration::from_millis(500);
@@ -78,11 +78,11 @@ struct WorkerProcess {
     since: Instant,
     handicap: StartupHandicap,
     noticed: Option<Instant>,
-    /// When SIGTERM is sent.
+    /// Time at which SIGTERM is sent.
     terminate: Option<Instant>,
-    /// When it is killed, if it still runs.
+    /// Time at which it is killed if it still runs.
     grace: Option<Instant>,
-    /// When it is continued.
+    /// Time at which it is continued.
     stopped: Option<Instant>,
     /// Whether it was stopped when it was told to end.
     stood_still: bool,
@@ -116,6 +116,9 @@ fn signal(child: &Child, signal: Signal) {
 
 impl WorkerSlot {
     /// Creates a slot whose first worker starts at the next tick.
+    ///
+    /// # Errors
+    /// [`ChaosError::Io`] when no port can be opened, [`ChaosError::Servers`] when MongoDB was not started.
     pub async fn open(site: &Site, role: WorkerKind, number: usize, program: PathBuf) -> Result<Self, ChaosError> {
         let name = format!("{}{number}", if role == WorkerKind::Detect { "detect" } else { "group" });
         let metadata = Metadata::start().await.map_err(ChaosError::io("a port"))?;
@@ -157,6 +160,9 @@ impl WorkerSlot {
     }
 
     /// Starts, continues or kills the worker where its time has come, and returns its end where it has ended.
+    ///
+    /// # Errors
+    /// [`ChaosError::Io`] when the worker cannot be started or its log cannot be opened.
     pub fn tick(&mut self) -> Result<Option<WorkerEnd>, ChaosError> {
         let now = Instant::now();
         if let Some(process) = &mut self.process {
@@ -210,7 +216,7 @@ impl WorkerSlot {
         Ok(None)
     }
 
-    /// Kills the worker, and starts the next under `next`. Returns whether there was one.
+    /// Kills the worker, and starts the next one with the conditions `next`. Returns whether there was one.
     pub(crate) fn kill(&mut self, next: StartupHandicap) -> bool {
         let Some(process) = &mut self.process else { return false };
         process.killed = true;
@@ -219,7 +225,8 @@ impl WorkerSlot {
         true
     }
 
-    /// Tells the worker to end, by a signal or by its metadata service, and kills it after `grace`. Returns whether one ran.
+    /// Tells the worker to end, by a signal or by its metadata service, and kills it after `grace`. Returns whether one
+    /// ran.
     pub fn notice(&mut self, how: Notice, grace: Duration) -> bool {
         let now = Instant::now();
         let Some(process) = self.process.as_mut().filter(|process| process.noticed.is_none()) else { return false };
@@ -246,6 +253,9 @@ impl WorkerSlot {
     }
 
     /// Breaks the worker's device. Returns whether there was a worker.
+    ///
+    /// # Errors
+    /// [`ChaosError::Io`] when the fault file cannot be written.
     pub fn fault(&mut self, fault: DeviceFault) -> Result<bool, ChaosError> {
         let Some(process) = self.process.as_mut() else { return Ok(false) };
         process.fault = Some(fault);
@@ -288,7 +298,7 @@ pub(crate) fn meaning(ended: &WorkerEnd) -> Option<&'static str> {
     let WorkerEnd { status, handicap, killed, fault, drained, .. } = ended;
     match (status.code(), status.signal()) {
         (_, Some(9)) if *killed => Some("killed"),
-        // It was told to end before it could handle signals.
+        // The worker was told to end before it could handle signals.
         (_, Some(15)) if ended.lived < LISTENS => Some("ended before it began"),
         // A bad image killed the decoder, or an allocation failed.
         (_, Some(6)) => Some("aborted"),
@@ -296,10 +306,10 @@ pub(crate) fn meaning(ended: &WorkerEnd) -> Option<&'static str> {
         (Some(0), _) => Some("drained"),
         (Some(81), _) => Some("a dependency was down"),
         (Some(82), _) if fault.is_some() => Some("its device was lost"),
-        // A process that was stopped also finds itself hung.
+        // A process that was stopped may also find that it hung, and end itself.
         (Some(83), _) => Some("it hung"),
         (Some(84), _) if fault.is_some() => Some("its device stayed broken"),
-        // The memory was too little even to start.
+        // The memory was too little to start.
         (Some(1 | 70 | 78 | 101 | 127 | 134), _) | (_, Some(11)) if handicap.little_memory => Some("too little memory"),
         _ => None,
     }
@@ -311,7 +321,7 @@ mod tests {
 
     #[test]
     fn an_end_means_something_only_where_something_caused_it() {
-        // As wait(2) has it: the code in the second byte, the signal in the first.
+        // The format is that of wait(2): the code is in the second byte, the signal in the first.
         let ended = |raw: i32| WorkerEnd {
             status: ExitStatus::from_raw(raw),
             handicap: StartupHandicap::default(),

@@ -58,7 +58,8 @@ fn photos(folder: &Path) -> Result<Vec<Vec<u8>>, ChaosError> {
 /// Turns a JPEG into one that claims four thousand million pixels.
 fn bomb(photo: &[u8]) -> Vec<u8> {
     let (mut bytes, mut at) = (photo.to_vec(), 2);
-    // From segment to segment until the frame header (ITU T.81, B.2.2): after its length and precision, rows and columns.
+    // The loop goes from segment to segment until the frame header (ITU T.81, B.2.2). Its rows and columns follow its
+    // length and precision.
     while let Some([0xFF, kind, high, low, _, size @ ..]) = bytes.get_mut(at..) {
         if matches!(kind, 0xC0..=0xC2) {
             if let Some(size) = size.first_chunk_mut() {
@@ -71,7 +72,8 @@ fn bomb(photo: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Builds bad image `number`, with the reason for which it must be rejected. Half of them kill the process that decodes them.
+/// Builds bad image `number`, with the reason for which it must be rejected. Half of them kill the process that decodes
+/// them.
 fn bad(number: usize, photo: &[u8]) -> (Vec<u8>, RejectReason) {
     match number % 8 {
         0 | 2 | 4 | 6 => ([photo, ABORT].concat(), RejectReason::Crashed),
@@ -84,6 +86,10 @@ fn bad(number: usize, photo: &[u8]) -> (Vec<u8>, RejectReason) {
 
 impl Workload {
     /// Uploads photos and bad images, for `count` messages of which `bad_ones` are bad.
+    ///
+    /// # Errors
+    /// [`ChaosError::Photos`] when the folder has no photos, [`ChaosError::Io`] when one cannot be read,
+    /// [`ChaosError::Server`] when S3 fails.
     pub async fn upload(site: &Site, folder: &Path, count: usize, bad_ones: usize) -> Result<Self, ChaosError> {
         let photos = photos(folder)?;
         let good = count.saturating_sub(bad_ones);
@@ -100,7 +106,7 @@ impl Workload {
         let mut rejected = BTreeMap::new();
         for number in 0..bad_ones {
             let (bytes, reason) = bad(number, &photos[number % photos.len()]);
-            // Evenly among the good ones, in their galleries.
+            // Bad images are spread evenly among the good ones, in their galleries.
             let at = (number * count / bad_ones).min(images.len());
             let gallery = images.get(at.saturating_sub(1)).map_or("gallery0".into(), |near| near.gallery.clone());
             let one = RequestedImage { gallery, key: format!("bad/{number}") };
@@ -121,6 +127,9 @@ impl Workload {
     }
 
     /// Sends the messages of some images.
+    ///
+    /// # Errors
+    /// [`ChaosError::Server`] when SQS fails.
     pub async fn send(site: &Site, images: &[RequestedImage]) -> Result<(), ChaosError> {
         for ten in images.chunks(10) {
             let entry = |(n, one): (usize, &RequestedImage)| {
