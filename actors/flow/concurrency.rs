@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// The number of downloads and decodes that may run at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Downloads.
+    /// Number of downloads that run in parallel.
     pub downloads: usize,
-    /// Decodes.
+    /// Number of decodes that run in parallel.
     pub decodes: usize,
 }
 
@@ -17,7 +17,7 @@ pub struct Limits {
 pub struct Bounds {
     /// Smallest limits; a 0 here counts as 1.
     pub least: Limits,
-    /// Largest limits.
+    /// Greatest limits.
     pub most: Limits,
 }
 

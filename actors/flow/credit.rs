@@ -26,7 +26,7 @@ struct Pool {
     bytes: i64,
 }
 
-/// Converts a size to a signed one. A size that does not fit becomes a value that counts as infinite.
+/// Converts a size in bytes to a signed number. A size that does not fit becomes a value that counts as infinite.
 fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX / 4)
 }

@@ -71,7 +71,7 @@ pub struct StageProgress {
     pub waiting: usize,
     /// Items being worked on.
     pub in_flight: usize,
-    /// Items finished.
+    /// Number of items that the stage finished.
     pub done: u64,
     /// Calls that failed, those included that were retried later.
     pub errors: u64,
@@ -166,7 +166,7 @@ impl FaceQuality {
 pub struct Rejected {
     /// The image; `None` when its message could not be read.
     pub locator: Option<Locator>,
-    /// The reason.
+    /// Reason of the rejection, and its details.
     #[serde(flatten)]
     pub rejection: Rejection,
 }
@@ -183,7 +183,7 @@ pub struct Progress {
     pub counts: Counts,
     /// Messages that name no image to index (test events, deletions).
     pub ignored_messages: u64,
-    /// Faces written.
+    /// Number of faces that were written.
     pub faces: u64,
     /// Quality of these faces.
     #[serde(skip_serializing_if = "FaceQuality::is_empty")]

@@ -7,7 +7,7 @@ use crate::grouping::params::Params;
 const SLOPE: f32 = 32.0;
 /// Exponent with which the slope grows with the number of pairs.
 const CERTAINTY: f32 = 0.3;
-/// Largest slope.
+/// Largest slope of the log-odds over the excess.
 const STEEPEST: f32 = 90.0;
 
 /// Computes the log-odds that two groups are one person, from the mean excess over the pairs between them.

@@ -63,27 +63,28 @@ pub enum Rule {
         /// The other one.
         b: FaceId,
     },
-    /// Apart: both groups (or faces) have a face in this photo, and nobody is in a photo twice.
+    /// They are apart because both groups (or faces) have a face in this photo, and nobody is in a photo twice.
     OnePhoto {
-        /// The photo.
+        /// Photo with a face of both.
         image: ImageId,
     },
-    /// Apart: the face is too poor to connect groups, and resembles no group enough to be attached.
+    /// They are apart because the face is too poor to connect groups, and resembles no group enough to be attached.
     LowQuality {
         /// The poor face.
         face: FaceId,
     },
-    /// Apart: another face of its photo looks the same, so this face may be attached to a group but not connect groups.
+    /// They are apart because another face of its photo looks the same, so that this face may be attached to a group
+    /// but not connect groups.
     Contested {
         /// The contested face.
         face: FaceId,
     },
-    /// Apart: no path of similar faces leads from one to the other.
+    /// They are apart because no path of similar faces leads from one to the other.
     BelowThreshold {
         /// Excess that each step of a path needs.
         edge: f32,
     },
-    /// Apart: the mean excess between the groups is too low.
+    /// They are apart because the mean excess between the groups is too low.
     MeanTooLow {
         /// Quality-weighted mean of the excess over all pairs.
         mean: f32,
@@ -92,22 +93,22 @@ pub enum Rule {
         /// Probability that the groups are one person.
         probability: f32,
     },
-    /// Apart: each group is much more alike within than to the other, and the library has too few strangers to judge
-    /// by: look-alikes.
+    /// They are apart because they look like two people who resemble each other: each group is much more alike within
+    /// than to the other, and the library has too few strangers to judge by.
     Contrast {
         /// Standard deviations between the mean similarity within and that between the groups.
         deviations: f32,
     },
-    /// Apart: each joined others that it resembles more, before the two could join.
+    /// They are apart because each joined groups that it resembles more before the two could join.
     Order,
 }
 
 /// The explanation why two faces are together or apart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
-    /// One face.
+    /// First of the two faces.
     pub a: FaceId,
-    /// The other face.
+    /// Second of the two faces.
     pub b: FaceId,
     /// Whether they are in one group.
     pub together: bool,

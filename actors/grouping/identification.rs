@@ -15,7 +15,7 @@ const NEIGHBOURS: usize = 64;
 /// A group that resembles a probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// The group.
+    /// Id of the group.
     pub group: GroupId,
     /// Name of the group, if it has one.
     pub name: Option<String>,

@@ -12,8 +12,8 @@ const SPEAKERS: usize = 24;
 const ESTABLISHED: usize = 3;
 /// With more strangers than this in the cohort, [`Params::contrast`] is raised in proportion.
 const FEW_STRANGERS: f32 = 150.0;
-/// The contrast of [`are_look_alikes`] is lowered by the share of this over the number of pairs within the smaller
-/// side, because few pairs say little.
+/// The contrast of [`are_look_alikes`] is lowered by the ratio of this number to the number of pairs in the smaller
+/// group, because few pairs say little.
 const SMALL_SIDE: f32 = 1.5;
 
 /// A finite number with a total order.

@@ -110,7 +110,7 @@ pub struct LeaseManagerSettings {
 pub enum Wake {
     /// Once, when all results are written.
     AtFinish,
-    /// This time after faces were written, and when all results are written.
+    /// The gallery is grouped this time after faces were written, and when all results are written.
     Debounced(Duration),
 }
 

@@ -14,7 +14,7 @@ pub struct CasVersion(pub String);
 pub struct CasValue {
     /// The bytes that were written last.
     pub bytes: Vec<u8>,
-    /// Their version.
+    /// Version of the value with these bytes.
     pub version: CasVersion,
 }
 

@@ -15,7 +15,7 @@ use crate::ports::analyses::Content;
 /// [keeps that](Commit::keeps_stored).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
-    /// The image.
+    /// Record of the image.
     pub image: ImageRecord,
     /// All its faces.
     pub faces: Vec<Face>,

@@ -24,9 +24,9 @@ pub enum JobQueue {
 /// The shape of a job: one worker, or an array of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobShape {
-    /// One worker.
+    /// A job that is one worker.
     Plain,
-    /// This number of workers, as children of one array.
+    /// A job that is an array of this number of workers.
     Array(u64),
 }
 

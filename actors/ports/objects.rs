@@ -24,7 +24,7 @@ pub struct Object {
 /// The reason why an object could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ObjectsError {
-    /// This object can never be read: it is missing, unreadable or too large.
+    /// The object can never be read, because it is missing, unreadable or too large.
     #[error("{0}")]
     Rejected(Rejection),
     /// Something else failed.

@@ -11,10 +11,10 @@ pub(crate) struct Panicked;
 /// clock would advance while another thread works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Blocking {
-    /// On tokio's blocking threads.
+    /// Work runs on tokio's blocking threads.
     #[default]
     Threads,
-    /// On the calling thread.
+    /// Work runs on the calling thread.
     InPlace,
 }
 

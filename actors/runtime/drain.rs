@@ -17,7 +17,7 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "()")]
 pub struct Drain {
-    /// The mode.
+    /// Way in which the run drains.
     pub mode: Mode,
     /// Time from now until the end.
     pub deadline: Duration,

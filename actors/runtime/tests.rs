@@ -1,4 +1,4 @@
-//! The supervisor over actors that do nothing.
+//! Tests the supervisor with actors that do nothing.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

@@ -195,7 +195,7 @@ pub struct S3Bucket {
 /// The condition under which an object is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
-    /// No condition.
+    /// The object is written without a condition.
     Always,
     /// The object does not exist.
     Absent,

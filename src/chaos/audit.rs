@@ -15,11 +15,11 @@ use super::workload::{RequestedImage, Workload};
 /// The findings of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Audit {
-    /// Messages sent.
+    /// Number of messages that were sent.
     pub sent: usize,
-    /// Images stored with their faces, or without any.
+    /// Number of images that are stored, with faces or without any.
     pub stored: usize,
-    /// Images dead-lettered.
+    /// Number of images with a dead letter.
     pub dead: usize,
     /// Dead letters beyond the first for one image, from workers that died between sending one and deleting the
     /// message.

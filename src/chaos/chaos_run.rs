@@ -31,13 +31,13 @@ const MENDED: Duration = Duration::from_secs(20);
 pub struct RunSpec<'a> {
     /// Queues, buckets and databases of the run.
     pub site: &'a Site,
-    /// The work.
+    /// Images and their messages.
     pub load: &'a Workload,
-    /// The faults; none in an undisturbed run.
+    /// Faults to inject; none in an undisturbed run.
     pub events: Vec<FaultEvent>,
     /// Time over which the messages are spread.
     pub length: Duration,
-    /// Workers that detect.
+    /// Number of workers that detect.
     pub workers: usize,
     /// The program that the workers run.
     pub program: PathBuf,
@@ -46,9 +46,9 @@ pub struct RunSpec<'a> {
 /// The result of a run.
 #[derive(Debug, Default)]
 pub struct RunOutcome {
-    /// The timeline.
+    /// Events of the timeline, in their order.
     pub moments: Vec<TimelineEvent>,
-    /// The queue and the workers, every second.
+    /// Samples of the queue and the workers, one each second.
     pub samples: Vec<Sample>,
     /// Durations of drains.
     pub drains: Drains,

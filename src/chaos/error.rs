@@ -11,9 +11,9 @@ pub enum ChaosError {
         "{command}: {reason}; run it where `make setup` was run, or name the command that starts the servers with --servers"
     )]
     Servers {
-        /// The command.
+        /// Command that starts the servers.
         command: String,
-        /// The reason.
+        /// Message of the failure.
         reason: String,
     },
     /// The folder has no photos.
@@ -24,15 +24,15 @@ pub enum ChaosError {
     Server {
         /// Name of the server.
         server: &'static str,
-        /// The error.
+        /// Message of the server's error.
         message: String,
     },
     /// An operation on this machine failed.
     #[error("{what}: {source}")]
     Io {
-        /// The operation.
+        /// Name of the file or the operation.
         what: String,
-        /// The cause.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// Workers keep ending without an injected fault.

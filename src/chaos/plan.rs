@@ -12,13 +12,13 @@ use super::stand_in::DeviceFault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dependency {
-    /// The queues.
+    /// SQS, which holds the queues.
     Sqs,
-    /// The objects.
+    /// S3, which holds the photos.
     S3,
-    /// The store.
+    /// MongoDB, which holds the results.
     Mongo,
-    /// The cache.
+    /// Redis, which holds the cache.
     Redis,
 }
 
@@ -40,15 +40,16 @@ impl Dependency {
 /// A fault that is injected into a worker or a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChaosFault {
-    /// `kill -9`.
+    /// The worker is killed by SIGKILL.
     Kill,
-    /// SIGTERM, with SIGKILL after the grace period.
+    /// The worker gets SIGTERM, and SIGKILL after the grace period.
     Terminate,
-    /// A Spot notice of the metadata service, then SIGTERM, then SIGKILL after the grace period.
+    /// The metadata service gives a Spot notice; SIGTERM follows, and SIGKILL after the grace
+    /// period.
     Notice,
-    /// A rebalance recommendation.
+    /// The metadata service gives a rebalance recommendation.
     Rebalance,
-    /// SIGSTOP, as on a host that hangs, and SIGCONT after this time.
+    /// The worker gets SIGSTOP, as on a host that hangs, and SIGCONT after this time.
     Stop(Duration),
     /// A failure of the worker's device that lasts until it is noticed.
     Engine(DeviceFault),
@@ -110,7 +111,7 @@ pub struct FaultEvent {
     pub at: Duration,
     /// Number of the worker's slot; it does not matter for services.
     pub slot: usize,
-    /// The fault.
+    /// Fault that is injected.
     pub fault: ChaosFault,
 }
 

@@ -72,7 +72,7 @@ impl Drains {
 pub struct Report {
     /// Seed of the schedule.
     pub seed: u64,
-    /// Workers that detect.
+    /// Number of workers that detect.
     pub workers: usize,
     /// Seconds that a message is leased for.
     pub lease_seconds: u64,
@@ -88,9 +88,9 @@ pub struct Report {
     pub strange: Vec<String>,
     /// Durations of drains.
     pub drains: Drains,
-    /// The timeline.
+    /// Events of the timeline, in their order.
     pub moments: Vec<TimelineEvent>,
-    /// The queue and the workers, every second.
+    /// Samples of the queue and the workers, one each second.
     pub samples: Vec<Sample>,
 }
 

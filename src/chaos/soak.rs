@@ -35,7 +35,7 @@ pub struct ResourceSample {
     pub resident: u64,
     /// Open file descriptors.
     pub files: u64,
-    /// Threads.
+    /// Number of threads.
     pub threads: u64,
     /// Messages that wait in its queue.
     pub lag: u64,
@@ -46,7 +46,7 @@ pub(crate) type Measure = (&'static str, fn(&ResourceSample) -> u64);
 const RESIDENT: &str = "resident KiB";
 /// Share of its first mean by which memory may not grow, whether steadily or at once.
 const LEAP: f64 = 0.2;
-/// All measures.
+/// All measures of a worker that a soak compares.
 pub(crate) const MEASURES: [Measure; 4] = [
     (RESIDENT, |vital| vital.resident),
     ("open files", |vital| vital.files),
@@ -84,9 +84,9 @@ impl Growth {
 pub struct SoakReport {
     /// Length in seconds.
     pub seconds: f64,
-    /// Messages sent.
+    /// Number of messages that were sent.
     pub sent: usize,
-    /// Every sample.
+    /// All samples, in the order of time.
     pub vitals: Vec<ResourceSample>,
     /// Growth of each worker's measures.
     pub growth: Vec<Growth>,

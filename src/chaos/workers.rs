@@ -23,16 +23,16 @@ const BOOT: Duration = Duration::from_millis(500);
 /// The kind of work that a worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerKind {
-    /// `muster detect`.
+    /// A worker of `muster detect`, which finds faces.
     Detect,
-    /// `muster group`.
+    /// A worker of `muster group`, which groups them.
     Group,
 }
 
 /// The way in which a worker is told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// SIGTERM.
+    /// SIGTERM alone.
     Terminate,
     /// A Spot interruption, and SIGTERM after it.
     Interruption,
@@ -57,7 +57,7 @@ pub struct StartupHandicap {
 /// The end of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerEnd {
-    /// Exit status.
+    /// Exit status of the process.
     pub status: ExitStatus,
     /// Conditions under which it started.
     pub handicap: StartupHandicap,

@@ -21,8 +21,8 @@ pub struct Fleet {
     pub time_limit_minutes: u64,
     /// Most lanes that run in parallel.
     pub face_workers: usize,
-    /// Images that are on their way at a time, instead of `pipeline.credits`. It is larger, because most of them wait
-    /// for the network.
+    /// Number of images that may be in the pipeline at a time, instead of `pipeline.credits`. The number is larger than
+    /// for a folder, because most of these images wait for the network.
     pub credits: usize,
     /// Most downloads that run in parallel.
     pub downloads: usize,
@@ -133,7 +133,7 @@ pub fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Removals {
-    /// Nothing: its faces, crops and result stay.
+    /// It does nothing: the faces, crops and result stay.
     Ignore,
     /// It deletes the faces, crops and result, unless the image exists after all.
     Remove,

@@ -34,9 +34,9 @@ pub struct Telemetry {
 pub enum Traces {
     /// Traces are not sent.
     Off,
-    /// To a collector that speaks OTLP.
+    /// Spans are sent to a collector that speaks OTLP.
     Otlp,
-    /// To X-Ray, without a collector.
+    /// Spans are sent to X-Ray, without a collector.
     Xray,
 }
 

@@ -18,10 +18,10 @@ use crate::{Groups, LabelledFaces};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SettingChoice {
-    /// Without labels: the setting that a user without labels takes.
+    /// The setting is the one that a user without labels takes.
     Default,
-    /// By the labels: the setting with the highest B-cubed F of all that were tried. Without labels
-    /// nobody can choose it.
+    /// The labels chose the setting: it has the highest B-cubed F of all that were tried. Without
+    /// labels nobody can choose it.
     ByLabels,
 }
 

@@ -62,7 +62,7 @@ pub enum ScoreError {
     /// A face is in a group twice, or in two groups.
     #[error("face {position} is in more than one place: groups must not overlap")]
     Twice {
-        /// The face.
+        /// Position of the face.
         position: usize,
     },
 }

@@ -24,7 +24,7 @@ pub enum VectorsError {
     /// A file cannot be opened.
     #[error("{} cannot be opened: {source}", path.display())]
     Open {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Error of the system.
         source: std::io::Error,
@@ -32,23 +32,23 @@ pub enum VectorsError {
     /// The array cannot be read.
     #[error("{}: {source}", path.display())]
     Npy {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Reason.
+        /// Reason why the vectors cannot be read.
         source: NpyError,
     },
     /// The labels cannot be read.
     #[error("{}: {source}", path.display())]
     Labels {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Reason.
+        /// Reason why the labels cannot be read.
         source: LabelsError,
     },
     /// A vector does not have length 1, or is not finite.
     #[error("{}: row {row} has length {length}, not 1: divide each row by its length", path.display())]
     Length {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The row, counted from 0.
         row: usize,

@@ -56,9 +56,9 @@ const QUARTER: i64 = 15 * 60;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Second {
     At(i64),
-    /// For photos without a time.
+    /// The photo has no time.
     Unknown,
-    /// For photos with any time, among which those without a time search. Only the first of them are kept, because a
+    /// The photo has any time; a photo without one searches among these. Only the first of them are kept, because a
     /// camera on a tripod takes thousands that look the same.
     Any,
 }

@@ -16,7 +16,7 @@ use crate::text::{count, printable, short};
 /// A group that got another name, or lost its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Renamed {
-    /// The group.
+    /// Id of the group.
     pub group: GroupId,
     /// New name, if it has one.
     pub name: Option<String>,
@@ -25,7 +25,7 @@ pub struct Renamed {
 /// The properties of a group or person that corrections can change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PersonState {
-    /// The name.
+    /// Name of the person, where there is one.
     pub name: Option<String>,
     /// Number of faces.
     pub faces: u64,
@@ -42,7 +42,7 @@ pub struct PersonState {
 /// A group or person that a correction changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PersonChange {
-    /// Its id.
+    /// Id of the group.
     pub id: GroupId,
     /// State before; `null` where it is new.
     pub before: Option<PersonState>,

@@ -25,7 +25,7 @@ pub fn record(gallery: &GalleryId, photo: &[u8], image: ImageRecord, faces: Vec<
 /// The person to enrol, and how that person relates to others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enrolment {
-    /// The name.
+    /// Name of the person.
     pub name: String,
     /// Groups that have this name already, which are the same person.
     pub same: Vec<GroupId>,

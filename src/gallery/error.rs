@@ -30,9 +30,9 @@ pub enum GalleryError {
     /// The change cannot be undone.
     #[error("change {change} cannot be taken back: {error}")]
     Undo {
-        /// The change.
+        /// Number of the change.
         change: u64,
-        /// Reason.
+        /// Reason why it cannot be undone.
         error: UndoError,
     },
     /// The gallery is being written to all the time.

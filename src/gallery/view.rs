@@ -10,7 +10,7 @@ use serde::Serialize;
 /// A group in a list. Faces that were deleted after the last grouping are not counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Person {
-    /// Stable id.
+    /// Id of the person, which stays the same when the gallery is grouped again.
     pub id: GroupId,
     /// Name, if it has one.
     pub name: Option<String>,
@@ -37,7 +37,7 @@ pub struct Person {
 pub struct FaceRow {
     /// Number of the row in a library, by which its crop and its embedding are read; 0 elsewhere.
     pub n: i64,
-    /// Stable id.
+    /// Id of the face, which stays the same.
     pub id: FaceId,
     /// Photo of the face.
     pub image: ImageId,
@@ -117,7 +117,7 @@ pub struct Original {
 /// Counts of a gallery: images by state, faces and groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// All images.
+    /// Number of all images.
     pub images: u64,
     /// Images with faces.
     pub indexed: u64,

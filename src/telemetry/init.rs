@@ -46,7 +46,7 @@ const LAST: Duration = Duration::from_secs(1);
 /// Errors of starting telemetry.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// No thread can be started.
+    /// The threads of the exporters cannot be started.
     #[error("telemetry cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     /// An exporter cannot be created.
@@ -58,9 +58,9 @@ pub enum TelemetryError {
     /// An address cannot be listened on.
     #[error("telemetry.metrics_listen: cannot listen on {address}: {error}")]
     Listen {
-        /// The address.
+        /// Address that cannot be opened.
         address: SocketAddr,
-        /// The cause.
+        /// Error of the operating system.
         error: std::io::Error,
     },
 }

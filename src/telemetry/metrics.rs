@@ -16,11 +16,11 @@ pub type Labels = Vec<(&'static str, String)>;
 /// One measured value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// The metric.
+    /// Metric that was measured.
     pub metric: Metric,
-    /// The labels.
+    /// Labels of the series.
     pub labels: Labels,
-    /// The value.
+    /// Value at the time of the sample.
     pub value: Value,
 }
 

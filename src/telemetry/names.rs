@@ -41,7 +41,7 @@ pub(crate) const SETTLE: &str = "keeper.settle";
 /// The span of renewing several leases.
 pub(crate) const RENEW: &str = "keeper.renew";
 
-/// All spans.
+/// Names of all spans.
 pub const SPANS: [&str; 18] = [
     IMAGE, RECEIVE, JUDGE, GET, DECODE, ANALYSE, BATCH, COMMIT, ACK, RECONCILE, ANSWER, PUT, WAIT, RUN_IMAGES, POLL,
     BULK, SETTLE, RENEW,
@@ -61,7 +61,7 @@ pub enum Kind {
 /// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
+    /// A number of items.
     Count,
     /// Seconds.
     Seconds,

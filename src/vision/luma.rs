@@ -5,9 +5,9 @@ use muster_actors::domain::image::Pixels;
 /// A plane of luma, 0 to 1, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Luma {
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
     /// `width * height` values.
     pub data: Vec<f32>,

@@ -11,7 +11,7 @@ use crate::fragment::Fragment;
 pub(crate) struct Edits(Vec<(Range<usize>, String)>);
 
 impl Edits {
-    /// Replaces bytes.
+    /// Replaces a range of the file's bytes by a text.
     pub(crate) fn replace(&mut self, span: Range<usize>, text: String) {
         self.0.push((span, text));
     }

@@ -20,7 +20,7 @@ pub(crate) enum Schema {
 /// One region of a list.
 #[derive(Debug)]
 pub(crate) struct ListedRegion {
-    /// Its `rdf:li`.
+    /// The `rdf:li` element of the region.
     pub(crate) item: ElementId,
     /// The parsed region; `None` where muster cannot read it.
     pub(crate) region: Option<Region>,
@@ -46,7 +46,7 @@ pub(crate) struct Dimensions {
 pub(crate) struct Listing {
     /// The field that contains the list.
     pub(crate) list: Option<ElementId>,
-    /// The regions.
+    /// Regions of the list, in its order.
     pub(crate) regions: Vec<ListedRegion>,
     /// The size of the image, which only the Metadata Working Group's schema has.
     pub(crate) dimensions: Option<Dimensions>,

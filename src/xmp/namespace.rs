@@ -25,7 +25,7 @@ pub(crate) enum Namespace {
     Lightroom,
     /// The declarations of namespaces themselves.
     Declaration,
-    /// Any other.
+    /// Any other namespace.
     Other,
 }
 

@@ -3,22 +3,22 @@
 /// Width and height of an image in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Columns.
+    /// Number of columns.
     pub width: u32,
-    /// Rows.
+    /// Number of rows.
     pub height: u32,
 }
 
 /// A box in pixels of the upright image, to which the EXIF orientation has been applied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UprightBox {
-    /// Left edge.
+    /// Left edge in pixels.
     pub x: f64,
-    /// Top edge.
+    /// Top edge in pixels.
     pub y: f64,
-    /// Width.
+    /// Width in pixels.
     pub width: f64,
-    /// Height.
+    /// Height in pixels.
     pub height: f64,
 }
 

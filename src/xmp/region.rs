@@ -28,9 +28,9 @@ pub struct Region {
     pub x: f64,
     /// Vertical middle, from the top.
     pub y: f64,
-    /// The width.
+    /// Width as a share of the image's width.
     pub w: f64,
-    /// The height.
+    /// Height as a share of the image's height.
     pub h: f64,
     /// Kind of thing that it shows.
     pub kind: RegionKind,

@@ -74,7 +74,7 @@ pub fn bare(id: FaceId) -> FaceVector {
     FaceVector { id, ..face(0, 0, vec![1.0], 0.9) }
 }
 
-/// That two faces are one person: a person with the id of the first.
+/// States that two faces are one person, whose id is that of the first face.
 pub fn same(facts: &mut Facts, a: FaceId, b: FaceId) {
     let person = facts.person_of(a).or_else(|| facts.person_of(b)).unwrap_or(GroupId(a.0));
     facts.set(Fact::Person { id: person, person: Person::default() });

@@ -27,7 +27,7 @@ pub struct Candidate {
 /// The next step of the Batcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Nothing waits.
+    /// No image waits.
     Empty,
     /// Hand over this number of images from the front of the queue.
     Take(usize),

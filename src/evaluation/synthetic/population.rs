@@ -85,7 +85,7 @@ pub(super) struct FaceShot {
     noise: Vec<f32>,
 }
 
-/// Both populations.
+/// Populations of young and of grown people, in one space of embeddings.
 pub(super) struct FaceSpace {
     young: Population,
     grown: Population,

@@ -7,9 +7,9 @@ use super::cards::Card;
 pub enum CardSelection {
     /// All cards that the driver shows.
     All,
-    /// No card.
+    /// No card is used; models run on the processor.
     Cpu,
-    /// These cards, by ordinal or uuid.
+    /// These cards are used, named by number or uuid.
     Named(Vec<String>),
 }
 

@@ -31,7 +31,7 @@ pub struct CardStatus {
 pub enum CardEvent {
     /// The driver reported an error, by its number.
     Xid {
-        /// The card.
+        /// Uuid of the card.
         uuid: String,
         /// NVIDIA's number of the error.
         id: u64,

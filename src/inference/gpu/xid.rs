@@ -19,9 +19,9 @@ pub enum XidEffect {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Xid {
-    /// NVIDIA's number.
+    /// Number that NVIDIA gives this error.
     pub id: u64,
-    /// Short description.
+    /// Short description of the error.
     pub name: String,
     /// Effect on the work.
     pub verdict: XidEffect,

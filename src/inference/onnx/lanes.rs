@@ -43,7 +43,7 @@ pub struct Lanes {
 pub struct LaneOptions<'a> {
     /// Settings of the models: where they run, and how many lanes.
     pub models: &'a Models,
-    /// Most lanes.
+    /// Greatest number of lanes.
     pub most: usize,
     /// Most images in a batch; 0 for a number that suits the target.
     pub batch: usize,

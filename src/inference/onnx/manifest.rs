@@ -66,7 +66,7 @@ pub enum DetectorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channels {
-    /// Red first.
+    /// Channels in the order red, green, blue.
     Rgb,
     /// Blue first, as OpenCV reads images.
     Bgr,
@@ -199,9 +199,9 @@ pub struct File {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wheel {
-    /// Package name.
+    /// Name of the Python package.
     pub package: String,
-    /// Exact version.
+    /// Exact version of the package.
     pub version: String,
     /// SHA-256 of the wheel, in hexadecimal.
     pub sha256: String,
@@ -217,7 +217,7 @@ pub struct Runtime {
     pub library: String,
     /// Terms under which it may be used.
     pub licence: String,
-    /// Every file.
+    /// All files of the pack.
     pub files: Vec<File>,
     /// Wheels from which the files are fetched.
     pub wheels: Vec<Wheel>,

@@ -36,35 +36,35 @@ pub enum PackError {
     /// A file of the pack is missing.
     #[error("model file {} is missing. To mend it: {mend}", path.display())]
     Missing {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Remedy.
+        /// Command or step by which the user can mend it.
         mend: String,
     },
     /// A file is not the one that the manifest names.
     #[error("model file {} has sha256 {found}, not {expected}. To mend it: {mend}", path.display())]
     Mismatch {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Checksum in the manifest.
         expected: String,
         /// Checksum of the file.
         found: String,
-        /// Remedy.
+        /// Command or step by which the user can mend it.
         mend: String,
     },
     /// The manifest is wrong.
     #[error("{}: {reason}", path.display())]
     Manifest {
-        /// The manifest.
+        /// Path of the manifest.
         path: PathBuf,
-        /// Reason.
+        /// Reason why it is invalid.
         reason: String,
     },
     /// A file cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Error of the system.
         source: io::Error,

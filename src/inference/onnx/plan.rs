@@ -7,7 +7,7 @@ use muster_config::Provider;
 /// The cards and runtimes that this machine has.
 #[derive(Clone, Debug)]
 pub struct AvailableHardware {
-    /// The cards.
+    /// Cards that this process may use, or the reason why there are none.
     pub cards: Result<Vec<Card>, NoGpu>,
     /// Whether ONNX Runtime's build for cards is installed.
     pub cuda: bool,
@@ -20,7 +20,7 @@ pub struct AvailableHardware {
 pub enum TargetKind {
     /// ONNX Runtime's own kernels.
     Cpu,
-    /// OpenVINO.
+    /// ONNX Runtime's provider for Intel's OpenVINO.
     OpenVino,
     /// CUDA on every chosen card.
     Cuda,

@@ -16,7 +16,7 @@ use super::graph::Node;
 use super::graph::number::*;
 use super::wire::{Value, WireError, fields, put_bytes, put_number, varint};
 
-/// `TensorProto.FLOAT`.
+/// ONNX's number of the element type float32 (`TensorProto.FLOAT`).
 const FLOAT: u64 = 1;
 /// `AttributeProto.INT` and `.INTS`.
 const ATTRIBUTE_INT: u64 = 2;

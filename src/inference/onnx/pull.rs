@@ -23,7 +23,7 @@ pub enum PullError {
     /// The pack must not be used commercially, and the user has not agreed to that.
     #[error("{licence}\nTo fetch {pack} under these terms: muster models pull {pack} --accept-licence")]
     Licence {
-        /// The pack.
+        /// Name of the pack.
         pack: String,
         /// Terms of the pack.
         licence: String,

@@ -21,7 +21,7 @@ use super::tally::Tally;
 pub struct SessionOptions {
     /// Threads within one operator, at least 1.
     pub threads: usize,
-    /// Execution target.
+    /// Processor or card on which the session runs.
     pub place: ExecutionTarget,
     /// Changes to its graph.
     pub rewrite: Rewrite,

@@ -16,7 +16,7 @@ type Runs = BTreeMap<(String, [usize; 4]), (u64, Duration)>;
 /// All runs of one model with one input shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TensorRuns {
-    /// Model file.
+    /// Name of the model's file.
     pub model: String,
     /// Shape of the input: batch, channels, height, width.
     pub shape: [usize; 4],

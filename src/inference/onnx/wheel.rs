@@ -41,7 +41,7 @@ pub enum WheelError {
     Zip {
         /// The wheel, or a file in it.
         what: String,
-        /// Reason.
+        /// Reason of the failure.
         reason: String,
     },
     /// A file or folder cannot be written or read.

@@ -21,7 +21,7 @@ pub enum WireError {
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// A number.
+    /// A number of up to 64 bits (protobuf's "varint").
     Varint(u64),
     /// A string, bytes, a message or packed numbers.
     Bytes(&'a [u8]),

@@ -25,7 +25,7 @@ pub enum OptimizeError {
     Graph {
         /// Name of the model's file.
         file: String,
-        /// Reason.
+        /// Reason why the graph cannot be rewritten.
         source: GraphError,
     },
     /// A model could not be converted to another precision.
@@ -33,13 +33,13 @@ pub enum OptimizeError {
     Model {
         /// Name of the model's file.
         file: String,
-        /// Reason.
+        /// Reason why the model cannot be run.
         source: ModelError,
     },
     /// The folder has too few photos or faces.
     #[error("{}: {photos} photos and {faces} faces were found, and {} photos and {} faces are needed: name a folder with more of your photos", folder.display(), 2 * gate::LEAST_PHOTOS, 2 * gate::LEAST_FACES)]
     TooFew {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
         /// Number of photos in it.
         photos: usize,
@@ -55,7 +55,7 @@ pub enum OptimizeError {
     /// The derived pack could not be written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Error of the system.
         source: io::Error,

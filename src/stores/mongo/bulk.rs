@@ -35,7 +35,7 @@ pub(crate) struct Statement {
     pub metadata: bool,
     /// Name of the collection.
     pub collection: &'static str,
-    /// The operation.
+    /// Upsert or delete that the statement executes.
     pub op: Op,
 }
 

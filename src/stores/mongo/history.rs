@@ -26,7 +26,7 @@ const PAGE: i64 = 50;
 
 /// A change as it is stored.
 pub struct Noted {
-    /// The change.
+    /// The change, joined from its parts.
     pub change: Change,
     /// Number of the change that undid it, if any.
     pub undone_by: Option<u64>,

@@ -46,7 +46,7 @@ impl Format {
 /// The header of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Its format.
+    /// Format of the file.
     pub format: Format,
     /// Full upright width in pixels. For HEIC it is the stored width, because libheif turns the image while it decodes.
     pub width: u32,

@@ -118,7 +118,7 @@ fn pixels_of(
 /// A decoded part of a full image at some scale.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {
-    /// Upright pixels.
+    /// Pixels of the upright image, after its EXIF orientation was applied.
     pub pixels: Pixels,
     /// Left edge in pixels of the scaled image.
     pub x: u32,

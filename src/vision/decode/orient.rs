@@ -67,9 +67,9 @@ pub fn upright(pixels: Pixels, orientation: u8) -> Pixels {
 /// A rectangle of whole pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rect {
-    /// Left edge.
+    /// Column of the left edge, in pixels.
     pub x: u32,
-    /// Top edge.
+    /// Row of the top edge, in pixels.
     pub y: u32,
     /// Columns, at least 1.
     pub width: u32,

@@ -20,7 +20,7 @@ pub enum HeadError {
         tensor: &'static str,
         /// Stride of its level, in pixels.
         stride: u32,
-        /// Its length.
+        /// Number of values that the tensor has.
         got: usize,
         /// Length that the size of the input requires.
         want: usize,

@@ -17,7 +17,7 @@ const APP2: u8 = 0xE2;
 
 struct Segment {
     marker: u8,
-    /// From the marker to the end.
+    /// Bytes of the segment, from its marker to its end.
     span: Range<usize>,
     body: Range<usize>,
 }

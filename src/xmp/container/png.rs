@@ -14,7 +14,7 @@ const KEYWORD: &[u8] = b"XML:com.adobe.xmp\0";
 
 struct Chunk {
     kind: [u8; 4],
-    /// From the length to the checksum.
+    /// Bytes of the chunk, from its length to its checksum.
     span: Range<usize>,
     body: Range<usize>,
 }

@@ -12,7 +12,7 @@ const HAS_ALPHA: u8 = 0x10;
 
 struct Chunk {
     kind: [u8; 4],
-    /// From the type to the end, with the byte that makes its length even.
+    /// Bytes of the chunk, from its type to its end, with the byte that makes its length even.
     span: Range<usize>,
     body: Range<usize>,
 }

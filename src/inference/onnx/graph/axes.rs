@@ -26,7 +26,8 @@ impl Axes {
         if rewrite.free_size { Self::AllButLast } else { Self::of_input(rewrite) }
     }
 
-    /// Returns the name for `axis` of `rank` if it is freed. An empty name stands for an unknown length.
+    /// Returns the new name of dimension `axis` in a tensor of `rank` dimensions, if its length becomes free. An empty
+    /// name stands for an unknown length.
     fn freed(self, axis: usize, rank: usize) -> Option<&'static [u8]> {
         match (self, axis) {
             (Self::Batch | Self::BatchAndSize, 0) => Some(b"batch"),

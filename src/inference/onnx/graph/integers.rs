@@ -143,7 +143,8 @@ impl Integers {
         self.values.extend(names.into_iter().filter(|name| !shared.contains_key(name)));
     }
 
-    /// Returns the value whose range `name` has: itself, or the value with which it shares one.
+    /// Returns the name of the value whose range applies to `name`: usually `name` itself, or the value with which it
+    /// shares a range.
     pub(crate) fn range_of<'n>(&'n self, name: &'n str) -> &'n str {
         self.shared.get(name).map_or(name, String::as_str)
     }

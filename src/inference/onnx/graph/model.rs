@@ -63,7 +63,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<String, ModelError> {
 /// An input or output of a graph, with its `ValueInfoProto`.
 #[derive(Clone, Debug)]
 pub(crate) struct ValueInfo<'a> {
-    /// Its name.
+    /// Name of the value.
     pub name: String,
     /// Element type, a `TensorProto.DataType`; 0 where it is not given.
     pub kind: u64,
@@ -103,7 +103,7 @@ pub struct Model<'a> {
     pub weights: BTreeMap<String, Weight<'a>>,
     /// Inputs; files from before 2019 list weights here as well.
     pub inputs: Vec<ValueInfo<'a>>,
-    /// Outputs.
+    /// Outputs of the graph, with their types.
     pub outputs: Vec<ValueInfo<'a>>,
     /// Version of the format.
     pub ir: u64,

@@ -19,7 +19,7 @@ pub(crate) struct Node<'a> {
     pub inputs: Vec<String>,
     /// Names of the outputs.
     pub outputs: Vec<String>,
-    /// Its attributes.
+    /// Attributes of the node.
     pub attributes: Vec<Attribute<'a>>,
     rest: Vec<u8>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Node<'a> {
 /// An attribute, kept as its `AttributeProto`.
 #[derive(Clone, Debug)]
 pub(crate) struct Attribute<'a> {
-    /// Its name.
+    /// Name of the attribute.
     pub name: String,
     message: Cow<'a, [u8]>,
 }

@@ -3,9 +3,9 @@
 /// The lowest and the highest value of an activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// The lowest value.
+    /// Lowest value that the activation had.
     pub low: f32,
-    /// The highest value.
+    /// Highest value that the activation had.
     pub high: f32,
 }
 

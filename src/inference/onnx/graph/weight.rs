@@ -20,7 +20,7 @@ pub(crate) struct Weight<'a> {
 enum Data<'a> {
     /// The whole message, as it was read.
     Read(&'a [u8]),
-    /// Elements, little-endian.
+    /// Elements that were computed, little-endian.
     Made(Vec<u8>),
 }
 
