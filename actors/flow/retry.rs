@@ -158,7 +158,7 @@ pub(crate) enum Next {
     Wait(Duration),
     /// Try again when the stage's brake, which was pulled, is off.
     Braked,
-    /// Do not try again.
+    /// Do not try again, and end the work with this result.
     GiveUp(Terminal),
 }
 

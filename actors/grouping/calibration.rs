@@ -30,7 +30,7 @@ const AT_ONCE: usize = 8;
 const POOLED: f64 = 5.0;
 /// Weight of the library's figures against those of one face, in measured strangers of the face.
 const OWN: f64 = 100.0;
-/// With fewer strangers than this, a face's level comes from their mean and deviation, otherwise from their ranks.
+/// Number of strangers below which a face's level comes from their mean and deviation, otherwise from their ranks.
 const RANKED: f64 = 12.0;
 /// If the nearest of few strangers lies this many deviations above the others, it is taken for the same person.
 const ALONE: f64 = 3.0;

@@ -55,7 +55,7 @@ impl ClusteringCache {
         self.galleries().iter().map(|kept| kept.bytes).sum()
     }
 
-    /// Groups a gallery. It blocks.
+    /// Groups a gallery. It blocks the calling thread.
     ///
     /// # Errors
     /// [`IndexError::Dimensions`] when the vectors have different lengths; [`IndexError::Failed`] when the index fails.
@@ -138,7 +138,7 @@ mod tests {
         kept.galleries().last().expect("it was grouped").clustering.graph().calibration().clone()
     }
 
-    /// What a clustering from nothing says under a calibration.
+    /// Computes the groups of a clustering from nothing, under a calibration.
     fn afresh(calibration: Calibration, snapshot: &GallerySnapshot) -> Reconciled {
         let snapshot = &mut snapshot.clone();
         prepare(snapshot);

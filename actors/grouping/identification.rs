@@ -104,7 +104,8 @@ impl Enrolled {
         self.owners.is_empty()
     }
 
-    /// Finds the `people` groups nearest to each probe exactly; a group is as near as its nearest face. It blocks.
+    /// Finds the `people` groups nearest to each probe exactly; a group is as near as its nearest face. It blocks the
+    /// calling thread.
     ///
     /// # Errors
     /// [`IndexError::Dimensions`] when a probe has another length than the vectors; [`IndexError::Failed`] when the

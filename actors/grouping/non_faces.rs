@@ -1,4 +1,5 @@
-//! Decides which detections are no faces: a person's statement counts first, then the models' judgement. Pure.
+//! Decides which detections are no faces: a person's statement counts first, then the models' judgement. All functions
+//! are pure.
 //!
 //! Such detections are not grouped and not counted as faces. They stay in the store, so that a person can bring them
 //! back.

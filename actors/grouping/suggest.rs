@@ -1,4 +1,4 @@
-//! Suggests persons for faces in no group. Where the evidence is too weak for a join, the face stays alone, and a
+//! Suggests persons for faces in no group. If the evidence is too weak for a join, the face stays alone, and a
 //! person is asked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

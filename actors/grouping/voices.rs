@@ -10,7 +10,7 @@ use crate::grouping::params::Params;
 const SPEAKERS: usize = 24;
 /// Fewest faces on either side from which [`are_look_alikes`] can judge.
 const ESTABLISHED: usize = 3;
-/// With more strangers than this in the cohort, [`Params::contrast`] is raised in proportion.
+/// Number of strangers in the cohort above which [`Params::contrast`] is raised in proportion.
 const FEW_STRANGERS: f32 = 150.0;
 /// The contrast of [`are_look_alikes`] is lowered by the ratio of this number to the number of pairs in the smaller
 /// group, because few pairs say little.

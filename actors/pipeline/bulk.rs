@@ -1,4 +1,4 @@
-//! Decides when results are written, and how many at once. Pure.
+//! Decides when results are written, and how many at once. All functions are pure.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ mod tests {
             (&[60, 40, 1], 2),
             // Crowds that came while all bulks were on their way.
             (&[70, 70, 70], 1),
-            // What is larger than a bulk is written alone.
+            // A result that is larger than a bulk is written alone.
             (&[300, 1], 1),
             (&[1, 300], 1),
         ] {

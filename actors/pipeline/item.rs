@@ -44,7 +44,7 @@ pub(crate) struct Item {
     pub(crate) timings: Timings,
 }
 
-/// What is known about the bytes of an image.
+/// Known properties of an image's bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Source {
     pub(crate) etag: String,

@@ -212,7 +212,7 @@ pub struct Settings {
     pub progress_every: Duration,
     /// Most rejected images that the summary lists.
     pub max_rejections: usize,
-    /// Where blocking work runs.
+    /// Kind of thread on which blocking work runs.
     pub blocking: Blocking,
     /// Seed of all jitter.
     pub seed: u64,

@@ -34,7 +34,7 @@ impl Classified for IndexError {
     }
 }
 
-/// Exact k-nearest neighbours by inner product of unit vectors. Blocking.
+/// Finds exact k-nearest neighbours by the inner product of unit vectors. Its calls block the calling thread.
 pub trait Index: Send {
     /// Number of vectors.
     fn len(&self) -> usize;

@@ -108,7 +108,7 @@ impl<A: Actor<Context = Context<A>>> ActorRef<A> {
         drop(self.send(message).await);
     }
 
-    /// Sends a message to the actor that is there now. Where there is none the message is dropped, and whatever it
+    /// Sends a message to the actor that is there now. If there is none the message is dropped, and whatever it
     /// holds is released.
     pub(crate) fn tell<M>(&self, message: M)
     where

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[error("blocking work panicked")]
 pub(crate) struct Panicked;
 
-/// Runs blocking work off the actors' thread. Where time is simulated, it runs on that thread instead, because a paused
+/// Runs blocking work off the actors' thread. If time is simulated, it runs on that thread instead, because a paused
 /// clock would advance while another thread works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Blocking {

@@ -1,4 +1,4 @@
-//! Decides whether a child that died is started again. Pure.
+//! Decides whether a child that died is started again. All functions are pure.
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ impl HostNotice {
     ];
 }
 
-/// Waits for a notice of the metadata service. Where there is no such service this never ends.
+/// Waits for a notice of the metadata service. If there is no such service this never ends.
 pub async fn notice() -> HostNotice {
     if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|off| off.eq_ignore_ascii_case("true")) {
         std::future::pending::<()>().await;

@@ -160,7 +160,7 @@ mod tests {
             (vec![b, c, d, no, no, no, no], RefusalCause::Unknown),
             // It was read once: its own policy is not the matter.
             (vec![no, b, no, c, ("a", OK), no, d, no], RefusalCause::Unknown),
-            // A policy breaks: whoever was read before is refused too.
+            // A policy breaks: a caller whose reads succeeded before is refused too.
             (vec![b, c, d, no, ("b", NO), ("c", NO), no, ("d", NO), no, no], RefusalCause::Unknown),
             // A policy that breaks for half of the objects, or has not reached all servers.
             (vec![no, b, ("x", NO), no, c, ("y", NO), no, d, no], RefusalCause::Unknown),

@@ -51,8 +51,8 @@ pub(crate) fn judge(fault: Fault, is_configured: bool, cause: impl FnOnce() -> R
                     "no permission to read the object, while others can be read",
                 );
             }
-            // The bucket could be read before. Somebody broke a policy or disabled a key and will mend it; until then
-            // it is an outage.
+            // The bucket could be read before, so a policy was broken or a key disabled by mistake. Until that is
+            // mended, it is an outage.
             RefusalCause::Bucket | RefusalCause::Object | RefusalCause::Unknown => Class::Transient,
         },
         Class::Misconfigured(_) if !is_configured => return elsewhere(&fault),

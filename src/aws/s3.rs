@@ -37,7 +37,7 @@ pub enum Got {
 
 impl S3Objects {
     /// Creates a reader over a client. An error of the bucket `configured` is a fault of the settings; an error of
-    /// another bucket is a fault of the message that names it. Where `configured` is empty every bucket counts as
+    /// another bucket is a fault of the message that names it. If `configured` is empty every bucket counts as
     /// configured.
     pub fn new(client: Client, configured: &str) -> Self {
         Self { client, configured: configured.to_owned(), history: Arc::default() }

@@ -16,7 +16,7 @@ use super::Settings;
 pub struct Cutover {
     /// URL of the queue to which S3 sends its notifications.
     pub intake: String,
-    /// URL of the ECS service's queue. That of Batch is `queues.images`.
+    /// URL of the ECS service's queue; the queue of the Batch jobs is `queues.images`.
     pub ecs: String,
     /// Whether a watcher goes on to the next step automatically.
     pub advance: bool,

@@ -129,7 +129,7 @@ pub fn required<'a>(value: &'a str, key: &'static str, variable: &'static str) -
     if value.is_empty() { Err(MissingSetting { key, variable }) } else { Ok(value) }
 }
 
-/// What a worker does when an image was deleted from its bucket.
+/// Reaction of a worker to the deletion of an image from its bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Removals {
@@ -187,7 +187,7 @@ pub struct Queues {
     pub max_receives: u32,
     /// Seconds within which faces written to a gallery are grouped together.
     pub group_after_seconds: u64,
-    /// What a worker does with a message that an image was deleted from its bucket.
+    /// Reaction of a worker to a message that an image was deleted from its bucket.
     pub removals: Removals,
     /// Address of SQS, if it is not `fleet.endpoint`.
     pub endpoint: String,

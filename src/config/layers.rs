@@ -118,7 +118,7 @@ impl Layers {
     }
 
     /// Adds environment variables named `MUSTER_<SECTION>__<KEY>`, and those of the Python service; other variables are
-    /// ignored. Where both names are set, muster's own wins. An empty variable of the Python service counts as not set.
+    /// ignored. If both names are set, muster's own wins. An empty variable of the Python service counts as not set.
     ///
     /// # Errors
     /// [`SettingsError::BadKey`] when a variable names an unknown key, or has a value of the wrong kind.

@@ -58,7 +58,7 @@ pub struct Settings {
     pub mongo: Mongo,
     /// The cache of images, analyses and embeddings.
     pub redis: Redis,
-    /// Where traces, metrics and logs go.
+    /// Destinations of traces, metrics and logs.
     pub telemetry: Telemetry,
     /// How many workers a fleet has.
     pub scale: Scale,

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 
-/// How many workers a fleet has.
+/// Number of a fleet's workers, and the rule that decides it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// Where workers run.
+    /// Service of AWS that runs the workers.
     pub fleet: FleetKind,
     /// Rule that decides how many workers run.
     pub policy: PolicyName,
@@ -44,7 +44,7 @@ pub struct Scale {
     pub rest_seconds: u64,
 }
 
-/// Where workers run.
+/// A service of AWS that runs workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FleetKind {

@@ -1,5 +1,5 @@
-//! The traits by which a gallery is read and corrected, over a library or over the database of a fleet. Corrections
-//! mean the same over both.
+//! The traits by which a gallery is read and corrected, whether it is a library or is in a fleet's database. A
+//! correction has the same effect in both.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

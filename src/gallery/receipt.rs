@@ -15,7 +15,7 @@ pub enum Receipt {
     Fleet(FleetReceipt),
 }
 
-/// What a `forget` deleted from a library.
+/// Counts of the data that a `forget` deleted from a library.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LibraryReceipt {
     /// The path or the group that was to be forgotten.
@@ -56,7 +56,7 @@ pub struct LibraryReceipt {
     pub rewritten: bool,
 }
 
-/// What a `forget` deleted from a fleet's stores.
+/// Counts of the data that a `forget` deleted from a fleet's stores.
 #[derive(Clone, Debug, Serialize)]
 pub struct FleetReceipt {
     /// Gallery from which the data was deleted.

@@ -85,7 +85,7 @@ pub struct ImageRow {
     pub orientation: u8,
     /// Time, series and picture hash of the photo.
     pub capture: Capture,
-    /// Time of the photo by the file itself. Where the file has none, `capture` has the time by the
+    /// Time of the photo by the file itself. If the file has none, `capture` has the time by the
     /// file's name.
     pub taken_in_file: Option<Taken>,
     /// The photo of which it is a copy (see [`crate::copies`]). It is only filled in by calls that

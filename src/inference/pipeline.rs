@@ -85,7 +85,7 @@ pub fn decoders(settings: &Settings, pack: &Pack) -> (Arc<dyn Decoder>, Arc<dyn 
     let side = pack.manifest().detector.side;
     let options = [("--bytes", limits.bytes), ("--pixels", limits.pixels), ("--side", u64::from(side))];
     let options = options.iter().flat_map(|(name, value)| [OsString::from(name), value.to_string().into()]);
-    // Where the program's own path is unknown, an isolated decode fails with that message, and the image is released.
+    // If the program's own path is unknown, an isolated decode fails with that message, and the image is released.
     let program = std::env::current_exe().unwrap_or_default();
     let mut options: Vec<OsString> = options.collect();
     let decoder: Arc<dyn Decoder> = Arc::new(VisionDecoder { limits, side });

@@ -141,7 +141,7 @@ mod tests {
         let validator = jsonschema::validator_for(&schema).unwrap();
         let faults: Vec<String> = validator.iter_errors(&document).map(|fault| fault.to_string()).collect();
         assert!(faults.is_empty(), "{faults:?} in {line}");
-        // What a schema cannot say: every reference has its target at the root, of the right kind.
+        // A schema cannot state this rule: every reference has its target at the root, of the right kind.
         for directive in document["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
             for metric in directive["Metrics"].as_array().unwrap() {
                 let target = &document[metric["Name"].as_str().unwrap()];

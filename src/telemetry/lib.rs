@@ -34,11 +34,11 @@ pub use init::{Telemetry, TelemetryError, TraceLayer};
 pub use process_metrics::{CacheCounts, CardReading, ModelRuns, ProcessMetrics, RouteAnswers};
 
 /// Makes a span the child of the remote span that an `AWSTraceHeader` names. Call it before the span is entered and
-/// before it has children: a span that has begun keeps its parent. What names no span changes nothing.
+/// before it has children: a span that has begun keeps its parent. A header that names no span changes nothing.
 pub fn adopt(span: &tracing::Span, header: &str) {
     if let Some(parent) = xray::from_header(header) {
         let parent = Context::new().with_remote_span_context(parent);
-        // Where nothing is traced, no layer exists that could take the parent.
+        // If nothing is traced, no layer exists that could take the parent.
         let _ = span.set_parent(parent);
     }
 }

@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(names, "content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token");
         let signature = part("Signature=");
 
-        // What arrived, signed again from the words of the specification, gives the same signature.
+        // The request that arrived, signed again by the words of the specification, has the same signature.
         let signed: String = names.split(';').map(|name| format!("{name}:{}\n", header(name))).collect();
         let canonical = format!("POST\n/v1/traces\n\n{signed}\n{names}\n{digest}");
         let scope = format!("{}/eu-west-1/xray/aws4_request", &date[..8]);

@@ -199,7 +199,7 @@ pub fn answer(decoder: &dyn Decoder, ask: Ask, from: &mut dyn Read, to: &mut dyn
 mod tests {
     use super::*;
 
-    /// What is made of a child's answer.
+    /// Returns the decoder's reading of a child's answer.
     fn heard(said: &[u8]) -> io::Result<(Answer, Vec<u8>)> {
         IsolatedDecoder::new("none".into(), Vec::new(), Limits { bytes: 100, pixels: 4 }).hear(said)
     }

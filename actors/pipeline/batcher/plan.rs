@@ -1,4 +1,4 @@
-//! Decides when a batch is closed: by count, by pixels or by age. Pure.
+//! Decides when a batch is closed: by count, by pixels or by age. All functions are pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Decides how many images a device takes at once: half as many after its memory ran out, and slowly more again. Pure.
+//! Decides how many images a device takes at once: half as many after its memory ran out, and slowly more again. All
+//! functions are pure.
 
 /// The number of images in a device's next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub(crate) struct BatchSize {
 
 impl BatchSize {
     /// Creates the size for a device whose memory is estimated to hold `room` images; batches start there and may grow
-    /// up to `max`. Where there is no estimate they start at `max`. After the device ran out of memory, `regrow_after`
+    /// up to `max`. If there is no estimate they start at `max`. After the device ran out of memory, `regrow_after`
     /// full batches must succeed for each step up.
     pub(crate) fn new(room: Option<usize>, max: usize, regrow_after: u32) -> Self {
         let (max, regrow_after) = (max.max(1), regrow_after.max(1));

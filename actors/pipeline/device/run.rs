@@ -17,7 +17,7 @@ use crate::ports::analyses::CachedAnalysis;
 use crate::ports::engine::{Analysis, Engine, EngineError};
 use crate::runtime::actor_ref::ActorRef;
 
-/// What a device learnt from earlier batches.
+/// State that a device learnt from earlier batches.
 #[derive(Clone)]
 pub(super) struct Learnt {
     pub(super) size: BatchSize,

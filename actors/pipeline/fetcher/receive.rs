@@ -114,7 +114,7 @@ pub(super) async fn poll(
     Ok(Opened { items, waitlist, none, finished, released })
 }
 
-/// Asks which earlier receives of the waiting messages ended in a release. Where that cannot be found out, every
+/// Asks which earlier receives of the waiting messages ended in a release. If that cannot be found out, every
 /// earlier receive counts as one without an end, but never so many that a message is rejected for it.
 async fn forgive(tools: &StageTools, waitlist: &mut Waitlist) -> Result<(), GaveUp> {
     let again = waitlist.redelivered();

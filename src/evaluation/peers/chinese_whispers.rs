@@ -3,7 +3,7 @@
 //!
 //! Biemann, "Chinese Whispers - an efficient graph clustering algorithm and its application to
 //! natural language processing problems", TextGraphs 2006. dlib uses it for faces. An edge weighs
-//! as much as its similarity. Of labels that are equally strong the smallest is taken, so that the
+//! as much as its similarity. The smallest of equally strong labels is taken, so that the
 //! result depends on the seed alone.
 
 use std::collections::HashMap;

@@ -20,7 +20,7 @@ pub struct FaceCrop {
     pub thumbnail: Vec<u8>,
 }
 
-/// Crops all `faces`, which are in pixels of the full image. Where a crop would be magnified although the image has
+/// Crops all `faces`, which are in pixels of the full image. If a crop would be magnified although the image has
 /// more pixels, the part of the image with such faces is decoded again, once. `least` is the scale, in pixels of the
 /// image per pixel of the crop, from which a face does not need that. Faces with degenerate landmarks are dropped.
 ///

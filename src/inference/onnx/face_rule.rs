@@ -1,5 +1,5 @@
 //! Computes the probability that a detection is a face, from the detector's scores of the views and the length of the
-//! embedding. Pure.
+//! embedding. All functions are pure.
 
 use serde::{Deserialize, Serialize};
 

@@ -34,7 +34,7 @@ pub enum Value<'a> {
 pub struct Field<'a> {
     /// Number in the schema.
     pub number: u64,
-    /// What it holds.
+    /// Value of the field.
     pub value: Value<'a>,
     /// Tag and payload as they were read.
     pub raw: &'a [u8],

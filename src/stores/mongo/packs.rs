@@ -341,7 +341,7 @@ mod tests {
         let range = PackRange { pack: "packs/crops/a".into(), offset: 1 << 40, length: 3 };
         let face = doc! { "crop": range.document() };
         assert_eq!(PackRange::read(&face, "crop").unwrap(), Some(range));
-        // A face that a release before wrote says nothing of it.
+        // A face of an older release has no range.
         for old in [doc! {}, doc! { "crop": null }] {
             assert_eq!(PackRange::read(&old, "crop").unwrap(), None);
         }

@@ -137,7 +137,7 @@ mod tests {
                 &["y"],
                 &["Cast x > x/half", "Conv x/half w/half > y/half", "Cast y/half > y"],
             ),
-            // What is given out is read in FP16 where FP16 made it.
+            // An output that was computed in FP16 is read in FP16.
             (
                 vec![Node::new("Relu", &["x"], "y", vec![]), Node::new("Relu", &["y"], "z", vec![])],
                 &["y", "z"],

@@ -181,7 +181,7 @@ mod tests {
             (residual(), "", &[Product, Clamp, Product, Sum], &["b", "r", "x", "y"]),
             // A sum of a float is a float, and so is a Relu of one.
             (residual(), "a", &[Float, Float, Product, Float], &["b", "r"]),
-            // What others read before it ends at zero is bytes there too.
+            // A value that others read before it is cut at zero is also in bytes.
             (
                 vec![conv("x", "a"), other("Relu", "a", "r"), conv("a", "b"), conv("r", "y")],
                 "",

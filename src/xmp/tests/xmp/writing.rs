@@ -206,11 +206,11 @@ fn regions_of_another_crop_are_not_mixed_with_ours() {
         assert_eq!(read_packet(after.as_bytes()).unwrap().applied_to, Some((4000, 3000)));
         assert_eq!(named(&after), ["Rex", "Zoë", "Anna"]);
     }
-    // Where the other program has the name already, nothing is to be added, and its size stays too.
+    // If the other program has the name already, nothing is to be added, and its size stays too.
     let known = [face("Zoë", ANNA)];
     let own = |text: &str| text.matches("4000").count();
     assert_eq!(own(&write(&packet(&square), &names(&known))), 2);
-    // Where all regions are muster's own, they go with the old size.
+    // If all regions are muster's own, they go with the old size.
     let before = write(&packet(""), &names(&anna));
     let cut = [face("Anna", (0.5, 0.4, 0.2, 0.3))];
     let names = PhotoNames { stored: Size { width: 3000, height: 4000 }, regions: &cut, formerly: &anna };
