@@ -48,7 +48,7 @@ pub enum ChaosError {
     Stuck {
         /// Messages that were not settled.
         left: u64,
-        /// Seconds of waiting.
+        /// Seconds for which the run waited.
         seconds: u64,
         /// Folder of the workers' logs.
         logs: PathBuf,

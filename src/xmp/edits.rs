@@ -41,7 +41,7 @@ impl Edits {
         }
     }
 
-    /// Returns the changed text.
+    /// Returns `source` with all changes applied.
     ///
     /// # Errors
     /// `Layout` where two changes overlap, which no plan does.

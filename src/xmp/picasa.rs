@@ -22,7 +22,8 @@ use crate::{Region, XmpError};
 /// upright image.
 ///
 /// # Errors
-/// `TooLarge`; `TooManyRegions` when one photo has too many.
+/// [`XmpError::TooLarge`] when the file exceeds the limit; [`XmpError::TooManyRegions`] when one
+/// photo has too many regions.
 pub fn read_picasa_ini(bytes: &[u8]) -> Result<BTreeMap<String, Vec<Region>>, XmpError> {
     check_bytes(bytes.len())?;
     let text = String::from_utf8_lossy(bytes);

@@ -14,8 +14,10 @@ use crate::{FoundNames, XmpError};
 /// `MAX_NAME_CHARS` are ignored, and so are regions without an area in the image.
 ///
 /// # Errors
-/// `TooLarge`, `TooManyRegions`, `NotUtf8`, `Malformed`, `DocumentType`, `Entity`, `TooComplex`,
-/// `NoRdf`.
+/// [`XmpError::TooLarge`], [`XmpError::TooManyRegions`] or [`XmpError::TooComplex`] when the packet
+/// exceeds a limit; [`XmpError::NotUtf8`], [`XmpError::Malformed`], [`XmpError::DocumentType`] or
+/// [`XmpError::Entity`] when it is not XML that muster reads; [`XmpError::NoRdf`] when it is XML
+/// but not XMP.
 pub fn read_packet(packet: &[u8]) -> Result<FoundNames, XmpError> {
     // Some programs end a packet with zeros, which XML does not allow.
     let end = packet.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
@@ -44,7 +46,8 @@ pub fn read_packet(packet: &[u8]) -> Result<FoundNames, XmpError> {
 /// without XMP.
 ///
 /// # Errors
-/// Those of [`read_packet`], `UnknownFormat` and `DamagedImage`.
+/// As [`read_packet`]; also [`XmpError::UnknownFormat`] when the bytes are no image of these
+/// formats, and [`XmpError::DamagedImage`] when its segments, chunks or boxes are damaged.
 pub fn read_image(image: &[u8]) -> Result<FoundNames, XmpError> {
     let Some(packet) = find_packet(image)? else { return Ok(FoundNames::default()) };
     let main = read_packet(&packet.main)?;

@@ -27,8 +27,10 @@ const SHELL: &str = "<?xpacket begin=\"\u{feff}\" id=\"W5M0MpCehiHzreSzNTczkc9d\
 /// byte; writing the same names again changes nothing. Control characters in names are not written.
 ///
 /// # Errors
-/// Those of [`crate::read_packet`], and `Layout`, `OtherDimensions`, `EmptyName`, `NameTooLong` or
-/// `NoArea`.
+/// As [`crate::read_packet`] for the present text; [`XmpError::Layout`] when a property has a form
+/// to which names cannot be added; [`XmpError::OtherDimensions`] when its regions are for another
+/// crop of the photo; [`XmpError::EmptyName`], [`XmpError::NameTooLong`] or [`XmpError::NoArea`]
+/// when a name or region to write is invalid.
 pub fn write_sidecar(existing: Option<&[u8]>, names: &PhotoNames<'_>) -> Result<Option<Vec<u8>>, XmpError> {
     let existing = existing.map(text).transpose()?.filter(|text| !text.trim().is_empty());
     let wanted = names.wanted()?;
@@ -45,7 +47,9 @@ pub fn write_sidecar(existing: Option<&[u8]>, names: &PhotoNames<'_>) -> Result<
 /// Pixels and all other metadata stay as they are, byte for byte.
 ///
 /// # Errors
-/// Those of [`write_sidecar`] and [`embed_packet`].
+/// As [`write_sidecar`] for the packet, [`crate::read_image`] for the image, and [`embed_packet`]
+/// for the result; also [`XmpError::CannotEmbed`] when regions are in extended XMP, which muster
+/// only reads.
 pub fn write_image(image: &[u8], names: &PhotoNames<'_>) -> Result<Option<Vec<u8>>, XmpError> {
     let packet = find_packet(image)?;
     let extended = packet.as_ref().and_then(|packet| packet.extended.as_deref());

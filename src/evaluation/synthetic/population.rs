@@ -17,7 +17,8 @@ const TURNED: f32 = 0.06;
 const TURNED_SHARE: f32 = 0.18;
 /// Factor by which a turned face keeps less of its person than one that looks at the camera.
 const TURNED_KEEPS: f32 = 0.6;
-/// Correlation of two shots of one moment in what is not the person.
+/// Correlation of the embeddings of two shots of one moment, without the part that comes from the
+/// person.
 const MOMENT_SHARES: f32 = 0.9;
 
 /// The age of a person in a photo.

@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// As they would read; nobody was seen to quote them.
+    /// The forms that these messages would have; nobody was seen to quote them.
     #[test]
     fn messages_and_codes_that_nobody_quoted_find_their_class() {
         use ErrorCode::{GenericFailure, InvalidArgument, InvalidProtobuf, NotImplemented, RuntimeException};

@@ -49,7 +49,7 @@ pub enum WheelError {
     Io {
         /// Path of the file or folder.
         path: PathBuf,
-        /// Error of the system.
+        /// Error of the operating system.
         source: io::Error,
     },
 }

@@ -68,7 +68,9 @@ impl Header {
 /// Reads the header of a whole image. Allocates no pixels.
 ///
 /// # Errors
-/// `Empty`, `TooManyBytes`, `UnknownFormat` or `TooManyPixels`; `Truncated` or `Corrupt` where the header itself is.
+/// [`Rejection`] with the reason [`RejectReason::Empty`], [`RejectReason::TooManyBytes`],
+/// [`RejectReason::UnknownFormat`] or [`RejectReason::TooManyPixels`]; with [`RejectReason::Truncated`] or
+/// [`RejectReason::Corrupt`] when the header is incomplete or damaged.
 pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, Rejection> {
     if bytes.is_empty() {
         return Err(Rejection::new(RejectReason::Empty, "the file has no bytes"));

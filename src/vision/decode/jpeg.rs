@@ -104,7 +104,8 @@ fn judge(said: TurboMessage, bytes: &[u8]) -> Result<(), Rejection> {
 /// Decodes the stored pixels at 1 / `denominator` of the full size.
 ///
 /// # Errors
-/// `Truncated` or `Corrupt`; `TooManyPixels` where the coefficients of a progressive image need too much memory.
+/// [`Rejection`] with the reason [`RejectReason::Truncated`] or [`RejectReason::Corrupt`]; with
+/// [`RejectReason::TooManyPixels`] when the coefficients of a progressive image need too much memory.
 pub fn decode(bytes: &[u8], denominator: u32) -> Result<Pixels, Rejection> {
     run(bytes, denominator, None).map(|(pixels, _)| pixels)
 }

@@ -63,7 +63,9 @@ pub struct Packet {
 /// Finds the XMP packet of a JPEG, PNG, WebP or HEIC image.
 ///
 /// # Errors
-/// `UnknownFormat`, `DamagedImage` or `TooLarge`.
+/// [`XmpError::UnknownFormat`] when the bytes are no image of these formats,
+/// [`XmpError::DamagedImage`] when its segments, chunks or boxes are damaged,
+/// [`XmpError::TooLarge`] when the packet exceeds the limit.
 pub fn find_packet(image: &[u8]) -> Result<Option<Packet>, XmpError> {
     let alone = |main: Vec<u8>| Packet { main, extended: None };
     let packet = match ImageFormat::of(image)? {
@@ -83,9 +85,9 @@ pub fn find_packet(image: &[u8]) -> Result<Option<Packet>, XmpError> {
 /// length change.
 ///
 /// # Errors
-/// `UnknownFormat`, `DamagedImage` or `TooLarge`. `CannotEmbed` for HEIC, where a new packet would
-/// move the pixels, for a JPEG with several pictures, which refer to each other by their places,
-/// and for a packet that does not fit into a JPEG segment.
+/// As [`find_packet`]; also [`XmpError::CannotEmbed`] for HEIC, where a new packet would move the
+/// pixels, for a JPEG with several pictures, which refer to each other by their places, and for a
+/// packet that does not fit into a JPEG segment.
 pub fn embed_packet(image: &[u8], packet: Option<&[u8]>) -> Result<Vec<u8>, XmpError> {
     check_bytes(packet.map_or(0, <[u8]>::len))?;
     match ImageFormat::of(image)? {
