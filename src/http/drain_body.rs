@@ -1,6 +1,7 @@
 //! Reads and discards the rest of a request's body after a refusal, for a while. Otherwise the connection would be reset
 //! before the caller has read the answer (RFC 9112, section 9.6).
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use tokio::time::timeout;
 
 /// Most bytes that are discarded of one request.
 const BYTES: usize = 64 << 20;
+/// Longest time in which no byte of a body comes.
+const SILENCE: Duration = Duration::from_secs(10);
 /// Longest time for which the rest of a body is read.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -28,7 +31,11 @@ pub async fn drain_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = Arc::new(Mutex::new(body.into_data_stream()));
     let theirs = unfold(Arc::clone(&body), |body| async move {
-        let chunk = body.lock().await.next().await?;
+        let next = async { body.lock().await.next().await };
+        let chunk = match timeout(SILENCE, next).await {
+            Ok(chunk) => chunk?,
+            Err(_) => Err(axum::Error::new(io::Error::new(io::ErrorKind::TimedOut, "the body stopped coming"))),
+        };
         Some((chunk, body))
     });
     let response = next.run(Request::from_parts(parts, Body::from_stream(theirs))).await;

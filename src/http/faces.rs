@@ -89,8 +89,8 @@ async fn crop(
     if jpeg.is_empty() {
         return Err(Problem::missing("crop"));
     }
-    // A crop never changes, and a caller who has lost the right to see it has seen it already.
-    Ok(([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=3600")], jpeg))
+    // A browser asks each time whether the face is still there: one that was forgotten is shown nowhere any more.
+    Ok(([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, no-cache")], jpeg))
 }
 
 /// Why two faces are together or apart.

@@ -16,10 +16,11 @@ use tower_http::cors::CorsLayer;
 use super::cors::cors;
 use super::keys::{Keys, Role};
 use super::problem::Problem;
+use super::watched_keys::WatchedKeys;
 
 /// Keys and limits of a service.
 pub struct Guard {
-    keys: Keys,
+    keys: WatchedKeys,
     /// A service without keys accepts requests of its own pages only. Otherwise any page on the web could use the service
     /// through the browser of the person who runs it.
     listen: SocketAddr,
@@ -41,7 +42,7 @@ impl Guard {
     /// Creates a guard for a service at `listen`. A caller has `per_minute` requests, 0 without a limit; an answer has `limit`.
     pub fn new(keys: Keys, listen: SocketAddr, per_minute: u32, limit: Duration) -> Self {
         let rate = NonZeroU32::new(per_minute).map(|count| RateLimiter::keyed(Quota::per_minute(count)));
-        Self { keys, listen, rate, limit, pages: Vec::new() }
+        Self { keys: WatchedKeys::new(keys), listen, rate, limit, pages: Vec::new() }
     }
 
     /// Allows pages of these origins to send requests too, with a key.
@@ -55,13 +56,12 @@ impl Guard {
     }
 
     pub(super) fn needs_keys(&self) -> bool {
-        !self.listen.ip().is_loopback() || !self.keys.list().is_empty()
+        !self.listen.ip().is_loopback() || !self.keys.current().list().is_empty()
     }
 
     /// Checks that a request names this service as its host and comes from one of its own pages, or from no page.
-    fn is_ours(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    fn is_ours(host: &str, headers: &HeaderMap) -> Result<(), Problem> {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let host = text(header::HOST).unwrap_or_default();
         let refuse = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, "FOREIGN", detail));
         // Another name may be one whose DNS was pointed at this machine (DNS rebinding).
         if !is_local(host) {
@@ -74,14 +74,15 @@ impl Guard {
     }
 
     /// Identifies the caller and checks its role.
-    fn caller(&self, headers: &HeaderMap, from: IpAddr, needed: Role) -> Result<Caller, Problem> {
-        if !self.needs_keys() {
-            self.is_ours(headers)?;
+    fn caller(&self, host: &str, headers: &HeaderMap, from: IpAddr, needed: Role) -> Result<Caller, Problem> {
+        let keys = self.keys.current();
+        if self.listen.ip().is_loopback() && keys.list().is_empty() {
+            Self::is_ours(host, headers)?;
             return Ok(Caller { name: from.to_string(), role: Role::Admin });
         }
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = given.and_then(|value| value.strip_prefix("Bearer "));
-        let Some(owner) = key.and_then(|key| self.keys.owner(key)) else {
+        let Some(owner) = key.and_then(|key| keys.owner(key)) else {
             let detail = "this service needs an API key: Authorization: Bearer KEY (`muster keys add` makes one)";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", detail));
         };
@@ -108,6 +109,21 @@ impl Guard {
             rate.retain_recent();
         }
     }
+}
+
+/// Returns the host that a request is for: that of an absolute target, which counts over the header (RFC 9112, section
+/// 3.2.2); else that of the header, of which there may be one.
+///
+/// # Errors
+/// There are several headers.
+fn host(request: &Request) -> Result<&str, Problem> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let first = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "UNREADABLE", "a request has one Host header"));
+    }
+    let target = request.uri().authority().map(axum::http::uri::Authority::as_str);
+    Ok(target.or_else(|| first.and_then(|host| host.to_str().ok())).unwrap_or_default())
 }
 
 /// Tells whether a host is this machine: `127.0.0.1:8080`, `[::1]:8080`, `localhost`.
@@ -144,12 +160,12 @@ pub async fn guard(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| request.uri().path().to_owned(), |p| p.as_str().to_owned());
-    let allowed = match needed(request.method(), &path) {
+    let allowed = host(&request).and_then(|host| match needed(request.method(), &path) {
         None => Ok(None),
         Some(role) => guard
-            .caller(request.headers(), from.ip(), role)
+            .caller(host, request.headers(), from.ip(), role)
             .and_then(|caller| guard.admit(&caller).map(|()| Some(caller))),
-    };
+    });
     let response = match allowed {
         Err(problem) => problem.into_response(),
         Ok(caller) => {
@@ -211,7 +227,9 @@ mod tests {
             (&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:9999")], false),
             (&[("host", "127.0.0.1:8080"), ("origin", "null")], false),
         ] {
-            assert_eq!(guard.caller(&headers(list), here, Role::Write).is_ok(), allowed, "{list:?}");
+            let headers = headers(list);
+            let host = headers.get("host").map_or("", |host| host.to_str().unwrap());
+            assert_eq!(guard.caller(host, &headers, here, Role::Write).is_ok(), allowed, "{list:?}");
         }
     }
 
@@ -223,7 +241,7 @@ mod tests {
         let here: IpAddr = "127.0.0.1".parse().unwrap();
         let status =
             |result: Result<Caller, Problem>| result.map_or_else(|p| p.into_response().status().as_u16(), |_| 200);
-        assert_eq!(status(away.caller(&headers(&[("host", "localhost")]), here, Role::Read)), 401);
+        assert_eq!(status(away.caller("localhost", &headers(&[]), here, Role::Read)), 401);
         let mut keys = Keys::read(&path).unwrap();
         let key = keys.add("eye", Role::Read).unwrap();
         let guard = Guard::new(keys, "127.0.0.1:80".parse().unwrap(), 0, Duration::from_secs(1));
@@ -235,8 +253,23 @@ mod tests {
             (&[("authorization", bearer.as_str())], Role::Read, 200),
             (&[("authorization", bearer.as_str())], Role::Write, 403),
         ] {
-            assert_eq!(status(guard.caller(&headers(list), here, needed)), expected, "{list:?}");
+            assert_eq!(status(guard.caller("localhost", &headers(list), here, needed)), expected, "{list:?}");
         }
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_host_and_two_headers_none() {
+        let request = |target: &str, hosts: &[&str]| {
+            let mut builder = Request::builder().uri(target);
+            for host in hosts {
+                builder = builder.header("host", *host);
+            }
+            host(&builder.body(axum::body::Body::empty()).unwrap()).map(str::to_owned).ok()
+        };
+        assert_eq!(request("/v1/people", &["localhost:80"]).as_deref(), Some("localhost:80"));
+        assert_eq!(request("http://evil.example/v1/people", &["localhost"]).as_deref(), Some("evil.example"));
+        assert_eq!(request("/v1/people", &["localhost", "evil.example"]), None);
+        assert_eq!(request("/v1/people", &[]).as_deref(), Some(""));
     }
 
     #[test]

@@ -132,6 +132,11 @@ impl Keys {
         self.write()
     }
 
+    /// Returns the file of the keys.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns all keys.
     pub fn list(&self) -> &[Key] {
         &self.keys

@@ -9,6 +9,7 @@ mod admin;
 pub mod app;
 pub mod app_state;
 mod body;
+pub mod connections;
 pub mod cors;
 mod cursor;
 mod drain_body;
@@ -34,6 +35,7 @@ mod recognize;
 mod shapes;
 mod suggestions;
 mod trace;
+mod watched_keys;
 
 pub use admin::Admin;
 pub use app::{ServiceParts, document, router};

@@ -124,6 +124,49 @@ fn a_photo_that_never_ends_is_given_up() {
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
 }
 
+/// Sends bytes, and returns the answer up to the end of the connection.
+fn raw(service: &Service, request: &str) -> String {
+    let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut stream, &mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_request_names_one_host_and_it_is_this_one() {
+    let library = copy();
+    let service = Service::start(&library.path());
+    for (request, status) in [
+        ("GET /v1/people HTTP/1.1\r\nHost: localhost\r\n", "200"),
+        ("GET http://localhost/v1/people HTTP/1.1\r\nHost: localhost\r\n", "200"),
+        ("GET http://evil.example/v1/people HTTP/1.1\r\nHost: localhost\r\n", "403"),
+        ("GET /v1/people HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n", "400"),
+    ] {
+        let answer = raw(&service, &format!("{request}Connection: close\r\n\r\n"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {answer}");
+    }
+}
+
+#[test]
+fn connections_that_say_nothing_do_not_stop_the_service() {
+    let library = copy();
+    let service = Service::start(&library.path());
+    let address = service.url.trim_start_matches("http://").to_owned();
+    // More than the service takes at a time, and more than this process may have open is not needed.
+    let silent: Vec<TcpStream> = (0..600).map_while(|_| TcpStream::connect(&address).ok()).collect();
+    assert!(silent.len() >= 512, "{}", silent.len());
+    ok(service.client.get(format!("{}/v1/people", service.url)).send().unwrap());
+    // Half a head does not hold its end up either.
+    let mut half = TcpStream::connect(&address).unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
+    let begun = Instant::now();
+    assert_eq!(service.stop(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
 #[test]
 fn pages_of_other_origins_may_ask_where_the_settings_name_them_and_with_a_key() {
     const PAGE: &str = "https://photos.example";
@@ -191,10 +234,26 @@ fn keys_say_who_may_do_what() {
     for path in ["/health/live", "/health/ready", "/openapi.json", "/"] {
         assert_eq!(service.client.get(format!("{}{path}", service.url)).send().unwrap().status(), 200, "{path}");
     }
+    // A key that is taken back stops working, and a new one works, without a restart.
+    run(muster().args(["keys", "remove", "hand", "--library"]).arg(library.path()), 0);
+    let writer = key("hand", "write");
+    let begun = Instant::now();
+    while rename(Some(&writer)).send().unwrap().status() != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the new key does not work");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    run(muster().args(["keys", "remove", "eye", "--library"]).arg(library.path()), 0);
+    let begun = Instant::now();
+    while service.client.get(format!("{}/v1/people", service.url)).bearer_auth(&reader).send().unwrap().status() != 401
+    {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the removed key goes on working");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    key("eye", "read");
     drop(service);
     let listed = run(muster().args(["keys", "--json", "--library"]).arg(library.path()), 0);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!(listed, json!([{ "name": "eye", "role": "read" }, { "name": "hand", "role": "write" }]));
+    assert_eq!(listed, json!([{ "name": "hand", "role": "write" }, { "name": "eye", "role": "read" }]));
     // Off this machine there must be a key.
     for name in ["eye", "hand"] {
         run(muster().args(["keys", "remove", name, "--library"]).arg(library.path()), 0);

@@ -17,7 +17,7 @@ use muster_library::Library;
 /// Arguments of `muster keys`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A running service reads its keys when it starts.
+A running service follows the file of keys within a second or two.
 
 Examples:
   muster keys

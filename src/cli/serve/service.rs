@@ -1,6 +1,5 @@
 //! Runs a web service from its first request to its last.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::time::{interval, timeout};
 use crate::cli::CliError;
 use crate::cli::print::say;
 use crate::cli::signal::Signals;
+use muster_http::connections::{self, ConnectionLimits};
 use muster_http::jobs::Jobs;
 use muster_http::{AppState, Guard, ServiceParts, router};
 use muster_telemetry::Telemetry;
@@ -149,12 +149,11 @@ async fn answer(
     router: Router,
     mut stopped: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let asked = async move {
         // An error says that nobody can ask any more.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, service).with_graceful_shutdown(asked).await
+    connections::serve(listener, router, ConnectionLimits::default(), asked).await
 }
 
 /// Waits until all callers have their answers.
