@@ -1,10 +1,12 @@
 //! Routes that list corrections and undo them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::{Extension, Json as Out};
+use muster_actors::domain::gallery::GroupId;
 use muster_gallery::GalleryStores;
-use muster_gallery::history::ChangeEntry;
+use muster_gallery::history::{ChangeEntry, MovedFaces, NamedPerson};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +20,33 @@ use super::shapes::Change;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<dyn GalleryStores>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(undo))
+}
+
+/// A person that a change is about.
+#[derive(Debug, Serialize, ToSchema)]
+struct HistoryPerson {
+    /// Its id when the change was made.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+    id: GroupId,
+    /// Its name now, if it has one.
+    name: Option<String>,
+    /// Its name before the change, where the change is about its record.
+    before: Option<String>,
+    /// Its name after the change, where the change is about its record.
+    after: Option<String>,
+}
+
+/// How many faces a change moved from one group to another.
+#[derive(Debug, Serialize, ToSchema)]
+struct HistoryMove {
+    /// Where they were; `null` for no group.
+    #[schema(value_type = Option<String>)]
+    from: Option<GroupId>,
+    /// Where they went; `null` for no group.
+    #[schema(value_type = Option<String>)]
+    to: Option<GroupId>,
+    /// How many.
+    faces: u64,
 }
 
 /// One change.
@@ -34,15 +63,26 @@ struct HistoryEntry {
     at_ms: u64,
     /// What changed, in a few words.
     summary: String,
+    /// The people that it is about; empty in a fleet, which lists summaries only.
+    people: Vec<HistoryPerson>,
+    /// Faces that it moved; empty in a fleet.
+    moved: Vec<HistoryMove>,
     /// The number of the change that this one takes back.
     undoes: Option<u64>,
     /// The number of the change that took this one back.
     undone_by: Option<u64>,
 }
 
-impl From<ChangeEntry> for HistoryEntry {
-    fn from(ChangeEntry { change, said, by, at_ms, summary, undoes, undone_by }: ChangeEntry) -> Self {
-        Self { change, said, by, at_ms, summary, undoes, undone_by }
+impl HistoryEntry {
+    fn new(entry: ChangeEntry, names: &HashMap<GroupId, String>) -> Self {
+        let ChangeEntry { change, said, by, at_ms, summary, people, moved, undoes, undone_by } = entry;
+        let person = |NamedPerson { id, before, after }| {
+            let name = names.get(&id).cloned();
+            HistoryPerson { id, name, before, after }
+        };
+        let ways = moved.into_iter().map(|MovedFaces { from, to, faces }| HistoryMove { from, to, faces });
+        let people = people.into_iter().map(person).collect();
+        Self { change, said, by, at_ms, summary, people, moved: ways.collect(), undoes, undone_by }
     }
 }
 
@@ -80,7 +120,9 @@ async fn list(
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().filter(|_| more).map(|last| last.change);
-    Ok(Out(Changes { items: entries.into_iter().map(HistoryEntry::from).collect(), next }))
+    let people = store.people().await?;
+    let names = people.iter().filter_map(|person| Some((person.id, person.name.clone()?))).collect();
+    Ok(Out(Changes { items: entries.into_iter().map(|entry| HistoryEntry::new(entry, &names)).collect(), next }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -199,6 +199,9 @@ fn entry(document: &Document) -> Result<ChangeEntry, MongoError> {
         by: text(document, "by")?.to_owned(),
         at_ms: u64::try_from(at).unwrap_or_default(),
         summary: text(document, "summary")?.to_owned(),
+        // They are in the body, which may have many parts and is not read for a list.
+        people: Vec::new(),
+        moved: Vec::new(),
         undoes: maybe(document, "undoes")?,
         undone_by: maybe(document, "undone_by")?,
     })
