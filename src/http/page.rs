@@ -39,8 +39,11 @@ files! {
     "/recognition.js": "recognition.js" as "text/javascript; charset=utf-8",
     "/recognize.js": "recognize.js" as "text/javascript; charset=utf-8",
     "/rename.js": "rename.js" as "text/javascript; charset=utf-8",
+    "/sentences.js": "sentences.js" as "text/javascript; charset=utf-8",
     "/toast.js": "toast.js" as "text/javascript; charset=utf-8",
     "/ungrouped.js": "ungrouped.js" as "text/javascript; charset=utf-8",
+    "/verdict.js": "verdict.js" as "text/javascript; charset=utf-8",
+    "/why.js": "why.js" as "text/javascript; charset=utf-8",
     "/windowed.js": "windowed.js" as "text/javascript; charset=utf-8",
     "/words.js": "words.js" as "text/javascript; charset=utf-8",
 }

@@ -83,7 +83,7 @@ def toast(page):
     expect(message).to_be_visible()
     # It goes away after a while, but not while it is pointed at.
     message.hover()
-    assert message.locator("p").inner_text().strip(), "the message says nothing"
+    assert message.locator(".toast-text").inner_text().strip(), "the message says nothing"
     return message
 
 

@@ -59,7 +59,13 @@ def merge(b):
     dialog = page.get_by_test_id("evidence-dialog")
     covers = [b.api.get(f"/v1/people/{person['id']}")["cover"] for person in (one, two)]
     why = b.api.get(f"/v1/faces/{covers[0]}/why/{covers[1]}")
-    expect(dialog.get_by_test_id("why")).to_contain_text(" ".join(why["text"].split()))
+    told = dialog.get_by_test_id("why")
+    expect(told).to_contain_text("muster has them together." if why["together"] else "muster has them apart.")
+    figures = told.locator("dl")
+    expect(figures).to_be_hidden()
+    told.locator("summary").click()
+    expect(figures).to_contain_text(f"{why['similarity']:.2f}")
+    expect(figures).to_contain_text(" ".join(why["text"].split()))
     assert dialog.locator("img").count() >= 6
     expect(dialog.locator("img.blank")).to_have_count(0)
     b.shot(page, "light-evidence")

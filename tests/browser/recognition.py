@@ -23,7 +23,11 @@ def upload(b):
     expect(found).to_have_text(name)
     expect(found).to_have_attribute("href", f"#/people/{person['id']}")
     expect(page.get_by_test_id("found")).to_have_attribute("data-verdict", "known")
-    expect(page.get_by_test_id("found")).to_contain_text(re.compile(r"Similarity [01]\.\d\d"))
+    expect(page.get_by_test_id("found-likeness")).to_have_text(re.compile("alike|same picture"))
+    figures = page.get_by_text(re.compile(r"Similarity [01]\.\d\d"))
+    expect(figures).to_be_hidden()
+    page.get_by_test_id("found-details").locator("summary").click()
+    expect(figures).to_be_visible()
     box, picture = page.evaluate("""['box', 'picture'].map((id) => {
       const { left, right } = document.querySelector(`[data-testid=${id}]`).getBoundingClientRect();
       return [left, right];
@@ -44,6 +48,20 @@ def broken(b):
     expect(page.locator("[data-testid=recognition][data-state=done]")).to_have_count(1)
     for words in page.get_by_test_id("recognition-error").all_inner_texts():
         assert re.search(r"[a-z]{3,} [a-z]{2,}", words), f"no words: {words}"
+
+
+@check("recognise: a file that is no photo is named, with what to do")
+def no_photo(b):
+    page = b.open("#/recognize")
+    page.get_by_test_id("photo-input").set_input_files({"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear Ada"})
+    told = page.get_by_test_id("no-photos")
+    expect(told).to_be_visible()
+    expect(told).to_have_text("letter.txt is no photo. Choose JPEG, PNG, WebP or HEIC files.")
+    expect(page.get_by_test_id("recognition")).to_have_count(0)
+    page.get_by_test_id("photo-input").set_input_files([
+        {"name": "a.txt", "mimeType": "text/plain", "buffer": b"a"}, {"name": "named.jpg", "mimeType": "image/jpeg", "buffer": b"no photo"}])
+    expect(told).to_contain_text("a.txt is no photo.")
+    expect(page.get_by_test_id("recognition-error")).to_contain_text("Choose a JPEG, PNG, WebP or HEIC photo.")
 
 
 @check("recognise: who has no name gets one there; photos can be dropped and pasted")

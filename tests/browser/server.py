@@ -14,11 +14,22 @@ class Api:
     def __init__(self, base, key):
         self.base, self.key = base.rstrip("/"), key
 
-    def get(self, path, **params):
-        url = f"{self.base}{path}" + (f"?{urllib.parse.urlencode(params)}" if params else "")
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.key}"} if self.key else {})
+    def ask(self, method, path, body=None):
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.base}{path}", data=data, method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             return json.load(answer)
+
+    def get(self, path, **params):
+        return self.ask("GET", path + (f"?{urllib.parse.urlencode(params)}" if params else ""))
+
+    def name(self, person, name):
+        """Gives a person a name without the page; the Change."""
+        return self.ask("PATCH", f"/v1/people/{person}", {"name": name})
+
+    def undo(self, change):
+        return self.ask("POST", f"/v1/undo?change={change}")
 
     def all(self, path, **params):
         cursor = {}

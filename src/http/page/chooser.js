@@ -4,7 +4,7 @@ import { crop } from "./crop.js";
 import { openDialog } from "./dialog.js";
 import { h, nameOf } from "./element.js";
 import { tell } from "./toast.js";
-import { count, short } from "./words.js";
+import { count } from "./words.js";
 
 const MOST = 20;
 
@@ -24,7 +24,7 @@ export function choosePerson({ title, except = null }) {
         list.replaceChildren(...people.map((person) => h("li", null, h("button", {
           type: "button", class: "choice", "data-testid": "choice", "data-person": person.id, onclick: () => close(person),
         }, crop(person.cover, "", 48), h("span", { class: "who" }, nameOf(person),
-          h("span", { class: "counts" }, `${count(person.faces, "face")} · `, h("code", null, short(person.id))))))));
+          h("span", { class: "counts" }, count(person.faces, "face")))))));
         status.textContent = people.length === 0 ? "Nobody found." : found.total > people.length + 1 ? `The first ${people.length} of ${count(found.total, "person", "people")}; type to find others.` : count(people.length, "person", "people");
       } catch (error) {
         tell(error);

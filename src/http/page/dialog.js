@@ -5,7 +5,7 @@ let ids = 0;
 
 /**
  * Resolves with the value of the action that was taken, or null. A body may be a function of `close`.
- * An action's value may be a function of the dialog; where it gives undefined the dialog stays.
+ * An action's value may be a function of the dialog, or one that waits; where it gives undefined the dialog stays.
  */
 export function openDialog({ title, body, actions = [], cancel = "Cancel", testid, wide = false }) {
   return new Promise((resolve) => {
@@ -16,8 +16,8 @@ export function openDialog({ title, body, actions = [], cancel = "Cancel", testi
       result = value;
       dialog.close();
     };
-    const take = (action) => {
-      const value = typeof action.value === "function" ? action.value(dialog) : action.value;
+    const take = async (action) => {
+      const value = typeof action.value === "function" ? await action.value(dialog) : action.value;
       if (value !== undefined) close(value);
     };
     const first = actions.find((action) => action.kind === "primary");
@@ -49,6 +49,6 @@ export function openDialog({ title, body, actions = [], cancel = "Cancel", testi
     });
     document.body.append(dialog);
     dialog.showModal();
-    (dialog.querySelector("input, [autofocus]") ?? dialog.querySelector("h2")).focus();
+    (dialog.querySelector("input, textarea, [autofocus]") ?? dialog.querySelector("h2")).focus();
   });
 }

@@ -35,9 +35,23 @@ export function outside(text, props) {
   return h("bdi", props, text);
 }
 
+// Marks that turn the text around them, where no element can isolate it.
+const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const BLANK = /^[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{Z}\u2800]*$/u;
+
+/** Whether nothing of a text can be seen. */
+const isBlank = (text) => BLANK.test(text);
+
+/** Text from outside for an attribute or the title, where there are no elements. */
+export const plainText = (text) => (isBlank(text) ? "invisible name" : text.replace(TURNING, ""));
+
+const codes = (text) => [...text].map((char) => `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`).join(" ");
+
 /** A person's name, or that there is none. */
 export function nameOf(person) {
-  return person.name ? outside(person.name, { class: "name" }) : h("span", { class: "name nameless" }, "No name");
+  if (!person.name) return h("span", { class: "name nameless" }, "No name");
+  if (isBlank(person.name)) return h("span", { class: "name nameless", title: codes(person.name) }, "Invisible name");
+  return outside(person.name, { class: "name" });
 }
 
 /** Says something to those who listen to the page. */

@@ -3,8 +3,9 @@ import { get } from "./api.js";
 import { busy } from "./change.js";
 import { crop } from "./crop.js";
 import { openDialog } from "./dialog.js";
-import { h, nameOf, outside } from "./element.js";
-import { cosine, count, percent, qualityReason, short } from "./words.js";
+import { h, nameOf, plainText } from "./element.js";
+import { explained } from "./why.js";
+import { count, percent, qualityReason } from "./words.js";
 
 const BEST = 6;
 
@@ -15,19 +16,12 @@ function side(person) {
 
 function best(person, faces) {
   const words = (face) => [`Face in ${face.path}`, `quality ${percent(face.quality.overall)}`, ...face.quality.reasons.map(qualityReason)].join(", ");
-  return h("ul", { class: "best-faces", "aria-label": `Best faces of ${person.name ?? short(person.id)}` },
+  return h("ul", { class: "best-faces", "aria-label": `Best faces of ${person.name ? plainText(person.name) : "the person without a name"}` },
     faces.filter((face) => face.id !== person.cover).slice(0, BEST).map((face) => h("li", null, crop(face.id, words(face), 72))));
 }
 
-/** What the server says of two faces. */
-export function explained(why) {
-  return h("div", { class: "why", "data-testid": "why" },
-    h("p", null, h("b", null, `Similarity ${cosine(why.similarity)}`), why.together ? " · together now" : " · apart now"),
-    h("p", null, outside(why.text)));
-}
-
-/** `merge`, `not-same`, or null. */
-export async function weigh(a, b) {
+/** `merge`, `not-same`, or null. `note` says why it is asked; `apart` is the label of not merging. */
+export async function weigh(a, b, { note = null, apart = "Two different people" } = {}) {
   const id = encodeURIComponent;
   const found = await busy(Promise.all([
     get(`/v1/people/${id(a.id)}/faces?limit=${BEST + 1}`), get(`/v1/people/${id(b.id)}/faces?limit=${BEST + 1}`),
@@ -40,12 +34,13 @@ export async function weigh(a, b) {
     wide: true,
     testid: "evidence-dialog",
     body: h("div", { class: "stack" },
+      note && h("p", { class: "warning", "data-testid": "evidence-note" }, note),
       h("div", { class: "evidence" }, side(a), side(b)),
       h("h3", null, "What the two covers say"), explained(why),
       h("h3", null, "Other faces of each"),
       h("div", { class: "evidence" }, best(a, mine.items), best(b, theirs.items))),
     actions: [
-      { label: "Two different people", value: "not-same", testid: "not-same" },
+      { label: apart, value: "not-same", testid: "not-same" },
       { label: "Merge into one person", value: "merge", kind: "primary", testid: "merge" },
     ],
   });

@@ -4,9 +4,8 @@ import { busy } from "./change.js";
 import { crop } from "./crop.js";
 import { openDialog } from "./dialog.js";
 import { h, nameOf, outside } from "./element.js";
-import { explained } from "./evidence.js";
 import { qualityOf } from "./faces.js";
-import { short } from "./words.js";
+import { explained } from "./why.js";
 
 /** `cover` is the face to explain it against, where there is another. */
 export async function showFace(face, cover = null) {
@@ -19,8 +18,8 @@ export async function showFace(face, cover = null) {
         h("dl", null,
           h("dt", null, "Photo"), h("dd", null, h("a", { href: `#/photos/${id(face.photo)}`, onclick: () => close(null) }, outside(face.path))),
           h("dt", null, "Person"), h("dd", null, face.person ? h("a", { href: `#/people/${id(face.person.id)}`, onclick: () => close(null) }, nameOf(face.person)) : "In no group"),
-          h("dt", null, "Quality"), h("dd", null, qualityOf(face.quality)),
-          h("dt", null, "Id"), h("dd", null, h("code", null, short(face.id))))),
-      why && [h("h3", null, "Against the cover"), explained(why)]),
+          h("dt", null, "Quality"), h("dd", null, qualityOf(face.quality)))),
+      why && [h("h3", null, "Beside the cover"), explained(why)],
+      h("details", { class: "details" }, h("summary", null, "Id"), h("code", null, face.id))),
   });
 }

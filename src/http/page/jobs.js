@@ -4,7 +4,7 @@ import { announce, busy } from "./change.js";
 import { button, h, outside } from "./element.js";
 import { events } from "./events.js";
 import { tell, toast } from "./toast.js";
-import { count, digits, short } from "./words.js";
+import { count, digits } from "./words.js";
 
 const STATES = { running: "Running", done: "Done", stopped: "Stopped", failed: "Failed" };
 const AGAIN = 2000;
@@ -112,8 +112,8 @@ export function jobsView(main) {
     }
     const before = jobs.items.filter((job) => job.state !== "running");
     past.replaceChildren(...before.map((job) => h("li", { "data-testid": "past-job" },
-      h("b", null, STATES[job.state] ?? job.state), ` · ${time.format(new Date(job.started * 1000))} · ${count(job.found, "photo")}, ${count(job.faces, "face")} `,
-      h("code", null, short(job.id)), h("span", { class: "counts" }, countsOf(job)), job.detail && h("p", null, outside(job.detail)))));
+      h("b", null, STATES[job.state] ?? job.state), ` · ${time.format(new Date(job.started * 1000))} · ${count(job.found, "photo")}, ${count(job.faces, "face")}`,
+      h("span", { class: "counts" }, countsOf(job)), job.detail && h("p", null, outside(job.detail)))));
     if (before.length === 0) past.append(h("li", { class: "counts" }, "Nothing yet."));
   }
 

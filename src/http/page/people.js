@@ -1,12 +1,12 @@
 // The grid of people.
 import { get, query } from "./api.js";
 import { crop } from "./crop.js";
-import { button, h, nameOf, say } from "./element.js";
+import { button, h, nameOf, plainText, say } from "./element.js";
 import { addPerson } from "./newcomer.js";
 import { renameForm } from "./rename.js";
 import { tell } from "./toast.js";
 import { Windowed } from "./windowed.js";
-import { count, digits, short } from "./words.js";
+import { count, digits } from "./words.js";
 
 const PAGE = 100;
 
@@ -43,8 +43,8 @@ export function peopleView(main, route, came) {
         : [
           h("a", { class: "card", href: `#/people/${encodeURIComponent(person.id)}`, "data-testid": "person-link", onkeydown: (event) => { if (event.key === "F2") edit(person, index); } },
             crop(person.cover, "", 96),
-            h("span", { class: "who" }, nameOf(person), h("span", { class: "counts" }, `${count(person.faces, "face")} · ${count(person.photos, "photo")}`), h("code", null, short(person.id)))),
-          button("", () => edit(person, index), { class: "plain edit", "aria-label": `Rename ${person.name ?? `person ${short(person.id)}`}`, title: "Rename (F2)", picture: "pencil", "data-testid": "rename" }),
+            h("span", { class: "who" }, nameOf(person), h("span", { class: "counts" }, `${count(person.faces, "face")} · ${count(person.photos, "photo")}`))),
+          button("", () => edit(person, index), { class: "plain edit", "aria-label": person.name ? `Rename ${plainText(person.name)}` : "Name this person", title: "Rename (F2)", picture: "pencil", "data-testid": "rename" }),
         ]);
   };
   const list = new Windowed(box, {

@@ -9,7 +9,7 @@ import { showFace } from "./face.js";
 import { FaceList } from "./faces.js";
 import { forget } from "./receipt.js";
 import { renameForm } from "./rename.js";
-import { count, short } from "./words.js";
+import { count } from "./words.js";
 
 const PAGE = 100;
 
@@ -43,7 +43,7 @@ export function personView(main, route) {
   /** What is there stays the same elements, so that none loses the focus, or what is being typed. */
   function drawHead() {
     heading.replaceChildren(nameOf(person));
-    counts.replaceChildren(`${count(person.faces, "face")} in ${count(person.photos, "photo")} · `, h("code", null, short(person.id)));
+    counts.replaceChildren(`${count(person.faces, "face")} in ${count(person.photos, "photo")}`);
     actions.hidden = false;
     if (shown === person.cover) return;
     shown = person.cover;

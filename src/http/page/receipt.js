@@ -3,15 +3,13 @@ import { remove } from "./api.js";
 import { announce, busy } from "./change.js";
 import { openDialog } from "./dialog.js";
 import { button, h, outside } from "./element.js";
-import { bytes, count, digits, short } from "./words.js";
+import { bytes, count, digits } from "./words.js";
 
 function save(receipt) {
   const url = URL.createObjectURL(new Blob([JSON.stringify(receipt, null, 2)], { type: "application/json" }));
   h("a", { href: url, download: "muster-receipt.json" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
-
-const ids = (list) => (list.length === 0 ? "none" : list.map(short).join(", "));
 
 const line = (what, value) => [h("dt", null, what), h("dd", null, value)];
 
@@ -41,6 +39,14 @@ const LEFT = {
   versions: "A bucket keeps versions: the old ones stay until its lifecycle removes them.",
 };
 
+/** Ids, and rows by the tables of a library. */
+function details({ groups, recomputed, rows = {} }) {
+  const ids = (what, list) => list.length > 0 && line(what, h("code", null, list.join(", ")));
+  return h("details", { class: "details" }, h("summary", null, "Details"),
+    h("dl", { class: "receipt" }, ids("People that ended", groups), ids("People computed anew", recomputed),
+      Object.entries(rows).map(([table, n]) => line(`Rows of ${table}`, digits(n)))));
+}
+
 function told(receipt) {
   const here = "rewritten" in receipt;
   const left = here
@@ -52,12 +58,11 @@ function told(receipt) {
       line("Forgotten", outside(receipt.target)),
       line("Photos touched", digits(receipt.images)),
       line("Faces", digits(receipt.faces)),
-      line("People that ended", ids(receipt.groups)),
-      line("People computed anew", ids(receipt.recomputed)),
+      line("People that ended", digits(receipt.groups.length)),
+      line("People computed anew", digits(receipt.recomputed.length)),
       line("Kept so that they do not come back", `${count(receipt.tombstones, "mark")}, without a face`),
       here ? ofLibrary(receipt) : ofFleet(receipt)),
-    here && h("details", null, h("summary", null, "Rows by table"),
-      h("dl", { class: "receipt" }, Object.entries(receipt.rows).map(([table, n]) => line(table, digits(n))))));
+    details(receipt));
 }
 
 /** Asks, deletes, shows the receipt and leaves the view of what is gone; false where nothing was deleted. */

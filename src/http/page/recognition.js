@@ -5,7 +5,8 @@ import { qualityOf } from "./faces.js";
 import { framed, placeholder } from "./frame.js";
 import { sendPerson } from "./newcomer.js";
 import { renameForm } from "./rename.js";
-import { cosine, count, short } from "./words.js";
+import { figuresOf, likenessOf } from "./verdict.js";
+import { count, remedy } from "./words.js";
 
 const VERDICTS = { known: "known", unnamed: "no name yet", unknown: "unknown" };
 const FACE = 96;
@@ -34,7 +35,7 @@ export class Recognition {
     } catch (error) {
       if (this.stop.signal.aborted) return;
       this.element.dataset.state = "failed";
-      this.body.replaceChildren(h("p", { class: "warning", "data-testid": "recognition-error" }, error.message));
+      this.body.replaceChildren(h("p", { class: "warning", "data-testid": "recognition-error" }, error.message, " ", remedy(error.code)));
     }
     this.over = true;
   }
@@ -79,21 +80,18 @@ export class Recognition {
   found(face, at) {
     const person = face.person;
     const title = person
-      ? h("a", { href: `#/people/${encodeURIComponent(person.id)}`, "data-testid": "found-person" }, person.name ? nameOf(person) : `Person ${short(person.id)}`)
+      ? h("a", { href: `#/people/${encodeURIComponent(person.id)}`, "data-testid": "found-person" }, nameOf(person))
       : h("span", { class: "name nameless" }, "Unknown");
     const nearest = face.candidates[0];
-    const others = face.candidates.slice(person ? 1 : 0);
     const slot = h("div", { class: "found-action" });
     this.offer(slot, face);
     return h("li", { "data-testid": "found", "data-verdict": face.verdict, "data-at": at + 1 },
       h("div", { class: "pair" }, this.thumbnail(face.box), person && nearest?.face && crop(nearest.face, "The nearest face of the library", FACE)),
       h("div", { class: "who" },
         h("p", null, h("span", { class: "number" }, at + 1), " ", title, " ", h("span", { class: person?.name ? "chip best" : "chip" }, VERDICTS[face.verdict] ?? face.verdict)),
-        face.similarity !== null && h("p", { class: "counts" }, `Similarity ${cosine(face.similarity)}`, face.margin !== null && `, ${cosine(face.margin)} ahead of the next`),
+        face.similarity !== null && h("p", { class: "counts", "data-testid": "found-likeness" }, likenessOf(face)),
         qualityOf(face.quality),
-        others.length > 0 && h("p", { class: "counts" }, person ? "Next: " : "Nearest: ", others.map((one, n) => [
-          n > 0 && ", ", h("a", { href: `#/people/${encodeURIComponent(one.person.id)}` }, one.person.name ? outside(one.person.name) : `person ${short(one.person.id)}`), ` ${cosine(one.similarity)}`])),
-        slot));
+        slot, figuresOf(face)));
   }
 
   /** Naming the unnamed; adding somebody who is alone in the photo. */

@@ -1,11 +1,12 @@
 // Recognising photos that are not in the library.
 import { recognize } from "./api.js";
 import { CHANGED } from "./change.js";
-import { button, h, icon, say } from "./element.js";
+import { button, h, icon, outside, say } from "./element.js";
 import { Recognition } from "./recognition.js";
 import { count } from "./words.js";
 
 const AT_ONCE = 2;
+const NAMED = 3;
 
 // Results stay while other views are looked at.
 const results = [];
@@ -38,7 +39,9 @@ export function recognizeView(main) {
     h("p", null, "Drop photos here, or paste one."),
     h("label", { class: "as-button primary", for: "photo-input" }, "Choose photos"), input,
     h("p", { class: "hint" }, "JPEG, PNG, WebP or HEIC. They are looked at and not kept."));
+  const refused = h("p", { class: "warning", role: "alert", hidden: true, "data-testid": "no-photos" });
   const clear = button("Clear", () => {
+    refused.hidden = true;
     for (const result of results.splice(0)) result.close();
     waiting.length = 0;
     list.replaceChildren();
@@ -46,15 +49,22 @@ export function recognizeView(main) {
     say("Cleared");
     input.focus();
   }, { "data-testid": "recognize-clear", hidden: results.length === 0 });
-  main.append(h("div", { class: "bar" }, h("h1", { tabindex: "-1" }, "Recognise"), clear), field, list);
+  main.append(h("div", { class: "bar" }, h("h1", { tabindex: "-1" }, "Recognise"), clear), field, refused, list);
   list.append(...results.map((result) => result.element));
 
+  /** Says which files are no photos, and what to do. */
+  function refuse(files) {
+    refused.hidden = files.length === 0;
+    const named = files.slice(0, NAMED).flatMap((file, at) => [at > 0 ? ", " : "", outside(file.name)]);
+    refused.replaceChildren(...named, files.length > NAMED ? ` and ${files.length - NAMED} more` : "",
+      files.length === 1 ? " is no photo. " : " are no photos. ", "Choose JPEG, PNG, WebP or HEIC files.");
+  }
+
   function add(files) {
-    const fresh = [...files].filter((file) => file.type.startsWith("image/") || /\.(heic|heif|jpe?g|png|webp)$/i.test(file.name));
-    if (fresh.length === 0) {
-      say("No photo among these.");
-      return;
-    }
+    const isPhoto = (file) => file.type.startsWith("image/") || /\.(heic|heif|jpe?g|png|webp)$/i.test(file.name);
+    const fresh = [...files].filter(isPhoto);
+    refuse([...files].filter((file) => !isPhoto(file)));
+    if (fresh.length === 0) return;
     for (const file of fresh) {
       const result = new Recognition(file);
       results.push(result);

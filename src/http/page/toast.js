@@ -6,10 +6,10 @@ const MOST = 3;
 const SECONDS = 12;
 
 /**
- * Shows `text`; an error stays until it is closed. Time stands still while somebody points at it or is in it.
+ * Shows `told`: a text, or lines of texts and elements; an error stays until it is closed. Time stands still while somebody points at it or is in it.
  * `instead` takes the place of the one before, whose Undo would take back something else by now.
  */
-export function toast(text, { actions = [], error = false, instead = false } = {}) {
+export function toast(told, { actions = [], error = false, instead = false } = {}) {
   const box = document.getElementById("toasts");
   let timer;
   const close = () => {
@@ -17,9 +17,11 @@ export function toast(text, { actions = [], error = false, instead = false } = {
     if (el.contains(document.activeElement)) document.getElementById("main").focus({ preventScroll: true });
     el.remove();
   };
+  const lines = typeof told === "string" ? [outside(told.trim())] : told;
   const start = () => {
     clearTimeout(timer);
-    if (!error) timer = setTimeout(close, SECONDS * 1000);
+    // More lines take longer to read.
+    if (!error) timer = setTimeout(close, (SECONDS + 3 * (lines.length - 1)) * 1000);
   };
   const stop = () => clearTimeout(timer);
   const el = h("div", {
@@ -28,7 +30,7 @@ export function toast(text, { actions = [], error = false, instead = false } = {
     role: error ? "alert" : null,
     onpointerenter: stop, onpointerleave: start, onfocusin: stop, onfocusout: start,
     onkeydown: (event) => { if (event.key === "Escape") close(); },
-  }, h("p", null, outside(text.trim())),
+  }, h("div", { class: "toast-text" }, lines.map((line) => h("p", null, line))),
   h("div", { class: "toast-actions" },
     actions.map(({ label, run }) => button(label, () => { close(); run(); }, { "data-testid": `toast-${label.toLowerCase()}` })),
     button("", close, { "aria-label": "Close the message", class: "plain", picture: "close" })));
