@@ -15,9 +15,11 @@ macro_rules! files {
 }
 
 files! {
+    "/about.js": "about.js" as "text/javascript; charset=utf-8",
     "/api.js": "api.js" as "text/javascript; charset=utf-8",
     "/app.css": "app.css" as "text/css; charset=utf-8",
     "/app.js": "app.js" as "text/javascript; charset=utf-8",
+    "/card.js": "card.js" as "text/javascript; charset=utf-8",
     "/change.js": "change.js" as "text/javascript; charset=utf-8",
     "/chooser.js": "chooser.js" as "text/javascript; charset=utf-8",
     "/crop.js": "crop.js" as "text/javascript; charset=utf-8",
@@ -28,6 +30,8 @@ files! {
     "/face.js": "face.js" as "text/javascript; charset=utf-8",
     "/faces.js": "faces.js" as "text/javascript; charset=utf-8",
     "/frame.js": "frame.js" as "text/javascript; charset=utf-8",
+    "/head.js": "head.js" as "text/javascript; charset=utf-8",
+    "/hidden.js": "hidden.js" as "text/javascript; charset=utf-8",
     "/icon.svg": "icon.svg" as "image/svg+xml",
     "/jobs.js": "jobs.js" as "text/javascript; charset=utf-8",
     "/lists.js": "lists.js" as "text/javascript; charset=utf-8",

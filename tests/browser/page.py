@@ -21,6 +21,7 @@ from server import TIMEOUT_SECONDS
 # In this order they run: what nothing takes back comes last.
 import recognition  # noqa: F401
 import changes  # noqa: F401
+import persons  # noqa: F401
 import keyboard  # noqa: F401
 import hostile  # noqa: F401
 import lists  # noqa: F401

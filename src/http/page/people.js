@@ -1,9 +1,9 @@
 // The grid of people.
 import { get, query } from "./api.js";
-import { crop } from "./crop.js";
-import { button, h, nameOf, plainText, say } from "./element.js";
+import { personCard } from "./card.js";
+import { button, h, say } from "./element.js";
+import { HiddenToggle } from "./hidden.js";
 import { addPerson } from "./newcomer.js";
-import { renameForm } from "./rename.js";
 import { tell } from "./toast.js";
 import { Windowed } from "./windowed.js";
 import { count, digits } from "./words.js";
@@ -11,11 +11,11 @@ import { count, digits } from "./words.js";
 const PAGE = 100;
 
 // What was looked for and where, for the way back from a person.
-const last = { q: "", named: "", index: 0 };
+const last = { q: "", named: "", hidden: "", index: 0 };
 
 export function peopleView(main, route, came) {
   const back = came?.name === "people" && came.id !== null;
-  if (!back) Object.assign(last, { q: route.params.get("q") ?? "", named: "", index: 0 });
+  if (!back) Object.assign(last, { q: route.params.get("q") ?? "", named: "", hidden: "", index: 0 });
   let editing = null;
   let timer;
 
@@ -29,26 +29,20 @@ export function peopleView(main, route, came) {
   });
   const named = h("select", { "aria-label": "Which people", "data-testid": "people-named", onchange: () => look() },
     [["", "Everybody"], ["true", "With a name"], ["false", "Without a name"]].map(([value, text]) => h("option", { value, selected: value === last.named }, text)));
+  const hidden = new HiddenToggle(last, look);
   main.append(
     h("div", { class: "bar" },
       h("h1", { tabindex: "-1" }, "People ", tally),
       h("div", { class: "tools" }, search, named, button("Add a person", add, { "data-testid": "people-add" }))),
-    box, empty);
+    box, empty, h("p", { class: "after" }, hidden.button));
 
-  const card = (person, index) => {
-    const form = editing === person.id;
-    return h("div", { role: "listitem", class: "person", "data-person": person.id, "data-testid": "person" },
-      form
-        ? [crop(person.cover, "", 96), renameForm(person, (name) => leaveForm(person, index, name))]
-        : [
-          h("a", { class: "card", href: `#/people/${encodeURIComponent(person.id)}`, "data-testid": "person-link", onkeydown: (event) => { if (event.key === "F2") edit(person, index); } },
-            crop(person.cover, "", 96),
-            h("span", { class: "who" }, nameOf(person), h("span", { class: "counts" }, `${count(person.faces, "face")} · ${count(person.photos, "photo")}`))),
-          button("", () => edit(person, index), { class: "plain edit", "aria-label": person.name ? `Rename ${plainText(person.name)}` : "Name this person", title: "Rename (F2)", picture: "pencil", "data-testid": "rename" }),
-        ]);
-  };
+  const card = (person, index) => personCard(person, {
+    form: editing === person.id,
+    edit: () => edit(person, index),
+    done: (name) => leaveForm(person, index, name),
+  });
   const list = new Windowed(box, {
-    page: (cursor) => get(query("/v1/people", { q: last.q, named: last.named, limit: PAGE, cursor })),
+    page: (cursor) => get(query("/v1/people", { q: last.q, named: last.named, hidden: last.hidden, limit: PAGE, cursor })),
     draw: card, minWidth: 16.5, height: (width, rem) => 7.6 * rem,
     onTotal: (total) => {
       tally.textContent = digits(total);
@@ -80,6 +74,7 @@ export function peopleView(main, route, came) {
     try {
       await list.load();
       say(count(list.total, "person", "people"));
+      hidden.draw().catch(tell);
     } catch (error) {
       tell(error);
     }
@@ -90,13 +85,18 @@ export function peopleView(main, route, came) {
     if (person) location.hash = `#/people/${encodeURIComponent(person.id)}`;
   }
 
+  const load = async (least) => {
+    await list.load(least);
+    hidden.draw().catch(tell);
+  };
+
   return {
-    ready: list.load(back ? last.index + 1 : 1),
+    ready: load(back ? last.index + 1 : 1),
     // Back from a person: to the card that led there.
     arrive: back && last.index > 0 ? () => list.focus(last.index) : null,
     refresh: (change) => {
       const plain = change.said === "named" && !last.q && !last.named;
-      if (!plain) return list.load();
+      if (!plain) return load();
       // A name moves nobody: no need to walk the whole list again.
       const names = new Map(change.renamed.map(({ group, name }) => [group, name]));
       list.items.forEach((person, index) => {

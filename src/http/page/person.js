@@ -1,33 +1,29 @@
 // One person: their faces, and what can be said about them.
-import { get, post, query } from "./api.js";
-import { busy, change } from "./change.js";
+import { get, patch, post, query } from "./api.js";
+import { editAbout } from "./about.js";
+import { change } from "./change.js";
 import { choosePerson } from "./chooser.js";
-import { crop } from "./crop.js";
 import { button, h, icon, nameOf } from "./element.js";
 import { weigh } from "./evidence.js";
 import { showFace } from "./face.js";
 import { FaceList } from "./faces.js";
+import { PersonHead } from "./head.js";
 import { forget } from "./receipt.js";
-import { renameForm } from "./rename.js";
 import { count } from "./words.js";
 
 const PAGE = 100;
+const path = (id) => `/v1/people/${encodeURIComponent(id)}`;
 
 export function personView(main, route) {
-  const path = (id) => `/v1/people/${encodeURIComponent(id)}`;
   let person = null;
-  const heading = h("h1", { tabindex: "-1", "data-testid": "person-name" }, "Person");
-  const counts = h("p", { class: "counts" });
-  const title = h("div", { class: "person-title" }, heading, counts);
   const renameButton = button("Rename", rename, { picture: "pencil", "data-testid": "person-rename" });
-  const actions = h("div", { class: "actions", hidden: true }, renameButton,
-    button("Merge with …", merge, { "data-testid": "person-merge" }),
-    button("Forget …", drop, { class: "danger", "data-testid": "person-forget" }));
-  let shown = null;
-  let picture = h("span", { class: "crop" });
-  const head = h("div", { class: "person-head" }, picture, title, actions);
+  const hideButton = button("Hide", hide, { "data-testid": "person-hide" });
+  const head = new PersonHead([renameButton,
+    button("Birth date, notes …", () => editAbout(person, path(person.id)), { "data-testid": "person-about" }),
+    button("Merge with …", merge, { "data-testid": "person-merge" }), hideButton,
+    button("Forget …", drop, { class: "danger", "data-testid": "person-forget" })]);
   const root = h("section", { "aria-label": "Faces", hidden: true });
-  main.append(h("p", { class: "back" }, h("a", { href: "#/people" }, icon("back"), "All people")), head, root);
+  main.append(h("p", { class: "back" }, h("a", { href: "#/people" }, icon("back"), "All people")), head.element, root, head.details);
 
   const faces = new FaceList(root, {
     label: "Faces of this person",
@@ -35,35 +31,29 @@ export function personView(main, route) {
     cover: () => person?.cover,
     actions: [
       { label: "Move to …", testid: "move", run: move },
-      { label: "Not this person", testid: "split", run: split },
+      { label: "Not this person", testid: "not-person", run: notPerson },
+      { label: "New person", testid: "split", run: split },
+      { label: "Use as cover", testid: "cover", most: 1, run: cover },
       { label: "Details", testid: "details", most: 1, run: ([face]) => showFace(face, person.cover) },
     ],
   });
 
-  /** What is there stays the same elements, so that none loses the focus, or what is being typed. */
-  function drawHead() {
-    heading.replaceChildren(nameOf(person));
-    counts.replaceChildren(`${count(person.faces, "face")} in ${count(person.photos, "photo")}`);
-    actions.hidden = false;
-    if (shown === person.cover) return;
-    shown = person.cover;
-    const fresh = crop(shown, "", 128);
-    picture.replaceWith(fresh);
-    picture = fresh;
+  function draw() {
+    head.draw(person);
+    renameButton.lastChild.data = person.name ? "Rename" : "Name …";
+    hideButton.textContent = person.hidden ? "Unhide" : "Hide";
   }
 
   function rename() {
-    title.querySelector("form")?.remove();
-    const form = renameForm(person, (name) => {
+    head.rename(person, (name) => {
       if (name !== undefined) person.name = name;
-      form.remove();
-      heading.classList.remove("unseen");
-      drawHead();
+      draw();
       renameButton.focus();
     });
-    heading.classList.add("unseen");
-    heading.after(form);
-    form.querySelector("input").select();
+  }
+
+  function hide() {
+    return change(patch(path(person.id), { hidden: !person.hidden }));
   }
 
   async function load() {
@@ -75,14 +65,22 @@ export function personView(main, route) {
       dispatchEvent(new HashChangeEvent("hashchange"));
       return;
     }
-    drawHead();
+    draw();
     root.hidden = false;
     await faces.load();
   }
 
   async function move(chosen) {
-    const other = await choosePerson({ title: `Move ${count(chosen.length, "face")} to`, except: person.id });
+    const other = await choosePerson({ title: `Move ${count(chosen.length, "face")} to`, except: person.id, faces: chosen.map((face) => face.id) });
     if (other && await change(post(`${path(other.id)}/move`, { faces: chosen.map((face) => face.id) }), () => to(other.id))) faces.finish();
+  }
+
+  async function notPerson(chosen) {
+    if (await change(post(`${path(person.id)}/not-person`, { faces: chosen.map((face) => face.id) }))) faces.finish();
+  }
+
+  async function cover([face]) {
+    if (await change(patch(path(person.id), { cover: face.id }))) faces.finish();
   }
 
   async function split(chosen) {
@@ -96,11 +94,12 @@ export function personView(main, route) {
   const to = (id) => ({ label: "Open", run: () => { location.hash = `#/people/${encodeURIComponent(id)}`; } });
 
   async function merge() {
-    const other = await choosePerson({ title: "Merge with", except: person.id });
+    const other = await choosePerson({ title: "Merge with", except: person.id, faces: [person.cover] });
     if (!other) return;
-    const verdict = await weigh(person, other);
+    const note = person.name && other.name ? ["Merged, the two are called ", nameOf(person), "."] : null;
+    const verdict = await weigh(person, other, { note });
     if (verdict === "merge") await change(post("/v1/people/merge", { ids: [person.id, other.id] }));
-    if (verdict === "not-same") await change(post("/v1/faces/not-same", { a: person.cover, b: other.cover }));
+    if (verdict === "not-same") await change(post("/v1/people/not-one", { a: person.id, b: other.id }));
   }
 
   async function drop() {
