@@ -1,7 +1,8 @@
 // The page's frame: which view is shown, undo, and that focus goes along.
 import { get } from "./api.js";
-import { CHANGED, undo } from "./change.js";
-import { button, h } from "./element.js";
+import { CHANGED } from "./change.js";
+import { button, h, icon, plainText } from "./element.js";
+import { historyView } from "./history.js";
 import { jobsView } from "./jobs.js";
 import { photosView } from "./lists.js";
 import { peopleView } from "./people.js";
@@ -9,23 +10,36 @@ import { personView } from "./person.js";
 import { photoView } from "./photo.js";
 import { recognizeView } from "./recognize.js";
 import { tell } from "./toast.js";
+import { UndoButton } from "./undo.js";
 import { ungroupedView } from "./ungrouped.js";
 
-const VIEWS = { people: [peopleView, personView], recognize: [recognizeView], faces: [ungroupedView], photos: [photosView, photoView], jobs: [jobsView] };
+const VIEWS = {
+  people: [peopleView, personView], recognize: [recognizeView], faces: [ungroupedView], photos: [photosView, photoView],
+  jobs: [jobsView], history: [historyView],
+};
 const main = document.getElementById("main");
 let current = null;
 
-/** `#/people/ID?q=x` as `{name, id, params}`. */
+/** `#/people/ID?q=x` as `{name, id, params, view}`; of an address that leads nowhere the view says so. */
 function parse(hash) {
   const [path, params = ""] = hash.replace(/^#\/?/, "").split("?", 2);
-  const [name, id] = path.split("/", 2);
+  const [name, id, ...rest] = path.split("/");
+  const [list, one] = Object.hasOwn(VIEWS, name || "people") ? VIEWS[name || "people"] : [];
   let known = null;
+  let view = id ? one : list;
   try {
     known = id ? decodeURIComponent(id) : null;
   } catch {
-    // A broken address leads to the list.
+    view = null;
   }
-  return { name: name in VIEWS ? name : "people", id: known, params: new URLSearchParams(params), hash };
+  if (rest.length > 0 || !view) view = missingView;
+  return { name: name || "people", id: known, params: new URLSearchParams(params), view, hash };
+}
+
+function missingView(root) {
+  root.append(h("div", { class: "bar" }, h("h1", { tabindex: "-1", "data-testid": "not-found" }, "Page not found")),
+    h("p", null, "There is no page at this address."), h("p", { class: "back" }, h("a", { href: "#/people" }, icon("back"), "All people")));
+  return { ready: Promise.resolve() };
 }
 
 /** The galleries that the page may be about. */
@@ -47,18 +61,17 @@ function failed(error, again) {
 
 async function show() {
   const route = parse(location.hash);
-  const [list, one] = VIEWS[route.name];
   const came = current;
   came?.view?.leave?.();
   main.replaceChildren();
   const here = { route, hash: location.hash, view: null };
   current = here;
   scrollTo({ top: 0, behavior: "instant" });
-  for (const link of document.querySelectorAll("nav [data-view]")) {
+  for (const link of document.querySelectorAll("[data-view]")) {
     if (link.dataset.view === route.name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  here.view = (route.id && one ? one : list)(main, route, came?.route ?? null);
+  here.view = route.view(main, route, came?.route ?? null);
   title();
   // The browser says nothing of a change of views; a focused heading does.
   if (came) heading()?.focus({ preventScroll: true });
@@ -78,7 +91,7 @@ async function show() {
 const heading = () => main.querySelector("h1");
 
 function title() {
-  document.title = `${heading()?.textContent ?? "People"} · muster`;
+  document.title = `${plainText(heading()?.textContent ?? "People")} · muster`;
 }
 
 async function refresh({ detail }) {
@@ -102,12 +115,12 @@ document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
-document.getElementById("undo").addEventListener("click", () => undo());
+const undoButton = new UndoButton(document.getElementById("undo"));
 addEventListener("keydown", (event) => {
   const writing = event.target.closest?.("input, textarea, dialog");
   if (writing || event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey) return;
   event.preventDefault();
-  undo();
+  undoButton.run();
 });
 document.addEventListener(CHANGED, refresh);
 // A file that misses the field must not replace the page.

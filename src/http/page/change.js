@@ -62,9 +62,9 @@ export async function change(work, also) {
   return done;
 }
 
-/** Takes back the change with a number, or the last; null where it was refused. `label` is for taking that back in turn. */
-export async function undo(number = null, label = "Redo") {
-  const done = await busy(post(number ? `/v1/undo?change=${number}` : "/v1/undo").catch((problem) => {
+/** Takes back the change with a number; null where it was refused. `label` is for taking that back in turn. */
+export async function undo(number, label = "Redo") {
+  const done = await busy(post(`/v1/undo?change=${number}`).catch((problem) => {
     if (!["NOTHING_TO_UNDO", "CANNOT_UNDO", "OVERTAKEN"].includes(problem.code)) throw problem;
     toast(REFUSED[problem.code], { instead: true });
     return null;
