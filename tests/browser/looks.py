@@ -3,6 +3,7 @@
 from playwright.sync_api import expect
 
 from bench import AUDIT, check, choose
+from review import cover, questions
 
 
 def tour(b, tag, **how):
@@ -31,6 +32,11 @@ def tour(b, tag, **how):
     page.goto(f"{b.base}/#/people/{person['id']}")
     page.get_by_test_id("face").first.click()
     look("person")
+    page.get_by_test_id("person-about").click()
+    look("about")
+    page.keyboard.press("Escape")
+    page.get_by_test_id("person-details").locator("summary").click()
+    look("person-details")
     page.get_by_test_id("faces-details").click()
     expect(page.get_by_test_id("face-dialog")).to_be_visible()
     look("face")
@@ -55,9 +61,16 @@ def tour(b, tag, **how):
     look("recognize")
     page.get_by_test_id("recognition").first.get_by_test_id("found").first.scroll_into_view_if_needed()
     look("recognize-faces")
-    for name, hash in (("faces", "faces"), ("photos", "photos"), ("rejected", "photos?state=rejected"), ("photo", f"photos/{sheet}"), ("jobs", "jobs"), ("missing", "people/00000000000000000000000000000000")):
+    for name, hash in (("faces", "faces"), ("photos", "photos"), ("rejected", "photos?state=rejected"), ("photo", f"photos/{sheet}"), ("jobs", "jobs"), ("missing", "people/00000000000000000000000000000000"), ("not-found", "nowhere"), ("history", "history")):
         page.goto(f"{b.base}/#/{hash}")
         look(name)
+    questions(b, page, [(cover(b, person), other), (cover(b, other), person)])
+    page.goto(f"{b.base}/#/people")
+    expect(page.get_by_test_id("to-review")).to_be_visible()
+    look("people-questions")
+    page.get_by_test_id("to-review").click()
+    expect(page.get_by_test_id("answer-yes")).to_be_visible()
+    look("question")
     assert not faults, "\n    ".join([f"{len(faults)} faults", *dict.fromkeys(faults)][:20])
 
 

@@ -9,14 +9,17 @@ import { peopleView } from "./people.js";
 import { personView } from "./person.js";
 import { photoView } from "./photo.js";
 import { recognizeView } from "./recognize.js";
+import { reviewView } from "./review.js";
 import { tell } from "./toast.js";
 import { UndoButton } from "./undo.js";
 import { ungroupedView } from "./ungrouped.js";
 
 const VIEWS = {
   people: [peopleView, personView], recognize: [recognizeView], faces: [ungroupedView], photos: [photosView, photoView],
-  jobs: [jobsView], history: [historyView],
+  jobs: [jobsView], history: [historyView], review: [reviewView],
 };
+// Views without a link of their own in the navigation.
+const PART_OF = { review: "people" };
 const main = document.getElementById("main");
 let current = null;
 
@@ -68,7 +71,7 @@ async function show() {
   current = here;
   scrollTo({ top: 0, behavior: "instant" });
   for (const link of document.querySelectorAll("[data-view]")) {
-    if (link.dataset.view === route.name) link.setAttribute("aria-current", "page");
+    if (link.dataset.view === (PART_OF[route.name] ?? route.name)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   here.view = route.view(main, route, came?.route ?? null);

@@ -4,6 +4,7 @@ import { personCard } from "./card.js";
 import { button, h, say } from "./element.js";
 import { HiddenToggle } from "./hidden.js";
 import { addPerson } from "./newcomer.js";
+import { QuestionsLink } from "./questions.js";
 import { tell } from "./toast.js";
 import { Windowed } from "./windowed.js";
 import { count, digits } from "./words.js";
@@ -29,12 +30,13 @@ export function peopleView(main, route, came) {
   });
   const named = h("select", { "aria-label": "Which people", "data-testid": "people-named", onchange: () => look() },
     [["", "Everybody"], ["true", "With a name"], ["false", "Without a name"]].map(([value, text]) => h("option", { value, selected: value === last.named }, text)));
+  const questions = new QuestionsLink();
   const hidden = new HiddenToggle(last, look);
   main.append(
     h("div", { class: "bar" },
       h("h1", { tabindex: "-1" }, "People ", tally),
       h("div", { class: "tools" }, search, named, button("Add a person", add, { "data-testid": "people-add" }))),
-    box, empty, h("p", { class: "after" }, hidden.button));
+    questions.element, box, empty, h("p", { class: "after" }, hidden.button));
 
   const card = (person, index) => personCard(person, {
     form: editing === person.id,
@@ -88,6 +90,7 @@ export function peopleView(main, route, came) {
   const load = async (least) => {
     await list.load(least);
     hidden.draw().catch(tell);
+    questions.draw().catch(tell);
   };
 
   return {
