@@ -22,6 +22,7 @@ from server import TIMEOUT_SECONDS
 import recognition  # noqa: F401
 import changes  # noqa: F401
 import persons  # noqa: F401
+import naming  # noqa: F401
 import review  # noqa: F401
 import history  # noqa: F401
 import addresses  # noqa: F401

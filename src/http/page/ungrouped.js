@@ -23,7 +23,7 @@ export function ungroupedView(main) {
       {
         label: "Move to …", testid: "move",
         run: async (chosen) => {
-          const person = await choosePerson({ title: `Move ${count(chosen.length, "face")} to` });
+          const person = await choosePerson({ title: `Move ${count(chosen.length, "face")} to`, faces: chosen.map((face) => face.id) });
           if (person && await change(post(`/v1/people/${encodeURIComponent(person.id)}/move`, { faces: chosen.map((face) => face.id) }), () => to(person.id))) faces.finish();
         },
       },
