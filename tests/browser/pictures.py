@@ -18,7 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 from server import TIMEOUT_SECONDS, Api
 
 NAMES = ["Ada", "Ben", "Clara", "Dora", "Emil", "Fay", "Gabriel", "Henry", "Iris", "Julia"]
-WIDTH, HEIGHT = 1200, 560
+WIDTH, HEIGHT = 1200, 610
 
 
 def run(muster, *arguments):
