@@ -136,13 +136,13 @@ struct DrawnFace {
 #[serde(deny_unknown_fields)]
 struct DrawnBox {
     /// Left edge.
-    x: f32,
+    x: f64,
     /// Top edge.
-    y: f32,
+    y: f64,
     /// Width, 12 or more.
-    width: f32,
+    width: f64,
     /// Height, 12 or more.
-    height: f32,
+    height: f64,
 }
 
 /// A face that was added, and what changed.
@@ -178,11 +178,15 @@ async fn add_face(
         }
         (None, _) => None,
     };
-    let DrawnBox { x, y, width, height } = drawn;
+    // What a float cannot hold becomes infinite, and no box of a photo.
+    let [x, y, width, height] = [drawn.x, drawn.y, drawn.width, drawn.height].map(|value| value as f32);
     let face = store.add_face(row.id, BBox { x, y, width, height }).await?;
     let faces = BTreeSet::from([face]);
     let correction = match (group, name) {
-        (Some(group), _) => Correction::Move { group, faces },
+        (Some(group), _) => {
+            let is_there = store.face(face).await?.is_some_and(|face| face.group == Some(group));
+            if is_there { Correction::Confirm { group, faces } } else { Correction::Move { group, faces } }
+        }
         (None, Some(name)) => {
             let people = store.people().await?;
             let same = people.iter().filter(|person| person.name.as_ref() == Some(&name)).map(|person| person.id);

@@ -57,8 +57,12 @@ fn a_pack_in_bytes_finds_the_same_faces_and_says_how_well_it_was_judged() {
     let outcome = lines(&muster(home.path(), &index, 0)).pop().unwrap();
     assert!(outcome.to_string().contains("face_recognition_sface"), "{outcome}");
     assert_eq!(outcome["indexed"], 6, "{outcome}");
+    // A library stays with its pack where nobody names one.
+    let same = lines(&muster(home.path(), &["index", &people, "--library", library, "--json"], 0)).pop().unwrap();
+    assert_eq!((&same["indexed"], &same["skipped"]), (&0.into(), &6.into()), "{same}");
     // Its vectors are not taken for those of the pack that it was made from: every photo is looked at again.
-    let other = lines(&muster(home.path(), &["index", &people, "--library", library, "--json"], 0)).pop().unwrap();
+    let index = ["index", &people, "--library", library, "--model", "open", "--json"];
+    let other = lines(&muster(home.path(), &index, 0)).pop().unwrap();
     assert_eq!(other["indexed"], 6, "{other}");
 
     // A file of it that changes is noticed.

@@ -9,7 +9,7 @@ use muster_actors::people::Correction;
 use muster_config::Layers;
 use muster_library::correct::correct;
 use muster_library::drawn_faces::{self, DrawnFaceError, DrawnOn};
-use muster_library::{Library, adopt, grouping, roots};
+use muster_library::{Library, adopt, grouping, pages, roots};
 use serde_json::json;
 
 use super::author;
@@ -50,7 +50,10 @@ pub(super) fn run(
         match person {
             None => Ok(Correction::Face { faces, is_face: true }),
             Some(text) => match group(library, text) {
-                Ok(group) => Ok(Correction::Move { group, faces }),
+                Ok(group) => {
+                    let is_there = pages::face(library.db(), face)?.is_some_and(|face| face.group == Some(group));
+                    Ok(if is_there { Correction::Confirm { group, faces } } else { Correction::Move { group, faces } })
+                }
                 Err(CliError::Missing(_)) => {
                     let name = text.trim().to_owned();
                     Ok(Correction::Enrol { faces: vec![face], name, same: Vec::new(), others: Vec::new() })
