@@ -72,15 +72,15 @@ pub trait Engine: Send + Sync {
     /// Each [`EngineError`] concerns the whole batch: memory that ran out, an engine that must be rebuilt, a lost
     /// device, or wrong model files.
     async fn analyse(&self, frames: Vec<Arc<Frame>>) -> Result<Vec<Analysis>, EngineError>;
-    /// Finds the face in a box that somebody drew, in pixels of the full upright image: the one with the best score whose
-    /// box shares at least [`LEAST_SHARED`] of the union with the drawn one. Where the detector sees none, the points are
+    /// Finds the face in a box that somebody drew, in pixels of the full upright image: the one whose box shares most
+    /// with the drawn one, at least [`LEAST_SHARED`] of the union. Where the detector sees none, the points are
     /// those of an upright face that fills the box. `None` where the box can hold no face.
     ///
     /// An engine without a way of its own looks at the whole image.
     async fn face_in(&self, frame: Arc<Frame>, drawn: BBox) -> Result<Option<FoundFace>, EngineError> {
         let faces = self.analyse(vec![frame]).await?.into_iter().flatten().flatten();
         let here = faces.filter(|face| face.bbox.overlap(&drawn) >= LEAST_SHARED);
-        Ok(here.max_by(|a, b| a.quality.score.total_cmp(&b.quality.score)))
+        Ok(here.max_by(|a, b| a.bbox.overlap(&drawn).total_cmp(&b.bbox.overlap(&drawn))))
     }
     /// Drops the models and loads them again.
     ///

@@ -24,7 +24,7 @@ use super::etag::etag;
 use super::gallery::{self, gallery};
 use super::guard::{Guard, guard};
 use super::http_metrics::count_requests;
-use super::idempotency::{RecentAnswers, once};
+use super::idempotency::once;
 use super::jobs::Jobs;
 use super::problem::Problem;
 use super::trace::trace;
@@ -90,7 +90,7 @@ pub fn router(ServiceParts { state, galleries, jobs, admin }: ServiceParts, guar
         .route("/openapi.json", get(description))
         .fallback(|| async { Problem::missing("page") })
         .layer(from_fn(gallery))
-        .layer(from_fn_with_state(Arc::<RecentAnswers>::default(), once))
+        .layer(from_fn_with_state(guarded.answers(), once))
         .layer(from_fn(etag))
         .layer(from_fn(plain))
         .layer(DefaultBodyLimit::max(JSON_BYTES))

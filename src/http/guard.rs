@@ -14,6 +14,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tower_http::cors::CorsLayer;
 
 use super::cors::cors;
+use super::idempotency::RecentAnswers;
 use super::keys::{Keys, Role};
 use super::problem::Problem;
 use super::watched_keys::WatchedKeys;
@@ -27,6 +28,7 @@ pub struct Guard {
     rate: Option<DefaultKeyedRateLimiter<String>>,
     limit: Duration,
     pages: Vec<HeaderValue>,
+    answers: Arc<RecentAnswers>,
 }
 
 /// The caller of a request.
@@ -42,12 +44,17 @@ impl Guard {
     /// Creates a guard for a service at `listen`. A caller has `per_minute` requests, 0 without a limit; an answer has `limit`.
     pub fn new(keys: Keys, listen: SocketAddr, per_minute: u32, limit: Duration) -> Self {
         let rate = NonZeroU32::new(per_minute).map(|count| RateLimiter::keyed(Quota::per_minute(count)));
-        Self { keys: WatchedKeys::new(keys), listen, rate, limit, pages: Vec::new() }
+        Self { keys: WatchedKeys::new(keys), listen, rate, limit, pages: Vec::new(), answers: Arc::default() }
     }
 
     /// Allows pages of these origins to send requests too, with a key.
     pub fn with_pages(self, pages: Vec<HeaderValue>) -> Self {
         Self { pages, ..self }
+    }
+
+    /// Returns the answers to requests with an idempotency key. They outlive a service's parts, as the guard does.
+    pub(super) fn answers(&self) -> Arc<RecentAnswers> {
+        Arc::clone(&self.answers)
     }
 
     /// Returns the layer that tells browsers which origins are allowed; `None` where no other origin is.
@@ -56,7 +63,7 @@ impl Guard {
     }
 
     pub(super) fn needs_keys(&self) -> bool {
-        !self.listen.ip().is_loopback() || !self.keys.current().list().is_empty()
+        !self.listen.ip().is_loopback() || self.keys.is_keyed()
     }
 
     /// Checks that a request names this service as its host and comes from one of its own pages, or from no page.
@@ -76,7 +83,7 @@ impl Guard {
     /// Identifies the caller and checks its role.
     fn caller(&self, host: &str, headers: &HeaderMap, from: IpAddr, needed: Role) -> Result<Caller, Problem> {
         let keys = self.keys.current();
-        if self.listen.ip().is_loopback() && keys.list().is_empty() {
+        if !self.needs_keys() {
             Self::is_ours(host, headers)?;
             return Ok(Caller { name: from.to_string(), role: Role::Admin });
         }

@@ -14,7 +14,6 @@ use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::timeout;
 
 use super::fingerprint::Fingerprint;
 use super::guard::Caller;
@@ -28,9 +27,8 @@ const KEPT: usize = 1_000;
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Longest answer that is kept.
 const LONGEST_ANSWER: usize = 1 << 20;
-/// Most bytes of a body that are read only for its digest, and the longest time for it.
-const MOST_BYTES: usize = 256 << 20;
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most bytes of a body that are read only for its digest.
+const MOST_BYTES: usize = 1 << 30;
 
 #[derive(Clone)]
 enum RequestState {
@@ -141,20 +139,18 @@ impl DigestedBody {
         chunk
     }
 
-    /// Reads what is left, and returns the digest of the whole body; `None` where it does not end in time, or is too long.
+    /// Reads what is left, and returns the digest of the whole body; `None` where it does not end, or is too long. The time
+    /// limit of the answer bounds it.
     async fn digest(mut self) -> Option<[u8; 32]> {
-        let rest = async {
-            let mut left = MOST_BYTES;
-            while !self.ended {
-                match self.next().await {
-                    Some(Ok(chunk)) if chunk.len() <= left => left -= chunk.len(),
-                    None => break,
-                    Some(_) => return None,
-                }
+        let mut left = MOST_BYTES;
+        while !self.ended {
+            match self.next().await {
+                Some(Ok(chunk)) if chunk.len() <= left => left -= chunk.len(),
+                None => break,
+                Some(_) => return None,
             }
-            Some(self.fingerprint.finish())
-        };
-        timeout(BODY_TIMEOUT, rest).await.ok().flatten()
+        }
+        Some(self.fingerprint.finish())
     }
 }
 
@@ -194,7 +190,8 @@ pub async fn once(State(answers): State<Arc<RecentAnswers>>, request: Request, n
             let (parts, again) = request.into_parts();
             match DigestedBody::new(&parts.headers, again).digest().await {
                 Some(digest) if answers.is_same_body(&key, digest) => {}
-                _ => return used().into_response(),
+                Some(_) => return used().into_response(),
+                None => return Problem::unavailable("the body did not come to its end: send it again").into_response(),
             }
             let mut response = (status, Body::from(body)).into_response();
             *response.headers_mut() = headers;

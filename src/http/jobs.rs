@@ -26,7 +26,7 @@ use super::problem::Problem;
 use muster_library::removals::Missing;
 use muster_library::runner::RoundObserver;
 use muster_library::stage::Exchanged;
-use muster_library::{LibraryError, Runner, ScanReport};
+use muster_library::{Runner, ScanReport};
 
 /// Most jobs that are kept in the list.
 const KEPT: usize = 50;
@@ -162,6 +162,10 @@ impl Jobs {
     /// # Errors
     /// A job is running already, or the library cannot change to the model.
     fn start(&self, order: StartJob) -> Result<Job, Problem> {
+        if *self.other_model.borrow() {
+            let detail = "the service changes to another model: ask again in a moment";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", detail).after(5));
+        }
         let mut all = self.all();
         let last = all.front().map(|running| running.job.borrow().clone());
         if last.as_ref().is_some_and(|job| job.state == JobState::Running) {
@@ -202,15 +206,29 @@ impl Jobs {
                     std::future::pending::<()>().await;
                 }
             };
-            let round = match load {
-                None => runner.round(&paths, asked, &mut reporter).map(|round| (round, None)).map_err(told),
-                Some(load) => load().and_then(|runner| {
-                    let runner = runner.accepting_removals(order.accept_removals);
-                    runner.change_model(&paths, asked, &mut reporter).map_err(told)
-                }),
+            let is_model_job = load.is_some();
+            let loaded = match load {
+                Some(load) => {
+                    // It holds the library, which is opened anew afterwards.
+                    drop(runner);
+                    load().map(|runner| runner.accepting_removals(order.accept_removals))
+                }
+                None => Ok(runner),
             };
+            let round = loaded.and_then(|runner| {
+                // The pack may be of another release, or another one may be set, than when the library was made.
+                let round = match runner.has_other_model().map(|is_other| is_other || is_model_job) {
+                    Ok(true) => runner.change_model(&paths, asked, &mut reporter),
+                    Ok(false) => runner.round(&paths, asked, &mut reporter).map(|round| (round, None)),
+                    Err(error) => Err(error),
+                };
+                round.map_err(|error| error.to_string())
+            });
             changed();
-            let is_exchanged = matches!(round, Ok((_, Some(_))));
+            // Before the job ends: another one would begin with the model before.
+            if matches!(round, Ok((_, Some(_)))) {
+                other_model.send_replace(true);
+            }
             reporter.job.send_modify(|job| {
                 (job.state, job.detail) = match round {
                     Ok((round, exchanged)) => {
@@ -227,9 +245,6 @@ impl Jobs {
                 };
                 job.left = (job.state == JobState::Done).then_some(0);
             });
-            if is_exchanged {
-                other_model.send_replace(true);
-            }
         };
         std::thread::Builder::new().name("index".into()).spawn(work).map_err(Problem::broken)?;
         all.push_front(JobHandle { job: seen, stop });
@@ -260,10 +275,6 @@ impl Jobs {
             let _ = job.wait_for(|job| job.state != JobState::Running).await;
         }
     }
-}
-
-fn told(error: LibraryError) -> String {
-    error.to_string()
 }
 
 /// What came of another model, in sentences.

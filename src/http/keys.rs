@@ -64,6 +64,8 @@ pub enum KeysError {
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     path: PathBuf,
+    /// Whether `path` is a file, and not the name of what the text came from.
+    is_file: bool,
     keys: Vec<Key>,
 }
 
@@ -78,22 +80,22 @@ impl Keys {
     /// The file cannot be read, or does not hold keys.
     pub fn read(path: &Path) -> Result<Self, KeysError> {
         match fs::read(path) {
-            Ok(bytes) => Self::parse(path, &bytes),
+            Ok(bytes) => Ok(Self { is_file: true, ..Self::parse(path, &bytes)? }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self { path: path.to_owned(), keys: Vec::new() })
+                Ok(Self { path: path.to_owned(), is_file: true, keys: Vec::new() })
             }
             Err(source) => Err(KeysError::Io { path: path.to_owned(), source }),
         }
     }
 
-    /// Parses the text of the file at `path`.
+    /// Parses the text of keys. `path` says where it came from, for messages.
     ///
     /// # Errors
     /// The text does not hold keys.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, KeysError> {
         let damaged =
             |error: serde_json::Error| KeysError::Damaged { path: path.to_owned(), reason: error.to_string() };
-        Ok(Self { path: path.to_owned(), keys: serde_json::from_slice(text).map_err(damaged)? })
+        Ok(Self { path: path.to_owned(), is_file: false, keys: serde_json::from_slice(text).map_err(damaged)? })
     }
 
     /// Creates a key and returns it. Only its hash is kept, so it cannot be shown again.
@@ -132,9 +134,9 @@ impl Keys {
         self.write()
     }
 
-    /// Returns the file of the keys.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Returns the file of the keys; `None` where they came from elsewhere.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.is_file.then_some(&*self.path)
     }
 
     /// Returns all keys.

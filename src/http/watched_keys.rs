@@ -19,6 +19,8 @@ pub(super) struct WatchedKeys(Mutex<ReadKeys>);
 
 struct ReadKeys {
     keys: Arc<Keys>,
+    /// Whether there ever was a key: a service that had one never opens again.
+    is_keyed: bool,
     file: Option<FileState>,
     looked: Instant,
 }
@@ -41,20 +43,30 @@ impl FileState {
 impl WatchedKeys {
     /// Takes keys that were just read.
     pub(super) fn new(keys: Keys) -> Self {
-        let file = FileState::of(keys.path());
-        Self(Mutex::new(ReadKeys { keys: Arc::new(keys), file, looked: Instant::now() }))
+        let (file, is_keyed) = (keys.file().and_then(FileState::of), !keys.list().is_empty());
+        Self(Mutex::new(ReadKeys { keys: Arc::new(keys), is_keyed, file, looked: Instant::now() }))
     }
 
-    /// Returns the keys of the file as it is now, or was a second ago. Where the file cannot be read, or holds no keys, the
-    /// last ones stay: a service never opens because its file is damaged.
+    /// Tells whether callers need a key: there is one, or there was one since the service started.
+    pub(super) fn is_keyed(&self) -> bool {
+        self.current();
+        self.0.lock().is_keyed
+    }
+
+    /// Returns the keys of the file as it is now, or was a second ago. Where the file is gone or damaged, the last ones
+    /// stay.
     pub(super) fn current(&self) -> Arc<Keys> {
         let mut read = self.0.lock();
         if read.looked.elapsed() >= PERIOD {
             read.looked = Instant::now();
-            let file = FileState::of(read.keys.path());
-            if file != read.file {
-                match Keys::read(read.keys.path()) {
-                    Ok(keys) => (read.keys, read.file) = (Arc::new(keys), file),
+            let path = read.keys.file().map(Path::to_owned);
+            let file = path.as_deref().and_then(FileState::of);
+            if let Some(path) = path.filter(|_| file.is_some() && file != read.file) {
+                match Keys::read(&path) {
+                    Ok(keys) => {
+                        read.is_keyed |= !keys.list().is_empty();
+                        (read.keys, read.file) = (Arc::new(keys), file);
+                    }
                     Err(error) => tracing::warn!(%error, "serve.keys: the keys before stay in force"),
                 }
             }
@@ -89,5 +101,18 @@ mod tests {
         assert!(now.owner(&key).is_none() && now.owner(&other).is_some());
         fs::write(&path, "{").unwrap();
         assert!(later(&watched).owner(&other).is_some());
+        fs::remove_file(&path).unwrap();
+        assert!(later(&watched).owner(&other).is_some(), "a file that is gone opens nothing");
+        fs::write(&path, "[]").unwrap();
+        assert!(later(&watched).list().is_empty() && watched.is_keyed(), "nor does one without keys");
+    }
+
+    #[test]
+    fn keys_that_came_from_elsewhere_follow_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("MUSTER_API_KEYS");
+        let watched = WatchedKeys::new(Keys::parse(&path, b"[]").unwrap());
+        let key = Keys::read(&path).unwrap().add("intruder", Role::Admin).unwrap();
+        assert!(later(&watched).owner(&key).is_none());
     }
 }

@@ -158,6 +158,15 @@ impl Runner {
         Ok(IndexRound { exit, summary, scan: queue.report(), seconds: started.elapsed().as_secs_f64() })
     }
 
+    /// Tells whether the library's faces are of another model than this runner's: then a round would mix the two, and
+    /// [`Self::change_model`] is what is wanted.
+    ///
+    /// # Errors
+    /// The library cannot be read.
+    pub fn has_other_model(&self) -> Result<bool, LibraryError> {
+        Ok(self.store.look(|library| stage::other_model(library, &self.pack.id()))?.is_some())
+    }
+
     /// Looks at all photos below `paths` with this runner's model in a stage beside the old answers, which it then
     /// exchanges. It blocks. Without an exchange the round was stopped before; the next call goes on.
     ///

@@ -11,13 +11,9 @@ use crate::cli::CliError;
 /// # Errors
 /// No such pack is installed.
 pub(super) fn with_id(settings: &Settings, home: &Home, model: &str) -> Result<Pack, CliError> {
-    for given in [settings.models.pack.as_str(), name_of(model)] {
-        match Pack::open(given, home) {
-            Ok(pack) if pack.id() == model => return Ok(pack),
-            _ => {}
-        }
-    }
-    Err(not_installed(model))
+    // The name comes from the library, which chooses no paths.
+    let packs = [Pack::open(&settings.models.pack, home), Pack::installed(name_of(model), home)];
+    packs.into_iter().flatten().find(|pack| pack.id() == model).ok_or_else(|| not_installed(model))
 }
 
 /// Opens the pack that the settings name. Where nobody named one, and the library's faces are of a pack of another name,
@@ -34,7 +30,7 @@ pub(in crate::cli) fn settled(
     let is_chosen = is_chosen(layers);
     match model.map(|model| (model, name_of(model))) {
         Some((model, name)) if !is_chosen && name != settings.models.pack => {
-            Pack::open(name, home).map_err(|_| not_installed(model))
+            Pack::installed(name, home).map_err(|_| not_installed(model))
         }
         _ => Ok(Pack::open(&settings.models.pack, home)?),
     }

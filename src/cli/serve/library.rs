@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::cli::CliError;
 use crate::cli::folder::library_pack;
@@ -14,28 +15,30 @@ use muster_http::{AppState, PhotoLimits, ServiceParts};
 use muster_inference::onnx::home::Home;
 use muster_inference::onnx::lanes::Lanes;
 use muster_inference::onnx::pack::Pack;
-use muster_library::{FaceFinder, Library, Runner, SqliteFaces, runner, stage};
+use muster_library::{FaceFinder, Library, LibraryError, Runner, SqliteFaces, runner, stage};
 use muster_telemetry::{ModelRuns, ProcessMetrics};
 use muster_worker::recognition::{self, LocalRecognizer, RecognitionIndex, RecognitionPipeline};
 
 /// Recognition in this process over the library in `folder`; `paths` are what can be indexed, none those that were indexed last.
 pub fn open(
     layers: &Layers,
-    settings: &mut Settings,
+    mut settings: Settings,
     folder: &Path,
     paths: &[PathBuf],
     log: &Arc<JobLog>,
 ) -> Result<ServiceParts, CliError> {
     let home = Home::from_env()?;
-    let store = Arc::new(SqliteFaces::start(Library::create(folder)?)?);
+    let store = Arc::new(SqliteFaces::start(create(folder)?)?);
     let model = store.look(|library| stage::model_of(library))?;
-    let pack = library_pack::settled(layers, settings, &home, model.as_deref())?;
+    let pack = library_pack::settled(layers, &settings, &home, model.as_deref())?;
     pack.verify()?;
     let pack = Arc::new(pack);
-    let lanes = lanes(settings, &pack, &home, usize::MAX)?;
+    // Before the lanes measure how large a batch of this pack is.
+    let with_model = with_model(layers, &settings, &home, &pack, &store);
+    let lanes = lanes(&mut settings, &pack, &home, usize::MAX)?;
     let engines = lanes.engines();
     let folder = store.look(|library| Ok(library.folder().to_owned()))?;
-    let rule = recognition::rule(settings, pack.manifest());
+    let rule = recognition::rule(&settings, pack.manifest());
     let dimensions = pack.manifest().embedder.dimensions as usize;
     let gallery = LibraryGallery::new(Library::read(&folder)?);
     let index = Arc::new(RecognitionIndex::new(Arc::new(gallery), rule, dimensions));
@@ -46,15 +49,14 @@ pub fn open(
     // One lane at least is left to callers while photos are indexed.
     let indexing = engines[..engines.len().saturating_sub(1).max(1)].to_vec();
     let runner = Runner::new(settings.clone(), Arc::clone(&pack), indexing, Arc::clone(&store));
-    let with_model = with_model(layers, settings, &home, &pack, &store);
     let grouped = Arc::clone(&index);
     let engine = engines.first().ok_or_else(|| CliError::Missing("no engine runs the models".to_owned()))?;
-    let finder = FaceFinder::new(settings, &pack, Arc::clone(engine));
+    let finder = FaceFinder::new(&settings, &pack, Arc::clone(engine));
     let galleries = LibraryGalleryStore::new(store, Library::read(&folder)?, Arc::clone(&index), finder)?;
-    let here = Arc::new(LocalRecognizer { pipeline: RecognitionPipeline::start(settings, &pack, &lanes)?, index });
+    let here = Arc::new(LocalRecognizer { pipeline: RecognitionPipeline::start(&settings, &pack, &lanes)?, index });
     let state = AppState {
         recognizer: here,
-        limits: limits(settings),
+        limits: limits(&settings),
         process: measured(&pack, lanes),
         metrics: Arc::default(),
     };
@@ -70,6 +72,22 @@ pub fn open(
         ))),
         admin: None,
     })
+}
+
+/// Opens the library for writing. After a change of the model a call of the parts before may still read it for a while.
+fn create(folder: &Path) -> Result<Library, LibraryError> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let begun = Instant::now();
+    loop {
+        match Library::create(folder) {
+            Err(LibraryError::Locked { holder, .. })
+                if holder == Some(std::process::id()) && begun.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Returns what makes runners over the same library with other packs.
@@ -91,11 +109,9 @@ fn with_model(
             ));
         }
         // A name, and no path to a folder that the caller chooses.
-        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
-            return Err(format!("{name:?} is no name of a pack"));
-        }
-        let pack = Pack::open(name, &home).map_err(|error| error.to_string())?;
-        if pack.id() == current {
+        let pack = Pack::installed(name, &home).map_err(|error| error.to_string())?;
+        let model = store.look(|library| stage::model_of(library)).map_err(|error| error.to_string())?;
+        if pack.id() == current && model.is_none_or(|model| model == current) {
             return Err(format!("the library is of the model {current} already"));
         }
         let (mut settings, home, store) = (settings.clone(), home.clone(), Arc::clone(&store));

@@ -59,7 +59,7 @@ impl Args {
         if let Some(listen) = &self.listen {
             layers.set("serve.listen", listen.clone().into(), Origin::Flag("--listen"))?;
         }
-        let mut settings = layers.settings()?;
+        let settings = layers.settings()?;
         let signals = Signals::listen()?;
         let named = !self.paths.is_empty() || self.library.library.is_some();
         let here = named || settings.queues.requests.is_empty();
@@ -67,13 +67,16 @@ impl Args {
         if here { logging } else { logging.of_a_fleet() }.start_traced(&telemetry);
         let drain = Duration::from_secs(settings.pipeline.drain_seconds);
         let log = Arc::<JobLog>::default();
+        let folder = if here { Some(self.folder()?) } else { None };
+        let guard = guard(&settings, folder.as_deref())?;
         let (mut listener, mut measured) = (None, None);
         let end = loop {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            let service = match here {
-                true => self.here(&layers, &mut settings, &log)?,
-                false => runtime.block_on(elsewhere(&settings))?,
+            let parts = match &folder {
+                Some(folder) => library::open(&layers, settings.clone(), folder, &self.paths, &log)?,
+                None => runtime.block_on(elsewhere(&settings))?,
             };
+            let service = WebService { parts, guard: Arc::clone(&guard) };
             // Callers who connect while the parts are made anew wait for them.
             let socket = match &listener {
                 None => listener.insert(listen(&settings)?),
@@ -106,17 +109,9 @@ impl Args {
             found => Ok(found?),
         }
     }
-
-    fn here(&self, layers: &Layers, settings: &mut Settings, log: &Arc<JobLog>) -> Result<WebService, CliError> {
-        let folder = self.folder()?;
-        let guard = guard(settings, Some(&folder))?;
-        let parts = library::open(layers, settings, &folder, &self.paths, log)?;
-        Ok(WebService { parts, guard })
-    }
 }
 
-async fn elsewhere(settings: &Settings) -> Result<WebService, CliError> {
-    let guard = guard(settings, None)?;
+async fn elsewhere(settings: &Settings) -> Result<ServiceParts, CliError> {
     let remote = Arc::new(RemoteRecognizer::start(settings).await.map_err(FleetError::from)?);
     let admin = Arc::new(Admin::new(Purger::new(&remote)));
     let process = Box::new(|| ProcessMetrics {
@@ -126,9 +121,7 @@ async fn elsewhere(settings: &Settings) -> Result<WebService, CliError> {
         ..ProcessMetrics::default()
     });
     let state = AppState { recognizer: remote, limits: library::limits(settings), process, metrics: Arc::default() };
-    let parts =
-        ServiceParts { state: Arc::new(state), galleries: people(settings).await?, jobs: None, admin: Some(admin) };
-    Ok(WebService { parts, guard })
+    Ok(ServiceParts { state: Arc::new(state), galleries: people(settings).await?, jobs: None, admin: Some(admin) })
 }
 
 /// Connects to the galleries of a fleet, where its database is set.

@@ -43,7 +43,8 @@ pub enum ServiceEnd {
 /// What is measured of a service, whichever parts it has at the moment.
 pub struct Measured {
     progress: watch::Sender<Progress>,
-    state: RwLock<Arc<AppState>>,
+    /// `None` while the parts are made anew: nothing holds the old ones then.
+    state: RwLock<Option<Arc<AppState>>>,
 }
 
 impl Measured {
@@ -53,16 +54,18 @@ impl Measured {
     /// The address for Prometheus is invalid or taken.
     pub fn start(state: Arc<AppState>, telemetry: &Telemetry) -> Result<Arc<Self>, CliError> {
         let progress = watch::Sender::new(Progress::default());
-        let measured = Arc::new(Self { progress, state: RwLock::new(state) });
+        let measured = Arc::new(Self { progress, state: RwLock::new(Some(state)) });
         let source = Arc::clone(&measured);
-        telemetry.watch(measured.progress.subscribe(), move || source.state.read().process_metrics())?;
+        telemetry.watch(measured.progress.subscribe(), move || {
+            source.state.read().as_ref().map(|state| state.process_metrics()).unwrap_or_default()
+        })?;
         Ok(measured)
     }
 
     /// Measures these parts from now on, until they end.
     async fn follow(self: Arc<Self>, state: Arc<AppState>) {
         let mut progress = state.recognizer.progress();
-        *self.state.write() = state;
+        *self.state.write() = Some(state);
         loop {
             self.progress.send_replace(progress.borrow_and_update().clone());
             if progress.changed().await.is_err() {
@@ -128,6 +131,7 @@ impl WebService {
             galleries.close().await;
         }
         measuring.abort();
+        *measured.state.write() = None;
         Ok(end)
     }
 }

@@ -36,6 +36,10 @@ use muster_library::{
 use muster_library::{pages, view};
 use muster_worker::recognition::RecognitionIndex;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+/// Photos that are decoded at a time for faces that callers add.
+const ADDING: usize = 2;
 
 /// The photos, faces and people of a library, read by one connection and written by another.
 #[derive(Clone)]
@@ -51,6 +55,8 @@ struct Parts {
     params: Params,
     index: Arc<RecognitionIndex>,
     finder: FaceFinder,
+    /// Places of callers who add faces: each decodes a photo.
+    adding: Semaphore,
 }
 
 impl Parts {
@@ -112,6 +118,7 @@ impl LibraryGalleryStore {
             params,
             index,
             finder,
+            adding: Semaphore::new(ADDING),
         };
         Ok(Self(Arc::new(parts)))
     }
@@ -259,6 +266,8 @@ impl GalleryStore for LibraryGalleryStore {
         let gone = || add_face_error(DrawnFaceError::Gone);
         let DrawnOn { path, size, .. } = read.await?.ok_or_else(gone)?;
         let finder = &self.0.finder;
+        // The semaphore is never closed.
+        let _place = self.0.adding.acquire().await;
         let found = finder.find(&path, size, drawn).await.map_err(|error| add_face_error(error.into()))?;
         let model = finder.model().to_owned();
         let stored = self.write(move |library| Ok(drawn_faces::store(library.db_mut(), photo, &model, found)));

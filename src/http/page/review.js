@@ -71,6 +71,19 @@ export function reviewView(main) {
   }
 
   async function load() {
+    try {
+      return await show();
+    } catch (error) {
+      // The faces that are shown are those of a question that is answered: nothing may be said of them.
+      question = null;
+      buttons.hidden = true;
+      faces.replaceChildren();
+      left.replaceChildren(h("button", { type: "button", onclick: () => busy(load()) }, "Try again"));
+      throw error;
+    }
+  }
+
+  async function show() {
     const { items, total } = await get(`/v1/suggestions?limit=${AT_ONCE}`);
     const next = items.find((item) => !refused.has(keyOf(item)));
     if (!next) return finish();

@@ -40,12 +40,12 @@ pub(super) fn closer(frame: &Frame, drawn: &BBox) -> Option<Region> {
     closer_region(frame, (SEEN_SIDE / longer).min(1.0), &around).ok()
 }
 
-/// Returns the detection with the best score that is of the face in the box, in pixels of the full image. `found` are
+/// Returns the detection that shares most with the box, if that is enough, in pixels of the full image. `found` are
 /// detections in pixels of the region.
 pub(super) fn best(found: &[Detection], region: &Region, drawn: &BBox) -> Option<Detection> {
     let faces = found.iter().map(|face| in_full_image(face, region));
     let here = faces.filter(|face| face.bbox.overlap(drawn) >= LEAST_SHARED);
-    here.max_by(|a, b| a.score.total_cmp(&b.score))
+    here.max_by(|a, b| a.bbox.overlap(drawn).total_cmp(&b.bbox.overlap(drawn)))
 }
 
 /// Returns the points of an upright face that fills a box.

@@ -140,6 +140,21 @@ impl Pack {
         Ok(Self { manifest, folder, known: false })
     }
 
+    /// Opens an installed pack by its plain name: a known one, or one in the data folder. For names that come from a
+    /// library or a caller, which choose no paths.
+    ///
+    /// # Errors
+    /// [`PackError::Unknown`] when there is no such pack; else as [`Self::open`].
+    pub fn installed(name: &str, home: &Home) -> Result<Self, PackError> {
+        let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+        let is_here = || {
+            KNOWN.iter().any(|(known, _)| *known == name)
+                || substitute::named(name).is_some()
+                || home.models().join(name).join("manifest.toml").is_file()
+        };
+        if is_plain && is_here() { Self::open(name, home) } else { Err(PackError::Unknown(name.to_owned())) }
+    }
+
     /// Returns a pack without models, with the shape of the default one.
     fn substitute(substitute: &Substitute, home: &Home) -> Result<Self, PackError> {
         let mut pack = Self::open(DEFAULT_PACK, home)?;

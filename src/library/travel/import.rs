@@ -96,11 +96,16 @@ pub fn import(library: &mut Library, author: &Author, add: &mut AddFace<'_>) -> 
                 of_region.insert(region, face);
             }
         }
+        let mut new_faces: BTreeSet<FaceId> = BTreeSet::new();
         for (n, region) in regions.iter().enumerate() {
             let Some(name) = region.name.clone() else { continue };
             match of_region.get(&n) {
                 Some(face) => drop(named.entry(name).or_default().insert(photo.faces[*face].id)),
-                None => match added(library, &photo, region, add) {
+                None => match added(library, &photo, region, add).and_then(|face| {
+                    // The face of another region, or the same one twice, is not this person's.
+                    let is_taken = photo.faces.iter().any(|other| other.id == face) || !new_faces.insert(face);
+                    if is_taken { Err("the face there is that of another region".to_owned()) } else { Ok(face) }
+                }) {
                     Ok(face) => {
                         imported.added += 1;
                         named.entry(name).or_default().insert(face);

@@ -157,7 +157,8 @@ async fn workers_come_with_the_photos_and_leave_with_them_and_one_that_is_killed
     scaler.say("nothing waits, no worker is left");
     let told = scaler.end();
     let started = |told: &[Value]| told.iter().filter(|line| line["started"].is_u64()).count();
-    assert!(started(&told[..before]) >= 3 && started(&told[before..]) >= 2, "{told:#?}");
+    // The other may have done the work of the killed one before the next look: then nobody takes its place.
+    assert!(started(&told[..before]) >= 2 && started(&told[before..]) >= 2, "{told:#?}");
     let signals: Vec<_> = told.iter().filter_map(|line| line["signal"].as_i64()).collect();
     assert_eq!(signals, [9], "one was killed, no other");
     assert_eq!(fleet.depth(&fleet.dead_letters).await, (0, 0));
