@@ -195,6 +195,9 @@ fn ten_names_outlive_deleted_photos_and_photos_that_come_back() {
 #[test]
 fn people_without_a_photo_are_listed_and_can_be_forgotten() {
     let home = Home::new();
+    // Nobody has said anything of these strangers, who are in four photos each: rare ones can be left out.
+    let shown = |least: &str| home.people(&["list", "--min-photos", least]).as_array().unwrap().len();
+    assert_eq!((shown("4"), shown("5")), (10, 0));
     home.name_all();
     std::fs::remove_dir_all(home.photos().join("P001")).unwrap();
     std::fs::remove_dir_all(home.photos().join("P002")).unwrap();
@@ -210,11 +213,8 @@ fn people_without_a_photo_are_listed_and_can_be_forgotten() {
     assert_eq!(names(&home.people(&["list", "--waiting"])), ["Person P002"]);
     assert_eq!(home.people(&["history"])[0]["said"], "forgotten");
     assert!(!home.people(&["history"]).to_string().contains("Person P001"));
-    // Nobody has said anything of a stranger; rare ones can be left out.
     home.people(&["name", "Person P003", ""]);
-    let shown = |least: &str| home.people(&["list", "--min-photos", least]).as_array().unwrap().len();
-    assert_eq!((shown("1"), shown("100")), (8, 8), "somebody spoke of all of them");
-    home.people(&["undo"]);
+    assert_eq!(shown("100"), 8, "somebody spoke of all of them");
 }
 
 #[test]
