@@ -211,9 +211,9 @@ impl Runner {
         let missing = self.store.look(|library| drawn_faces::missing(facts, library))?;
         let (Some(engine), false) = (self.engines.first(), missing.is_empty()) else { return Ok(0) };
         let finder = FaceFinder::new(&self.settings, &self.pack, Arc::clone(engine));
-        let mut count = 0;
+        let (mut count, system) = (0, System::new());
         for MissingFace { photo, bbox } in missing {
-            let found = System::new().block_on(finder.find(&photo.path, photo.size, bbox));
+            let found = system.block_on(finder.find(&photo.path, photo.size, bbox));
             match found {
                 Ok(found) => {
                     let (id, model) = (photo.id, self.pack.id());

@@ -76,12 +76,12 @@ pub fn open(
 
 /// Opens the library for writing. After a change of the model a call of the parts before may still read it for a while.
 fn create(folder: &Path) -> Result<Library, LibraryError> {
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const RELEASE_TIMEOUT: Duration = Duration::from_secs(20);
     let begun = Instant::now();
     loop {
         match Library::create(folder) {
             Err(LibraryError::Locked { holder, .. })
-                if holder == Some(std::process::id()) && begun.elapsed() < PATIENCE =>
+                if holder == Some(std::process::id()) && begun.elapsed() < RELEASE_TIMEOUT =>
             {
                 std::thread::sleep(Duration::from_millis(100));
             }
