@@ -25,7 +25,6 @@ use super::body::Json;
 use super::problem::Problem;
 use muster_library::removals::Missing;
 use muster_library::runner::RoundObserver;
-use muster_library::stage::Exchanged;
 use muster_library::{Runner, ScanReport};
 
 /// Most jobs that are kept in the list.
@@ -236,7 +235,7 @@ impl Jobs {
                         (job.found, job.counts, job.faces) =
                             (round.scan.found, round.summary.counts, round.summary.faces);
                         match round.exit {
-                            Exit::Drained => (JobState::Done, exchanged.map(|exchanged| summary(&exchanged))),
+                            Exit::Drained => (JobState::Done, exchanged.map(|exchanged| exchanged.to_string())),
                             Exit::HandedBack => (JobState::Stopped, None),
                             broken => (JobState::Failed, Some(broken.to_string())),
                         }
@@ -275,23 +274,6 @@ impl Jobs {
             let _ = job.wait_for(|job| job.state != JobState::Running).await;
         }
     }
-}
-
-/// What came of another model, in sentences.
-fn summary(exchanged: &Exchanged) -> String {
-    let Exchanged { from, to, faces, people, without_faces, confirmed, enrolled } = exchanged;
-    let mut text = format!(
-        "The model is {to} now, and was {from}: {} faces before, {} now. {people} people with names stay; of {} confirmed \
-         faces, {} are with their person.",
-        faces.0, faces.1, confirmed.0, confirmed.1
-    );
-    if !without_faces.is_empty() {
-        text.push_str(&format!(" No face was found any more of {}.", without_faces.join(", ")));
-    }
-    if *enrolled > 0 {
-        text.push_str(&format!(" {enrolled} enrolled faces are of the old model: enrol these people again."));
-    }
-    text
 }
 
 #[derive(Debug, Serialize, ToSchema)]

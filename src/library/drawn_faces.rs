@@ -13,12 +13,13 @@ use muster_actors::domain::facts::Facts;
 use muster_actors::domain::gallery::GalleryId;
 use muster_actors::domain::image::{ImageId, ImageState, Locator};
 use muster_actors::ports::engine::FoundFace;
+use muster_gallery::view::ImageRow;
 use muster_gallery::{ENROLLED, LIBRARY_GALLERY};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::face_finder::FindFaceError;
 use super::key::PathMap;
-use super::{Library, LibraryError, rows, tombstones, view, write};
+use super::{Library, LibraryError, pages, rows, tombstones, view, write};
 
 /// A photo of the library that a face is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,10 +79,10 @@ impl From<rusqlite::Error> for DrawnFaceError {
 /// # Errors
 /// The library cannot be read.
 pub fn photo(db: &Connection, places: &PathMap, id: ImageId) -> Result<Option<DrawnOn>, LibraryError> {
-    let sql = "SELECT id, bucket, key, width, height, model FROM images WHERE id = ?1 AND bucket <> ?2";
-    let mut select = db.prepare_cached(sql)?;
-    let read = |row: &rusqlite::Row<'_>| drawn_on(row, places);
-    Ok(select.query_row(params![id.0, ENROLLED], read).optional()?.flatten())
+    let row = pages::image(db, id)?.filter(|row| row.bucket != ENROLLED);
+    Ok(row.and_then(|ImageRow { bucket, key, width, height, model, .. }| {
+        Some(DrawnOn { id, path: places.path(&bucket, &key).ok()?, size: (width, height), model })
+    }))
 }
 
 /// A photo from `id, bucket, key, width, height, model`.
@@ -122,9 +123,7 @@ pub fn store(db: &mut Connection, photo: ImageId, model: &str, found: FoundFace)
     let FoundFace { bbox, landmarks, quality, embedding, thumbnail } = found;
     let id = FaceId::new(photo, model, &bbox);
     let face = Face { id, image: photo, bbox, landmarks, quality, embedding, thumbnail };
-    if face.embedding.is_empty() || !face.is_finite() {
-        return Err(LibraryError::Invalid(format!("face {id} has a figure that is not finite")).into());
-    }
+    write::check_figures(&face)?;
     write::insert(&whole, gallery, image, &face)?;
     whole.execute(
         "UPDATE images SET face_count = face_count + 1, state = ?2 WHERE n = ?1",

@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,29 @@ pub struct Exchanged {
     pub confirmed: (u64, u64),
     /// Enrolled faces, whose photos are not kept: they stay those of the old model, and are not recognised.
     pub enrolled: u64,
+}
+
+impl fmt::Display for Exchanged {
+    /// Says what came of another model, one sentence a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, faces, people, without_faces, confirmed, enrolled } = self;
+        writeln!(f, "The model is {to} now, and was {from}: {} faces before, {} now.", faces.0, faces.1)?;
+        write!(
+            f,
+            "{people} people with names stay; of {} faces that somebody confirmed, {} are with their person.",
+            confirmed.0, confirmed.1
+        )?;
+        for name in without_faces {
+            write!(f, "\n{name} has no face any more: the new model found none where it was confirmed.")?;
+        }
+        if *enrolled > 0 {
+            write!(
+                f,
+                "\n{enrolled} enrolled faces, whose photos are not kept, are of the old model: enrol them again."
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// The model of most photos of a library, where it is another than `model`.

@@ -163,9 +163,15 @@ fn check(image: &ImageRecord, faces: &[Face]) -> Result<(), LibraryError> {
         if face.image != image.id {
             return Err(LibraryError::Invalid(format!("face {} is of another image", face.id)));
         }
-        if face.embedding.is_empty() || !face.is_finite() {
-            return Err(LibraryError::Invalid(format!("face {} has a figure that is not finite", face.id)));
-        }
+        check_figures(face)?;
+    }
+    Ok(())
+}
+
+/// Refuses a face that could not be read back.
+pub(super) fn check_figures(face: &Face) -> Result<(), LibraryError> {
+    if face.embedding.is_empty() || !face.is_finite() {
+        return Err(LibraryError::Invalid(format!("face {} has a figure that is not finite", face.id)));
     }
     Ok(())
 }

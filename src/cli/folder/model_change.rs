@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use muster_library::Runner;
 use muster_library::runner::IndexRound;
-use muster_library::stage::Exchanged;
 
 use super::progress::ProgressView;
 use crate::cli::CliError;
 use crate::cli::print::say;
 use crate::cli::signal::Signals;
-use crate::cli::text::{count, printable};
+use crate::cli::text::printable;
 
 /// Looks at all photos with the model of `runner`, then exchanges the answers. Returns the round that looked at them, or
 /// an exit code where it was stopped before.
@@ -34,30 +33,7 @@ pub(super) fn change(
     if json {
         say(&serde_json::to_string(&exchanged)?);
     } else {
-        tell(&exchanged);
+        exchanged.to_string().lines().for_each(|line| say(&printable(line)));
     }
     Ok(Ok(round))
-}
-
-fn tell(exchanged: &Exchanged) {
-    let Exchanged { from, to, faces, people, without_faces, confirmed, enrolled } = exchanged;
-    say(&format!(
-        "the model is {to} now, and was {from}: {} before, {} now",
-        count(faces.0, "face"),
-        count(faces.1, "face")
-    ));
-    say(&format!(
-        "{people} people with names stay; of {} that somebody confirmed, {} are with their person",
-        count(confirmed.0, "face"),
-        confirmed.1
-    ));
-    for name in without_faces {
-        say(&format!("{} has no face any more: the new model found none where it was confirmed", printable(name)));
-    }
-    if *enrolled > 0 {
-        say(&format!(
-            "{} of enrolled photos, which are not kept, are of the old model: enrol them again",
-            count(*enrolled, "face")
-        ));
-    }
 }
