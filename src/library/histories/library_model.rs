@@ -1,5 +1,4 @@
-//! Random histories of a library against a model of what was said: nothing that somebody said is lost or moved but by
-//! the change that says so.
+//! A library with a model of what was said beside it, and random steps that change both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +14,13 @@ use muster_actors::ports::faces::Commit;
 use muster_gallery::LIBRARY_GALLERY;
 use rusqlite::Connection;
 
-use super::forget::{ForgetTarget, forget};
-use super::{Library, correct, grouping, groups, tombstones, write};
+use crate::{Library, correct, grouping, write};
 
 /// SplitMix64.
-struct SeededRandom(u64);
+pub(super) struct SeededRandom(pub(super) u64);
 
 impl SeededRandom {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,60 +28,60 @@ impl SeededRandom {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 }
 
 /// A face: its file, and its number in the picture that the file shows.
-type Spot = (String, usize);
+pub(super) type Spot = (String, usize);
 
 /// A file on the disk.
 #[derive(Clone)]
-struct File {
-    picture: usize,
+pub(super) struct File {
+    pub(super) picture: usize,
     /// Another number after each edit, another encoding or a crop: other bytes, the same picture.
-    bytes: u8,
+    pub(super) bytes: u8,
     /// Pixels cropped at the left and the top.
-    cropped: f32,
+    pub(super) cropped: f32,
 }
 
 /// What was said, as far as it must hold.
 #[derive(Clone, Default, PartialEq, Debug)]
-struct Statement {
-    owner: BTreeMap<Spot, GroupId>,
+pub(super) struct Statement {
+    pub(super) owner: BTreeMap<Spot, GroupId>,
     /// Groups of which somebody spoke: what is computed into them later is not confirmed by another word.
-    persons: BTreeSet<GroupId>,
-    names: BTreeMap<GroupId, String>,
-    two: BTreeSet<(Spot, Spot)>,
+    pub(super) persons: BTreeSet<GroupId>,
+    pub(super) names: BTreeMap<GroupId, String>,
+    pub(super) two: BTreeSet<(Spot, Spot)>,
     /// Faces of which it is open what was said: of two files of one picture different things were.
-    open: BTreeSet<Spot>,
+    pub(super) open: BTreeSet<Spot>,
 }
 
-struct LibraryModel {
-    folder: tempfile::TempDir,
-    library: Library,
-    files: BTreeMap<String, File>,
+pub(super) struct LibraryModel {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) library: Library,
+    pub(super) files: BTreeMap<String, File>,
     /// How many faces each picture has, and whose they are in truth.
-    pictures: Vec<Vec<usize>>,
-    model: u8,
-    said: Statement,
+    pub(super) pictures: Vec<Vec<usize>>,
+    pub(super) model: u8,
+    pub(super) said: Statement,
     /// What was said of files that are gone: their pictures may come back elsewhere.
-    gone: Vec<(usize, Spot)>,
+    pub(super) gone: Vec<(usize, Spot)>,
     /// What held before each change that can be taken back.
-    history: Vec<Statement>,
-    clock: u64,
+    pub(super) history: Vec<Statement>,
+    pub(super) clock: u64,
     /// The last correction, to be read where a history fails.
-    last: String,
+    pub(super) last: String,
 }
 
-const SIDE: u32 = 1000;
+pub(super) const SIDE: u32 = 1000;
 
-fn gallery() -> GalleryId {
+pub(super) fn gallery() -> GalleryId {
     GalleryId(LIBRARY_GALLERY.to_owned())
 }
 
-fn direction(seed: u64, model: u8) -> Vec<f32> {
+pub(super) fn direction(seed: u64, model: u8) -> Vec<f32> {
     let mut dice = SeededRandom(seed ^ (u64::from(model) << 32));
     let vector: Vec<f32> =
         (0..24).map(|_| (0..6).map(|_| dice.below(1000) as f32 / 1000.0).sum::<f32>() - 3.0).collect();
@@ -92,33 +90,33 @@ fn direction(seed: u64, model: u8) -> Vec<f32> {
 }
 
 impl LibraryModel {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let library = Library::create(&folder.path().join(".muster")).unwrap();
         let (files, pictures, said, gone, history) = Default::default();
         Self { folder, library, files, pictures, model: 1, said, gone, history, clock: 0, last: String::new() }
     }
 
-    fn locator(key: &str) -> Locator {
+    pub(super) fn locator(key: &str) -> Locator {
         Locator { gallery: gallery(), bucket: ".".to_owned(), key: key.to_owned() }
     }
 
-    fn model(&self) -> String {
+    pub(super) fn model(&self) -> String {
         format!("m@{}", self.model)
     }
 
-    fn bbox(&self, file: &File, face: usize) -> BBox {
+    pub(super) fn bbox(&self, file: &File, face: usize) -> BBox {
         // Another model draws its boxes a little elsewhere.
         let shift = f32::from(self.model) * 3.0 - file.cropped;
         BBox { x: 60.0 + 240.0 * face as f32 + shift, y: 100.0 + shift, width: 180.0, height: 200.0 }
     }
 
-    fn face_id(&self, key: &str, face: usize) -> FaceId {
+    pub(super) fn face_id(&self, key: &str, face: usize) -> FaceId {
         FaceId::new(Self::locator(key).id(), &self.model(), &self.bbox(&self.files[key], face))
     }
 
     /// Looks at a file as an index does.
-    fn index(&mut self, key: &str) {
+    pub(super) fn index(&mut self, key: &str) {
         let file = self.files[key].clone();
         let id = Self::locator(key).id();
         let mut content = [0; 32];
@@ -167,7 +165,7 @@ impl LibraryModel {
         write::commit(self.library.db_mut(), &[commit]).unwrap()[0].clone().unwrap();
     }
 
-    fn remove(&mut self, key: &str) {
+    pub(super) fn remove(&mut self, key: &str) {
         let picture = self.files[key].picture;
         for n in 0..self.pictures[picture].len() {
             self.gone.push((picture, (key.to_owned(), n)));
@@ -178,7 +176,7 @@ impl LibraryModel {
 
     /// Another file shows a picture, or its faces got other ids. What was said of its faces in its other files, or in files
     /// that are gone, is said of them; where that differs, it is open which of it, and nothing is checked any more.
-    fn follow(&mut self, key: &str, is_fresh: bool) {
+    pub(super) fn follow(&mut self, key: &str, is_fresh: bool) {
         let picture = self.files[key].picture;
         for n in 0..self.pictures[picture].len() {
             let there = self.files.iter().filter(|(_, file)| file.picture == picture).map(|(key, _)| (key.clone(), n));
@@ -201,12 +199,12 @@ impl LibraryModel {
         }
     }
 
-    fn regroup(&mut self) {
+    pub(super) fn regroup(&mut self) {
         grouping::regroup(&mut self.library, &Params::default()).unwrap();
     }
 
     /// The spot of each face that there is.
-    fn spots(&self) -> BTreeMap<FaceId, Spot> {
+    pub(super) fn spots(&self) -> BTreeMap<FaceId, Spot> {
         let mut spots = BTreeMap::new();
         for (key, file) in &self.files {
             for n in 0..self.pictures[file.picture].len() {
@@ -216,7 +214,7 @@ impl LibraryModel {
         spots
     }
 
-    fn homes(&self) -> BTreeMap<FaceId, GroupId> {
+    pub(super) fn homes(&self) -> BTreeMap<FaceId, GroupId> {
         let mut select =
             self.library.db().prepare("SELECT m.face, m.grp FROM members m JOIN faces f ON f.id = m.face").unwrap();
         let rows = select.query_map([], |row| Ok((FaceId(row.get(0)?), GroupId(row.get(1)?)))).unwrap();
@@ -224,7 +222,7 @@ impl LibraryModel {
     }
 
     /// Says something, and notes in the model what must follow.
-    fn say(&mut self, dice: &mut SeededRandom) {
+    pub(super) fn say(&mut self, dice: &mut SeededRandom) {
         let (homes, spots) = (self.homes(), self.spots());
         let groups: Vec<GroupId> = homes.values().copied().collect::<BTreeSet<_>>().into_iter().collect();
         if groups.is_empty() {
@@ -334,7 +332,7 @@ impl LibraryModel {
     }
 
     /// All that was said holds.
-    fn check(&self, what: &str) {
+    pub(super) fn check(&self, what: &str) {
         let (homes, spots) = (self.homes(), self.spots());
         let name = |group: GroupId| -> Option<String> {
             let sql = "SELECT name FROM groups WHERE id = ?1";
@@ -379,125 +377,6 @@ impl LibraryModel {
     }
 }
 
-fn stored(db: &Connection) -> u64 {
+pub(super) fn stored(db: &Connection) -> u64 {
     db.query_row("SELECT count(*) FROM faces", [], |row| crate::rows::unsigned(row, 0)).unwrap()
-}
-
-fn live(seed: u64) {
-    let (mut dice, mut world) = (SeededRandom(seed), LibraryModel::new());
-    for step in 0..40 {
-        let keys: Vec<String> = world.files.keys().cloned().collect();
-        let any = |dice: &mut SeededRandom| keys.get(dice.below(keys.len())).cloned();
-        let fresh = format!("{step}.jpg");
-        let event = dice.below(if step < 8 { 1 } else { 15 });
-        let chosen = any(&mut dice);
-        let any_key = chosen.clone();
-        // What was said before a file changed is taken back in other tests: here it would be said of other files.
-        if (1..=6).contains(&event) {
-            world.history.clear();
-        }
-        let what = match (event, chosen) {
-            (0, _) | (_, None) => {
-                let faces = 1 + dice.below(2);
-                // Nobody is in a picture twice.
-                let first = dice.below(4);
-                world.pictures.push((0..faces).map(|n| (first + n * 2) % 5).collect());
-                let picture = world.pictures.len() - 1;
-                world.files.insert(fresh.clone(), File { picture, bytes: 0, cropped: 0.0 });
-                world.index(&fresh);
-                world.regroup();
-                "a new photo"
-            }
-            (1, Some(key)) => {
-                let file = world.files[&key].clone();
-                world.files.insert(fresh.clone(), file);
-                world.index(&fresh);
-                world.follow(&fresh, true);
-                world.regroup();
-                "a copy"
-            }
-            (2, Some(key)) => {
-                let file = world.files[&key].clone();
-                world.remove(&key);
-                world.files.insert(fresh.clone(), file);
-                world.index(&fresh);
-                world.follow(&fresh, true);
-                world.regroup();
-                "a photo that moved"
-            }
-            (3, Some(key)) => {
-                world.remove(&key);
-                world.regroup();
-                "a deleted photo"
-            }
-            (4, Some(key)) => {
-                let file = world.files.get_mut(&key).unwrap();
-                (file.bytes, file.cropped) = (file.bytes + 1, 3.0 - file.cropped);
-                world.index(&key);
-                world.follow(&key, false);
-                world.regroup();
-                "an edited photo"
-            }
-            (5, Some(_)) => {
-                // Away, and back again: an index in between.
-                for key in &keys {
-                    write::remove(world.library.db_mut(), &[LibraryModel::locator(key).id()]).unwrap();
-                }
-                world.regroup();
-                keys.iter().for_each(|key| world.index(key));
-                world.regroup();
-                "a disk that was away"
-            }
-            (6, Some(_)) => {
-                world.model += 1;
-                keys.iter().for_each(|key| world.index(key));
-                keys.iter().for_each(|key| world.follow(key, false));
-                world.regroup();
-                "another model"
-            }
-            (7, Some(_)) => {
-                if let Some(before) = world.history.pop() {
-                    world.clock += 1;
-                    let author = Author { by: "me".to_owned(), at_ms: world.clock };
-                    match correct::take_back(world.library.db_mut(), None, &author) {
-                        // What was carried to other files since is said of them, too.
-                        Ok(_) => world.said = before,
-                        Err(_) => world.history.clear(),
-                    }
-                    world.regroup();
-                }
-                "an undoing"
-            }
-            (8, Some(key)) if dice.below(3) == 0 => {
-                let path = world.folder.path().canonicalize().unwrap().join(&key);
-                forget(&mut world.library, &ForgetTarget::Path(path.clone()), &Author::default()).unwrap();
-                world.files.remove(&key);
-                // What was said of its faces goes with it.
-                world.said.owner.retain(|spot, _| spot.0 != key);
-                world.said.two.retain(|(a, b)| a.0 != key && b.0 != key);
-                world.history.clear();
-                let places = world.library.places().clone();
-                tombstones::lift(world.library.db_mut(), &places, &path).unwrap();
-                "a forgotten photo"
-            }
-            _ => {
-                world.say(&mut dice);
-                "a correction"
-            }
-        };
-        let what = format!("seed {seed}, step {step}, {what}");
-        println!("{what}: {} {:?}", world.last, any_key);
-        world.last.clear();
-        world.check(&what);
-        world.regroup();
-        world.check(&format!("{what}, grouped again"));
-    }
-    assert!(stored(world.library.db()) > 0 || world.files.is_empty());
-    assert!(groups::generation(world.library.db(), &gallery()).unwrap() > 0);
-}
-
-#[test]
-fn nothing_that_was_said_is_lost_or_moved_but_by_the_change_that_says_so() {
-    let seeds = std::env::var("MUSTER_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
-    (0..seeds).for_each(live);
 }
