@@ -1,5 +1,7 @@
 //! Enrolment of a person by faces from photos that are not kept. Pure functions.
 
+use std::collections::BTreeSet;
+
 use muster_actors::domain::face::{Face, FaceId};
 use muster_actors::domain::gallery::{GalleryId, GroupId};
 use muster_actors::domain::image::{ImageRecord, ImageState, Locator};
@@ -42,4 +44,48 @@ pub fn correction(faces: &[FaceId], Enrolment { name, same, others }: &Enrolment
 /// Lists the faces of photos.
 pub fn faces(photos: &[Commit]) -> Vec<FaceId> {
     photos.iter().flat_map(|photo| &photo.faces).map(|face| face.id).collect()
+}
+
+/// Whose face one is that somebody added to a photo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaceOwner {
+    /// It was not said.
+    Unsaid,
+    /// A person that there is.
+    Person(GroupId),
+    /// A new person of this name.
+    New(String),
+}
+
+/// Builds the correction that says whose face an added one is. `home` is the group that the face is in already, where a
+/// face was at this place before.
+pub fn added_face(face: FaceId, home: Option<GroupId>, owner: FaceOwner) -> Correction {
+    let faces = BTreeSet::from([face]);
+    match owner {
+        FaceOwner::Unsaid => Correction::Face { faces, is_face: true },
+        FaceOwner::Person(group) if home == Some(group) => Correction::Confirm { group, faces },
+        FaceOwner::Person(group) => Correction::Move { group, faces },
+        FaceOwner::New(name) => Correction::Enrol { faces: vec![face], name, same: Vec::new(), others: Vec::new() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_added_face_is_moved_to_its_person_unless_it_is_there() {
+        let (face, ada, ben) = (FaceId([1; 16]), GroupId([2; 16]), GroupId([3; 16]));
+        let faces = BTreeSet::from([face]);
+        for (home, owner, expected) in [
+            (None, FaceOwner::Unsaid, Correction::Face { faces: faces.clone(), is_face: true }),
+            (None, FaceOwner::Person(ada), Correction::Move { group: ada, faces: faces.clone() }),
+            (Some(ben), FaceOwner::Person(ada), Correction::Move { group: ada, faces: faces.clone() }),
+            (Some(ada), FaceOwner::Person(ada), Correction::Confirm { group: ada, faces }),
+        ] {
+            assert_eq!(added_face(face, home, owner), expected);
+        }
+        let new = added_face(face, Some(ben), FaceOwner::New("Cleo".to_owned()));
+        assert!(matches!(new, Correction::Enrol { name, same, .. } if name == "Cleo" && same.is_empty()));
+    }
 }

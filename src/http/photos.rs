@@ -1,6 +1,5 @@
 //! Routes of photos and galleries: which photos were indexed, which were rejected, and why.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -8,8 +7,8 @@ use axum::{Extension, Json as Out};
 use muster_actors::domain::face::{BBox, FaceId};
 use muster_actors::domain::gallery::GroupId;
 use muster_actors::domain::image::{ImageId, ImageState};
+use muster_actors::people::CorrectionError;
 use muster_actors::people::correction::is_name;
-use muster_actors::people::{Correction, CorrectionError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +21,7 @@ use super::guard::Caller;
 use super::people::id;
 use super::problem::Problem;
 use super::shapes::{Change, Face, Photo};
+use muster_gallery::enrolment::{self, FaceOwner};
 use muster_gallery::pages::{FaceFilter, PageRows};
 use muster_gallery::receipt::Receipt;
 use muster_gallery::view::{ImageRow, Totals};
@@ -169,32 +169,25 @@ async fn add_face(
 ) -> Result<Out<AddedFace>, Problem> {
     let row = row(&*store, &photo).await?;
     let name = name.map(|name| name.trim().to_owned());
-    let group = match (&person, name.as_deref()) {
+    let owner = match (person, name) {
         (Some(_), Some(_)) => return Err(Problem::invalid("`person` and `name` exclude each other")),
-        (None, Some(name)) if name.is_empty() || !is_name(name) => return Err(CorrectionError::Name.into()),
+        (None, Some(name)) if name.is_empty() || !is_name(&name) => return Err(CorrectionError::Name.into()),
         (Some(person), None) => {
             let group: GroupId = person.parse().map_err(|_| Problem::missing("person"))?;
-            Some(store.group(group).await?.ok_or_else(|| Problem::missing("person"))?)
+            FaceOwner::Person(store.group(group).await?.ok_or_else(|| Problem::missing("person"))?)
         }
-        (None, _) => None,
+        (None, Some(name)) => {
+            let people = store.people().await?;
+            let same = people.iter().find(|person| person.name.as_ref() == Some(&name)).map(|person| person.id);
+            same.map_or(FaceOwner::New(name), FaceOwner::Person)
+        }
+        (None, None) => FaceOwner::Unsaid,
     };
     // What a float cannot hold becomes infinite, and no box of a photo.
     let [x, y, width, height] = [drawn.x, drawn.y, drawn.width, drawn.height].map(|value| value as f32);
     let face = store.add_face(row.id, BBox { x, y, width, height }).await?;
-    let faces = BTreeSet::from([face]);
-    let correction = match (group, name) {
-        (Some(group), _) => {
-            let is_there = store.face(face).await?.is_some_and(|face| face.group == Some(group));
-            if is_there { Correction::Confirm { group, faces } } else { Correction::Move { group, faces } }
-        }
-        (None, Some(name)) => {
-            let people = store.people().await?;
-            let same = people.iter().filter(|person| person.name.as_ref() == Some(&name)).map(|person| person.id);
-            let same = same.take(1).collect();
-            Correction::Enrol { faces: vec![face], name, same, others: Vec::new() }
-        }
-        (None, None) => Correction::Face { faces, is_face: true },
-    };
+    let home = store.face(face).await?.and_then(|face| face.group);
+    let correction = enrolment::added_face(face, home, owner);
     let change = store.correct(correction, &caller.name).await?.into();
     Ok(Out(AddedFace { face, change }))
 }

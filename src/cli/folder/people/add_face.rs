@@ -1,12 +1,11 @@
 //! `muster people add-face` adds a face that the detector did not find.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 
-use muster_actors::domain::face::{BBox, FaceId};
-use muster_actors::people::Correction;
+use muster_actors::domain::face::BBox;
 use muster_config::Layers;
+use muster_gallery::enrolment::{self, FaceOwner};
 use muster_library::correct::correct;
 use muster_library::drawn_faces::{self, DrawnFaceError, DrawnOn};
 use muster_library::{Library, adopt, grouping, pages, roots};
@@ -45,30 +44,19 @@ pub(super) fn run(
     json: bool,
 ) -> Result<(), CliError> {
     let photo = indexed(library, photo)?;
-    let correction = |face: FaceId, library: &Library| -> Result<Correction, CliError> {
-        let faces = BTreeSet::from([face]);
-        match person {
-            None => Ok(Correction::Face { faces, is_face: true }),
-            Some(text) => match group(library, text) {
-                Ok(group) => {
-                    let is_there = pages::face(library.db(), face)?.is_some_and(|face| face.group == Some(group));
-                    Ok(if is_there { Correction::Confirm { group, faces } } else { Correction::Move { group, faces } })
-                }
-                Err(CliError::Missing(_)) => {
-                    let name = text.trim().to_owned();
-                    Ok(Correction::Enrol { faces: vec![face], name, same: Vec::new(), others: Vec::new() })
-                }
-                Err(other) => Err(other),
-            },
-        }
+    // Before the models are loaded: whom it names may not be clear.
+    let owner = match person.map(|text| (text, group(library, text))) {
+        None => FaceOwner::Unsaid,
+        Some((_, Ok(group))) => FaceOwner::Person(group),
+        Some((text, Err(CliError::Missing(_)))) => FaceOwner::New(text.trim().to_owned()),
+        Some((_, Err(other))) => return Err(other),
     };
-    // What cannot be said is refused before the models are loaded.
-    correction(FaceId([0; 16]), library)?;
     let finder = face_finder::load(layers, &photo.model)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let found = runtime.block_on(finder.find(&photo.path, photo.size, drawn)).map_err(DrawnFaceError::from)?;
     let face = drawn_faces::store(library.db_mut(), photo.id, &photo.model, found)?;
-    let correction = correction(face, library)?;
+    let home = pages::face(library.db(), face)?.and_then(|face| face.group);
+    let correction = enrolment::added_face(face, home, owner);
     let mut told = correct(library.db_mut(), &correction, &author())?;
     let params = grouping::recall(library)?;
     told.adopted(&adopt::adopt(library.db_mut(), &told, &params)?);
