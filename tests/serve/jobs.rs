@@ -1,5 +1,6 @@
 //! Jobs that change the model of a library and tell of missing photos, and faces that a caller adds.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -81,6 +82,28 @@ fn a_service_changes_the_model_in_the_background_and_keeps_everybody() {
     assert_eq!(service.recognize(portrait)["model"], "other@1");
     assert_eq!(end_of(&service, &service.post("/v1/jobs", &json!({ "kind": "index" })))["state"], "done");
     assert_eq!(model(), "other@1");
+}
+
+#[test]
+fn an_index_job_with_another_pack_than_the_librarys_mixes_no_models() {
+    let (library, home) = (copy(), tempfile::tempdir().unwrap());
+    home_with_another_pack(home.path());
+    let mut command = muster();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--library"]).arg(library.path());
+    command.arg(library.folder.path().join("demo"));
+    command.env("MUSTER_HOME", home.path()).env("MUSTER_MODELS__PACK", "other");
+    let service = Service::spawn(command);
+    // A round alone would write the new photo's faces among those of the other model.
+    std::fs::copy(&portraits()[0].1[0], library.folder.path().join("demo/new.jpg")).unwrap();
+    let job = end_of(&service, &service.post("/v1/jobs", &json!({ "kind": "index" })));
+    assert_eq!(job["state"], "done", "{job}");
+    assert!(job["detail"].as_str().is_some_and(|detail| detail.contains("other@1 now, and was open@1")), "{job}");
+    let exported: Value = serde_json::from_slice(&export(&library.path())).unwrap();
+    let models: BTreeSet<&str> =
+        exported["images"].as_array().unwrap().iter().map(|image| image["model"].as_str().unwrap()).collect();
+    assert_eq!(models, ["other@1"].into());
+    let found = service.recognize(&portraits()[0].1[0]);
+    assert_eq!(found["model"], "other@1", "{found}");
 }
 
 #[test]
